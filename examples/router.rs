@@ -1,0 +1,223 @@
+//! A real HTTP service, instrumented at its one choke point: request rate, errors and latency by path.
+//!
+//! `cargo run --release --example router -- --listen 127.0.0.1:8080 --metrics 127.0.0.1:9100`
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, StatusCode};
+use hyper_util::rt::TokioIo;
+use lazy_static::lazy_static;
+use metrics_core::{instrument, start_http_server};
+use tokio::net::TcpListener;
+
+const USAGE: &str = "\
+A web server whose router is instrumented.
+
+Usage: router [--listen ADDR] [--metrics ADDR] [--traffic]
+
+  --listen ADDR    where to serve /foo, /bar, /slow, /fail and /panic  [127.0.0.1:8080]
+  --metrics ADDR   where to serve /metrics                             [127.0.0.1:9100]
+  --traffic        call the service all the time, so that the numbers move
+  --help           print this
+";
+
+/// What a handler gets to see of a request.
+struct Request {
+    method: Method,
+}
+
+/// What a handler answers.
+struct Response {
+    status: StatusCode,
+    body: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+struct RouteError(&'static str);
+
+type Handler = fn(&Request) -> Result<Response, RouteError>;
+
+lazy_static! {
+    static ref HANDLERS: BTreeMap<&'static str, Handler> =
+        BTreeMap::from([("/foo", foo as Handler), ("/bar", bar), ("/slow", slow), ("/fail", fail), ("/panic", panic),]);
+}
+
+/// The choke point. Each handler's path is a series from the start; any other path counts as `other`.
+#[instrument(path in HANDLERS.keys(), prefix = "my_router")]
+fn route_request(path: &str, request: &Request) -> Result<Response, RouteError> {
+    match HANDLERS.get(path) {
+        Some(handler) => handler(request),
+        None => Ok(Response { status: StatusCode::NOT_FOUND, body: format!("there is no {path}\n") }),
+    }
+}
+
+fn foo(request: &Request) -> Result<Response, RouteError> {
+    ok(&format!("foo, asked for by {}", request.method))
+}
+
+fn bar(_: &Request) -> Result<Response, RouteError> {
+    ok("bar")
+}
+
+fn slow(_: &Request) -> Result<Response, RouteError> {
+    thread::sleep(Duration::from_millis(100));
+    ok("slow, but done")
+}
+
+fn fail(_: &Request) -> Result<Response, RouteError> {
+    Err(RouteError("the database is gone"))
+}
+
+#[expect(clippy::panic, reason = "this is the handler that panics")]
+fn panic(_: &Request) -> Result<Response, RouteError> {
+    panic!("a bug in a handler");
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "handlers can fail")]
+fn ok(body: &str) -> Result<Response, RouteError> {
+    Ok(Response { status: StatusCode::OK, body: format!("{body}\n") })
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// Runs the router where it may block, and turns errors and panics into status 500.
+async fn answer(request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+    let path = request.uri().path().to_owned();
+    let request = Request { method: request.method().clone() };
+    let routed = tokio::task::spawn_blocking(move || route_request(&path, &request)).await;
+    let Response { status, body } = match routed {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => Response { status: StatusCode::INTERNAL_SERVER_ERROR, body: format!("{error}\n") },
+        Err(_) => Response { status: StatusCode::INTERNAL_SERVER_ERROR, body: "a handler panicked\n".to_owned() },
+    };
+    let mut response = hyper::Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    Ok(response)
+}
+
+async fn serve(listener: TcpListener) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // No file descriptor left, most likely; some will be given back.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        tokio::spawn(async move {
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+            // A client that hangs up is none of our business.
+            connection.await.ok();
+        });
+    }
+}
+
+/// Calls the service in turn, without end.
+fn traffic(listen: SocketAddr) {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    for path in ["/foo", "/foo", "/foo", "/bar", "/slow", "/fail", "/panic", "/nowhere"].iter().cycle() {
+        agent.get(format!("http://{listen}{path}")).call().ok();
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+struct Options {
+    listen: String,
+    metrics: String,
+    traffic: bool,
+}
+
+/// The options, or `None` where only help was wanted.
+fn options() -> Result<Option<Options>, lexopt::Error> {
+    use lexopt::prelude::{Long, ValueExt};
+
+    let (listen, metrics) = ("127.0.0.1:8080".to_owned(), "127.0.0.1:9100".to_owned());
+    let mut options = Options { listen, metrics, traffic: false };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("listen") => options.listen = parser.value()?.string()?,
+            Long("metrics") => options.metrics = parser.value()?.string()?,
+            Long("traffic") => options.traffic = true,
+            Long("help") => return Ok(None),
+            _ => return Err(arg.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+async fn run(options: Options) -> io::Result<()> {
+    let metrics = start_http_server(options.metrics.as_str())?;
+    let listener = TcpListener::bind(&options.listen)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot serve on {}: {error}", options.listen)))?;
+    let listen = listener.local_addr()?;
+    println!("The service:  http://{listen}/foo (and /bar, /slow, /fail, /panic)");
+    println!("Its metrics:  http://{}/metrics", metrics.local_addr());
+    println!(
+        "Try:          curl http://{listen}/foo; curl -s http://{}/metrics | grep my_router",
+        metrics.local_addr()
+    );
+    tokio::spawn(serve(listener));
+    if options.traffic {
+        thread::spawn(move || traffic(listen));
+    }
+    ended().await
+}
+
+/// Waits for Ctrl-C or, where there is such a thing, SIGTERM.
+async fn ended() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+fn main() -> ExitCode {
+    env_logger::init();
+    let options = match options() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprint!("{error}\n\n{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .and_then(|runtime| runtime.block_on(run(options)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

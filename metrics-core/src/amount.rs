@@ -1,0 +1,82 @@
+//! What can be counted or observed: any primitive number, and durations as seconds.
+
+use std::time::Duration;
+
+/// An amount that metrics take: every primitive number, and [`Duration`] as seconds.
+///
+/// This trait is sealed; it cannot be implemented outside this crate.
+pub trait Amount: sealed::Sealed + Copy {
+    /// The amount as a sample's value.
+    #[doc(hidden)]
+    fn as_f64(self) -> f64;
+
+    /// The amount as a whole number that is not negative, where it is one and a counter can hold it exactly.
+    #[doc(hidden)]
+    fn as_whole(self) -> Option<u64>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Whole amounts of at least 2^53 from floats are kept as floats: they stand for a range of numbers anyway.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+macro_rules! whole_amounts {
+    ($($number:ty)*) => {$(
+        impl sealed::Sealed for $number {}
+        impl Amount for $number {
+            #[inline]
+            #[allow(clippy::cast_lossless, reason = "one macro for all widths")]
+            fn as_f64(self) -> f64 {
+                self as f64
+            }
+
+            #[inline]
+            fn as_whole(self) -> Option<u64> {
+                u64::try_from(self).ok()
+            }
+        }
+    )*};
+}
+whole_amounts! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+
+impl sealed::Sealed for f64 {}
+impl Amount for f64 {
+    #[inline]
+    fn as_f64(self) -> f64 {
+        self
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+    fn as_whole(self) -> Option<u64> {
+        ((0.0..EXACT).contains(&self) && self.trunc() == self).then_some(self as u64)
+    }
+}
+
+impl sealed::Sealed for f32 {}
+impl Amount for f32 {
+    #[inline]
+    fn as_f64(self) -> f64 {
+        f64::from(self)
+    }
+
+    #[inline]
+    fn as_whole(self) -> Option<u64> {
+        f64::from(self).as_whole()
+    }
+}
+
+impl sealed::Sealed for Duration {}
+impl Amount for Duration {
+    #[inline]
+    fn as_f64(self) -> f64 {
+        self.as_secs_f64()
+    }
+
+    #[inline]
+    fn as_whole(self) -> Option<u64> {
+        (self.subsec_nanos() == 0).then_some(self.as_secs())
+    }
+}

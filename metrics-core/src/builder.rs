@@ -1,0 +1,169 @@
+//! Building of metrics and families. What registers them stands in `registry`.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::counter::Counter;
+use crate::family::core::DEFAULT_MAX_SERIES;
+use crate::family::{Declaration, Family, FamilyCore};
+use crate::gauge::Gauge;
+use crate::histogram::{DEFAULT_BUCKETS, Histogram};
+use crate::metric::{Metric, sealed};
+use crate::summary::Summary;
+
+/// Builds a metric, or a family once [`Builder::labels`] was called; `T` is what is built.
+///
+/// `register` exports it through the global registry, `register_in` through another one, `build` through none.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `register`, `register_in` or `build` is called"]
+pub struct Builder<M, T = M> {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) unit: Option<String>,
+    pub(crate) label_names: Vec<String>,
+    pub(crate) const_labels: Vec<(String, String)>,
+    pub(crate) bounds: Option<Vec<f64>>,
+    pub(crate) max_series: usize,
+    pub(crate) location: &'static Location<'static>,
+    built: PhantomData<fn() -> (M, T)>,
+}
+
+/// What a [`Builder`] can make: a metric that stands alone, or a [`Family`].
+///
+/// This trait is sealed; it cannot be implemented outside this crate.
+pub trait Built: sealed_built::Built {}
+
+impl<T: sealed_built::Built> Built for T {}
+
+pub(crate) mod sealed_built {
+    use super::{Arc, FamilyCore};
+
+    pub trait Built {
+        #[doc(hidden)]
+        fn from_core(core: Arc<FamilyCore>) -> Self;
+    }
+}
+
+impl<M: sealed::Metric> sealed_built::Built for M {
+    fn from_core(core: Arc<FamilyCore>) -> Self {
+        let handle = core.resolve(&[]);
+        let bounds = core.declaration.bounds;
+        M::from_cell(handle, bounds, Some(core))
+    }
+}
+
+impl<M: Metric, const N: usize> sealed_built::Built for Family<M, N> {
+    fn from_core(core: Arc<FamilyCore>) -> Self {
+        Family::from_core(core)
+    }
+}
+
+macro_rules! builders {
+    ($($metric:ident: $what:literal;)*) => {$(
+        impl $metric {
+            #[doc = concat!("A builder of ", $what, " with this name and help text.")]
+            ///
+            /// The name is checked when it is registered.
+            #[track_caller]
+            pub fn builder(name: impl Into<String>, help: impl Into<String>) -> Builder<$metric> {
+                Builder::new(name.into(), help.into())
+            }
+        }
+    )*};
+}
+
+builders! {
+    Counter: "a counter";
+    Gauge: "a gauge";
+    Summary: "a summary";
+    Histogram: "a histogram";
+}
+
+impl<M: Metric> Builder<M> {
+    #[track_caller]
+    pub(crate) fn new(name: String, help: String) -> Self {
+        Self {
+            name,
+            help,
+            unit: None,
+            label_names: Vec::new(),
+            const_labels: Vec::new(),
+            bounds: None,
+            max_series: DEFAULT_MAX_SERIES,
+            location: Location::caller(),
+            built: PhantomData,
+        }
+    }
+
+    /// Gives the metric labels, and so makes the builder one of a [`Family`].
+    pub fn labels<const N: usize>(self, names: [&str; N]) -> Builder<M, Family<M, N>> {
+        Builder {
+            name: self.name,
+            help: self.help,
+            unit: self.unit,
+            label_names: names.map(str::to_owned).into(),
+            const_labels: self.const_labels,
+            bounds: self.bounds,
+            max_series: self.max_series,
+            location: self.location,
+            built: PhantomData,
+        }
+    }
+}
+
+impl<M: Metric, T: Built> Builder<M, T> {
+    /// Adds a label that has the same value on every series.
+    pub fn const_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.const_labels.push((name.into(), value.into()));
+        self
+    }
+
+    /// The unit, such as `seconds` or `bytes`, in which the name must end (before `_total`).
+    pub fn unit(mut self, unit: impl Into<String>) -> Self {
+        self.unit = Some(unit.into());
+        self
+    }
+
+    /// How many series the family may have before new label sets go to its overflow series; 2,000 if not set.
+    pub fn max_series(mut self, max_series: usize) -> Self {
+        self.max_series = max_series;
+        self
+    }
+
+    /// The metric or family, exported by no registry.
+    ///
+    /// It counts even if its names or bounds are invalid (which bounds cannot be used are left out).
+    pub fn build(self) -> T {
+        T::from_core(Arc::new(self.into_core()))
+    }
+
+    pub(crate) fn into_core(self) -> FamilyCore {
+        let mut declaration = Declaration {
+            name: self.name,
+            help: self.help,
+            unit: self.unit,
+            metric: M::TYPE,
+            label_names: self.label_names,
+            const_labels: self.const_labels,
+            bounds: &[],
+            invalid_bounds: None,
+            location: self.location,
+        };
+        declaration.const_labels.sort();
+        if M::TYPE.kind == crate::sample::Kind::Histogram {
+            declaration.set_bounds(self.bounds.as_deref().unwrap_or(&DEFAULT_BUCKETS));
+        }
+        FamilyCore::new(declaration, self.max_series)
+    }
+}
+
+impl<T: Built> Builder<Histogram, T> {
+    /// The upper bounds of the buckets, strictly increasing; `+Inf` is implied.
+    ///
+    /// [`DEFAULT_BUCKETS`] if not set.
+    pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.bounds = Some(bounds.into_iter().collect());
+        self
+    }
+}

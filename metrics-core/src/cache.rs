@@ -1,0 +1,177 @@
+//! What a thread has looked up: label values to handles, without a lock and, once seen, without an allocation.
+//!
+//! Each family and each annotated function has a table in every thread that used it. An epoch that its owner changes
+//! when a series is removed makes all its tables start anew.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::cell::{Handle, lock};
+
+/// A table keeps at most this many label sets; others are looked up where they are shared.
+const MAX_ENTRIES: usize = 16 << 10;
+/// A table keeps at most this many bytes of label values.
+const MAX_KEY_BYTES: usize = 4 << 20;
+
+/// Names an owner's table in each thread; freed when dropped.
+#[derive(Debug)]
+pub(crate) struct CacheId(usize);
+
+static IDS: Mutex<Ids> = Mutex::new(Ids { used: 0, free: Vec::new() });
+
+struct Ids {
+    used: usize,
+    free: Vec<usize>,
+}
+
+impl CacheId {
+    pub(crate) fn new() -> Self {
+        let mut ids = lock(&IDS);
+        if let Some(free) = ids.free.pop() {
+            return Self(free);
+        }
+        ids.used += 1;
+        Self(ids.used - 1)
+    }
+
+    /// For an owner that is never dropped and has epochs of its own kind: an id that nobody else had before.
+    pub(crate) fn permanent() -> Self {
+        let mut ids = lock(&IDS);
+        ids.used += 1;
+        Self(ids.used - 1)
+    }
+}
+
+impl Drop for CacheId {
+    fn drop(&mut self) {
+        lock(&IDS).free.push(self.0);
+    }
+}
+
+/// An epoch that no owner ever had.
+pub(crate) fn new_epoch() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+thread_local! {
+    static TABLES: RefCell<Vec<Table>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One owner's look-ups in one thread.
+#[derive(Default)]
+struct Table {
+    epoch: u64,
+    index: HashTable<Entry>,
+    /// Length (4 bytes) and bytes of each value, set after set.
+    keys: Vec<u8>,
+    handles: Vec<Handle>,
+    hasher: RandomState,
+}
+
+struct Entry {
+    key: u32,
+    handles: u32,
+}
+
+/// The handles that this thread remembers for these values in this epoch.
+#[inline]
+pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+    TABLES
+        .try_with(|tables| {
+            let tables = tables.try_borrow().ok()?;
+            let table = tables.get(id.0).filter(|table| table.epoch == epoch)?;
+            let entry =
+                table.index.find(hash(&table.hasher, values), |entry| matches(&table.keys, entry.key, values))?;
+            table.handles.get(entry.handles as usize..)?.first_chunk().copied()
+        })
+        .ok()
+        .flatten()
+}
+
+/// Remembers `handles` for these values; `epoch` was read before the handles were looked up.
+///
+/// Does nothing where the thread has no room, is ending, or is just doing this (an allocator that counts).
+#[cold]
+pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
+    let _ = TABLES.try_with(|tables| {
+        let Ok(mut tables) = tables.try_borrow_mut() else { return };
+        if tables.len() <= id.0 {
+            tables.resize_with(id.0 + 1, Table::default);
+        }
+        let table = &mut tables[id.0];
+        if table.epoch != epoch {
+            *table = Table { epoch, ..Table::default() };
+        }
+        table.insert(values, &handles);
+    });
+}
+
+impl Table {
+    fn insert(&mut self, values: &[&str], handles: &[Handle]) {
+        let key_len: usize = values.iter().map(|value| value.len() + 4).sum();
+        if self.index.len() >= MAX_ENTRIES || self.keys.len() + key_len > MAX_KEY_BYTES {
+            return;
+        }
+        let hash_of = hash(&self.hasher, values);
+        if self.index.find(hash_of, |entry| matches(&self.keys, entry.key, values)).is_some() {
+            return;
+        }
+        let (Ok(key), Ok(first)) = (u32::try_from(self.keys.len()), u32::try_from(self.handles.len())) else {
+            return;
+        };
+        for value in values {
+            let Ok(len) = u32::try_from(value.len()) else { return };
+            self.keys.extend_from_slice(&len.to_le_bytes());
+            self.keys.extend_from_slice(value.as_bytes());
+        }
+        self.handles.extend_from_slice(handles);
+        let Self { index, keys, hasher, .. } = self;
+        let count = values.len();
+        index.insert_unique(hash_of, Entry { key, handles: first }, |entry| hash_key(hasher, keys, entry.key, count));
+    }
+}
+
+#[inline]
+fn hash(hasher: &RandomState, values: &[&str]) -> u64 {
+    let mut state = hasher.build_hasher();
+    for value in values {
+        value.as_bytes().hash(&mut state);
+    }
+    state.finish()
+}
+
+/// As [`hash`], of values that are kept in `keys`.
+fn hash_key(hasher: &RandomState, keys: &[u8], key: u32, count: usize) -> u64 {
+    let mut state = hasher.build_hasher();
+    let mut rest = &keys[key as usize..];
+    for _ in 0..count {
+        let Some((value, after)) = split_value(rest) else { break };
+        value.hash(&mut state);
+        rest = after;
+    }
+    state.finish()
+}
+
+#[inline]
+fn matches(keys: &[u8], key: u32, values: &[&str]) -> bool {
+    let mut rest = &keys[key as usize..];
+    values.iter().all(|value| match split_value(rest) {
+        Some((kept, after)) => {
+            rest = after;
+            kept == value.as_bytes()
+        }
+        None => false,
+    })
+}
+
+#[inline]
+fn split_value(keys: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = keys.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*len) as usize)
+}

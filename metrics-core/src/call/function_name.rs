@@ -1,0 +1,91 @@
+//! The path of a function with its type, read from the type name of a closure inside of it.
+
+/// `my_router::Api::load` for a closure in the static `__METRICS_SITE` of that function; `fallback` where the name
+/// has a form that is not known here, since the compiler promises none.
+pub(super) fn readable(closure: &str, fallback: &str) -> String {
+    let mut path = closure;
+    for suffix in ["::{{closure}}", "::__METRICS_SITE"] {
+        path = path.strip_suffix(suffix).unwrap_or(path);
+    }
+    while let Some(outside) = path.strip_suffix("::{{closure}}") {
+        path = outside;
+    }
+    let readable = simplified(path).map(|path| without_generics(&path));
+    readable
+        .filter(|path| path.contains("::") && !path.contains(['<', '>', '{', ' ']))
+        .unwrap_or_else(|| fallback.to_owned())
+}
+
+/// With the type itself where the name has the `impl` block it stands in.
+fn simplified(path: &str) -> Option<String> {
+    if let Some(qualified) = path.strip_prefix('<') {
+        // `<my_router::Api as my_router::Load>::load`; for a type parameter, `_`, its trait says more.
+        let (inside, after) = split_at_close(qualified)?;
+        let (ty, name) = inside.split_once(" as ")?;
+        return Some(format!("{}{after}", if is_path(ty) { ty } else { name }));
+    }
+    let Some((module, rest)) = path.split_once("<impl ") else { return Some(path.to_owned()) };
+    // `my_router::<impl other::Load for alloc::vec::Vec<u8>>::load`
+    let (inside, after) = split_at_close(rest)?;
+    let ty = without_generics(inside.rsplit_once(" for ").map_or(inside, |(_, ty)| ty));
+    let name = ty.rsplit("::").next()?.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
+    Some(format!("{module}{name}{after}"))
+}
+
+fn is_path(ty: &str) -> bool {
+    ty != "_" && ty.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// Splits behind an opening `<` at the `>` that closes it.
+fn split_at_close(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 1;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            // The arrow of a function type closes nothing.
+            b'>' if at > 0 && text.as_bytes()[at - 1] == b'-' => {}
+            b'>' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some((&text[..at], &text[at + 1..]));
+        }
+    }
+    None
+}
+
+fn without_generics(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, inside)) = rest.split_once('<') {
+        plain.push_str(before.strip_suffix("::").unwrap_or(before));
+        let Some((_, after)) = split_at_close(inside) else { return path.to_owned() };
+        rest = after;
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn names_of_all_places_read_as_paths() {
+        for (closure, path) in [
+            ("my::free::__METRICS_SITE::{{closure}}", "my::free"),
+            ("my::Api::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
+            ("my::Api::fetch::{{closure}}::__METRICS_SITE::{{closure}}", "my::Api::fetch"),
+            ("my::Api<_>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
+            ("<my::Api<_> as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
+            ("<_ as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Load::load"),
+            ("<&[u8] as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Load::load"),
+            ("my::<impl my::Load for alloc::vec::Vec<u8>>::load::__METRICS_SITE::{{closure}}", "my::Vec::load"),
+            ("my::<impl my::Load for &[u8]>::load::__METRICS_SITE::{{closure}}", "my::u8::load"),
+            ("my::Api<fn(u8) -> u8>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
+            ("something {new}", "fallback"),
+        ] {
+            assert_eq!(readable(closure, "fallback"), path, "{closure}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A count that goes up: whole amounts exactly in one word, fractions in another.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::block::{self, Blocks};
+use super::slot::{self, Handle};
+
+/// Generation, whole part, fractional part.
+pub(crate) const WORDS: usize = 3;
+
+/// What a counter has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Total {
+    pub(crate) whole: u64,
+    pub(crate) fraction: f64,
+}
+
+/// A new counter at 0.
+pub(crate) fn allocate() -> Option<Handle> {
+    slot::allocate(WORDS)
+}
+
+/// Adds a whole amount; at `u64::MAX` the count stands still.
+#[inline]
+pub(crate) fn add_whole(handle: Handle, amount: u64) {
+    block::with_array::<WORDS>(handle, |[_, whole, _]| {
+        whole.store(whole.load(Relaxed).saturating_add(amount), Release);
+    });
+}
+
+/// Adds an amount that is not negative and finite.
+#[inline]
+pub(crate) fn add_fraction(handle: Handle, amount: f64) {
+    block::with_array::<WORDS>(handle, |[_, _, fraction]| {
+        let sum = f64::from_bits(fraction.load(Relaxed)) + amount;
+        fraction.store(sum.to_bits(), Release);
+    });
+}
+
+/// The counter's total over all threads.
+pub(crate) fn read(handle: Handle, blocks: &Blocks) -> Total {
+    let mut total = Total::default();
+    for cell in blocks.cells(handle, WORDS) {
+        let (whole, fraction) = (cell[1].load(Acquire), cell[2].load(Acquire));
+        if block::holds(cell, handle) {
+            total.whole = total.whole.saturating_add(whole);
+            total.fraction += f64::from_bits(fraction);
+        }
+    }
+    total
+}

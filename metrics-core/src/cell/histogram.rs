@@ -1,0 +1,84 @@
+//! Counts by bucket, and a sum that belongs to them.
+//!
+//! As in [`super::summary`] the sum has a word for even and one for odd counts. A writer stores the new sum, then the
+//! bucket, then the count, so a reader that finds the count unchanged around the buckets knows from their total which
+//! of the two sums is theirs, even if the writer was stopped half-way.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::fence;
+
+use super::block::{self, Blocks};
+use super::slot::{self, Handle};
+
+/// Generation, count, sum at even counts, sum at odd counts; the buckets follow, the one up to `+Inf` last.
+const HEADER: usize = 4;
+/// Readings of a cell that is being written, before one is taken whose sum may miss the last observations.
+const TRIES: usize = 1_000;
+
+fn words(bounds: &[f64]) -> usize {
+    HEADER + bounds.len() + 1
+}
+
+/// A new histogram at 0 with these upper bounds, `+Inf` left out.
+pub(crate) fn allocate(bounds: &[f64]) -> Option<Handle> {
+    slot::allocate(words(bounds))
+}
+
+/// Ends a histogram's series.
+pub(crate) fn free(handle: Handle, bounds: &[f64]) {
+    slot::free(handle, words(bounds));
+}
+
+/// Adds one observation, to the first bucket whose bound is not below it.
+#[inline]
+pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
+    let bucket = HEADER + bounds.partition_point(|bound| *bound < value);
+    block::with_slice(handle, words(bounds), |cell| {
+        let n = cell[1].load(Relaxed);
+        let (now, next) = (sum_word(n), sum_word(n + 1));
+        let sum = f64::from_bits(cell[now].load(Relaxed)) + value;
+        cell[next].store(sum.to_bits(), Release);
+        cell[bucket].store(cell[bucket].load(Relaxed) + 1, Release);
+        cell[1].store(n + 1, Release);
+    });
+}
+
+/// The sum over all threads; adds each bucket's own count to `buckets`, which has a place for `+Inf` at its end.
+pub(crate) fn read(handle: Handle, bounds: &[f64], blocks: &Blocks, buckets: &mut [u64]) -> f64 {
+    let mut sum = 0.0;
+    let mut own = vec![0; bounds.len() + 1];
+    for cell in blocks.cells(handle, words(bounds)) {
+        let cell_sum = read_cell(cell, &mut own);
+        if block::holds(cell, handle) {
+            sum += cell_sum;
+            buckets.iter_mut().zip(&own).for_each(|(total, own)| *total += own);
+        }
+    }
+    sum
+}
+
+/// Which word holds the sum at this count.
+fn sum_word(count: u64) -> usize {
+    2 + usize::from(count % 2 == 1)
+}
+
+fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
+    let mut n = cell[1].load(Acquire);
+    for _ in 0..TRIES {
+        let mut total = 0;
+        for (bucket, word) in buckets.iter_mut().zip(&cell[HEADER..]) {
+            *bucket = word.load(Acquire);
+            total += *bucket;
+        }
+        let sum = cell[sum_word(total)].load(Acquire);
+        fence(Acquire);
+        let again = cell[1].load(Relaxed);
+        // `total` is `n`, or `n + 1` where the writer has stored the bucket and not yet the count.
+        if again == n && total.wrapping_sub(n) <= 1 {
+            return f64::from_bits(sum);
+        }
+        n = again;
+    }
+    f64::from_bits(cell[sum_word(n)].load(Acquire))
+}

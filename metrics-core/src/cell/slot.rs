@@ -1,0 +1,134 @@
+//! Places for series: which words belong to which live series, and when they may be used again.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+
+use super::{block, lock};
+
+/// Bits of a handle that hold the offset in a page.
+const OFFSET_BITS: u32 = 27;
+/// Bits of a handle that hold the page.
+const PAGE_BITS: u32 = 5;
+/// Words in the first page; each further page is twice as long.
+const FIRST_PAGE_WORDS: usize = 512;
+/// Pages a directory has places for: no more fit, since the last offset must fit in [`OFFSET_BITS`].
+pub(crate) const PAGES: usize = 1 << PAGE_BITS;
+const LAST_PAGE: usize = (OFFSET_BITS - FIRST_PAGE_WORDS.trailing_zeros()) as usize;
+
+/// Words of page `page`.
+pub(crate) fn page_words(page: usize) -> usize {
+    FIRST_PAGE_WORDS << page
+}
+
+/// One series: a place (page and offset, the same in every thread) and the generation of its present owner.
+///
+/// A handle is a number: to copy, send or drop one touches no shared memory. When its series is removed the place may
+/// be given to another series with the next generation; writes through the old handle then go nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(u64);
+
+impl Handle {
+    /// A handle of no series; writes through it go nowhere.
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(super) fn new(place: u32, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(place))
+    }
+
+    /// The handle as the word that a cell of its generation begins with.
+    #[inline]
+    pub(crate) fn word(self) -> u64 {
+        self.0
+    }
+
+    /// The handle whose [`Handle::word`] was `word`.
+    #[inline]
+    pub(crate) fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is the place")]
+    pub(super) fn place(self) -> u32 {
+        self.0 as u32
+    }
+
+    pub(super) fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline]
+    pub(crate) fn page(self) -> usize {
+        (self.place() >> OFFSET_BITS) as usize
+    }
+
+    #[inline]
+    pub(crate) fn offset(self) -> usize {
+        (self.place() & ((1 << OFFSET_BITS) - 1)) as usize
+    }
+
+    pub(crate) fn range(self, words: usize) -> Range<usize> {
+        self.offset()..self.offset() + words
+    }
+}
+
+/// Which words are taken. Freed places are kept by length and serve the next series of that length.
+struct Places {
+    page: usize,
+    used_in_page: usize,
+    free: Option<HashMap<usize, Vec<Handle>>>,
+}
+
+static PLACES: Mutex<Places> = Mutex::new(Places { page: 0, used_in_page: 0, free: None });
+
+impl Places {
+    fn take(&mut self, words: usize) -> Option<Handle> {
+        if let Some(last) = self.free.as_mut().and_then(|free| free.get_mut(&words)?.pop()) {
+            return Some(Handle::new(last.place(), last.generation() + 1));
+        }
+        while self.used_in_page + words > page_words(self.page) {
+            if self.page == LAST_PAGE {
+                return None;
+            }
+            self.page += 1;
+            self.used_in_page = 0;
+        }
+        let place = u32::try_from(self.page << OFFSET_BITS | self.used_in_page).ok()?;
+        self.used_in_page += words;
+        Some(Handle::new(place, 1))
+    }
+
+    fn give_back(&mut self, handle: Handle, words: usize) {
+        // A place whose generations are used up is retired: its old handles must stay distinct.
+        if handle.generation() < u32::MAX {
+            self.free.get_or_insert_default().entry(words).or_default().push(handle);
+        }
+    }
+}
+
+/// A place of `words` words (the generation word included) for a new series, at zero in every thread.
+///
+/// `None` when all places there are (2 GiB a thread) are in use.
+pub(crate) fn allocate(words: usize) -> Option<Handle> {
+    let handle = lock(&PLACES).take(words)?;
+    block::open(handle, words);
+    Some(handle)
+}
+
+/// Ends the series of `handle`, which must be live: its place may now serve another one.
+pub(crate) fn free(handle: Handle, words: usize) {
+    if block::close(handle) {
+        lock(&PLACES).give_back(handle, words);
+    }
+}
+
+/// A page of zeros; the system gives it memory only where it is written.
+pub(crate) fn new_page(page: usize) -> Box<[AtomicU64]> {
+    bytemuck::zeroed_slice_box(page_words(page))
+}

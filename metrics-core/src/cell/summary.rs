@@ -1,0 +1,63 @@
+//! A count and a sum that belong together in every reading.
+//!
+//! The sum has two words: the one for an even count and the one for an odd count. A writer stores the new sum into the
+//! word that the present count does not use, then the new count. A reader takes the count, the sum that belongs to it,
+//! and the count again. Nobody waits: a writer stopped between its two stores leaves the old pair valid.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::block::{self, Blocks};
+use super::slot::{self, Handle};
+
+/// Generation, count, sum at even counts, sum at odd counts.
+pub(crate) const WORDS: usize = 4;
+
+/// What a summary has observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Total {
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
+}
+
+/// A new summary at 0.
+pub(crate) fn allocate() -> Option<Handle> {
+    slot::allocate(WORDS)
+}
+
+/// Adds one observation.
+#[inline]
+pub(crate) fn observe(handle: Handle, value: f64) {
+    block::with_array::<WORDS>(handle, |[_, count, even, odd]| {
+        let n = count.load(Relaxed);
+        let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
+        next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
+        count.store(n + 1, Release);
+    });
+}
+
+/// Count and sum over all threads.
+pub(crate) fn read(handle: Handle, blocks: &Blocks) -> Total {
+    let mut total = Total::default();
+    for cell in blocks.cells(handle, WORDS) {
+        let (count, sum) = read_pair(cell);
+        if block::holds(cell, handle) {
+            total.count += count;
+            total.sum += sum;
+        }
+    }
+    total
+}
+
+fn read_pair(cell: &[AtomicU64]) -> (u64, f64) {
+    let mut n = cell[1].load(Acquire);
+    loop {
+        let sum = cell[2 + usize::from(n % 2 == 1)].load(Acquire);
+        let again = cell[1].load(Acquire);
+        // The sum for `n` is written again only after the count has passed `n`.
+        if again == n {
+            return (n, f64::from_bits(sum));
+        }
+        n = again;
+    }
+}

@@ -1,0 +1,63 @@
+//! Numbers as the formats of Prometheus write them.
+
+use crate::sample::Number;
+
+/// Appends a number in its shortest form that reads back the same: `3`, `0.25`, `+Inf`, `NaN`.
+pub(super) fn push_float(out: &mut Vec<u8>, value: f64) {
+    if value.is_nan() {
+        out.extend_from_slice(b"NaN");
+    } else if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+    } else if let Some(whole) = whole(value) {
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    } else {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    }
+}
+
+/// The integer that `value` is, where that has fewer digits than a float would need and is exact.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+fn whole(value: f64) -> Option<i64> {
+    let exact = value.abs() < 9_007_199_254_740_992.0 && value.trunc() == value;
+    (exact && !(value == 0.0 && value.is_sign_negative())).then_some(value as i64)
+}
+
+pub(super) fn push_whole(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+pub(super) fn push_number(out: &mut Vec<u8>, value: Number) {
+    match value {
+        Number::Whole(whole) => push_whole(out, whole),
+        Number::Float(float) => push_float(out, float),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_read_back_the_same() {
+        for value in [0.0, -0.0, 1.0, -3.0, 0.1, 1e16, 1.5e300, 5e-324, f64::MAX, 9_007_199_254_740_993.0] {
+            let mut out = Vec::new();
+            push_float(&mut out, value);
+            let text = String::from_utf8(out).unwrap_or_default();
+            assert_eq!(text.parse().map(f64::to_bits), Ok(value.to_bits()), "{text}");
+            assert!(text.len() < 26, "{text}");
+        }
+    }
+
+    #[test]
+    fn special_values_are_written_as_prometheus_wants_them() {
+        let text = |value| {
+            let mut out = Vec::new();
+            push_float(&mut out, value);
+            String::from_utf8(out).unwrap_or_default()
+        };
+        assert_eq!(
+            [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 3.0, 0.25].map(text),
+            ["+Inf", "-Inf", "NaN", "3", "0.25"]
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! Why a metric, a label set or a registry could not be made.
+
+use std::fmt;
+
+/// Why a metric could not be registered.
+///
+/// Nothing is changed where this is returned: what was registered before stays as it was.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The metric's name does not match `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+    InvalidName {
+        /// The name as given.
+        name: String,
+    },
+    /// A label's name does not match `[a-zA-Z_][a-zA-Z0-9_]*`.
+    InvalidLabelName {
+        /// The metric.
+        metric: String,
+        /// The label's name as given.
+        label: String,
+    },
+    /// A label's name is reserved: `__*` always, `le` on histograms, `quantile` on summaries.
+    ReservedLabelName {
+        /// The metric.
+        metric: String,
+        /// The label's name.
+        label: String,
+    },
+    /// Two labels, constant ones and the registry's included, have one name.
+    DuplicateLabelName {
+        /// The metric.
+        metric: String,
+        /// The label's name.
+        label: String,
+    },
+    /// Bucket bounds must be finite numbers, strictly increasing, at least one and at most 512; `+Inf` is implied.
+    InvalidBuckets {
+        /// The metric.
+        metric: String,
+        /// The bounds as given.
+        bounds: Vec<f64>,
+    },
+    /// The name must end in the unit (before `_total`, for counters).
+    InvalidUnit {
+        /// The metric.
+        metric: String,
+        /// The unit as given.
+        unit: String,
+    },
+    /// A family of this name is registered, and differs.
+    Conflict {
+        /// The name.
+        name: String,
+        /// In what it differs.
+        field: Field,
+        /// What is registered.
+        registered: String,
+        /// What was to be registered.
+        given: String,
+    },
+    /// The name, or one of the sample names of its type, belongs to another registered family.
+    NameTaken {
+        /// The metric.
+        name: String,
+        /// The sample name that both have.
+        sample: String,
+        /// The family that has it.
+        by: String,
+    },
+    /// A `prometheus` collector is described by the names of something registered before.
+    Collector {
+        /// The first name in question.
+        name: String,
+        /// The family that has it, or what is wrong with it.
+        by: String,
+    },
+}
+
+/// A part of a family's declaration, named where two declarations differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Field {
+    /// Counter, gauge, summary or histogram.
+    Type,
+    /// The names of the labels, in their order.
+    LabelNames,
+    /// Names and values of the constant labels.
+    ConstLabels,
+    /// The help text.
+    Help,
+    /// The unit.
+    Unit,
+    /// The upper bounds of the buckets.
+    Buckets,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Type => "type",
+            Self::LabelNames => "label names",
+            Self::ConstLabels => "constant labels",
+            Self::Help => "help",
+            Self::Unit => "unit",
+            Self::Buckets => "buckets",
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName { name } => {
+                write!(f, "metric name {name:?} is invalid: write [a-zA-Z_:][a-zA-Z0-9_:]*")
+            }
+            Self::InvalidLabelName { metric, label } => {
+                write!(f, "label name {label:?} of {metric} is invalid: write [a-zA-Z_][a-zA-Z0-9_]*")
+            }
+            Self::ReservedLabelName { metric, label } => {
+                write!(f, "label name {label:?} of {metric} is reserved by Prometheus")
+            }
+            Self::DuplicateLabelName { metric, label } => {
+                write!(f, "label name {label:?} of {metric} is given twice")
+            }
+            Self::InvalidBuckets { metric, bounds } => write!(
+                f,
+                "buckets {bounds:?} of {metric} are invalid: write 1 to 512 finite bounds, strictly increasing"
+            ),
+            Self::InvalidUnit { metric, unit } => {
+                write!(f, "{metric} has the unit {unit:?}, so its name must end in _{unit}")
+            }
+            Self::Conflict { name, field, registered, given } => {
+                write!(f, "{name} is registered with another {field}: registered {registered}, given {given}")
+            }
+            Self::NameTaken { name, sample, by } => {
+                write!(f, "{name} would export {sample}, which belongs to {by}")
+            }
+            Self::Collector { name, by } => {
+                write!(f, "a collector describes {name}: {by}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,126 @@
+//! A family: a metric with labels, one series for each label set.
+
+pub(crate) mod core;
+pub(crate) mod declaration;
+pub(crate) mod overflow;
+pub(crate) mod table;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+pub(crate) use self::core::FamilyCore;
+pub(crate) use declaration::Declaration;
+
+use crate::metric::Metric;
+
+/// A metric with `N` labels: one series of type `M` for each set of label values.
+///
+/// Cloning a family is cheap and gives the same family. A wrong number of labels does not compile:
+///
+/// ```compile_fail
+/// use metrics_core::Counter;
+///
+/// let requests = Counter::builder("requests_total", "Requests.").labels(["path", "method"]).build();
+/// requests.labels(["/foo"]).inc();
+/// ```
+///
+/// # Example: a counter with labels
+///
+/// ```
+/// use metrics_core::Counter;
+///
+/// let requests = Counter::builder("requests_total", "Requests.").labels(["path", "method"]).build();
+/// requests.labels(["/foo", "GET"]).inc();
+/// assert_eq!(requests.labels(["/foo", "GET"]).value(), 1.0);
+/// assert!(requests.get(["/bar", "GET"]).is_none());
+/// ```
+pub struct Family<M, const N: usize> {
+    pub(crate) core: Arc<FamilyCore>,
+    metric: PhantomData<fn() -> M>,
+}
+
+impl<M: Metric, const N: usize> Family<M, N> {
+    pub(crate) fn from_core(core: Arc<FamilyCore>) -> Self {
+        Self { core, metric: PhantomData }
+    }
+
+    /// The series with these label values, created at 0 if there is none.
+    ///
+    /// Past `max_series` a new label set goes to the overflow series, whose label values are all `__overflow__`; so
+    /// does one with a value over 1,024 bytes. Each such look-up counts in `metrics_core_overflowed_total{family}`.
+    #[inline]
+    pub fn labels(&self, values: [&str; N]) -> M {
+        M::from_cell(self.core.resolve(&values), self.core.declaration.bounds, None)
+    }
+
+    /// The series with these label values, if there is one; creates nothing.
+    #[must_use]
+    pub fn get(&self, values: [&str; N]) -> Option<M> {
+        let handle = self.core.find(&values)?;
+        Some(M::from_cell(handle, self.core.declaration.bounds, None))
+    }
+
+    /// Ends the series with these label values; false if there is none.
+    ///
+    /// Handles to it count nowhere from now on. The next [`Family::labels`] with these values, and every annotated
+    /// function that feeds them, creates the series anew at 0.
+    pub fn remove(&self, values: [&str; N]) -> bool {
+        self.core.remove(&values)
+    }
+
+    /// Ends all series, as [`Family::remove`] does for one.
+    pub fn clear(&self) {
+        self.core.clear();
+    }
+
+    /// How many series there are, the overflow series included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.core.len()
+    }
+
+    /// Whether there is no series.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All series there are at the time of the call, with their label values, in the order of their creation.
+    pub fn iter(&self) -> impl Iterator<Item = ([String; N], M)> + use<M, N> {
+        let bounds = self.core.declaration.bounds;
+        let series: Vec<_> = self
+            .core
+            .series()
+            .into_iter()
+            .map(|(values, handle)| {
+                let mut values = values.into_iter();
+                let values = std::array::from_fn(|_| values.next().unwrap_or_default());
+                (values, M::from_cell(handle, bounds, None))
+            })
+            .collect();
+        series.into_iter()
+    }
+
+    /// The name under which the family is exported.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core.declaration.name
+    }
+}
+
+impl<M, const N: usize> Clone for Family<M, N> {
+    fn clone(&self) -> Self {
+        Self { core: Arc::clone(&self.core), metric: PhantomData }
+    }
+}
+
+impl<M, const N: usize> fmt::Debug for Family<M, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Family")
+            .field("name", &self.core.declaration.name)
+            .field("labels", &self.core.declaration.label_names)
+            .field("series", &self.core.len())
+            .finish_non_exhaustive()
+    }
+}

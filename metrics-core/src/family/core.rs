@@ -1,0 +1,242 @@
+//! A family without the type of its metric: its declaration, its series, and how label values become handles.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::Declaration;
+use super::table::{Chunk, Table};
+use crate::cache::{self, CacheId};
+use crate::cell::{self, Handle};
+use crate::internal::InternalError;
+use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
+
+/// The cap of a family whose builder names none.
+pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
+/// Series that are copied under one hold of the family's lock.
+const CHUNK: usize = 1_024;
+
+/// A family's declaration and series.
+pub struct FamilyCore {
+    pub(crate) declaration: Declaration,
+    /// The constant labels as text, those of the registry included once it is registered.
+    pub(crate) const_text: String,
+    max_series: AtomicUsize,
+    /// Changes when a series is removed: what was looked up in an earlier epoch must be looked up again.
+    epoch: AtomicU64,
+    cache: CacheId,
+    table: RwLock<Table>,
+    /// Walks that remember positions in the table, which therefore must not change.
+    walks: AtomicUsize,
+    /// Counts the label sets that went to the overflow series; made when it is first needed or exported.
+    overflowed: OnceLock<Handle>,
+    /// Whether a scrape reads this family before all others: what it counts is counted elsewhere before.
+    reads_first: AtomicBool,
+}
+
+impl FamilyCore {
+    /// A family that no registry knows. A family without labels has its one series from the start.
+    pub(crate) fn new(declaration: Declaration, max_series: usize) -> Self {
+        let mut const_text = String::new();
+        for (name, value) in &declaration.const_labels {
+            labels::push_pair(&mut const_text, 0, name, value);
+        }
+        let core = Self {
+            declaration,
+            const_text,
+            max_series: AtomicUsize::new(max_series),
+            epoch: AtomicU64::new(cache::new_epoch()),
+            cache: CacheId::new(),
+            table: RwLock::new(Table::default()),
+            walks: AtomicUsize::new(0),
+            overflowed: OnceLock::new(),
+            reads_first: AtomicBool::new(false),
+        };
+        if core.declaration.label_names.is_empty() {
+            core.resolve(&[]);
+        }
+        core
+    }
+
+    /// The cap on series.
+    pub(crate) fn max_series(&self) -> usize {
+        self.max_series.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn raise_max_series(&self, max_series: usize) {
+        self.max_series.fetch_max(max_series, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn read_first(&self) {
+        self.reads_first.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_read_first(&self) -> bool {
+        self.reads_first.load(Ordering::Relaxed)
+    }
+
+    /// The handle for these values, which are as many as the family's labels; created, or the overflow series.
+    #[inline]
+    pub(crate) fn resolve(&self, values: &[&str]) -> Handle {
+        let epoch = self.epoch();
+        match cache::get(&self.cache, epoch, values) {
+            Some([handle]) => handle,
+            None => self.resolve_shared(epoch, values),
+        }
+    }
+
+    #[cold]
+    fn resolve_shared(&self, epoch: u64, values: &[&str]) -> Handle {
+        let (handle, within_cap) = self.find_or_create(values);
+        if within_cap {
+            cache::insert(&self.cache, epoch, values, [handle]);
+        }
+        handle
+    }
+
+    /// The handle for these values, from the shared table; false if it is the overflow series and they are not its own.
+    pub(crate) fn find_or_create(&self, values: &[&str]) -> (Handle, bool) {
+        let overlong = values.iter().any(|value| value.len() > MAX_VALUE_LEN);
+        if !overlong {
+            if let Some(handle) = self.find(values) {
+                return (handle, true);
+            }
+            if let Some(handle) = self.create(values, self.max_series()) {
+                return (handle, true);
+            }
+        }
+        cell::counter::add_whole(self.overflow_counter(), 1);
+        let overflow = vec![OVERFLOW; values.len()];
+        let handle = self.find(&overflow).or_else(|| self.create(&overflow, usize::MAX));
+        (handle.unwrap_or(Handle::NONE), false)
+    }
+
+    /// The handle for these values if there is a series.
+    pub(crate) fn find(&self, values: &[&str]) -> Option<Handle> {
+        self.read().find(&self.declaration.label_names, values)
+    }
+
+    fn create(&self, values: &[&str], cap: usize) -> Option<Handle> {
+        if self.read().len() >= cap {
+            return None;
+        }
+        let Declaration { metric, bounds, label_names, name, .. } = &self.declaration;
+        let mut table = self.write();
+        if let Some(handle) = table.find(label_names, values) {
+            return Some(handle);
+        }
+        if table.len() >= cap {
+            return None;
+        }
+        let Some(handle) = (metric.allocate)(bounds) else {
+            drop(table);
+            InternalError::OutOfPlaces.record(name);
+            return None;
+        };
+        if table.insert(label_names, values, handle) {
+            return Some(handle);
+        }
+        (metric.free)(handle, bounds);
+        None
+    }
+
+    /// Ends one series.
+    pub(crate) fn remove(&self, values: &[&str]) -> bool {
+        let mut table = self.write();
+        let Some(handle) = table.remove(&self.declaration.label_names, values) else { return false };
+        (self.declaration.metric.free)(handle, self.declaration.bounds);
+        self.after_removal(&mut table);
+        true
+    }
+
+    /// Ends all series.
+    pub(crate) fn clear(&self) {
+        let mut table = self.write();
+        let mut all = Chunk::default();
+        table.copy(0, usize::MAX, &mut all);
+        for (_, handle) in all.series {
+            (self.declaration.metric.free)(handle, self.declaration.bounds);
+        }
+        *table = Table::default();
+        self.after_removal(&mut table);
+    }
+
+    /// Must be called before the lock on the table is given back, so that nobody finds an old handle in the new epoch.
+    fn after_removal(&self, table: &mut Table) {
+        self.epoch.store(cache::new_epoch(), Ordering::Release);
+        if table.wants_compaction() && self.walks.load(Ordering::Acquire) == 0 {
+            table.compact();
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Label values and handles of all series.
+    pub(crate) fn series(&self) -> Vec<(Vec<String>, Handle)> {
+        let mut all = Chunk::default();
+        self.read().copy(0, usize::MAX, &mut all);
+        let Chunk { text, series } = all;
+        let values = |text| labels::pairs(text).map(|(_, value)| value.into_owned()).collect();
+        series.into_iter().map(|(range, handle)| (values(&text[range]), handle)).collect()
+    }
+
+    /// Calls `visit` with chunks of the series in the order of creation, or with all at once and sorted; no lock is
+    /// held meanwhile.
+    pub(crate) fn walk(&self, sorted: bool, mut visit: impl FnMut(&Chunk)) {
+        let _walk = Walk::begin(self);
+        let most = if sorted { usize::MAX } else { CHUNK };
+        let mut chunk = Chunk::default();
+        let mut from = Some(0);
+        while let Some(position) = from {
+            chunk.clear();
+            from = self.read().copy(position, most, &mut chunk);
+            if sorted {
+                chunk.sort();
+            }
+            visit(&chunk);
+        }
+    }
+
+    /// The counter of label sets that went to the overflow series.
+    pub(crate) fn overflow_counter(&self) -> Handle {
+        *self.overflowed.get_or_init(|| super::overflow::counter(&self.declaration.name))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for FamilyCore {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Keeps positions in a family's table valid while it lives.
+struct Walk<'a>(&'a FamilyCore);
+
+impl<'a> Walk<'a> {
+    fn begin(core: &'a FamilyCore) -> Self {
+        // Under the lock, so that a removal that saw no walk has finished its compaction.
+        let _table = core.read();
+        core.walks.fetch_add(1, Ordering::AcqRel);
+        Self(core)
+    }
+}
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        self.0.walks.fetch_sub(1, Ordering::AcqRel);
+    }
+}

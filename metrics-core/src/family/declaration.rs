@@ -1,0 +1,98 @@
+//! What a family was declared as, and how two declarations of one name compare.
+
+use std::panic::Location;
+
+use crate::error::{Error, Field};
+use crate::histogram;
+use crate::labels;
+use crate::metric::Type;
+use crate::sample::{FamilyInfo, Kind};
+
+/// Everything about a family but its series.
+pub(crate) struct Declaration {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) unit: Option<String>,
+    pub(crate) metric: &'static Type,
+    pub(crate) label_names: Vec<String>,
+    pub(crate) const_labels: Vec<(String, String)>,
+    /// Upper bounds of a histogram's buckets, cleaned; empty for other types.
+    pub(crate) bounds: &'static [f64],
+    /// The bounds as they were given, where they are not valid.
+    pub(crate) invalid_bounds: Option<Vec<f64>>,
+    /// Where in the user's code it stands.
+    pub(crate) location: &'static Location<'static>,
+}
+
+impl Declaration {
+    pub(crate) fn kind(&self) -> Kind {
+        self.metric.kind
+    }
+
+    pub(crate) fn info(&self) -> FamilyInfo<'_> {
+        FamilyInfo { name: &self.name, help: &self.help, kind: self.kind(), unit: self.unit.as_deref() }
+    }
+
+    /// Sets the bounds of a histogram; what is wrong with them is told by [`Declaration::check`].
+    pub(crate) fn set_bounds(&mut self, bounds: &[f64]) {
+        self.bounds = histogram::intern(bounds);
+        self.invalid_bounds = (!histogram::are_bounds(bounds)).then(|| bounds.to_vec());
+    }
+
+    /// Whether a registry can take this.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let metric = || self.name.clone();
+        if !labels::is_metric_name(&self.name) {
+            return Err(Error::InvalidName { name: metric() });
+        }
+        let constant = self.const_labels.iter().map(|(name, _)| name);
+        let names = constant.chain(&self.label_names).map(String::as_str);
+        labels::check_names(&self.name, self.kind(), &names)?;
+        if let Some(bounds) = &self.invalid_bounds {
+            return Err(Error::InvalidBuckets { metric: metric(), bounds: bounds.clone() });
+        }
+        if let Some(unit) = &self.unit {
+            let base = self.name.strip_suffix("_total").unwrap_or(&self.name);
+            if unit.is_empty() || !base.ends_with(&format!("_{unit}")) {
+                return Err(Error::InvalidUnit { metric: metric(), unit: unit.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `given`, of the same name, is the same family as this.
+    pub(crate) fn compare(&self, given: &Self) -> Result<(), Error> {
+        let (field, registered, given) = if self.kind() != given.kind() {
+            (Field::Type, self.kind().as_str().to_owned(), given.kind().as_str().to_owned())
+        } else if self.label_names != given.label_names {
+            (Field::LabelNames, format!("{:?}", self.label_names), format!("{:?}", given.label_names))
+        } else if self.const_labels != given.const_labels {
+            (Field::ConstLabels, format!("{:?}", self.const_labels), format!("{:?}", given.const_labels))
+        } else if self.help != given.help {
+            (Field::Help, format!("{:?}", self.help), format!("{:?}", given.help))
+        } else if self.unit != given.unit {
+            (Field::Unit, format!("{:?}", self.unit), format!("{:?}", given.unit))
+        } else if self.bounds != given.bounds {
+            (Field::Buckets, format!("{:?}", self.bounds), format!("{:?}", given.bounds))
+        } else {
+            return Ok(());
+        };
+        Err(Error::Conflict { name: self.name.clone(), field, registered, given })
+    }
+
+    /// The names under which samples of this family can appear in any format.
+    pub(crate) fn sample_names(&self) -> impl Iterator<Item = String> + '_ {
+        sample_names(&self.name, self.kind())
+    }
+}
+
+/// The names under which samples of a family of this name and type can appear in any format.
+pub(crate) fn sample_names(name: &str, kind: Kind) -> impl Iterator<Item = String> + '_ {
+    let base = match kind {
+        Kind::Counter => name.strip_suffix("_total").unwrap_or(name),
+        _ => name,
+    };
+    let total = (kind == Kind::Counter).then(|| format!("{base}_total"));
+    let suffixed = kind.suffixes().iter().map(move |suffix| format!("{base}{suffix}"));
+    std::iter::once(base.to_owned()).chain(total).chain(suffixed)
+}

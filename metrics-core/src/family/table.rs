@@ -1,0 +1,158 @@
+//! The series of one family in the order of their creation, found by their label values.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::cell::Handle;
+use crate::labels;
+
+/// Label sets and handles. The text of a set is written once, when its series is born.
+#[derive(Default)]
+pub(crate) struct Table {
+    text: String,
+    /// In the order of creation; a removed series leaves a gap until the next compaction.
+    entries: Vec<Entry>,
+    index: HashTable<u32>,
+    hasher: RandomState,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    start: u32,
+    len: u32,
+    handle: Handle,
+}
+
+impl Entry {
+    fn text(self, text: &str) -> &str {
+        &text[self.range()]
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.len as usize
+    }
+}
+
+impl Table {
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn find(&self, names: &[String], values: &[&str]) -> Option<Handle> {
+        let position = *self
+            .index
+            .find(self.hash(values), |at| matches(self.entries[*at as usize].text(&self.text), names, values))?;
+        Some(self.entries[position as usize].handle)
+    }
+
+    /// Adds a label set that is not there; false, with nothing changed, where 4 GiB of text do not suffice.
+    pub(crate) fn insert(&mut self, names: &[String], values: &[&str], handle: Handle) -> bool {
+        let start = self.text.len();
+        for (name, value) in names.iter().zip(values) {
+            labels::push_pair(&mut self.text, start, name, value);
+        }
+        let (Ok(position), Ok(first), Ok(len), true) = (
+            u32::try_from(self.entries.len()),
+            u32::try_from(start),
+            u32::try_from(self.text.len() - start),
+            u32::try_from(self.text.len()).is_ok(),
+        ) else {
+            self.text.truncate(start);
+            return false;
+        };
+        let hash = self.hash(values);
+        let Self { text, entries, index, hasher } = self;
+        entries.push(Entry { start: first, len, handle });
+        index.insert_unique(hash, position, |at| hash_text(hasher, entries[*at as usize].text(text)));
+        true
+    }
+
+    /// Removes a label set and returns the handle it had.
+    pub(crate) fn remove(&mut self, names: &[String], values: &[&str]) -> Option<Handle> {
+        let hash = self.hash(values);
+        let Self { text, entries, index, .. } = self;
+        let entry = index.find_entry(hash, |at| matches(entries[*at as usize].text(text), names, values)).ok()?;
+        let (position, _) = entry.remove();
+        Some(std::mem::replace(&mut entries[position as usize].handle, Handle::NONE))
+    }
+
+    /// Whether more than half of the entries are gaps.
+    pub(crate) fn wants_compaction(&self) -> bool {
+        self.entries.len() > 64 && self.entries.len() / 2 > self.index.len()
+    }
+
+    /// Closes the gaps; positions change.
+    pub(crate) fn compact(&mut self) {
+        let old = std::mem::replace(self, Self { hasher: self.hasher.clone(), ..Self::default() });
+        for entry in old.entries {
+            if entry.handle.is_none() {
+                continue;
+            }
+            let (Ok(start), Ok(position)) = (u32::try_from(self.text.len()), u32::try_from(self.entries.len())) else {
+                return;
+            };
+            self.text.push_str(entry.text(&old.text));
+            self.entries.push(Entry { start, ..entry });
+            let Self { text, entries, index, hasher } = self;
+            let hash = |at: &u32| hash_text(hasher, entries[*at as usize].text(text));
+            index.insert_unique(hash(&position), position, hash);
+        }
+    }
+
+    /// Appends up to `most` series from position `from` on to `chunk`; the position to go on from, if there are more.
+    pub(crate) fn copy(&self, from: usize, most: usize, chunk: &mut Chunk) -> Option<usize> {
+        let to = self.entries.len().min(from.saturating_add(most));
+        for entry in self.entries.get(from..to)? {
+            if !entry.handle.is_none() {
+                let start = chunk.text.len();
+                chunk.text.push_str(entry.text(&self.text));
+                chunk.series.push((start..chunk.text.len(), entry.handle));
+            }
+        }
+        (to < self.entries.len()).then_some(to)
+    }
+
+    fn hash(&self, values: &[&str]) -> u64 {
+        let mut state = self.hasher.build_hasher();
+        for value in values {
+            value.hash(&mut state);
+        }
+        state.finish()
+    }
+}
+
+/// As [`Table::hash`], of the values that a text holds.
+fn hash_text(hasher: &RandomState, text: &str) -> u64 {
+    let mut state = hasher.build_hasher();
+    for (_, value) in labels::pairs(text) {
+        value.as_ref().hash(&mut state);
+    }
+    state.finish()
+}
+
+fn matches(text: &str, names: &[String], values: &[&str]) -> bool {
+    labels::matches(text, names.iter().map(String::as_str), values.iter().copied())
+}
+
+/// A copy of some series, so that they can be read without holding their family's lock.
+#[derive(Default)]
+pub(crate) struct Chunk {
+    pub(crate) text: String,
+    pub(crate) series: Vec<(Range<usize>, Handle)>,
+}
+
+impl Chunk {
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.series.clear();
+    }
+
+    /// Puts the series into the order of their text.
+    pub(crate) fn sort(&mut self) {
+        let Self { text, series } = self;
+        series.sort_by(|(one, _), (other, _)| text[one.clone()].cmp(&text[other.clone()]));
+    }
+}

@@ -1,0 +1,127 @@
+//! The gauge: a number that goes up and down.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::amount::Amount;
+use crate::cell::Handle;
+use crate::cell::gauge as cell;
+use crate::metric::{Keeper, Type, sealed};
+use crate::sample::{Kind, Value};
+
+/// A number that goes up and down: a queue's length, a temperature, requests in flight.
+///
+/// All threads share one place, so that a [`Gauge::set`] and an [`Gauge::add`] of two threads have an order.
+///
+/// # Example: a queue
+///
+/// ```
+/// use metrics_core::Gauge;
+///
+/// let length = Gauge::builder("queue_length", "Jobs that wait.").build();
+/// length.set(3);
+/// length.dec();
+/// assert_eq!(length.value(), 2.0);
+/// ```
+#[derive(Clone)]
+pub struct Gauge {
+    handle: Handle,
+    _keeper: Keeper,
+}
+
+impl Gauge {
+    /// Adds 1.
+    pub fn inc(&self) {
+        self.add(1);
+    }
+
+    /// Subtracts 1.
+    pub fn dec(&self) {
+        self.sub(1);
+    }
+
+    /// Adds `amount`, which may be negative.
+    pub fn add(&self, amount: impl Amount) {
+        let amount = amount.as_f64();
+        cell::update(self.handle, |value| value + amount);
+    }
+
+    /// Subtracts `amount`, which may be negative.
+    pub fn sub(&self, amount: impl Amount) {
+        let amount = amount.as_f64();
+        cell::update(self.handle, |value| value - amount);
+    }
+
+    /// Sets the value. NaN and infinities are values of a gauge.
+    pub fn set(&self, value: impl Amount) {
+        let value = value.as_f64();
+        cell::update(self.handle, |_| value);
+    }
+
+    /// Sets the value to the present time, in seconds since 1970 (UTC).
+    pub fn set_to_current_time(&self) {
+        self.set(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    }
+
+    /// The value; 0 once the series is removed.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        cell::read(self.handle).unwrap_or_default()
+    }
+
+    /// The series, and the bounds of its buckets where it has some.
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
+        (self.handle, &[])
+    }
+
+    /// Adds 1 until the guard is dropped, also by a panic or a cancelled future.
+    ///
+    /// # Example: requests in flight
+    ///
+    /// ```
+    /// use metrics_core::Gauge;
+    ///
+    /// let in_flight = Gauge::builder("requests_in_flight", "Requests being answered.").build();
+    /// let guard = in_flight.track_in_flight();
+    /// assert_eq!(in_flight.value(), 1.0);
+    /// drop(guard);
+    /// assert_eq!(in_flight.value(), 0.0);
+    /// ```
+    pub fn track_in_flight(&self) -> InFlight {
+        self.inc();
+        InFlight { gauge: self.clone() }
+    }
+}
+
+impl fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gauge").field("value", &self.value()).finish_non_exhaustive()
+    }
+}
+
+/// Takes back what [`Gauge::track_in_flight`] added, when it is dropped.
+#[derive(Debug)]
+#[must_use = "the gauge goes down again when the guard is dropped"]
+pub struct InFlight {
+    gauge: Gauge,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
+}
+
+impl sealed::Metric for Gauge {
+    const TYPE: &'static Type = &Type {
+        kind: Kind::Gauge,
+        allocate: |_| cell::allocate(),
+        free: |handle, _| cell::free(handle),
+        read: |handle, _, _, _| Value::Gauge(cell::read(handle).unwrap_or_default()),
+        is_live: |handle| cell::read(handle).is_some(),
+    };
+
+    fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {
+        Self { handle, _keeper: keeper }
+    }
+}

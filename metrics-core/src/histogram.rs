@@ -1,0 +1,143 @@
+//! The classic histogram: observations counted in buckets.
+
+use std::fmt;
+use std::sync::Mutex;
+
+use crate::amount::Amount;
+use crate::cell::block::{Blocks, is_live};
+use crate::cell::histogram as cell;
+use crate::cell::{Handle, lock};
+use crate::internal::InternalError;
+use crate::metric::{Keeper, Scratch, Type, sealed};
+use crate::sample::{Kind, Value};
+
+/// The upper bounds of a histogram whose builder names none, for latencies in seconds; `+Inf` is implied.
+pub const DEFAULT_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// More bounds than these are refused: each is a series in Prometheus.
+const MAX_BUCKETS: usize = 512;
+
+/// Observations counted in buckets, beside their count and sum; quantiles are estimated from it by PromQL.
+///
+/// In one scrape count, sum and buckets belong together. Only under observations without a pause between them may
+/// the sum miss the last ones.
+///
+/// # Example: sizes
+///
+/// ```
+/// use metrics_core::Histogram;
+///
+/// let sizes = Histogram::builder("upload_size_bytes", "Size of uploads.")
+///     .buckets([1e3, 1e6, 1e9])
+///     .build();
+/// sizes.observe(20_000);
+/// assert_eq!(sizes.count(), 1);
+/// ```
+#[derive(Clone)]
+pub struct Histogram {
+    handle: Handle,
+    bounds: &'static [f64],
+    _keeper: Keeper,
+}
+
+impl Histogram {
+    /// Adds one observation, to the first bucket whose upper bound is not below it.
+    ///
+    /// NaN and infinities are ignored; each counts in
+    /// `metrics_core_internal_errors_total{kind="invalid_observation"}`.
+    #[inline]
+    pub fn observe(&self, value: impl Amount) {
+        observe(self.handle, self.bounds, value.as_f64());
+    }
+
+    /// The series, and the bounds of its buckets where it has some.
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
+        (self.handle, self.bounds)
+    }
+
+    /// How many observations there were, of all threads; 0 once the series is removed.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.read().0
+    }
+
+    /// The sum of all observations; 0 once the series is removed.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.read().1
+    }
+
+    fn read(&self) -> (u64, f64) {
+        let mut counts = vec![0; self.bounds.len() + 1];
+        let sum = cell::read(self.handle, self.bounds, &Blocks::now(), &mut counts);
+        (counts.iter().sum(), sum)
+    }
+}
+
+/// Adds one observation to the histogram of `handle`, whose bounds are `bounds`.
+#[inline]
+pub(crate) fn observe(handle: Handle, bounds: &'static [f64], value: f64) {
+    if value.is_finite() {
+        cell::observe(handle, bounds, value);
+    } else {
+        InternalError::InvalidObservation.record(&"Histogram::observe");
+    }
+}
+
+/// Whether these can be the bounds of a histogram.
+pub(crate) fn are_bounds(bounds: &[f64]) -> bool {
+    (1..=MAX_BUCKETS).contains(&bounds.len())
+        && bounds.iter().all(|bound| bound.is_finite())
+        && bounds.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+/// The same bounds for as long as the process lives; equal bounds share one place. What cannot be a bound is left out.
+pub(crate) fn intern(bounds: &[f64]) -> &'static [f64] {
+    static KNOWN: Mutex<Vec<&'static [f64]>> = Mutex::new(Vec::new());
+    let mut bounds: Vec<f64> = bounds.iter().copied().filter(|bound| bound.is_finite()).collect();
+    bounds.sort_by(f64::total_cmp);
+    bounds.dedup();
+    bounds.truncate(MAX_BUCKETS);
+    let mut known = lock(&KNOWN);
+    if let Some(same) = known.iter().find(|known| **known == bounds) {
+        return same;
+    }
+    let new: &'static [f64] = bounds.leak();
+    known.push(new);
+    new
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, sum) = self.read();
+        f.debug_struct("Histogram").field("count", &count).field("sum", &sum).finish_non_exhaustive()
+    }
+}
+
+impl sealed::Metric for Histogram {
+    const TYPE: &'static Type = &Type {
+        kind: Kind::Histogram,
+        allocate: |bounds| cell::allocate(bounds),
+        free: |handle, bounds| cell::free(handle, bounds),
+        read,
+        is_live,
+    };
+
+    fn from_cell(handle: Handle, bounds: &'static [f64], keeper: Keeper) -> Self {
+        Self { handle, bounds, _keeper: keeper }
+    }
+}
+
+fn read<'s>(handle: Handle, bounds: &'static [f64], blocks: &Blocks, scratch: &'s mut Scratch) -> Value<'s> {
+    let Scratch { counts, buckets } = scratch;
+    counts.clear();
+    counts.resize(bounds.len() + 1, 0);
+    let sum = cell::read(handle, bounds, blocks, counts);
+    let mut count = 0;
+    buckets.clear();
+    buckets.extend(bounds.iter().chain([&f64::INFINITY]).zip(counts).map(|(bound, own)| {
+        count += *own;
+        (*bound, count)
+    }));
+    Value::Histogram { count, sum, buckets }
+}

@@ -1,0 +1,96 @@
+//! What goes wrong inside instrumentation: counted by kind, logged once by kind and place, never raised.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::cell::lock;
+
+/// The kinds of `metrics_core_internal_errors_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum InternalError {
+    /// A counter was given NaN, an infinity or a negative amount; the amount is ignored.
+    InvalidAmount,
+    /// A summary or histogram was given NaN or an infinity; the observation is ignored.
+    InvalidObservation,
+    /// A label expression of an annotated function ended the call.
+    LabelPanic,
+    /// The list after `in` panicked, or was needed by the code that makes it.
+    LabelValues,
+    /// An annotated function was given families that do not fit its labels.
+    SiteConflict,
+    /// A collector or callback panicked; its families are left out of that scrape.
+    CollectorPanic,
+    /// A foreign family's name is one of ours; it is left out of that scrape.
+    ForeignConflict,
+    /// There was no place for another series; it counts in its family's overflow series.
+    OutOfPlaces,
+}
+
+impl InternalError {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::CollectorPanic,
+        Self::ForeignConflict,
+        Self::InvalidAmount,
+        Self::InvalidObservation,
+        Self::LabelPanic,
+        Self::LabelValues,
+        Self::OutOfPlaces,
+        Self::SiteConflict,
+    ];
+
+    /// The value of label `kind`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidAmount => "invalid_amount",
+            Self::InvalidObservation => "invalid_observation",
+            Self::LabelPanic => "label_panic",
+            Self::LabelValues => "label_values",
+            Self::SiteConflict => "site_conflict",
+            Self::CollectorPanic => "collector_panic",
+            Self::ForeignConflict => "foreign_conflict",
+            Self::OutOfPlaces => "out_of_places",
+        }
+    }
+
+    /// How often this kind has happened.
+    pub(crate) fn count(self) -> u64 {
+        COUNTS[self as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts one, and logs the first of this kind at `place`.
+    #[cold]
+    pub(crate) fn record(self, place: &dyn fmt::Display) {
+        COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
+        if first_at(self, place) {
+            log::warn!("{place}: {} (logged once)", self.describe());
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::InvalidAmount => "a counter ignored an amount that is negative or not finite",
+            Self::InvalidObservation => "an observation that is not finite was ignored",
+            Self::LabelPanic => "a label expression ended the call; it counts under `__overflow__`",
+            Self::LabelValues => "the list after `in` could not be had; calls count as `other`",
+            Self::SiteConflict => "the families do not fit the labels; nothing is exported from here",
+            Self::CollectorPanic => "a collector panicked; its families are left out",
+            Self::ForeignConflict => "a family of the `prometheus` registry has a name of ours and is left out",
+            Self::OutOfPlaces => "no place is left for another series",
+        }
+    }
+}
+
+static COUNTS: [AtomicU64; InternalError::ALL.len()] = [const { AtomicU64::new(0) }; InternalError::ALL.len()];
+
+/// Places already logged; at most this many are remembered, and later ones are not logged.
+const LOGGED_PLACES: usize = 1_024;
+
+fn first_at(kind: InternalError, place: &dyn fmt::Display) -> bool {
+    static LOGGED: Mutex<Option<HashSet<(InternalError, String)>>> = Mutex::new(None);
+    let key = (kind, place.to_string());
+    let mut logged = lock(&LOGGED);
+    let logged = logged.get_or_insert_default();
+    logged.len() < LOGGED_PLACES && logged.insert(key)
+}

@@ -1,0 +1,187 @@
+//! Names and values of labels: what is valid, how a label set is written, and when two are the same.
+//!
+//! A label set is kept once, as the escaped text that a scrape copies (`path="/foo",method="GET"`). Escaping is
+//! injective, so two sets are the same exactly when their texts are: no hash decides.
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::sample::Kind;
+
+/// The value of every label of a family's overflow series.
+pub const OVERFLOW: &str = "__overflow__";
+/// What a closed set of label values records for a value that is not in it.
+pub const OTHER: &str = "other";
+/// Values that are longer, in bytes, count in the overflow series.
+pub(crate) const MAX_VALUE_LEN: usize = 1_024;
+
+pub(crate) fn is_metric_name(name: &str) -> bool {
+    is_name(name, |c| c == ':')
+}
+
+pub(crate) fn is_label_name(name: &str) -> bool {
+    is_name(name, |_| false)
+}
+
+fn is_name(name: &str, also: impl Fn(char) -> bool) -> bool {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_' || also(c);
+    name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
+}
+
+/// Checks the label names of one family.
+pub(crate) fn check_names<'a>(
+    metric: &str,
+    kind: Kind,
+    names: &(impl Iterator<Item = &'a str> + Clone),
+) -> Result<(), Error> {
+    for (position, name) in names.clone().enumerate() {
+        let (metric, label) = (metric.to_owned(), name.to_owned());
+        if !is_label_name(name) {
+            return Err(Error::InvalidLabelName { metric, label });
+        }
+        let reserved =
+            name.starts_with("__") || matches!((kind, name), (Kind::Histogram, "le") | (Kind::Summary, "quantile"));
+        if reserved {
+            return Err(Error::ReservedLabelName { metric, label });
+        }
+        if names.clone().take(position).any(|earlier| earlier == name) {
+            return Err(Error::DuplicateLabelName { metric, label });
+        }
+    }
+    Ok(())
+}
+
+/// Appends `name="value"`, with a comma before it if `text` does not end at `start`.
+pub(crate) fn push_pair(text: &mut String, start: usize, name: &str, value: &str) {
+    if text.len() > start {
+        text.push(',');
+    }
+    text.push_str(name);
+    text.push_str("=\"");
+    escape(text, value);
+    text.push('"');
+}
+
+fn escape(text: &mut String, value: &str) {
+    let mut rest = value;
+    while let Some(at) = rest.find(['\\', '"', '\n']) {
+        text.push_str(&rest[..at]);
+        text.push_str(match rest.as_bytes()[at] {
+            b'\\' => "\\\\",
+            b'"' => "\\\"",
+            _ => "\\n",
+        });
+        rest = &rest[at + 1..];
+    }
+    text.push_str(rest);
+}
+
+/// Whether `text`, written by [`push_pair`] for these names, has these values.
+pub(crate) fn matches<'a>(
+    text: &str,
+    names: impl Iterator<Item = &'a str>,
+    values: impl Iterator<Item = &'a str>,
+) -> bool {
+    let mut rest = text.as_bytes();
+    for (name, value) in names.zip(values) {
+        // `name="`; the comma between pairs was taken with the pair before.
+        let Some(after) = rest.get(name.len() + 2..) else { return false };
+        rest = after;
+        for byte in value.bytes() {
+            let escaped: &[u8] = match byte {
+                b'\\' => b"\\\\",
+                b'"' => b"\\\"",
+                b'\n' => b"\\n",
+                _ => std::slice::from_ref(&byte),
+            };
+            match rest.strip_prefix(escaped) {
+                Some(after) => rest = after,
+                None => return false,
+            }
+        }
+        match rest {
+            [b'"', b',', after @ ..] | [b'"', after @ ..] => rest = after,
+            _ => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+/// Names and values of a text written by [`push_pair`].
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (name, after) = rest.split_once("=\"")?;
+        let end = end_of_value(after);
+        let value = unescape(&after[..end]);
+        rest = after[end + 1..].strip_prefix(',').unwrap_or_default();
+        Some((name, value))
+    })
+}
+
+/// Where the closing quote of a value stands.
+fn end_of_value(text: &str) -> usize {
+    let mut escaped = false;
+    text.bytes()
+        .position(|byte| {
+            let end = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            end
+        })
+        .unwrap_or(text.len().saturating_sub(1))
+}
+
+fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut value = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, chars.as_str().chars().next()) {
+            ('\\', Some(next)) => {
+                chars.next();
+                value.push(if next == 'n' { '\n' } else { next });
+            }
+            _ => value.push(c),
+        }
+    }
+    Cow::Owned(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUES: [&str; 8] = ["", "a", "\"", "\\", "\n", "a\\\"b\nc", "ü\u{1F600}", "\",b=\"x"];
+
+    #[test]
+    fn text_gives_back_what_was_written() {
+        for first in VALUES {
+            for second in VALUES {
+                let mut text = String::new();
+                push_pair(&mut text, 0, "a", first);
+                push_pair(&mut text, 0, "b", second);
+                let read: Vec<_> = pairs(&text).map(|(name, value)| (name, value.into_owned())).collect();
+                assert_eq!(read, [("a", first.to_owned()), ("b", second.to_owned())]);
+            }
+        }
+    }
+
+    #[test]
+    fn sets_match_themselves_only() {
+        let text = |values: [&str; 2]| {
+            let mut text = String::new();
+            push_pair(&mut text, 0, "a", values[0]);
+            push_pair(&mut text, 0, "b", values[1]);
+            text
+        };
+        let sets: Vec<[&str; 2]> = VALUES.iter().flat_map(|a| VALUES.map(|b| [*a, b])).collect();
+        for one in &sets {
+            for other in &sets {
+                let same = matches(&text(*one), ["a", "b"].into_iter(), other.iter().copied());
+                assert_eq!(same, one == other, "{one:?} {other:?}");
+            }
+        }
+    }
+}

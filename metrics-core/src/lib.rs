@@ -1,0 +1,60 @@
+//! Metrics for Rust services: annotate a handler and get its request rate, errors and latency in Prometheus.
+//!
+//! - [`macro@instrument`] on a function feeds a latency [`Summary`] and an exceptions [`Counter`];
+//! - [`Counter`], [`Gauge`], [`Summary`] and [`Histogram`], alone or with labels as a [`Family`], are declared by hand;
+//! - [`start_http_server`] exposes everything to Prometheus.
+//!
+//! Series exist at 0 before their first use where their labels are known, the number of series is capped whatever
+//! callers send, and errors, panics and cancelled futures are counted to the last request. Writing a metric takes no
+//! lock, and no two threads write the same memory.
+//!
+//! The README shows all of it in one page.
+
+#[doc(hidden)]
+pub mod __private;
+mod amount;
+mod builder;
+mod cache;
+mod call;
+mod cell;
+mod clock;
+mod counter;
+mod encode;
+mod error;
+#[cfg(feature = "http")]
+mod export;
+mod family;
+mod gauge;
+mod histogram;
+mod internal;
+mod label_value;
+mod labels;
+mod metric;
+mod registry;
+mod sample;
+mod summary;
+mod timer;
+
+#[doc = include_str!("instrument.md")]
+#[cfg(feature = "macros")]
+pub use metrics_macros::instrument;
+pub use prometheus;
+
+pub use amount::Amount;
+pub use builder::{Builder, Built};
+pub use counter::Counter;
+pub use encode::Format;
+pub use error::{Error, Field};
+#[cfg(feature = "http")]
+pub use export::http::{HttpServer, HttpServerBuilder, start_http_server};
+pub use family::Family;
+pub use gauge::{Gauge, InFlight};
+pub use histogram::{DEFAULT_BUCKETS, Histogram};
+pub use label_value::{Label, LabelValue};
+pub use labels::{OTHER, OVERFLOW};
+pub use metric::Metric;
+pub use registry::scrape::Scrape;
+pub use registry::{CollectorId, Problem, ProblemKind, Registry, init};
+pub use sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
+pub use summary::Summary;
+pub use timer::Timer;

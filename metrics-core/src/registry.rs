@@ -1,0 +1,152 @@
+//! The set of families that is scraped together: registering, conflicts, problems.
+
+pub(crate) mod bridge;
+pub(crate) mod collectors;
+pub(crate) mod declared;
+mod foreign;
+mod names;
+mod problem;
+mod proto;
+mod register;
+pub(crate) mod scrape;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use lazy_static::lazy_static;
+
+pub use collectors::CollectorId;
+pub use problem::{Problem, ProblemKind};
+
+use crate::error::Error;
+use crate::labels;
+use crate::sample::Kind;
+use collectors::Collectors;
+use names::Members;
+use problem::Problems;
+
+/// A set of families that is scraped together.
+///
+/// Most programs need [`Registry::global`] only, to which `register()` adds. Cloning a registry gives the same one.
+///
+/// A registry is also a collector of the `prometheus` crate. The global one needs no registering there: it shows in
+/// [`prometheus::gather`] by itself, and what is registered there shows in it.
+///
+/// # Example: a registry of one's own
+///
+/// ```
+/// use metrics_core::{Counter, Registry};
+///
+/// let registry = Registry::new();
+/// let jobs = Counter::builder("jobs_total", "Jobs done.").register_in(&registry)?;
+/// jobs.inc();
+/// assert_eq!(registry.to_text(), "# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 1\n");
+/// # Ok::<(), metrics_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    const_labels: Vec<(String, String)>,
+    is_global: bool,
+    state: RwLock<State>,
+    /// What the `prometheus` crate knows this registry by.
+    desc: prometheus::core::Desc,
+}
+
+#[derive(Default)]
+struct State {
+    members: Members,
+    collectors: Collectors,
+    problems: Problems,
+}
+
+lazy_static! {
+    static ref GLOBAL: Registry = Registry::with_inner(Vec::new(), true);
+}
+
+impl Registry {
+    /// The registry that `register()` and annotated functions use.
+    ///
+    /// It also holds what is in [`prometheus::default_registry`], and is part of [`prometheus::gather`].
+    #[must_use]
+    pub fn global() -> &'static Self {
+        let global: &'static Self = &GLOBAL;
+        bridge::install(global);
+        global
+    }
+
+    /// A registry with nothing in it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_inner(Vec::new(), false)
+    }
+
+    /// A registry whose families all have these constant labels.
+    ///
+    /// # Errors
+    ///
+    /// Where a label name is invalid, reserved or given twice.
+    pub fn with_const_labels<const N: usize>(const_labels: [(&str, &str); N]) -> Result<Self, Error> {
+        labels::check_names("the registry", Kind::Untyped, &const_labels.iter().map(|(name, _)| *name))?;
+        let owned = const_labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Ok(Self::with_inner(owned.into(), false))
+    }
+
+    fn with_inner(const_labels: Vec<(String, String)>, is_global: bool) -> Self {
+        let state = RwLock::default();
+        let desc = bridge::desc(is_global);
+        let registry = Self { inner: Arc::new(Inner { const_labels, is_global, state, desc }) };
+        if is_global {
+            registry.write().members.reserve(scrape::OWN_FAMILIES);
+        }
+        registry
+    }
+
+    /// What is wrong with what was declared: conflicts first, each with its place in the code where it is known.
+    ///
+    /// Declarations that lost a conflict still count, but are not exported.
+    #[must_use]
+    pub fn check(&self) -> Vec<Problem> {
+        self.find_problems()
+    }
+
+    /// Adds a problem that annotated functions found.
+    pub(crate) fn add_problem(&self, problem: Problem) {
+        let message = problem.to_string();
+        if self.write().problems.add(problem) {
+            log::error!("{message}");
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.inner.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.inner.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Connects the two registries: from now on [`prometheus::gather`] shows our metrics, and our scrape its own.
+///
+/// The first use of any registered metric does the same; call this early in `main` where the program already serves
+/// the `prometheus` crate's registry.
+pub fn init() {
+    let _ = Registry::global();
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let families: Vec<String> = self.read().members.names().map(str::to_owned).collect();
+        f.debug_struct("Registry").field("families", &families).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! The two registries: the `prometheus` crate's default one shows our families, and our global one shows its own.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+
+use super::{Registry, declared, proto};
+
+/// The longest that anything waits for the `prometheus` registry's lock.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+thread_local! {
+    /// Whether this thread is gathering the default registry for a scrape of ours.
+    static GATHERING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Our families in the default registry of the `prometheus` crate.
+struct Bridge(&'static Registry);
+
+impl Collector for Bridge {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.0.inner.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        if GATHERING.get() {
+            return Vec::new();
+        }
+        // Their registry is locked here, and what is brought up may register with it.
+        aside("metrics-core-claim", || declared::claim_all(true));
+        proto::own_families(self.0)
+    }
+}
+
+impl Collector for Registry {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.inner.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        proto::all_families(self)
+    }
+}
+
+/// Registers the bridge, once.
+pub(super) fn install(global: &'static Registry) {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    // The first touch may come from a collector that is being gathered, under the lock that registering wants.
+    aside("metrics-core-init", move || {
+        if let Err(error) = prometheus::default_registry().register(Box::new(Bridge(global))) {
+            log::error!("`prometheus::gather` will not show the families of metrics-core: {error}");
+        }
+    });
+}
+
+/// What the default registry shows without us.
+pub(super) fn gather_default() -> Vec<MetricFamily> {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            GATHERING.set(false);
+        }
+    }
+    GATHERING.set(true);
+    let _reset = Reset;
+    prometheus::gather()
+}
+
+/// Runs `f` on a thread of its own and waits for it, but not for ever.
+fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
+    let (done, wait) = mpsc::channel();
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        f();
+        // Nobody listens any more if it took too long.
+        let _ = done.send(());
+    });
+    match spawned {
+        Ok(_) => {
+            let _ = wait.recv_timeout(PATIENCE);
+        }
+        Err(error) => log::error!("cannot start the thread {name}: {error}"),
+    }
+}
+
+/// One constant description for each registry, so that creating families never touches the `prometheus` crate.
+pub(super) fn desc(is_global: bool) -> Desc {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let number = if is_global { 0 } else { LAST.fetch_add(1, Ordering::Relaxed) + 1 };
+    Desc {
+        fq_name: format!("metrics_core_registry_{number}"),
+        help: "All families of one registry of metrics-core.".to_owned(),
+        const_label_pairs: Vec::new(),
+        variable_labels: Vec::new(),
+        // Far from the hashes of names that the ids of other collectors are, by chance as they are by each other.
+        id: 0x6d65_7472_6963_735f_u64.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        dim_hash: 0,
+    }
+}

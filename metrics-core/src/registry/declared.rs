@@ -1,0 +1,20 @@
+//! What the linker collected: declarations that want their series at 0 before their first use.
+
+use linkme::distributed_slice;
+
+/// A static declaration that can bring its series up by itself.
+pub trait Declared: Sync {
+    /// Registers its families and creates the series that are known, unless that was done before.
+    fn claim(&self);
+}
+
+/// All declarations that the linker kept. Losing one may only cost its export before first use.
+#[distributed_slice]
+pub static DECLARED: [&'static (dyn Declared + Sync)];
+
+/// Brings all declarations up, before a scrape of the global registry. Runs user code, so no lock may be held.
+pub(crate) fn claim_all(of_global: bool) {
+    if of_global {
+        DECLARED.iter().for_each(|declared| declared.claim());
+    }
+}

@@ -1,0 +1,101 @@
+//! Which family has which name, and which sample names are taken.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::family::declaration::sample_names;
+use crate::family::{Declaration, FamilyCore};
+use crate::sample::{Kind, Value};
+
+/// A family of a registry: with series of its own, or with one that is asked for at each scrape.
+#[derive(Clone)]
+pub(crate) enum Member {
+    Family(Arc<FamilyCore>),
+    Callback(Arc<Callback>),
+}
+
+/// A metric without labels whose value a function tells.
+pub(crate) struct Callback {
+    pub(crate) core: FamilyCore,
+    pub(crate) value: Box<dyn Fn() -> Value<'static> + Send + Sync>,
+}
+
+impl Member {
+    pub(crate) fn core(&self) -> &FamilyCore {
+        match self {
+            Self::Family(core) => core,
+            Self::Callback(callback) => &callback.core,
+        }
+    }
+
+    fn declaration(&self) -> &Declaration {
+        &self.core().declaration
+    }
+}
+
+/// The families of a registry.
+#[derive(Default)]
+pub(crate) struct Members {
+    by_name: BTreeMap<String, Member>,
+    /// Sample names and the family each belongs to.
+    taken: HashMap<String, String>,
+}
+
+impl Members {
+    /// Keeps these names for families that the registry makes itself.
+    pub(crate) fn reserve(&mut self, names: [(&str, Kind); 3]) {
+        for (name, kind) in names {
+            for sample in sample_names(name, kind) {
+                self.taken.insert(sample, name.to_owned());
+            }
+        }
+    }
+
+    /// The family that is registered under `given`'s name, if it is the same; an error if it, or a sample name, is not.
+    pub(crate) fn same_as(&self, given: &Declaration) -> Result<Option<&Member>, Error> {
+        if let Some(member) = self.by_name.get(&given.name) {
+            member.declaration().compare(given)?;
+            return Ok(Some(member));
+        }
+        match given.sample_names().find_map(|sample| Some((self.taken.get(&sample)?.clone(), sample))) {
+            Some((by, sample)) => Err(Error::NameTaken { name: given.name.clone(), sample, by }),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds a family whose name [`Members::same_as`] has found free.
+    pub(crate) fn add(&mut self, member: Member) {
+        let name = member.declaration().name.clone();
+        for sample in member.declaration().sample_names() {
+            self.taken.insert(sample, name.clone());
+        }
+        self.by_name.insert(name, member);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        let removed = self.by_name.remove(name).is_some();
+        if removed {
+            self.taken.retain(|_, family| family != name);
+        }
+        removed
+    }
+
+    /// The family that a foreign family of this name and type would be mixed up with.
+    pub(crate) fn clash(&self, name: &str, kind: Kind) -> Option<&str> {
+        sample_names(name, kind).find_map(|sample| self.taken.get(&sample)).map(String::as_str)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Member> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
+    /// All families, by name.
+    pub(crate) fn all(&self) -> Vec<Member> {
+        self.by_name.values().cloned().collect()
+    }
+}

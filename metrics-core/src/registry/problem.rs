@@ -1,0 +1,91 @@
+//! What `Registry::check` reports.
+
+use std::fmt;
+use std::panic::Location;
+
+use super::Registry;
+use crate::error::Error;
+
+/// Problems a registry keeps; what is found beyond is logged only.
+const MOST: usize = 1_000;
+
+/// Something that is wrong with what was declared. Its `Display` says what, where, and what to write instead.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// What kind of problem it is.
+    pub kind: ProblemKind,
+    /// The family that is not exported, or not as declared.
+    pub family: String,
+    /// What is wrong.
+    pub message: String,
+    /// Where the losing declaration stands, where it is known.
+    pub location: Option<&'static Location<'static>>,
+}
+
+/// The kinds of [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// Two declarations do not go together, or one is invalid by itself; the later one is not exported.
+    Declaration,
+    /// A family of the `prometheus` crate has a name of ours and is left out of our scrape.
+    ForeignFamily,
+}
+
+impl Problem {
+    pub(crate) fn declaration(family: &str, error: &Error, location: &'static Location<'static>) -> Self {
+        Self {
+            kind: ProblemKind::Declaration,
+            family: family.to_owned(),
+            message: error.to_string(),
+            location: Some(location),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(location) = self.location {
+            write!(f, "{}:{}: ", location.file(), location.line())?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// The problems of a registry, each once.
+#[derive(Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// False if it is known already, or there are too many.
+    pub(super) fn add(&mut self, problem: Problem) -> bool {
+        let new = self.0.len() < MOST && !self.0.contains(&problem);
+        if new {
+            self.0.push(problem);
+        }
+        new
+    }
+
+    pub(super) fn all(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl Registry {
+    pub(super) fn find_problems(&self) -> Vec<Problem> {
+        super::declared::claim_all(self.inner.is_global);
+        let foreign = self.gather_foreign();
+        let mut problems = self.read().problems.all().to_vec();
+        problems.extend(foreign.clashes.iter().map(|clash| Problem {
+            kind: ProblemKind::ForeignFamily,
+            family: clash.name.clone(),
+            message: format!(
+                "{} of the `prometheus` registry is left out: its name belongs to {}",
+                clash.name, clash.by
+            ),
+            location: None,
+        }));
+        problems
+    }
+}

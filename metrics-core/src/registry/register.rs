@@ -1,0 +1,192 @@
+//! Registering of what builders make.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::names::{Callback, Member};
+use super::problem::Problem;
+use super::{Registry, State};
+use crate::builder::{Builder, Built};
+use crate::counter::Counter;
+use crate::error::Error;
+use crate::family::{Declaration, FamilyCore};
+use crate::gauge::Gauge;
+use crate::metric::Metric;
+use crate::sample::{Number, Value};
+
+impl<M: Metric, T: Built> Builder<M, T> {
+    /// Registers the metric or family in the global registry, from which every exporter takes it.
+    ///
+    /// Registering the same again gives the same: type, labels, help, unit and buckets must be equal; the larger
+    /// `max_series` holds. Where they are not, or a name is invalid, this gives a metric that counts but is not
+    /// exported, logs why, and [`Registry::check`] lists it. Use [`Builder::register_in`] to handle that as an error.
+    pub fn register(self) -> T {
+        T::from_core(Registry::global().register_or_detach(self.into_core()))
+    }
+
+    /// Registers the metric or family in `registry`, or gives back the one that is there already.
+    ///
+    /// # Errors
+    ///
+    /// Where a name, label or bucket is invalid, or something else has the name; the registry is as before.
+    pub fn register_in(self, registry: &Registry) -> Result<T, Error> {
+        registry.register_shared(&Arc::new(self.within(registry).into_core())).map(T::from_core)
+    }
+}
+
+impl Builder<Gauge> {
+    /// Registers a gauge in the global registry whose value `value` tells at each scrape.
+    ///
+    /// Errors are treated as by [`Builder::register`]. No lock is held while `value` runs; if it panics the gauge is
+    /// left out of that scrape, and it counts in `metrics_core_internal_errors_total{kind="collector_panic"}`.
+    ///
+    /// # Example: a queue that knows its length
+    ///
+    /// ```
+    /// use metrics_core::{Gauge, Registry};
+    ///
+    /// Gauge::builder("queue_length", "Jobs that wait.").register_callback(|| 3.0);
+    /// assert!(Registry::global().to_text().contains("queue_length 3\n"));
+    /// ```
+    pub fn register_callback(self, value: impl Fn() -> f64 + Send + Sync + 'static) {
+        register_globally(self.into_callback(move || Value::Gauge(value())));
+    }
+
+    /// As [`Builder::<Gauge>::register_callback`], in `registry`.
+    ///
+    /// # Errors
+    ///
+    /// Where the name is invalid or taken: also by the same gauge, since two functions cannot be one.
+    pub fn register_callback_in(
+        self,
+        registry: &Registry,
+        value: impl Fn() -> f64 + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        registry.register_callback(self.within(registry).into_callback(move || Value::Gauge(value())))
+    }
+}
+
+impl Builder<Counter> {
+    /// Registers a counter in the global registry whose total `value` tells at each scrape; it must never go down.
+    ///
+    /// As [`Builder::<Gauge>::register_callback`] otherwise.
+    pub fn register_callback(self, value: impl Fn() -> u64 + Send + Sync + 'static) {
+        register_globally(self.into_callback(move || Value::Counter(Number::Whole(value()))));
+    }
+
+    /// As [`Builder::<Counter>::register_callback`], in `registry`.
+    ///
+    /// # Errors
+    ///
+    /// Where the name is invalid or taken: also by the same counter, since two functions cannot be one.
+    pub fn register_callback_in(
+        self,
+        registry: &Registry,
+        value: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let callback = self.within(registry).into_callback(move || Value::Counter(Number::Whole(value())));
+        registry.register_callback(callback)
+    }
+}
+
+impl<M: Metric, T: Built> Builder<M, T> {
+    /// The builder with the constant labels of `registry` added.
+    fn within(mut self, registry: &Registry) -> Self {
+        self.const_labels.extend(registry.inner.const_labels.iter().cloned());
+        self
+    }
+
+    fn into_callback(self, value: impl Fn() -> Value<'static> + Send + Sync + 'static) -> Callback {
+        Callback { core: self.into_core(), value: Box::new(value) }
+    }
+}
+
+fn register_globally(callback: Callback) {
+    let Declaration { name, location, .. } = &callback.core.declaration;
+    let (name, location) = (name.clone(), *location);
+    let global = Registry::global();
+    if let Err(error) = global.register_callback(callback) {
+        global.add_problem(Problem::declaration(&name, &error, location));
+    }
+}
+
+impl Registry {
+    /// As [`Registry::register_shared`]; where that is an error, `core` itself, with the problem noted.
+    fn register_or_detach(&self, core: FamilyCore) -> Arc<FamilyCore> {
+        let core = Arc::new(core);
+        self.register_shared(&core).unwrap_or_else(|error| {
+            let Declaration { name, location, .. } = &core.declaration;
+            self.add_problem(Problem::declaration(name, &error, location));
+            core
+        })
+    }
+
+    /// Label names, and the place in the code, of the family with this name.
+    pub(crate) fn declared(&self, name: &str) -> Option<(Vec<String>, &'static Location<'static>)> {
+        let state = self.read();
+        let declaration = &state.members.get(name)?.core().declaration;
+        Some((declaration.label_names.clone(), declaration.location))
+    }
+
+    /// The registered family that `core` declares: `core` itself if it is new.
+    pub(crate) fn register_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
+        core.declaration.check()?;
+        if self.inner.is_global && !core.declaration.label_names.is_empty() {
+            // Exported at 0 before its first use, as everything is.
+            core.overflow_counter();
+        }
+        let mut state = self.write();
+        match state.find_same(core)? {
+            Some(Member::Family(same)) => {
+                same.raise_max_series(core.max_series());
+                Ok(same)
+            }
+            Some(Member::Callback(_)) => Err(already_there(core)),
+            None => {
+                state.members.add(Member::Family(Arc::clone(core)));
+                Ok(Arc::clone(core))
+            }
+        }
+    }
+
+    fn register_callback(&self, callback: Callback) -> Result<(), Error> {
+        callback.core.declaration.check()?;
+        let mut state = self.write();
+        match state.find_same(&callback.core)? {
+            Some(_) => Err(already_there(&callback.core)),
+            None => {
+                state.members.add(Member::Callback(Arc::new(callback)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a family out of the registry; false if there is none of this name.
+    ///
+    /// The family goes on counting for those who hold it, but is not exported, and its name is free.
+    pub fn unregister(&self, name: &str) -> bool {
+        self.write().members.remove(name)
+    }
+}
+
+impl State {
+    fn find_same(&self, core: &FamilyCore) -> Result<Option<Member>, Error> {
+        let declaration = &core.declaration;
+        if let Some(same) = self.members.same_as(declaration)? {
+            return Ok(Some(same.clone()));
+        }
+        match declaration.sample_names().find(|sample| self.collectors.describes(sample)) {
+            Some(sample) => Err(Error::NameTaken {
+                name: declaration.name.clone(),
+                sample,
+                by: "a registered collector".to_owned(),
+            }),
+            None => Ok(None),
+        }
+    }
+}
+
+fn already_there(core: &FamilyCore) -> Error {
+    let name = &core.declaration.name;
+    Error::NameTaken { name: name.clone(), sample: name.clone(), by: format!("the callback {name}") }
+}

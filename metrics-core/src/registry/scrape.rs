@@ -1,0 +1,234 @@
+//! One scrape: every family by name, each series once, shown to a visitor.
+
+use std::collections::BTreeMap;
+
+use prometheus::proto::MetricFamily;
+
+use super::collectors::isolated;
+use super::names::{Callback, Member};
+use super::{Registry, declared, foreign};
+use crate::cell::block::Blocks;
+use crate::cell::counter;
+use crate::counter::number;
+use crate::family::table::Chunk;
+use crate::family::{FamilyCore, overflow};
+use crate::internal::InternalError;
+use crate::labels;
+use crate::metric::Scratch;
+use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
+
+const INTERNAL_ERRORS: &str = "metrics_core_internal_errors_total";
+const OVERFLOWED: &str = "metrics_core_overflowed_total";
+const PROBLEMS: &str = "metrics_core_problems";
+
+/// The families of the global registry that tell about itself.
+pub(super) const OWN_FAMILIES: [(&str, Kind); 3] =
+    [(INTERNAL_ERRORS, Kind::Counter), (OVERFLOWED, Kind::Counter), (PROBLEMS, Kind::Gauge)];
+
+/// A scrape that is about to be made; made by [`Registry::scrape`].
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a scrape does nothing until it is visited or encoded"]
+pub struct Scrape<'r> {
+    registry: &'r Registry,
+    sorted: bool,
+}
+
+impl Registry {
+    /// A scrape of this registry, to be encoded or visited.
+    pub fn scrape(&self) -> Scrape<'_> {
+        Scrape { registry: self, sorted: false }
+    }
+}
+
+impl Scrape<'_> {
+    /// Shows the series of each family in the order of their labels, not of their creation. Slower; meant for tests
+    /// and for comparing two scrapes.
+    pub fn sorted(mut self) -> Self {
+        self.sorted = true;
+        self
+    }
+
+    /// Shows every family, and every series of it, to `visitor`. No lock is held while the visitor runs.
+    pub fn visit(self, visitor: &mut dyn Visitor) {
+        declared::claim_all(self.registry.inner.is_global);
+        Sources::all(self.registry).walk(self.sorted, visitor);
+    }
+}
+
+/// Where the families of one scrape come from, by name.
+pub(super) struct Sources {
+    by_name: BTreeMap<String, Source>,
+}
+
+enum Source {
+    Member(Member),
+    Foreign(Vec<MetricFamily>),
+    InternalErrors,
+    Overflowed,
+    Problems(usize),
+}
+
+impl Sources {
+    /// Our own families.
+    pub(super) fn own(registry: &Registry) -> Self {
+        Self::with_problems(registry, 0)
+    }
+
+    /// Our own families and those of collectors.
+    pub(super) fn all(registry: &Registry) -> Self {
+        let foreign = registry.gather_foreign();
+        let mut sources = Self::with_problems(registry, foreign.clashes.len());
+        for (name, parts) in foreign.families {
+            sources.by_name.entry(name).or_insert(Source::Foreign(parts));
+        }
+        sources
+    }
+
+    fn with_problems(registry: &Registry, clashes: usize) -> Self {
+        let state = registry.read();
+        let members = state.members.all().into_iter();
+        let mut by_name: BTreeMap<String, Source> =
+            members.map(|member| (member.core().declaration.name.clone(), Source::Member(member))).collect();
+        if registry.inner.is_global {
+            by_name.insert(INTERNAL_ERRORS.to_owned(), Source::InternalErrors);
+            by_name.insert(OVERFLOWED.to_owned(), Source::Overflowed);
+            by_name.insert(PROBLEMS.to_owned(), Source::Problems(state.problems.all().len() + clashes));
+        }
+        Self { by_name }
+    }
+
+    /// Shows everything to `visitor`.
+    pub(super) fn walk(self, sorted: bool, visitor: &mut dyn Visitor) {
+        let mut walk = Walk { blocks: Blocks::now(), scratch: Scratch::default(), sorted };
+        // Exceptions are counted after the call they belong to; read before it, they never exceed it.
+        let mut read_first: BTreeMap<String, Vec<(String, Number)>> = BTreeMap::new();
+        for (name, source) in &self.by_name {
+            if let Source::Member(Member::Family(family)) = source
+                && family.is_read_first()
+            {
+                read_first.insert(name.clone(), walk.counters(family));
+            }
+        }
+        // Threads that began since have counted calls whose exceptions were not read, never the other way round.
+        walk.blocks = Blocks::now();
+        for (name, source) in self.by_name {
+            match source {
+                Source::Member(Member::Family(family)) => match read_first.remove(&name) {
+                    Some(counters) => show_counters(&family, &counters, visitor),
+                    None => walk.family(&family, visitor),
+                },
+                Source::Member(Member::Callback(callback)) => show_callback(&callback, visitor),
+                Source::Foreign(parts) => foreign::visit(&parts, visitor),
+                Source::InternalErrors => internal_errors(visitor),
+                Source::Overflowed => walk.overflowed(visitor),
+                Source::Problems(count) => problems(count, visitor),
+            }
+        }
+    }
+}
+
+struct Walk {
+    blocks: Blocks,
+    scratch: Scratch,
+    sorted: bool,
+}
+
+impl Walk {
+    fn family(&mut self, family: &FamilyCore, visitor: &mut dyn Visitor) {
+        let mut begun = false;
+        self.each_series(family, &mut |text, value| {
+            if !std::mem::replace(&mut begun, true) {
+                visitor.family(&family.declaration.info());
+            }
+            visitor.series(Labels::new(&family.const_text, text), value);
+        });
+    }
+
+    /// The text and total of each series of a counter.
+    fn counters(&mut self, family: &FamilyCore) -> Vec<(String, Number)> {
+        let mut counters = Vec::new();
+        self.each_series(family, &mut |text, value| {
+            if let Value::Counter(total) = value {
+                counters.push((text.to_owned(), *total));
+            }
+        });
+        counters
+    }
+
+    fn each_series(&mut self, family: &FamilyCore, visit: &mut dyn FnMut(&str, &Value<'_>)) {
+        let metric = family.declaration.metric;
+        family.walk(self.sorted, |chunk: &Chunk| {
+            for (range, handle) in &chunk.series {
+                let value = (metric.read)(*handle, family.declaration.bounds, &self.blocks, &mut self.scratch);
+                // A series that was removed meanwhile has no value any more; 0 would look like a reset.
+                if (metric.is_live)(*handle) {
+                    visit(&chunk.text[range.clone()], &value);
+                }
+            }
+        });
+    }
+
+    fn overflowed(&mut self, visitor: &mut dyn Visitor) {
+        let mut counters = overflow::counters().into_iter().peekable();
+        if counters.peek().is_none() {
+            return;
+        }
+        visitor.family(&FamilyInfo {
+            name: OVERFLOWED,
+            help: "Label sets that went to the overflow series of their family.",
+            kind: Kind::Counter,
+            unit: None,
+        });
+        for (family, handle) in counters {
+            let total = number(counter::read(handle, &self.blocks));
+            labelled("family", &family, |labels| visitor.series(labels, &Value::Counter(total)));
+        }
+    }
+}
+
+fn show_counters(family: &FamilyCore, counters: &[(String, Number)], visitor: &mut dyn Visitor) {
+    if counters.is_empty() {
+        return;
+    }
+    visitor.family(&family.declaration.info());
+    for (text, total) in counters {
+        visitor.series(Labels::new(&family.const_text, text), &Value::Counter(*total));
+    }
+}
+
+fn show_callback(callback: &Callback, visitor: &mut dyn Visitor) {
+    let declaration = &callback.core.declaration;
+    if let Some(value) = isolated(&declaration.name, || (callback.value)()) {
+        visitor.family(&declaration.info());
+        visitor.series(Labels::new(&callback.core.const_text, ""), &value);
+    }
+}
+
+fn internal_errors(visitor: &mut dyn Visitor) {
+    visitor.family(&FamilyInfo {
+        name: INTERNAL_ERRORS,
+        help: "What went wrong inside the instrumentation, by kind.",
+        kind: Kind::Counter,
+        unit: None,
+    });
+    for kind in InternalError::ALL {
+        let total = Value::Counter(Number::Whole(kind.count()));
+        labelled("kind", kind.as_str(), |labels| visitor.series(labels, &total));
+    }
+}
+
+fn problems(count: usize, visitor: &mut dyn Visitor) {
+    visitor.family(&FamilyInfo {
+        name: PROBLEMS,
+        help: "Declarations that are not exported as written; the log and `Registry::check` name them.",
+        kind: Kind::Gauge,
+        unit: None,
+    });
+    visitor.series(Labels::default(), &Value::Gauge(count as f64));
+}
+
+fn labelled(name: &str, value: &str, visit: impl FnOnce(Labels<'_>)) {
+    let mut text = String::new();
+    labels::push_pair(&mut text, 0, name, value);
+    visit(Labels::new("", &text));
+}

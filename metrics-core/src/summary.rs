@@ -1,0 +1,93 @@
+//! The summary: how many observations there were, and their sum.
+
+use std::fmt;
+
+use crate::amount::Amount;
+use crate::cell::block::{Blocks, is_live};
+use crate::cell::summary as cell;
+use crate::cell::{Handle, slot};
+use crate::internal::InternalError;
+use crate::metric::{Keeper, Type, sealed};
+use crate::sample::{Kind, Value};
+
+/// Count and sum of observations, such as latencies in seconds: rate and mean in one metric.
+///
+/// In one scrape count and sum always belong together.
+///
+/// # Example: timing a block
+///
+/// ```
+/// use metrics_core::Summary;
+///
+/// let latency = Summary::builder("step_latency_seconds", "Latency of a step.").build();
+/// let answer = latency.time(|| 42);
+/// assert_eq!(answer, 42);
+/// assert_eq!(latency.count(), 1);
+/// ```
+#[derive(Clone)]
+pub struct Summary {
+    handle: Handle,
+    _keeper: Keeper,
+}
+
+impl Summary {
+    /// Adds one observation; times are in seconds.
+    ///
+    /// NaN and infinities are ignored; each counts in
+    /// `metrics_core_internal_errors_total{kind="invalid_observation"}`.
+    #[inline]
+    pub fn observe(&self, value: impl Amount) {
+        observe(self.handle, value.as_f64());
+    }
+
+    /// The series, and the bounds of its buckets where it has some.
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
+        (self.handle, &[])
+    }
+
+    /// How many observations there were, of all threads; 0 once the series is removed.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        cell::read(self.handle, &Blocks::now()).count
+    }
+
+    /// The sum of all observations; 0 once the series is removed.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        cell::read(self.handle, &Blocks::now()).sum
+    }
+}
+
+/// Adds one observation to the summary of `handle`.
+#[inline]
+pub(crate) fn observe(handle: Handle, value: f64) {
+    if value.is_finite() {
+        cell::observe(handle, value);
+    } else {
+        InternalError::InvalidObservation.record(&"Summary::observe");
+    }
+}
+
+impl fmt::Debug for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = cell::read(self.handle, &Blocks::now());
+        f.debug_struct("Summary").field("count", &total.count).field("sum", &total.sum).finish_non_exhaustive()
+    }
+}
+
+impl sealed::Metric for Summary {
+    const TYPE: &'static Type = &Type {
+        kind: Kind::Summary,
+        allocate: |_| cell::allocate(),
+        free: |handle, _| slot::free(handle, cell::WORDS),
+        read: |handle, _, blocks, _| {
+            let cell::Total { count, sum } = cell::read(handle, blocks);
+            Value::Summary { count, sum, quantiles: &[] }
+        },
+        is_live,
+    };
+
+    fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {
+        Self { handle, _keeper: keeper }
+    }
+}

@@ -1,0 +1,35 @@
+//! All mistakes of one item, so that one compile reports them together.
+
+use proc_macro2::{Span, TokenStream};
+use syn::Error;
+
+/// Mistakes found so far.
+#[derive(Default)]
+pub(crate) struct Errors(Option<Error>);
+
+impl Errors {
+    /// Adds a mistake at the token it is about.
+    pub(crate) fn at(&mut self, span: Span, message: impl std::fmt::Display) {
+        self.add(Error::new(span, message));
+    }
+
+    pub(crate) fn add(&mut self, error: Error) {
+        match &mut self.0 {
+            Some(errors) => errors.combine(error),
+            None => self.0 = Some(error),
+        }
+    }
+
+    /// The result of `parse`, with its error noted.
+    pub(crate) fn note<T>(&mut self, parse: syn::Result<T>) -> Option<T> {
+        parse.map_err(|error| self.add(error)).ok()
+    }
+
+    /// `value` if there was no mistake, else what tells the compiler of all of them.
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, TokenStream> {
+        match (self.0, value) {
+            (None, Some(value)) => Ok(value),
+            (errors, _) => Err(errors.map(|errors| errors.to_compile_error()).unwrap_or_default()),
+        }
+    }
+}

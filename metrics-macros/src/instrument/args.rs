@@ -1,0 +1,306 @@
+//! Parsing of `#[instrument(..)]`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::ext::IdentExt;
+use syn::parse::Parse;
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Lit, LitStr, Token, parenthesized};
+
+use super::model::{Args, CallValue, Family, Function, InFlight, Known, Label, LabelValue, variable};
+use super::scope::CallScope;
+use crate::errors::Errors;
+
+const MAX_LABELS: usize = 8;
+const OPTIONS: [&str; 9] =
+    ["prefix", "latency", "exceptions", "cancelled", "in_flight", "buckets", "exception_if", "max_series", "crate"];
+
+/// The arguments; `None` where they do not parse, with what is wrong in `errors`.
+pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors) -> Option<Args> {
+    let mut parsed = Vec::new();
+    let parser = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            parsed.push(Arg::parse(input)?);
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(())
+    };
+    let syntax = parser.parse2(args);
+    let complete = errors.note(syntax).is_some();
+    let args = check(parsed, function, errors);
+    complete.then_some(args)
+}
+
+/// One argument, as written.
+struct Arg {
+    name: Ident,
+    value: Value,
+}
+
+enum Value {
+    None,
+    /// `name = value`, perhaps with `in values`.
+    Expr {
+        value: Expr,
+        known: Option<Known>,
+    },
+    /// `name in values`
+    Known(Known),
+    /// `"literal"`
+    Path(LitStr),
+    /// `name(..)`
+    List(Vec<Expr>),
+}
+
+impl Arg {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.peek(LitStr) {
+            let path: LitStr = input.parse()?;
+            return Ok(Self { name: Ident::new("path", path.span()), value: Value::Path(path) });
+        }
+        if !input.peek(Ident::peek_any) {
+            let message = "expected a label or an option: `path`, `path = expr`, `path in values`, `\"/path\"`, `prefix = \"..\"`";
+            return Err(input.error(message));
+        }
+        let name = input.call(Ident::parse_any)?;
+        let value = if input.parse::<Option<Token![=]>>()?.is_some() {
+            let value = if name == "crate" { path_as_expr(input)? } else { input.parse()? };
+            Value::Expr { value, known: Known::parse_if_any(input)? }
+        } else if input.peek(syn::token::Paren) {
+            let list;
+            parenthesized!(list in input);
+            Value::List(list.parse_terminated(Expr::parse, Token![,])?.into_iter().collect())
+        } else {
+            Known::parse_if_any(input)?.map_or(Value::None, Value::Known)
+        };
+        Ok(Self { name, value })
+    }
+}
+
+fn path_as_expr(input: ParseStream<'_>) -> syn::Result<Expr> {
+    let path = input.call(syn::Path::parse_mod_style)?;
+    Ok(Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path }))
+}
+
+impl Known {
+    /// `in values`, and `, open` behind it.
+    fn parse_if_any(input: ParseStream<'_>) -> syn::Result<Option<Self>> {
+        if input.parse::<Option<Token![in]>>()?.is_none() {
+            return Ok(None);
+        }
+        let values = input.parse()?;
+        let ahead = input.fork();
+        let open = ahead.parse::<Token![,]>().is_ok()
+            && ahead.parse::<Ident>().is_ok_and(|ident| ident == "open")
+            && (ahead.is_empty() || ahead.peek(Token![,]));
+        if open {
+            input.parse::<Token![,]>()?;
+            input.parse::<Ident>()?;
+        }
+        Ok(Some(Self { values, open }))
+    }
+}
+
+fn check(parsed: Vec<Arg>, function: &Function, errors: &mut Errors) -> Args {
+    let mut check =
+        Check { scope: CallScope::of(&function.sig), function, errors, args: Args::default(), given: Vec::new() };
+    for arg in parsed {
+        check.arg(arg);
+    }
+    check.args
+}
+
+struct Check<'a> {
+    scope: CallScope,
+    function: &'a Function,
+    errors: &'a mut Errors,
+    args: Args,
+    /// Options seen so far.
+    given: Vec<String>,
+}
+
+impl Check<'_> {
+    fn arg(&mut self, arg: Arg) {
+        let name = arg.name.unraw().to_string();
+        let span = arg.name.span();
+        if !OPTIONS.contains(&name.as_str()) {
+            self.label(name, arg);
+            return;
+        }
+        if self.given.contains(&name) {
+            self.errors.at(span, format_args!("option `{name}` is given twice"));
+            return;
+        }
+        self.given.push(name.clone());
+        match (name.as_str(), arg.value) {
+            ("in_flight", Value::None) => self.args.in_flight = Some(InFlight::Default),
+            ("buckets", Value::List(bounds)) => self.buckets(span, &bounds),
+            ("buckets", _) => self.errors.at(span, "write the bounds in parentheses: `buckets(0.01, 0.1, 1.0)`"),
+            (_, Value::Expr { value, known: None }) => self.option(&name, value),
+            _ => self.errors.at(span, format_args!("option `{name}` needs a value: `{}`", usage(&name))),
+        }
+    }
+
+    fn option(&mut self, name: &str, value: Expr) {
+        match name {
+            "prefix" => self.prefix(&value),
+            "max_series" => self.max_series(&value),
+            "latency" => self.args.latency = Some(self.family(value)),
+            "exceptions" => self.args.exceptions = Some(self.family(value)),
+            "in_flight" => self.args.in_flight = Some(InFlight::Family(self.family(value))),
+            "cancelled" if !self.function.is_async() => {
+                self.errors.at(value.span(), "only an `async fn` can be cancelled: remove `cancelled`");
+            }
+            "cancelled" => self.args.cancelled = Some(self.family(value)),
+            "exception_if" => self.args.exception_if = Some(value),
+            _ => {
+                if let Expr::Path(path) = value {
+                    self.args.krate = Some(path.path);
+                }
+            }
+        }
+    }
+
+    fn family(&self, value: Expr) -> Family {
+        let per_call = self.scope.first_in(&value).is_some();
+        Family { value, per_call }
+    }
+
+    fn prefix(&mut self, value: &Expr) {
+        let Some(prefix) = string(value) else {
+            self.errors.at(value.span(), "write the prefix as a string: `prefix = \"my_service\"`");
+            return;
+        };
+        let name = prefix.value();
+        if !is_name(&name) {
+            let message = "a prefix of metric names is made of [a-zA-Z0-9_] and does not begin with a digit";
+            self.errors.at(prefix.span(), message);
+        }
+        self.args.prefix = Some(name);
+    }
+
+    fn max_series(&mut self, value: &Expr) {
+        let number = match value {
+            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.errors.at(value.span(), "write a whole number: `max_series = 2_000`");
+        }
+        self.args.max_series = number;
+    }
+
+    fn buckets(&mut self, span: Span, bounds: &[Expr]) {
+        let mut numbers: Vec<f64> = Vec::new();
+        for bound in bounds {
+            let Some(number) = number(bound).filter(|number| number.is_finite()) else {
+                self.errors.at(bound.span(), "write a number of seconds, such as `0.25`; `+Inf` is implied");
+                continue;
+            };
+            if numbers.last().is_some_and(|last| *last >= number) {
+                self.errors.at(bound.span(), "bounds of buckets must increase");
+            }
+            numbers.push(number);
+        }
+        if bounds.is_empty() {
+            self.errors.at(span, "write at least one bound: `buckets(0.01, 0.1, 1.0)`");
+        }
+        self.args.buckets = Some(numbers);
+    }
+
+    fn label(&mut self, name: String, Arg { name: ident, value }: Arg) {
+        let span = ident.span();
+        self.label_name(&name, span);
+        let value = match value {
+            Value::Path(path) => LabelValue::Fixed(path.value()),
+            Value::None => per_call(variable(ident), None),
+            Value::Known(known) => per_call(variable(ident), Some(known)),
+            Value::Expr { value, known } => match (string(&value), known) {
+                (Some(fixed), None) => LabelValue::Fixed(fixed.value()),
+                (_, known) => per_call(value, known),
+            },
+            Value::List(_) => {
+                let message = format!("unknown option `{name}`: options are `{}`", OPTIONS.join("`, `"));
+                self.errors.at(span, message);
+                return;
+            }
+        };
+        if let LabelValue::Call(call) = &value {
+            self.call_value(call);
+        }
+        self.args.labels.push(Label { name, value });
+    }
+
+    fn call_value(&mut self, CallValue { value, known }: &CallValue) {
+        if let Expr::Closure(closure) = value {
+            let message = "a label is taken before the call: write an expression of the arguments, not a closure";
+            self.errors.at(closure.inputs_begin.span(), message);
+        }
+        if let Some(known) = known {
+            self.known(known);
+        }
+    }
+
+    fn label_name(&mut self, name: &str, span: Span) {
+        if !is_name(name) {
+            self.errors.at(span, format_args!("`{name}` cannot be the name of a label: write [a-zA-Z_][a-zA-Z0-9_]*"));
+        } else if name.starts_with("__") {
+            self.errors.at(span, "names of labels that begin with `__` are reserved by Prometheus");
+        } else if matches!(name, "le" | "quantile") {
+            self.errors.at(span, format_args!("label `{name}` is reserved by Prometheus: choose another name"));
+        } else if self.args.labels.iter().any(|label| label.name == name) {
+            self.errors.at(span, format_args!("label `{name}` is given twice"));
+        } else if self.args.labels.len() == MAX_LABELS {
+            self.errors.at(span, format_args!("more than {MAX_LABELS} labels: each multiplies the series"));
+        }
+    }
+
+    /// The list is evaluated once, perhaps before any call.
+    fn known(&mut self, known: &Known) {
+        if let Some(name) = self.scope.first_in(&known.values) {
+            let message =
+                format!("the values after `in` are listed before any call, without `{name}`: use a static list");
+            self.errors.at(name.span(), message);
+        }
+    }
+}
+
+fn per_call(value: Expr, known: Option<Known>) -> LabelValue {
+    LabelValue::Call(Box::new(CallValue { value, known }))
+}
+
+fn usage(option: &str) -> &'static str {
+    match option {
+        "prefix" => "prefix = \"my_service\"",
+        "latency" => "latency = METRICS.request_latency_seconds",
+        "exceptions" => "exceptions = METRICS.request_exceptions_total",
+        "cancelled" => "cancelled = METRICS.request_cancelled_total",
+        "in_flight" => "in_flight = METRICS.requests_in_flight",
+        "exception_if" => "exception_if = |out: &Response| out.status() >= 500",
+        "max_series" => "max_series = 2_000",
+        _ => "crate = path::to::metrics_core",
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn string(value: &Expr) -> Option<&LitStr> {
+    match value {
+        Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string),
+        _ => None,
+    }
+}
+
+fn number(value: &Expr) -> Option<f64> {
+    match value {
+        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Neg(_)) => number(&unary.expr).map(|number| -number),
+        _ => None,
+    }
+}

@@ -1,0 +1,182 @@
+//! The annotated function as tokens. Cannot fail: all mistakes were found before.
+
+use proc_macro2::{Group, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Expr, Path};
+
+use super::model::{Args, Family, Function, InFlight, Instrument, Known, LabelValue};
+use super::ty;
+
+pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStream {
+    let private = private(args.krate.as_ref(), function.sig.ident.span());
+    let site = site(args, function, &private);
+    let start = start(args, &private);
+    let body = body(args, function, &private);
+    let Function { attrs, vis, sig, .. } = function;
+    // The braces are the user's own: lints on the function look at them.
+    let mut block = Group::new(proc_macro2::Delimiter::Brace, quote! { #site #start #body });
+    block.set_span(function.braces);
+    quote! { #(#attrs)* #vis #sig #block }
+}
+
+fn private(krate: Option<&Path>, span: Span) -> TokenStream {
+    let span = Span::call_site().located_at(span);
+    match krate {
+        Some(krate) => quote_spanned! {span=> #krate::__private },
+        None => quote_spanned! {span=> ::metrics_core::__private },
+    }
+}
+
+/// The static that holds what is known before any call, and the entry that tells the linker of it.
+fn site(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
+    let span = Span::call_site().located_at(function.sig.ident.span());
+    let name = syn::ext::IdentExt::unraw(&function.sig.ident).to_string();
+    let options = site_options(args, function, private);
+    quote_spanned! {span=>
+        static __METRICS_SITE: #private::Site = #private::Site::new(::core::module_path!(), #name) #options;
+        #private::site!(__METRICS_SITE);
+    }
+}
+
+fn site_options(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
+    let mut options = TokenStream::new();
+    if args.labels.is_empty() {
+        options.extend(quote! { .named_by(&|| {}) });
+    }
+    for label in &args.labels {
+        let name = &label.name;
+        options.extend(match &label.value {
+            LabelValue::Fixed(value) => quote! { .fixed_label(#name, #value) },
+            LabelValue::Call(call) => label_option(name, call.known.as_ref(), private),
+        });
+    }
+    if function.is_async() && args.cancelled.is_none() {
+        options.extend(quote! { .cancellable() });
+    }
+    if let Some(prefix) = &args.prefix {
+        options.extend(quote! { .prefix(#prefix) });
+    }
+    for (option, family) in families(args) {
+        let value = &family.value;
+        if family.per_call {
+            let method = quote::format_ident!("{option}_per_call");
+            options.extend(quote! { .#method() });
+        } else {
+            let function = quote::format_ident!("{option}");
+            let fed = checked(value, &quote! { #private::#function }, &quote! { &#value });
+            options.extend(quote! { .#function(|| #fed) });
+        }
+    }
+    if let Some(InFlight::Default) = args.in_flight {
+        options.extend(quote! { .in_flight_default() });
+    }
+    if let Some(bounds) = &args.buckets {
+        options.extend(quote! { .buckets(&[#(#bounds),*]) });
+    }
+    if let Some(max_series) = args.max_series {
+        let max_series = proc_macro2::Literal::usize_unsuffixed(max_series);
+        options.extend(quote! { .max_series(#max_series) });
+    }
+    options
+}
+
+fn label_option(name: &str, known: Option<&Known>, private: &TokenStream) -> TokenStream {
+    let Some(Known { values, open }) = known else { return quote! { .label(#name) } };
+    let method = if *open {
+        quote! { label_in_open }
+    } else {
+        quote! { label_in }
+    };
+    let values = checked(values, &quote! { #private::values }, &quote! { #values });
+    quote! { .#method(#name, || #values) }
+}
+
+/// The families that are given, by option.
+fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
+    let in_flight = match &args.in_flight {
+        Some(InFlight::Family(family)) => Some(family),
+        Some(InFlight::Default) | None => None,
+    };
+    [
+        ("latency", args.latency.as_ref()),
+        ("exceptions", args.exceptions.as_ref()),
+        ("cancelled", args.cancelled.as_ref()),
+        ("in_flight", in_flight),
+    ]
+    .into_iter()
+    .filter_map(|(option, family)| Some((option, family?)))
+}
+
+/// The statement that begins a call.
+fn start(args: &Args, private: &TokenStream) -> TokenStream {
+    let values: Vec<TokenStream> = args
+        .labels
+        .iter()
+        .filter_map(|label| match &label.value {
+            LabelValue::Fixed(_) => None,
+            LabelValue::Call(call) => {
+                let value = &call.value;
+                Some(checked(value, &quote! { #private::label }, &quote! { &#value }))
+            }
+        })
+        .collect();
+    let per_call: Vec<TokenStream> = families(args)
+        .filter(|(_, family)| family.per_call)
+        .map(|(option, family)| {
+            let (method, value) = (quote::format_ident!("{option}"), &family.value);
+            quote! { .#method(&#value) }
+        })
+        .collect();
+    if !per_call.is_empty() {
+        quote! { let __metrics_call = __METRICS_SITE.enter_with() #(#per_call)* .start([#(#values),*]); }
+    } else if values.is_empty() {
+        quote! { let __metrics_call = __METRICS_SITE.start(); }
+    } else {
+        quote! { let __metrics_call = __METRICS_SITE.enter().start([#(#values),*]); }
+    }
+}
+
+/// A call of `function`, placed where the user's expression stands: its type is checked there.
+fn checked(expr: &Expr, function: &TokenStream, argument: &TokenStream) -> TokenStream {
+    let span = Span::call_site().located_at(expr.span());
+    let function: TokenStream = function
+        .clone()
+        .into_iter()
+        .map(|mut token| {
+            token.set_span(token.span().located_at(expr.span()));
+            token
+        })
+        .collect();
+    quote_spanned! {span=> #function(#argument) }
+}
+
+/// The statements that run the body and record how it ended.
+fn body(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
+    let body = &function.body;
+    let span = Span::call_site().located_at(function.output_span());
+    let output = ty::nameable(&function.sig.output);
+    let run = match (&output, function.is_async()) {
+        // Nothing comes after a function that never returns; unwinding drops the guard.
+        (None, false) => return body.clone(),
+        (None, true) => quote_spanned! {span=> run_async(async move { #body }).await },
+        (Some(ty), false) => quote_spanned! {span=> run(move || -> #ty { #body }) },
+        (Some(ty), true) => quote_spanned! {span=>
+            run_async(async move {
+                if false {
+                    return #private::output::<#ty>();
+                }
+                #body
+            }).await
+        },
+    };
+    let is_exception = match &args.exception_if {
+        Some(rule) => quote_spanned! {span=> #private::exception_if(&__metrics_out, #rule) },
+        None => quote_spanned! {span=> #private::Returned(&__metrics_out).is_exception() },
+    };
+    quote_spanned! {span=>
+        let __metrics_out = __metrics_call.#run;
+        __metrics_call.finish(#is_exception);
+        __metrics_out
+    }
+}

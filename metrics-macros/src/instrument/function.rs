@@ -1,0 +1,104 @@
+//! Parsing of the annotated item.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::{Attribute, Error, Signature, Token, Visibility};
+
+use super::model::Function;
+
+/// Why an item cannot be instrumented.
+pub(super) enum Unusable {
+    /// It does not parse, which the compiler says better.
+    Unparsed,
+    /// It is nothing that runs, or that can record.
+    NoFunction(Error),
+}
+
+pub(super) fn parse(item: TokenStream) -> Result<Function, Unusable> {
+    if let Some(error) = other_item(&item) {
+        return Err(Unusable::NoFunction(error));
+    }
+    let item = Item::parse.parse2(item).map_err(|_| Unusable::Unparsed)?;
+    if let Some(constness) = item.sig.constness {
+        let message = "a `const fn` cannot record: remove `const`, or put `#[instrument]` on its caller";
+        return Err(Unusable::NoFunction(Error::new(constness.span, message)));
+    }
+    match item.body {
+        Body::Block { braces, inner, body } => {
+            let mut attrs = item.attrs;
+            attrs.extend(inner);
+            Ok(Function { attrs, vis: item.vis, sig: item.sig, braces, body })
+        }
+        Body::None(semicolon) => {
+            let message = "a method without a body cannot record: put `#[instrument]` on its implementations";
+            Err(Unusable::NoFunction(Error::new(semicolon.span, message)))
+        }
+    }
+}
+
+struct Item {
+    attrs: Vec<Attribute>,
+    vis: Visibility,
+    sig: Signature,
+    body: Body,
+}
+
+enum Body {
+    Block { braces: proc_macro2::Span, inner: Vec<Attribute>, body: TokenStream },
+    None(Token![;]),
+}
+
+impl Parse for Item {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let sig = input.parse()?;
+        if let Some(semicolon) = input.parse::<Option<Token![;]>>()? {
+            return Ok(Self { attrs, vis, sig, body: Body::None(semicolon) });
+        }
+        let (braces, inner, body) = match input.parse()? {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                let (inner, body) = split_inner_attributes.parse2(group.stream())?;
+                (group.span(), inner, body)
+            }
+            other => return Err(Error::new(other.span(), "expected a body")),
+        };
+        Ok(Self { attrs, vis, sig, body: Body::Block { braces, inner, body } })
+    }
+}
+
+/// Inner attributes of a body mean the function, and stand before it once the body is inside of something else.
+fn split_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, TokenStream)> {
+    let mut inner = input.call(Attribute::parse_inner)?;
+    for attribute in &mut inner {
+        attribute.style = syn::AttrStyle::Outer;
+    }
+    Ok((inner, input.parse()?))
+}
+
+/// What is wrong with an item that is clearly no function.
+fn other_item(item: &TokenStream) -> Option<Error> {
+    let find = |input: ParseStream<'_>| {
+        input.call(Attribute::parse_outer)?;
+        input.parse::<Visibility>()?;
+        let is_fn = input.peek(Token![fn])
+            || input.peek(Token![async])
+            || input.peek(Token![unsafe]) && !input.peek2(Token![impl]) && !input.peek2(Token![trait])
+            || input.peek(Token![extern]) && !input.peek2(Token![crate])
+            || input.peek(Token![const]) && !input.peek2(syn::Ident) && !input.peek2(Token![_]);
+        let first: TokenTree = input.parse()?;
+        input.parse::<TokenStream>()?;
+        Ok((!is_fn).then_some(first))
+    };
+    let first = find.parse2(item.clone()).ok()??;
+    let message = match first.to_string().as_str() {
+        "impl" => "put `#[instrument]` on each method of the block that it is meant for",
+        "mod" | "trait" => "put `#[instrument]` on each function inside that it is meant for",
+        "struct" | "enum" | "union" | "type" | "static" | "const" | "use" | "unsafe" | "extern" | "macro_rules" => {
+            "`#[instrument]` goes on functions and methods"
+        }
+        // Perhaps half-typed, perhaps a syntax that is not known here: the compiler says what it is.
+        _ => return None,
+    };
+    Some(Error::new(first.span(), message))
+}

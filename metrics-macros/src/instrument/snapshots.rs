@@ -1,0 +1,120 @@
+//! Snapshots of expansions, as `cargo expand` would lay them out. `UPDATE_EXPECT=1 cargo test` rewrites them.
+
+use expect_test::{ExpectFile, expect_file};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+fn check(args: TokenStream, item: TokenStream, expected: &ExpectFile) {
+    let expanded = super::expand(args, item);
+    let file = syn_full(&expanded);
+    expected.assert_eq(&prettyplease::unparse(&file));
+}
+
+fn syn_full(tokens: &TokenStream) -> syn::File {
+    syn::parse2(tokens.clone()).unwrap_or_else(|error| panic!("{error}: {tokens}"))
+}
+
+#[test]
+fn route_request() {
+    check(
+        quote! { path in HANDLERS.keys() },
+        quote! {
+            fn route_request(path: &str, request: Request) -> Result<Response, RouteError> {
+                let handler = HANDLERS.get(path).ok_or(RouteError::NotFound)?;
+                handler(request)
+            }
+        },
+        &expect_file!["snapshots/route_request.rs"],
+    );
+}
+
+#[test]
+fn async_handler_with_a_fixed_path() {
+    check(
+        quote! { "/foo", prefix = "my_service" },
+        quote! {
+            async fn foo(request: Request) -> Result<Response, FooError> {
+                Ok(Response::new(load(request).await?))
+            }
+        },
+        &expect_file!["snapshots/async_handler.rs"],
+    );
+}
+
+#[test]
+fn method_without_labels() {
+    check(
+        quote! {},
+        quote! {
+            pub fn load(&mut self, key: u64) -> Option<&mut Entry> {
+                self.entries.get_mut(&key)
+            }
+        },
+        &expect_file!["snapshots/method.rs"],
+    );
+}
+
+#[test]
+fn families_of_statics() {
+    check(
+        quote! {
+            path = request.path(), method = request.method(), latency = METRICS.request_latency_seconds,
+            exceptions = METRICS.request_exceptions_total, in_flight,
+            exception_if = |out: &Response| out.status() >= 500
+        },
+        quote! {
+            fn route(request: &Request) -> Response {
+                answer(request)
+            }
+        },
+        &expect_file!["snapshots/families_of_statics.rs"],
+    );
+}
+
+#[test]
+fn families_of_self() {
+    check(
+        quote! { kind, latency = self.metrics.latency, exceptions = self.metrics.exceptions },
+        quote! {
+            fn run(&self, kind: Kind) -> Result<(), JobError> {
+                self.queue(kind).pop()?.run()
+            }
+        },
+        &expect_file!["snapshots/families_of_self.rs"],
+    );
+}
+
+#[test]
+fn all_other_options() {
+    check(
+        quote! {
+            path = request.path() in ["/foo", "/bar"], open, method in METHODS, zone = "eu",
+            buckets(0.01, 0.1, 1), max_series = 100, crate = my::metrics
+        },
+        quote! {
+            fn route(request: &Request, method: &str) -> impl Iterator<Item = u8> {
+                bytes(request, method)
+            }
+        },
+        &expect_file!["snapshots/all_other_options.rs"],
+    );
+}
+
+#[test]
+fn never_returns() {
+    check(
+        quote! { "/loop" },
+        quote! {
+            fn serve() -> ! {
+                loop { step(); }
+            }
+        },
+        &expect_file!["snapshots/never_returns.rs"],
+    );
+}
+
+#[test]
+fn what_does_not_parse_is_given_back() {
+    let half_typed = quote! { fn half(request: Request) -> Result< { request. } };
+    assert_eq!(super::expand(quote! { path }, half_typed.clone()).to_string(), half_typed.to_string());
+}

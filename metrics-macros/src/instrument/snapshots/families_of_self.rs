@@ -1,0 +1,20 @@
+fn run(&self, kind: Kind) -> Result<(), JobError> {
+    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
+            ::core::module_path!(),
+            "run",
+        )
+        .label("kind")
+        .latency_per_call()
+        .exceptions_per_call();
+    ::metrics_core::__private::site!(__METRICS_SITE);
+    let __metrics_call = __METRICS_SITE
+        .enter_with()
+        .latency(&self.metrics.latency)
+        .exceptions(&self.metrics.exceptions)
+        .start([::metrics_core::__private::label(&kind)]);
+    let __metrics_out = __metrics_call
+        .run(move || -> Result<(), JobError> { self.queue(kind).pop()?.run() });
+    __metrics_call
+        .finish(::metrics_core::__private::Returned(&__metrics_out).is_exception());
+    __metrics_out
+}
