@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 
 use crate::amount::Amount;
-use crate::cell::block::{Blocks, is_live};
+use crate::cell::block::is_live;
 use crate::cell::counter::{self as cell, Total};
 use crate::cell::{Handle, slot};
 use crate::internal::InternalError;
@@ -59,7 +59,13 @@ impl Counter {
     /// The count so far, of all threads; 0 once the series is removed.
     #[must_use]
     pub fn value(&self) -> f64 {
-        number(cell::read(self.handle, &Blocks::now())).as_f64()
+        number(cell::read(self.handle)).as_f64()
+    }
+
+    /// The metric, found through whatever dereferences to it; for generated code.
+    #[doc(hidden)]
+    pub fn by_ref(&self) -> &Self {
+        self
     }
 
     /// The series, and the bounds of its buckets where it has some.
@@ -136,7 +142,7 @@ impl sealed::Metric for Counter {
         kind: Kind::Counter,
         allocate: |_| cell::allocate(),
         free: |handle, _| slot::free(handle, cell::WORDS),
-        read: |handle, _, blocks, _| Value::Counter(number(cell::read(handle, blocks))),
+        read: |handle, _, _| Value::Counter(number(cell::read(handle))),
         is_live,
     };
 

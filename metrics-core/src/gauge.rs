@@ -69,6 +69,12 @@ impl Gauge {
         cell::read(self.handle).unwrap_or_default()
     }
 
+    /// The metric, found through whatever dereferences to it; for generated code.
+    #[doc(hidden)]
+    pub fn by_ref(&self) -> &Self {
+        self
+    }
+
     /// The series, and the bounds of its buckets where it has some.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
         (self.handle, &[])
@@ -117,7 +123,7 @@ impl sealed::Metric for Gauge {
         kind: Kind::Gauge,
         allocate: |_| cell::allocate(),
         free: |handle, _| cell::free(handle),
-        read: |handle, _, _, _| Value::Gauge(cell::read(handle).unwrap_or_default()),
+        read: |handle, _, _| Value::Gauge(cell::read(handle).unwrap_or_default()),
         is_live: |handle| cell::read(handle).is_some(),
     };
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Mutex;
 
 use crate::amount::Amount;
-use crate::cell::block::{Blocks, is_live};
+use crate::cell::block::is_live;
 use crate::cell::histogram as cell;
 use crate::cell::{Handle, lock};
 use crate::internal::InternalError;
@@ -50,6 +50,12 @@ impl Histogram {
         observe(self.handle, self.bounds, value.as_f64());
     }
 
+    /// The metric, found through whatever dereferences to it; for generated code.
+    #[doc(hidden)]
+    pub fn by_ref(&self) -> &Self {
+        self
+    }
+
     /// The series, and the bounds of its buckets where it has some.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
         (self.handle, self.bounds)
@@ -69,7 +75,7 @@ impl Histogram {
 
     fn read(&self) -> (u64, f64) {
         let mut counts = vec![0; self.bounds.len() + 1];
-        let sum = cell::read(self.handle, self.bounds, &Blocks::now(), &mut counts);
+        let sum = cell::read(self.handle, self.bounds, &mut counts);
         (counts.iter().sum(), sum)
     }
 }
@@ -128,11 +134,11 @@ impl sealed::Metric for Histogram {
     }
 }
 
-fn read<'s>(handle: Handle, bounds: &'static [f64], blocks: &Blocks, scratch: &'s mut Scratch) -> Value<'s> {
+fn read<'s>(handle: Handle, bounds: &'static [f64], scratch: &'s mut Scratch) -> Value<'s> {
     let Scratch { counts, buckets } = scratch;
     counts.clear();
     counts.resize(bounds.len() + 1, 0);
-    let sum = cell::read(handle, bounds, blocks, counts);
+    let sum = cell::read(handle, bounds, counts);
     let mut count = 0;
     buckets.clear();
     buckets.extend(bounds.iter().chain([&f64::INFINITY]).zip(counts).map(|(bound, own)| {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::cell::Handle;
-use crate::cell::block::Blocks;
 use crate::sample::{Kind, Value};
 
 /// A metric of one series: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Summary`](crate::Summary) or
@@ -27,7 +26,7 @@ pub struct Type {
     /// Ends a series.
     pub(crate) free: fn(Handle, &'static [f64]),
     /// Reads a series; what does not fit into the value goes to the scratch space.
-    pub(crate) read: for<'s> fn(Handle, &'static [f64], &Blocks, &'s mut Scratch) -> Value<'s>,
+    pub(crate) read: for<'s> fn(Handle, &'static [f64], &'s mut Scratch) -> Value<'s>,
     /// Whether a series has not been ended.
     pub(crate) is_live: fn(Handle) -> bool,
 }

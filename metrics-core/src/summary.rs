@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::amount::Amount;
-use crate::cell::block::{Blocks, is_live};
+use crate::cell::block::is_live;
 use crate::cell::summary as cell;
 use crate::cell::{Handle, slot};
 use crate::internal::InternalError;
@@ -40,6 +40,12 @@ impl Summary {
         observe(self.handle, value.as_f64());
     }
 
+    /// The metric, found through whatever dereferences to it; for generated code.
+    #[doc(hidden)]
+    pub fn by_ref(&self) -> &Self {
+        self
+    }
+
     /// The series, and the bounds of its buckets where it has some.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
         (self.handle, &[])
@@ -48,13 +54,13 @@ impl Summary {
     /// How many observations there were, of all threads; 0 once the series is removed.
     #[must_use]
     pub fn count(&self) -> u64 {
-        cell::read(self.handle, &Blocks::now()).count
+        cell::read(self.handle).count
     }
 
     /// The sum of all observations; 0 once the series is removed.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        cell::read(self.handle, &Blocks::now()).sum
+        cell::read(self.handle).sum
     }
 }
 
@@ -70,7 +76,7 @@ pub(crate) fn observe(handle: Handle, value: f64) {
 
 impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = cell::read(self.handle, &Blocks::now());
+        let total = cell::read(self.handle);
         f.debug_struct("Summary").field("count", &total.count).field("sum", &total.sum).finish_non_exhaustive()
     }
 }
@@ -80,8 +86,8 @@ impl sealed::Metric for Summary {
         kind: Kind::Summary,
         allocate: |_| cell::allocate(),
         free: |handle, _| slot::free(handle, cell::WORDS),
-        read: |handle, _, blocks, _| {
-            let cell::Total { count, sum } = cell::read(handle, blocks);
+        read: |handle, _, _| {
+            let cell::Total { count, sum } = cell::read(handle);
             Value::Summary { count, sum, quantiles: &[] }
         },
         is_live,

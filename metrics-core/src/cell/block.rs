@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, fence};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock};
 
 use super::lock;
 use super::slot::{self, Handle, PAGES};
@@ -16,11 +16,13 @@ use super::slot::{self, Handle, PAGES};
 /// One writer's pages, for ever: blocks are leaked, and there are as many as threads were alive at once.
 pub(crate) struct Block {
     pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
+    /// The block that was made after this one: reading goes along, without a lock or an allocation.
+    next: OnceLock<&'static Block>,
 }
 
 impl Block {
     const fn new() -> Self {
-        Self { pages: [const { OnceLock::new() }; PAGES] }
+        Self { pages: [const { OnceLock::new() }; PAGES], next: OnceLock::new() }
     }
 
     fn page(&self, page: usize) -> &[AtomicU64] {
@@ -33,12 +35,11 @@ impl Block {
     }
 }
 
-/// Says for each place which generation is live (first word), and takes the writes of threads without a block.
+/// Says for each place which generation is live (first word), and takes the writes of threads without a block. All
+/// other blocks follow it, in the order in which they were made: the order of adding up.
 static HOME: Block = Block::new();
 /// Held by whoever writes to [`HOME`].
 static HOME_WRITER: Mutex<()> = Mutex::new(());
-/// All blocks but [`HOME`], in the order in which they were made: the order of adding up.
-static BLOCKS: RwLock<Vec<&'static Block>> = RwLock::new(Vec::new());
 /// Blocks of ended threads.
 static FREE: Mutex<Vec<&'static Block>> = Mutex::new(Vec::new());
 
@@ -128,7 +129,8 @@ fn own_cell(owner: &Owner, handle: Handle, words: usize) -> Option<&'static [Ato
     let block = match owner.block.get() {
         Some(block) => block,
         None => {
-            let block = lock(&FREE).pop().unwrap_or_else(new_block);
+            let free = lock(&FREE).pop();
+            let block = free.unwrap_or_else(new_block);
             owner.block.set(Some(block));
             block
         }
@@ -140,7 +142,10 @@ fn own_cell(owner: &Owner, handle: Handle, words: usize) -> Option<&'static [Ato
 
 fn new_block() -> &'static Block {
     let block: &'static Block = Box::leak(Box::new(Block::new()));
-    BLOCKS.write().unwrap_or_else(PoisonError::into_inner).push(block);
+    let mut last = &HOME;
+    while last.next.set(block).is_err() {
+        last = last.next.get().copied().unwrap_or(last);
+    }
     block
 }
 
@@ -178,29 +183,15 @@ pub(super) fn close(handle: Handle) -> bool {
     }
 }
 
-/// All blocks there are: what one reading adds up, always in the same order.
-pub(crate) struct Blocks(Vec<&'static Block>);
-
-impl Blocks {
-    /// The blocks there are now.
-    pub(crate) fn now() -> Self {
-        let blocks = BLOCKS.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all = Vec::with_capacity(blocks.len() + 1);
-        all.push(&HOME);
-        all.extend_from_slice(&blocks);
-        Self(all)
-    }
-
-    /// The cells that hold this series, in the order of adding up.
-    ///
-    /// What is read from a cell counts only if the cell [`holds`] the series afterwards too.
-    #[inline]
-    pub(crate) fn cells(&self, handle: Handle, words: usize) -> impl Iterator<Item = &[AtomicU64]> {
-        self.0
-            .iter()
-            .filter_map(move |block| block.cell(handle, words))
-            .filter(move |cell| cell[0].load(Acquire) == handle.word())
-    }
+/// The cells that hold this series, in the order of adding up; none once it has ended.
+///
+/// What is read from a cell counts only if the cell [`holds`] the series afterwards too.
+#[inline]
+pub(crate) fn cells(handle: Handle, words: usize) -> impl Iterator<Item = &'static [AtomicU64]> {
+    let first = is_live(handle).then_some(&HOME);
+    std::iter::successors(first, |block| block.next.get().copied())
+        .filter_map(move |block| block.cell(handle, words))
+        .filter(move |cell| cell[0].load(Acquire) == handle.word())
 }
 
 /// Whether all that was read from `cell` since it was found belongs to the series of `handle`.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::block::{self, Blocks};
+use super::block;
 use super::slot::{self, Handle};
 
 /// Generation, whole part, fractional part.
@@ -38,9 +38,9 @@ pub(crate) fn add_fraction(handle: Handle, amount: f64) {
 }
 
 /// The counter's total over all threads.
-pub(crate) fn read(handle: Handle, blocks: &Blocks) -> Total {
+pub(crate) fn read(handle: Handle) -> Total {
     let mut total = Total::default();
-    for cell in blocks.cells(handle, WORDS) {
+    for cell in block::cells(handle, WORDS) {
         let (whole, fraction) = (cell[1].load(Acquire), cell[2].load(Acquire));
         if block::holds(cell, handle) {
             total.whole = total.whole.saturating_add(whole);

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::fence;
 
-use super::block::{self, Blocks};
+use super::block;
 use super::slot::{self, Handle};
 
 /// Generation, count, sum at even counts, sum at odd counts; the buckets follow, the one up to `+Inf` last.
@@ -45,10 +45,10 @@ pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
 }
 
 /// The sum over all threads; adds each bucket's own count to `buckets`, which has a place for `+Inf` at its end.
-pub(crate) fn read(handle: Handle, bounds: &[f64], blocks: &Blocks, buckets: &mut [u64]) -> f64 {
+pub(crate) fn read(handle: Handle, bounds: &[f64], buckets: &mut [u64]) -> f64 {
     let mut sum = 0.0;
     let mut own = vec![0; bounds.len() + 1];
-    for cell in blocks.cells(handle, words(bounds)) {
+    for cell in block::cells(handle, words(bounds)) {
         let cell_sum = read_cell(cell, &mut own);
         if block::holds(cell, handle) {
             sum += cell_sum;

@@ -7,7 +7,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::block::{self, Blocks};
+use super::block;
 use super::slot::{self, Handle};
 
 /// Generation, count, sum at even counts, sum at odd counts.
@@ -37,9 +37,9 @@ pub(crate) fn observe(handle: Handle, value: f64) {
 }
 
 /// Count and sum over all threads.
-pub(crate) fn read(handle: Handle, blocks: &Blocks) -> Total {
+pub(crate) fn read(handle: Handle) -> Total {
     let mut total = Total::default();
-    for cell in blocks.cells(handle, WORDS) {
+    for cell in block::cells(handle, WORDS) {
         let (count, sum) = read_pair(cell);
         if block::holds(cell, handle) {
             total.count += count;

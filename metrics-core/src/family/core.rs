@@ -121,7 +121,7 @@ impl FamilyCore {
     }
 
     fn create(&self, values: &[&str], cap: usize) -> Option<Handle> {
-        if self.read().len() >= cap {
+        if self.read().capped_len() >= cap {
             return None;
         }
         let Declaration { metric, bounds, label_names, name, .. } = &self.declaration;
@@ -129,7 +129,7 @@ impl FamilyCore {
         if let Some(handle) = table.find(label_names, values) {
             return Some(handle);
         }
-        if table.len() >= cap {
+        if table.capped_len() >= cap {
             return None;
         }
         let Some(handle) = (metric.allocate)(bounds) else {

@@ -17,6 +17,7 @@ pub(crate) struct Table {
     entries: Vec<Entry>,
     index: HashTable<u32>,
     hasher: RandomState,
+    has_overflow: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -39,6 +40,11 @@ impl Entry {
 impl Table {
     pub(crate) fn len(&self) -> usize {
         self.index.len()
+    }
+
+    /// How many series the cap is for: the overflow series is not among them.
+    pub(crate) fn capped_len(&self) -> usize {
+        self.index.len() - usize::from(self.has_overflow)
     }
 
     pub(crate) fn find(&self, names: &[String], values: &[&str]) -> Option<Handle> {
@@ -64,7 +70,8 @@ impl Table {
             return false;
         };
         let hash = self.hash(values);
-        let Self { text, entries, index, hasher } = self;
+        self.has_overflow |= is_overflow(values);
+        let Self { text, entries, index, hasher, .. } = self;
         entries.push(Entry { start: first, len, handle });
         index.insert_unique(hash, position, |at| hash_text(hasher, entries[*at as usize].text(text)));
         true
@@ -76,6 +83,8 @@ impl Table {
         let Self { text, entries, index, .. } = self;
         let entry = index.find_entry(hash, |at| matches(entries[*at as usize].text(text), names, values)).ok()?;
         let (position, _) = entry.remove();
+        self.has_overflow &= !is_overflow(values);
+        let entries = &mut self.entries;
         Some(std::mem::replace(&mut entries[position as usize].handle, Handle::NONE))
     }
 
@@ -86,7 +95,10 @@ impl Table {
 
     /// Closes the gaps; positions change.
     pub(crate) fn compact(&mut self) {
-        let old = std::mem::replace(self, Self { hasher: self.hasher.clone(), ..Self::default() });
+        let old = std::mem::replace(
+            self,
+            Self { hasher: self.hasher.clone(), has_overflow: self.has_overflow, ..Self::default() },
+        );
         for entry in old.entries {
             if entry.handle.is_none() {
                 continue;
@@ -96,7 +108,7 @@ impl Table {
             };
             self.text.push_str(entry.text(&old.text));
             self.entries.push(Entry { start, ..entry });
-            let Self { text, entries, index, hasher } = self;
+            let Self { text, entries, index, hasher, .. } = self;
             let hash = |at: &u32| hash_text(hasher, entries[*at as usize].text(text));
             index.insert_unique(hash(&position), position, hash);
         }
@@ -122,6 +134,11 @@ impl Table {
         }
         state.finish()
     }
+}
+
+/// Whether these are the values of the overflow series.
+fn is_overflow(values: &[&str]) -> bool {
+    !values.is_empty() && values.iter().all(|value| *value == labels::OVERFLOW)
 }
 
 /// As [`Table::hash`], of the values that a text holds.

@@ -94,7 +94,9 @@ fn histogram(count: u64, sum: f64, buckets: &[(f64, u64)]) -> Histogram {
     let mut histogram = Histogram::default();
     histogram.set_sample_count(count);
     histogram.set_sample_sum(sum);
-    let buckets = buckets.iter().map(|(bound, count)| {
+    // Their encoders add the last bucket, `+Inf`, themselves.
+    let finite = buckets.iter().filter(|(bound, _)| bound.is_finite());
+    let buckets = finite.map(|(bound, count)| {
         let mut proto = Bucket::default();
         proto.set_upper_bound(*bound);
         proto.set_cumulative_count(*count);

@@ -7,7 +7,6 @@ use prometheus::proto::MetricFamily;
 use super::collectors::isolated;
 use super::names::{Callback, Member};
 use super::{Registry, declared, foreign};
-use crate::cell::block::Blocks;
 use crate::cell::counter;
 use crate::counter::number;
 use crate::family::table::Chunk;
@@ -99,7 +98,7 @@ impl Sources {
 
     /// Shows everything to `visitor`.
     pub(super) fn walk(self, sorted: bool, visitor: &mut dyn Visitor) {
-        let mut walk = Walk { blocks: Blocks::now(), scratch: Scratch::default(), sorted };
+        let mut walk = Walk { scratch: Scratch::default(), sorted };
         // Exceptions are counted after the call they belong to; read before it, they never exceed it.
         let mut read_first: BTreeMap<String, Vec<(String, Number)>> = BTreeMap::new();
         for (name, source) in &self.by_name {
@@ -109,8 +108,6 @@ impl Sources {
                 read_first.insert(name.clone(), walk.counters(family));
             }
         }
-        // Threads that began since have counted calls whose exceptions were not read, never the other way round.
-        walk.blocks = Blocks::now();
         for (name, source) in self.by_name {
             match source {
                 Source::Member(Member::Family(family)) => match read_first.remove(&name) {
@@ -120,7 +117,7 @@ impl Sources {
                 Source::Member(Member::Callback(callback)) => show_callback(&callback, visitor),
                 Source::Foreign(parts) => foreign::visit(&parts, visitor),
                 Source::InternalErrors => internal_errors(visitor),
-                Source::Overflowed => walk.overflowed(visitor),
+                Source::Overflowed => overflowed(visitor),
                 Source::Problems(count) => problems(count, visitor),
             }
         }
@@ -128,7 +125,6 @@ impl Sources {
 }
 
 struct Walk {
-    blocks: Blocks,
     scratch: Scratch,
     sorted: bool,
 }
@@ -159,30 +155,13 @@ impl Walk {
         let metric = family.declaration.metric;
         family.walk(self.sorted, |chunk: &Chunk| {
             for (range, handle) in &chunk.series {
-                let value = (metric.read)(*handle, family.declaration.bounds, &self.blocks, &mut self.scratch);
+                let value = (metric.read)(*handle, family.declaration.bounds, &mut self.scratch);
                 // A series that was removed meanwhile has no value any more; 0 would look like a reset.
                 if (metric.is_live)(*handle) {
                     visit(&chunk.text[range.clone()], &value);
                 }
             }
         });
-    }
-
-    fn overflowed(&mut self, visitor: &mut dyn Visitor) {
-        let mut counters = overflow::counters().into_iter().peekable();
-        if counters.peek().is_none() {
-            return;
-        }
-        visitor.family(&FamilyInfo {
-            name: OVERFLOWED,
-            help: "Label sets that went to the overflow series of their family.",
-            kind: Kind::Counter,
-            unit: None,
-        });
-        for (family, handle) in counters {
-            let total = number(counter::read(handle, &self.blocks));
-            labelled("family", &family, |labels| visitor.series(labels, &Value::Counter(total)));
-        }
     }
 }
 
@@ -201,6 +180,23 @@ fn show_callback(callback: &Callback, visitor: &mut dyn Visitor) {
     if let Some(value) = isolated(&declaration.name, || (callback.value)()) {
         visitor.family(&declaration.info());
         visitor.series(Labels::new(&callback.core.const_text, ""), &value);
+    }
+}
+
+fn overflowed(visitor: &mut dyn Visitor) {
+    let mut counters = overflow::counters().into_iter().peekable();
+    if counters.peek().is_none() {
+        return;
+    }
+    visitor.family(&FamilyInfo {
+        name: OVERFLOWED,
+        help: "Label sets that went to the overflow series of their family.",
+        kind: Kind::Counter,
+        unit: None,
+    });
+    for (family, handle) in counters {
+        let total = number(counter::read(handle));
+        labelled("family", &family, |labels| visitor.series(labels, &Value::Counter(total)));
     }
 }
 

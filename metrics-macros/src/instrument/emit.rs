@@ -64,7 +64,7 @@ fn site_options(args: &Args, function: &Function, private: &TokenStream) -> Toke
             options.extend(quote! { .#method() });
         } else {
             let function = quote::format_ident!("{option}");
-            let fed = checked(value, &quote! { #private::#function }, &quote! { &#value });
+            let fed = checked(value, &quote! { #private::#function }, &by_ref(value));
             options.extend(quote! { .#function(|| #fed) });
         }
     }
@@ -124,8 +124,8 @@ fn start(args: &Args, private: &TokenStream) -> TokenStream {
     let per_call: Vec<TokenStream> = families(args)
         .filter(|(_, family)| family.per_call)
         .map(|(option, family)| {
-            let (method, value) = (quote::format_ident!("{option}"), &family.value);
-            quote! { .#method(&#value) }
+            let (method, family) = (quote::format_ident!("{option}"), by_ref(&family.value));
+            quote! { .#method(#family) }
         })
         .collect();
     if !per_call.is_empty() {
@@ -134,6 +134,16 @@ fn start(args: &Args, private: &TokenStream) -> TokenStream {
         quote! { let __metrics_call = __METRICS_SITE.start(); }
     } else {
         quote! { let __metrics_call = __METRICS_SITE.enter().start([#(#values),*]); }
+    }
+}
+
+/// A family as a reference: by a method, so that what dereferences to a family (a `lazy_static`, an `Arc`) is one too.
+fn by_ref(family: &Expr) -> TokenStream {
+    match family {
+        Expr::Call(_) | Expr::Field(_) | Expr::Index(_) | Expr::MethodCall(_) | Expr::Paren(_) | Expr::Path(_) => {
+            quote! { #family.by_ref() }
+        }
+        _ => quote! { (#family).by_ref() },
     }
 }
 

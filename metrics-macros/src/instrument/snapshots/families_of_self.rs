@@ -9,8 +9,8 @@ fn run(&self, kind: Kind) -> Result<(), JobError> {
     ::metrics_core::__private::site!(__METRICS_SITE);
     let __metrics_call = __METRICS_SITE
         .enter_with()
-        .latency(&self.metrics.latency)
-        .exceptions(&self.metrics.exceptions)
+        .latency(self.metrics.latency.by_ref())
+        .exceptions(self.metrics.exceptions.by_ref())
         .start([::metrics_core::__private::label(&kind)]);
     let __metrics_out = __metrics_call
         .run(move || -> Result<(), JobError> { self.queue(kind).pop()?.run() });

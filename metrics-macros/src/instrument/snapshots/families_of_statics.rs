@@ -5,9 +5,11 @@ fn route(request: &Request) -> Response {
         )
         .label("path")
         .label("method")
-        .latency(|| ::metrics_core::__private::latency(&METRICS.request_latency_seconds))
+        .latency(|| ::metrics_core::__private::latency(
+            METRICS.request_latency_seconds.by_ref(),
+        ))
         .exceptions(|| ::metrics_core::__private::exceptions(
-            &METRICS.request_exceptions_total,
+            METRICS.request_exceptions_total.by_ref(),
         ))
         .in_flight_default();
     ::metrics_core::__private::site!(__METRICS_SITE);

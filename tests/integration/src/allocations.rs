@@ -1,0 +1,110 @@
+//! What allocates and what does not, and an allocator that counts with our own metrics.
+
+#![allow(
+    clippy::default_trait_access,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::needless_for_each,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test says what it expects, and panics where it is not so"
+)]
+#![allow(unsafe_code, reason = "an allocator can be written in no other way")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::thread;
+
+use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
+
+/// Counts allocations: for each thread by itself and, once there is one, in a counter.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+static COUNTER: OnceLock<Counter> = OnceLock::new();
+
+thread_local! {
+    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.set(ALLOCATED.get() + 1);
+        if let Some(counter) = COUNTER.get() {
+            counter.inc();
+        }
+        // SAFETY: the caller's contract is the one of the system's allocator.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is the one of the system's allocator.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+fn allocations(f: impl FnOnce()) -> u64 {
+    let before = ALLOCATED.get();
+    f();
+    ALLOCATED.get() - before
+}
+
+const PATHS: [&str; 10] = ["/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"];
+
+#[instrument("/fixed", in_flight, prefix = "fixed")]
+fn fixed(ok: bool) -> Result<(), ()> {
+    if ok { Ok(()) } else { Err(()) }
+}
+
+#[instrument(path in PATHS, method = length, in_flight, prefix = "variable")]
+fn variable(path: &str, length: usize) -> Result<(), ()> {
+    if path.len() == length { Ok(()) } else { Err(()) }
+}
+
+#[test]
+fn a_thread_that_has_seen_a_series_allocates_nothing() {
+    let counter = Counter::builder("c_total", "").build();
+    let gauge = Gauge::builder("g", "").build();
+    let summary = Summary::builder("s", "").build();
+    let histogram = Histogram::builder("h", "").build();
+    let family: Family<Counter, 2> = Counter::builder("f_total", "").labels(["path", "method"]).build();
+    let everything = || {
+        counter.inc();
+        counter.inc_by(0.5);
+        gauge.set(1);
+        drop(gauge.track_in_flight());
+        summary.observe(1);
+        histogram.observe(1);
+        summary.time(|| ());
+        for path in PATHS {
+            family.labels([path, "GET"]).inc();
+            fixed(true).ok();
+            fixed(false).ok();
+            variable(path, 2).ok();
+            // Not in the list: `other`, without a look at anything shared.
+            variable("/nowhere", 2).ok();
+        }
+    };
+    everything();
+    assert_eq!(allocations(|| (0..1_000).for_each(|_| everything())), 0);
+    // The counter of allocations, which the other test may have set, allocates nothing either.
+    assert!(allocations(|| drop(Registry::global().to_text())) > 0);
+}
+
+#[test]
+fn an_allocator_can_count_with_a_counter() {
+    let counter = COUNTER.get_or_init(|| Counter::builder("allocations_total", "").register());
+    for _ in 0..20 {
+        let before = counter.value();
+        let allocating = || allocations(|| (0..1_000).for_each(|n| drop(std::hint::black_box(vec![n]))));
+        let threads: Vec<_> = (0..4).map(|_| thread::spawn(allocating)).collect();
+        let allocated: u64 = threads.into_iter().map(|thread| thread.join().expect("no panic")).sum();
+        assert!(allocated >= 4_000);
+        // All of them arrive: also those that our own first write of a thread makes, while it makes the thread's pages.
+        assert!(counter.value() - before >= allocated as f64);
+    }
+}

@@ -1,0 +1,199 @@
+//! Many threads, tasks that migrate, and scrapes in between: totals are exact and never fall.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
+
+const THREADS: u32 = 8;
+const CALLS: u32 = 20_000;
+
+/// All samples of the families whose names begin with `prefix`.
+fn samples(registry: &Registry, prefix: &str) -> HashMap<String, f64> {
+    let text = registry.to_text();
+    let lines = text.lines().filter(|line| line.starts_with(prefix));
+    lines
+        .filter_map(|line| {
+            line.rsplit_once(' ').map(|(series, value)| (series.to_owned(), value.parse().expect("a number")))
+        })
+        .collect()
+}
+
+/// Scrapes until `done`, and checks that nothing but gauges ever falls.
+fn scrape_until(done: &AtomicBool, registry: &Registry, prefix: &str, check: impl Fn(&HashMap<String, f64>)) -> usize {
+    let mut last: HashMap<String, f64> = HashMap::new();
+    let mut scrapes = 0;
+    loop {
+        let ending = done.load(Ordering::Acquire);
+        let now = samples(registry, prefix);
+        for (series, value) in &last {
+            assert!(series.contains("in_flight") || now[series] >= *value, "{series}: {value} -> {}", now[series]);
+        }
+        check(&now);
+        last = now;
+        scrapes += 1;
+        if ending {
+            return scrapes;
+        }
+    }
+}
+
+#[test]
+fn totals_are_exact_and_never_fall() {
+    let registry = Registry::new();
+    let counter: Family<Counter, 1> =
+        Counter::builder("storm_total", "").labels(["n"]).register_in(&registry).expect("valid");
+    let summary: Family<Summary, 1> =
+        Summary::builder("storm_seconds", "").labels(["n"]).register_in(&registry).expect("valid");
+    let histogram = Histogram::builder("storm_bytes", "").buckets([2.0, 4.0]).register_in(&registry).expect("valid");
+    let gauge = Gauge::builder("storm_in_flight", "").register_in(&registry).expect("valid");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let scrapes = scope.spawn(|| {
+            scrape_until(&done, &registry, "storm_", |now| {
+                for n in 0..4 {
+                    let pair = (
+                        now.get(&format!("storm_seconds_count{{n=\"{n}\"}}")),
+                        now.get(&format!("storm_seconds_sum{{n=\"{n}\"}}")),
+                    );
+                    // Each observation is 0.5: a count and a sum of two moments would not fit.
+                    if let (Some(count), Some(sum)) = pair {
+                        assert_eq!(*sum, count * 0.5);
+                    }
+                }
+                assert_eq!(now["storm_bytes_bucket{le=\"+Inf\"}"], now["storm_bytes_count"]);
+                assert!(now["storm_in_flight"] >= 0.0);
+            })
+        });
+        let writers: Vec<_> = (0..THREADS)
+            .map(|_| {
+                scope.spawn(|| {
+                    for call in 0..CALLS {
+                        let _in_flight = gauge.track_in_flight();
+                        let n = (call % 4).to_string();
+                        counter.labels([&n]).inc();
+                        summary.labels([&n]).observe(0.5);
+                        histogram.observe(call % 6);
+                        if call % 1_000 == 0 {
+                            // A thread that comes and goes.
+                            let (counter, summary) = (counter.clone(), summary.clone());
+                            thread::spawn(move || {
+                                counter.labels(["0"]).inc();
+                                summary.labels(["0"]).observe(0.5);
+                            })
+                            .join()
+                            .expect("no panic");
+                        }
+                    }
+                })
+            })
+            .collect();
+        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        done.store(true, Ordering::Release);
+        assert!(scrapes.join().expect("nothing fell") > 1);
+    });
+    let total = |n: u32| f64::from(THREADS * CALLS / 4 + if n == 0 { THREADS * CALLS / 1_000 } else { 0 });
+    for n in 0..4 {
+        assert_eq!(counter.labels([&n.to_string()]).value(), total(n));
+        assert_eq!(summary.labels([&n.to_string()]).sum(), total(n) * 0.5);
+    }
+    assert_eq!(histogram.count(), u64::from(THREADS * CALLS));
+    assert_eq!(gauge.value(), 0.0);
+}
+
+#[instrument(path in ["/a", "/b"], in_flight, prefix = "migrating")]
+async fn migrating(path: &str, call: u32) -> Result<u32, ()> {
+    tokio::task::yield_now().await;
+    match call % 4 {
+        0 => Err(()),
+        1 => std::panic::panic_any(()),
+        2 => std::future::pending().await,
+        _ => Ok(call),
+    }
+}
+
+#[test]
+fn calls_of_migrating_tasks_are_exact() {
+    const TASKS: u32 = 8_000;
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        // The panics of this test are meant; there are thousands.
+        if info.payload().downcast_ref::<()>().is_none() {
+            hook(info);
+        }
+    }));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().expect("threads");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let scrapes = scope.spawn(|| {
+            scrape_until(&done, Registry::global(), "migrating_", |now| {
+                for path in ["/a", "/b", "other"] {
+                    let at = |name: &str| now[&format!("migrating_{name}{{path=\"{path}\"}}")];
+                    assert!(at("request_exceptions_total") <= at("request_latency_seconds_count"));
+                    assert!(at("request_cancelled_total") <= at("request_latency_seconds_count"));
+                    assert!(at("requests_in_flight") >= 0.0);
+                }
+            })
+        });
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|call| {
+                    tokio::spawn(async move {
+                        let path = ["/a", "/b", "/nowhere"][call as usize % 3];
+                        let ended = migrating(path, call);
+                        tokio::select! {
+                            ended = ended => ended.is_ok(),
+                            () = async { for _ in 0..20 { tokio::task::yield_now().await } } => false,
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.ok();
+            }
+        });
+        done.store(true, Ordering::Release);
+        scrapes.join().expect("nothing fell");
+    });
+    let now = samples(Registry::global(), "migrating_");
+    let sum =
+        |name: &str| -> f64 { now.iter().filter(|(series, _)| series.starts_with(name)).map(|(_, value)| value).sum() };
+    assert_eq!(sum("migrating_request_latency_seconds_count"), f64::from(TASKS));
+    assert_eq!(sum("migrating_request_exceptions_total"), f64::from(TASKS / 2));
+    assert_eq!(sum("migrating_request_cancelled_total"), f64::from(TASKS / 4));
+    assert_eq!(sum("migrating_requests_in_flight"), 0.0);
+    assert_eq!(now["migrating_request_latency_seconds_count{path=\"other\"}"], f64::from(TASKS / 3));
+}
+
+#[test]
+fn a_removed_series_never_gets_what_was_meant_for_another() {
+    let family = Counter::builder("churn_total", "").labels(["a"]).build();
+    let gauges = Gauge::builder("churn", "").labels(["a"]).build();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let (mut stale, mut gauge) = (family.labels(["x"]), gauges.labels(["x"]));
+                while !done.load(Ordering::Relaxed) {
+                    for _ in 0..100 {
+                        stale.inc_by(1_000_000);
+                        gauge.add(1_000_000);
+                    }
+                    (stale, gauge) = (family.labels(["x"]), gauges.labels(["x"]));
+                }
+            });
+        }
+        for _ in 0..5_000 {
+            family.remove(["x"]);
+            gauges.remove(["x"]);
+            let (fresh, gauge) = (family.labels(["y"]), gauges.labels(["y"]));
+            fresh.inc();
+            gauge.inc();
+            assert_eq!((fresh.value(), gauge.value()), (1.0, 1.0));
+            family.remove(["y"]);
+            gauges.remove(["y"]);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}

@@ -1,0 +1,112 @@
+//! Label sets: exact, whatever is in them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use metrics_core::{Counter, Gauge, Registry};
+
+#[test]
+fn sets_that_are_the_same_when_concatenated_are_two_series() {
+    let family = Counter::builder("pairs_total", "").labels(["a", "b"]).build();
+    family.labels(["ab", "c"]).inc();
+    family.labels(["a", "bc"]).inc_by(2);
+    family.labels(["", "abc"]).inc_by(3);
+    family.labels(["abc", ""]).inc_by(4);
+    // Text that looks like the end of one value and the beginning of the next.
+    family.labels(["a\",b=\"b", "c"]).inc_by(5);
+    let values: Vec<_> = family.iter().map(|(labels, counter)| (labels, counter.value())).collect();
+    let set = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
+    assert_eq!(
+        values,
+        [
+            (set("ab", "c"), 1.0),
+            (set("a", "bc"), 2.0),
+            (set("", "abc"), 3.0),
+            (set("abc", ""), 4.0),
+            (set("a\",b=\"b", "c"), 5.0),
+        ]
+    );
+}
+
+#[test]
+fn a_million_sets_are_a_million_series() {
+    let family = Counter::builder("million_total", "").labels(["n"]).max_series(2_000_000).build();
+    for n in 0..1_000_000_u32 {
+        family.labels([&n.to_string()]).inc_by(n);
+    }
+    assert_eq!(family.len(), 1_000_000);
+    for n in [0_u32, 1, 65_535, 65_536, 999_999] {
+        assert_eq!(family.get([&n.to_string()]).map(|counter| counter.value()), Some(f64::from(n)));
+    }
+}
+
+#[test]
+fn reading_creates_nothing() {
+    let family = Gauge::builder("read_only", "").labels(["a"]).build();
+    assert!(family.get(["x"]).is_none());
+    assert!(!family.remove(["x"]));
+    assert!(family.is_empty());
+    family.labels(["x"]);
+    assert_eq!(family.len(), 1);
+    assert_eq!(family.get(["x"]).map(|gauge| gauge.value()), Some(0.0));
+}
+
+#[test]
+fn a_labelled_family_exports_its_series_only() {
+    let registry = Registry::new();
+    let family = Counter::builder("children_total", "Of a family.")
+        .labels(["a"])
+        .register_in(&registry)
+        .expect("a valid family");
+    assert_eq!(registry.to_text(), "");
+    family.labels(["x"]);
+    let expected = "# HELP children_total Of a family.\n# TYPE children_total counter\nchildren_total{a=\"x\"} 0\n";
+    assert_eq!(registry.to_text(), expected);
+}
+
+#[test]
+fn exceptions_and_panics_are_counted_and_go_on() {
+    let counter = Counter::builder("caught_total", "").build();
+    assert_eq!(counter.count_exceptions(|| Ok::<_, ()>(1)), Ok(1));
+    assert_eq!(counter.count_exceptions(|| Err::<(), _>("no")), Err("no"));
+    assert_eq!(counter.value(), 1.0);
+    let payload = catch_unwind(AssertUnwindSafe(|| counter.count_panics(|| std::panic::panic_any(7))));
+    assert_eq!(payload.map_err(|payload| payload.downcast_ref::<i32>().copied()), Err(Some(7)));
+    assert_eq!(counter.value(), 2.0);
+    let payload = catch_unwind(AssertUnwindSafe(|| {
+        counter.count_exceptions(|| -> Result<(), ()> { std::panic::panic_any("gone") })
+    }));
+    assert!(payload.is_err());
+    assert_eq!(counter.value(), 3.0);
+}
+
+#[tokio::test]
+async fn exceptions_of_futures_are_counted() {
+    let counter = Counter::builder("future_exceptions_total", "").build();
+    assert_eq!(counter.count_exceptions_future(async { Ok::<_, ()>(1) }).await, Ok(1));
+    assert_eq!(counter.count_exceptions_future(async { Err::<(), _>(2) }).await, Err(2));
+    assert_eq!(counter.value(), 1.0);
+    let panicking = counter.count_exceptions_future(async {
+        tokio::task::yield_now().await;
+        assert!(std::hint::black_box(false), "panics");
+        Ok::<(), ()>(())
+    });
+    assert!(tokio::spawn(panicking).await.is_err());
+    assert_eq!(counter.value(), 2.0);
+    drop(counter.count_exceptions_future(std::future::pending::<Result<(), ()>>()));
+    assert_eq!(counter.value(), 2.0);
+}
+
+#[test]
+fn in_flight_returns_after_a_panic() {
+    let gauge = Gauge::builder("flying", "").build();
+    let outer = gauge.track_in_flight();
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        let _inner = gauge.track_in_flight();
+        assert_eq!(gauge.value(), 2.0);
+        std::panic::panic_any(());
+    }));
+    assert!(unwound.is_err());
+    assert_eq!(gauge.value(), 1.0);
+    drop(outer);
+    assert_eq!(gauge.value(), 0.0);
+}

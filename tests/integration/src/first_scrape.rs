@@ -1,0 +1,87 @@
+//! A process that does nothing but expose: what its first scrape shows, before any annotated function was called.
+
+#![allow(
+    clippy::default_trait_access,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::needless_for_each,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test says what it expects, and panics where it is not so"
+)]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+
+use lazy_static::lazy_static;
+use metrics_core::{Counter, Family, instrument, start_http_server};
+
+lazy_static! {
+    static ref FAILURES: Family<Counter, 1> =
+        Counter::builder("checkout_failures_total", "Failed checkouts.").labels(["step"]).register();
+}
+
+#[instrument(path in ["/foo", "/bar"], prefix = "my_router")]
+#[allow(dead_code, reason = "it must show although nobody calls it")]
+fn route_request(path: &str) -> Result<usize, ()> {
+    Ok(path.len())
+}
+
+#[instrument(step = "pay", exceptions = FAILURES, prefix = "checkout")]
+#[allow(dead_code, reason = "it must show although nobody calls it")]
+async fn pay() -> Result<(), ()> {
+    Ok(())
+}
+
+mod unused {
+    pub(crate) struct Generic<T>(T);
+
+    impl<T: Clone> Generic<T> {
+        #[metrics_core::instrument]
+        #[allow(dead_code, reason = "it must show although nobody calls it")]
+        fn get(&self) -> T {
+            self.0.clone()
+        }
+    }
+}
+
+fn expose() -> std::io::Result<()> {
+    start_http_server("127.0.0.1:9100")?; // GET /metrics
+    Ok(())
+}
+
+#[test]
+fn every_known_series_is_at_0_and_the_server_outlives_its_handle() {
+    expose().expect("port 9100 is free: no other exporter may run here");
+    let scrapes: Vec<_> = (0..8)
+        .map(|_| {
+            thread::spawn(|| {
+                let mut stream = TcpStream::connect("127.0.0.1:9100").expect("it goes on serving");
+                stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
+                let mut response = String::new();
+                stream.read_to_string(&mut response).expect("UTF-8");
+                response
+            })
+        })
+        .collect();
+    for scrape in scrapes {
+        let text = scrape.join().expect("no panic");
+        for series in [
+            "my_router_request_latency_seconds_count{path=\"/foo\"}",
+            "my_router_request_latency_seconds_sum{path=\"/bar\"}",
+            "my_router_request_exceptions_total{path=\"/bar\"}",
+            "my_router_request_exceptions_total{path=\"other\"}",
+            "checkout_request_latency_seconds_count{step=\"pay\"}",
+            "checkout_request_cancelled_total{step=\"pay\"}",
+            "checkout_failures_total{step=\"pay\"}",
+            "first_scrape_function_latency_seconds_count{function=\"first_scrape::unused::Generic::get\"}",
+            "metrics_core_overflowed_total{family=\"checkout_failures_total\"}",
+            "metrics_core_internal_errors_total{kind=\"label_panic\"}",
+            "metrics_core_problems",
+        ] {
+            assert!(text.contains(&format!("\n{series} 0\n")), "{series}\n{text}");
+        }
+        assert!(text.starts_with("HTTP/1.0 200 OK\r\n"), "{text}");
+    }
+}

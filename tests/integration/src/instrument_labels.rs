@@ -1,0 +1,240 @@
+//! Every form of label, and the values they give.
+
+use std::borrow::Cow;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use metrics_core::{Label, LabelValue, Registry, instrument};
+
+use crate::{internal_errors, sample};
+
+fn count(prefix: &str, labels: &str) -> Option<f64> {
+    sample(&format!("{prefix}_request_latency_seconds_count{{{labels}}}"))
+}
+
+#[test]
+fn a_variable_an_expression_and_a_literal() {
+    struct Request {
+        path: String,
+    }
+    impl Request {
+        fn path(&self) -> &str {
+            &self.path
+        }
+    }
+    #[instrument(method, path = request.path(), zone = "eu", length = request.path.len(), prefix = "forms")]
+    fn route(request: Request, method: &'static str) -> String {
+        request.path + method
+    }
+    assert_eq!(route(Request { path: "/x".to_owned() }, "GET"), "/xGET");
+    assert_eq!(count("forms", r#"method="GET",path="/x",zone="eu",length="2""#), Some(1.0));
+}
+
+#[test]
+fn values_of_many_types() {
+    #[derive(Clone, Copy)]
+    enum Method {
+        Get,
+    }
+    impl LabelValue for Method {
+        fn label(&self) -> Label<'_> {
+            match self {
+                Self::Get => Label::from("GET"),
+            }
+        }
+    }
+    #[instrument(a, b, c, d, e, f, g, h, prefix = "types")]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::needless_pass_by_value,
+        clippy::many_single_char_names,
+        reason = "one of each"
+    )]
+    fn call(a: String, b: &Arc<str>, c: Cow<'_, str>, d: u128, e: i8, f: bool, g: char, h: Method) -> usize {
+        let Method::Get = h;
+        a.len()
+            + b.len()
+            + c.len()
+            + usize::from(f)
+            + g.len_utf8()
+            + usize::try_from(d % 7).unwrap_or(0)
+            + e.unsigned_abs() as usize
+    }
+    call("s".to_owned(), &Arc::from("arc"), Cow::Borrowed("cow"), u128::MAX, i8::MIN, true, 'ü', Method::Get);
+    let labels = format!(r#"a="s",b="arc",c="cow",d="{}",e="-128",f="true",g="ü",h="GET""#, u128::MAX);
+    assert_eq!(count("types", &labels), Some(1.0));
+}
+
+#[test]
+fn any_text_is_a_value() {
+    #[instrument(path, prefix = "texts")]
+    fn route(path: &str) -> usize {
+        path.len()
+    }
+    for path in ["", "\"", "\\", "a\nb", "\u{1F600}"] {
+        route(path);
+    }
+    for escaped in ["", "\\\"", "\\\\", "a\\nb", "\u{1F600}"] {
+        assert_eq!(count("texts", &format!("path=\"{escaped}\"")), Some(1.0), "{escaped}");
+    }
+    route(&"x".repeat(1 << 20));
+    assert_eq!(count("texts", "path=\"__overflow__\""), Some(1.0));
+}
+
+#[test]
+fn a_closed_set_counts_all_else_as_other() {
+    #[instrument(path in ["/foo", "/bar"], prefix = "closed")]
+    fn route(path: &str) -> Result<(), ()> {
+        if path == "/bar" { Err(()) } else { Ok(()) }
+    }
+    for path in ["/foo", "/bar", "/nowhere", "/elsewhere", "other", ""] {
+        route(path).ok();
+    }
+    assert_eq!(count("closed", "path=\"/foo\""), Some(1.0));
+    assert_eq!(count("closed", "path=\"other\""), Some(4.0));
+    assert_eq!(sample("closed_request_exceptions_total{path=\"/bar\"}"), Some(1.0));
+    let text = Registry::global().to_text();
+    assert_eq!(text.matches("\nclosed_request_latency_seconds_count{").count(), 3);
+}
+
+#[test]
+fn an_open_set_only_exports_before() {
+    #[instrument(path in ["/foo", "/bar"], open, prefix = "open")]
+    fn route(path: &str) -> usize {
+        path.len()
+    }
+    route("/else");
+    assert_eq!(count("open", "path=\"/foo\""), Some(0.0));
+    assert_eq!(count("open", "path=\"/else\""), Some(1.0));
+    assert_eq!(count("open", "path=\"other\""), None);
+}
+
+#[test]
+fn known_values_of_several_labels_are_combined() {
+    const METHODS: [&str; 2] = ["GET", "POST"];
+    #[instrument(path = path.trim() in vec!["/a".to_owned()], method in METHODS, zone = "eu", prefix = "combined")]
+    fn route(path: &str, method: &str) -> usize {
+        path.len() + method.len()
+    }
+    route(" /a ", "PUT");
+    for (path, method, calls) in [
+        ("/a", "GET", 0.0),
+        ("/a", "POST", 0.0),
+        ("/a", "other", 1.0),
+        ("other", "GET", 0.0),
+        ("other", "POST", 0.0),
+        ("other", "other", 0.0),
+    ] {
+        let labels = format!("path=\"{path}\",method=\"{method}\",zone=\"eu\"");
+        assert_eq!(count("combined", &labels), Some(calls), "{labels}");
+    }
+}
+
+#[test]
+fn more_known_values_than_the_cap_are_a_problem() {
+    static VALUES: [&str; 20] =
+        ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19"];
+    #[instrument(n in VALUES, max_series = 5, prefix = "toomany")]
+    fn call(n: &str) -> usize {
+        n.len()
+    }
+    for n in VALUES {
+        call(n);
+    }
+    let problems = Registry::global().check();
+    assert!(
+        problems.iter().any(|problem| problem.message.contains("toomany_") && problem.message.contains("max_series"))
+    );
+    assert_eq!(count("toomany", "n=\"4\""), Some(1.0));
+    assert_eq!(count("toomany", "n=\"__overflow__\""), Some(15.0));
+}
+
+#[test]
+fn the_list_is_evaluated_once_by_whoever_comes_first() {
+    static EVALUATED: AtomicUsize = AtomicUsize::new(0);
+    fn values() -> Vec<&'static str> {
+        EVALUATED.fetch_add(1, Ordering::Relaxed);
+        vec!["/x"]
+    }
+    #[instrument(path in values(), prefix = "once")]
+    fn route(path: &str) -> usize {
+        path.len()
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| route("/x"));
+            scope.spawn(|| Registry::global().to_text());
+        }
+    });
+    assert_eq!(EVALUATED.load(Ordering::Relaxed), 1);
+    assert_eq!(count("once", "path=\"/x\""), Some(16.0));
+}
+
+#[test]
+fn a_list_that_panics_leaves_other() {
+    fn values() -> Vec<String> {
+        panic!("no list");
+    }
+    #[instrument(path in values(), prefix = "nolist")]
+    fn route(path: &str) -> usize {
+        path.len()
+    }
+    let before = internal_errors("label_values");
+    assert_eq!(route("/x"), 2);
+    assert_eq!(count("nolist", "path=\"other\""), Some(1.0));
+    // The scrape may have evaluated the list before.
+    assert!(internal_errors("label_values") >= before.max(1.0));
+}
+
+#[test]
+fn a_list_that_calls_its_own_function_does_not_hang() {
+    #[instrument(path in values(), prefix = "selfcall")]
+    fn route(path: &str) -> usize {
+        path.len()
+    }
+    fn values() -> Vec<&'static str> {
+        route("/x");
+        vec!["/x"]
+    }
+    route("/x");
+    assert_eq!(count("selfcall", "path=\"/x\""), Some(1.0));
+    assert_eq!(count("selfcall", "path=\"other\""), Some(1.0));
+}
+
+#[test]
+fn a_label_that_panics_is_a_panic_of_the_call_and_is_counted() {
+    #[instrument(path = path.expect("a path"), in_flight, prefix = "labelpanic")]
+    fn route(path: Option<&str>) -> usize {
+        path.map_or(0, str::len)
+    }
+    let before = internal_errors("label_panic");
+    route(Some("/x"));
+    let payload = catch_unwind(|| route(None)).expect_err("goes on");
+    assert_eq!(
+        payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied()),
+        Some("a path")
+    );
+    assert_eq!(count("labelpanic", "path=\"__overflow__\""), Some(1.0));
+    assert_eq!(sample("labelpanic_request_exceptions_total{path=\"__overflow__\"}"), Some(1.0));
+    assert_eq!(sample("labelpanic_requests_in_flight{path=\"/x\"}"), Some(0.0));
+    assert_eq!(internal_errors("label_panic"), before + 1.0);
+}
+
+#[test]
+fn labels_are_taken_before_the_body_once() {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    fn take(path: &str) -> &str {
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+        path
+    }
+    #[instrument(path = take(&path), prefix = "taken")]
+    fn route(mut path: String) -> String {
+        assert_eq!(TAKEN.load(Ordering::Relaxed), 1);
+        path.push_str("/changed");
+        path
+    }
+    assert_eq!(route("/x".to_owned()), "/x/changed");
+    assert_eq!(TAKEN.load(Ordering::Relaxed), 1);
+    assert_eq!(count("taken", "path=\"/x\""), Some(1.0));
+}

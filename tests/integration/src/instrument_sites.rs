@@ -1,0 +1,187 @@
+//! Where the attribute can stand, and which families it feeds from there.
+
+use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
+
+use crate::sample;
+
+struct Api {
+    entries: Vec<u32>,
+}
+
+trait Load {
+    fn load(&self) -> usize;
+
+    #[instrument]
+    fn load_twice(&self) -> usize {
+        self.load() * 2
+    }
+}
+
+impl Api {
+    #[instrument]
+    fn entry(&mut self, at: usize) -> Option<&mut u32> {
+        self.entries.get_mut(at)
+    }
+
+    #[instrument]
+    fn first<'a>(&'a self, default: &'a u32) -> &'a u32 {
+        self.entries.first().unwrap_or(default)
+    }
+
+    #[instrument]
+    async fn fetch(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[instrument]
+    fn into_entries(self) -> Vec<u32> {
+        self.entries
+    }
+}
+
+impl Load for Api {
+    #[instrument]
+    fn load(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[instrument]
+fn free(mut number: u32) -> u32 {
+    number += 1;
+    number
+}
+
+#[instrument]
+fn generic<T, const N: usize>() -> [T; N]
+where
+    T: Copy + Default,
+{
+    [T::default(); N]
+}
+
+#[tokio::test]
+async fn functions_without_labels_are_named_by_their_path() {
+    let mut api = Api { entries: vec![1, 2] };
+    *api.entry(0).expect("there") += 1;
+    assert_eq!(api.first(&7), &2);
+    assert_eq!(api.fetch().await, 2);
+    assert_eq!(api.load(), 2);
+    assert_eq!(api.load_twice(), 4);
+    assert_eq!(api.into_entries(), [2, 2]);
+    assert_eq!(free(1), 2);
+    assert_eq!(generic::<u8, 2>(), [0, 0]);
+    assert_eq!(generic::<u16, 1>(), [0]);
+    for (function, calls) in [
+        ("Api::entry", 1.0),
+        ("Api::first", 1.0),
+        ("Api::fetch", 1.0),
+        ("Api::load", 2.0),
+        ("Load::load_twice", 1.0),
+        ("Api::into_entries", 1.0),
+        ("free", 1.0),
+        ("generic", 2.0),
+    ] {
+        let series = format!(
+            "integration_function_latency_seconds_count{{function=\"integration::instrument_sites::{function}\"}}"
+        );
+        assert_eq!(sample(&series), Some(calls), "{series}\n{}", Registry::global().to_text());
+    }
+    let cancelled = "integration_function_cancelled_total{function=\"integration::instrument_sites::Api::fetch\"}";
+    assert_eq!(sample(cancelled), Some(0.0));
+}
+
+lazy_static::lazy_static! {
+    static ref LATENCY: Family<Histogram, 2> =
+        Histogram::builder("own_latency_seconds", "").labels(["path", "method"]).buckets([1.0]).register();
+    static ref EXCEPTIONS: Family<Counter, 2> =
+        Counter::builder("own_exceptions_total", "").labels(["path", "method"]).register();
+    static ref CANCELLED: Family<Counter, 2> =
+        Counter::builder("own_cancelled_total", "").labels(["path", "method"]).register();
+    static ref IN_FLIGHT: Family<Gauge, 2> =
+        Gauge::builder("own_in_flight", "").labels(["path", "method"]).register();
+}
+
+#[instrument(
+    path in ["/a"], method = "GET",
+    latency = LATENCY, exceptions = EXCEPTIONS, cancelled = CANCELLED, in_flight = IN_FLIGHT
+)]
+async fn own_families(path: &str) -> Result<(), ()> {
+    assert_eq!(sample("own_in_flight{path=\"/a\",method=\"GET\"}"), Some(1.0));
+    if path == "/a" { Err(()) } else { Ok(()) }
+}
+
+#[tokio::test]
+async fn families_of_ones_own_are_fed() {
+    let text = Registry::global().to_text();
+    for name in ["own_latency_seconds_count", "own_exceptions_total", "own_cancelled_total", "own_in_flight"] {
+        for path in ["/a", "other"] {
+            assert!(text.contains(&format!("\n{name}{{path=\"{path}\",method=\"GET\"}} 0\n")), "{name} {path}\n{text}");
+        }
+    }
+    assert!(own_families("/a").await.is_err());
+    assert_eq!(sample("own_latency_seconds_bucket{path=\"/a\",method=\"GET\",le=\"1\"}"), Some(1.0));
+    assert_eq!(sample("own_exceptions_total{path=\"/a\",method=\"GET\"}"), Some(1.0));
+    assert_eq!(sample("own_in_flight{path=\"/a\",method=\"GET\"}"), Some(0.0));
+    assert_eq!(sample("integration_request_latency_seconds_count{path=\"/a\"}"), None);
+}
+
+#[test]
+fn families_of_self_are_fed_by_each_call() {
+    struct Worker {
+        latency: Family<Summary, 1>,
+        failures: Counter,
+    }
+    impl Worker {
+        #[instrument(kind, latency = self.latency, prefix = "worker")]
+        fn run(&self, kind: &str) -> Result<usize, ()> {
+            if kind == "bad" { Err(()) } else { Ok(kind.len()) }
+        }
+
+        #[instrument(exceptions = self.failures, prefix = "worker")]
+        fn fail(&self) -> Result<(), ()> {
+            Err(())
+        }
+    }
+    let worker = || Worker {
+        latency: Summary::builder("worker_seconds", "").labels(["kind"]).build(),
+        failures: Counter::builder("worker_failures_total", "").build(),
+    };
+    let (one, other) = (worker(), worker());
+    one.run("x").ok();
+    one.run("x").ok();
+    other.run("bad").ok();
+    one.fail().ok();
+    assert_eq!(one.latency.labels(["x"]).count(), 2);
+    assert!(other.latency.get(["x"]).is_none());
+    assert_eq!(other.latency.labels(["bad"]).count(), 1);
+    // The other families are the default ones.
+    assert_eq!(sample("worker_request_exceptions_total{kind=\"bad\"}"), Some(1.0));
+    assert_eq!((one.failures.value(), other.failures.value()), (1.0, 0.0));
+}
+
+#[test]
+fn a_default_latency_with_buckets_is_a_histogram() {
+    #[instrument("/x", buckets(0.5, 1, 2.5), prefix = "bucketed")]
+    fn call() {}
+    call();
+    let text = Registry::global().to_text();
+    assert!(text.contains("# TYPE bucketed_request_latency_seconds histogram\n"), "{text}");
+    for bound in ["0.5", "1", "2.5", "+Inf"] {
+        assert_eq!(
+            sample(&format!("bucketed_request_latency_seconds_bucket{{path=\"/x\",le=\"{bound}\"}}")),
+            Some(1.0)
+        );
+    }
+}
+
+#[test]
+fn a_renamed_dependency_is_named_by_crate() {
+    use metrics_core as renamed;
+    #[renamed::instrument("/x", prefix = "renamed", crate = renamed)]
+    fn call() -> u8 {
+        1
+    }
+    assert_eq!(call(), 1);
+    assert_eq!(sample("renamed_request_latency_seconds_count{path=\"/x\"}"), Some(1.0));
+}

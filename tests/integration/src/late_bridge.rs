@@ -1,0 +1,47 @@
+//! A process whose first touch of our crate is inside of a collector, while the `prometheus` registry is locked.
+
+#![allow(
+    clippy::default_trait_access,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::needless_for_each,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test says what it expects, and panics where it is not so"
+)]
+
+use lazy_static::lazy_static;
+use metrics_core::Counter;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+
+lazy_static! {
+    static ref TOUCHED: Counter = Counter::builder("touched_total", "").register();
+}
+
+struct Touches(Desc);
+
+impl Collector for Touches {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.0]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        TOUCHED.inc();
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_first_touch_inside_of_a_gather_does_not_hang() {
+    let desc = Desc::new("touches".to_owned(), "Touches.".to_owned(), Vec::new(), Default::default());
+    prometheus::register(Box::new(Touches(desc.expect("valid")))).expect("free");
+    assert_eq!(prometheus::gather().len(), 0);
+    // The bridge is there as soon as the lock was free.
+    let mut gathered = prometheus::gather();
+    while gathered.is_empty() {
+        std::thread::yield_now();
+        gathered = prometheus::gather();
+    }
+    assert!(gathered.iter().any(|family| family.name() == "touched_total"));
+}

@@ -1,0 +1,42 @@
+//! Behaviour of `metrics-core`, through its public interface alone.
+
+#![allow(
+    clippy::default_trait_access,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::needless_for_each,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test says what it expects, and panics where it is not so"
+)]
+
+mod amounts;
+mod bridge;
+mod concurrency;
+mod families;
+mod http;
+mod instrument_labels;
+mod instrument_outcomes;
+mod instrument_sites;
+mod layers;
+mod overflow;
+mod registering;
+mod removal;
+mod text;
+mod thread_end;
+mod timing;
+
+use metrics_core::Registry;
+
+/// The global registry's line that begins with `series `, without it.
+fn sample(series: &str) -> Option<f64> {
+    sample_in(&Registry::global().to_text(), series)
+}
+
+fn sample_in(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+fn internal_errors(kind: &str) -> f64 {
+    sample(&format!("metrics_core_internal_errors_total{{kind=\"{kind}\"}}")).expect("all kinds are exported")
+}

@@ -1,0 +1,72 @@
+//! The cap on series: memory is bounded whatever callers send, and nothing is lost.
+
+use metrics_core::{Counter, OVERFLOW, Registry, Summary, instrument};
+
+use crate::sample;
+
+#[test]
+fn a_million_paths_are_2000_series_and_the_overflow() {
+    let family = Counter::builder("attacked_total", "").labels(["path"]).register();
+    for n in 0..1_000_000_u32 {
+        family.labels([&format!("/{n}")]).inc();
+    }
+    assert_eq!(family.len(), 2_001);
+    assert_eq!(family.labels([OVERFLOW]).value(), 998_000.0);
+    assert_eq!(family.iter().map(|(_, counter)| counter.value()).sum::<f64>(), 1_000_000.0);
+    assert_eq!(sample("metrics_core_overflowed_total{family=\"attacked_total\"}"), Some(998_000.0));
+    // What was there before goes on.
+    family.labels(["/7"]).inc();
+    assert_eq!(family.get(["/7"]).map(|counter| counter.value()), Some(2.0));
+}
+
+#[test]
+fn overlong_values_overflow_and_others_do_not() {
+    let family = Counter::builder("long_total", "").labels(["a", "b"]).build();
+    let longest = "x".repeat(1_024);
+    family.labels([&longest, ""]).inc();
+    family.labels([&"x".repeat(1_025), ""]).inc_by(2);
+    family.labels(["", &"ü".repeat(1 << 20)]).inc_by(3);
+    assert_eq!(family.get([&longest, ""]).map(|counter| counter.value()), Some(1.0));
+    assert_eq!(family.get([OVERFLOW, OVERFLOW]).map(|counter| counter.value()), Some(5.0));
+    assert_eq!(family.len(), 2);
+}
+
+#[test]
+fn a_family_registered_twice_has_the_larger_cap() {
+    let registry = Registry::new();
+    let family = |cap| {
+        Summary::builder("capped_seconds", "").labels(["n"]).max_series(cap).register_in(&registry).expect("the same")
+    };
+    let small = family(1);
+    small.labels(["1"]);
+    small.labels(["2"]);
+    assert!(small.get(["2"]).is_none());
+    let large = family(3);
+    large.labels(["2"]).observe(1);
+    family(2);
+    small.labels(["3"]).observe(1);
+    assert_eq!(small.get(["2"]).map(|summary| summary.count()), Some(1));
+    assert_eq!(small.get(["3"]).map(|summary| summary.count()), Some(1));
+}
+
+#[test]
+fn an_annotated_function_under_attack_loses_no_call() {
+    #[instrument(path, prefix = "attacked", max_series = 10)]
+    fn route(path: &str) -> Result<(), ()> {
+        if path.ends_with('0') { Err(()) } else { Ok(()) }
+    }
+    for n in 0..1_000 {
+        route(&format!("/{n}")).ok();
+    }
+    let text = Registry::global().to_text();
+    let sum = |name: &str| -> f64 {
+        text.lines()
+            .filter(|line| line.starts_with(name))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    };
+    assert_eq!(sum("attacked_request_latency_seconds_count{"), 1_000.0);
+    assert_eq!(sum("attacked_request_exceptions_total{"), 100.0);
+    assert_eq!(sample("attacked_request_latency_seconds_count{path=\"__overflow__\"}"), Some(990.0));
+    assert_eq!(sample("attacked_request_exceptions_total{path=\"__overflow__\"}"), Some(99.0));
+}

@@ -1,0 +1,212 @@
+//! What a registry takes, gives back and refuses.
+
+use metrics_core::{Counter, Error, Field, Gauge, Histogram, ProblemKind, Registry, Summary, instrument};
+
+use crate::{internal_errors, sample};
+
+#[test]
+fn the_same_twice_is_one_family() {
+    let registry = Registry::new();
+    let counter =
+        || Counter::builder("same_total", "Same.").const_label("b", "2").const_label("a", "1").register_in(&registry);
+    let (first, second) = (counter().expect("valid"), counter().expect("the same"));
+    first.inc();
+    second.inc();
+    assert_eq!(first.value(), 2.0);
+    let family = || Summary::builder("same_seconds", "Same.").labels(["a", "b"]).register_in(&registry);
+    let (first, second) = (family().expect("valid"), family().expect("the same"));
+    first.labels(["x", "y"]).observe(1);
+    assert_eq!(second.get(["x", "y"]).map(|summary| summary.count()), Some(1));
+}
+
+#[test]
+fn any_difference_is_an_error_that_names_it() {
+    let registry = Registry::new();
+    Histogram::builder("taken_seconds", "Help.").labels(["a"]).buckets([1.0]).register_in(&registry).expect("valid");
+    let field = |error: Result<(), Error>| match error {
+        Err(Error::Conflict { field, .. }) => Some(field),
+        _ => None,
+    };
+    let histogram = || Histogram::builder("taken_seconds", "Help.").buckets([1.0]);
+    let summary = Summary::builder("taken_seconds", "Help.").labels(["a"]).register_in(&registry);
+    assert_eq!(field(summary.map(drop)), Some(Field::Type));
+    assert_eq!(field(histogram().labels(["b"]).register_in(&registry).map(drop)), Some(Field::LabelNames));
+    assert_eq!(field(histogram().register_in(&registry).map(drop)), Some(Field::LabelNames));
+    let labelled = || histogram().labels(["a"]);
+    assert_eq!(field(labelled().const_label("c", "1").register_in(&registry).map(drop)), Some(Field::ConstLabels));
+    assert_eq!(field(labelled().unit("seconds").register_in(&registry).map(drop)), Some(Field::Unit));
+    assert_eq!(field(labelled().buckets([2.0]).register_in(&registry).map(drop)), Some(Field::Buckets));
+    let other_help = Histogram::builder("taken_seconds", "Other.").labels(["a"]).buckets([1.0]).register_in(&registry);
+    let error = other_help.map(drop).expect_err("another help");
+    assert_eq!(
+        error.to_string(),
+        "taken_seconds is registered with another help: registered \"Help.\", given \"Other.\""
+    );
+    assert!(labelled().register_in(&registry).is_ok());
+}
+
+#[test]
+fn sample_names_belong_to_one_family() {
+    let registry = Registry::new();
+    Summary::builder("x", "").register_in(&registry).expect("valid");
+    for name in ["x_count", "x_sum", "x_created"] {
+        let error = Gauge::builder(name, "").register_in(&registry).map(drop).expect_err(name);
+        assert_eq!(error, Error::NameTaken { name: name.to_owned(), sample: name.to_owned(), by: "x".to_owned() });
+    }
+    Gauge::builder("y_bucket", "").register_in(&registry).expect("valid");
+    assert!(Histogram::builder("y", "").register_in(&registry).is_err());
+    assert!(Summary::builder("y", "").register_in(&registry).is_ok());
+    assert!(registry.unregister("x"));
+    assert!(!registry.unregister("x"));
+    assert!(Gauge::builder("x_count", "").register_in(&registry).is_ok());
+}
+
+#[test]
+fn invalid_declarations_are_typed_errors() {
+    let registry = Registry::with_const_labels([("zone", "eu")]).expect("a valid label");
+    let metric = || "m".to_owned();
+    for name in ["", "1a", "a-b", "a b", "ü", "a\n"] {
+        let error = Counter::builder(name, "").register_in(&registry).map(drop);
+        assert_eq!(error, Err(Error::InvalidName { name: name.to_owned() }));
+    }
+    for label in ["", "1", "a:b", "a-b", "ü"] {
+        let error = Counter::builder("m", "").labels([label]).register_in(&registry).map(drop);
+        assert_eq!(error, Err(Error::InvalidLabelName { metric: metric(), label: label.to_owned() }));
+    }
+    let reserved = |label: &str| Err(Error::ReservedLabelName { metric: metric(), label: label.to_owned() });
+    assert_eq!(Counter::builder("m", "").labels(["__name"]).register_in(&registry).map(drop), reserved("__name"));
+    assert_eq!(Histogram::builder("m", "").labels(["le"]).register_in(&registry).map(drop), reserved("le"));
+    assert_eq!(Summary::builder("m", "").labels(["quantile"]).register_in(&registry).map(drop), reserved("quantile"));
+    let twice = |label: &str| Err(Error::DuplicateLabelName { metric: metric(), label: label.to_owned() });
+    assert_eq!(Counter::builder("m", "").labels(["a", "a"]).register_in(&registry).map(drop), twice("a"));
+    assert_eq!(Counter::builder("m", "").labels(["zone"]).register_in(&registry).map(drop), twice("zone"));
+    for bounds in [vec![], vec![1.0, 1.0], vec![2.0, 1.0], vec![f64::NAN], vec![f64::INFINITY]] {
+        let error = Histogram::builder("m", "").buckets(bounds).register_in(&registry).map(drop);
+        assert!(matches!(error, Err(Error::InvalidBuckets { .. })), "{error:?}");
+    }
+    let error = Counter::builder("m_total", "").unit("bytes").register_in(&registry).map(drop);
+    assert!(matches!(error, Err(Error::InvalidUnit { .. })), "{error:?}");
+    assert!(Counter::builder("m_bytes_total", "").unit("bytes").register_in(&registry).is_ok());
+    // None of the refused names is taken.
+    Counter::builder("m", "").register_in(&registry).expect("still free").inc();
+    assert!(registry.to_text().contains("\nm{zone=\"eu\"} 1\n"), "{}", registry.to_text());
+}
+
+#[test]
+fn register_gives_a_working_metric_and_check_tells_why_it_is_not_exported() {
+    let first = Counter::builder("conflicting_total", "First.").register();
+    let second = Counter::builder("conflicting_total", "Second.").register();
+    let invalid = Histogram::builder("conflicting seconds", "").buckets([2.0, f64::NAN, 1.0]).register();
+    first.inc();
+    second.inc_by(5);
+    invalid.observe(1.5);
+    assert_eq!((first.value(), second.value(), invalid.count()), (1.0, 5.0, 1));
+    assert_eq!(sample("conflicting_total"), Some(1.0));
+    let problems = Registry::global().check();
+    let problem = problems.iter().find(|problem| problem.family == "conflicting_total").expect("a problem");
+    assert_eq!(problem.kind, ProblemKind::Declaration);
+    let location = problem.location.expect("known");
+    assert_eq!((location.file(), location.line()), (file!(), line!() - 11));
+    assert!(
+        problem
+            .to_string()
+            .ends_with(": conflicting_total is registered with another help: registered \"First.\", given \"Second.\""),
+        "{problem}"
+    );
+    assert!(problems.iter().any(|problem| problem.family == "conflicting seconds"));
+    assert!(sample("metrics_core_problems").expect("exported") >= 2.0);
+}
+
+#[test]
+fn sites_that_share_a_name_with_other_labels_are_both_named() {
+    mod one {
+        #[metrics_core::instrument(path, prefix = "shared")]
+        pub(crate) fn first(path: &str) -> usize {
+            path.len()
+        }
+        #[metrics_core::instrument(route, prefix = "shared")]
+        pub(crate) fn second(route: &str) -> usize {
+            route.len()
+        }
+    }
+    one::first("/x");
+    one::second("/x");
+    let problems = Registry::global().check();
+    let problem = problems
+        .iter()
+        .find(|problem| problem.family == "shared_request_latency_seconds")
+        .expect("a problem")
+        .to_string();
+    assert_eq!(problem.matches("registering.rs:").count(), 2, "{problem}");
+    assert!(problem.contains("set `prefix` on one of them"), "{problem}");
+    assert!(internal_errors("site_conflict") >= 1.0);
+}
+
+#[test]
+fn labels_meet_a_family_by_name() {
+    lazy_static::lazy_static! {
+        static ref LATENCY: metrics_core::Family<Summary, 2> =
+            Summary::builder("met_seconds", "").labels(["path", "method"]).register();
+    }
+    #[instrument(method, path, latency = LATENCY, prefix = "met")]
+    fn first(path: &str, method: &str) -> usize {
+        path.len() + method.len()
+    }
+    #[instrument(path, method, prefix = "met")]
+    fn second(path: &str, method: &str) -> usize {
+        path.len() + method.len()
+    }
+    #[instrument(method, path, prefix = "met")]
+    fn third(path: &str, method: &str) -> usize {
+        path.len() + method.len()
+    }
+    for call in [first, second, third] {
+        call("/x", "GET");
+    }
+    assert_eq!(sample("met_seconds_count{path=\"/x\",method=\"GET\"}"), Some(1.0));
+    let met: Vec<String> = Registry::global()
+        .to_text()
+        .lines()
+        .filter(|line| line.starts_with("met_request_latency_seconds_count"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(met.len(), 1, "{met:?}");
+    assert!(met[0].ends_with(" 2"), "{met:?}");
+    assert!(!Registry::global().check().iter().any(|problem| problem.family.starts_with("met_")));
+}
+
+#[test]
+fn families_that_do_not_fit_are_a_problem_and_calls_go_on() {
+    lazy_static::lazy_static! {
+        static ref LATENCY: metrics_core::Family<Summary, 1> =
+            Summary::builder("unfit_seconds", "").labels(["route"]).register();
+    }
+    #[instrument(path, latency = LATENCY, prefix = "unfit")]
+    fn call(path: &str) -> usize {
+        path.len()
+    }
+    assert_eq!(call("/x"), 2);
+    let problems = Registry::global().check();
+    let problem = problems.iter().find(|problem| problem.to_string().contains("`latency`")).expect("a problem");
+    assert!(problem.to_string().contains("[\"route\"]") && problem.to_string().contains("[\"path\"]"), "{problem}");
+    assert_eq!(LATENCY.len(), 0);
+}
+
+#[test]
+fn callbacks_are_asked_at_each_scrape_and_their_panics_are_theirs() {
+    let registry = Registry::new();
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = std::sync::Arc::clone(&calls);
+    Counter::builder("asked_total", "")
+        .register_callback_in(&registry, move || count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1)
+        .expect("valid");
+    Gauge::builder("bad", "").register_callback_in(&registry, || panic!("a callback")).expect("valid");
+    Gauge::builder("good", "").register_callback_in(&registry, || 2.5).expect("valid");
+    let before = internal_errors("collector_panic");
+    assert!(registry.to_text().contains("asked_total 1\n"));
+    let text = registry.to_text();
+    assert!(text.contains("asked_total 2\n") && text.contains("\ngood 2.5\n") && !text.contains("bad"), "{text}");
+    assert!(internal_errors("collector_panic") >= before + 2.0);
+    assert!(Gauge::builder("good", "").register_callback_in(&registry, || 1.0).is_err());
+    assert!(Gauge::builder("good", "").register_in(&registry).is_err());
+}

@@ -1,0 +1,73 @@
+//! Writes of threads that end, also in the destructors of their thread-locals, are counted.
+
+use std::cell::RefCell;
+use std::thread;
+
+use metrics_core::{Counter, Family, Histogram, Summary};
+
+/// Writes when it is dropped.
+struct Last {
+    counter: Counter,
+    summary: Summary,
+    histogram: Histogram,
+    family: Family<Counter, 1>,
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.counter.inc();
+        self.summary.observe(0.5);
+        self.histogram.observe(0.5);
+        self.family.labels(["dropped"]).inc();
+    }
+}
+
+thread_local! {
+    static FIRST: RefCell<Option<Last>> = const { RefCell::new(None) };
+    static SECOND: RefCell<Option<Last>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn destructors_before_and_after_ours_are_counted() {
+    let counter = Counter::builder("last_total", "").build();
+    let summary = Summary::builder("last_seconds", "").build();
+    let histogram = Histogram::builder("last_bytes", "").build();
+    let family = Counter::builder("last_labelled_total", "").labels(["a"]).build();
+    let last = || Last {
+        counter: counter.clone(),
+        summary: summary.clone(),
+        histogram: histogram.clone(),
+        family: family.clone(),
+    };
+    for round in 1..=50_u32 {
+        let (first, second) = (last(), last());
+        thread::spawn(move || {
+            // One destructor is registered before the first write of this thread, one after it.
+            FIRST.set(Some(first));
+            second.counter.inc();
+            second.family.labels(["running"]).inc();
+            SECOND.set(Some(second));
+        })
+        .join()
+        .expect("no panic in a destructor");
+        assert_eq!(counter.value(), f64::from(3 * round));
+        assert_eq!((summary.count(), summary.sum()), (u64::from(2 * round), f64::from(round)));
+        assert_eq!(histogram.count(), u64::from(2 * round));
+        assert_eq!(family.labels(["dropped"]).value(), f64::from(2 * round));
+        assert_eq!(family.labels(["running"]).value(), f64::from(round));
+    }
+}
+
+#[test]
+fn totals_do_not_change_when_threads_end() {
+    let summary = Summary::builder("inherited_seconds", "").build();
+    let mut last = 0.0;
+    for round in 1..=200_u32 {
+        let writer = summary.clone();
+        thread::spawn(move || writer.observe(1.0 / f64::from(round))).join().expect("no panic");
+        // Float addition in another order could make the sum fall.
+        assert!(summary.sum() > last);
+        last = summary.sum();
+    }
+    assert_eq!(summary.count(), 200);
+}
