@@ -44,26 +44,6 @@ pub(super) mod sealed {
         fn fed(&self) -> Fed;
     }
 
-    impl<T: Feed + ?Sized> Feed for &T {
-        fn target(&self) -> TargetRef<'_> {
-            T::target(self)
-        }
-
-        fn fed(&self) -> Fed {
-            T::fed(self)
-        }
-    }
-
-    impl<T: Feed + ?Sized> Feed for Arc<T> {
-        fn target(&self) -> TargetRef<'_> {
-            T::target(self)
-        }
-
-        fn fed(&self) -> Fed {
-            T::fed(self)
-        }
-    }
-
     impl<M: super::Metric, const N: usize> Feed for super::Family<M, N> {
         fn target(&self) -> TargetRef<'_> {
             TargetRef::Family(&self.core)
@@ -92,62 +72,57 @@ macro_rules! alone {
 }
 alone! { Counter Gauge Summary Histogram }
 
-macro_rules! roles {
-    ($($(#[$attribute:meta])* $role:ident: $($metric:ident)*;)*) => {$(
-        $(#[$attribute])*
-        pub trait $role: sealed::Feed {}
+/// What takes the latency of calls.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot take the latency of calls",
+    label = "neither a summary nor a histogram",
+    note = "give `latency` a `Family<Summary, N>` or `Family<Histogram, N>` whose labels are those of the function"
+)]
+pub trait FeedsLatency: sealed::Feed {}
 
-        impl<T: $role + ?Sized> $role for &T {}
-        impl<T: $role + ?Sized> $role for Arc<T> {}
-        $(
-            impl $role for $metric {}
-            impl<const N: usize> $role for Family<$metric, N> {}
-        )*
-    )*};
-}
+impl<const N: usize> FeedsLatency for Family<Summary, N> {}
+impl<const N: usize> FeedsLatency for Family<Histogram, N> {}
+impl FeedsLatency for Summary {}
+impl FeedsLatency for Histogram {}
 
-roles! {
-    /// What takes the latency of calls.
-    #[diagnostic::on_unimplemented(
-        message = "`{Self}` cannot take the latency of calls",
-        label = "neither a summary nor a histogram",
-        note = "give `latency` a `Family<Summary, N>` or `Family<Histogram, N>` whose labels are those of the function"
-    )]
-    FeedsLatency: Summary Histogram;
+/// What counts calls that ended in some way.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot count calls",
+    label = "not a counter",
+    note = "give `exceptions` and `cancelled` a `Family<Counter, N>` whose labels are those of the function"
+)]
+pub trait FeedsCount: sealed::Feed {}
 
-    /// What counts calls that ended in some way.
-    #[diagnostic::on_unimplemented(
-        message = "`{Self}` cannot count calls",
-        label = "not a counter",
-        note = "give `exceptions` and `cancelled` a `Family<Counter, N>` whose labels are those of the function"
-    )]
-    FeedsCount: Counter;
+impl<const N: usize> FeedsCount for Family<Counter, N> {}
+impl FeedsCount for Counter {}
 
-    /// What shows how many calls are running.
-    #[diagnostic::on_unimplemented(
-        message = "`{Self}` cannot show the calls in flight",
-        label = "not a gauge",
-        note = "give `in_flight` a `Family<Gauge, N>` whose labels are those of the function"
-    )]
-    FeedsLevel: Gauge;
-}
+/// What shows how many calls are running.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot show the calls in flight",
+    label = "not a gauge",
+    note = "give `in_flight` a `Family<Gauge, N>` whose labels are those of the function"
+)]
+pub trait FeedsLevel: sealed::Feed {}
+
+impl<const N: usize> FeedsLevel for Family<Gauge, N> {}
+impl FeedsLevel for Gauge {}
 
 /// A family given as `latency`.
-pub fn latency<M: FeedsLatency + ?Sized>(metric: &M) -> Fed {
+pub fn latency<M: FeedsLatency>(metric: &M) -> Fed {
     metric.fed()
 }
 
 /// A family given as `exceptions`.
-pub fn exceptions<M: FeedsCount + ?Sized>(metric: &M) -> Fed {
+pub fn exceptions<M: FeedsCount>(metric: &M) -> Fed {
     metric.fed()
 }
 
 /// A family given as `cancelled`.
-pub fn cancelled<M: FeedsCount + ?Sized>(metric: &M) -> Fed {
+pub fn cancelled<M: FeedsCount>(metric: &M) -> Fed {
     metric.fed()
 }
 
 /// A family given as `in_flight`.
-pub fn in_flight<M: FeedsLevel + ?Sized>(metric: &M) -> Fed {
+pub fn in_flight<M: FeedsLevel>(metric: &M) -> Fed {
     metric.fed()
 }

@@ -74,25 +74,25 @@ impl<'a> EnteringWith<'a> {
 
     /// The family given as `latency`.
     #[inline]
-    pub fn latency<M: FeedsLatency + ?Sized>(self, family: &'a M) -> Self {
+    pub fn latency<M: FeedsLatency>(self, family: &'a M) -> Self {
         self.with(Role::Latency, family.target())
     }
 
     /// The family given as `exceptions`.
     #[inline]
-    pub fn exceptions<M: FeedsCount + ?Sized>(self, family: &'a M) -> Self {
+    pub fn exceptions<M: FeedsCount>(self, family: &'a M) -> Self {
         self.with(Role::Exceptions, family.target())
     }
 
     /// The family given as `cancelled`.
     #[inline]
-    pub fn cancelled<M: FeedsCount + ?Sized>(self, family: &'a M) -> Self {
+    pub fn cancelled<M: FeedsCount>(self, family: &'a M) -> Self {
         self.with(Role::Cancelled, family.target())
     }
 
     /// The family given as `in_flight`.
     #[inline]
-    pub fn in_flight<M: FeedsLevel + ?Sized>(self, family: &'a M) -> Self {
+    pub fn in_flight<M: FeedsLevel>(self, family: &'a M) -> Self {
         self.with(Role::InFlight, family.target())
     }
 

@@ -117,7 +117,8 @@ fn start(args: &Args, private: &TokenStream) -> TokenStream {
             LabelValue::Fixed(_) => None,
             LabelValue::Call(call) => {
                 let value = &call.value;
-                Some(checked(value, &quote! { #private::label }, &quote! { &#value }))
+                let span = at(value);
+                Some(checked(value, &quote! { #private::label }, &quote_spanned! {span=> &#value }))
             }
         })
         .collect();
@@ -139,17 +140,23 @@ fn start(args: &Args, private: &TokenStream) -> TokenStream {
 
 /// A family as a reference: by a method, so that what dereferences to a family (a `lazy_static`, an `Arc`) is one too.
 fn by_ref(family: &Expr) -> TokenStream {
+    let span = at(family);
     match family {
         Expr::Call(_) | Expr::Field(_) | Expr::Index(_) | Expr::MethodCall(_) | Expr::Paren(_) | Expr::Path(_) => {
-            quote! { #family.by_ref() }
+            quote_spanned! {span=> #family.by_ref() }
         }
-        _ => quote! { (#family).by_ref() },
+        _ => quote_spanned! {span=> (#family).by_ref() },
     }
+}
+
+/// The place of the user's expression, for tokens whose types depend on it.
+fn at(expr: &Expr) -> Span {
+    Span::call_site().located_at(expr.span())
 }
 
 /// A call of `function`, placed where the user's expression stands: its type is checked there.
 fn checked(expr: &Expr, function: &TokenStream, argument: &TokenStream) -> TokenStream {
-    let span = Span::call_site().located_at(expr.span());
+    let span = at(expr);
     let function: TokenStream = function
         .clone()
         .into_iter()

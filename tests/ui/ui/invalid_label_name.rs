@@ -1,0 +1,10 @@
+use metrics_core::instrument;
+
+#[instrument(größe)]
+fn route(größe: &str) {
+    let _ = größe;
+}
+
+fn main() {
+    route("");
+}

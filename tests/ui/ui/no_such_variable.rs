@@ -1,0 +1,10 @@
+use metrics_core::instrument;
+
+#[instrument(path)]
+fn route(request: &str) -> usize {
+    request.len()
+}
+
+fn main() {
+    route("");
+}

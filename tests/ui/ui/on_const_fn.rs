@@ -1,0 +1,10 @@
+use metrics_core::instrument;
+
+#[instrument("/foo")]
+const fn foo() -> u8 {
+    1
+}
+
+fn main() {
+    const { foo() };
+}

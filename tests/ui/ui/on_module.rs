@@ -1,0 +1,6 @@
+use metrics_core::instrument;
+
+#[instrument]
+mod handlers {}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use metrics_core::instrument;
+
+#[instrument]
+struct Request {
+    path: String,
+}
+
+fn main() {
+    let _ = Request { path: String::new() };
+}
