@@ -4,7 +4,8 @@ pub use linkme;
 
 pub use crate::__metrics_core_site as site;
 pub use crate::call::{
-    Call, Entering, Fed, Returned, Site, cancelled, exception_if, exceptions, in_flight, label, latency, output, values,
+    Call, Entering, Fed, NoResult, Returned, Site, cancelled, exception_if, exceptions, in_flight, label, latency,
+    output, values,
 };
 pub use crate::registry::declared::{DECLARED, Declared};
 

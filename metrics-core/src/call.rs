@@ -11,5 +11,5 @@ mod site;
 
 pub use feeds::{Fed, cancelled, exceptions, in_flight, latency};
 pub use guard::{Call, Entering};
-pub use outcome::{Returned, exception_if, output};
+pub use outcome::{NoResult, Returned, exception_if, output};
 pub use site::{Site, label, values};

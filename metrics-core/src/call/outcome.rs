@@ -26,7 +26,6 @@ impl NoResult {
     /// `false`: only an `Err` is an exception.
     #[inline]
     #[must_use]
-    #[expect(clippy::unused_self, reason = "called as a method where the other one is not there")]
     pub fn is_exception(&self) -> bool {
         false
     }

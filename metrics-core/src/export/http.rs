@@ -7,6 +7,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -125,21 +126,34 @@ impl HttpServerBuilder {
         if self.strict {
             refuse_problems(&registry)?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = bind(addr)?;
-        let local_addr = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        let listener = {
-            let _context = runtime.enter();
-            TcpListener::from_std(listener)?
-        };
+        let local_addr = listener.local_addr()?;
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("metrics-http".to_owned())
-            .spawn(move || serve(&runtime, listener, &registry, &stopped))?;
+        let (ready, started) = mpsc::channel();
+        // The runtime lives and ends on that thread: the caller may be inside of another one, where it could not end.
+        let thread = thread::Builder::new().name("metrics-http".to_owned()).spawn(move || {
+            let (runtime, listener) = match enter(listener) {
+                Ok(entered) => entered,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            drop(ready.send(Ok(())));
+            serve(&runtime, listener, &registry, &stopped);
+        })?;
+        started.recv().map_err(io::Error::other)??;
         Ok(HttpServer { local_addr, stop, thread })
     }
+}
+
+/// A runtime for this thread, and the listener in it.
+fn enter(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let listener = {
+        let _context = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    Ok((runtime, listener))
 }
 
 fn refuse_problems(registry: &Registry) -> io::Result<()> {

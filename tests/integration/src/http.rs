@@ -126,6 +126,16 @@ fn a_shutdown_lets_a_running_scrape_end() {
     ended.join().expect("no panic");
 }
 
+#[tokio::test]
+async fn a_server_starts_fails_and_ends_inside_of_a_runtime() {
+    let server = start_http_server("127.0.0.1:0").expect("a free port");
+    assert!(start_http_server(server.local_addr()).is_err());
+    let addr = server.local_addr();
+    let response = tokio::task::spawn_blocking(move || request(addr, "GET /metrics HTTP/1.1")).await;
+    assert!(response.expect("no panic").starts_with("HTTP/1.1 200"));
+    server.shutdown();
+}
+
 #[test]
 fn strict_refuses_problems_and_lists_them() {
     Counter::builder("strict_total", "One.").register();

@@ -1,0 +1,85 @@
+//! An example that runs: built and started as a user does it, ended with the test.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Once;
+
+/// A running example.
+pub(crate) struct Example {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Example {
+    pub(crate) fn start(name: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(built(name));
+        // One of the router's handlers panics, which it tells on standard error each time.
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("it starts");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, output }
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("UTF-8");
+        line
+    }
+
+    /// The first address in the next line that it prints.
+    pub(crate) fn addr(&mut self) -> String {
+        let line = self.line();
+        let addr = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        addr.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned()
+    }
+
+    /// Writes a line to its standard input.
+    pub(crate) fn write(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("piped");
+        writeln!(input, "{line}").expect("it reads");
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub(crate) fn interrupt(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+        self.child.wait().expect("it ends")
+    }
+
+    /// Closes its standard input and returns what it prints from then on.
+    pub(crate) fn finish(mut self) -> (ExitStatus, String) {
+        drop(self.child.stdin.take());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("UTF-8");
+        (self.child.wait().expect("it ends"), rest)
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // Ended already, or to be ended with the test.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Runs an example to its end: status, standard output, standard error.
+pub(crate) fn run(name: &str, args: &[&str]) -> (ExitStatus, String, String) {
+    let output = Command::new(built(name)).args(args).stdin(Stdio::null()).output().expect("it starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status, text(output.stdout), text(output.stderr))
+}
+
+fn built(name: &str) -> PathBuf {
+    static BUILT: Once = Once::new();
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    BUILT.call_once(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--release", "--package", "metrics-examples", "--examples"]).current_dir(&root);
+        assert!(build.status().expect("cargo").success());
+    });
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("release/examples").join(name)
+}

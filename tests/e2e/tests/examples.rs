@@ -1,0 +1,59 @@
+//! The smaller examples.
+
+use crate::example::{self, Example};
+use crate::{get, readers};
+
+fn metrics(addr: &str) -> String {
+    let (status, text) = get(&format!("http://{addr}/metrics")).expect("an answer");
+    assert_eq!(status, 200);
+    readers::promtool_is_content(&text);
+    text
+}
+
+#[test]
+fn quickstart() {
+    let mut quickstart = Example::start("quickstart", &["127.0.0.1:0"]);
+    let addr = quickstart.addr();
+    let at = |line: &str| metrics(&addr).lines().any(|written| written == line);
+    assert!(at("quickstart_function_latency_seconds_count{function=\"quickstart::parse\"} 0"));
+    for (line, answer) in [("7", "7\n"), (" 42 ", "42\n"), ("seven", "invalid digit found in string\n")] {
+        quickstart.write(line);
+        assert_eq!(quickstart.line(), answer);
+    }
+    assert!(at("quickstart_function_latency_seconds_count{function=\"quickstart::parse\"} 3"));
+    assert!(at("quickstart_function_exceptions_total{function=\"quickstart::parse\"} 1"));
+    let (status, rest) = quickstart.finish();
+    assert!(status.success() && rest.is_empty(), "{rest}");
+}
+
+#[test]
+fn by_hand() {
+    let mut by_hand = Example::start("by_hand", &["127.0.0.1:0"]);
+    let addr = by_hand.addr();
+    let at = |line: &str| metrics(&addr).lines().any(|written| written == line);
+    assert!(at("my_router_request_latency_seconds_count{path=\"/foo\"} 0"));
+    assert!(at("my_router_request_exceptions_total{path=\"/bar\"} 0"));
+    for (path, answer) in [("/foo", "foo\n"), ("/bar", "error: bar is broken\n"), ("/else", "not found\n")] {
+        by_hand.write(path);
+        assert_eq!(by_hand.line(), answer);
+    }
+    assert!(at("my_router_request_latency_seconds_count{path=\"/foo\"} 1"));
+    assert!(at("my_router_request_exceptions_total{path=\"/bar\"} 1"));
+    assert!(by_hand.finish().0.success());
+}
+
+#[test]
+fn async_handlers() {
+    let (status, text, error) = example::run("async_handlers", &[]);
+    assert!(status.success(), "{error}");
+    readers::promtool_is_content(&text);
+    for line in [
+        "async_handlers_request_latency_seconds_count{path=\"/foo\"} 10",
+        "async_handlers_request_exceptions_total{path=\"/bar\"} 5",
+        "async_handlers_request_exceptions_total{path=\"/slow\"} 0",
+        "async_handlers_request_cancelled_total{path=\"/slow\"} 10",
+        "async_handlers_requests_in_flight{path=\"/slow\"} 0",
+    ] {
+        assert!(text.lines().any(|written| written == line), "{line}\n{text}");
+    }
+}

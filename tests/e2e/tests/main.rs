@@ -1,0 +1,36 @@
+//! The examples as a user starts them, and a real Prometheus that scrapes them.
+//!
+//! `tests/run` installs what this needs.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+mod example;
+mod examples;
+mod prometheus;
+mod readers;
+mod router;
+
+use std::time::{Duration, Instant};
+
+/// Asks again until there is an answer; a test that waits in vain for this long fails.
+fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The body of an answer, whatever its status.
+fn get(url: &str) -> Result<(u16, String), ureq::Error> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build()
+        .into();
+    let mut response = agent.get(url).call()?;
+    Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+}

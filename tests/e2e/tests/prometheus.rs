@@ -1,0 +1,86 @@
+//! A real Prometheus with a short memory, on a free port.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{get, wait_for};
+
+pub(crate) struct Prometheus {
+    child: Child,
+    url: String,
+    _dir: TempDir,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes `target` five times a second, and waits until it has done so once.
+    pub(crate) fn scraping(target: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let config = dir.path().join("prometheus.yml");
+        let text = format!(
+            "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
+             scrape_configs: [{{job_name: router, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        );
+        fs::write(&config, text).expect("written");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Prometheus is installed: run ./tests/run");
+        let this = Self { child, url: format!("http://127.0.0.1:{port}"), _dir: dir };
+        wait_for("the first scrape", || (this.try_value("up{job=\"router\"}") == Some(1.0)).then_some(()));
+        this
+    }
+
+    /// The results of a query: labels and value of each series.
+    pub(crate) fn query(&self, promql: &str) -> Vec<(Value, f64)> {
+        self.try_query(promql).unwrap_or_else(|| panic!("no answer to {promql}"))
+    }
+
+    /// The value of the only series that a query gives.
+    pub(crate) fn value(&self, promql: &str) -> f64 {
+        let result = self.query(promql);
+        let [(_, value)] = &result[..] else { panic!("{promql} gives {result:?}") };
+        *value
+    }
+
+    fn try_value(&self, promql: &str) -> Option<f64> {
+        self.try_query(promql)?.first().map(|(_, value)| *value)
+    }
+
+    fn try_query(&self, promql: &str) -> Option<Vec<(Value, f64)>> {
+        let (status, body) = get(&format!("{}/api/v1/query?query={}", self.url, escape(promql))).ok()?;
+        assert!(status == 200 || status == 503, "{promql}: {body}");
+        let answer: Value = serde_json::from_str(&body).ok()?;
+        let result = answer["data"]["result"].as_array()?;
+        let series = result.iter().map(|series| {
+            let value = series["value"][1].as_str().and_then(|value| value.parse().ok());
+            Some((series["metric"].clone(), value?))
+        });
+        series.collect()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // Ended with the test, whatever came of it.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A query as part of a URL.
+fn escape(text: &str) -> String {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}
