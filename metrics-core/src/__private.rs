@@ -7,7 +7,7 @@ pub use crate::call::{
     Call, Entering, Fed, NoResult, Returned, Site, cancelled, exception_if, exceptions, in_flight, label, latency,
     output, values,
 };
-pub use crate::registry::declared::{DECLARED, Declared};
+pub use crate::registry::declared::{DECLARED, Declared, Entry};
 
 /// Tells the linker of a site, so that its series are exported before its function is first called.
 #[doc(hidden)]
@@ -17,6 +17,6 @@ macro_rules! __metrics_core_site {
         #[cfg(not(target_family = "wasm"))]
         #[$crate::__private::linkme::distributed_slice($crate::__private::DECLARED)]
         #[linkme(crate = $crate::__private::linkme)]
-        static __METRICS_DECLARED: &(dyn $crate::__private::Declared + ::core::marker::Sync) = &$site;
+        static __METRICS_DECLARED: $crate::__private::Entry = &$site;
     };
 }

@@ -20,7 +20,7 @@ fn route_request() {
         quote! { path in HANDLERS.keys() },
         quote! {
             fn route_request(path: &str, request: Request) -> Result<Response, RouteError> {
-                let handler = HANDLERS.get(path).ok_or(RouteError::NotFound)?;
+                let handler = HANDLERS.get(path).ok_or(RouteError)?;
                 handler(request)
             }
         },
@@ -117,4 +117,11 @@ fn never_returns() {
 fn what_does_not_parse_is_given_back() {
     let half_typed = quote! { fn half(request: Request) -> Result< { request. } };
     assert_eq!(super::expand(quote! { path }, half_typed.clone()).to_string(), half_typed.to_string());
+}
+
+#[test]
+fn the_readme_shows_the_snapshot() {
+    let readme = include_str!("../../../README.md");
+    let block = concat!("```rust,ignore\n", include_str!("snapshots/route_request.rs"), "```\n");
+    assert!(readme.contains(block), "the README does not show:\n{block}");
 }

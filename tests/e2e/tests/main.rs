@@ -8,6 +8,7 @@ mod example;
 mod examples;
 mod prometheus;
 mod readers;
+mod readme;
 mod router;
 
 use std::time::{Duration, Instant};

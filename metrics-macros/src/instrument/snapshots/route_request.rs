@@ -10,7 +10,7 @@ fn route_request(path: &str, request: Request) -> Result<Response, RouteError> {
         .start([::metrics_core::__private::label(&path)]);
     let __metrics_out = __metrics_call
         .run(move || -> Result<Response, RouteError> {
-            let handler = HANDLERS.get(path).ok_or(RouteError::NotFound)?;
+            let handler = HANDLERS.get(path).ok_or(RouteError)?;
             handler(request)
         });
     __metrics_call

@@ -1,0 +1,57 @@
+//! What the README shows is what is there.
+
+use std::path::Path;
+
+use crate::example::Example;
+use crate::get;
+
+const README: &str = include_str!("../../../README.md");
+
+/// The code blocks of this language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let begin = format!("```{language}\n");
+    README.split(begin.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn metrics_are_shown_as_they_are() {
+    let mut router = Example::start("router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+    let (service, metrics) = (router.addr(), router.addr());
+    for path in ["/foo", "/bar", "/slow", "/fail", "/panic", "/nowhere"] {
+        get(&format!("http://{service}{path}")).expect("an answer");
+    }
+    let (_, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
+    let without_times = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.contains("my_router") && !line.starts_with("metrics_core"));
+        lines
+            .map(|line| match line.split_once("_sum{") {
+                Some((name, rest)) => format!("{name}_sum{{{}", rest.split(' ').next().unwrap_or_default()),
+                None => line.to_owned(),
+            })
+            .collect()
+    };
+    let [block] = blocks("text")[..] else { panic!("one block shows /metrics") };
+    assert_eq!(without_times(&text), without_times(block));
+}
+
+#[test]
+fn commands_and_files_are_there() {
+    let commands: Vec<&str> = blocks("sh").into_iter().map(str::trim).collect();
+    assert_eq!(
+        commands,
+        [
+            // Started so, with other addresses, in `router.rs`.
+            "cargo run --release --example router -- --traffic",
+            "cargo expand --package metrics-examples --example router route_request",
+            "./tests/run",
+        ]
+    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let links = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    for file in links.chain(["tests/run"]) {
+        assert!(root.join(file).exists(), "{file} is not there");
+    }
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).expect("readable");
+    let rust = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a version");
+    assert!(README.contains(&format!("Rust {rust} or newer")), "the README names another version than {rust}");
+}
