@@ -62,8 +62,10 @@ impl InternalError {
     /// Counts one, and logs the first of this kind at `place`.
     #[cold]
     pub(crate) fn record(self, place: &dyn fmt::Display) {
-        COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
-        if first_at(self, place) {
+        let before = COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
+        // In a flood only some look whether their place is new, so that the others wait for nobody.
+        let looks = before < LOGGED_PLACES as u64 || before.is_power_of_two();
+        if looks && first_at(self, place) {
             log::warn!("{place}: {} (logged once)", self.describe());
         }
     }
