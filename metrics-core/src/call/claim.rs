@@ -1,4 +1,4 @@
-//! A value that user code makes once, for the first who asks; nobody holds a lock or waits for long meanwhile.
+//! A value that user code makes, for the first who asks; nobody holds a lock or waits for long meanwhile.
 
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
@@ -28,7 +28,8 @@ impl<T> Claim<T> {
 
     /// The value, made by `make` if nobody has claimed it; `make` must not panic.
     ///
-    /// `None` if `make` itself asks, or if another thread does not finish making it in time.
+    /// `None` if `make` itself asks. Where another thread does not finish in time, which may be because it waits for
+    /// something that the caller holds, the caller gets a value of its own, so that no call is miscounted.
     #[cold]
     pub(super) fn get_or_make(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let this = thread::current().id();
@@ -38,7 +39,7 @@ impl<T> Claim<T> {
             Some(other) if other != this => {
                 let waited = self.made.wait_timeout_while(maker, PATIENCE, |maker| maker.is_some());
                 drop(waited.unwrap_or_else(PoisonError::into_inner));
-                return self.value.get();
+                return Some(self.value.get().unwrap_or_else(|| Box::leak(Box::new(make()))));
             }
             _ => return self.value.get(),
         }
@@ -69,6 +70,28 @@ mod tests {
             }
         });
         assert_eq!(made.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_maker_that_waits_for_the_one_who_asks_does_not_hang() {
+        let claim = Claim::new();
+        let (begun, wait) = std::sync::mpsc::channel();
+        let held = Mutex::new(());
+        let guard = lock(&held);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let slow = || {
+                    begun.send(()).expect("the other thread waits");
+                    drop(lock(&held));
+                    1
+                };
+                assert_eq!(claim.get_or_make(slow), Some(&1));
+            });
+            wait.recv().expect("the other thread begins");
+            assert_eq!(claim.get_or_make(|| 2), Some(&2));
+            drop(guard);
+        });
+        assert_eq!(claim.get(), Some(&1));
     }
 
     #[test]

@@ -130,10 +130,10 @@ impl Families {
         core
     }
 
-    /// Changes when a series of any of the families is removed.
+    /// Changes when a series of any of the families is removed; never 0.
     #[inline]
     pub(super) fn epoch(&self) -> u64 {
-        self.fed.iter().flatten().fold(0, |sum, bound| match &bound.target {
+        self.fed.iter().flatten().fold(1, |sum, bound| match &bound.target {
             Target::Family(core) => sum.wrapping_add(core.epoch()),
             Target::Alone { .. } => sum,
         })

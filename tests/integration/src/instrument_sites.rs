@@ -160,6 +160,23 @@ fn families_of_self_are_fed_by_each_call() {
     assert_eq!((one.failures.value(), other.failures.value()), (1.0, 0.0));
 }
 
+lazy_static::lazy_static! {
+    static ref ALONE: Summary = Summary::builder("alone_seconds", "").register();
+    static ref ALONE_FAILURES: Counter = Counter::builder("alone_failures_total", "").register();
+}
+
+#[test]
+fn metrics_without_labels_are_fed() {
+    #[instrument(latency = ALONE, exceptions = ALONE_FAILURES)]
+    fn call(fails: bool) -> Result<(), ()> {
+        if fails { Err(()) } else { Ok(()) }
+    }
+    for fails in [true, false, true] {
+        call(fails).ok();
+    }
+    assert_eq!((ALONE.count(), ALONE_FAILURES.value()), (3, 2.0));
+}
+
 #[test]
 fn a_default_latency_with_buckets_is_a_histogram() {
     #[instrument("/x", buckets(0.5, 1, 2.5), prefix = "bucketed")]
