@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 
 use crate::amount::Amount;
 use crate::cell::block::is_live;
@@ -28,7 +29,7 @@ use crate::sample::{Kind, Number, Value};
 #[derive(Clone)]
 pub struct Counter {
     handle: Handle,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 impl Counter {
@@ -43,6 +44,7 @@ impl Counter {
     /// NaN, infinities and negative amounts are ignored; each counts in
     /// `metrics_core_internal_errors_total{kind="invalid_amount"}`.
     #[inline]
+    #[track_caller]
     pub fn inc_by(&self, amount: impl Amount) {
         if let Some(whole) = amount.as_whole() {
             cell::add_whole(self.handle, whole);
@@ -52,7 +54,7 @@ impl Counter {
         if amount.is_finite() && amount >= 0.0 {
             cell::add_fraction(self.handle, amount);
         } else {
-            InternalError::InvalidAmount.record(&"Counter::inc_by");
+            InternalError::InvalidAmount.record(&Location::caller());
         }
     }
 
@@ -68,9 +70,9 @@ impl Counter {
         self
     }
 
-    /// The series, and the bounds of its buckets where it has some.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
-        (self.handle, &[])
+    /// The series, the bounds of its buckets where it has some, and what keeps it.
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &Keeper) {
+        (self.handle, &[], &self.keeper)
     }
 
     /// Runs `f`, counts one if it returns `Err` or panics, and gives back what it returns.
@@ -147,7 +149,7 @@ impl sealed::Metric for Counter {
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {
-        Self { handle, _keeper: keeper }
+        Self { handle, keeper }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::sample::{Kind, Value};
 #[derive(Clone)]
 pub struct Gauge {
     handle: Handle,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 impl Gauge {
@@ -75,9 +75,9 @@ impl Gauge {
         self
     }
 
-    /// The series, and the bounds of its buckets where it has some.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
-        (self.handle, &[])
+    /// The series, the bounds of its buckets where it has some, and what keeps it.
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &Keeper) {
+        (self.handle, &[], &self.keeper)
     }
 
     /// Adds 1 until the guard is dropped, also by a panic or a cancelled future.
@@ -128,6 +128,6 @@ impl sealed::Metric for Gauge {
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {
-        Self { handle, _keeper: keeper }
+        Self { handle, keeper }
     }
 }

@@ -1,6 +1,7 @@
 //! The classic histogram: observations counted in buckets.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Mutex;
 
 use crate::amount::Amount;
@@ -37,7 +38,7 @@ const MAX_BUCKETS: usize = 512;
 pub struct Histogram {
     handle: Handle,
     bounds: &'static [f64],
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 impl Histogram {
@@ -46,6 +47,7 @@ impl Histogram {
     /// NaN and infinities are ignored; each counts in
     /// `metrics_core_internal_errors_total{kind="invalid_observation"}`.
     #[inline]
+    #[track_caller]
     pub fn observe(&self, value: impl Amount) {
         observe(self.handle, self.bounds, value.as_f64());
     }
@@ -56,9 +58,9 @@ impl Histogram {
         self
     }
 
-    /// The series, and the bounds of its buckets where it has some.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
-        (self.handle, self.bounds)
+    /// The series, the bounds of its buckets where it has some, and what keeps it.
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &Keeper) {
+        (self.handle, self.bounds, &self.keeper)
     }
 
     /// How many observations there were, of all threads; 0 once the series is removed.
@@ -82,11 +84,12 @@ impl Histogram {
 
 /// Adds one observation to the histogram of `handle`, whose bounds are `bounds`.
 #[inline]
+#[track_caller]
 pub(crate) fn observe(handle: Handle, bounds: &'static [f64], value: f64) {
     if value.is_finite() {
         cell::observe(handle, bounds, value);
     } else {
-        InternalError::InvalidObservation.record(&"Histogram::observe");
+        InternalError::InvalidObservation.record(&Location::caller());
     }
 }
 
@@ -130,7 +133,7 @@ impl sealed::Metric for Histogram {
     };
 
     fn from_cell(handle: Handle, bounds: &'static [f64], keeper: Keeper) -> Self {
-        Self { handle, bounds, _keeper: keeper }
+        Self { handle, bounds, keeper }
     }
 }
 

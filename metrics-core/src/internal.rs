@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,10 +65,15 @@ impl InternalError {
     pub(crate) fn record(self, place: &dyn fmt::Display) {
         let before = COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
         // In a flood only some look whether their place is new, so that the others wait for nobody.
-        let looks = before < LOGGED_PLACES as u64 || before.is_power_of_two();
+        let looks = !self.floods() || before < LOGGED_PLACES as u64 || before.is_power_of_two();
         if looks && first_at(self, place) {
-            log::warn!("{place}: {} (logged once)", self.describe());
+            guarded(|| log::warn!("{place}: {} (logged once)", self.describe()));
         }
+    }
+
+    /// Whether calls can make it happen without end.
+    fn floods(self) -> bool {
+        matches!(self, Self::InvalidAmount | Self::InvalidObservation)
     }
 
     fn describe(self) -> &'static str {
@@ -82,6 +88,11 @@ impl InternalError {
             Self::OutOfPlaces => "no place is left for another series",
         }
     }
+}
+
+/// Logs; a logger that panics, as one does that prints where nobody listens, is none of our caller's business.
+pub(crate) fn guarded(log: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(log));
 }
 
 static COUNTS: [AtomicU64; InternalError::ALL.len()] = [const { AtomicU64::new(0) }; InternalError::ALL.len()];

@@ -16,7 +16,13 @@ impl<M: sealed::Metric> Metric for M {}
 /// Holds the series of a metric that stands alone for as long as the metric lives.
 ///
 /// Series of a family are held by the family: their handles carry nothing, and copying them counts no references.
-pub(crate) type Keeper = Option<Arc<dyn Send + Sync>>;
+pub(crate) type Keeper = Option<Arc<dyn Keep>>;
+
+/// The family of a metric that stands alone, to the metric.
+pub trait Keep: Send + Sync {
+    /// Has scrapes read the metric before all others: what it counts is counted elsewhere before.
+    fn read_first(&self);
+}
 
 /// A metric type's ways with its cells.
 pub struct Type {

@@ -19,6 +19,7 @@ pub use collectors::CollectorId;
 pub use problem::{Problem, ProblemKind};
 
 use crate::error::Error;
+use crate::internal::guarded;
 use crate::labels;
 use crate::sample::Kind;
 use collectors::Collectors;
@@ -84,7 +85,8 @@ impl Registry {
         Self::with_inner(Vec::new(), false)
     }
 
-    /// A registry whose families all have these constant labels.
+    /// A registry in which all families are registered with these constant labels; what collectors show is left as it
+    /// is.
     ///
     /// # Errors
     ///
@@ -117,7 +119,7 @@ impl Registry {
     pub(crate) fn add_problem(&self, problem: Problem) {
         let message = problem.to_string();
         if self.write().problems.add(problem) {
-            log::error!("{message}");
+            guarded(|| log::error!("{message}"));
         }
     }
 
@@ -134,6 +136,14 @@ impl Registry {
 ///
 /// The first use of any registered metric does the same; call this early in `main` where the program already serves
 /// the `prometheus` crate's registry.
+///
+/// # Example: our families in their registry
+///
+/// ```
+/// metrics_core::init();
+/// let gathered = metrics_core::prometheus::gather();
+/// assert!(gathered.iter().any(|family| family.name() == "metrics_core_problems"));
+/// ```
 pub fn init() {
     let _ = Registry::global();
 }

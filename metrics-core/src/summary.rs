@@ -1,6 +1,7 @@
 //! The summary: how many observations there were, and their sum.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::amount::Amount;
 use crate::cell::block::is_live;
@@ -27,7 +28,7 @@ use crate::sample::{Kind, Value};
 #[derive(Clone)]
 pub struct Summary {
     handle: Handle,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 impl Summary {
@@ -36,6 +37,7 @@ impl Summary {
     /// NaN and infinities are ignored; each counts in
     /// `metrics_core_internal_errors_total{kind="invalid_observation"}`.
     #[inline]
+    #[track_caller]
     pub fn observe(&self, value: impl Amount) {
         observe(self.handle, value.as_f64());
     }
@@ -46,9 +48,9 @@ impl Summary {
         self
     }
 
-    /// The series, and the bounds of its buckets where it has some.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64]) {
-        (self.handle, &[])
+    /// The series, the bounds of its buckets where it has some, and what keeps it.
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &Keeper) {
+        (self.handle, &[], &self.keeper)
     }
 
     /// How many observations there were, of all threads; 0 once the series is removed.
@@ -66,11 +68,12 @@ impl Summary {
 
 /// Adds one observation to the summary of `handle`.
 #[inline]
+#[track_caller]
 pub(crate) fn observe(handle: Handle, value: f64) {
     if value.is_finite() {
         cell::observe(handle, value);
     } else {
-        InternalError::InvalidObservation.record(&"Summary::observe");
+        InternalError::InvalidObservation.record(&Location::caller());
     }
 }
 
@@ -94,6 +97,6 @@ impl sealed::Metric for Summary {
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {
-        Self { handle, _keeper: keeper }
+        Self { handle, keeper }
     }
 }

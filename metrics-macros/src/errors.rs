@@ -20,11 +20,6 @@ impl Errors {
         }
     }
 
-    /// The result of `parse`, with its error noted.
-    pub(crate) fn note<T>(&mut self, parse: syn::Result<T>) -> Option<T> {
-        parse.map_err(|error| self.add(error)).ok()
-    }
-
     /// `value` if there was no mistake, else what tells the compiler of all of them.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, TokenStream> {
         match (self.0, value) {

@@ -7,18 +7,20 @@ use std::time::Duration;
 use crate::cell::lock;
 
 /// The longest that another thread waits for the one that makes the value.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Like a `OnceLock`, but asking while one is just making the value gives `None` instead of a deadlock.
 pub(super) struct Claim<T> {
     value: OnceLock<T>,
     maker: Mutex<Option<ThreadId>>,
     made: Condvar,
+    /// Made by one who waited in vain.
+    fallback: OnceLock<T>,
 }
 
 impl<T> Claim<T> {
     pub(super) const fn new() -> Self {
-        Self { value: OnceLock::new(), maker: Mutex::new(None), made: Condvar::new() }
+        Self { value: OnceLock::new(), maker: Mutex::new(None), made: Condvar::new(), fallback: OnceLock::new() }
     }
 
     #[inline]
@@ -29,7 +31,7 @@ impl<T> Claim<T> {
     /// The value, made by `make` if nobody has claimed it; `make` must not panic.
     ///
     /// `None` if `make` itself asks. Where another thread does not finish in time, which may be because it waits for
-    /// something that the caller holds, the caller gets a value of its own, so that no call is miscounted.
+    /// something that the caller holds, the caller makes a second value, so that no call is miscounted.
     #[cold]
     pub(super) fn get_or_make(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let this = thread::current().id();
@@ -37,17 +39,31 @@ impl<T> Claim<T> {
         match *maker {
             None if self.value.get().is_none() => *maker = Some(this),
             Some(other) if other != this => {
-                let waited = self.made.wait_timeout_while(maker, PATIENCE, |maker| maker.is_some());
-                drop(waited.unwrap_or_else(PoisonError::into_inner));
-                return Some(self.value.get().unwrap_or_else(|| Box::leak(Box::new(make()))));
+                if self.fallback.get().is_none() {
+                    let waited = self.made.wait_timeout_while(maker, PATIENCE, |maker| maker.is_some());
+                    drop(waited.unwrap_or_else(PoisonError::into_inner));
+                    if self.value.get().is_none() {
+                        // Lost if another one was faster: theirs is as good.
+                        let _ = self.fallback.set(make());
+                    }
+                }
+                return self.value.get().or_else(|| self.fallback.get());
             }
             _ => return self.value.get(),
         }
         drop(maker);
-        let value = self.value.get_or_init(make);
-        *lock(&self.maker) = None;
-        self.made.notify_all();
-        Some(value)
+        let _made = Made(self);
+        Some(self.value.get_or_init(make))
+    }
+}
+
+/// Lets the waiting go on when a value is made, or its making has panicked.
+struct Made<'a, T>(&'a Claim<T>);
+
+impl<T> Drop for Made<'_, T> {
+    fn drop(&mut self) {
+        *lock(&self.0.maker) = None;
+        self.0.made.notify_all();
     }
 }
 

@@ -14,7 +14,6 @@ use crate::family::FamilyCore;
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
 use crate::internal::InternalError;
-use crate::labels::OVERFLOW;
 use crate::metric::Metric;
 use crate::registry::{Problem, ProblemKind, Registry};
 use crate::summary::Summary;
@@ -60,8 +59,8 @@ impl Families {
                 Err(_) => self.detached(site, role, "its expression panicked"),
             },
         };
-        if let (Role::Exceptions | Role::Cancelled, Target::Family(core)) = (role, &target) {
-            core.read_first();
+        if let Role::Exceptions | Role::Cancelled = role {
+            target.as_ref().read_first();
         }
         match self.order_for(target.label_names()) {
             Some(order) => Bound { target, order },
@@ -81,6 +80,13 @@ impl Families {
         labels.iter().map(position).collect::<Option<Vec<_>>>().filter(|_| enough)
     }
 
+    /// The order of labels in which a family is registered, if it is another than `tried`, of the same labels.
+    fn other_order(&self, name: &str, tried: &[String]) -> Option<Vec<String>> {
+        let (names, _) = Registry::global().declared(name)?;
+        let same = names.len() == tried.len() && self.order_for(&names).is_some();
+        (same && names != tried).then_some(names)
+    }
+
     /// A family that counts for a site whose own cannot be used, with the problem noted.
     fn detached(&self, site: &Site, role: Role, why: &str) -> Target {
         let name = site.default_name(role);
@@ -98,19 +104,22 @@ impl Families {
         let name = site.default_name(role);
         let own: Vec<String> = self.names.iter().map(|name| (*name).to_owned()).collect();
         let global = Registry::global();
-        // Labels meet a family by name: another site may have brought it up with them in another order.
-        let registered = global.declared(&name);
-        let names = match &registered {
-            Some((names, _)) if self.order_for(names).is_some() && names.len() == own.len() => names.clone(),
-            _ => own.clone(),
-        };
-        let core = Arc::new(new_core(site, role, name.clone(), names.into_iter()));
-        let error = match global.register_shared(&core) {
-            Ok(family) => return family,
-            Err(error) => error,
+        let mut names = own.clone();
+        let (core, error) = loop {
+            let core = Arc::new(new_core(site, role, name.clone(), names.iter().cloned()));
+            match global.register_shared(&core) {
+                Ok(family) => return family,
+                // Labels meet a family by name: another site has brought it up with them in another order.
+                Err(Error::Conflict { field: Field::LabelNames, .. })
+                    if let Some(order) = self.other_order(&name, &names) =>
+                {
+                    names = order;
+                }
+                Err(error) => break (core, error),
+            }
         };
         InternalError::SiteConflict.record(&site.location());
-        let message = match (&error, registered.or_else(|| global.declared(&name))) {
+        let message = match (&error, global.declared(&name)) {
             (Error::Conflict { field: Field::LabelNames, .. }, Some((names, first))) => format!(
                 "this function and the one at {}:{} both feed {name}, with labels {own:?} and {names:?}: set `prefix` on one of them",
                 first.file(),
@@ -142,36 +151,41 @@ impl Families {
     /// Bounds of the latency's buckets, where it is a histogram.
     #[inline]
     pub(super) fn bounds(&self) -> &'static [f64] {
-        match &self.fed[Role::Latency as usize] {
-            Some(Bound { target: Target::Family(core), .. }) => core.declaration.bounds,
-            Some(Bound { target: Target::Alone { bounds, .. }, .. }) => bounds,
-            None => &[],
-        }
+        self.fed[Role::Latency as usize].as_ref().map_or(&[], |bound| bound.target.as_ref().bounds())
     }
 
-    /// All series for the values of those labels that each call has its own of; false if any is an overflow series.
-    pub(super) fn resolve(&self, own: &[&str]) -> (Handles, bool) {
+    /// All series for the values of those labels that each call has its own of; `None` if a family has no room for them.
+    pub(super) fn within_cap(&self, own: &[&str]) -> Option<Handles> {
         let all = self.all_values(own);
-        let mut within_cap = true;
-        let handles = self.fed.each_ref().map(|bound| match bound {
+        let mut handles = [Handle::NONE; Role::COUNT];
+        for (handle, bound) in handles.iter_mut().zip(&self.fed) {
+            *handle = match bound {
+                None => continue,
+                Some(Bound { target: Target::Alone { handle, .. }, .. }) => *handle,
+                Some(Bound { target: Target::Family(core), order }) => {
+                    let mut values = [""; MAX_LABELS];
+                    for (value, position) in values.iter_mut().zip(order) {
+                        *value = all[*position];
+                    }
+                    core.within_cap(&values[..order.len()])?
+                }
+            };
+        }
+        Some(handles)
+    }
+
+    /// The overflow series of all families: of all, so that each shows the same calls.
+    pub(super) fn overflow(&self) -> Handles {
+        self.fed.each_ref().map(|bound| match bound {
             None => Handle::NONE,
             Some(Bound { target: Target::Alone { handle, .. }, .. }) => *handle,
-            Some(Bound { target: Target::Family(core), order }) => {
-                let mut values = [""; MAX_LABELS];
-                for (value, position) in values.iter_mut().zip(order) {
-                    *value = all[*position];
-                }
-                let (handle, within) = core.find_or_create(&values[..order.len()]);
-                within_cap &= within;
-                handle
-            }
-        });
-        (handles, within_cap)
+            Some(Bound { target: Target::Family(core), .. }) => core.overflow(),
+        })
     }
 
-    /// The overflow series of all families.
-    pub(super) fn overflow(&self) -> Handles {
-        self.resolve(&vec![OVERFLOW; self.own_count()]).0
+    /// Whether there is anything to look up.
+    pub(super) fn feeds_anything(&self) -> bool {
+        self.fed.iter().any(Option::is_some)
     }
 
     /// The series for these values in a target that a call has named; `None` if its labels are others.
@@ -190,11 +204,6 @@ impl Families {
             *value = all[self.names.iter().position(|name| name == label)?];
         }
         Some(core.resolve(&values[..labels.len()]))
-    }
-
-    /// How many labels each call has its own values of.
-    fn own_count(&self) -> usize {
-        self.fixed.iter().filter(|fixed| fixed.is_none()).count()
     }
 
     fn all_values<'v>(&'v self, own: &[&'v str]) -> [&'v str; MAX_LABELS] {

@@ -7,7 +7,7 @@ use crate::counter::Counter;
 use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
-use crate::metric::Metric;
+use crate::metric::{Keep, Keeper, Metric};
 use crate::summary::Summary;
 
 /// A family that calls feed, or one metric without labels.
@@ -17,11 +17,11 @@ pub struct Fed(pub(super) Target);
 #[derive(Clone)]
 pub(super) enum Target {
     Family(Arc<FamilyCore>),
-    /// A metric without labels, and its copy, which keeps the series alive.
+    /// A metric without labels, and what keeps its series.
     Alone {
         handle: Handle,
         bounds: &'static [f64],
-        _keeper: Arc<dyn Send + Sync>,
+        keeper: Keeper,
     },
 }
 
@@ -29,7 +29,38 @@ pub(super) enum Target {
 #[derive(Clone, Copy)]
 pub enum TargetRef<'a> {
     Family(&'a FamilyCore),
-    Alone { handle: Handle, bounds: &'static [f64] },
+    Alone { handle: Handle, bounds: &'static [f64], keeper: &'a Keeper },
+}
+
+impl Target {
+    pub(super) fn as_ref(&self) -> TargetRef<'_> {
+        match self {
+            Self::Family(core) => TargetRef::Family(core),
+            Self::Alone { handle, bounds, keeper } => TargetRef::Alone { handle: *handle, bounds, keeper },
+        }
+    }
+}
+
+impl TargetRef<'_> {
+    /// Has scrapes read the target before all others.
+    pub(super) fn read_first(self) {
+        match self {
+            Self::Family(core) => core.read_first(),
+            Self::Alone { keeper, .. } => {
+                if let Some(family) = keeper {
+                    family.read_first();
+                }
+            }
+        }
+    }
+
+    /// Upper bounds of the buckets; none where it is no histogram.
+    pub(super) fn bounds(self) -> &'static [f64] {
+        match self {
+            Self::Family(core) => core.declaration.bounds,
+            Self::Alone { bounds, .. } => bounds,
+        }
+    }
 }
 
 pub(super) mod sealed {
@@ -59,13 +90,13 @@ macro_rules! alone {
     ($($metric:ident)*) => {$(
         impl sealed::Feed for $metric {
             fn target(&self) -> TargetRef<'_> {
-                let (handle, bounds) = self.cell();
-                TargetRef::Alone { handle, bounds }
+                let (handle, bounds, keeper) = self.cell();
+                TargetRef::Alone { handle, bounds, keeper }
             }
 
             fn fed(&self) -> Fed {
-                let (handle, bounds) = self.cell();
-                Fed(Target::Alone { handle, bounds, _keeper: Arc::new(self.clone()) })
+                let (handle, bounds, keeper) = self.cell();
+                Fed(Target::Alone { handle, bounds, keeper: keeper.clone() })
             }
         }
     )*};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::families::Handles;
 use super::feeds::{FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
 use super::site::{MAX_LABELS, Role, Site};
-use crate::cell;
+use crate::cell::{self, Handle};
 use crate::clock::Moment;
 use crate::internal::InternalError;
 use crate::label_value::Label;
@@ -47,29 +47,21 @@ impl Entering {
 impl Drop for Entering {
     #[cold]
     fn drop(&mut self) {
-        InternalError::LabelPanic.record(&self.site.location());
-        let (handles, bounds) = match self.site.families() {
-            Some(families) => (families.overflow(), families.bounds()),
-            None => self.site.unresolved(),
-        };
-        // Not begun, so not in flight; what a call records when it unwinds is the rest.
-        let mut handles = handles;
-        handles[Role::InFlight as usize] = cell::Handle::NONE;
-        Call::new(self.start, handles, bounds).finish(true);
+        Call::of_panicking_label(self, &[None; Role::COUNT]);
     }
 }
 
 /// As [`Entering`], for a call that names families of its own.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringWith<'a> {
-    entering: Entering,
+    entering: ManuallyDrop<Entering>,
     per_call: [Option<TargetRef<'a>>; Role::COUNT],
 }
 
 impl<'a> EnteringWith<'a> {
     #[inline]
     pub(super) fn new(site: &'static Site) -> Self {
-        Self { entering: Entering::new(site), per_call: [None; Role::COUNT] }
+        Self { entering: ManuallyDrop::new(Entering::new(site)), per_call: [None; Role::COUNT] }
     }
 
     /// The family given as `latency`.
@@ -97,8 +89,8 @@ impl<'a> EnteringWith<'a> {
     }
 
     fn with(mut self, role: Role, target: TargetRef<'a>) -> Self {
-        if let (Role::Exceptions | Role::Cancelled, TargetRef::Family(core)) = (role, target) {
-            core.read_first();
+        if let Role::Exceptions | Role::Cancelled = role {
+            target.read_first();
         }
         self.per_call[role as usize] = Some(target);
         self
@@ -107,35 +99,31 @@ impl<'a> EnteringWith<'a> {
     /// Begins the call with the values of those labels that are not fixed.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
-        let Self { entering, per_call } = self;
-        let site = entering.site;
+        let this = ManuallyDrop::new(self);
+        let Entering { site, start } = &*this.entering;
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
         let (mut handles, mut bounds) = site.resolve(&values);
-        let start = entering.start;
-        mem::forget(entering);
-        let Some(families) = site.families() else { return Call::new(start, handles, bounds) };
+        let Some(families) = site.families() else { return Call::new(*start, handles, bounds) };
         let mut replaced = [""; MAX_LABELS];
         let values = site.within_sets(families, &values, &mut replaced);
-        for (role, target) in Role::ALL.into_iter().zip(per_call) {
+        for (role, target) in Role::ALL.into_iter().zip(this.per_call) {
             let Some(target) = target else { continue };
-            match families.resolve_in(target, values) {
-                Some(handle) => handles[role as usize] = handle,
-                None => InternalError::SiteConflict.record(&site.location()),
-            }
+            handles[role as usize] = families.resolve_in(target, values).unwrap_or_else(|| {
+                site.note_mismatch(role);
+                Handle::NONE
+            });
             if role == Role::Latency {
                 bounds = target.bounds();
             }
         }
-        Call::new(start, handles, bounds)
+        Call::new(*start, handles, bounds)
     }
 }
 
-impl TargetRef<'_> {
-    fn bounds(self) -> &'static [f64] {
-        match self {
-            Self::Family(core) => core.declaration.bounds,
-            Self::Alone { bounds, .. } => bounds,
-        }
+impl Drop for EnteringWith<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        Call::of_panicking_label(&self.entering, &self.per_call);
     }
 }
 
@@ -168,6 +156,29 @@ impl Call {
         Self { start, handles, bounds, running: AtomicBool::new(true) }
     }
 
+    /// Records a call that a label expression has ended, by panicking or by leaving the function.
+    #[cold]
+    fn of_panicking_label(Entering { site, start }: &Entering, per_call: &[Option<TargetRef<'_>>; Role::COUNT]) {
+        InternalError::LabelPanic.record(&site.location());
+        let (mut handles, mut bounds) = match site.families() {
+            Some(families) => (families.overflow(), families.bounds()),
+            None => site.unresolved(),
+        };
+        for (role, target) in Role::ALL.into_iter().zip(per_call) {
+            let Some(target) = target else { continue };
+            handles[role as usize] = match *target {
+                TargetRef::Family(core) => core.overflow(),
+                TargetRef::Alone { handle, .. } => handle,
+            };
+            if role == Role::Latency {
+                bounds = target.bounds();
+            }
+        }
+        // The call has not begun, and so was never in flight.
+        handles[Role::InFlight as usize] = Handle::NONE;
+        Self::new(*start, handles, bounds).finish(true);
+    }
+
     /// Runs the body of a function.
     ///
     /// Handed over as a closure, a body can return early and borrow from what it owns.
@@ -180,6 +191,12 @@ impl Call {
     #[inline]
     pub fn run_async<F: Future>(&self, body: F) -> Running<'_, F> {
         Running { call: self, body }
+    }
+
+    /// Runs the body of an `async` function that never returns.
+    pub async fn run_never<F: Future>(&self, body: F) -> ! {
+        self.run_async(body).await;
+        unreachable!("the type of the function says that its body never ends")
     }
 
     /// Ends a call that has returned.

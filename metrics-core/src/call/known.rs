@@ -45,25 +45,24 @@ impl Known {
 /// Creates the series of all combinations at 0, if the values of all labels are known.
 pub(super) fn create_series(known: &KnownValues, families: &Families, location: &'static Location<'static>) {
     let Some(lists) = known.0.iter().map(Option::as_ref).collect::<Option<Vec<_>>>() else { return };
-    let combinations = lists.iter().try_fold(1_usize, |product, list| product.checked_mul(list.values.len()));
-    let (cap, family) = families.cap().unwrap_or((usize::MAX, ""));
-    if combinations.is_none_or(|combinations| combinations > cap) {
+    let combinations = lists.iter().fold(1_usize, |product, list| product.saturating_mul(list.values.len()));
+    let mut values = [""; MAX_LABELS];
+    let all_fit = (0..combinations).all(|combination| {
+        let mut rest = combination;
+        for (value, list) in values[..lists.len()].iter_mut().zip(&lists).rev() {
+            *value = &list.values[rest % list.values.len()];
+            rest /= list.values.len();
+        }
+        families.within_cap(&values[..lists.len()]).is_some()
+    });
+    if !all_fit && let Some((cap, family)) = families.cap() {
         Registry::global().add_problem(Problem {
             kind: ProblemKind::Declaration,
             family: family.to_owned(),
             message: format!(
-                "{family} has more known label sets than its max_series of {cap}: those beyond are not exported at 0; raise `max_series`"
+                "the known label sets are more than {family} has room for: those beyond its max_series of {cap} are not exported at 0; raise `max_series`"
             ),
             location: Some(location),
         });
-    }
-    let mut values = [""; MAX_LABELS];
-    for combination in 0..combinations.unwrap_or(usize::MAX).min(cap) {
-        let mut rest = combination;
-        for (value, list) in values.iter_mut().zip(&lists).rev() {
-            *value = &list.values[rest % list.values.len()];
-            rest /= list.values.len();
-        }
-        families.resolve(&values[..lists.len()]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 use super::claim::Claim;
 use super::families::{FUNCTION, Families, Handles};
@@ -15,6 +15,7 @@ use crate::cell::{Handle, lock};
 use crate::internal::InternalError;
 use crate::label_value::{Label, LabelValue};
 use crate::registry::declared::Declared;
+use crate::registry::{Problem, ProblemKind, Registry};
 
 /// Labels an annotated function can have.
 pub(super) const MAX_LABELS: usize = 8;
@@ -82,6 +83,8 @@ pub struct Site {
     families: Claim<Families>,
     known: Claim<KnownValues>,
     fixed: FixedHandles,
+    /// A bit for each role whose mismatch is noted.
+    noted: AtomicU8,
 }
 
 impl Site {
@@ -102,6 +105,7 @@ impl Site {
             families: Claim::new(),
             known: Claim::new(),
             fixed: FixedHandles::new(),
+            noted: AtomicU8::new(0),
         }
     }
 
@@ -368,8 +372,8 @@ impl Site {
         if let Some(handles) = cache::get(&families.cache, epoch, values) {
             return handles;
         }
-        let (handles, within_cap) = families.resolve(values);
-        if within_cap {
+        let Some(handles) = families.within_cap(values) else { return families.overflow() };
+        if families.feeds_anything() {
             cache::insert(&families.cache, epoch, values, handles);
         }
         handles
@@ -385,11 +389,12 @@ impl Site {
         if !self.has_known_values() {
             return values;
         }
-        if self.known(families).is_none() {
+        let known = self.known(families);
+        if known.is_none() {
             InternalError::LabelValues.record(&self.location);
         }
         for (position, (slot, value)) in replaced.iter_mut().zip(values).enumerate() {
-            *slot = match self.known.get() {
+            *slot = match known {
                 Some(known) => known.closed_value(position, value),
                 // The list is just being made, by code that calls this very function.
                 None if self.is_closed(position) => crate::labels::OTHER,
@@ -405,6 +410,23 @@ impl Site {
         matches!(own.nth(position), Some((_, Source::Known { closed: true, .. })))
     }
 
+    /// A call named a family that has other labels; it is not fed.
+    #[cold]
+    pub(super) fn note_mismatch(&self, role: Role) {
+        InternalError::SiteConflict.record(&self.location);
+        if self.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
+            Registry::global().add_problem(Problem {
+                kind: ProblemKind::Declaration,
+                family: self.default_name(role),
+                message: format!(
+                    "the family given as `{}` has other labels than the function; it is not fed",
+                    role.option()
+                ),
+                location: Some(self.location),
+            });
+        }
+    }
+
     /// Nothing to write to: a family's own expression calls the function that feeds it.
     #[cold]
     pub(super) fn unresolved(&self) -> (Handles, &'static [f64]) {
@@ -417,10 +439,8 @@ impl Site {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
         let handles = self.fixed.get(epoch).unwrap_or_else(|| {
-            let (handles, within_cap) = families.resolve(&[]);
-            if within_cap {
-                self.fixed.set(epoch, handles);
-            }
+            let Some(handles) = families.within_cap(&[]) else { return families.overflow() };
+            self.fixed.set(epoch, handles);
             handles
         });
         (handles, families.bounds())
@@ -429,11 +449,13 @@ impl Site {
 
 impl Declared for Site {
     fn claim(&self) {
-        if self.known.get().is_some() {
-            return;
+        if let (false, Some(families)) = (self.is_claimed(), self.families()) {
+            self.known(families);
         }
-        let Some(families) = self.families() else { return };
-        self.known(families);
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.known.get().is_some()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Counts by bucket, and a sum that belongs to them.
+//! Counts by bucket, and a sum that belongs to them. The first words are those of a summary.
 //!
 //! As in [`super::summary`] the sum has a word for even and one for odd counts. A writer stores the new sum, then the
 //! bucket, then the count, so a reader that finds the count unchanged around the buckets knows from their total which
@@ -10,6 +10,7 @@ use std::sync::atomic::fence;
 
 use super::block;
 use super::slot::{self, Handle};
+use super::summary::read_pair;
 
 /// Generation, count, sum at even counts, sum at odd counts; the buckets follow, the one up to `+Inf` last.
 const HEADER: usize = 4;
@@ -80,5 +81,6 @@ fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
         }
         n = again;
     }
-    f64::from_bits(cell[sum_word(n)].load(Acquire))
+    // The buckets may be ahead of this sum, which still never falls from one reading to the next.
+    read_pair(cell).1
 }

@@ -30,8 +30,8 @@ pub(crate) fn page_words(page: usize) -> usize {
 pub struct Handle(u64);
 
 impl Handle {
-    /// A handle of no series; writes through it go nowhere.
-    pub(crate) const NONE: Self = Self(0);
+    /// A handle of no series. Its page is one that no thread ever has, so writes through it go nowhere.
+    pub(crate) const NONE: Self = Self(((PAGES - 1) as u64) << OFFSET_BITS);
 
     pub(super) fn new(place: u32, generation: u32) -> Self {
         Self(u64::from(generation) << 32 | u64::from(place))
@@ -50,7 +50,7 @@ impl Handle {
     }
 
     pub(crate) fn is_none(self) -> bool {
-        self.0 == 0
+        self == Self::NONE
     }
 
     #[inline]

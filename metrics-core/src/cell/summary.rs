@@ -49,7 +49,8 @@ pub(crate) fn read(handle: Handle) -> Total {
     total
 }
 
-fn read_pair(cell: &[AtomicU64]) -> (u64, f64) {
+/// Count and sum of one cell.
+pub(super) fn read_pair(cell: &[AtomicU64]) -> (u64, f64) {
     let mut n = cell[1].load(Acquire);
     loop {
         let sum = cell[2 + usize::from(n % 2 == 1)].load(Acquire);

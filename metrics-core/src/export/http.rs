@@ -44,7 +44,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// Where the address cannot be resolved or listened on; the error names the address.
+/// Where the address cannot be resolved, or cannot be listened on, which error names it; or where the system has no
+/// thread left.
 ///
 /// # Example: exposing everything
 ///
@@ -119,8 +120,8 @@ impl HttpServerBuilder {
     ///
     /// # Errors
     ///
-    /// Where the address cannot be resolved or listened on; the error names the address. With
-    /// [`HttpServerBuilder::strict`] also where something was declared wrongly; the error lists it all.
+    /// As [`start_http_server`]. With [`HttpServerBuilder::strict`] also where something was declared wrongly; the error
+    /// lists it all.
     pub fn start(self, addr: impl ToSocketAddrs) -> io::Result<HttpServer> {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
         if self.strict {
@@ -140,6 +141,8 @@ impl HttpServerBuilder {
             };
             drop(ready.send(Ok(())));
             serve(&runtime, listener, &registry, &stopped);
+            // A collector that does not come back must not keep the server from ending.
+            runtime.shutdown_background();
         })?;
         started.recv().map_err(io::Error::other)??;
         Ok(HttpServer { local_addr, stop, thread })

@@ -9,6 +9,7 @@ use crate::cache::{self, CacheId};
 use crate::cell::{self, Handle};
 use crate::internal::InternalError;
 use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
+use crate::metric::Keep;
 
 /// The cap of a family whose builder names none.
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
@@ -71,10 +72,6 @@ impl FamilyCore {
         self.epoch.load(Ordering::Acquire)
     }
 
-    pub(crate) fn read_first(&self) {
-        self.reads_first.store(true, Ordering::Relaxed);
-    }
-
     pub(crate) fn is_read_first(&self) -> bool {
         self.reads_first.load(Ordering::Relaxed)
     }
@@ -100,19 +97,31 @@ impl FamilyCore {
 
     /// The handle for these values, from the shared table; false if it is the overflow series and they are not its own.
     pub(crate) fn find_or_create(&self, values: &[&str]) -> (Handle, bool) {
-        let overlong = values.iter().any(|value| value.len() > MAX_VALUE_LEN);
-        if !overlong {
-            if let Some(handle) = self.find(values) {
-                return (handle, true);
-            }
-            if let Some(handle) = self.create(values, self.max_series()) {
-                return (handle, true);
-            }
+        match self.within_cap(values) {
+            Some(handle) => (handle, true),
+            None => (self.overflow(), false),
         }
+    }
+
+    /// The handle for these values, created if there is room for them.
+    pub(crate) fn within_cap(&self, values: &[&str]) -> Option<Handle> {
+        let overlong = values.iter().any(|value| value.len() > MAX_VALUE_LEN);
+        if overlong { None } else { self.find_or_create_up_to(values, self.max_series()) }
+    }
+
+    /// The overflow series, and one more in the count of what went there.
+    pub(crate) fn overflow(&self) -> Handle {
         cell::counter::add_whole(self.overflow_counter(), 1);
-        let overflow = vec![OVERFLOW; values.len()];
-        let handle = self.find(&overflow).or_else(|| self.create(&overflow, usize::MAX));
-        (handle.unwrap_or(Handle::NONE), false)
+        let few = [OVERFLOW; 8];
+        let many;
+        let values = match few.get(..self.declaration.label_names.len()) {
+            Some(values) => values,
+            None => {
+                many = vec![OVERFLOW; self.declaration.label_names.len()];
+                &many
+            }
+        };
+        self.find_or_create_up_to(values, usize::MAX).unwrap_or(Handle::NONE)
     }
 
     /// The handle for these values if there is a series.
@@ -120,11 +129,17 @@ impl FamilyCore {
         self.read().find(&self.declaration.label_names, values)
     }
 
-    fn create(&self, values: &[&str], cap: usize) -> Option<Handle> {
-        if self.read().capped_len() >= cap {
-            return None;
-        }
+    fn find_or_create_up_to(&self, values: &[&str], cap: usize) -> Option<Handle> {
         let Declaration { metric, bounds, label_names, name, .. } = &self.declaration;
+        {
+            let table = self.read();
+            if let Some(handle) = table.find(label_names, values) {
+                return Some(handle);
+            }
+            if table.capped_len() >= cap {
+                return None;
+            }
+        }
         let mut table = self.write();
         if let Some(handle) = table.find(label_names, values) {
             return Some(handle);
@@ -156,12 +171,9 @@ impl FamilyCore {
     /// Ends all series.
     pub(crate) fn clear(&self) {
         let mut table = self.write();
-        let mut all = Chunk::default();
-        table.copy(0, usize::MAX, &mut all);
-        for (_, handle) in all.series {
+        for handle in table.clear() {
             (self.declaration.metric.free)(handle, self.declaration.bounds);
         }
-        *table = Table::default();
         self.after_removal(&mut table);
     }
 
@@ -180,7 +192,7 @@ impl FamilyCore {
     /// Label values and handles of all series.
     pub(crate) fn series(&self) -> Vec<(Vec<String>, Handle)> {
         let mut all = Chunk::default();
-        self.read().copy(0, usize::MAX, &mut all);
+        self.read().copy(0, usize::MAX, usize::MAX, &mut all);
         let Chunk { text, series } = all;
         let values = |text| labels::pairs(text).map(|(_, value)| value.into_owned()).collect();
         series.into_iter().map(|(range, handle)| (values(&text[range]), handle)).collect()
@@ -189,13 +201,14 @@ impl FamilyCore {
     /// Calls `visit` with chunks of the series in the order of creation, or with all at once and sorted; no lock is
     /// held meanwhile.
     pub(crate) fn walk(&self, sorted: bool, mut visit: impl FnMut(&Chunk)) {
-        let _walk = Walk::begin(self);
+        // Up to the present end: a series that is removed and made anew meanwhile is not shown twice.
+        let walk = Walk::begin(self);
         let most = if sorted { usize::MAX } else { CHUNK };
         let mut chunk = Chunk::default();
         let mut from = Some(0);
         while let Some(position) = from {
             chunk.clear();
-            from = self.read().copy(position, most, &mut chunk);
+            from = self.read().copy(position, walk.end, most, &mut chunk);
             if sorted {
                 chunk.sort();
             }
@@ -217,6 +230,12 @@ impl FamilyCore {
     }
 }
 
+impl Keep for FamilyCore {
+    fn read_first(&self) {
+        self.reads_first.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for FamilyCore {
     fn drop(&mut self) {
         self.clear();
@@ -224,19 +243,22 @@ impl Drop for FamilyCore {
 }
 
 /// Keeps positions in a family's table valid while it lives.
-struct Walk<'a>(&'a FamilyCore);
+struct Walk<'a> {
+    core: &'a FamilyCore,
+    end: usize,
+}
 
 impl<'a> Walk<'a> {
     fn begin(core: &'a FamilyCore) -> Self {
         // Under the lock, so that a removal that saw no walk has finished its compaction.
-        let _table = core.read();
+        let table = core.read();
         core.walks.fetch_add(1, Ordering::AcqRel);
-        Self(core)
+        Self { core, end: table.end() }
     }
 }
 
 impl Drop for Walk<'_> {
     fn drop(&mut self) {
-        self.0.walks.fetch_sub(1, Ordering::AcqRel);
+        self.core.walks.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -90,7 +90,7 @@ impl Table {
 
     /// Whether more than half of the entries are gaps.
     pub(crate) fn wants_compaction(&self) -> bool {
-        self.entries.len() > 64 && self.entries.len() / 2 > self.index.len()
+        self.entries.len() > 64 && self.entries.len() / 2 > self.index.len() || self.index.is_empty()
     }
 
     /// Closes the gaps; positions change.
@@ -114,9 +114,24 @@ impl Table {
         }
     }
 
-    /// Appends up to `most` series from position `from` on to `chunk`; the position to go on from, if there are more.
-    pub(crate) fn copy(&self, from: usize, most: usize, chunk: &mut Chunk) -> Option<usize> {
-        let to = self.entries.len().min(from.saturating_add(most));
+    /// The position behind the last series.
+    pub(crate) fn end(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Removes all series, and returns their handles; positions do not change.
+    pub(crate) fn clear(&mut self) -> Vec<Handle> {
+        self.index.clear();
+        self.has_overflow = false;
+        let handles = self.entries.iter_mut().map(|entry| std::mem::replace(&mut entry.handle, Handle::NONE));
+        handles.filter(|handle| !handle.is_none()).collect()
+    }
+
+    /// Appends up to `most` of the series from position `from` to position `end` to `chunk`; the position to go on from,
+    /// if there are more.
+    pub(crate) fn copy(&self, from: usize, end: usize, most: usize, chunk: &mut Chunk) -> Option<usize> {
+        let end = self.entries.len().min(end);
+        let to = end.min(from.saturating_add(most));
         for entry in self.entries.get(from..to)? {
             if !entry.handle.is_none() {
                 let start = chunk.text.len();
@@ -124,7 +139,7 @@ impl Table {
                 chunk.series.push((start..chunk.text.len(), entry.handle));
             }
         }
-        (to < self.entries.len()).then_some(to)
+        (to < end).then_some(to)
     }
 
     fn hash(&self, values: &[&str]) -> u64 {

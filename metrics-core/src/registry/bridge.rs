@@ -1,6 +1,6 @@
 //! The two registries: the `prometheus` crate's default one shows our families, and our global one shows its own.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 thread_local! {
     /// Whether this thread is gathering the default registry for a scrape of ours.
     static GATHERING: Cell<bool> = const { Cell::new(false) };
+    /// The registries that this thread is collecting for, by the ids of their descriptions.
+    static BUSY: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Our families in the default registry of the `prometheus` crate.
@@ -32,7 +34,9 @@ impl Collector for Bridge {
             return Vec::new();
         }
         // Their registry is locked here, and what is brought up may register with it.
-        aside("metrics-core-claim", || declared::claim_all(true));
+        if !declared::all_claimed() {
+            aside("metrics-core-claim", || declared::claim_all(true));
+        }
         proto::own_families(self.0)
     }
 }
@@ -43,7 +47,27 @@ impl Collector for Registry {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        // A registry in itself, by whatever way, shows its families once.
+        if BUSY.with_borrow(|busy| busy.contains(&self.inner.desc.id)) {
+            return Vec::new();
+        }
         proto::all_families(self)
+    }
+}
+
+/// Notes that this thread collects for a registry, until it is dropped.
+pub(super) struct Collecting(());
+
+impl Collecting {
+    pub(super) fn for_registry(registry: &Registry) -> Self {
+        BUSY.with_borrow_mut(|busy| busy.push(registry.inner.desc.id));
+        Self(())
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        BUSY.with_borrow_mut(Vec::pop);
     }
 }
 

@@ -90,6 +90,7 @@ impl Registry {
 
     /// What all collectors show now, and the default registry of the `prometheus` crate if this is the global one.
     pub(super) fn collect_foreign(&self) -> Vec<MetricFamily> {
+        let _collecting = super::bridge::Collecting::for_registry(self);
         let collectors = self.read().collectors.all();
         let mut families = Vec::new();
         for collector in collectors {

@@ -1,6 +1,6 @@
 //! Families of the `prometheus` crate, as the visitor of a scrape sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
@@ -27,6 +27,7 @@ impl Registry {
     /// Collects; runs user code, so no lock may be held.
     pub(super) fn gather_foreign(&self) -> Foreign {
         let collected = self.collect_foreign();
+        let mut left_out = Vec::new();
         let state = self.read();
         let mut foreign = Foreign { families: BTreeMap::new(), clashes: Vec::new() };
         for family in collected {
@@ -42,11 +43,13 @@ impl Registry {
             if is_valid(&family) && parts.first().is_none_or(|first| kind_of(first) == kind) {
                 parts.push(family);
             } else {
-                InternalError::ForeignConflict.record(&name);
+                left_out.push(name.to_owned());
             }
         }
-        for clash in &foreign.clashes {
-            InternalError::ForeignConflict.record(&clash.name);
+        // Recording logs, and a logger is user code.
+        drop(state);
+        for name in foreign.clashes.iter().map(|clash| &clash.name).chain(&left_out) {
+            InternalError::ForeignConflict.record(name);
         }
         foreign
     }
@@ -77,10 +80,15 @@ pub(super) fn visit(parts: &[MetricFamily], visitor: &mut dyn Visitor) {
     let kind = kind_of(first);
     visitor.family(&FamilyInfo { name: first.name(), help: first.help(), kind, unit: None });
     let mut text = String::new();
+    // One metric may be there by two ways; twice in one exposition it would be refused.
+    let mut shown = (parts.len() > 1).then(HashSet::new);
     for metric in parts.iter().flat_map(MetricFamily::get_metric) {
         text.clear();
         for pair in metric.get_label() {
             labels::push_pair(&mut text, 0, pair.name(), pair.value());
+        }
+        if shown.as_mut().is_some_and(|shown| !shown.insert(text.clone())) {
+            continue;
         }
         visit_value(kind, metric, |value| visitor.series(Labels::new("", &text), value));
     }

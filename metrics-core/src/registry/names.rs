@@ -73,12 +73,10 @@ impl Members {
         self.by_name.insert(name, member);
     }
 
-    pub(crate) fn remove(&mut self, name: &str) -> bool {
-        let removed = self.by_name.remove(name).is_some();
-        if removed {
-            self.taken.retain(|_, family| family != name);
-        }
-        removed
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Member> {
+        let removed = self.by_name.remove(name)?;
+        self.taken.retain(|_, family| family != name);
+        Some(removed)
     }
 
     /// The family that a foreign family of this name and type would be mixed up with.

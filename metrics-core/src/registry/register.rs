@@ -165,7 +165,9 @@ impl Registry {
     ///
     /// The family goes on counting for those who hold it, but is not exported, and its name is free.
     pub fn unregister(&self, name: &str) -> bool {
-        self.write().members.remove(name)
+        let removed = self.write().members.remove(name);
+        // Dropped after the lock is given back: a callback is user code.
+        removed.is_some()
     }
 }
 

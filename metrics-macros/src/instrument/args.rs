@@ -1,6 +1,6 @@
 //! Parsing of `#[instrument(..)]`.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::Parse;
 use syn::parse::{ParseStream, Parser};
@@ -18,19 +18,30 @@ const OPTIONS: [&str; 9] =
 /// The arguments; `None` where they do not parse, with what is wrong in `errors`.
 pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors) -> Option<Args> {
     let mut parsed = Vec::new();
+    let mut complete = true;
     let parser = |input: ParseStream<'_>| {
         while !input.is_empty() {
-            parsed.push(Arg::parse(input)?);
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
+            match Arg::parse(input).and_then(|arg| end_of_arg(input).map(|()| arg)) {
+                Ok(arg) => parsed.push(arg),
+                Err(error) => {
+                    errors.add(error);
+                    complete = false;
+                    while !input.is_empty() && !input.peek(Token![,]) {
+                        input.parse::<TokenTree>()?;
+                    }
+                }
             }
+            input.parse::<Option<Token![,]>>()?;
         }
         Ok(())
     };
-    let syntax = parser.parse2(args);
-    let complete = errors.note(syntax).is_some();
+    complete &= parser.parse2(args).is_ok();
     let args = check(parsed, function, errors);
     complete.then_some(args)
+}
+
+fn end_of_arg(input: ParseStream<'_>) -> syn::Result<()> {
+    if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(input.error("expected a comma")) }
 }
 
 /// One argument, as written.
@@ -135,23 +146,31 @@ impl Check<'_> {
         }
         self.given.push(name.clone());
         match (name.as_str(), arg.value) {
+            ("buckets", Value::List(_)) if self.args.latency.is_some() => {
+                self.errors.at(span, "the buckets of a family of one's own stand in its builder: remove `buckets`");
+            }
             ("in_flight", Value::None) => self.args.in_flight = Some(InFlight::Default),
             ("buckets", Value::List(bounds)) => self.buckets(span, &bounds),
             ("buckets", _) => self.errors.at(span, "write the bounds in parentheses: `buckets(0.01, 0.1, 1.0)`"),
-            (_, Value::Expr { value, known: None }) => self.option(&name, value),
+            (_, Value::Expr { value, known: None }) => self.option(&name, span, value),
             _ => self.errors.at(span, format_args!("option `{name}` needs a value: `{}`", usage(&name))),
         }
     }
 
-    fn option(&mut self, name: &str, value: Expr) {
+    fn option(&mut self, name: &str, span: Span, value: Expr) {
         match name {
             "prefix" => self.prefix(&value),
             "max_series" => self.max_series(&value),
-            "latency" => self.args.latency = Some(self.family(value)),
+            "latency" => {
+                self.args.latency = Some(self.family(value));
+                if self.args.buckets.is_some() {
+                    self.errors.at(span, "the buckets of a family of one's own stand in its builder: remove `buckets`");
+                }
+            }
             "exceptions" => self.args.exceptions = Some(self.family(value)),
             "in_flight" => self.args.in_flight = Some(InFlight::Family(self.family(value))),
             "cancelled" if !self.function.is_async() => {
-                self.errors.at(value.span(), "only an `async fn` can be cancelled: remove `cancelled`");
+                self.errors.at(span, "only an `async fn` can be cancelled: remove `cancelled`");
             }
             "cancelled" => self.args.cancelled = Some(self.family(value)),
             "exception_if" => self.args.exception_if = Some(value),
@@ -182,7 +201,7 @@ impl Check<'_> {
     }
 
     fn max_series(&mut self, value: &Expr) {
-        let number = match value {
+        let number = match plain(value) {
             Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
             _ => None,
         };
@@ -210,27 +229,44 @@ impl Check<'_> {
         self.args.buckets = Some(numbers);
     }
 
-    fn label(&mut self, name: String, Arg { name: ident, value }: Arg) {
+    /// `None` where it is none, with what is wrong in the errors.
+    fn label(&mut self, name: String, Arg { name: ident, value }: Arg) -> Option<()> {
         let span = ident.span();
         self.label_name(&name, span);
         let value = match value {
             Value::Path(path) => LabelValue::Fixed(path.value()),
-            Value::None => per_call(variable(ident), None),
-            Value::Known(known) => per_call(variable(ident), Some(known)),
-            Value::Expr { value, known } => match (string(&value), known) {
-                (Some(fixed), None) => LabelValue::Fixed(fixed.value()),
+            Value::None => self.variable(ident, None)?,
+            Value::Known(known) => self.variable(ident, Some(known))?,
+            Value::Expr { value, known } => match (fixed(&value), known) {
+                (Some(fixed), None) => LabelValue::Fixed(fixed),
                 (_, known) => per_call(value, known),
             },
             Value::List(_) => {
                 let message = format!("unknown option `{name}`: options are `{}`", OPTIONS.join("`, `"));
                 self.errors.at(span, message);
-                return;
+                return None;
             }
         };
         if let LabelValue::Call(call) = &value {
             self.call_value(call);
         }
         self.args.labels.push(Label { name, value });
+        Some(())
+    }
+
+    /// A label that is named as a variable is.
+    fn variable(&mut self, ident: Ident, known: Option<Known>) -> Option<LabelValue> {
+        let is_keyword = syn::parse_str::<Ident>(&ident.to_string()).is_err();
+        // A constant may be a label too; whether there is one only the compiler knows.
+        let is_constant = ident.to_string().starts_with(char::is_uppercase);
+        if is_keyword {
+            self.errors.at(ident.span(), format_args!("`{ident}` is no variable: write `{ident} = expr`"));
+        } else if !is_constant && !self.scope.binds(&ident) {
+            self.errors.at(ident.span(), format_args!("there is no argument `{ident}`: write `{ident} = expr`"));
+        } else {
+            return Some(per_call(variable(ident), known));
+        }
+        None
     }
 
     fn call_value(&mut self, CallValue { value, known }: &CallValue) {
@@ -289,15 +325,34 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn string(value: &Expr) -> Option<&LitStr> {
+/// The expression inside of parentheses, and of the invisible ones that a macro leaves.
+fn plain(value: &Expr) -> &Expr {
     match value {
+        Expr::Group(group) => plain(&group.expr),
+        Expr::Paren(paren) => plain(&paren.expr),
+        _ => value,
+    }
+}
+
+/// The text of a literal that says the same in every call.
+fn fixed(value: &Expr) -> Option<String> {
+    match plain(value) {
+        Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string.value()),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Some(number.base10_digits().to_owned()),
+        Expr::Lit(ExprLit { lit: Lit::Bool(truth), .. }) => Some(truth.value.to_string()),
+        _ => None,
+    }
+}
+
+fn string(value: &Expr) -> Option<&LitStr> {
+    match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string),
         _ => None,
     }
 }
 
 fn number(value: &Expr) -> Option<f64> {
-    match value {
+    match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
         Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Neg(_)) => number(&unary.expr).map(|number| -number),

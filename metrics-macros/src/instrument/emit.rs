@@ -1,7 +1,7 @@
 //! The annotated function as tokens. Cannot fail: all mistakes were found before.
 
 use proc_macro2::{Group, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Path};
 
@@ -117,8 +117,8 @@ fn start(args: &Args, private: &TokenStream) -> TokenStream {
             LabelValue::Fixed(_) => None,
             LabelValue::Call(call) => {
                 let value = &call.value;
-                let span = at(value);
-                Some(checked(value, &quote! { #private::label }, &quote_spanned! {span=> &#value }))
+                let (span, operand) = (at(value), operand(value));
+                Some(checked(value, &quote! { #private::label }, &quote_spanned! {span=> &#operand }))
             }
         })
         .collect();
@@ -140,12 +140,25 @@ fn start(args: &Args, private: &TokenStream) -> TokenStream {
 
 /// A family as a reference: by a method, so that what dereferences to a family (a `lazy_static`, an `Arc`) is one too.
 fn by_ref(family: &Expr) -> TokenStream {
-    let span = at(family);
-    match family {
-        Expr::Call(_) | Expr::Field(_) | Expr::Index(_) | Expr::MethodCall(_) | Expr::Paren(_) | Expr::Path(_) => {
-            quote_spanned! {span=> #family.by_ref() }
-        }
-        _ => quote_spanned! {span=> (#family).by_ref() },
+    let (span, operand) = (at(family), operand(family));
+    quote_spanned! {span=> #operand.by_ref() }
+}
+
+/// An expression that can stand before a method or behind an operator.
+fn operand(expr: &Expr) -> TokenStream {
+    let span = at(expr);
+    match expr {
+        Expr::Array(_)
+        | Expr::Call(_)
+        | Expr::Field(_)
+        | Expr::Group(_)
+        | Expr::Index(_)
+        | Expr::Lit(_)
+        | Expr::Macro(_)
+        | Expr::MethodCall(_)
+        | Expr::Paren(_)
+        | Expr::Path(_) => expr.to_token_stream(),
+        _ => quote_spanned! {span=> (#expr) },
     }
 }
 
@@ -175,8 +188,8 @@ fn body(args: &Args, function: &Function, private: &TokenStream) -> TokenStream 
     let output = ty::nameable(&function.sig.output);
     let run = match (&output, function.is_async()) {
         // Nothing comes after a function that never returns; unwinding drops the guard.
-        (None, false) => return body.clone(),
-        (None, true) => quote_spanned! {span=> run_async(async move { #body }).await },
+        (None, false) => return quote! { { #body } },
+        (None, true) => return quote_spanned! {span=> __metrics_call.run_never(async move { #body }).await; },
         (Some(ty), false) => quote_spanned! {span=> run(move || -> #ty { #body }) },
         (Some(ty), true) => quote_spanned! {span=>
             run_async(async move {

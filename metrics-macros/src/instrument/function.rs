@@ -1,10 +1,12 @@
 //! Parsing of the annotated item.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Attribute, Error, Signature, Token, Visibility};
+use syn::{Attribute, Error, Signature, Token, Visibility, braced};
 
 use super::model::Function;
+
+const GOES_ON: &str = "`#[instrument]` goes on functions and methods";
 
 /// Why an item cannot be instrumented.
 pub(super) enum Unusable {
@@ -18,7 +20,12 @@ pub(super) fn parse(item: TokenStream) -> Result<Function, Unusable> {
     if let Some(error) = other_item(&item) {
         return Err(Unusable::NoFunction(error));
     }
-    let item = Item::parse.parse2(item).map_err(|_| Unusable::Unparsed)?;
+    let Ok(item) = Item::parse.parse2(item.clone()) else {
+        return Err(match syn::parse2::<syn::Item>(item) {
+            Ok(syn::Item::Fn(_) | syn::Item::Verbatim(_)) | Err(_) => Unusable::Unparsed,
+            Ok(other) => Unusable::NoFunction(Error::new_spanned(other, GOES_ON)),
+        });
+    };
     if let Some(constness) = item.sig.constness {
         let message = "a `const fn` cannot record: remove `const`, or put `#[instrument]` on its caller";
         return Err(Unusable::NoFunction(Error::new(constness.span, message)));
@@ -56,13 +63,10 @@ impl Parse for Item {
         if let Some(semicolon) = input.parse::<Option<Token![;]>>()? {
             return Ok(Self { attrs, vis, sig, body: Body::None(semicolon) });
         }
-        let (braces, inner, body) = match input.parse()? {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                let (inner, body) = split_inner_attributes.parse2(group.stream())?;
-                (group.span(), inner, body)
-            }
-            other => return Err(Error::new(other.span(), "expected a body")),
-        };
+        // A body that comes from a `$body:block` stands in invisible delimiters, which this looks through.
+        let content;
+        let braces = braced!(content in input).span.join();
+        let (inner, body) = split_inner_attributes(&content)?;
         Ok(Self { attrs, vis, sig, body: Body::Block { braces, inner, body } })
     }
 }
@@ -95,7 +99,7 @@ fn other_item(item: &TokenStream) -> Option<Error> {
         "impl" => "put `#[instrument]` on each method of the block that it is meant for",
         "mod" | "trait" => "put `#[instrument]` on each function inside that it is meant for",
         "struct" | "enum" | "union" | "type" | "static" | "const" | "use" | "unsafe" | "extern" | "macro_rules" => {
-            "`#[instrument]` goes on functions and methods"
+            GOES_ON
         }
         // Perhaps half-typed, perhaps a syntax that is not known here: the compiler says what it is.
         _ => return None,

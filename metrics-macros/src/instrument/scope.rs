@@ -3,54 +3,77 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use syn::{Expr, FnArg, GenericParam, Signature};
+use quote::ToTokens;
+use syn::{Expr, ExprPath, FnArg, GenericParam, Signature};
 
-/// Names that only a call has: `self`, `Self`, parameters and generics.
-pub(super) struct CallScope(HashSet<String>);
+/// Names that only a call has.
+pub(super) struct CallScope {
+    /// `self` and the variables that the parameters bind.
+    variables: HashSet<String>,
+    /// `Self` and generics, with which paths can begin.
+    generics: HashSet<String>,
+}
 
 impl CallScope {
     pub(super) fn of(sig: &Signature) -> Self {
-        let mut names: HashSet<String> = ["self", "Self"].map(str::to_owned).into();
+        let mut variables = HashSet::from(["self".to_owned()]);
         for input in &sig.inputs {
             if let FnArg::Typed(typed) = input {
-                bindings(quote::ToTokens::to_token_stream(&typed.pat), &mut names);
+                bindings(typed.pat.to_token_stream(), &mut variables);
             }
         }
-        for param in &sig.generics.params {
-            match param {
-                GenericParam::Type(param) => names.insert(param.ident.to_string()),
-                GenericParam::Const(param) => names.insert(param.ident.to_string()),
-                GenericParam::Lifetime(_) => continue,
-            };
-        }
-        Self(names)
+        let mut generics = HashSet::from(["Self".to_owned()]);
+        generics.extend(sig.generics.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) => Some(param.ident.to_string()),
+            GenericParam::Const(param) => Some(param.ident.to_string()),
+            GenericParam::Lifetime(_) => None,
+        }));
+        Self { variables, generics }
+    }
+
+    /// Whether a parameter may bind this variable.
+    pub(super) fn binds(&self, variable: &Ident) -> bool {
+        self.variables.contains(&variable.to_string())
     }
 
     /// The first name in `expr` that only a call has.
     pub(super) fn first_in(&self, expr: &Expr) -> Option<Ident> {
         match expr {
-            Expr::Path(path) if path.qself.is_none() => {
-                let first = &path.path.segments.first()?.ident;
-                let ours = path.path.leading_colon.is_none() && self.0.contains(&first.to_string());
-                ours.then(|| first.clone())
-            }
+            Expr::Path(path) => self.first_in_path(path),
             Expr::Field(field) => self.first_in(&field.base),
             Expr::MethodCall(call) => self.first_in(&call.receiver).or_else(|| self.first_of(call.args.iter())),
             Expr::Call(call) => self.first_in(&call.func).or_else(|| self.first_of(call.args.iter())),
-            Expr::Index(index) => self.first_in(&index.expr).or_else(|| self.first_in(&index.index)),
             Expr::Reference(reference) => self.first_in(&reference.expr),
-            Expr::Unary(unary) => self.first_in(&unary.expr),
-            Expr::Paren(paren) => self.first_in(&paren.expr),
-            Expr::Group(group) => self.first_in(&group.expr),
-            Expr::Cast(cast) => self.first_in(&cast.expr),
             Expr::Array(array) => self.first_of(array.elems.iter()),
-            Expr::Tuple(tuple) => self.first_of(tuple.elems.iter()),
-            _ => None,
+            // What a closure names may be its own; the compiler tells where it is not.
+            Expr::Closure(_) => None,
+            _ => self.first_token(expr.to_token_stream(), true),
         }
     }
 
     fn first_of<'e>(&self, mut exprs: impl Iterator<Item = &'e Expr>) -> Option<Ident> {
         exprs.find_map(|expr| self.first_in(expr))
+    }
+
+    fn first_in_path(&self, path: &ExprPath) -> Option<Ident> {
+        // Variables have no path; a longer path may begin with a module of the same name.
+        if let Some(ident) = path.path.get_ident()
+            && self.binds(ident)
+        {
+            return Some(ident.clone());
+        }
+        self.first_token(path.to_token_stream(), false)
+    }
+
+    fn first_token(&self, tokens: TokenStream, variables: bool) -> Option<Ident> {
+        tokens.into_iter().find_map(|token| match token {
+            TokenTree::Ident(ident) => {
+                let only_calls = self.generics.contains(&ident.to_string()) || variables && self.binds(&ident);
+                only_calls.then_some(ident)
+            }
+            TokenTree::Group(group) => self.first_token(group.stream(), variables),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => None,
+        })
     }
 }
 

@@ -181,6 +181,29 @@ fn names_described_by_collectors_are_taken() {
 }
 
 #[test]
+fn a_registry_in_itself_shows_its_families_once() {
+    let (one, other) = (Registry::new(), Registry::new());
+    Counter::builder("one_total", "").register_in(&one).expect("valid");
+    Counter::builder("other_total", "").register_in(&other).expect("valid");
+    one.register_collector(Box::new(one.clone())).expect("no name is taken");
+    one.register_collector(Box::new(other.clone())).expect("no name is taken");
+    other.register_collector(Box::new(one.clone())).expect("no name is taken");
+    let text = one.to_text();
+    assert_eq!((text.matches("\none_total 0").count(), text.matches("\nother_total 0").count()), (1, 1), "{text}");
+}
+
+#[test]
+fn one_metric_reached_by_two_ways_shows_once() {
+    let counter = prometheus::IntCounterVec::new(prometheus::Opts::new("both_total", "Both."), &["a"]).expect("valid");
+    counter.with_label_values(&["x"]).inc();
+    prometheus::register(Box::new(counter.clone())).expect("free");
+    let id = Registry::global().register_collector(Box::new(counter)).expect("valid");
+    let text = Registry::global().to_text();
+    assert_eq!(text.matches("both_total{").count(), 1, "{text}");
+    Registry::global().unregister_collector(id);
+}
+
+#[test]
 fn a_registry_is_a_collector() {
     let registry = Registry::new();
     Counter::builder("nested_total", "").register_in(&registry).expect("valid").inc();

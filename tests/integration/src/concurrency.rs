@@ -1,7 +1,7 @@
 //! Many threads, tasks that migrate, and scrapes in between: totals are exact and never fall.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
@@ -102,9 +102,18 @@ fn totals_are_exact_and_never_fall() {
     assert_eq!(gauge.value(), 0.0);
 }
 
+/// Calls that went on in another thread than the one in which they began.
+static MIGRATED: AtomicUsize = AtomicUsize::new(0);
+
 #[instrument(path in ["/a", "/b"], in_flight, prefix = "migrating")]
 async fn migrating(path: &str, call: u32) -> Result<u32, ()> {
-    tokio::task::yield_now().await;
+    let began_in = thread::current().id();
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    if thread::current().id() != began_in {
+        MIGRATED.fetch_add(1, Ordering::Relaxed);
+    }
     match call % 4 {
         0 => Err(()),
         1 => std::panic::panic_any(()),
@@ -156,6 +165,7 @@ fn calls_of_migrating_tasks_are_exact() {
         done.store(true, Ordering::Release);
         scrapes.join().expect("nothing fell");
     });
+    assert!(MIGRATED.load(Ordering::Relaxed) > 0, "no call has migrated");
     let now = samples(Registry::global(), "migrating_");
     let sum =
         |name: &str| -> f64 { now.iter().filter(|(series, _)| series.starts_with(name)).map(|(_, value)| value).sum() };

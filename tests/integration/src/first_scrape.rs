@@ -23,13 +23,13 @@ lazy_static! {
 }
 
 #[instrument(path in ["/foo", "/bar"], prefix = "my_router")]
-#[allow(dead_code, reason = "it must show although nobody calls it")]
+#[expect(dead_code, reason = "it must show although nobody calls it")]
 fn route_request(path: &str) -> Result<usize, ()> {
     Ok(path.len())
 }
 
 #[instrument(step = "pay", exceptions = FAILURES, prefix = "checkout")]
-#[allow(dead_code, reason = "it must show although nobody calls it")]
+#[expect(dead_code, reason = "it must show although nobody calls it")]
 async fn pay() -> Result<(), ()> {
     Ok(())
 }
@@ -39,7 +39,7 @@ mod unused {
 
     impl<T: Clone> Generic<T> {
         #[metrics_core::instrument]
-        #[allow(dead_code, reason = "it must show although nobody calls it")]
+        #[expect(dead_code, reason = "it must show although nobody calls it")]
         fn get(&self) -> T {
             self.0.clone()
         }

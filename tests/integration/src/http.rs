@@ -121,6 +121,9 @@ fn a_shutdown_lets_a_running_scrape_end() {
     // Another connection is answered meanwhile.
     assert!(request(addr, "GET / HTTP/1.1").starts_with("HTTP/1.1 404"));
     let ended = std::thread::spawn(move || server.shutdown());
+    while TcpStream::connect(addr).is_ok() {
+        std::thread::yield_now();
+    }
     go_on.send(()).expect("the scrape waits");
     assert!(scrape.join().expect("no panic").ends_with("paused 1\n"));
     ended.join().expect("no panic");

@@ -178,6 +178,89 @@ fn metrics_without_labels_are_fed() {
 }
 
 #[test]
+fn functions_made_by_macros_are_measured() {
+    macro_rules! handler {
+        ($name:ident, $path:literal, $prefix:literal, $most:literal, $body:block) => {
+            #[instrument($path, prefix = $prefix, max_series = $most, buckets(0.5, 1))]
+            fn $name() -> u8 $body
+        };
+    }
+    handler!(made, "/made", "made", 10, { 1 });
+    assert_eq!(sample("made_request_latency_seconds_count{path=\"/made\"}"), Some(0.0));
+    assert_eq!(made(), 1);
+    assert_eq!(sample("made_request_latency_seconds_count{path=\"/made\"}"), Some(1.0));
+}
+
+trait Fetch {
+    async fn fetch(&self, key: &str) -> Result<usize, ()>;
+}
+
+impl Fetch for Api {
+    #[instrument(key, prefix = "asynctrait")]
+    async fn fetch(&self, key: &str) -> Result<usize, ()> {
+        tokio::task::yield_now().await;
+        key.parse().map_err(drop)
+    }
+}
+
+#[instrument("/unsafe", prefix = "special")]
+#[allow(unsafe_code, reason = "to show that it can be annotated")]
+unsafe fn not_safe(number: u8) -> u8 {
+    number
+}
+
+#[instrument("/c", prefix = "special")]
+extern "C" fn for_c(number: u8) -> u8 {
+    number
+}
+
+#[instrument("/never", prefix = "special")]
+async fn never() -> ! {
+    loop {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[instrument("/nested", prefix = "special")]
+fn nested() -> Box<dyn Iterator<Item = impl std::fmt::Debug>> {
+    Box::new(std::iter::once(1))
+}
+
+#[tokio::test]
+async fn special_functions_are_measured() {
+    let api = Api { entries: Vec::new() };
+    assert_eq!(Fetch::fetch(&api, "7").await, Ok(7));
+    assert_eq!(sample("asynctrait_request_latency_seconds_count{key=\"7\"}"), Some(1.0));
+    #[allow(unsafe_code, reason = "to show that it can be annotated")]
+    // SAFETY: the function has no requirements.
+    let number = unsafe { not_safe(1) };
+    assert_eq!(number + for_c(2), 3);
+    assert_eq!(nested().count(), 1);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(1), never()).await.is_err());
+    for path in ["/unsafe", "/c", "/nested", "/never"] {
+        let count = format!("special_request_latency_seconds_count{{path=\"{path}\"}}");
+        assert_eq!(sample(&count), Some(1.0), "{path}");
+    }
+    assert_eq!(sample("special_request_cancelled_total{path=\"/never\"}"), Some(1.0));
+    assert_eq!(sample("special_request_exceptions_total{path=\"/never\"}"), Some(0.0));
+}
+
+#[test]
+fn families_that_come_as_an_argument_are_fed() {
+    #[instrument(kind, latency = latency, exceptions = metrics.1, prefix = "argument")]
+    fn run(kind: &str, latency: &Family<Summary, 1>, metrics: &(u8, Family<Counter, 1>)) -> Result<u8, ()> {
+        if kind.is_empty() { Err(()) } else { Ok(metrics.0) }
+    }
+    let latency = Summary::builder("argument_seconds", "").labels(["kind"]).build();
+    let failures = Counter::builder("argument_failures_total", "").labels(["kind"]).build();
+    let metrics = (7, failures.clone());
+    assert_eq!(run("x", &latency, &metrics), Ok(7));
+    assert_eq!(run("", &latency, &metrics), Err(()));
+    assert_eq!(latency.labels([""]).count() + latency.labels(["x"]).count(), 2);
+    assert_eq!(failures.labels([""]).value(), 1.0);
+}
+
+#[test]
 fn a_default_latency_with_buckets_is_a_histogram() {
     #[instrument("/x", buckets(0.5, 1, 2.5), prefix = "bucketed")]
     fn call() {}

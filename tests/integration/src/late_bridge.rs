@@ -39,7 +39,9 @@ fn a_first_touch_inside_of_a_gather_does_not_hang() {
     assert_eq!(prometheus::gather().len(), 0);
     // The bridge is there as soon as the lock was free.
     let mut gathered = prometheus::gather();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while gathered.is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the bridge was never installed");
         std::thread::yield_now();
         gathered = prometheus::gather();
     }

@@ -193,6 +193,41 @@ fn families_that_do_not_fit_are_a_problem_and_calls_go_on() {
 }
 
 #[test]
+fn families_of_a_call_that_do_not_fit_are_a_problem_once() {
+    struct Worker(metrics_core::Family<Summary, 1>);
+    impl Worker {
+        #[instrument(path, latency = self.0, prefix = "unfitcall")]
+        fn call(&self, path: &str) -> usize {
+            path.len()
+        }
+    }
+    let worker = Worker(Summary::builder("unfitcall_seconds", "").labels(["route"]).build());
+    for _ in 0..3 {
+        assert_eq!(worker.call("/x"), 2);
+    }
+    let problems = Registry::global().check();
+    let of_this = problems.iter().filter(|problem| problem.family == "unfitcall_request_latency_seconds");
+    assert_eq!(of_this.count(), 1);
+    assert!(worker.0.is_empty());
+}
+
+#[test]
+fn a_callback_may_use_the_registry_when_it_is_dropped() {
+    struct Registers(Registry);
+    impl Drop for Registers {
+        fn drop(&mut self) {
+            Counter::builder("dropped_total", "").register_in(&self.0).expect("not locked");
+        }
+    }
+    let registry = Registry::new();
+    let registers = Registers(registry.clone());
+    let value = move || f64::from(u8::from(!registers.0.to_text().is_empty()));
+    Gauge::builder("asked", "").register_callback_in(&registry, value).expect("valid");
+    assert!(registry.unregister("asked"));
+    assert!(registry.to_text().contains("dropped_total 0\n"));
+}
+
+#[test]
 fn callbacks_are_asked_at_each_scrape_and_their_panics_are_theirs() {
     let registry = Registry::new();
     let calls = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));

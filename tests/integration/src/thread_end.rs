@@ -1,9 +1,12 @@
 //! Writes of threads that end, also in the destructors of their thread-locals, are counted.
 
 use std::cell::RefCell;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
-use metrics_core::{Counter, Family, Histogram, Summary};
+use metrics_core::{Counter, Family, Histogram, Summary, instrument};
+
+use crate::sample;
 
 /// Writes when it is dropped.
 struct Last {
@@ -19,7 +22,13 @@ impl Drop for Last {
         self.summary.observe(0.5);
         self.histogram.observe(0.5);
         self.family.labels(["dropped"]).inc();
+        annotated("dropped");
     }
+}
+
+#[instrument(moment, in_flight, prefix = "threadend")]
+fn annotated(moment: &str) -> usize {
+    moment.len()
 }
 
 thread_local! {
@@ -55,19 +64,37 @@ fn destructors_before_and_after_ours_are_counted() {
         assert_eq!(histogram.count(), u64::from(2 * round));
         assert_eq!(family.labels(["dropped"]).value(), f64::from(2 * round));
         assert_eq!(family.labels(["running"]).value(), f64::from(round));
+        let calls = sample("threadend_request_latency_seconds_count{moment=\"dropped\"}");
+        assert_eq!(calls, Some(f64::from(2 * round)));
     }
 }
 
 #[test]
 fn totals_do_not_change_when_threads_end() {
+    const TOGETHER: i32 = 8;
     let summary = Summary::builder("inherited_seconds", "").build();
     let mut last = 0.0;
-    for round in 1..=200_u32 {
-        let writer = summary.clone();
-        thread::spawn(move || writer.observe(1.0 / f64::from(round))).join().expect("no panic");
-        // Float addition in another order could make the sum fall.
-        assert!(summary.sum() > last);
-        last = summary.sum();
+    for round in 1..=50_u32 {
+        let observed = Arc::new(Barrier::new(9));
+        let ending = Arc::new(Barrier::new(9));
+        let threads: Vec<_> = (0..TOGETHER)
+            .map(|number| {
+                let (summary, observed, ending) = (summary.clone(), Arc::clone(&observed), Arc::clone(&ending));
+                thread::spawn(move || {
+                    // Amounts of many sizes, whose sum depends on the order of adding up.
+                    summary.observe(f64::from(round) * 10_f64.powi(number - 4) / 3.0);
+                    observed.wait();
+                    ending.wait();
+                })
+            })
+            .collect();
+        observed.wait();
+        let sum = summary.sum();
+        assert!(sum > last, "{sum} after {last}");
+        ending.wait();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_eq!(summary.sum(), sum, "the end of threads has changed the sum");
+        last = sum;
     }
-    assert_eq!(summary.count(), 200);
+    assert_eq!(summary.count(), 400);
 }

@@ -6,7 +6,9 @@ fn serve() -> ! {
         .fixed_label("path", "/loop");
     ::metrics_core::__private::site!(__METRICS_SITE);
     let __metrics_call = __METRICS_SITE.start();
-    loop {
-        step();
+    {
+        loop {
+            step();
+        }
     }
 }

@@ -1,0 +1,75 @@
+//! What is logged, how often, and what a logger may do.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+use std::sync::Mutex;
+
+use lazy_static::lazy_static;
+use log::{Log, Metadata, Record};
+use metrics_core::{Counter, Family, Gauge, Registry, Summary};
+
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+lazy_static! {
+    static ref LOGGED: Family<Counter, 1> =
+        Counter::builder("logged_lines_total", "Lines that were logged.").labels(["level"]).register();
+}
+
+/// Keeps the lines, counts them with a metric of ours, and panics after some.
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = record.args().to_string();
+        LOGGED.labels([record.level().as_str()]).inc();
+        let panics = line.contains("panics_total");
+        LINES.lock().expect("no panic").push(line);
+        assert!(!panics, "this logger cannot log that");
+    }
+
+    fn flush(&self) {}
+}
+
+fn lines(part: &str) -> usize {
+    LINES.lock().expect("no panic").iter().filter(|line| line.contains(part)).count()
+}
+
+#[test]
+fn each_cause_is_logged_once_and_the_logger_may_count() {
+    log::set_logger(&Logger).expect("the first");
+    log::set_max_level(log::LevelFilter::Info);
+    // A foreign clash is found during a scrape; the logger registers its own counter then, for the first time.
+    Summary::builder("clashing", "").register();
+    let theirs = prometheus::IntCounter::new("clashing_sum", "Theirs.").expect("valid");
+    prometheus::register(Box::new(theirs)).expect("free there");
+    for _ in 0..3 {
+        let _ = Registry::global().to_text();
+    }
+    assert_eq!(lines("clashing_sum"), 1);
+
+    let spoilt = Counter::builder("spoilt_total", "").build();
+    for _ in 0..5 {
+        spoilt.inc_by(f64::NAN);
+    }
+    assert_eq!(lines("logging.rs"), 1, "{:?}", LINES.lock());
+    spoilt.inc_by(-1);
+    assert_eq!(lines("logging.rs"), 2, "{:?}", LINES.lock());
+
+    for _ in 0..3 {
+        Counter::builder("conflicting_total", "One.").register();
+        Counter::builder("conflicting_total", "Other.").register();
+    }
+    assert_eq!(lines("conflicting_total is registered with another help"), 1);
+
+    // A logger that panics fails nobody.
+    Counter::builder("panics_total", "").register();
+    Gauge::builder("panics_total", "").register().inc();
+    assert_eq!(lines("panics_total"), 1);
+    let text = Registry::global().to_text();
+    assert!(text.contains("logged_lines_total{level=\"WARN\"} 3\n"), "{text}");
+    assert!(text.contains("logged_lines_total{level=\"ERROR\"} 2\n"), "{text}");
+}
