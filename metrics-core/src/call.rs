@@ -7,6 +7,7 @@ mod function_name;
 mod guard;
 mod known;
 mod outcome;
+mod resolve;
 mod site;
 
 pub use feeds::{Fed, cancelled, exceptions, in_flight, latency};
