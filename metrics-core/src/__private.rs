@@ -7,4 +7,7 @@ pub use crate::call::{
     Call, Entering, Fed, NoResult, Returned, Site, cancelled, exception_if, exceptions, in_flight, label, latency,
     output, values,
 };
+pub use crate::declare::{Field, Global, register, register_in};
+pub use crate::label_value::closed;
+pub use crate::lint::check_name;
 pub use crate::registry::declared::{DECLARED, Declared, Entry};

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -174,4 +174,41 @@ fn matches(keys: &[u8], key: u32, values: &[&str]) -> bool {
 fn split_value(keys: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = keys.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_le_bytes(*len) as usize)
+}
+
+/// The handles for one label set that is always the same, in one epoch of its owner; shared by all threads.
+pub(crate) struct Fixed<const N: usize> {
+    /// 0 while the handles are being changed; nobody has this epoch.
+    epoch: AtomicU64,
+    handles: [AtomicU64; N],
+    writer: Mutex<()>,
+}
+
+impl<const N: usize> Fixed<N> {
+    pub(crate) const fn new() -> Self {
+        Self { epoch: AtomicU64::new(0), handles: [const { AtomicU64::new(0) }; N], writer: Mutex::new(()) }
+    }
+
+    /// The handles, if they were set in this epoch, which is not 0.
+    #[inline]
+    pub(crate) fn get(&self, epoch: u64) -> Option<[Handle; N]> {
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            return None;
+        }
+        let handles = self.handles.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed)));
+        fence(Ordering::Acquire);
+        (self.epoch.load(Ordering::Relaxed) == epoch).then_some(handles)
+    }
+
+    /// Remembers the handles; `epoch` was read before they were looked up.
+    #[cold]
+    pub(crate) fn set(&self, epoch: u64, handles: [Handle; N]) {
+        let _writer = lock(&self.writer);
+        self.epoch.store(0, Ordering::Relaxed);
+        fence(Ordering::Release);
+        for (word, handle) in self.handles.iter().zip(handles) {
+            word.store(handle.word(), Ordering::Relaxed);
+        }
+        self.epoch.store(epoch, Ordering::Release);
+    }
 }

@@ -41,6 +41,15 @@ pub enum Error {
         /// The bounds as given.
         bounds: Vec<f64>,
     },
+    /// The values of all labels are closed sets, and their combinations are more than `max_series`.
+    TooManySeries {
+        /// The metric.
+        metric: String,
+        /// How many series it would have.
+        combinations: usize,
+        /// How many it may have.
+        max_series: usize,
+    },
     /// The name must end in the unit (before `_total`, for counters).
     InvalidUnit {
         /// The metric.
@@ -126,6 +135,10 @@ impl fmt::Display for Error {
             Self::InvalidBuckets { metric, bounds } => write!(
                 f,
                 "buckets {bounds:?} of {metric} are invalid: write 1 to 512 finite bounds, strictly increasing"
+            ),
+            Self::TooManySeries { metric, combinations, max_series } => write!(
+                f,
+                "the closed label sets of {metric} have {combinations} combinations, its max_series is {max_series}: raise it, or leave a label out"
             ),
             Self::InvalidUnit { metric, unit } => {
                 write!(f, "{metric} has the unit {unit:?}, so its name must end in _{unit}")

@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub(crate) use self::core::FamilyCore;
 pub(crate) use declaration::Declaration;
 
+use crate::label_value::Label;
 use crate::metric::Metric;
 
 /// A metric with `N` labels: one series of type `M` for each set of label values.
@@ -52,6 +53,13 @@ impl<M: Metric, const N: usize> Family<M, N> {
     #[inline]
     pub fn labels(&self, values: [&str; N]) -> M {
         M::from_cell(self.core.resolve(&values), self.core.declaration.bounds, None)
+    }
+
+    /// As [`Family::labels`], with values of any type that can be one; for generated code.
+    #[doc(hidden)]
+    #[inline]
+    pub fn series(&self, labels: [Label<'_>; N]) -> M {
+        M::from_cell(self.core.resolve_labels(&labels), self.core.declaration.bounds, None)
     }
 
     /// The series with these label values, if there is one; creates nothing.

@@ -4,44 +4,47 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A type whose values can be values of a label: strings, integers, `bool` and `char`.
+/// A type whose values can be values of a label: strings, integers, `bool`, `char`, and enums that derive it.
 ///
 /// # Example: a type of one's own
+///
+/// Enums derive it. Any other type gives its text:
 ///
 /// ```
 /// use metrics_core::{Label, LabelValue};
 ///
-/// enum Method {
-///     Get,
-///     Post,
-/// }
+/// struct Shard(u8);
 ///
-/// impl LabelValue for Method {
+/// impl LabelValue for Shard {
 ///     fn label(&self) -> Label<'_> {
-///         Label::from(match self {
-///             Self::Get => "GET",
-///             Self::Post => "POST",
-///         })
+///         self.0.label()
 ///     }
 /// }
 ///
-/// assert_eq!(Method::Get.label().as_str(), "GET");
-/// assert_eq!(404_u16.label().as_str(), "404");
+/// assert_eq!(Shard(7).label().as_str(), "7");
+/// assert_eq!("GET".label().as_str(), "GET");
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of a label",
     label = "not a label value",
-    note = "label values are strings, integers, `bool`, `char`, and types that implement `metrics_core::LabelValue`",
+    note = "label values are strings, integers, `bool`, `char`, and types that derive or implement `metrics_core::LabelValue`",
     note = "write `name = expr` with an expression that gives one of these: `path = request.path()`"
 )]
 pub trait LabelValue {
+    /// All values there are, where they are a closed set.
+    const VALUES: Option<&'static [&'static str]> = None;
+
     /// The value as text.
     fn label(&self) -> Label<'_>;
 }
 
 /// The text of a label's value: borrowed where there is a string, else held inside, without an allocation.
 #[derive(Clone, Copy, Debug)]
-pub struct Label<'a>(Text<'a>);
+pub struct Label<'a> {
+    text: Text<'a>,
+    /// Where the text stands in the closed set of its type.
+    position: Option<u32>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Text<'a> {
@@ -57,7 +60,7 @@ impl Label<'_> {
     #[inline]
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match &self.0 {
+        match &self.text {
             Text::Borrowed(text) => text,
             Text::Inline { bytes, len } => {
                 std::str::from_utf8(&bytes[..usize::from(*len).min(MAX_INLINE)]).unwrap_or_default()
@@ -65,19 +68,35 @@ impl Label<'_> {
         }
     }
 
+    /// Where the text stands in the closed set of its type.
+    #[inline]
+    pub(crate) fn position(&self) -> Option<usize> {
+        self.position.map(|position| position as usize)
+    }
+
     /// `text` must not be longer than an integer can be.
     fn inline(text: &str) -> Self {
         let mut bytes = [0; MAX_INLINE];
         let len = text.len().min(MAX_INLINE);
         bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
-        Self(Text::Inline { bytes, len: u8::try_from(len).unwrap_or_default() })
+        let len = u8::try_from(len).unwrap_or_default();
+        Self { text: Text::Inline { bytes, len }, position: None }
     }
+}
+
+/// The value at this position of a closed set.
+///
+/// A position that is not in it gives an empty text; derived code has none.
+#[inline]
+pub fn closed(values: &'static [&'static str], position: usize) -> Label<'static> {
+    let text = values.get(position).copied().unwrap_or_default();
+    Label { text: Text::Borrowed(text), position: u32::try_from(position).ok() }
 }
 
 impl<'a> From<&'a str> for Label<'a> {
     #[inline]
     fn from(text: &'a str) -> Self {
-        Self(Text::Borrowed(text))
+        Self { text: Text::Borrowed(text), position: None }
     }
 }
 
@@ -96,8 +115,10 @@ impl LabelValue for String {
 }
 
 impl LabelValue for bool {
+    const VALUES: Option<&'static [&'static str]> = Some(&["false", "true"]);
+
     fn label(&self) -> Label<'_> {
-        Label::from(if *self { "true" } else { "false" })
+        closed(&["false", "true"], usize::from(*self))
     }
 }
 
@@ -121,6 +142,8 @@ integers! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
 macro_rules! pointers {
     ($($pointer:ty)*) => {$(
         impl<T: LabelValue + ?Sized> LabelValue for $pointer {
+            const VALUES: Option<&'static [&'static str]> = T::VALUES;
+
             #[inline]
             fn label(&self) -> Label<'_> {
                 T::label(self)
@@ -131,6 +154,8 @@ macro_rules! pointers {
 pointers! { &T &mut T Box<T> Rc<T> Arc<T> }
 
 impl<T: LabelValue + ToOwned + ?Sized> LabelValue for Cow<'_, T> {
+    const VALUES: Option<&'static [&'static str]> = T::VALUES;
+
     #[inline]
     fn label(&self) -> Label<'_> {
         T::label(self)

@@ -19,6 +19,7 @@ mod call;
 mod cell;
 mod clock;
 mod counter;
+mod declare;
 mod encode;
 mod error;
 #[cfg(feature = "http")]
@@ -29,12 +30,19 @@ mod histogram;
 mod internal;
 mod label_value;
 mod labels;
+mod lint;
 mod metric;
 mod registry;
 mod sample;
 mod summary;
 mod timer;
 
+#[doc = include_str!("derive_label_value.md")]
+#[cfg(feature = "macros")]
+pub use metrics_macros::LabelValue;
+#[doc = include_str!("derive_metrics.md")]
+#[cfg(feature = "macros")]
+pub use metrics_macros::Metrics;
 #[doc = include_str!("instrument.md")]
 #[cfg(feature = "macros")]
 pub use metrics_macros::instrument;
@@ -43,6 +51,7 @@ pub use prometheus;
 pub use amount::Amount;
 pub use builder::{Builder, Built};
 pub use counter::Counter;
+pub use declare::{Declaring, LabelledField, MetricField, MetricGroup, Scope};
 pub use encode::Format;
 pub use error::{Error, Field};
 #[cfg(feature = "http")]

@@ -2,6 +2,9 @@
 
 mod errors;
 mod instrument;
+mod label_value;
+mod literal;
+mod metrics;
 
 use proc_macro::TokenStream;
 
@@ -10,4 +13,16 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
     instrument::expand(args.into(), item.into()).into()
+}
+
+#[allow(missing_docs)]
+#[proc_macro_derive(LabelValue, attributes(label))]
+pub fn derive_label_value(input: TokenStream) -> TokenStream {
+    label_value::expand(input.into()).into()
+}
+
+#[allow(missing_docs)]
+#[proc_macro_derive(Metrics, attributes(metric, metrics))]
+pub fn derive_metrics(input: TokenStream) -> TokenStream {
+    metrics::expand(input.into()).into()
 }

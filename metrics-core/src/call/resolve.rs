@@ -1,14 +1,13 @@
 //! What a site feeds, found once: its families, its known values, and the series of a call.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use super::families::{Families, Handles};
 use super::known::{self, KnownValues};
 use super::site::{MAX_LABELS, Role, Site, Source};
 use crate::cache;
-use crate::cell::{Handle, lock};
+use crate::cell::Handle;
 use crate::internal::InternalError;
 use crate::registry::declared::Declared;
 use crate::registry::{Problem, ProblemKind, Registry};
@@ -145,39 +144,5 @@ impl Declared for Site {
 
     fn is_claimed(&self) -> bool {
         self.known.get().is_some()
-    }
-}
-/// The series of a site all of whose labels are fixed, for one epoch of its families.
-pub(super) struct FixedHandles {
-    /// 0 while the handles are being changed; no family has this epoch.
-    epoch: AtomicU64,
-    handles: [AtomicU64; Role::COUNT],
-    writer: Mutex<()>,
-}
-
-impl FixedHandles {
-    pub(super) const fn new() -> Self {
-        Self { epoch: AtomicU64::new(0), handles: [const { AtomicU64::new(0) }; Role::COUNT], writer: Mutex::new(()) }
-    }
-
-    #[inline]
-    fn get(&self, epoch: u64) -> Option<Handles> {
-        if self.epoch.load(Ordering::Acquire) != epoch {
-            return None;
-        }
-        let handles = self.handles.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed)));
-        fence(Ordering::Acquire);
-        (self.epoch.load(Ordering::Relaxed) == epoch).then_some(handles)
-    }
-
-    #[cold]
-    fn set(&self, epoch: u64, handles: Handles) {
-        let _writer = lock(&self.writer);
-        self.epoch.store(0, Ordering::Relaxed);
-        fence(Ordering::Release);
-        for (word, handle) in self.handles.iter().zip(handles) {
-            word.store(handle.word(), Ordering::Relaxed);
-        }
-        self.epoch.store(epoch, Ordering::Release);
     }
 }

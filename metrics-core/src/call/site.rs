@@ -9,7 +9,7 @@ use super::feeds::Fed;
 use super::function_name;
 use super::guard::{Call, Entering, EnteringWith};
 use super::known::KnownValues;
-use super::resolve::FixedHandles;
+use crate::cache::Fixed;
 use crate::label_value::{Label, LabelValue};
 
 /// Labels an annotated function can have.
@@ -77,7 +77,7 @@ pub struct Site {
     max_series: Option<usize>,
     pub(super) families: Claim<Families>,
     pub(super) known: Claim<KnownValues>,
-    pub(super) fixed: FixedHandles,
+    pub(super) fixed: Fixed<{ Role::COUNT }>,
     /// A bit for each role whose mismatch is noted.
     pub(super) noted: AtomicU8,
 }
@@ -99,7 +99,7 @@ impl Site {
             max_series: None,
             families: Claim::new(),
             known: Claim::new(),
-            fixed: FixedHandles::new(),
+            fixed: Fixed::new(),
             noted: AtomicU8::new(0),
         }
     }

@@ -5,9 +5,10 @@ use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard
 
 use super::Declaration;
 use super::table::{Chunk, Table};
-use crate::cache::{self, CacheId};
+use crate::cache::{self, CacheId, Fixed};
 use crate::cell::{self, Handle};
 use crate::internal::InternalError;
+use crate::label_value::Label;
 use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
 use crate::metric::Keep;
 
@@ -26,6 +27,8 @@ pub struct FamilyCore {
     epoch: AtomicU64,
     cache: CacheId,
     table: RwLock<Table>,
+    /// The handle of each combination of closed label sets, in the order of their positions; empty where a set is open.
+    dense: Box<[Fixed<1>]>,
     /// Walks that remember positions in the table, which therefore must not change.
     walks: AtomicUsize,
     /// Counts the label sets that went to the overflow series; made when it is first needed or exported.
@@ -41,7 +44,9 @@ impl FamilyCore {
         for (name, value) in &declaration.const_labels {
             labels::push_pair(&mut const_text, 0, name, value);
         }
+        let combinations = declaration.combinations().filter(|combinations| *combinations <= max_series);
         let core = Self {
+            dense: (0..combinations.unwrap_or(0)).map(|_| Fixed::new()).collect(),
             declaration,
             const_text,
             max_series: AtomicUsize::new(max_series),
@@ -55,7 +60,54 @@ impl FamilyCore {
         if core.declaration.label_names.is_empty() {
             core.resolve(&[]);
         }
+        core.create_closed();
         core
+    }
+
+    /// Creates the series of all combinations of closed label sets, at 0.
+    fn create_closed(&self) {
+        let sets: Vec<&[&str]> = self.declaration.label_values.iter().flatten().copied().collect();
+        let mut values = vec![""; sets.len()];
+        for combination in 0..self.dense.len() {
+            let mut rest = combination;
+            for (value, set) in values.iter_mut().zip(&sets).rev() {
+                *value = set[rest % set.len()];
+                rest /= set.len();
+            }
+            self.within_cap(&values);
+        }
+    }
+
+    /// As [`FamilyCore::resolve`]; where all labels are of closed sets, without a look-up.
+    #[inline]
+    pub(crate) fn resolve_labels<const N: usize>(&self, labels: &[Label<'_>; N]) -> Handle {
+        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
+        let Some(fixed) = self.dense_position(labels).and_then(|position| self.dense.get(position)) else {
+            return self.resolve(&values);
+        };
+        let epoch = self.epoch();
+        if let Some([handle]) = fixed.get(epoch) {
+            return handle;
+        }
+        let (handle, within_cap) = self.find_or_create(&values);
+        if within_cap {
+            fixed.set(epoch, [handle]);
+        }
+        handle
+    }
+
+    /// Where these labels stand among all combinations, if each is of the closed set that was declared.
+    #[inline]
+    fn dense_position(&self, labels: &[Label<'_>]) -> Option<usize> {
+        if self.dense.is_empty() {
+            return None;
+        }
+        labels.iter().zip(&self.declaration.label_values).try_fold(0, |position, (label, set)| {
+            let (at, set) = (label.position()?, (*set)?);
+            let (declared, given) = (*set.get(at)?, label.as_str());
+            // Nearly always one and the same text; a type of another set would have another.
+            (std::ptr::eq(declared, given) || declared == given).then_some(position * set.len() + at)
+        })
     }
 
     /// The cap on series.

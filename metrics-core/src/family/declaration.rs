@@ -15,6 +15,8 @@ pub(crate) struct Declaration {
     pub(crate) unit: Option<String>,
     pub(crate) metric: &'static Type,
     pub(crate) label_names: Vec<String>,
+    /// All values of each label, where they are a closed set; empty where nothing is known.
+    pub(crate) label_values: Vec<Option<&'static [&'static str]>>,
     pub(crate) const_labels: Vec<(String, String)>,
     /// Upper bounds of a histogram's buckets, cleaned; empty for other types.
     pub(crate) bounds: &'static [f64],
@@ -39,8 +41,16 @@ impl Declaration {
         self.invalid_bounds = (!histogram::are_bounds(bounds)).then(|| bounds.to_vec());
     }
 
-    /// Whether a registry can take this.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// How many label sets there are, if the values of all labels are closed sets.
+    pub(crate) fn combinations(&self) -> Option<usize> {
+        if self.label_values.is_empty() {
+            return None;
+        }
+        self.label_values.iter().try_fold(1_usize, |product, values| Some(product.saturating_mul((*values)?.len())))
+    }
+
+    /// Whether a registry can take this, with room for so many series.
+    pub(crate) fn check(&self, max_series: usize) -> Result<(), Error> {
         let metric = || self.name.clone();
         if !labels::is_metric_name(&self.name) {
             return Err(Error::InvalidName { name: metric() });
@@ -50,6 +60,9 @@ impl Declaration {
         labels::check_names(&self.name, self.kind(), &names)?;
         if let Some(bounds) = &self.invalid_bounds {
             return Err(Error::InvalidBuckets { metric: metric(), bounds: bounds.clone() });
+        }
+        if let Some(combinations) = self.combinations().filter(|combinations| *combinations > max_series) {
+            return Err(Error::TooManySeries { metric: metric(), combinations, max_series });
         }
         if let Some(unit) = &self.unit {
             let base = self.name.strip_suffix("_total").unwrap_or(&self.name);

@@ -91,7 +91,7 @@ impl Builder<Counter> {
 
 impl<M: Metric, T: Built> Builder<M, T> {
     /// The builder with the constant labels of `registry` added.
-    fn within(mut self, registry: &Registry) -> Self {
+    pub(crate) fn within(mut self, registry: &Registry) -> Self {
         self.const_labels.extend(registry.inner.const_labels.iter().cloned());
         self
     }
@@ -130,7 +130,7 @@ impl Registry {
 
     /// The registered family that `core` declares: `core` itself if it is new.
     pub(crate) fn register_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
-        core.declaration.check()?;
+        core.declaration.check(core.max_series())?;
         if self.inner.is_global && !core.declaration.label_names.is_empty() {
             // Exported at 0 before its first use, as everything is.
             core.overflow_counter();
@@ -150,7 +150,7 @@ impl Registry {
     }
 
     fn register_callback(&self, callback: Callback) -> Result<(), Error> {
-        callback.core.declaration.check()?;
+        callback.core.declaration.check(usize::MAX)?;
         let mut state = self.write();
         match state.find_same(&callback.core)? {
             Some(_) => Err(already_there(&callback.core)),

@@ -10,6 +10,7 @@ use syn::{Expr, ExprLit, Lit, LitStr, Token, parenthesized};
 use super::model::{Args, CallValue, Family, Function, InFlight, Known, Label, LabelValue, variable};
 use super::scope::CallScope;
 use crate::errors::Errors;
+use crate::literal::{self, fixed, is_name, plain, string};
 
 const MAX_LABELS: usize = 8;
 const OPTIONS: [&str; 9] =
@@ -212,21 +213,7 @@ impl Check<'_> {
     }
 
     fn buckets(&mut self, span: Span, bounds: &[Expr]) {
-        let mut numbers: Vec<f64> = Vec::new();
-        for bound in bounds {
-            let Some(number) = number(bound).filter(|number| number.is_finite()) else {
-                self.errors.at(bound.span(), "write a number of seconds, such as `0.25`; `+Inf` is implied");
-                continue;
-            };
-            if numbers.last().is_some_and(|last| *last >= number) {
-                self.errors.at(bound.span(), "bounds of buckets must increase");
-            }
-            numbers.push(number);
-        }
-        if bounds.is_empty() {
-            self.errors.at(span, "write at least one bound: `buckets(0.01, 0.1, 1.0)`");
-        }
-        self.args.buckets = Some(numbers);
+        self.args.buckets = Some(literal::buckets(span, bounds, self.errors));
     }
 
     /// `None` where it is none, with what is wrong in the errors.
@@ -280,15 +267,9 @@ impl Check<'_> {
     }
 
     fn label_name(&mut self, name: &str, span: Span) {
-        if !is_name(name) {
-            self.errors.at(span, format_args!("`{name}` cannot be the name of a label: write [a-zA-Z_][a-zA-Z0-9_]*"));
-        } else if name.starts_with("__") {
-            self.errors.at(span, "names of labels that begin with `__` are reserved by Prometheus");
-        } else if matches!(name, "le" | "quantile") {
-            self.errors.at(span, format_args!("label `{name}` is reserved by Prometheus: choose another name"));
-        } else if self.args.labels.iter().any(|label| label.name == name) {
-            self.errors.at(span, format_args!("label `{name}` is given twice"));
-        } else if self.args.labels.len() == MAX_LABELS {
+        let known = self.args.labels.iter().map(|label| label.name.as_str());
+        literal::label_name(name, span, known, self.errors);
+        if self.args.labels.len() == MAX_LABELS {
             self.errors.at(span, format_args!("more than {MAX_LABELS} labels: each multiplies the series"));
         }
     }
@@ -317,45 +298,5 @@ fn usage(option: &str) -> &'static str {
         "exception_if" => "exception_if = |out: &Response| out.status() >= 500",
         "max_series" => "max_series = 2_000",
         _ => "crate = path::to::metrics_core",
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// The expression inside of parentheses, and of the invisible ones that a macro leaves.
-fn plain(value: &Expr) -> &Expr {
-    match value {
-        Expr::Group(group) => plain(&group.expr),
-        Expr::Paren(paren) => plain(&paren.expr),
-        _ => value,
-    }
-}
-
-/// The text of a literal that says the same in every call.
-fn fixed(value: &Expr) -> Option<String> {
-    match plain(value) {
-        Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string.value()),
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Some(number.base10_digits().to_owned()),
-        Expr::Lit(ExprLit { lit: Lit::Bool(truth), .. }) => Some(truth.value.to_string()),
-        _ => None,
-    }
-}
-
-fn string(value: &Expr) -> Option<&LitStr> {
-    match plain(value) {
-        Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string),
-        _ => None,
-    }
-}
-
-fn number(value: &Expr) -> Option<f64> {
-    match plain(value) {
-        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
-        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Neg(_)) => number(&unary.expr).map(|number| -number),
-        _ => None,
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 /// From the lowest to the highest; what stands in one row may use each other.
 const LAYERS: [&[&str]; 7] = [
-    &["cell", "sample", "labels", "label_value", "error", "amount", "clock", "internal"],
+    &["cell", "sample", "labels", "label_value", "error", "amount", "clock", "internal", "lint"],
     &["metric", "counter", "gauge", "summary", "histogram", "timer"],
     &["cache", "family", "builder"],
     &["registry"],
-    &["call", "encode"],
+    &["call", "encode", "declare"],
     &["export"],
     &["__private", "lib"],
 ];

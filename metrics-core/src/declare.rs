@@ -1,0 +1,321 @@
+//! Structs of metrics: what `#[derive(Metrics)]` implements, and what a field of such a struct can be.
+
+use std::panic::Location;
+use std::sync::{Arc, OnceLock};
+
+use crate::builder::{Builder, Built};
+use crate::counter::Counter;
+use crate::error::Error;
+use crate::family::{Family, FamilyCore};
+use crate::gauge::Gauge;
+use crate::histogram::Histogram;
+use crate::label_value::Label;
+use crate::metric::{Metric, sealed::Metric as _};
+use crate::registry::declared::Declared;
+use crate::registry::{Problem, Registry};
+use crate::sample::Kind;
+use crate::summary::Summary;
+
+/// A struct of metrics. Derive it: `#[derive(Metrics)]`.
+pub trait MetricGroup: Sized {
+    /// Declares all metrics of the struct. What goes wrong is kept in the scope; the metrics count in any case.
+    fn declare(scope: &mut Scope<'_>) -> Self;
+}
+
+/// Where the metrics of a struct are declared: a registry and a prefix of names.
+pub struct Scope<'r> {
+    registry: &'r Registry,
+    prefix: String,
+    const_labels: Vec<(&'static str, &'static str)>,
+    /// Whether a metric that cannot be registered is a problem of the registry, and not an error.
+    lenient: bool,
+    /// Families that were not there before.
+    added: Vec<String>,
+    error: Option<Error>,
+}
+
+impl<'r> Scope<'r> {
+    fn new(registry: &'r Registry, lenient: bool) -> Self {
+        Self { registry, prefix: String::new(), const_labels: Vec::new(), lenient, added: Vec::new(), error: None }
+    }
+
+    /// Declares what `declare` does with names that begin with this prefix, and with these constant labels.
+    #[doc(hidden)]
+    pub fn within<T>(
+        &mut self,
+        prefix: &str,
+        const_labels: &[(&'static str, &'static str)],
+        declare: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let (outer, labels) = (self.prefix.len(), self.const_labels.len());
+        if !prefix.is_empty() {
+            self.prefix.push_str(prefix);
+            self.prefix.push('_');
+        }
+        self.const_labels.extend_from_slice(const_labels);
+        let declared = declare(self);
+        self.prefix.truncate(outer);
+        self.const_labels.truncate(labels);
+        declared
+    }
+
+    /// Declares a field without labels.
+    #[doc(hidden)]
+    pub fn metric<F: MetricField>(&mut self, field: Field) -> F {
+        F::declare(Declaring { scope: self, field, labels: &[] })
+    }
+
+    /// Declares a field with labels: their names, and all their values where they are a closed set.
+    #[doc(hidden)]
+    pub fn labelled<F: LabelledField<N>, const N: usize>(
+        &mut self,
+        field: Field,
+        labels: [(&'static str, Option<&'static [&'static str]>); N],
+    ) -> F {
+        F::declare(Declaring { scope: self, field, labels: &labels })
+    }
+
+    /// Declares the fields of another struct.
+    #[doc(hidden)]
+    pub fn group<G: MetricGroup>(&mut self) -> G {
+        G::declare(self)
+    }
+
+    fn register(&mut self, core: FamilyCore) -> Arc<FamilyCore> {
+        let core = Arc::new(core);
+        match self.registry.register_shared(&core) {
+            Ok(family) => {
+                if Arc::ptr_eq(&core, &family) {
+                    self.added.push(core.declaration.name.clone());
+                }
+                family
+            }
+            Err(error) => {
+                if self.lenient {
+                    let declaration = &core.declaration;
+                    self.registry.add_problem(Problem::declaration(&declaration.name, &error, declaration.location));
+                }
+                self.error.get_or_insert(error);
+                core
+            }
+        }
+    }
+}
+
+/// A label's name, and all its values where they are a closed set.
+pub(crate) type KnownLabel = (&'static str, Option<&'static [&'static str]>);
+
+/// What the attributes of a field say.
+#[doc(hidden)]
+#[must_use]
+pub struct Field {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<&'static str>,
+    bounds: Option<&'static [f64]>,
+    max_series: Option<usize>,
+    const_labels: &'static [(&'static str, &'static str)],
+    location: &'static Location<'static>,
+}
+
+impl Field {
+    /// A field by its exported name, without the prefix, and its help text.
+    #[track_caller]
+    pub const fn new(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, unit: None, bounds: None, max_series: None, const_labels: &[], location: Location::caller() }
+    }
+
+    /// Option `unit`.
+    pub const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+
+    /// Option `buckets`.
+    pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
+        self.bounds = Some(bounds);
+        self
+    }
+
+    /// Option `max_series`.
+    pub const fn max_series(mut self, max_series: usize) -> Self {
+        self.max_series = Some(max_series);
+        self
+    }
+
+    /// Option `const_labels`.
+    pub const fn const_labels(mut self, labels: &'static [(&'static str, &'static str)]) -> Self {
+        self.const_labels = labels;
+        self
+    }
+}
+
+/// One field that is being declared; the type of the field takes it on to the metric that it is.
+pub struct Declaring<'a, 'r> {
+    scope: &'a mut Scope<'r>,
+    field: Field,
+    labels: &'a [KnownLabel],
+}
+
+impl Declaring<'_, '_> {
+    fn build<M: Metric, T: Built>(self) -> T {
+        let Self { scope, field, labels } = self;
+        let mut builder = Builder::<M>::new(format!("{}{}", scope.prefix, field.name), field.help.to_owned());
+        builder.label_names = labels.iter().map(|(name, _)| (*name).to_owned()).collect();
+        builder.label_values = labels.iter().map(|(_, values)| *values).collect();
+        builder.unit = field.unit.map(str::to_owned);
+        builder.bounds = field.bounds.map(<[f64]>::to_vec);
+        builder.location = field.location;
+        if let Some(max_series) = field.max_series {
+            builder.max_series = max_series;
+        }
+        for (name, value) in scope.const_labels.iter().chain(field.const_labels) {
+            builder = builder.const_label(*name, *value);
+        }
+        T::from_core(scope.register(builder.within(scope.registry).into_core()))
+    }
+}
+
+/// What a field without labels of a derived struct can be: a metric, or a type of yours that holds one.
+///
+/// # Example: a field type of one's own
+///
+/// ```
+/// use metrics_core::{Counter, Declaring, Kind, MetricField, Metrics, Registry};
+///
+/// /// Counts money, in cents.
+/// struct Revenue(Counter);
+///
+/// impl MetricField for Revenue {
+///     const KIND: Kind = Counter::KIND;
+///
+///     fn declare(declaring: Declaring<'_, '_>) -> Self {
+///         Self(Counter::declare(declaring))
+///     }
+/// }
+///
+/// #[derive(Metrics)]
+/// struct Shop {
+///     /// Money earned.
+///     revenue_cents_total: Revenue,
+/// }
+///
+/// let shop = Shop::register_in(&Registry::new())?;
+/// shop.revenue_cents_total.0.inc_by(250);
+/// # Ok::<(), metrics_core::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no metric without labels",
+    label = "no metric without labels",
+    note = "a field is a `Counter`, `Gauge`, `Summary` or `Histogram`; a `Family<_, N>` needs `#[metric(labels(..))]`; another derived struct needs `#[metric(flatten)]`"
+)]
+pub trait MetricField: Sized {
+    /// The type of the metric.
+    const KIND: Kind;
+
+    /// Declares the metric.
+    fn declare(declaring: Declaring<'_, '_>) -> Self;
+}
+
+/// What a field with `N` labels of a derived struct can be: a [`Family`], or a type of yours that holds one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no family with {N} labels",
+    label = "no family with as many labels as the attribute names",
+    note = "write `Family<M, N>` with the number of names in `labels(..)`"
+)]
+pub trait LabelledField<const N: usize>: Sized {
+    /// The type of the metric.
+    const KIND: Kind;
+
+    /// What one series is.
+    type Metric;
+
+    /// Declares the family.
+    fn declare(declaring: Declaring<'_, '_>) -> Self;
+
+    /// The series with these label values.
+    fn series(&self, labels: [Label<'_>; N]) -> Self::Metric;
+}
+
+macro_rules! fields {
+    ($($metric:ident)*) => {$(
+        impl MetricField for $metric {
+            const KIND: Kind = $metric::TYPE.kind;
+
+            fn declare(declaring: Declaring<'_, '_>) -> Self {
+                declaring.build::<Self, Self>()
+            }
+        }
+    )*};
+}
+fields! { Counter Gauge Summary Histogram }
+
+impl<M: Metric, const N: usize> LabelledField<N> for Family<M, N> {
+    const KIND: Kind = M::TYPE.kind;
+
+    type Metric = M;
+
+    fn declare(declaring: Declaring<'_, '_>) -> Self {
+        declaring.build::<M, Self>()
+    }
+
+    #[inline]
+    fn series(&self, labels: [Label<'_>; N]) -> M {
+        Family::series(self, labels)
+    }
+}
+
+/// The struct, in the global registry.
+#[doc(hidden)]
+pub fn register<G: MetricGroup>() -> G {
+    G::declare(&mut Scope::new(Registry::global(), true))
+}
+
+/// The struct, in `registry`; nothing of it is left there if a part of it cannot be registered.
+#[doc(hidden)]
+pub fn register_in<G: MetricGroup>(registry: &Registry) -> Result<G, Error> {
+    let mut scope = Scope::new(registry, false);
+    let group = G::declare(&mut scope);
+    match scope.error {
+        None => Ok(group),
+        Some(error) => {
+            for name in scope.added {
+                registry.unregister(&name);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A struct that is registered globally at its first use, or by the first scrape.
+#[doc(hidden)]
+pub struct Global<G> {
+    group: OnceLock<G>,
+}
+
+impl<G: MetricGroup + Send + Sync> Global<G> {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { group: OnceLock::new() }
+    }
+
+    pub fn get(&self) -> &G {
+        self.group.get_or_init(register)
+    }
+}
+
+impl<G: MetricGroup + Send + Sync> Default for Global<G> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<G: MetricGroup + Send + Sync> Declared for Global<G> {
+    fn claim(&self) {
+        self.get();
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.group.get().is_some()
+    }
+}

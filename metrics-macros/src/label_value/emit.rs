@@ -1,0 +1,28 @@
+//! The implementation as tokens. Cannot fail: all mistakes were found before.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::ClosedSet;
+
+pub(super) fn closed_set(ClosedSet { vis, name, variants, krate }: &ClosedSet) -> TokenStream {
+    let krate = krate.as_ref().map_or_else(|| quote! { ::metrics_core }, |krate| quote! { #krate });
+    let texts = variants.iter().map(|(_, text)| text);
+    let count = variants.len();
+    let arms = variants.iter().enumerate().map(|(position, (variant, _))| quote! { Self::#variant => #position });
+    quote! {
+        impl #name {
+            /// The label values, in the order of the variants.
+            #vis const VALUES: [&'static str; #count] = [#(#texts),*];
+        }
+
+        #[automatically_derived]
+        impl #krate::LabelValue for #name {
+            const VALUES: ::core::option::Option<&'static [&'static str]> = ::core::option::Option::Some(&Self::VALUES);
+
+            fn label(&self) -> #krate::Label<'_> {
+                #krate::__private::closed(&Self::VALUES, match self { #(#arms),* })
+            }
+        }
+    }
+}

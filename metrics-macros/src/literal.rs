@@ -1,0 +1,82 @@
+//! Names and literals in attributes, checked alike by all macros.
+
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Lit, LitStr};
+
+use crate::errors::Errors;
+
+/// Whether this can be a part of a metric's name, or a label's name.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The expression inside of parentheses, and of the invisible ones that a macro leaves.
+pub(crate) fn plain(value: &Expr) -> &Expr {
+    match value {
+        Expr::Group(group) => plain(&group.expr),
+        Expr::Paren(paren) => plain(&paren.expr),
+        _ => value,
+    }
+}
+
+/// The text of a literal that says the same in every call.
+pub(crate) fn fixed(value: &Expr) -> Option<String> {
+    match plain(value) {
+        Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string.value()),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Some(number.base10_digits().to_owned()),
+        Expr::Lit(ExprLit { lit: Lit::Bool(truth), .. }) => Some(truth.value.to_string()),
+        _ => None,
+    }
+}
+
+/// The string that an expression is.
+pub(crate) fn string(value: &Expr) -> Option<&LitStr> {
+    match plain(value) {
+        Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string),
+        _ => None,
+    }
+}
+
+/// The number that an expression is.
+fn number(value: &Expr) -> Option<f64> {
+    match plain(value) {
+        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Neg(_)) => number(&unary.expr).map(|number| -number),
+        _ => None,
+    }
+}
+
+/// The bounds of buckets, with what is wrong with them in the errors.
+pub(crate) fn buckets(span: Span, bounds: &[Expr], errors: &mut Errors) -> Vec<f64> {
+    let mut numbers: Vec<f64> = Vec::new();
+    for bound in bounds {
+        let Some(number) = number(bound).filter(|number| number.is_finite()) else {
+            errors.at(bound.span(), "write a number, such as `0.25` (times are in seconds); `+Inf` is implied");
+            continue;
+        };
+        if numbers.last().is_some_and(|last| *last >= number) {
+            errors.at(bound.span(), "bounds of buckets must increase");
+        }
+        numbers.push(number);
+    }
+    if bounds.is_empty() {
+        errors.at(span, "write at least one bound: `buckets(0.01, 0.1, 1.0)`");
+    }
+    numbers
+}
+
+/// Checks the name of a label beside those that are there already.
+pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<Item = &'a str>, errors: &mut Errors) {
+    if !is_name(name) {
+        errors.at(span, format_args!("`{name}` cannot be the name of a label: write [a-zA-Z_][a-zA-Z0-9_]*"));
+    } else if name.starts_with("__") {
+        errors.at(span, "names of labels that begin with `__` are reserved by Prometheus");
+    } else if matches!(name, "le" | "quantile") {
+        errors.at(span, format_args!("label `{name}` is reserved by Prometheus: choose another name"));
+    } else if known.any(|known| known == name) {
+        errors.at(span, format_args!("label `{name}` is given twice"));
+    }
+}

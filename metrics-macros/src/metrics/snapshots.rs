@@ -1,0 +1,26 @@
+//! Snapshots of expansions. `UPDATE_EXPECT=1 cargo test` rewrites them.
+
+use expect_test::expect_file;
+use quote::quote;
+
+#[test]
+fn shop() {
+    let expanded = super::expand(quote! {
+        #[metrics(prefix = "shop", const_labels(zone = "eu"), global)]
+        pub struct ShopMetrics {
+            /// Time to answer
+            /// a request to the shop.
+            ///
+            /// More about it.
+            #[metric(labels(path: &str, method: Method), buckets(0.1, 1), max_series = 100)]
+            pub request_latency_seconds: Family<Histogram, 2>,
+            /// Items in all baskets.
+            #[metric(rename = "basket_items", unit = "items")]
+            basket: Gauge,
+            #[metric(flatten)]
+            db: DbMetrics,
+        }
+    });
+    let file = syn::parse2(expanded).unwrap_or_else(|error| panic!("{error}"));
+    expect_file!["snapshots/shop.rs"].assert_eq(&prettyplease::unparse(&file));
+}

@@ -1,0 +1,87 @@
+#[automatically_derived]
+impl ::metrics_core::MetricGroup for ShopMetrics {
+    fn declare(scope: &mut ::metrics_core::Scope<'_>) -> Self {
+        const _: () = ::metrics_core::__private::check_name(
+            <Family<Histogram, 2> as ::metrics_core::LabelledField<2usize>>::KIND,
+            "request_latency_seconds",
+            true,
+        );
+        const _: () = ::metrics_core::__private::check_name(
+            <Gauge as ::metrics_core::MetricField>::KIND,
+            "basket_items",
+            false,
+        );
+        scope
+            .within(
+                "shop",
+                &[("zone", "eu")],
+                |scope| Self {
+                    request_latency_seconds: scope
+                        .labelled(
+                            ::metrics_core::__private::Field::new(
+                                    "request_latency_seconds",
+                                    "Time to answer a request to the shop.",
+                                )
+                                .buckets(&[0.1f64, 1f64])
+                                .max_series(100),
+                            [
+                                ("path", <&str as ::metrics_core::LabelValue>::VALUES),
+                                ("method", <Method as ::metrics_core::LabelValue>::VALUES),
+                            ],
+                        ),
+                    basket: scope
+                        .metric(
+                            ::metrics_core::__private::Field::new(
+                                    "basket_items",
+                                    "Items in all baskets.",
+                                )
+                                .unit("items"),
+                        ),
+                    db: scope.group(),
+                },
+            )
+    }
+}
+impl ShopMetrics {
+    /// Registers all metrics in the global registry. What cannot be registered counts all the same, and is listed
+    /// by `Registry::check`.
+    #[must_use]
+    #[allow(dead_code)]
+    pub fn register() -> Self {
+        ::metrics_core::__private::register()
+    }
+    /// Registers all metrics in `registry`.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is invalid or its name is taken; then none of them is registered.
+    #[allow(dead_code)]
+    pub fn register_in(
+        registry: &::metrics_core::Registry,
+    ) -> ::core::result::Result<Self, ::metrics_core::Error> {
+        ::metrics_core::__private::register_in(registry)
+    }
+    /// The metrics in the global registry, brought up by the first call or the first scrape.
+    pub fn global() -> &'static Self {
+        static __METRICS_GLOBAL: ::metrics_core::__private::Global<ShopMetrics> = ::metrics_core::__private::Global::new();
+        ::metrics_core::__private::site!(__METRICS_GLOBAL);
+        __METRICS_GLOBAL.get()
+    }
+    ///Time to answer a request to the shop.
+    ///
+    ///One series of `shop_request_latency_seconds`, by `path`, `method`.
+    #[allow(dead_code)]
+    pub fn request_latency_seconds(
+        &self,
+        path: &str,
+        method: Method,
+    ) -> <Family<Histogram, 2> as ::metrics_core::LabelledField<2usize>>::Metric {
+        ::metrics_core::LabelledField::series(
+            &self.request_latency_seconds,
+            [
+                ::metrics_core::__private::label(&path),
+                ::metrics_core::__private::label(&method),
+            ],
+        )
+    }
+}
