@@ -9,6 +9,7 @@ use crate::family::core::DEFAULT_MAX_SERIES;
 use crate::family::{Declaration, Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::{DEFAULT_BUCKETS, Histogram};
+use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed};
 use crate::summary::Summary;
 
@@ -26,6 +27,7 @@ pub struct Builder<M, T = M> {
     pub(crate) const_labels: Vec<(String, String)>,
     pub(crate) bounds: Option<Vec<f64>>,
     pub(crate) max_series: usize,
+    pub(crate) allowed: &'static [StyleRule],
     pub(crate) location: &'static Location<'static>,
     built: PhantomData<fn() -> (M, T)>,
 }
@@ -93,6 +95,7 @@ impl<M: Metric> Builder<M> {
             const_labels: Vec::new(),
             bounds: None,
             max_series: DEFAULT_MAX_SERIES,
+            allowed: &[],
             location: Location::caller(),
             built: PhantomData,
         }
@@ -109,6 +112,7 @@ impl<M: Metric> Builder<M> {
             const_labels: self.const_labels,
             bounds: self.bounds,
             max_series: self.max_series,
+            allowed: self.allowed,
             location: self.location,
             built: PhantomData,
         }
@@ -125,6 +129,12 @@ impl<M: Metric, T: Built> Builder<M, T> {
     /// The unit, such as `seconds` or `bytes`, in which the name must end (before `_total`).
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = Some(unit.into());
+        self
+    }
+
+    /// Rules of style that the metric may break: [`Registry::check`](crate::Registry::check) does not report them.
+    pub fn allow(mut self, rules: &'static [StyleRule]) -> Self {
+        self.allowed = rules;
         self
     }
 
@@ -152,6 +162,7 @@ impl<M: Metric, T: Built> Builder<M, T> {
             const_labels: self.const_labels,
             bounds: &[],
             invalid_bounds: None,
+            allowed: self.allowed,
             location: self.location,
         };
         declaration.const_labels.sort();

@@ -10,6 +10,7 @@ use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
 use crate::label_value::Label;
+use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed::Metric as _};
 use crate::registry::declared::Declared;
 use crate::registry::{Problem, Registry};
@@ -59,20 +60,20 @@ impl<'r> Scope<'r> {
         declared
     }
 
-    /// Declares a field without labels.
+    /// A field without labels, to be declared.
     #[doc(hidden)]
-    pub fn metric<F: MetricField>(&mut self, field: Field) -> F {
-        F::declare(Declaring { scope: self, field, labels: &[] })
+    pub fn field(&mut self, field: Field) -> Declaring<'_, 'r> {
+        Declaring { scope: self, field, labels: &[] }
     }
 
-    /// Declares a field with labels: their names, and all their values where they are a closed set.
+    /// A field with labels, to be declared: their names, and all their values where they are a closed set.
     #[doc(hidden)]
-    pub fn labelled<F: LabelledField<N>, const N: usize>(
-        &mut self,
+    pub fn labelled_field<'a>(
+        &'a mut self,
         field: Field,
-        labels: [(&'static str, Option<&'static [&'static str]>); N],
-    ) -> F {
-        F::declare(Declaring { scope: self, field, labels: &labels })
+        labels: &'a [(&'static str, Option<&'static [&'static str]>)],
+    ) -> Declaring<'a, 'r> {
+        Declaring { scope: self, field, labels }
     }
 
     /// Declares the fields of another struct.
@@ -115,6 +116,7 @@ pub struct Field {
     bounds: Option<&'static [f64]>,
     max_series: Option<usize>,
     const_labels: &'static [(&'static str, &'static str)],
+    allowed: &'static [StyleRule],
     location: &'static Location<'static>,
 }
 
@@ -122,7 +124,16 @@ impl Field {
     /// A field by its exported name, without the prefix, and its help text.
     #[track_caller]
     pub const fn new(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, unit: None, bounds: None, max_series: None, const_labels: &[], location: Location::caller() }
+        Self {
+            name,
+            help,
+            unit: None,
+            bounds: None,
+            max_series: None,
+            const_labels: &[],
+            allowed: &[],
+            location: Location::caller(),
+        }
     }
 
     /// Option `unit`.
@@ -140,6 +151,12 @@ impl Field {
     /// Option `max_series`.
     pub const fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = Some(max_series);
+        self
+    }
+
+    /// Option `allow`.
+    pub const fn allow(mut self, rules: &'static [StyleRule]) -> Self {
+        self.allowed = rules;
         self
     }
 
@@ -165,6 +182,7 @@ impl Declaring<'_, '_> {
         builder.label_values = labels.iter().map(|(_, values)| *values).collect();
         builder.unit = field.unit.map(str::to_owned);
         builder.bounds = field.bounds.map(<[f64]>::to_vec);
+        builder.allowed = field.allowed;
         builder.location = field.location;
         if let Some(max_series) = field.max_series {
             builder.max_series = max_series;

@@ -23,6 +23,10 @@ pub(crate) enum InternalError {
     SiteConflict,
     /// A collector or callback panicked; its families are left out of that scrape.
     CollectorPanic,
+    /// A collector has returned an error; its families are left out of that scrape.
+    CollectorError,
+    /// A collector was not done in time; its families are left out of that scrape.
+    CollectorTimeout,
     /// A foreign family's name is one of ours; it is left out of that scrape.
     ForeignConflict,
     /// There was no place for another series; it counts in its family's overflow series.
@@ -30,8 +34,10 @@ pub(crate) enum InternalError {
 }
 
 impl InternalError {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
+        Self::CollectorError,
         Self::CollectorPanic,
+        Self::CollectorTimeout,
         Self::ForeignConflict,
         Self::InvalidAmount,
         Self::InvalidObservation,
@@ -49,7 +55,9 @@ impl InternalError {
             Self::LabelPanic => "label_panic",
             Self::LabelValues => "label_values",
             Self::SiteConflict => "site_conflict",
+            Self::CollectorError => "collector_error",
             Self::CollectorPanic => "collector_panic",
+            Self::CollectorTimeout => "collector_timeout",
             Self::ForeignConflict => "foreign_conflict",
             Self::OutOfPlaces => "out_of_places",
         }
@@ -83,7 +91,9 @@ impl InternalError {
             Self::LabelPanic => "a label expression ended the call; it counts under `__overflow__`",
             Self::LabelValues => "the list after `in` could not be had; calls count as `other`",
             Self::SiteConflict => "the families do not fit the labels; nothing is exported from here",
+            Self::CollectorError => "a collector failed; its families are left out",
             Self::CollectorPanic => "a collector panicked; its families are left out",
+            Self::CollectorTimeout => "a collector was not done in time; its families are left out",
             Self::ForeignConflict => "a family of the `prometheus` registry has a name of ours and is left out",
             Self::OutOfPlaces => "no place is left for another series",
         }

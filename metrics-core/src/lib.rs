@@ -35,6 +35,8 @@ mod metric;
 mod registry;
 mod sample;
 mod summary;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timer;
 
 #[doc = include_str!("derive_label_value.md")]
@@ -61,9 +63,10 @@ pub use gauge::{Gauge, InFlight};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
 pub use label_value::{Label, LabelValue};
 pub use labels::{OTHER, OVERFLOW};
+pub use lint::StyleRule;
 pub use metric::Metric;
 pub use registry::scrape::Scrape;
-pub use registry::{CollectorId, Problem, ProblemKind, Registry, init};
-pub use sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
+pub use registry::{Collect, CollectorId, DeclaredFamily, DeclaredLabel, Problem, ProblemKind, Registry, init};
+pub use sample::{FamilyInfo, Kind, Labels, Number, OwnedLabels, Value, Visitor};
 pub use summary::Summary;
 pub use timer::Timer;

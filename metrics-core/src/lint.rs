@@ -1,45 +1,315 @@
-//! Rules for names that can be checked while the user's crate is compiled.
+//! Rules for names: hard ones, which the compiler checks in derived structs, and those of style, as `promtool` has them.
+//!
+//! All are constant functions, so that a rule is written once for the compiler and for `Registry::check`.
+
+use std::fmt;
 
 use crate::sample::Kind;
+
+/// A rule of style for names, as `promtool check metrics` knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StyleRule {
+    /// A metric has a help text.
+    Help,
+    /// The name of a counter ends in `_total`, and no other name does.
+    CounterTotal,
+    /// Only summaries and histograms have names in `_count` and `_sum`, only histograms in `_bucket`; labels `le` and
+    /// `quantile` are theirs.
+    Reserved,
+    /// The type of the metric is no part of its name.
+    TypeInName,
+    /// Names have no colons: those are for recording rules.
+    Colon,
+    /// Names of metrics and labels are in `snake_case`.
+    CamelCase,
+    /// Units are written out: `_seconds`, not `_s`.
+    AbbreviatedUnit,
+    /// Units are base units: `_seconds`, not `_milliseconds`.
+    BaseUnit,
+}
+
+impl StyleRule {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Help,
+        Self::CounterTotal,
+        Self::Reserved,
+        Self::TypeInName,
+        Self::Colon,
+        Self::CamelCase,
+        Self::AbbreviatedUnit,
+        Self::BaseUnit,
+    ];
+
+    /// Whether a family with this name, type, help text and these labels breaks the rule.
+    pub(crate) fn is_broken(
+        self,
+        name: &str,
+        kind: Kind,
+        help: &str,
+        mut labels: impl Iterator<Item = String>,
+    ) -> bool {
+        match self {
+            Self::Help => help.is_empty(),
+            Self::Reserved => {
+                breaks(self, name, kind)
+                    || labels.any(|label| {
+                        label == "le" && kind != Kind::Histogram || label == "quantile" && kind != Kind::Summary
+                    })
+            }
+            Self::CamelCase => breaks(self, name, kind) || labels.any(|label| is_camel_case(label.as_bytes())),
+            _ => breaks(self, name, kind),
+        }
+    }
+
+    /// What to do about a name that breaks the rule.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Help => "a metric needs a help text: say what it measures",
+            Self::CounterTotal => "the name of a counter ends in `_total`, and no other does: rename the metric",
+            Self::Reserved => {
+                "`_count`, `_sum`, `_bucket`, `le` and `quantile` belong to summaries and histograms: rename the metric or label"
+            }
+            Self::TypeInName => "the type of a metric is no part of its name: leave it out",
+            Self::Colon => "colons are for recording rules: write `_`",
+            Self::CamelCase => "names are in `snake_case`: rename the metric or label",
+            Self::AbbreviatedUnit => "units are written out: write `_seconds` for `_s`, `_bytes` for `_b`",
+            Self::BaseUnit => {
+                "use the base unit: `_seconds`, `_bytes`, `_meters`, `_grams`, `_celsius` or `_joules`, without a prefix"
+            }
+        }
+    }
+}
+
+impl fmt::Display for StyleRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.advice())
+    }
+}
 
 /// Checks the name of a field of a derived struct; its panic is the compiler's message.
 ///
 /// # Panics
 ///
 /// Where a rule is broken, while constants are evaluated.
-pub const fn check_name(kind: Kind, name: &str, has_buckets: bool) {
-    let is_total = ends_with(name, "_total");
+#[track_caller]
+pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {
+    let is_total = ends_with(name.as_bytes(), b"_total");
     let is_counter = matches!(kind, Kind::Counter);
     assert!(
-        is_total || !is_counter,
+        is_total || !is_counter || allows(allowed, StyleRule::CounterTotal),
         "the name of a counter ends in `_total`: rename the field, or write `rename = \"..\"`"
     );
     assert!(
-        is_counter || !is_total,
+        is_counter || !is_total || allows(allowed, StyleRule::CounterTotal),
         "only the name of a counter ends in `_total`: rename the field, or make it a `Counter`"
     );
     assert!(
-        !ends_with(name, "_count") && !ends_with(name, "_sum") && !ends_with(name, "_bucket"),
+        !breaks(StyleRule::Reserved, name, Kind::Untyped) || allows(allowed, StyleRule::Reserved),
         "names that end in `_count`, `_sum` or `_bucket` are those of a summary's or histogram's samples: rename the field"
     );
     assert!(
-        !ends_with(name, "_created") && !ends_with(name, "_info"),
+        !ends_with(name.as_bytes(), b"_created") && !ends_with(name.as_bytes(), b"_info"),
         "names that end in `_created` or `_info` have a meaning of their own in OpenMetrics: rename the field"
     );
     assert!(!has_buckets || matches!(kind, Kind::Histogram), "only a `Histogram` has buckets: remove `buckets`");
 }
 
-const fn ends_with(name: &str, suffix: &str) -> bool {
-    let (name, suffix) = (name.as_bytes(), suffix.as_bytes());
-    if name.len() < suffix.len() {
+/// Checks the style of a name in a derived struct that asks for it; its panic is the compiler's message.
+///
+/// # Panics
+///
+/// Where a rule that is not allowed to be broken is broken, while constants are evaluated.
+#[track_caller]
+pub const fn check_style(kind: Kind, name: &str, allowed: &[StyleRule]) {
+    assert!(
+        fine(StyleRule::TypeInName, name, kind, allowed),
+        "the type of a metric is no part of its name: leave it out, or write `allow(type_in_name)`"
+    );
+    assert!(
+        fine(StyleRule::Colon, name, kind, allowed),
+        "colons are for recording rules: write `_`, or `allow(colon)`"
+    );
+    assert!(
+        fine(StyleRule::CamelCase, name, kind, allowed),
+        "names are in `snake_case`: rename the field, or write `allow(camel_case)`"
+    );
+    assert!(
+        fine(StyleRule::AbbreviatedUnit, name, kind, allowed),
+        "units are written out, `_seconds` and not `_s`: rename the field, or write `allow(abbreviated_unit)`"
+    );
+    assert!(
+        fine(StyleRule::BaseUnit, name, kind, allowed),
+        "use the base unit, such as `_seconds` or `_bytes`: rename the field, or write `allow(base_unit)`"
+    );
+}
+
+const fn fine(rule: StyleRule, name: &str, kind: Kind, allowed: &[StyleRule]) -> bool {
+    !breaks(rule, name, kind) || allows(allowed, rule)
+}
+
+const fn allows(allowed: &[StyleRule], rule: StyleRule) -> bool {
+    let mut at = 0;
+    while at < allowed.len() {
+        if allowed[at] as u8 == rule as u8 {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+const TYPES: [&[u8]; 4] = [b"counter", b"gauge", b"summary", b"histogram"];
+const ABBREVIATIONS: [&[u8]; 14] =
+    [b"s", b"ms", b"us", b"ns", b"sec", b"b", b"kb", b"mb", b"gb", b"tb", b"pb", b"m", b"h", b"d"];
+const BASE_UNITS: [&[u8]; 10] =
+    [b"amperes", b"bytes", b"celsius", b"grams", b"joules", b"kelvin", b"meters", b"metres", b"moles", b"seconds"];
+const OTHER_UNITS: [&[u8]; 14] = [
+    b"minutes",
+    b"hours",
+    b"days",
+    b"weeks",
+    b"kelvins",
+    b"fahrenheit",
+    b"rankine",
+    b"inches",
+    b"yards",
+    b"miles",
+    b"bits",
+    b"calories",
+    b"pounds",
+    b"ounces",
+];
+const PREFIXES: [&[u8]; 18] = [
+    b"pico", b"nano", b"micro", b"milli", b"centi", b"deci", b"deca", b"hecto", b"kilo", b"kibi", b"mega", b"mibi",
+    b"giga", b"gibi", b"tera", b"tebi", b"peta", b"pebi",
+];
+
+/// Whether a name breaks a rule; those of rule [`StyleRule::Help`] and of labels are not seen here.
+const fn breaks(rule: StyleRule, name: &str, kind: Kind) -> bool {
+    let name = name.as_bytes();
+    match rule {
+        StyleRule::Help => false,
+        StyleRule::CounterTotal => ends_with(name, b"_total") != matches!(kind, Kind::Counter),
+        StyleRule::Reserved => {
+            let own_sums = matches!(kind, Kind::Summary | Kind::Histogram);
+            (ends_with(name, b"_count") || ends_with(name, b"_sum")) && !own_sums
+                || ends_with(name, b"_bucket") && !matches!(kind, Kind::Histogram)
+        }
+        StyleRule::TypeInName => has_later_part(name, &TYPES),
+        StyleRule::Colon => has_byte(name, b':'),
+        StyleRule::CamelCase => is_camel_case(name),
+        StyleRule::AbbreviatedUnit => has_later_part(name, &ABBREVIATIONS),
+        StyleRule::BaseUnit => has_other_unit(name),
+    }
+}
+
+const fn has_byte(name: &[u8], byte: u8) -> bool {
+    let mut at = 0;
+    while at < name.len() {
+        if name[at] == byte {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// A small letter before a capital one.
+const fn is_camel_case(name: &[u8]) -> bool {
+    let mut at = 1;
+    while at < name.len() {
+        if name[at - 1].is_ascii_lowercase() && name[at].is_ascii_uppercase() {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Whether one of these words stands between underscores, or behind the last one.
+const fn has_later_part(name: &[u8], words: &[&[u8]]) -> bool {
+    let mut start = next_part(name, 0);
+    while start <= name.len() {
+        let end = end_of_part(name, start);
+        let mut word = 0;
+        while word < words.len() {
+            if is(name, start, end, words[word]) {
+                return true;
+            }
+            word += 1;
+        }
+        start = end + 1;
+    }
+    false
+}
+
+/// Whether the first unit in the name is not a base unit.
+const fn has_other_unit(name: &[u8]) -> bool {
+    let mut start = 0;
+    while start <= name.len() {
+        let end = end_of_part(name, start);
+        if is_any(name, start, end, &BASE_UNITS) {
+            return false;
+        }
+        if is_any(name, start, end, &OTHER_UNITS) {
+            return true;
+        }
+        let mut prefix = 0;
+        while prefix < PREFIXES.len() {
+            let behind = start + PREFIXES[prefix].len();
+            if behind <= end
+                && is(name, start, behind, PREFIXES[prefix])
+                && (is_any(name, behind, end, &BASE_UNITS) || is_any(name, behind, end, &OTHER_UNITS))
+            {
+                return true;
+            }
+            prefix += 1;
+        }
+        start = end + 1;
+    }
+    false
+}
+
+const fn is_any(name: &[u8], start: usize, end: usize, words: &[&[u8]]) -> bool {
+    let mut at = 0;
+    while at < words.len() {
+        if is(name, start, end, words[at]) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Where the part behind the first underscore from `start` on begins; behind the end where there is none.
+const fn next_part(name: &[u8], start: usize) -> usize {
+    end_of_part(name, start) + 1
+}
+
+const fn end_of_part(name: &[u8], start: usize) -> usize {
+    let mut end = start;
+    while end < name.len() && name[end] != b'_' {
+        end += 1;
+    }
+    end
+}
+
+/// Whether a part of the name is this word, whatever the case of its letters.
+const fn is(name: &[u8], start: usize, end: usize, word: &[u8]) -> bool {
+    if end - start != word.len() {
         return false;
     }
     let mut at = 0;
-    while at < suffix.len() {
-        if name[name.len() - suffix.len() + at] != suffix[at] {
+    while at < word.len() {
+        if name[start + at].to_ascii_lowercase() != word[at] {
             return false;
         }
         at += 1;
     }
     true
+}
+
+const fn ends_with(name: &[u8], suffix: &[u8]) -> bool {
+    name.len() >= suffix.len() && is(name, name.len() - suffix.len(), name.len(), suffix)
 }

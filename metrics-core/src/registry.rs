@@ -1,21 +1,25 @@
 //! The set of families that is scraped together: registering, conflicts, problems.
 
 pub(crate) mod bridge;
+mod catalogue;
 pub(crate) mod collectors;
 pub(crate) mod declared;
 mod foreign;
 mod names;
 mod problem;
 mod proto;
+mod recorded;
 mod register;
 pub(crate) mod scrape;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lazy_static::lazy_static;
 
-pub use collectors::CollectorId;
+pub use catalogue::{DeclaredFamily, DeclaredLabel};
+pub use collectors::{Collect, CollectorId};
 pub use problem::{Problem, ProblemKind};
 
 use crate::error::Error;
@@ -53,6 +57,8 @@ pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
     state: RwLock<State>,
+    /// Whether the default registry of the `prometheus` crate has not come back from an earlier scrape.
+    default_is_busy: Arc<AtomicBool>,
     /// What the `prometheus` crate knows this registry by.
     desc: prometheus::core::Desc,
 }
@@ -100,14 +106,16 @@ impl Registry {
     fn with_inner(const_labels: Vec<(String, String)>, is_global: bool) -> Self {
         let state = RwLock::default();
         let desc = bridge::desc(is_global);
-        let registry = Self { inner: Arc::new(Inner { const_labels, is_global, state, desc }) };
+        let registry =
+            Self { inner: Arc::new(Inner { const_labels, is_global, state, default_is_busy: Arc::default(), desc }) };
         if is_global {
             registry.write().members.reserve(scrape::OWN_FAMILIES);
         }
         registry
     }
 
-    /// What is wrong with what was declared: conflicts first, each with its place in the code where it is known.
+    /// What is wrong with what was declared, each with its place in the code where it is known: conflicts first, then
+    /// names that break rules of style, as `promtool check metrics` has them.
     ///
     /// Declarations that lost a conflict still count, but are not exported.
     #[must_use]

@@ -57,11 +57,43 @@ pub struct FamilyInfo<'a> {
     pub unit: Option<&'a str>,
 }
 
+impl<'a> FamilyInfo<'a> {
+    /// A family without a unit.
+    #[must_use]
+    pub fn new(name: &'a str, help: &'a str, kind: Kind) -> Self {
+        Self { name, help, kind, unit: None }
+    }
+}
+
 /// The labels of one series: `name="value"` pairs, already escaped as the text formats want them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Labels<'a> {
     /// Pairs with a comma between; each part may be empty.
     parts: [&'a str; 2],
+}
+
+impl Labels<'_> {
+    /// Labels with these names and values, not escaped.
+    #[must_use]
+    pub fn of(pairs: &[(&str, &str)]) -> OwnedLabels {
+        let mut text = String::new();
+        for (name, value) in pairs {
+            crate::labels::push_pair(&mut text, 0, name, value);
+        }
+        OwnedLabels(text)
+    }
+}
+
+/// Labels that were put together; made by [`Labels::of`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedLabels(String);
+
+impl OwnedLabels {
+    /// The labels, to be shown to a visitor.
+    #[must_use]
+    pub fn borrow(&self) -> Labels<'_> {
+        Labels::new("", &self.0)
+    }
 }
 
 impl<'a> Labels<'a> {

@@ -16,6 +16,8 @@ struct Group {
     prefix: String,
     const_labels: Vec<(String, String)>,
     global: bool,
+    /// Whether rules of style are errors.
+    strict: bool,
     krate: Option<Path>,
     fields: Vec<Field>,
 }
@@ -42,6 +44,8 @@ struct Metric {
     buckets: Option<Vec<f64>>,
     max_series: Option<usize>,
     const_labels: Vec<(String, String)>,
+    /// Rules of style that the name may break, as variants of `StyleRule`.
+    allowed: Vec<Ident>,
 }
 
 struct Label {

@@ -183,6 +183,26 @@ impl Families {
         })
     }
 
+    /// Tells the families which values of their labels are known: those of a call's own labels, in order, and the fixed.
+    pub(super) fn know_values<'v>(&self, own: impl Fn(usize) -> Option<&'v [String]>) {
+        let mut calls = 0..;
+        let known: Vec<Vec<String>> = self
+            .fixed
+            .iter()
+            .map(|fixed| match fixed {
+                Some(value) => vec![value.clone()],
+                None => calls.next().and_then(&own).unwrap_or_default().to_vec(),
+            })
+            .collect();
+        for bound in self.fed.iter().flatten() {
+            if let Target::Family(core) = &bound.target {
+                for (position, at) in bound.order.iter().enumerate() {
+                    core.know_values(position, known[*at].iter().cloned());
+                }
+            }
+        }
+    }
+
     /// Whether there is anything to look up.
     pub(super) fn feeds_anything(&self) -> bool {
         self.fed.iter().any(Option::is_some)

@@ -44,6 +44,7 @@ impl Known {
 
 /// Creates the series of all combinations at 0, if the values of all labels are known.
 pub(super) fn create_series(known: &KnownValues, families: &Families, location: &'static Location<'static>) {
+    families.know_values(|position| known.0.get(position)?.as_ref().map(|known| known.values.as_slice()));
     let Some(lists) = known.0.iter().map(Option::as_ref).collect::<Option<Vec<_>>>() else { return };
     let combinations = lists.iter().fold(1_usize, |product, list| product.saturating_mul(list.values.len()));
     let mut values = [""; MAX_LABELS];

@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::encode::Format;
-use crate::registry::Registry;
+use crate::registry::{ProblemKind, Registry};
 
 const PATH: &str = "/metrics";
 /// Connections that are served at once; more wait in the system's queue.
@@ -110,7 +110,7 @@ impl HttpServerBuilder {
         self
     }
 
-    /// Whether the server refuses to start where [`Registry::check`] reports a problem.
+    /// Whether the server refuses to start where [`Registry::check`] reports a problem other than of style.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
@@ -160,7 +160,12 @@ fn enter(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener)> 
 }
 
 fn refuse_problems(registry: &Registry) -> io::Result<()> {
-    let problems: Vec<String> = registry.check().iter().map(ToString::to_string).collect();
+    let problems: Vec<String> = registry
+        .check()
+        .iter()
+        .filter(|problem| !matches!(problem.kind, ProblemKind::Style(_)))
+        .map(ToString::to_string)
+        .collect();
     if problems.is_empty() {
         return Ok(());
     }

@@ -1,7 +1,8 @@
 //! A family without the type of its metric: its declaration, its series, and how label values become handles.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Declaration;
 use super::table::{Chunk, Table};
@@ -33,6 +34,8 @@ pub struct FamilyCore {
     walks: AtomicUsize,
     /// Counts the label sets that went to the overflow series; made when it is first needed or exported.
     overflowed: OnceLock<Handle>,
+    /// Label values that annotated functions said they know, by the position of the label.
+    known_values: Mutex<BTreeMap<usize, Vec<String>>>,
     /// Whether a scrape reads this family before all others: what it counts is counted elsewhere before.
     reads_first: AtomicBool,
 }
@@ -55,6 +58,7 @@ impl FamilyCore {
             table: RwLock::new(Table::default()),
             walks: AtomicUsize::new(0),
             overflowed: OnceLock::new(),
+            known_values: Mutex::default(),
             reads_first: AtomicBool::new(false),
         };
         if core.declaration.label_names.is_empty() {
@@ -122,6 +126,25 @@ impl FamilyCore {
     #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Notes values of the label at this position that are known before their first use.
+    pub(crate) fn know_values(&self, position: usize, values: impl IntoIterator<Item = String>) {
+        let mut known = cell::lock(&self.known_values);
+        let known = known.entry(position).or_default();
+        for value in values {
+            if !known.contains(&value) {
+                known.push(value);
+            }
+        }
+    }
+
+    /// The values of the label at this position that are known.
+    pub(crate) fn known_values(&self, position: usize) -> Vec<String> {
+        match self.declaration.label_values.get(position) {
+            Some(Some(values)) => values.iter().map(|value| (*value).to_owned()).collect(),
+            _ => cell::lock(&self.known_values).get(&position).cloned().unwrap_or_default(),
+        }
     }
 
     pub(crate) fn is_read_first(&self) -> bool {

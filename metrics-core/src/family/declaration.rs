@@ -5,6 +5,7 @@ use std::panic::Location;
 use crate::error::{Error, Field};
 use crate::histogram;
 use crate::labels;
+use crate::lint::StyleRule;
 use crate::metric::Type;
 use crate::sample::{FamilyInfo, Kind};
 
@@ -22,6 +23,8 @@ pub(crate) struct Declaration {
     pub(crate) bounds: &'static [f64],
     /// The bounds as they were given, where they are not valid.
     pub(crate) invalid_bounds: Option<Vec<f64>>,
+    /// Rules of style that it may break.
+    pub(crate) allowed: &'static [StyleRule],
     /// Where in the user's code it stands.
     pub(crate) location: &'static Location<'static>,
 }
@@ -71,6 +74,14 @@ impl Declaration {
             }
         }
         Ok(())
+    }
+
+    /// The rules of style that it breaks and may not break.
+    pub(crate) fn broken_rules(&self) -> impl Iterator<Item = StyleRule> + '_ {
+        let names = || self.label_names.iter().chain(self.const_labels.iter().map(|(name, _)| name)).cloned();
+        StyleRule::ALL.into_iter().filter(move |rule| {
+            !self.allowed.contains(rule) && rule.is_broken(&self.name, self.kind(), &self.help, names())
+        })
     }
 
     /// Whether `given`, of the same name, is the same family as this.

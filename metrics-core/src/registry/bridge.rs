@@ -55,19 +55,22 @@ impl Collector for Registry {
     }
 }
 
-/// Notes that this thread collects for a registry, until it is dropped.
-pub(super) struct Collecting(());
+/// The registries that are being collected for, one inside of the other.
+#[derive(Clone)]
+pub(super) struct Collecting(Vec<u64>);
 
 impl Collecting {
-    pub(super) fn for_registry(registry: &Registry) -> Self {
-        BUSY.with_borrow_mut(|busy| busy.push(registry.inner.desc.id));
-        Self(())
+    /// Those that this thread is collecting for, and `registry`.
+    pub(super) fn also_for(registry: &Registry) -> Self {
+        let mut busy = BUSY.with_borrow(Clone::clone);
+        busy.push(registry.inner.desc.id);
+        Self(busy)
     }
-}
 
-impl Drop for Collecting {
-    fn drop(&mut self) {
-        BUSY.with_borrow_mut(Vec::pop);
+    /// Runs `f` as a part of that collecting; the thread is one that was made for it.
+    pub(super) fn during<R>(self, f: impl FnOnce() -> R) -> R {
+        BUSY.set(self.0);
+        f()
     }
 }
 

@@ -1,16 +1,68 @@
-//! Collectors of the `prometheus` crate, each on its own: one that panics costs its own families only.
+//! Collectors, of ours and of the `prometheus` crate, each on its own: one that fails, panics or is slow costs its own
+//! families only.
 
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 
 use super::Registry;
+use super::bridge::Collecting;
+use super::recorded::{Recorded, Recorder};
 use crate::error::Error;
 use crate::internal::InternalError;
-use crate::sample::Kind;
+use crate::labels;
+use crate::sample::{Kind, Visitor};
+
+/// How long a scrape waits for collectors, unless it says otherwise.
+pub(super) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Shows families that are made at each scrape, from something that counts by itself: a pool, a cache, the system.
+///
+/// # Example: a pool of connections
+///
+/// ```
+/// use std::error::Error;
+///
+/// use metrics_core::{Collect, FamilyInfo, Kind, Labels, Registry, Value, Visitor};
+///
+/// struct Pool;
+///
+/// impl Collect for Pool {
+///     fn names(&self) -> Vec<String> {
+///         vec!["pool_connections".to_owned()]
+///     }
+///
+///     fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn Error + Send + Sync>> {
+///         visitor.family(&FamilyInfo::new("pool_connections", "Connections of the pool.", Kind::Gauge));
+///         visitor.series(Labels::of(&[("state", "idle")]).borrow(), &Value::Gauge(3.0));
+///         Ok(())
+///     }
+/// }
+///
+/// let registry = Registry::new();
+/// registry.register_collect(Pool)?;
+/// assert!(registry.to_text().ends_with("pool_connections{state=\"idle\"} 3\n"));
+/// # Ok::<(), metrics_core::Error>(())
+/// ```
+pub trait Collect: Send + Sync + 'static {
+    /// The names of all families that it can show.
+    fn names(&self) -> Vec<String>;
+
+    /// Shows the families as they are now.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot tell; nothing that it has shown is then exported, and it counts in
+    /// `metrics_core_internal_errors_total{kind="collector_error"}`.
+    fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn StdError + Send + Sync>>;
+}
 
 /// Names a registered collector, to unregister it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,26 +75,40 @@ pub(super) struct Collectors {
     by_id: BTreeMap<CollectorId, Entry>,
 }
 
+#[derive(Clone)]
 struct Entry {
     names: Vec<String>,
-    collector: Arc<dyn Collector>,
+    source: Source,
+    /// Whether it has not come back from an earlier scrape.
+    busy: Arc<AtomicBool>,
+}
+
+/// What collects.
+#[derive(Clone)]
+enum Source {
+    Own(Arc<dyn Collect>),
+    Prometheus(Arc<dyn Collector>),
+    /// The default registry of the `prometheus` crate, which is one unit.
+    DefaultRegistry,
+}
+
+/// What a collector has shown.
+pub(super) enum Collected {
+    Own(Vec<Recorded>),
+    Prometheus(Vec<MetricFamily>),
 }
 
 impl Collectors {
     pub(super) fn describes(&self, name: &str) -> bool {
         self.by_id.values().any(|entry| entry.names.iter().any(|described| described == name))
     }
-
-    pub(super) fn all(&self) -> Vec<Arc<dyn Collector>> {
-        self.by_id.values().map(|entry| Arc::clone(&entry.collector)).collect()
-    }
 }
 
 impl Registry {
     /// Adds a collector of the `prometheus` crate: any of its metrics, or one of your own.
     ///
-    /// No lock is held while it collects. If it panics its families are left out of that scrape, and it counts in
-    /// `metrics_core_internal_errors_total{kind="collector_panic"}`.
+    /// No lock is held while it collects. If it panics, or is not done when the scrape's time is over, its families are
+    /// left out of that scrape, and it counts in `metrics_core_internal_errors_total`.
     ///
     /// # Errors
     ///
@@ -61,10 +127,23 @@ impl Registry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn register_collector(&self, collector: Box<dyn Collector>) -> Result<CollectorId, Error> {
-        let names: Vec<String> = collector.desc().iter().map(|desc| desc.fq_name.clone()).collect();
+        let names = collector.desc().iter().map(|desc| desc.fq_name.clone()).collect();
+        self.register_source(names, Source::Prometheus(Arc::from(collector)))
+    }
+
+    /// Adds a collector, which is isolated as those of [`Registry::register_collector`] are.
+    ///
+    /// # Errors
+    ///
+    /// Where a name of it is invalid or belongs to something registered before.
+    pub fn register_collect(&self, collector: impl Collect) -> Result<CollectorId, Error> {
+        self.register_source(collector.names(), Source::Own(Arc::new(collector)))
+    }
+
+    fn register_source(&self, names: Vec<String>, source: Source) -> Result<CollectorId, Error> {
         let mut state = self.write();
         for name in &names {
-            if !crate::labels::is_metric_name(name) {
+            if !labels::is_metric_name(name) {
                 return Err(Error::InvalidName { name: name.clone() });
             }
             let by = match state.members.clash(name, Kind::Untyped) {
@@ -77,7 +156,7 @@ impl Registry {
         let collectors = &mut state.collectors;
         collectors.last += 1;
         let id = CollectorId(collectors.last);
-        collectors.by_id.insert(id, Entry { names, collector: Arc::from(collector) });
+        collectors.by_id.insert(id, Entry { names, source, busy: Arc::default() });
         Ok(id)
     }
 
@@ -89,18 +168,86 @@ impl Registry {
     }
 
     /// What all collectors show now, and the default registry of the `prometheus` crate if this is the global one.
-    pub(super) fn collect_foreign(&self) -> Vec<MetricFamily> {
-        let _collecting = super::bridge::Collecting::for_registry(self);
-        let collectors = self.read().collectors.all();
-        let mut families = Vec::new();
-        for collector in collectors {
-            families.extend(isolated("a registered collector", || collector.collect()).unwrap_or_default());
-        }
+    ///
+    /// Each runs on a thread of its own; those that are not done in time are left behind.
+    pub(super) fn collect_foreign(&self, patience: Duration) -> Vec<Collected> {
+        let mut entries: Vec<Entry> = self.read().collectors.by_id.values().cloned().collect();
         if self.inner.is_global {
-            let default = isolated("the `prometheus` registry", super::bridge::gather_default);
-            families.extend(default.unwrap_or_default());
+            entries.push(Entry {
+                names: vec!["the `prometheus` registry".to_owned()],
+                source: Source::DefaultRegistry,
+                busy: Arc::clone(&self.inner.default_is_busy),
+            });
         }
-        families
+        let busy = Collecting::also_for(self);
+        let deadline = Instant::now() + patience;
+        let running: Vec<_> = entries.into_iter().filter_map(|entry| entry.start(&busy)).collect();
+        running.into_iter().filter_map(|running| running.finish(deadline)).collect()
+    }
+}
+
+/// A collector that runs.
+struct Running {
+    name: String,
+    collected: mpsc::Receiver<Option<Collected>>,
+}
+
+impl Entry {
+    /// Starts it on a thread; `None` if it still runs from an earlier scrape, so that there is one thread at most.
+    fn start(self, busy: &Collecting) -> Option<Running> {
+        let name = self.names.first().cloned().unwrap_or_else(|| "a collector".to_owned());
+        if self.busy.swap(true, Ordering::Acquire) {
+            InternalError::CollectorTimeout.record(&name);
+            return None;
+        }
+        let (done, collected) = mpsc::channel();
+        let busy = busy.clone();
+        let run = move || {
+            let collected =
+                busy.during(|| self.source.collect(self.names.first().map_or("a collector", String::as_str)));
+            self.busy.store(false, Ordering::Release);
+            // Nobody listens any more if it took too long.
+            let _ = done.send(collected);
+        };
+        match thread::Builder::new().name("metrics-collector".to_owned()).spawn(run) {
+            Ok(_) => Some(Running { name, collected }),
+            Err(error) => {
+                log::error!("cannot start a thread for the collector of {name}: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Running {
+    fn finish(self, deadline: Instant) -> Option<Collected> {
+        match self.collected.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(collected) => collected,
+            Err(_) => {
+                InternalError::CollectorTimeout.record(&self.name);
+                None
+            }
+        }
+    }
+}
+
+impl Source {
+    fn collect(&self, name: &str) -> Option<Collected> {
+        match self {
+            Self::Own(collector) => isolated(name, || {
+                let mut recorder = Recorder::default();
+                match collector.collect(&mut recorder) {
+                    Ok(()) => Some(Collected::Own(recorder.families())),
+                    Err(error) => {
+                        InternalError::CollectorError.record(&format_args!("{name}: {error}"));
+                        None
+                    }
+                }
+            })
+            .flatten(),
+            Self::Prometheus(collector) => isolated(name, || Collected::Prometheus(collector.collect())),
+            Self::DefaultRegistry => isolated(name, || Collected::Prometheus(super::bridge::gather_default())),
+        }
     }
 }
 

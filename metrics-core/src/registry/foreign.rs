@@ -1,20 +1,30 @@
 //! Families of the `prometheus` crate, as the visitor of a scrape sees them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
 use super::Registry;
+use super::collectors::Collected;
+use super::recorded::Recorded;
 use crate::internal::InternalError;
 use crate::labels;
 use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
 
 /// What collectors showed in one scrape.
 pub(super) struct Foreign {
-    /// Families by name; several collectors may each have a part of one.
-    pub(super) families: BTreeMap<String, Vec<MetricFamily>>,
+    pub(super) families: BTreeMap<String, Shown>,
     /// What is left out because of its name.
     pub(super) clashes: Vec<Clash>,
+}
+
+/// One family that collectors showed.
+pub(super) enum Shown {
+    /// By a collector of ours.
+    Own(Recorded),
+    /// By collectors of the `prometheus` crate, several of which may each have a part of it.
+    Prometheus(Vec<MetricFamily>),
 }
 
 /// A foreign family whose name, or a sample name, is one of ours.
@@ -25,25 +35,31 @@ pub(super) struct Clash {
 
 impl Registry {
     /// Collects; runs user code, so no lock may be held.
-    pub(super) fn gather_foreign(&self) -> Foreign {
-        let collected = self.collect_foreign();
+    pub(super) fn gather_foreign(&self, patience: Duration) -> Foreign {
+        let collected = self.collect_foreign(patience);
         let mut left_out = Vec::new();
-        let state = self.read();
         let mut foreign = Foreign { families: BTreeMap::new(), clashes: Vec::new() };
-        for family in collected {
-            let (name, kind) = (family.name(), kind_of(&family));
-            if family.get_metric().is_empty() {
-                continue;
-            }
+        let state = self.read();
+        let mut add = |name: &str, kind: Kind, shown: Shown| {
             if let Some(by) = state.members.clash(name, kind) {
                 foreign.clashes.push(Clash { name: name.to_owned(), by: by.to_owned() });
-                continue;
-            }
-            let parts = foreign.families.entry(name.to_owned()).or_default();
-            if is_valid(&family) && parts.first().is_none_or(|first| kind_of(first) == kind) {
-                parts.push(family);
-            } else {
+            } else if !foreign.add(name, shown) {
                 left_out.push(name.to_owned());
+            }
+        };
+        for collected in collected {
+            match collected {
+                Collected::Own(families) => {
+                    for family in families.into_iter().filter(|family| !family.is_empty()) {
+                        add(&family.name.clone(), family.kind, Shown::Own(family));
+                    }
+                }
+                Collected::Prometheus(families) => {
+                    for family in families.into_iter().filter(|family| !family.get_metric().is_empty()) {
+                        let (name, kind) = (family.name().to_owned(), kind_of(&family));
+                        add(&name, kind, Shown::Prometheus(vec![family]));
+                    }
+                }
             }
         }
         // Recording logs, and a logger is user code.
@@ -52,6 +68,44 @@ impl Registry {
             InternalError::ForeignConflict.record(name);
         }
         foreign
+    }
+}
+
+impl Foreign {
+    /// False where it is invalid, or does not go with what another collector showed.
+    fn add(&mut self, name: &str, shown: Shown) -> bool {
+        match (self.families.get_mut(name), shown) {
+            (None, shown) if shown.is_valid() => {
+                self.families.insert(name.to_owned(), shown);
+                true
+            }
+            (Some(Shown::Prometheus(parts)), Shown::Prometheus(more)) => {
+                let fits = |part: &MetricFamily| parts.first().is_none_or(|first| kind_of(first) == kind_of(part));
+                let valid = more.iter().all(|part| is_valid(part) && fits(part));
+                if valid {
+                    parts.extend(more);
+                }
+                valid
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Shown {
+    fn is_valid(&self) -> bool {
+        match self {
+            Self::Own(family) => family.is_valid(),
+            Self::Prometheus(parts) => parts.iter().all(is_valid),
+        }
+    }
+
+    /// Shows it to a visitor.
+    pub(super) fn visit(&self, visitor: &mut dyn Visitor) {
+        match self {
+            Self::Own(family) => family.visit(visitor),
+            Self::Prometheus(parts) => visit(parts, visitor),
+        }
     }
 }
 
@@ -75,7 +129,7 @@ fn kind_of(family: &MetricFamily) -> Kind {
 }
 
 /// Visits the parts of one foreign family.
-pub(super) fn visit(parts: &[MetricFamily], visitor: &mut dyn Visitor) {
+fn visit(parts: &[MetricFamily], visitor: &mut dyn Visitor) {
     let Some(first) = parts.first() else { return };
     let kind = kind_of(first);
     visitor.family(&FamilyInfo { name: first.name(), help: first.help(), kind, unit: None });
@@ -175,10 +229,10 @@ fn gauge_value(gauge: &proto::Gauge) -> f64 {
 
 /// An untyped value that only the struct's `Debug` shows.
 #[allow(dead_code, reason = "used where the feature is on")]
-struct Shown(f64);
+struct DebugValue(f64);
 
 #[allow(dead_code, reason = "used where the feature is on")]
-impl Shown {
+impl DebugValue {
     fn get_value(&self) -> f64 {
         self.0
     }
@@ -186,17 +240,17 @@ impl Shown {
 
 #[allow(dead_code, reason = "used where the feature is on")]
 trait UntypedWithProtobuf {
-    fn get_untyped(&self) -> Shown;
+    fn get_untyped(&self) -> DebugValue;
 }
 
 impl UntypedWithProtobuf for proto::Metric {
     /// There is no getter in this case, and the field exists in this case only.
-    fn get_untyped(&self) -> Shown {
+    fn get_untyped(&self) -> DebugValue {
         let shown = format!("{self:?}");
         let value = shown.split("untyped:").nth(1).and_then(|rest| rest.split("value:").nth(1));
         let number = value.map(|rest| rest.trim_start().trim_start_matches("Some("));
         let end = |rest: &str| rest.find([')', ',', ' ', '}']).unwrap_or(rest.len());
-        Shown(number.and_then(|rest| rest[..end(rest)].parse().ok()).unwrap_or(f64::NAN))
+        DebugValue(number.and_then(|rest| rest[..end(rest)].parse().ok()).unwrap_or(f64::NAN))
     }
 }
 

@@ -5,6 +5,7 @@ use std::panic::Location;
 
 use super::Registry;
 use crate::error::Error;
+use crate::lint::StyleRule;
 
 /// Problems a registry keeps; what is found beyond is logged only.
 const MOST: usize = 1_000;
@@ -15,7 +16,7 @@ const MOST: usize = 1_000;
 pub struct Problem {
     /// What kind of problem it is.
     pub kind: ProblemKind,
-    /// The family that is not exported, or not as declared.
+    /// The family that is not exported, or not as declared, or whose name is not as it should be.
     pub family: String,
     /// What is wrong.
     pub message: String,
@@ -31,6 +32,8 @@ pub enum ProblemKind {
     Declaration,
     /// A family of the `prometheus` crate has a name of ours and is left out of our scrape.
     ForeignFamily,
+    /// A name breaks a rule of style; the family is exported all the same.
+    Style(StyleRule),
 }
 
 impl Problem {
@@ -75,7 +78,7 @@ impl Problems {
 impl Registry {
     pub(super) fn find_problems(&self) -> Vec<Problem> {
         super::declared::claim_all(self.inner.is_global);
-        let foreign = self.gather_foreign();
+        let foreign = self.gather_foreign(super::collectors::DEFAULT_PATIENCE);
         let mut problems = self.read().problems.all().to_vec();
         problems.extend(foreign.clashes.iter().map(|clash| Problem {
             kind: ProblemKind::ForeignFamily,
@@ -86,6 +89,15 @@ impl Registry {
             ),
             location: None,
         }));
+        let members = self.read().members.all();
+        for declaration in members.iter().map(|member| &member.core().declaration) {
+            problems.extend(declaration.broken_rules().map(|rule| Problem {
+                kind: ProblemKind::Style(rule),
+                family: declaration.name.clone(),
+                message: format!("{}: {rule}", declaration.name),
+                location: Some(declaration.location),
+            }));
+        }
         problems
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn own_families(registry: &Registry) -> Vec<MetricFamily> {
 /// That, and what our collectors show.
 pub(super) fn all_families(registry: &Registry) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    Sources::all(registry).walk(false, &mut families);
+    Sources::all(registry, super::collectors::DEFAULT_PATIENCE).walk(false, &mut families);
     families.0
 }
 

@@ -1,12 +1,12 @@
 //! One scrape: every family by name, each series once, shown to a visitor.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use prometheus::proto::MetricFamily;
-
-use super::collectors::isolated;
+use super::collectors::{DEFAULT_PATIENCE, isolated};
+use super::foreign::Shown;
 use super::names::{Callback, Member};
-use super::{Registry, declared, foreign};
+use super::{Registry, declared};
 use crate::cell::counter;
 use crate::counter::number;
 use crate::family::table::Chunk;
@@ -30,12 +30,13 @@ pub(super) const OWN_FAMILIES: [(&str, Kind); 3] =
 pub struct Scrape<'r> {
     registry: &'r Registry,
     sorted: bool,
+    patience: Duration,
 }
 
 impl Registry {
     /// A scrape of this registry, to be encoded or visited.
     pub fn scrape(&self) -> Scrape<'_> {
-        Scrape { registry: self, sorted: false }
+        Scrape { registry: self, sorted: false, patience: DEFAULT_PATIENCE }
     }
 }
 
@@ -47,10 +48,17 @@ impl Scrape<'_> {
         self
     }
 
+    /// How long to wait for collectors; 5 seconds if not set. What is not there by then is left out, and counts in
+    /// `metrics_core_internal_errors_total{kind="collector_timeout"}`.
+    pub fn collector_timeout(mut self, timeout: Duration) -> Self {
+        self.patience = timeout;
+        self
+    }
+
     /// Shows every family, and every series of it, to `visitor`. No lock is held while the visitor runs.
     pub fn visit(self, visitor: &mut dyn Visitor) {
         declared::claim_all(self.registry.inner.is_global);
-        Sources::all(self.registry).walk(self.sorted, visitor);
+        Sources::all(self.registry, self.patience).walk(self.sorted, visitor);
     }
 }
 
@@ -61,7 +69,7 @@ pub(super) struct Sources {
 
 enum Source {
     Member(Member),
-    Foreign(Vec<MetricFamily>),
+    Foreign(Shown),
     InternalErrors,
     Overflowed,
     Problems(usize),
@@ -74,11 +82,11 @@ impl Sources {
     }
 
     /// Our own families and those of collectors.
-    pub(super) fn all(registry: &Registry) -> Self {
-        let foreign = registry.gather_foreign();
+    pub(super) fn all(registry: &Registry, patience: Duration) -> Self {
+        let foreign = registry.gather_foreign(patience);
         let mut sources = Self::with_problems(registry, foreign.clashes.len());
-        for (name, parts) in foreign.families {
-            sources.by_name.entry(name).or_insert(Source::Foreign(parts));
+        for (name, shown) in foreign.families {
+            sources.by_name.entry(name).or_insert(Source::Foreign(shown));
         }
         sources
     }
@@ -115,7 +123,7 @@ impl Sources {
                     None => walk.family(&family, visitor),
                 },
                 Source::Member(Member::Callback(callback)) => show_callback(&callback, visitor),
-                Source::Foreign(parts) => foreign::visit(&parts, visitor),
+                Source::Foreign(shown) => shown.visit(visitor),
                 Source::InternalErrors => internal_errors(visitor),
                 Source::Overflowed => overflowed(visitor),
                 Source::Problems(count) => problems(count, visitor),

@@ -1,6 +1,6 @@
 //! The implementation as tokens. Cannot fail: all mistakes were found before.
 
-use proc_macro2::{Literal, Span, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
@@ -10,7 +10,7 @@ pub(super) fn group(group: &Group) -> TokenStream {
     let Group { name, prefix, .. } = group;
     let krate = group.krate.as_ref().map_or_else(|| quote! { ::metrics_core }, |krate| quote! { #krate });
     let const_labels = pairs(&group.const_labels);
-    let checks = group.fields.iter().filter_map(|field| check(field, &krate));
+    let checks = group.fields.iter().filter_map(|field| check(field, group, &krate));
     let fields = group.fields.iter().map(|field| declare(field, &krate));
     let functions = functions(group, &krate);
     let accessors = group.fields.iter().filter_map(|field| accessor(field, prefix, &krate));
@@ -31,17 +31,25 @@ pub(super) fn group(group: &Group) -> TokenStream {
 }
 
 /// What the compiler checks of a name once it knows the type.
-fn check(Field { ident, ty, kind, .. }: &Field, krate: &TokenStream) -> Option<TokenStream> {
-    let FieldKind::Metric(Metric { name, labels, buckets, .. }) = kind else { return None };
+fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
+    let FieldKind::Metric(Metric { name, labels, buckets, allowed, .. }) = kind else { return None };
+    let krate = &located(krate, ident.span());
     let has_buckets = buckets.is_some();
+    let name = exported(&group.prefix, name);
     let of = field_trait(labels, ty.span(), krate);
     let span = Span::call_site().located_at(ident.span());
+    let allowed = quote! { &[#(#krate::StyleRule::#allowed),*] };
+    let style = group.strict.then(|| {
+        quote_spanned! {span=> const _: () = #krate::__private::check_style(<#ty as #of>::KIND, #name, #allowed); }
+    });
     Some(quote_spanned! {span=>
-        const _: () = #krate::__private::check_name(<#ty as #of>::KIND, #name, #has_buckets);
+        const _: () = #krate::__private::check_name(<#ty as #of>::KIND, #name, #has_buckets, #allowed);
+        #style
     })
 }
 
 fn field_trait(labels: &[Label], span: Span, krate: &TokenStream) -> TokenStream {
+    let krate = located(krate, span);
     let span = Span::call_site().located_at(span);
     match labels.len() {
         0 => quote_spanned! {span=> #krate::MetricField },
@@ -49,13 +57,15 @@ fn field_trait(labels: &[Label], span: Span, krate: &TokenStream) -> TokenStream
     }
 }
 
-fn declare(Field { ident, kind, .. }: &Field, krate: &TokenStream) -> TokenStream {
+fn declare(Field { ident, ty, kind, .. }: &Field, krate: &TokenStream) -> TokenStream {
     let metric = match kind {
         FieldKind::Flatten => return quote! { #ident: scope.group() },
         FieldKind::Metric(metric) => metric,
     };
     let Metric { name, help, labels, .. } = metric;
+    let of = field_trait(labels, ty.span(), krate);
     let span = Span::call_site().located_at(ident.span());
+    let krate = &located(krate, ident.span());
     let mut field = quote_spanned! {span=> #krate::__private::Field::new(#name, #help) };
     if let Some(unit) = &metric.unit {
         field.extend(quote! { .unit(#unit) });
@@ -67,18 +77,22 @@ fn declare(Field { ident, kind, .. }: &Field, krate: &TokenStream) -> TokenStrea
         let max_series = Literal::usize_unsuffixed(max_series);
         field.extend(quote! { .max_series(#max_series) });
     }
+    if !metric.allowed.is_empty() {
+        let allowed = &metric.allowed;
+        field.extend(quote! { .allow(&[#(#krate::StyleRule::#allowed),*]) });
+    }
     if !metric.const_labels.is_empty() {
         let const_labels = pairs(&metric.const_labels);
         field.extend(quote! { .const_labels(&[#(#const_labels),*]) });
     }
     if labels.is_empty() {
-        return quote! { #ident: scope.metric(#field) };
+        return quote! { #ident: <#ty as #of>::declare(scope.field(#field)) };
     }
     let labels = labels.iter().map(|Label { name, ty, .. }| {
-        let span = Span::call_site().located_at(ty.span());
+        let (span, krate) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()));
         quote_spanned! {span=> (#name, <#ty as #krate::LabelValue>::VALUES) }
     });
-    quote! { #ident: scope.labelled(#field, [#(#labels),*]) }
+    quote! { #ident: <#ty as #of>::declare(scope.labelled_field(#field, &[#(#labels),*])) }
 }
 
 fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> TokenStream {
@@ -122,23 +136,40 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, prefix: &str, krate: &TokenS
         return None;
     }
     let of = field_trait(labels, ty.span(), krate);
-    let separator = if prefix.is_empty() { "" } else { "_" };
+    let name = exported(prefix, name);
     let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
-    let exported = format!("One series of `{prefix}{separator}{name}`, by `{}`.", names.join("`, `"));
+    let exported = format!("One series of `{name}`, by `{}`.", names.join("`, `"));
     let parameters = labels.iter().map(|Label { ident, ty, .. }| quote! { #ident: #ty });
     let values = labels.iter().map(|Label { ident, ty, .. }| {
-        let span = Span::call_site().located_at(ty.span());
-        quote_spanned! {span=> #krate::__private::label(&#ident) }
+        let (span, krate) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()));
+        quote_spanned! {span=> <#ty as #krate::LabelValue>::label(&#ident) }
     });
+    let span = Span::call_site().located_at(ty.span());
+    let metric = quote_spanned! {span=> <#ty as #of>::Metric };
+    let series = quote_spanned! {span=> <#ty as #of>::series(&self.#ident, [#(#values),*]) };
     Some(quote! {
         #[doc = #help]
         #[doc = ""]
         #[doc = #exported]
         #[allow(dead_code)]
-        #vis fn #ident(&self, #(#parameters),*) -> <#ty as #of>::Metric {
-            #krate::LabelledField::series(&self.#ident, [#(#values),*])
+        #vis fn #ident(&self, #(#parameters),*) -> #metric {
+            #series
         }
     })
+}
+
+/// The tokens, for what is reported at this place.
+fn located(tokens: &TokenStream, span: Span) -> TokenStream {
+    let locate = |mut token: TokenTree| {
+        token.set_span(token.span().located_at(span));
+        token
+    };
+    tokens.clone().into_iter().map(locate).collect()
+}
+
+/// The name as it is exported where the struct stands alone.
+fn exported(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}_{name}") }
 }
 
 fn pairs(labels: &[(String, String)]) -> impl Iterator<Item = TokenStream> + '_ {

@@ -13,6 +13,17 @@ use crate::literal;
 /// What the derive writes beside the accessors.
 const GENERATED: [&str; 3] = ["register", "register_in", "global"];
 
+/// Rules of style by the name that `allow` takes.
+const RULES: [(&str, &str); 7] = [
+    ("counter_total", "CounterTotal"),
+    ("reserved", "Reserved"),
+    ("type_in_name", "TypeInName"),
+    ("colon", "Colon"),
+    ("camel_case", "CamelCase"),
+    ("abbreviated_unit", "AbbreviatedUnit"),
+    ("base_unit", "BaseUnit"),
+];
+
 const NAMED: &str = "`Metrics` is derived for a struct with named fields, each of them a metric";
 
 pub(super) fn parse(input: TokenStream) -> Result<Group, TokenStream> {
@@ -50,6 +61,7 @@ pub(super) fn parse(input: TokenStream) -> Result<Group, TokenStream> {
         prefix: String::new(),
         const_labels: Vec::new(),
         global: false,
+        strict: false,
         krate: None,
         fields: Vec::new(),
     };
@@ -106,10 +118,14 @@ fn group_options(attrs: &[Attribute], group: &mut Group, errors: &mut Errors) {
             group.const_labels = const_labels(meta, errors)?;
         } else if meta.path.is_ident("global") {
             group.global = true;
+        } else if meta.path.is_ident("strict") {
+            group.strict = true;
         } else if meta.path.is_ident("crate") {
             group.krate = Some(meta.value()?.call(Path::parse_mod_style)?);
         } else {
-            return Err(meta.error("unknown option: a struct takes `prefix`, `const_labels`, `global` and `crate`"));
+            return Err(
+                meta.error("unknown option: a struct takes `prefix`, `const_labels`, `global`, `strict` and `crate`")
+            );
         }
         Ok(())
     });
@@ -126,6 +142,7 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
         buckets: None,
         max_series: None,
         const_labels: Vec::new(),
+        allowed: Vec::new(),
     };
     let mut given = Vec::new();
     each_option(attrs, "metric", &mut given, errors, |meta, errors| {
@@ -145,10 +162,12 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
             metric.max_series = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?);
         } else if meta.path.is_ident("const_labels") {
             metric.const_labels = const_labels(meta, errors)?;
+        } else if meta.path.is_ident("allow") {
+            metric.allowed = allowed(meta)?;
         } else if meta.path.is_ident("flatten") {
             flatten = Some(span);
         } else {
-            let message = "unknown option: a field takes `labels`, `rename`, `unit`, `buckets`, `max_series`, `const_labels` and `flatten`";
+            let message = "unknown option: a field takes `labels`, `rename`, `unit`, `buckets`, `max_series`, `const_labels`, `allow` and `flatten`";
             return Err(meta.error(message));
         }
         Ok(())
@@ -182,6 +201,21 @@ fn labels(meta: &ParseNestedMeta<'_>, metric: &mut Metric, errors: &mut Errors) 
         list.parse::<Option<Token![,]>>()?;
     }
     Ok(())
+}
+
+/// `allow(base_unit)`
+fn allowed(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<Ident>> {
+    let list;
+    parenthesized!(list in meta.input);
+    let rules = list.parse_terminated(Ident::parse_any, Token![,])?;
+    let variant = |rule: Ident| {
+        let known = RULES.iter().find(|(name, _)| rule == *name);
+        known.map(|(_, variant)| Ident::new(variant, rule.span())).ok_or_else(|| {
+            let names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
+            syn::Error::new(rule.span(), format!("unknown rule: write one of `{}`", names.join("`, `")))
+        })
+    };
+    rules.into_iter().map(variant).collect()
 }
 
 /// `const_labels(zone = "eu")`

@@ -57,3 +57,33 @@ fn async_handlers() {
         assert!(text.lines().any(|written| written == line), "{line}\n{text}");
     }
 }
+
+#[test]
+fn derive() {
+    let (status, text, error) = example::run("derive", &[]);
+    assert!(status.success(), "{error}");
+    let (said, exposition) = text.split_once("# HELP").expect("an exposition");
+    assert_eq!(said, "/basket: added\n/basket: a basket\n/login: hello\n/nowhere: error: there is no such page\n");
+    readers::promtool_is_content(&format!("# HELP{exposition}"));
+    for line in [
+        "shop_request_latency_seconds_count{path=\"/basket\",method=\"POST\"} 1",
+        "shop_request_exceptions_total{path=\"/nowhere\",method=\"GET\"} 1",
+        "shop_logins_total{method=\"POST\",successful=\"true\"} 1",
+        "shop_logins_total{method=\"GET\",successful=\"false\"} 0",
+        "shop_basket_items 1",
+    ] {
+        assert!(text.lines().any(|written| written == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn catalogue() {
+    let (status, text, error) = example::run("catalogue", &[]);
+    assert!(status.success(), "{error}");
+    let rows: Vec<&str> = text.lines().skip(2).collect();
+    assert_eq!(rows.len(), 4, "{text}");
+    let jobs = "| `worker_jobs_total` | counter | `queue` (mail, invoices) | Jobs done. | examples/catalogue.rs:";
+    assert!(rows[0].starts_with(jobs), "{text}");
+    let latency = "| `worker_request_latency_seconds` | summary | `path` (/jobs, /health, other) | Latency of requests, in seconds. |";
+    assert!(rows[3].starts_with(latency), "{text}");
+}

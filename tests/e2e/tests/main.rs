@@ -4,12 +4,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
 
+mod differential;
 mod example;
 mod examples;
 mod prometheus;
 mod readers;
 mod readme;
 mod router;
+mod style;
 
 use std::time::{Duration, Instant};
 

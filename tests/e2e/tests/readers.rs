@@ -6,8 +6,24 @@ use std::process::{Command, Stdio};
 
 /// Checks that promtool finds nothing to say of this text.
 pub(crate) fn promtool_is_content(text: &str) {
+    let said = promtool_says(text);
+    assert!(said.is_empty(), "promtool says:\n{said}\nof:\n{text}");
+}
+
+/// What promtool finds wrong with this text; nothing if it is good.
+pub(crate) fn promtool_says(text: &str) -> String {
     let (success, said) = fed(Command::new("promtool").args(["check", "metrics"]), text);
-    assert!(success && said.is_empty(), "promtool says:\n{said}\nof:\n{text}");
+    assert!(!success || said.is_empty(), "promtool succeeds and says {said}");
+    assert!(success || !said.is_empty(), "promtool fails and says nothing");
+    said
+}
+
+/// What a program for the Python client prints when it is given this text.
+pub(crate) fn python(script: &str, input: &str) -> String {
+    let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-python/bin/python");
+    let (success, said) = fed(Command::new(python).args(["-c", script]), input);
+    assert!(success, "Python says:\n{said}\nof:\n{input}");
+    said
 }
 
 /// The samples that the Python client's parser reads: name, labels in order, value; one a line.
@@ -19,10 +35,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     for sample in family.samples:
         print(sample.name, sorted(sample.labels.items()), float(sample.value))
 ";
-    let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-python/bin/python");
-    let (success, said) = fed(Command::new(python).args(["-c", SCRIPT]), text);
-    assert!(success, "the parser says:\n{said}\nof:\n{text}");
-    said.lines().map(str::to_owned).collect()
+    python(SCRIPT, text).lines().map(str::to_owned).collect()
 }
 
 fn fed(command: &mut Command, text: &str) -> (bool, String) {
@@ -32,8 +45,12 @@ fn fed(command: &mut Command, text: &str) -> (bool, String) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}: run ./tests/run, which installs it"));
-    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
+    let mut input = child.stdin.take().expect("piped");
+    let output = std::thread::scope(|scope| {
+        // Beside the reading: it may write before it has read everything.
+        scope.spawn(move || input.write_all(text.as_bytes()).expect("it reads"));
+        child.wait_with_output().expect("it ends")
+    });
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).expect("UTF-8"))
 }

@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 7] = [
     &["metric", "counter", "gauge", "summary", "histogram", "timer"],
     &["cache", "family", "builder"],
     &["registry"],
-    &["call", "encode", "declare"],
+    &["call", "encode", "declare", "testing"],
     &["export"],
     &["__private", "lib"],
 ];

@@ -12,7 +12,10 @@
 
 mod amounts;
 mod bridge;
+mod cataloguing;
+mod collecting;
 mod concurrency;
+mod deriving;
 mod families;
 mod http;
 mod instrument_labels;
@@ -22,6 +25,7 @@ mod layers;
 mod overflow;
 mod registering;
 mod removal;
+mod test_helpers;
 mod text;
 mod thread_end;
 mod timing;

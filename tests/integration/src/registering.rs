@@ -146,7 +146,7 @@ fn sites_that_share_a_name_with_other_labels_are_both_named() {
 fn labels_meet_a_family_by_name() {
     lazy_static::lazy_static! {
         static ref LATENCY: metrics_core::Family<Summary, 2> =
-            Summary::builder("met_seconds", "").labels(["path", "method"]).register();
+            Summary::builder("met_seconds", "Latency.").labels(["path", "method"]).register();
     }
     #[instrument(method, path, latency = LATENCY, prefix = "met")]
     fn first(path: &str, method: &str) -> usize {

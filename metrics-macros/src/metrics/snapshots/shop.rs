@@ -3,40 +3,51 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
     fn declare(scope: &mut ::metrics_core::Scope<'_>) -> Self {
         const _: () = ::metrics_core::__private::check_name(
             <Family<Histogram, 2> as ::metrics_core::LabelledField<2usize>>::KIND,
-            "request_latency_seconds",
+            "shop_request_latency_seconds",
             true,
+            &[],
         );
         const _: () = ::metrics_core::__private::check_name(
             <Gauge as ::metrics_core::MetricField>::KIND,
-            "basket_items",
+            "shop_basket_items",
             false,
+            &[],
         );
         scope
             .within(
                 "shop",
                 &[("zone", "eu")],
                 |scope| Self {
-                    request_latency_seconds: scope
-                        .labelled(
-                            ::metrics_core::__private::Field::new(
-                                    "request_latency_seconds",
-                                    "Time to answer a request to the shop.",
-                                )
-                                .buckets(&[0.1f64, 1f64])
-                                .max_series(100),
-                            [
-                                ("path", <&str as ::metrics_core::LabelValue>::VALUES),
-                                ("method", <Method as ::metrics_core::LabelValue>::VALUES),
-                            ],
-                        ),
-                    basket: scope
-                        .metric(
-                            ::metrics_core::__private::Field::new(
-                                    "basket_items",
-                                    "Items in all baskets.",
-                                )
-                                .unit("items"),
-                        ),
+                    request_latency_seconds: <Family<
+                        Histogram,
+                        2,
+                    > as ::metrics_core::LabelledField<
+                        2usize,
+                    >>::declare(
+                        scope
+                            .labelled_field(
+                                ::metrics_core::__private::Field::new(
+                                        "request_latency_seconds",
+                                        "Time to answer a request to the shop.",
+                                    )
+                                    .buckets(&[0.1f64, 1f64])
+                                    .max_series(100),
+                                &[
+                                    ("path", <&str as ::metrics_core::LabelValue>::VALUES),
+                                    ("method", <Method as ::metrics_core::LabelValue>::VALUES),
+                                ],
+                            ),
+                    ),
+                    basket: <Gauge as ::metrics_core::MetricField>::declare(
+                        scope
+                            .field(
+                                ::metrics_core::__private::Field::new(
+                                        "basket_items",
+                                        "Items in all baskets.",
+                                    )
+                                    .unit("items"),
+                            ),
+                    ),
                     db: scope.group(),
                 },
             )
@@ -76,11 +87,16 @@ impl ShopMetrics {
         path: &str,
         method: Method,
     ) -> <Family<Histogram, 2> as ::metrics_core::LabelledField<2usize>>::Metric {
-        ::metrics_core::LabelledField::series(
+        <Family<
+            Histogram,
+            2,
+        > as ::metrics_core::LabelledField<
+            2usize,
+        >>::series(
             &self.request_latency_seconds,
             [
-                ::metrics_core::__private::label(&path),
-                ::metrics_core::__private::label(&method),
+                <&str as ::metrics_core::LabelValue>::label(&path),
+                <Method as ::metrics_core::LabelValue>::label(&method),
             ],
         )
     }

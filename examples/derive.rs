@@ -1,0 +1,67 @@
+//! Metrics of one's own, declared by a derive and fed by an annotated function.
+//!
+//! `cargo run --release --example derive`
+
+use lazy_static::lazy_static;
+use metrics_core::{Counter, Family, Gauge, LabelValue, Metrics, Registry, Summary, instrument};
+
+#[derive(Clone, Copy, LabelValue)]
+#[label(rename_all = "UPPERCASE")]
+enum Method {
+    Get,
+    Post,
+}
+
+#[derive(Metrics)]
+#[metrics(prefix = "shop")]
+struct ShopMetrics {
+    /// Time to answer a request to the shop.
+    #[metric(labels(path: &str, method: Method))]
+    request_latency_seconds: Family<Summary, 2>,
+    /// Requests to the shop that failed.
+    #[metric(labels(path: &str, method: Method))]
+    request_exceptions_total: Family<Counter, 2>,
+    /// Logins, by method.
+    #[metric(labels(method: Method, successful: bool))]
+    logins_total: Family<Counter, 2>,
+    /// Items in all baskets.
+    basket_items: Gauge,
+}
+
+lazy_static! {
+    static ref METRICS: ShopMetrics = ShopMetrics::register();
+}
+
+struct Request {
+    path: &'static str,
+    method: Method,
+}
+
+#[instrument(path = request.path, method = request.method,
+             latency = METRICS.request_latency_seconds, exceptions = METRICS.request_exceptions_total)]
+fn route(request: &Request) -> Result<&'static str, &'static str> {
+    match (request.path, request.method) {
+        ("/basket", Method::Post) => {
+            METRICS.basket_items.inc();
+            Ok("added")
+        }
+        ("/basket", Method::Get) => Ok("a basket"),
+        ("/login", method) => {
+            METRICS.logins_total(method, true).inc();
+            Ok("hello")
+        }
+        _ => Err("there is no such page"),
+    }
+}
+
+fn main() {
+    for (path, method) in
+        [("/basket", Method::Post), ("/basket", Method::Get), ("/login", Method::Post), ("/nowhere", Method::Get)]
+    {
+        match route(&Request { path, method }) {
+            Ok(answer) => println!("{path}: {answer}"),
+            Err(error) => println!("{path}: error: {error}"),
+        }
+    }
+    print!("{}", Registry::global().to_text());
+}

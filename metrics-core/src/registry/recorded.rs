@@ -1,0 +1,116 @@
+//! What a collector has shown, kept until it is known to have ended well.
+
+use crate::labels;
+use crate::sample::{FamilyInfo, Kind, Labels, Value, Visitor};
+
+/// A family and its series.
+pub(super) struct Recorded {
+    pub(super) name: String,
+    help: String,
+    pub(super) kind: Kind,
+    unit: Option<String>,
+    series: Vec<(String, OwnedValue)>,
+}
+
+/// A [`Value`] that borrows nothing.
+enum OwnedValue {
+    Summary {
+        count: u64,
+        sum: f64,
+        quantiles: Vec<(f64, f64)>,
+    },
+    Histogram {
+        count: u64,
+        sum: f64,
+        buckets: Vec<(f64, u64)>,
+    },
+    /// One that borrows nothing anyway.
+    Plain(Value<'static>),
+}
+
+impl From<&Value<'_>> for OwnedValue {
+    fn from(value: &Value<'_>) -> Self {
+        match *value {
+            Value::Counter(total) => Self::Plain(Value::Counter(total)),
+            Value::Gauge(value) => Self::Plain(Value::Gauge(value)),
+            Value::Untyped(value) => Self::Plain(Value::Untyped(value)),
+            Value::Summary { count, sum, quantiles } => Self::Summary { count, sum, quantiles: quantiles.to_vec() },
+            Value::Histogram { count, sum, buckets } => Self::Histogram { count, sum, buckets: buckets.to_vec() },
+        }
+    }
+}
+
+impl OwnedValue {
+    fn as_value(&self) -> Value<'_> {
+        match self {
+            Self::Plain(value) => *value,
+            Self::Summary { count, sum, quantiles } => Value::Summary { count: *count, sum: *sum, quantiles },
+            Self::Histogram { count, sum, buckets } => Value::Histogram { count: *count, sum: *sum, buckets },
+        }
+    }
+}
+
+impl Recorded {
+    /// Whether it can be written without spoiling the scrape for all others: its names are valid, no two series are the
+    /// same, and its values are of its type.
+    pub(super) fn is_valid(&self) -> bool {
+        let mut seen = std::collections::HashSet::new();
+        labels::is_metric_name(&self.name)
+            && self.series.iter().all(|(text, value)| {
+                let names: Vec<&str> = labels::pairs(text).map(|(name, _)| name).collect();
+                let is_of_kind = matches!(
+                    (self.kind, value.as_value()),
+                    (Kind::Counter, Value::Counter(_))
+                        | (Kind::Gauge, Value::Gauge(_))
+                        | (Kind::Untyped, Value::Untyped(_))
+                        | (Kind::Summary, Value::Summary { .. })
+                        | (Kind::Histogram, Value::Histogram { .. })
+                );
+                is_of_kind
+                    && seen.insert(text)
+                    && labels::check_names(&self.name, self.kind, &names.into_iter()).is_ok()
+            })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// Shows it to a visitor.
+    pub(super) fn visit(&self, visitor: &mut dyn Visitor) {
+        let Self { name, help, kind, unit, series } = self;
+        visitor.family(&FamilyInfo { name, help, kind: *kind, unit: unit.as_deref() });
+        for (text, value) in series {
+            visitor.series(Labels::new("", text), &value.as_value());
+        }
+    }
+}
+
+/// Keeps what it visits.
+#[derive(Default)]
+pub(super) struct Recorder(Vec<Recorded>);
+
+impl Recorder {
+    pub(super) fn families(self) -> Vec<Recorded> {
+        self.0
+    }
+}
+
+impl Visitor for Recorder {
+    fn family(&mut self, family: &FamilyInfo<'_>) {
+        self.0.push(Recorded {
+            name: family.name.to_owned(),
+            help: family.help.to_owned(),
+            kind: family.kind,
+            unit: family.unit.map(str::to_owned),
+            series: Vec::new(),
+        });
+    }
+
+    fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        let text: Vec<&str> = labels.escaped().collect();
+        if let Some(family) = self.0.last_mut() {
+            family.series.push((text.join(","), OwnedValue::from(value)));
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Help for your own tests: what a registry shows, and what has changed.
+//!
+//! Metrics of the global registry are shared by all tests of a process. Take a snapshot before and after, and look at
+//! the difference in series that only this test writes.
+//!
+//! # Example: a test of a handler
+//!
+//! ```
+//! use metrics_core::testing::Snapshot;
+//! use metrics_core::{Registry, instrument};
+//!
+//! #[instrument("/foo", prefix = "shop")]
+//! fn foo(fails: bool) -> Result<(), ()> {
+//!     if fails { Err(()) } else { Ok(()) }
+//! }
+//!
+//! let before = Snapshot::of(Registry::global());
+//! foo(true).ok();
+//! foo(false).ok();
+//! let change = Snapshot::of(Registry::global()).since(&before);
+//! change.assert("shop_request_latency_seconds_count", &[("path", "/foo")], 2.0);
+//! change.assert("shop_request_exceptions_total", &[("path", "/foo")], 1.0);
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::registry::Registry;
+use crate::sample::{FamilyInfo, Labels, Value, Visitor};
+
+/// Names of samples, label sets in the order of their names, and values.
+type Samples = BTreeMap<String, BTreeMap<Vec<(String, String)>, f64>>;
+
+/// All samples of a registry at one time, by the names they have in the exposition (`_total`, `_count`, `_sum`,
+/// `_bucket`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    samples: Samples,
+}
+
+/// What has changed from one snapshot to a later one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    samples: Samples,
+}
+
+impl Snapshot {
+    /// What `registry` shows now.
+    #[must_use]
+    pub fn of(registry: &Registry) -> Self {
+        let mut recorder = Recorder { family: String::new(), samples: Samples::new() };
+        registry.scrape().visit(&mut recorder);
+        Self { samples: recorder.samples }
+    }
+
+    /// The value of a sample, if it is there; labels in any order.
+    #[must_use]
+    pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.samples.get(name)?.get(&sorted(labels)).copied()
+    }
+
+    /// The value of a sample; labels in any order.
+    ///
+    /// # Panics
+    ///
+    /// If there is no sample of that name with these labels; says which there are.
+    #[must_use]
+    #[track_caller]
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        find(&self.samples, name, labels)
+    }
+
+    /// Checks the value of a sample; labels in any order.
+    ///
+    /// # Panics
+    ///
+    /// If it is another, or there is no such sample; says which there are.
+    #[track_caller]
+    pub fn assert(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
+        check(&self.samples, name, labels, expected);
+    }
+
+    /// What has changed since an earlier snapshot. A series that was not there then counts from 0.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Difference {
+        let mut samples = self.samples.clone();
+        for (name, series) in &mut samples {
+            for (labels, value) in series {
+                *value -= earlier.samples.get(name).and_then(|series| series.get(labels)).unwrap_or(&0.0);
+            }
+        }
+        Difference { samples }
+    }
+}
+
+impl Difference {
+    /// By how much a sample has changed; labels in any order.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such sample in the later snapshot; says which there are.
+    #[must_use]
+    #[track_caller]
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        find(&self.samples, name, labels)
+    }
+
+    /// Checks by how much a sample has changed; labels in any order.
+    ///
+    /// # Panics
+    ///
+    /// If it is by another amount, or there is no such sample; says which there are.
+    #[track_caller]
+    pub fn assert(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
+        check(&self.samples, name, labels, expected);
+    }
+
+    /// All that has changed, as lines of the exposition with the change as their value.
+    fn changed(&self) -> impl Iterator<Item = String> + '_ {
+        self.samples.iter().flat_map(|(name, series)| {
+            let changed = series.iter().filter(|(_, change)| **change != 0.0);
+            changed.map(move |(labels, change)| format!("{name}{} {change:+}", Shown(labels)))
+        })
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.changed().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+#[track_caller]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+fn find(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let labels = sorted(labels);
+    match samples.get(name) {
+        None => {
+            let names: Vec<&str> = samples.keys().map(String::as_str).collect();
+            panic!("there is no sample {name}; there are:\n  {}", names.join("\n  "))
+        }
+        Some(series) => series.get(&labels).copied().unwrap_or_else(|| {
+            let sets: Vec<String> = series.keys().map(|labels| format!("{name}{}", Shown(labels))).collect();
+            panic!("there is no sample {name}{}; there are:\n  {}", Shown(&labels), sets.join("\n  "))
+        }),
+    }
+}
+
+#[track_caller]
+fn check(samples: &Samples, name: &str, labels: &[(&str, &str)], expected: f64) {
+    let value = find(samples, name, labels);
+    assert!(
+        value == expected || value.is_nan() && expected.is_nan(),
+        "{name}{}\n  is:       {value}\n  expected: {expected}",
+        Shown(&sorted(labels))
+    );
+}
+
+fn sorted(labels: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut labels: Vec<_> = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    labels.sort();
+    labels
+}
+
+/// A label set as the exposition shows it.
+struct Shown<'a>(&'a [(String, String)]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        write!(f, "{{{}}}", pairs.join(","))
+    }
+}
+
+/// Splits what it visits into samples.
+struct Recorder {
+    family: String,
+    samples: Samples,
+}
+
+impl Recorder {
+    fn add(&mut self, suffix: &str, labels: Labels<'_>, extra: Option<(&str, f64)>, value: f64) {
+        let mut labels: Vec<_> = labels.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+        if let Some((name, bound)) = extra {
+            let bound = if bound == f64::INFINITY { "+Inf".to_owned() } else { bound.to_string() };
+            labels.push((name.to_owned(), bound));
+        }
+        labels.sort();
+        self.samples.entry(format!("{}{suffix}", self.family)).or_default().insert(labels, value);
+    }
+}
+
+impl Visitor for Recorder {
+    fn family(&mut self, family: &FamilyInfo<'_>) {
+        family.name.clone_into(&mut self.family);
+    }
+
+    fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        match *value {
+            Value::Counter(total) => self.add("", labels, None, total.as_f64()),
+            Value::Gauge(value) | Value::Untyped(value) => self.add("", labels, None, value),
+            Value::Summary { count, sum, quantiles } => {
+                for (quantile, value) in quantiles {
+                    self.add("", labels, Some(("quantile", *quantile)), *value);
+                }
+                self.add("_count", labels, None, count as f64);
+                self.add("_sum", labels, None, sum);
+            }
+            Value::Histogram { count, sum, buckets } => {
+                for (bound, count) in buckets {
+                    self.add("_bucket", labels, Some(("le", *bound)), *count as f64);
+                }
+                self.add("_count", labels, None, count as f64);
+                self.add("_sum", labels, None, sum);
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The helpers for users' own tests.
+
+use std::panic::catch_unwind;
+
+use metrics_core::testing::Snapshot;
+use metrics_core::{Counter, Histogram, Registry};
+
+fn message(f: impl FnOnce() + std::panic::UnwindSafe) -> String {
+    let payload = catch_unwind(f).expect_err("it fails");
+    payload.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn differences_are_those_of_the_samples() {
+    let registry = Registry::new();
+    let jobs = Counter::builder("jobs_total", "").labels(["queue", "kind"]).register_in(&registry).expect("valid");
+    let sizes = Histogram::builder("sizes", "").buckets([1.0, 2.5]).register_in(&registry).expect("valid");
+    jobs.labels(["a", "b"]).inc();
+    let before = Snapshot::of(&registry);
+    jobs.labels(["a", "b"]).inc_by(2);
+    jobs.labels(["x", "y"]).inc();
+    sizes.observe(2);
+    let after = Snapshot::of(&registry);
+    after.assert("jobs_total", &[("kind", "b"), ("queue", "a")], 3.0);
+    assert_eq!(after.get("jobs_total", &[("kind", "b")]), None);
+    let change = after.since(&before);
+    change.assert("jobs_total", &[("queue", "a"), ("kind", "b")], 2.0);
+    change.assert("jobs_total", &[("queue", "x"), ("kind", "y")], 1.0);
+    change.assert("sizes_bucket", &[("le", "1")], 0.0);
+    change.assert("sizes_bucket", &[("le", "+Inf")], 1.0);
+    assert_eq!(change.value("sizes_sum", &[]), 2.0);
+    let shown = "jobs_total{kind=\"b\",queue=\"a\"} +2\njobs_total{kind=\"y\",queue=\"x\"} +1\n\
+        sizes_bucket{le=\"+Inf\"} +1\nsizes_bucket{le=\"2.5\"} +1\nsizes_count +1\nsizes_sum +2\n";
+    assert_eq!(change.to_string(), shown);
+}
+
+#[test]
+fn what_does_not_exist_fails_and_says_what_does() {
+    let registry = Registry::new();
+    Counter::builder("jobs_total", "").labels(["queue"]).register_in(&registry).expect("valid").labels(["a"]).inc();
+    let snapshot = Snapshot::of(&registry);
+    let same = snapshot.clone();
+    let said = message(move || same.assert("job_total", &[("queue", "a")], 1.0));
+    assert_eq!(said, "there is no sample job_total; there are:\n  jobs_total");
+    let same = snapshot.clone();
+    let said = message(move || same.assert("jobs_total", &[("queu", "a")], 0.0));
+    assert_eq!(said, "there is no sample jobs_total{queu=\"a\"}; there are:\n  jobs_total{queue=\"a\"}");
+    let said = message(move || snapshot.assert("jobs_total", &[("queue", "a")], 2.0));
+    assert_eq!(said, "jobs_total{queue=\"a\"}\n  is:       1\n  expected: 2");
+}

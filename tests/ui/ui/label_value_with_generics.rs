@@ -1,0 +1,8 @@
+use metrics_core::*;
+
+#[derive(LabelValue)]
+enum Method<T> {
+    Get,
+}
+
+fn main() {}

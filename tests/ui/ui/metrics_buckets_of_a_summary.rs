@@ -1,0 +1,10 @@
+use metrics_core::*;
+
+#[derive(Metrics)]
+struct Shop {
+    /// Sizes.
+    #[metric(buckets(1))]
+    size_bytes: Summary,
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use metrics_core::*;
+
+#[derive(Metrics)]
+struct Shop {
+    /// Items.
+    #[metric(labels(kind))]
+    items: Family<Gauge, 1>,
+    /// Others.
+    #[metric(labels())]
+    others: Gauge,
+}
+
+fn main() {}

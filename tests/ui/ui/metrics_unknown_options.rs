@@ -1,0 +1,17 @@
+use metrics_core::*;
+
+#[derive(Metrics)]
+#[metrics(prefx = "shop")]
+struct Shop {
+    /// Items.
+    #[metric(label(kind: &str))]
+    items: Gauge,
+    /// Others.
+    #[metric(max_series = 1, max_series = 2)]
+    others: Gauge,
+    /// More.
+    #[metric(allow(units))]
+    more: Gauge,
+}
+
+fn main() {}

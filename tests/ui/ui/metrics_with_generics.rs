@@ -1,0 +1,10 @@
+use metrics_core::*;
+
+#[derive(Metrics)]
+struct Shop<T> {
+    /// Items.
+    items: Gauge,
+    other: T,
+}
+
+fn main() {}
