@@ -13,7 +13,6 @@ mod register;
 pub(crate) mod scrape;
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lazy_static::lazy_static;
@@ -57,8 +56,8 @@ pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
     state: RwLock<State>,
-    /// Whether the default registry of the `prometheus` crate has not come back from an earlier scrape.
-    default_is_busy: Arc<AtomicBool>,
+    /// Runs of the default registry of the `prometheus` crate that have not come back in time.
+    default_overdue: collectors::Overdue,
     /// What the `prometheus` crate knows this registry by.
     desc: prometheus::core::Desc,
 }
@@ -106,8 +105,15 @@ impl Registry {
     fn with_inner(const_labels: Vec<(String, String)>, is_global: bool) -> Self {
         let state = RwLock::default();
         let desc = bridge::desc(is_global);
-        let registry =
-            Self { inner: Arc::new(Inner { const_labels, is_global, state, default_is_busy: Arc::default(), desc }) };
+        let registry = Self {
+            inner: Arc::new(Inner {
+                const_labels,
+                is_global,
+                state,
+                default_overdue: collectors::Overdue::default(),
+                desc,
+            }),
+        };
         if is_global {
             registry.write().members.reserve(scrape::OWN_FAMILIES);
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,9 +79,11 @@ pub(super) struct Collectors {
 struct Entry {
     names: Vec<String>,
     source: Source,
-    /// Whether it has not come back from an earlier scrape.
-    busy: Arc<AtomicBool>,
+    overdue: Overdue,
 }
+
+/// How many runs of a collector have not come back although their scrape's time is over.
+pub(super) type Overdue = Arc<AtomicUsize>;
 
 /// What collects.
 #[derive(Clone)]
@@ -156,7 +158,7 @@ impl Registry {
         let collectors = &mut state.collectors;
         collectors.last += 1;
         let id = CollectorId(collectors.last);
-        collectors.by_id.insert(id, Entry { names, source, busy: Arc::default() });
+        collectors.by_id.insert(id, Entry { names, source, overdue: Overdue::default() });
         Ok(id)
     }
 
@@ -176,7 +178,7 @@ impl Registry {
             entries.push(Entry {
                 names: vec!["the `prometheus` registry".to_owned()],
                 source: Source::DefaultRegistry,
-                busy: Arc::clone(&self.inner.default_is_busy),
+                overdue: Arc::clone(&self.inner.default_overdue),
             });
         }
         let busy = Collecting::also_for(self);
@@ -190,29 +192,36 @@ impl Registry {
 struct Running {
     name: String,
     collected: mpsc::Receiver<Option<Collected>>,
+    overdue: Overdue,
+    /// Set by the first of the two: the collector when it comes back, the scrape when it gives up.
+    ended: Arc<AtomicBool>,
 }
 
 impl Entry {
-    /// Starts it on a thread; `None` if it still runs from an earlier scrape, so that there is one thread at most.
+    /// Starts it on a thread; `None` if a run of an earlier scrape is overdue, so that threads do not pile up.
     fn start(self, busy: &Collecting) -> Option<Running> {
         let name = self.names.first().cloned().unwrap_or_else(|| "a collector".to_owned());
-        if self.busy.swap(true, Ordering::Acquire) {
+        if self.overdue.load(Ordering::Acquire) > 0 {
             InternalError::CollectorTimeout.record(&name);
             return None;
         }
         let (done, collected) = mpsc::channel();
         let busy = busy.clone();
+        let (ended, overdue) = (Arc::new(AtomicBool::new(false)), Arc::clone(&self.overdue));
+        let running = Running { name, collected, overdue, ended: Arc::clone(&ended) };
         let run = move || {
             let collected =
                 busy.during(|| self.source.collect(self.names.first().map_or("a collector", String::as_str)));
-            self.busy.store(false, Ordering::Release);
+            if ended.swap(true, Ordering::AcqRel) {
+                self.overdue.fetch_sub(1, Ordering::AcqRel);
+            }
             // Nobody listens any more if it took too long.
             let _ = done.send(collected);
         };
         match thread::Builder::new().name("metrics-collector".to_owned()).spawn(run) {
-            Ok(_) => Some(Running { name, collected }),
+            Ok(_) => Some(running),
             Err(error) => {
-                log::error!("cannot start a thread for the collector of {name}: {error}");
+                log::error!("cannot start a thread for the collector of {}: {error}", running.name);
                 None
             }
         }
@@ -224,6 +233,11 @@ impl Running {
         match self.collected.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(collected) => collected,
             Err(_) => {
+                self.overdue.fetch_add(1, Ordering::AcqRel);
+                if self.ended.swap(true, Ordering::AcqRel) {
+                    // It has come back just now.
+                    self.overdue.fetch_sub(1, Ordering::AcqRel);
+                }
                 InternalError::CollectorTimeout.record(&self.name);
                 None
             }

@@ -108,6 +108,26 @@ fn one_that_is_slow_is_left_behind_and_not_started_twice() {
 }
 
 #[test]
+fn scrapes_at_the_same_time_all_show_it() {
+    let registry = Registry::new();
+    let collector = Shows("shared", |visitor: &mut dyn Visitor| {
+        std::thread::yield_now();
+        show(visitor, "shared", &[]);
+        Ok(())
+    });
+    registry.register_collect(collector).expect("valid");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert!(registry.to_text().ends_with("shared 1.5\n"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn what_would_spoil_the_exposition_is_left_out() {
     let registry = Registry::new();
     let bad = Shows("bad", |visitor: &mut dyn Visitor| {
