@@ -11,14 +11,8 @@ use super::case::Case;
 use crate::errors::Errors;
 
 pub(super) fn parse(input: TokenStream) -> Result<ClosedSet, TokenStream> {
+    let input: DeriveInput = syn::parse2(input).map_err(|error| error.to_compile_error())?;
     let mut errors = Errors::default();
-    let input: DeriveInput = match syn::parse2(input) {
-        Ok(input) => input,
-        Err(error) => {
-            errors.add(error);
-            return errors.finish(None);
-        }
-    };
     let variants = match &input.data {
         Data::Enum(data) => &data.variants,
         Data::Struct(data) => {

@@ -27,14 +27,8 @@ const RULES: [(&str, &str); 7] = [
 const NAMED: &str = "`Metrics` is derived for a struct with named fields, each of them a metric";
 
 pub(super) fn parse(input: TokenStream) -> Result<Group, TokenStream> {
+    let input: DeriveInput = syn::parse2(input).map_err(|error| error.to_compile_error())?;
     let mut errors = Errors::default();
-    let input: DeriveInput = match syn::parse2(input) {
-        Ok(input) => input,
-        Err(error) => {
-            errors.add(error);
-            return errors.finish(None);
-        }
-    };
     let fields = match &input.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => &fields.named,
