@@ -8,7 +8,7 @@
 //! callers send, and errors, panics and cancelled futures are counted to the last request. Writing a metric takes no
 //! lock, and no two threads write the same memory.
 //!
-//! The README shows all of it in one page.
+//! The README shows all of it in one page; [`guide`] tells how to choose types, names and labels.
 
 #[doc(hidden)]
 pub mod __private;
@@ -26,6 +26,7 @@ mod error;
 mod export;
 mod family;
 mod gauge;
+pub mod guide;
 mod histogram;
 mod internal;
 mod label_value;

@@ -1,7 +1,8 @@
 //! The implementation as tokens. Cannot fail: all mistakes were found before.
 
 use proc_macro2::{Literal, Span, TokenStream, TokenTree};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Type;
 use syn::spanned::Spanned;
 
 use super::{Field, FieldKind, Group, Label, Metric};
@@ -36,25 +37,32 @@ fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStre
     let krate = &located(krate, ident.span());
     let has_buckets = buckets.is_some();
     let name = exported(&group.prefix, name);
-    let of = field_trait(labels, ty.span(), krate);
+    let field = as_field(ty, labels, krate);
     let span = Span::call_site().located_at(ident.span());
     let allowed = quote! { &[#(#krate::StyleRule::#allowed),*] };
     let style = group.strict.then(|| {
-        quote_spanned! {span=> const _: () = #krate::__private::check_style(<#ty as #of>::KIND, #name, #allowed); }
+        quote_spanned! {span=> const _: () = #krate::__private::check_style(#field::KIND, #name, #allowed); }
     });
     Some(quote_spanned! {span=>
-        const _: () = #krate::__private::check_name(<#ty as #of>::KIND, #name, #has_buckets, #allowed);
+        const _: () = #krate::__private::check_name(#field::KIND, #name, #has_buckets, #allowed);
         #style
     })
 }
 
-fn field_trait(labels: &[Label], span: Span, krate: &TokenStream) -> TokenStream {
-    let krate = located(krate, span);
-    let span = Span::call_site().located_at(span);
-    match labels.len() {
-        0 => quote_spanned! {span=> #krate::MetricField },
-        count => quote_spanned! {span=> #krate::LabelledField<#count> },
-    }
+/// The type as a field with these labels.
+///
+/// All tokens together stand where the type stands, so that a type that is no such field is reported once and there.
+fn as_field(ty: &Type, labels: &[Label], krate: &TokenStream) -> TokenStream {
+    let mut spans = ty.to_token_stream().into_iter().map(|token| token.span());
+    let first = spans.next().unwrap_or_else(Span::call_site);
+    let last = spans.last().unwrap_or(first);
+    let krate = located(krate, last);
+    let open = quote_spanned! {first=> < };
+    let field = match labels.len() {
+        0 => quote_spanned! {last=> #krate::MetricField },
+        count => quote_spanned! {last=> #krate::LabelledField<#count> },
+    };
+    quote_spanned! {last=> #open #ty as #field> }
 }
 
 fn declare(Field { ident, ty, kind, .. }: &Field, krate: &TokenStream) -> TokenStream {
@@ -63,7 +71,7 @@ fn declare(Field { ident, ty, kind, .. }: &Field, krate: &TokenStream) -> TokenS
         FieldKind::Metric(metric) => metric,
     };
     let Metric { name, help, labels, .. } = metric;
-    let of = field_trait(labels, ty.span(), krate);
+    let metric_field = as_field(ty, labels, krate);
     let span = Span::call_site().located_at(ident.span());
     let krate = &located(krate, ident.span());
     let mut field = quote_spanned! {span=> #krate::__private::Field::new(#name, #help) };
@@ -86,13 +94,13 @@ fn declare(Field { ident, ty, kind, .. }: &Field, krate: &TokenStream) -> TokenS
         field.extend(quote! { .const_labels(&[#(#const_labels),*]) });
     }
     if labels.is_empty() {
-        return quote! { #ident: <#ty as #of>::declare(scope.field(#field)) };
+        return quote! { #ident: #metric_field::declare(scope.field(#field)) };
     }
     let labels = labels.iter().map(|Label { name, ty, .. }| {
         let (span, krate) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()));
         quote_spanned! {span=> (#name, <#ty as #krate::LabelValue>::VALUES) }
     });
-    quote! { #ident: <#ty as #of>::declare(scope.labelled_field(#field, &[#(#labels),*])) }
+    quote! { #ident: #metric_field::declare(scope.labelled_field(#field, &[#(#labels),*])) }
 }
 
 fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> TokenStream {
@@ -135,7 +143,7 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, prefix: &str, krate: &TokenS
     if labels.is_empty() {
         return None;
     }
-    let of = field_trait(labels, ty.span(), krate);
+    let field = as_field(ty, labels, krate);
     let name = exported(prefix, name);
     let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
     let exported = format!("One series of `{name}`, by `{}`.", names.join("`, `"));
@@ -144,16 +152,16 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, prefix: &str, krate: &TokenS
         let (span, krate) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()));
         quote_spanned! {span=> <#ty as #krate::LabelValue>::label(&#ident) }
     });
-    let span = Span::call_site().located_at(ty.span());
-    let metric = quote_spanned! {span=> <#ty as #of>::Metric };
-    let series = quote_spanned! {span=> <#ty as #of>::series(&self.#ident, [#(#values),*]) };
+    let span = ty.to_token_stream().into_iter().last().map_or_else(Span::call_site, |token| token.span());
+    let metric = quote_spanned! {span=> #field::Metric };
+    let series = quote_spanned! {span=> #field::series };
     Some(quote! {
         #[doc = #help]
         #[doc = ""]
         #[doc = #exported]
         #[allow(dead_code)]
         #vis fn #ident(&self, #(#parameters),*) -> #metric {
-            #series
+            #series(&self.#ident, [#(#values),*])
         }
     })
 }

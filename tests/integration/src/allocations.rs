@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::thread;
 
-use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
+use metrics_core::{Counter, Family, Gauge, Histogram, LabelValue, Metrics, Registry, Summary, instrument};
 
 /// Counts allocations: for each thread by itself and, once there is one, in a counter.
 struct Counting;
@@ -93,6 +93,41 @@ fn a_thread_that_has_seen_a_series_allocates_nothing() {
     assert_eq!(allocations(|| (0..1_000).for_each(|_| everything())), 0);
     // The counter of allocations, which the other test may have set, allocates nothing either.
     assert!(allocations(|| drop(Registry::global().to_text())) > 0);
+}
+
+#[derive(Clone, Copy, LabelValue)]
+enum Method {
+    Get,
+    Post,
+}
+
+/// Metrics whose labels are closed sets, or made of numbers.
+#[derive(Metrics)]
+#[metrics(prefix = "derived")]
+struct Derived {
+    /// Latency of requests.
+    #[metric(labels(method: Method, cached: bool))]
+    latency_seconds: Family<Summary, 2>,
+    /// Requests by status code.
+    #[metric(labels(method: Method, status: u16))]
+    requests_total: Family<Counter, 2>,
+}
+
+#[test]
+fn accessors_allocate_nothing() {
+    let derived = Derived::register_in(&Registry::new()).expect("valid");
+    let closed_sets = || {
+        for method in [Method::Get, Method::Post] {
+            derived.latency_seconds(method, true).observe(0.5);
+            derived.latency_seconds(method, false).observe(0.5);
+        }
+    };
+    // The series of closed sets are there from the start: what is left is this thread's page of cells.
+    derived.latency_seconds(Method::Get, true).observe(0.5);
+    assert_eq!(allocations(closed_sets), 0, "a series of a closed set is looked up by nothing");
+    let numbers = || (200..210_u16).for_each(|status| derived.requests_total(Method::Get, status).inc());
+    numbers();
+    assert_eq!(allocations(|| (0..1_000).for_each(|_| numbers())), 0);
 }
 
 #[test]

@@ -55,6 +55,29 @@ struct Db {
     queries_total: Family<Counter, 1>,
 }
 
+macro_rules! metrics_of {
+    ($name:ident, $field:ident: $ty:ty) => {
+        #[derive(Metrics)]
+        struct $name {
+            /// Made by a macro.
+            #[metric(labels(path: &str, method: Method))]
+            $field: $ty,
+            /// Made by a macro, and of a type that is written in it.
+            #[metric(labels(path: &str))]
+            by_the_macro_total: Family<Counter, 1>,
+        }
+    };
+}
+metrics_of!(ByMacro, from_outside_total: Requests);
+
+#[test]
+fn a_struct_that_a_macro_writes() {
+    let metrics = ByMacro::register_in(&Registry::new()).expect("valid");
+    metrics.from_outside_total("/foo", Method::Get).inc();
+    metrics.by_the_macro_total("/foo").inc();
+    assert_eq!(metrics.from_outside_total("/foo", Method::Get).value(), 1.0);
+}
+
 #[test]
 fn a_struct_is_exported_as_it_is_declared() {
     let registry = Registry::new();

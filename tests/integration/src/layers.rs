@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 7] = [
     &["registry"],
     &["call", "encode", "declare", "testing"],
     &["export"],
-    &["__private", "lib"],
+    &["__private", "guide", "lib"],
 ];
 
 fn layer(module: &str) -> usize {
