@@ -1,11 +1,13 @@
 //! All that generated code may name. Not part of the public interface: anything here may change at any time.
 
+pub use std::boxed::Box;
+
 pub use linkme;
 
 pub use crate::__metrics_core_site as site;
 pub use crate::call::{
-    Call, Entering, Fed, NoResult, Returned, Site, cancelled, exception_if, exceptions, in_flight, label, latency,
-    output, values,
+    Call, CallByResult, Ending, Entering, Fed, NoResult, Returned, Site, cancelled, create, exception_if, exceptions,
+    in_flight, kind, kind_of, kinds, label, latency, measure, of_result, output, values,
 };
 pub use crate::declare::{Field, Global, register, register_in};
 pub use crate::label_value::closed;

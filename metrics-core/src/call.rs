@@ -1,16 +1,25 @@
 //! One instrumented call: the static site in the function, the guard of the call, how it ended.
 
+mod by_result;
 mod claim;
+mod entering;
 mod families;
 mod feeds;
 mod function_name;
 mod guard;
+mod held;
 mod known;
+mod measured;
 mod outcome;
 mod resolve;
 mod site;
+mod source;
 
+pub use by_result::{CallByResult, Ending};
+pub use entering::Entering;
 pub use feeds::{Fed, cancelled, exceptions, in_flight, latency};
-pub use guard::{Call, Entering};
+pub use guard::Call;
+pub use held::{kind, kind_of, kinds, of_result};
+pub use measured::{create, measure};
 pub use outcome::{NoResult, Returned, exception_if, output};
 pub use site::{Site, label, values};

@@ -12,6 +12,10 @@ use crate::sample::Kind;
 pub const OVERFLOW: &str = "__overflow__";
 /// What a closed set of label values records for a value that is not in it.
 pub const OTHER: &str = "other";
+/// What a label from the result, or of kinds of exceptions, records for a call that panicked.
+pub const PANIC: &str = "panic";
+/// What a label from the result records for a call whose future was dropped before it ended.
+pub const CANCELLED: &str = "cancelled";
 /// Values that are longer, in bytes, count in the overflow series.
 pub(crate) const MAX_VALUE_LEN: usize = 1_024;
 

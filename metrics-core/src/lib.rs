@@ -63,7 +63,7 @@ pub use family::Family;
 pub use gauge::{Gauge, InFlight};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
 pub use label_value::{Label, LabelValue};
-pub use labels::{OTHER, OVERFLOW};
+pub use labels::{CANCELLED, OTHER, OVERFLOW, PANIC};
 pub use lint::StyleRule;
 pub use metric::Metric;
 pub use registry::scrape::Scrape;

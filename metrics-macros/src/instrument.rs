@@ -3,6 +3,7 @@
 mod args;
 mod emit;
 mod function;
+mod future;
 mod model;
 mod scope;
 mod ty;

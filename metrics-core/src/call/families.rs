@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::feeds::{Target, TargetRef};
-use super::site::{MAX_LABELS, Role, Site};
+use super::known::KnownValues;
+use super::site::Site;
+use super::source::{MAX_LABELS, Role, Source};
 use crate::builder::Builder;
 use crate::cache::CacheId;
 use crate::cell::Handle;
@@ -14,6 +16,7 @@ use crate::family::FamilyCore;
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
 use crate::internal::InternalError;
+use crate::labels::{CANCELLED, PANIC};
 use crate::metric::Metric;
 use crate::registry::{Problem, ProblemKind, Registry};
 use crate::summary::Summary;
@@ -21,15 +24,23 @@ use crate::summary::Summary;
 /// The series of one call, by [`Role`].
 pub(super) type Handles = [Handle; Role::COUNT];
 
+/// Values of all labels of a site, in the order of the attribute.
+pub(super) type Values<'v> = [&'v str; MAX_LABELS];
+
 /// What a site feeds, and the labels it feeds it with.
 pub(super) struct Families {
     /// Names of the labels, in the order of the attribute; `function` alone where it has none.
     names: Vec<&'static str>,
+    sources: Vec<Source>,
     /// Values that are the same for every call; `None` where each call has its own.
     fixed: Vec<Option<String>>,
+    /// Where the labels stand that each call gives a value: from its arguments, from its result, of its error.
+    given: Vec<usize>,
     /// By [`Role`]; `None` where the site does not feed it, or each call names its own.
     fed: [Option<Bound>; Role::COUNT],
     pub(super) cache: CacheId,
+    /// Look-ups of calls that begin, where the labels are complete only when they end.
+    pub(super) beginnings: Option<CacheId>,
 }
 
 /// A target, and for each of its labels the position of that label at the site.
@@ -41,8 +52,23 @@ struct Bound {
 impl Families {
     /// Finds or registers everything; what does not fit is replaced by a family that is not exported.
     pub(super) fn of(site: &Site) -> Self {
-        let (names, fixed) = site.names_and_fixed_values();
-        let mut families = Self { names, fixed, fed: [const { None }; Role::COUNT], cache: CacheId::permanent() };
+        let (names, sources): (Vec<_>, Vec<_>) = match site.function_path() {
+            Some(_) => ([FUNCTION].into(), [Source::Fixed("")].into()),
+            None => site.all_labels().into_iter().unzip(),
+        };
+        let fixed_value = |source: &Source| match source {
+            Source::Fixed(value) => Some(site.function_path().unwrap_or_else(|| (*value).to_owned())),
+            Source::Call(_) | Source::Result(_) | Source::Kind(_) => None,
+        };
+        let mut families = Self {
+            fixed: sources.iter().map(fixed_value).collect(),
+            given: given(&sources),
+            fed: [const { None }; Role::COUNT],
+            cache: CacheId::permanent(),
+            beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
+            names,
+            sources,
+        };
         for role in Role::ALL {
             if site.feeds(role) {
                 families.fed[role as usize] = Some(families.bind(site, role));
@@ -62,28 +88,42 @@ impl Families {
         if let Role::Exceptions | Role::Cancelled = role {
             target.as_ref().read_first();
         }
-        match self.order_for(target.label_names()) {
+        match self.order_for(role, target.label_names()) {
             Some(order) => Bound { target, order },
             None => {
                 let labels = target.label_names().to_vec();
-                let why = format!("its labels are {labels:?}, those of the function {:?}", self.names);
-                Bound { target: self.detached(site, role, &why), order: (0..self.names.len()).collect() }
+                let why = format!("its labels are {labels:?}, those of the function {:?}", self.labels_of(role));
+                let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
+                Bound { target: self.detached(site, role, &why), order }
             }
         }
     }
 
-    /// Where each of these labels stands at the site; `None` if they are not the same labels.
-    fn order_for(&self, labels: &[String]) -> Option<Vec<usize>> {
+    /// The labels of the default family for this role.
+    fn labels_of(&self, role: Role) -> Vec<String> {
+        let labels = self.names.iter().zip(&self.sources).filter(|(_, source)| source.belongs_to(role));
+        labels.map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    /// Where each of these labels stands at the site; `None` if they are not the labels for this role.
+    fn order_for(&self, role: Role, labels: &[String]) -> Option<Vec<usize>> {
         // A function without labels of its own can feed a metric without labels.
-        let enough = labels.len() == self.names.len() || labels.is_empty() && self.names == [FUNCTION];
-        let position = |label: &String| self.names.iter().position(|name| name == label);
-        labels.iter().map(position).collect::<Option<Vec<_>>>().filter(|_| enough)
+        if labels.is_empty() && self.names == [FUNCTION] {
+            return Some(Vec::new());
+        }
+        let may_be = |label: &String| {
+            let at = self.names.iter().position(|name| name == label)?;
+            self.sources[at].may_be_of(role).then_some(at)
+        };
+        let order: Vec<usize> = labels.iter().map(may_be).collect::<Option<_>>()?;
+        let mut needed = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role));
+        needed.all(|at| order.contains(&at)).then_some(order)
     }
 
     /// The order of labels in which a family is registered, if it is another than `tried`, of the same labels.
-    fn other_order(&self, name: &str, tried: &[String]) -> Option<Vec<String>> {
+    fn other_order(&self, role: Role, name: &str, tried: &[String]) -> Option<Vec<String>> {
         let (names, _) = Registry::global().declared(name)?;
-        let same = names.len() == tried.len() && self.order_for(&names).is_some();
+        let same = names.len() == tried.len() && self.order_for(role, &names).is_some();
         (same && names != tried).then_some(names)
     }
 
@@ -97,12 +137,12 @@ impl Families {
             message: format!("the family given as `{}` cannot be used: {why}", role.option()),
             location: Some(site.location()),
         });
-        Target::Family(Arc::new(new_core(site, role, name, self.names.iter().map(|s| (*s).to_owned()))))
+        Target::Family(Arc::new(new_core(site, role, name, self.labels_of(role).into_iter())))
     }
 
     fn default_family(&self, site: &Site, role: Role) -> Arc<FamilyCore> {
         let name = site.default_name(role);
-        let own: Vec<String> = self.names.iter().map(|name| (*name).to_owned()).collect();
+        let own = self.labels_of(role);
         let global = Registry::global();
         let mut names = own.clone();
         let (core, error) = loop {
@@ -111,7 +151,7 @@ impl Families {
                 Ok(family) => return family,
                 // Labels meet a family by name: another site has brought it up with them in another order.
                 Err(Error::Conflict { field: Field::LabelNames, .. })
-                    if let Some(order) = self.other_order(&name, &names) =>
+                    if let Some(order) = self.other_order(role, &name, &names) =>
                 {
                     names = order;
                 }
@@ -154,18 +194,17 @@ impl Families {
         self.fed[Role::Latency as usize].as_ref().map_or(&[], |bound| bound.target.as_ref().bounds())
     }
 
-    /// All series for the values of those labels that each call has its own of; `None` if a family has no room for them.
-    pub(super) fn within_cap(&self, own: &[&str]) -> Option<Handles> {
-        let all = self.all_values(own);
+    /// The series of these roles for these values; `None` if a family has no room for them.
+    pub(super) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
         let mut handles = [Handle::NONE; Role::COUNT];
-        for (handle, bound) in handles.iter_mut().zip(&self.fed) {
-            *handle = match bound {
+        for role in roles {
+            handles[*role as usize] = match &self.fed[*role as usize] {
                 None => continue,
                 Some(Bound { target: Target::Alone { handle, .. }, .. }) => *handle,
                 Some(Bound { target: Target::Family(core), order }) => {
                     let mut values = [""; MAX_LABELS];
-                    for (value, position) in values.iter_mut().zip(order) {
-                        *value = all[*position];
+                    for (value, at) in values.iter_mut().zip(order) {
+                        *value = self.value_for(*role, *at, all);
                     }
                     core.within_cap(&values[..order.len()])?
                 }
@@ -174,32 +213,83 @@ impl Families {
         Some(handles)
     }
 
-    /// The overflow series of all families: of all, so that each shows the same calls.
-    pub(super) fn overflow(&self) -> Handles {
-        self.fed.each_ref().map(|bound| match bound {
-            None => Handle::NONE,
-            Some(Bound { target: Target::Alone { handle, .. }, .. }) => *handle,
-            Some(Bound { target: Target::Family(core), .. }) => core.overflow(),
-        })
+    /// The value of the label at this position of the site, in the family of this role.
+    fn value_for<'v>(&self, role: Role, at: usize, all: &Values<'v>) -> &'v str {
+        match (role, self.sources[at]) {
+            (Role::Cancelled, Source::Result(_)) => CANCELLED,
+            _ => all[at],
+        }
     }
 
-    /// Tells the families which values of their labels are known: those of a call's own labels, in order, and the fixed.
-    pub(super) fn know_values<'v>(&self, own: impl Fn(usize) -> Option<&'v [String]>) {
-        let mut calls = 0..;
-        let known: Vec<Vec<String>> = self
-            .fixed
-            .iter()
-            .map(|fixed| match fixed {
-                Some(value) => vec![value.clone()],
-                None => calls.next().and_then(&own).unwrap_or_default().to_vec(),
-            })
-            .collect();
+    /// The overflow series of all families of these roles: of all, so that each shows the same calls.
+    pub(super) fn overflow(&self, roles: &[Role]) -> Handles {
+        let mut handles = [Handle::NONE; Role::COUNT];
+        for role in roles {
+            handles[*role as usize] = match &self.fed[*role as usize] {
+                None => Handle::NONE,
+                Some(Bound { target: Target::Alone { handle, .. }, .. }) => *handle,
+                Some(Bound { target: Target::Family(core), .. }) => core.overflow(),
+            };
+        }
+        handles
+    }
+
+    /// Tells the families which values of their labels are known.
+    pub(super) fn know_values(&self, known: &KnownValues) {
+        let values = |at: usize| match &self.fixed[at] {
+            Some(value) => std::slice::from_ref(value),
+            None => known.values(at).unwrap_or_default(),
+        };
         for bound in self.fed.iter().flatten() {
             if let Target::Family(core) = &bound.target {
                 for (position, at) in bound.order.iter().enumerate() {
-                    core.know_values(position, known[*at].iter().cloned());
+                    core.know_values(position, values(*at).iter().cloned());
                 }
             }
+        }
+    }
+
+    /// Creates at 0 the series for the values that are known and those that a call has begun with, where that is all.
+    ///
+    /// False if a family has no room for them.
+    pub(super) fn create_known(&self, known: &KnownValues, begun_with: &[&str]) -> bool {
+        let begun = self.all_values(begun_with);
+        let lists: Vec<Option<Vec<&str>>> = (0..self.names.len())
+            .map(|at| match self.given.iter().position(|given| *given == at) {
+                Some(given) if given >= begun_with.len() => {
+                    known.values(at).map(|values| values.iter().map(String::as_str).collect())
+                }
+                _ => Some(vec![begun[at]]),
+            })
+            .collect();
+        Role::ALL.into_iter().all(|role| self.create_all(role, &lists))
+    }
+
+    fn create_all(&self, role: Role, lists: &[Option<Vec<&str>>]) -> bool {
+        let Some(Bound { order, .. }) = &self.fed[role as usize] else { return true };
+        let ours = |at: usize| if order.contains(&at) { lists[at].as_deref() } else { Some([""].as_slice()) };
+        let Some(lists) = (0..lists.len()).map(ours).collect::<Option<Vec<_>>>() else { return true };
+        let combinations = lists.iter().fold(1_usize, |product, list| product.saturating_mul(list.len()));
+        let mut all = [""; MAX_LABELS];
+        (0..combinations).all(|combination| {
+            let mut rest = combination;
+            for (value, list) in all.iter_mut().zip(&lists).rev() {
+                *value = list[rest % list.len()];
+                rest /= list.len();
+            }
+            !self.can_be(role, &all) || self.within_cap(&all, &[role]).is_some()
+        })
+    }
+
+    /// Whether a call can end so: a panic is of one kind, and what was cancelled is no exception.
+    fn can_be(&self, role: Role, all: &Values<'_>) -> bool {
+        let value_of = |which: fn(&Source) -> bool| self.sources.iter().position(which).map(|at| all[at]);
+        let result = value_of(|source| matches!(source, Source::Result(_)));
+        let kind = value_of(|source| matches!(source, Source::Kind(_)));
+        match (role, result, kind) {
+            (Role::Exceptions, Some(CANCELLED), _) => false,
+            (Role::Exceptions, Some(result), Some(kind)) => (result == PANIC) == (kind == PANIC),
+            _ => true,
         }
     }
 
@@ -209,33 +299,47 @@ impl Families {
     }
 
     /// The series for these values in a target that a call has named; `None` if its labels are others.
-    pub(super) fn resolve_in(&self, target: TargetRef<'_>, own: &[&str]) -> Option<Handle> {
+    pub(super) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Handle> {
         let core = match target {
             TargetRef::Alone { handle, .. } => return Some(handle),
             TargetRef::Family(core) => core,
         };
-        let all = self.all_values(own);
         let mut values = [""; MAX_LABELS];
         let labels = &core.declaration.label_names;
-        if labels.len() != self.names.len() && !(labels.is_empty() && self.names == [FUNCTION]) {
+        let needed = self.sources.iter().filter(|source| source.belongs_to(role)).count();
+        if labels.len() < needed && !(labels.is_empty() && self.names == [FUNCTION]) {
             return None;
         }
         for (value, label) in values.iter_mut().zip(labels) {
-            *value = all[self.names.iter().position(|name| name == label)?];
+            let at = self.names.iter().position(|name| name == label)?;
+            if !self.sources[at].may_be_of(role) {
+                return None;
+            }
+            *value = self.value_for(role, at, all);
         }
         Some(core.resolve(&values[..labels.len()]))
     }
 
-    fn all_values<'v>(&'v self, own: &[&'v str]) -> [&'v str; MAX_LABELS] {
+    /// All values: those that are fixed, and those that a call gives, as many as it has by now.
+    pub(super) fn all_values<'v>(&'v self, given: &[&'v str]) -> Values<'v> {
         let mut all = [""; MAX_LABELS];
-        let mut own = own.iter();
         for (value, fixed) in all.iter_mut().zip(&self.fixed) {
-            *value = match fixed {
-                Some(fixed) => fixed,
-                None => own.next().copied().unwrap_or_default(),
-            };
+            *value = fixed.as_deref().unwrap_or_default();
+        }
+        for (value, at) in given.iter().zip(&self.given) {
+            all[*at] = value;
         }
         all
+    }
+
+    /// Where the label stands at the site that calls give as the one at this position.
+    pub(super) fn position_of_given(&self, position: usize) -> Option<usize> {
+        self.given.get(position).copied()
+    }
+
+    /// Whether exceptions have a label for their kind.
+    pub(super) fn has_kinds(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source, Source::Kind(_)))
     }
 
     /// The smallest cap of the families, and the name of the one that has it.
@@ -246,6 +350,16 @@ impl Families {
         });
         cores.map(|core| (core.max_series(), core.declaration.name.as_str())).min()
     }
+}
+
+fn given(sources: &[Source]) -> Vec<usize> {
+    let phases: [fn(&Source) -> bool; 3] = [
+        |source| matches!(source, Source::Call(_)),
+        |source| matches!(source, Source::Result(_)),
+        |source| matches!(source, Source::Kind(_)),
+    ];
+    let of_phase = |phase: fn(&Source) -> bool| (0..sources.len()).filter(move |at| phase(&sources[*at]));
+    phases.into_iter().flat_map(of_phase).collect()
 }
 
 /// The label of functions that have no others.

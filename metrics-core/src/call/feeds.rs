@@ -14,6 +14,18 @@ use crate::summary::Summary;
 #[derive(Clone)]
 pub struct Fed(pub(super) Target);
 
+impl Fed {
+    pub(super) fn target(&self) -> TargetRef<'_> {
+        self.0.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Fed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fed").finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone)]
 pub(super) enum Target {
     Family(Arc<FamilyCore>),
@@ -28,7 +40,7 @@ pub(super) enum Target {
 /// As [`Target`], for the length of a call.
 #[derive(Clone, Copy)]
 pub enum TargetRef<'a> {
-    Family(&'a FamilyCore),
+    Family(&'a Arc<FamilyCore>),
     Alone { handle: Handle, bounds: &'static [f64], keeper: &'a Keeper },
 }
 
@@ -54,6 +66,14 @@ impl TargetRef<'_> {
         }
     }
 
+    /// The target for longer than the call's arguments live.
+    pub(super) fn to_fed(self) -> Fed {
+        Fed(match self {
+            Self::Family(core) => Target::Family(Arc::clone(core)),
+            Self::Alone { handle, bounds, keeper } => Target::Alone { handle, bounds, keeper: keeper.clone() },
+        })
+    }
+
     /// Upper bounds of the buckets; none where it is no histogram.
     pub(super) fn bounds(self) -> &'static [f64] {
         match self {
@@ -64,24 +84,16 @@ impl TargetRef<'_> {
 }
 
 pub(super) mod sealed {
-    use super::{Arc, Fed, Target, TargetRef};
+    use super::TargetRef;
 
     pub trait Feed {
         #[doc(hidden)]
         fn target(&self) -> TargetRef<'_>;
-
-        /// The target for as long as the process lives.
-        #[doc(hidden)]
-        fn fed(&self) -> Fed;
     }
 
     impl<M: super::Metric, const N: usize> Feed for super::Family<M, N> {
         fn target(&self) -> TargetRef<'_> {
             TargetRef::Family(&self.core)
-        }
-
-        fn fed(&self) -> Fed {
-            Fed(Target::Family(Arc::clone(&self.core)))
         }
     }
 }
@@ -92,11 +104,6 @@ macro_rules! alone {
             fn target(&self) -> TargetRef<'_> {
                 let (handle, bounds, keeper) = self.cell();
                 TargetRef::Alone { handle, bounds, keeper }
-            }
-
-            fn fed(&self) -> Fed {
-                let (handle, bounds, keeper) = self.cell();
-                Fed(Target::Alone { handle, bounds, keeper: keeper.clone() })
             }
         }
     )*};
@@ -140,20 +147,20 @@ impl FeedsLevel for Gauge {}
 
 /// A family given as `latency`.
 pub fn latency<M: FeedsLatency>(metric: &M) -> Fed {
-    metric.fed()
+    metric.target().to_fed()
 }
 
 /// A family given as `exceptions`.
 pub fn exceptions<M: FeedsCount>(metric: &M) -> Fed {
-    metric.fed()
+    metric.target().to_fed()
 }
 
 /// A family given as `cancelled`.
 pub fn cancelled<M: FeedsCount>(metric: &M) -> Fed {
-    metric.fed()
+    metric.target().to_fed()
 }
 
 /// A family given as `in_flight`.
 pub fn in_flight<M: FeedsLevel>(metric: &M) -> Fed {
-    metric.fed()
+    metric.target().to_fed()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem::{self, ManuallyDrop};
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -10,120 +10,41 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::families::Handles;
-use super::feeds::{FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
-use super::site::{MAX_LABELS, Role, Site};
-use crate::cell::{self, Handle};
+use super::measured::{Begun, Unbegun};
+use super::source::Role;
+use crate::cell;
 use crate::clock::Moment;
-use crate::internal::InternalError;
-use crate::label_value::Label;
 use crate::{histogram, summary};
 
-/// A call whose labels are being evaluated.
-///
-/// If that ends the call, it is recorded as an exception under the label values `__overflow__`.
-#[must_use = "the call begins when `start` is called"]
-pub struct Entering {
-    site: &'static Site,
+/// A call whose labels are known and that has not begun. Dropped, it records nothing.
+#[must_use = "the call is recorded by what it measures"]
+#[derive(Debug)]
+pub struct Prepared {
     start: Moment,
+    handles: Handles,
+    /// Upper bounds of the latency's buckets; none for a summary.
+    bounds: &'static [f64],
 }
 
-impl Entering {
+impl Prepared {
     #[inline]
-    pub(super) fn new(site: &'static Site) -> Self {
-        Self { site, start: Moment::now() }
-    }
-
-    /// Begins the call with the values of those labels that are not fixed.
-    #[inline]
-    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
-        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let (handles, bounds) = self.site.resolve(&values);
-        let start = self.start;
-        mem::forget(self);
-        Call::new(start, handles, bounds)
+    pub(super) fn new(start: Moment, (handles, bounds): (Handles, &'static [f64])) -> Self {
+        Self { start, handles, bounds }
     }
 }
 
-impl Drop for Entering {
-    #[cold]
-    fn drop(&mut self) {
-        Call::of_panicking_label(self, &[None; Role::COUNT]);
-    }
-}
+impl Unbegun for Prepared {
+    type Call = Call;
 
-/// As [`Entering`], for a call that names families of its own.
-#[must_use = "the call begins when `start` is called"]
-pub struct EnteringWith<'a> {
-    entering: ManuallyDrop<Entering>,
-    per_call: [Option<TargetRef<'a>>; Role::COUNT],
-}
-
-impl<'a> EnteringWith<'a> {
     #[inline]
-    pub(super) fn new(site: &'static Site) -> Self {
-        Self { entering: ManuallyDrop::new(Entering::new(site)), per_call: [None; Role::COUNT] }
+    fn begin(self) -> Call {
+        Self { start: Moment::now(), ..self }.begin_back_then()
     }
 
-    /// The family given as `latency`.
     #[inline]
-    pub fn latency<M: FeedsLatency>(self, family: &'a M) -> Self {
-        self.with(Role::Latency, family.target())
-    }
-
-    /// The family given as `exceptions`.
-    #[inline]
-    pub fn exceptions<M: FeedsCount>(self, family: &'a M) -> Self {
-        self.with(Role::Exceptions, family.target())
-    }
-
-    /// The family given as `cancelled`.
-    #[inline]
-    pub fn cancelled<M: FeedsCount>(self, family: &'a M) -> Self {
-        self.with(Role::Cancelled, family.target())
-    }
-
-    /// The family given as `in_flight`.
-    #[inline]
-    pub fn in_flight<M: FeedsLevel>(self, family: &'a M) -> Self {
-        self.with(Role::InFlight, family.target())
-    }
-
-    fn with(mut self, role: Role, target: TargetRef<'a>) -> Self {
-        if let Role::Exceptions | Role::Cancelled = role {
-            target.read_first();
-        }
-        self.per_call[role as usize] = Some(target);
-        self
-    }
-
-    /// Begins the call with the values of those labels that are not fixed.
-    #[inline]
-    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
-        let this = ManuallyDrop::new(self);
-        let Entering { site, start } = &*this.entering;
-        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let (mut handles, mut bounds) = site.resolve(&values);
-        let Some(families) = site.families() else { return Call::new(*start, handles, bounds) };
-        let mut replaced = [""; MAX_LABELS];
-        let values = site.within_sets(families, &values, &mut replaced);
-        for (role, target) in Role::ALL.into_iter().zip(this.per_call) {
-            let Some(target) = target else { continue };
-            handles[role as usize] = families.resolve_in(target, values).unwrap_or_else(|| {
-                site.note_mismatch(role);
-                Handle::NONE
-            });
-            if role == Role::Latency {
-                bounds = target.bounds();
-            }
-        }
-        Call::new(*start, handles, bounds)
-    }
-}
-
-impl Drop for EnteringWith<'_> {
-    #[cold]
-    fn drop(&mut self) {
-        Call::of_panicking_label(&self.entering, &self.per_call);
+    fn begin_back_then(self) -> Call {
+        enter(self.handles);
+        Call { start: self.start, handles: self.handles, bounds: self.bounds, running: AtomicBool::new(true) }
     }
 }
 
@@ -132,7 +53,6 @@ impl Drop for EnteringWith<'_> {
 pub struct Call {
     start: Moment,
     handles: Handles,
-    /// Upper bounds of the latency's buckets; none for a summary.
     bounds: &'static [f64],
     /// Whether the body is running now: a drop is then its unwinding, else the future was dropped.
     running: AtomicBool,
@@ -140,45 +60,25 @@ pub struct Call {
 
 /// How a call ended.
 #[derive(Clone, Copy)]
-enum Outcome {
+pub(super) enum Outcome {
     Ok,
     Exception,
     Cancelled,
 }
 
-impl Call {
+impl Outcome {
     #[inline]
-    pub(super) fn new(start: Moment, handles: Handles, bounds: &'static [f64]) -> Self {
-        let in_flight = handles[Role::InFlight as usize];
-        if !in_flight.is_none() {
-            cell::gauge::update(in_flight, |running| running + 1.0);
-        }
-        Self { start, handles, bounds, running: AtomicBool::new(true) }
+    pub(super) fn returned(exception: bool) -> Self {
+        if exception { Self::Exception } else { Self::Ok }
     }
 
-    /// Records a call that a label expression has ended, by panicking or by leaving the function.
-    #[cold]
-    fn of_panicking_label(Entering { site, start }: &Entering, per_call: &[Option<TargetRef<'_>>; Role::COUNT]) {
-        InternalError::LabelPanic.record(&site.location());
-        let (mut handles, mut bounds) = match site.families() {
-            Some(families) => (families.overflow(), families.bounds()),
-            None => site.unresolved(),
-        };
-        for (role, target) in Role::ALL.into_iter().zip(per_call) {
-            let Some(target) = target else { continue };
-            handles[role as usize] = match *target {
-                TargetRef::Family(core) => core.overflow(),
-                TargetRef::Alone { handle, .. } => handle,
-            };
-            if role == Role::Latency {
-                bounds = target.bounds();
-            }
-        }
-        // The call has not begun, and so was never in flight.
-        handles[Role::InFlight as usize] = Handle::NONE;
-        Self::new(*start, handles, bounds).finish(true);
+    /// What a call that was dropped has come to.
+    pub(super) fn dropped(running: bool) -> Self {
+        if running { Self::Exception } else { Self::Cancelled }
     }
+}
 
+impl Call {
     /// Runs the body of a function.
     ///
     /// Handed over as a closure, a body can return early and borrow from what it owns.
@@ -190,7 +90,7 @@ impl Call {
     /// Runs the body of an `async` function.
     #[inline]
     pub fn run_async<F: Future>(&self, body: F) -> Running<'_, F> {
-        Running { call: self, body }
+        Running::new(&self.running, body)
     }
 
     /// Runs the body of an `async` function that never returns.
@@ -202,35 +102,55 @@ impl Call {
     /// Ends a call that has returned.
     #[inline]
     pub fn finish(self, exception: bool) {
-        self.record(if exception { Outcome::Exception } else { Outcome::Ok });
+        record(self.start, self.handles, self.bounds, Outcome::returned(exception));
         mem::forget(self);
     }
+}
 
-    /// Latency first: whoever reads exceptions before it then never sees more of them than calls.
-    fn record(&self, outcome: Outcome) {
-        let [latency, exceptions, cancelled, in_flight] = self.handles;
-        let seconds = self.start.elapsed().as_secs_f64();
-        if self.bounds.is_empty() {
-            summary::observe(latency, seconds);
-        } else {
-            histogram::observe(latency, self.bounds, seconds);
-        }
-        match outcome {
-            Outcome::Ok => {}
-            Outcome::Exception => cell::counter::add_whole(exceptions, 1),
-            Outcome::Cancelled => cell::counter::add_whole(cancelled, 1),
-        }
-        if !in_flight.is_none() {
-            cell::gauge::update(in_flight, |running| running - 1.0);
-        }
+impl Begun<bool> for Call {
+    #[inline]
+    fn running(&self) -> &AtomicBool {
+        &self.running
+    }
+
+    #[inline]
+    fn finish(self, exception: bool) {
+        self.finish(exception);
     }
 }
 
 impl Drop for Call {
     #[cold]
     fn drop(&mut self) {
-        let panicked = *self.running.get_mut();
-        self.record(if panicked { Outcome::Exception } else { Outcome::Cancelled });
+        record(self.start, self.handles, self.bounds, Outcome::dropped(*self.running.get_mut()));
+    }
+}
+
+/// One more call in flight.
+#[inline]
+pub(super) fn enter(handles: Handles) {
+    let in_flight = handles[Role::InFlight as usize];
+    if !in_flight.is_none() {
+        cell::gauge::update(in_flight, |running| running + 1.0);
+    }
+}
+
+/// Latency first: whoever reads exceptions before it then never sees more of them than calls.
+pub(super) fn record(start: Moment, handles: Handles, bounds: &'static [f64], outcome: Outcome) {
+    let [latency, exceptions, cancelled, in_flight] = handles;
+    let seconds = start.elapsed().as_secs_f64();
+    if bounds.is_empty() {
+        summary::observe(latency, seconds);
+    } else {
+        histogram::observe(latency, bounds, seconds);
+    }
+    match outcome {
+        Outcome::Ok => {}
+        Outcome::Exception => cell::counter::add_whole(exceptions, 1),
+        Outcome::Cancelled => cell::counter::add_whole(cancelled, 1),
+    }
+    if !in_flight.is_none() {
+        cell::gauge::update(in_flight, |running| running - 1.0);
     }
 }
 
@@ -244,9 +164,16 @@ pin_project! {
     /// The body of an `async` function; tells its call whether it is running.
     #[must_use = "futures do nothing unless polled"]
     pub struct Running<'c, F> {
-        call: &'c Call,
+        running: &'c AtomicBool,
         #[pin]
         body: F,
+    }
+}
+
+impl<'c, F> Running<'c, F> {
+    #[inline]
+    pub(super) fn new(running: &'c AtomicBool, body: F) -> Self {
+        Self { running, body }
     }
 }
 
@@ -256,10 +183,10 @@ impl<F: Future> Future for Running<'_, F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        this.call.running.store(true, Ordering::Relaxed);
+        this.running.store(true, Ordering::Relaxed);
         let polled = this.body.poll(cx);
         // A panic leaves it as it is: the guard is dropped as part of the unwinding.
-        this.call.running.store(polled.is_ready(), Ordering::Relaxed);
+        this.running.store(polled.is_ready(), Ordering::Relaxed);
         polled
     }
 }

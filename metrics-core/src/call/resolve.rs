@@ -3,12 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use super::families::{Families, Handles};
-use super::known::{self, KnownValues};
-use super::site::{MAX_LABELS, Role, Site, Source};
-use crate::cache;
+use super::entering::PerCall;
+use super::families::{Families, Handles, Values};
+use super::known::KnownValues;
+use super::site::Site;
+use super::source::{List, MAX_LABELS, Role, Source};
+use crate::cache::{self, CacheId};
 use crate::cell::Handle;
 use crate::internal::InternalError;
+use crate::labels::{CANCELLED, OTHER, PANIC};
 use crate::registry::declared::Declared;
 use crate::registry::{Problem, ProblemKind, Registry};
 
@@ -23,16 +26,35 @@ impl Site {
     fn known(&self, families: &Families) -> Option<&KnownValues> {
         self.known.get().or_else(|| {
             self.known.get_or_make(|| {
-                let values = self.labels.iter().flatten().filter_map(|(_, source)| match source {
-                    Source::Fixed(_) => None,
-                    Source::Call => Some(None),
-                    Source::Known { values, closed } => Some(Some((self.evaluate(*values), *closed))),
-                });
-                let known = KnownValues::new(values);
-                known::create_series(&known, families, self.location());
+                let labels = self.labels.iter().flatten();
+                let known = KnownValues::new(labels.map(|(_, source)| self.known_of(*source)));
+                families.know_values(&known);
+                if !families.create_known(&known, &[]) {
+                    self.note_too_many(families);
+                }
                 known
             })
         })
+    }
+
+    /// The values of one label that are known, and whether there are no others.
+    fn known_of(&self, source: Source) -> Option<(Vec<String>, bool)> {
+        let list = source.list().map(|List { values, closed }| (self.evaluate(values), closed));
+        match source {
+            Source::Fixed(_) | Source::Call(_) => list,
+            Source::Result(_) => list.map(|(mut values, closed)| {
+                values.push(PANIC.to_owned());
+                if self.is_cancellable() {
+                    values.push(CANCELLED.to_owned());
+                }
+                (values, closed)
+            }),
+            Source::Kind(_) => {
+                let (mut kinds, closed) = list.unwrap_or_default();
+                kinds.push(PANIC.to_owned());
+                Some((kinds, closed))
+            }
+        }
     }
 
     fn evaluate(&self, values: fn() -> Vec<String>) -> Vec<String> {
@@ -40,6 +62,19 @@ impl Site {
             InternalError::LabelValues.record(&self.location());
             Vec::new()
         })
+    }
+
+    #[cold]
+    fn note_too_many(&self, families: &Families) {
+        let Some((cap, family)) = families.cap() else { return };
+        Registry::global().add_problem(Problem {
+            kind: ProblemKind::Declaration,
+            family: family.to_owned(),
+            message: format!(
+                "the known label sets are more than {family} has room for: those beyond its max_series of {cap} are not exported at 0; raise `max_series`"
+            ),
+            location: Some(self.location()),
+        });
     }
 
     /// The series for the values that come with a call.
@@ -60,10 +95,68 @@ impl Site {
         if let Some(handles) = cache::get(&families.cache, epoch, values) {
             return handles;
         }
-        let Some(handles) = families.within_cap(values) else { return families.overflow() };
+        let Some(handles) = families.within_cap(&families.all_values(values), &Role::ALL) else {
+            return families.overflow(&Role::ALL);
+        };
         if families.feeds_anything() {
             cache::insert(&families.cache, epoch, values, handles);
         }
+        handles
+    }
+
+    /// The series of a call that begins, whose other labels come with its end: those are created at 0 if they are known.
+    #[inline]
+    pub(super) fn resolve_beginning(&self, values: &[&str]) -> Handles {
+        let Some(families) = self.families() else { return self.unresolved().0 };
+        let Some(id) = &families.beginnings else { return [Handle::NONE; Role::COUNT] };
+        let epoch = families.epoch();
+        cache::get(id, epoch, values).unwrap_or_else(|| self.resolve_new_beginning(families, id, epoch, values))
+    }
+
+    #[cold]
+    fn resolve_new_beginning(&self, families: &Families, id: &CacheId, epoch: u64, values: &[&str]) -> Handles {
+        let mut replaced = [""; MAX_LABELS];
+        let values = self.within_sets(families, values, &mut replaced);
+        if let Some(handles) = cache::get(id, epoch, values) {
+            return handles;
+        }
+        if let Some(known) = self.known(families) {
+            families.create_known(known, values);
+        }
+        let roles = [Role::InFlight];
+        let Some(handles) = families.within_cap(&families.all_values(values), &roles) else {
+            return families.overflow(&roles);
+        };
+        cache::insert(id, epoch, values, handles);
+        handles
+    }
+
+    /// The series of a call that has ended; `values` are those from its arguments, its result, and its kind of exception,
+    /// which is empty where it was none.
+    #[inline]
+    pub(super) fn resolve_end(&self, values: &[&str]) -> (Handles, &'static [f64]) {
+        let Some(families) = self.families() else { return self.unresolved() };
+        let epoch = families.epoch();
+        let handles =
+            cache::get(&families.cache, epoch, values).unwrap_or_else(|| self.resolve_new_end(families, epoch, values));
+        (handles, families.bounds())
+    }
+
+    #[cold]
+    fn resolve_new_end(&self, families: &Families, epoch: u64, values: &[&str]) -> Handles {
+        let mut replaced = [""; MAX_LABELS];
+        let values = self.within_sets(families, values, &mut replaced);
+        if let Some(handles) = cache::get(&families.cache, epoch, values) {
+            return handles;
+        }
+        let roles: &[Role] = match values.last() {
+            Some(&"") if families.has_kinds() => &[Role::Latency, Role::Cancelled],
+            _ => &[Role::Latency, Role::Exceptions, Role::Cancelled],
+        };
+        let Some(handles) = families.within_cap(&families.all_values(values), roles) else {
+            return families.overflow(roles);
+        };
+        cache::insert(&families.cache, epoch, values, handles);
         handles
     }
 
@@ -72,7 +165,7 @@ impl Site {
         &self,
         families: &Families,
         values: &'v [&'v str],
-        replaced: &'v mut [&'v str; MAX_LABELS],
+        replaced: &'v mut Values<'v>,
     ) -> &'v [&'v str] {
         if !self.has_known_values() {
             return values;
@@ -82,20 +175,55 @@ impl Site {
             InternalError::LabelValues.record(&self.location());
         }
         for (position, (slot, value)) in replaced.iter_mut().zip(values).enumerate() {
+            let at = families.position_of_given(position).unwrap_or_default();
             *slot = match known {
-                Some(known) => known.closed_value(position, value),
+                // No exception, and so of no kind.
+                _ if value.is_empty() && self.is_kind(at) => value,
+                Some(known) => known.closed_value(at, value),
                 // The list is just being made, by code that calls this very function.
-                None if self.is_closed(position) => crate::labels::OTHER,
+                None if self.is_closed(at) => OTHER,
                 None => value,
             };
         }
         &replaced[..values.len()]
     }
 
-    /// Whether the label at this position, among those that calls give, has a closed set of values.
-    fn is_closed(&self, position: usize) -> bool {
-        let mut own = self.labels.iter().flatten().filter(|(_, source)| !matches!(source, Source::Fixed(_)));
-        matches!(own.nth(position), Some((_, Source::Known { closed: true, .. })))
+    fn source_at(&self, at: usize) -> Option<Source> {
+        self.labels.get(at).copied().flatten().map(|(_, source)| source)
+    }
+
+    fn is_closed(&self, at: usize) -> bool {
+        self.source_at(at).and_then(Source::list).is_some_and(|list| list.closed)
+    }
+
+    fn is_kind(&self, at: usize) -> bool {
+        matches!(self.source_at(at), Some(Source::Kind(_)))
+    }
+
+    /// The series of these roles in the families that a call has named, in place of those in `resolved`.
+    pub(super) fn resolve_per_call(
+        &self,
+        values: &[&str],
+        per_call: &PerCall<'_>,
+        roles: &[Role],
+        resolved: &mut (Handles, &'static [f64]),
+    ) {
+        if roles.iter().all(|role| per_call[*role as usize].is_none()) {
+            return;
+        }
+        let Some(families) = self.families() else { return };
+        let mut replaced = [""; MAX_LABELS];
+        let all = families.all_values(self.within_sets(families, values, &mut replaced));
+        for role in roles {
+            let Some(target) = per_call[*role as usize] else { continue };
+            resolved.0[*role as usize] = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
+                self.note_mismatch(*role);
+                Handle::NONE
+            });
+            if *role == Role::Latency {
+                resolved.1 = target.bounds();
+            }
+        }
     }
 
     /// A call named a family that has other labels; it is not fed.
@@ -127,7 +255,9 @@ impl Site {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
         let handles = self.fixed.get(epoch).unwrap_or_else(|| {
-            let Some(handles) = families.within_cap(&[]) else { return families.overflow() };
+            let Some(handles) = families.within_cap(&families.all_values(&[]), &Role::ALL) else {
+                return families.overflow(&Role::ALL);
+            };
             self.fixed.set(epoch, handles);
             handles
         });

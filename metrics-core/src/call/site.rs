@@ -4,52 +4,17 @@ use std::panic::Location;
 use std::sync::atomic::AtomicU8;
 
 use super::claim::Claim;
-use super::families::{FUNCTION, Families};
+use super::entering::{Entering, EnteringWith};
+use super::families::Families;
 use super::feeds::Fed;
 use super::function_name;
-use super::guard::{Call, Entering, EnteringWith};
+use super::guard::{Call, Prepared};
 use super::known::KnownValues;
+use super::measured::Unbegun;
+use super::source::{List, MAX_LABELS, Role, Source};
 use crate::cache::Fixed;
+use crate::clock::Moment;
 use crate::label_value::{Label, LabelValue};
-
-/// Labels an annotated function can have.
-pub(super) const MAX_LABELS: usize = 8;
-
-/// What a family counts of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Latency,
-    Exceptions,
-    Cancelled,
-    InFlight,
-}
-
-impl Role {
-    pub(super) const COUNT: usize = 4;
-    pub(super) const ALL: [Self; Self::COUNT] = [Self::Latency, Self::Exceptions, Self::Cancelled, Self::InFlight];
-
-    /// The name of the option that gives its family.
-    pub(super) fn option(self) -> &'static str {
-        match self {
-            Self::Latency => "latency",
-            Self::Exceptions => "exceptions",
-            Self::Cancelled => "cancelled",
-            Self::InFlight => "in_flight",
-        }
-    }
-}
-
-/// How a label of a function gets its value.
-#[derive(Clone, Copy)]
-pub(super) enum Source {
-    Fixed(&'static str),
-    Call,
-    /// From the call; the values are those, or `other` where the set is closed.
-    Known {
-        values: fn() -> Vec<String>,
-        closed: bool,
-    },
-}
 
 /// Where the family of a role comes from.
 #[derive(Clone, Copy)]
@@ -125,28 +90,64 @@ impl Site {
         self
     }
 
-    /// A label whose value comes with each call.
-    #[must_use]
-    pub const fn label(self, name: &'static str) -> Self {
-        self.with_label(name, Source::Call)
-    }
-
     /// A label with one value.
     #[must_use]
     pub const fn fixed_label(self, name: &'static str, value: &'static str) -> Self {
         self.with_label(name, Source::Fixed(value))
     }
 
+    /// A label whose value comes with each call.
+    #[must_use]
+    pub const fn label(self, name: &'static str) -> Self {
+        self.with_label(name, Source::Call(None))
+    }
+
     /// A label with a closed set of values.
     #[must_use]
     pub const fn label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
-        self.with_label(name, Source::Known { values, closed: true })
+        self.with_label(name, Source::Call(Some(List { values, closed: true })))
     }
 
     /// A label some of whose values are known.
     #[must_use]
     pub const fn label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
-        self.with_label(name, Source::Known { values, closed: false })
+        self.with_label(name, Source::Call(Some(List { values, closed: false })))
+    }
+
+    /// A label whose value comes from what each call returns.
+    #[must_use]
+    pub const fn result_label(self, name: &'static str) -> Self {
+        self.with_label(name, Source::Result(None))
+    }
+
+    /// As [`Site::result_label`], with a closed set of values.
+    #[must_use]
+    pub const fn result_label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
+        self.with_label(name, Source::Result(Some(List { values, closed: true })))
+    }
+
+    /// As [`Site::result_label`], some of whose values are known.
+    #[must_use]
+    pub const fn result_label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
+        self.with_label(name, Source::Result(Some(List { values, closed: false })))
+    }
+
+    /// Label `kind` of the exceptions.
+    #[must_use]
+    pub const fn kind_label(self, name: &'static str) -> Self {
+        self.with_label(name, Source::Kind(None))
+    }
+
+    /// As [`Site::kind_label`], with a closed set of values.
+    #[must_use]
+    pub const fn kind_label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
+        self.with_label(name, Source::Kind(Some(List { values, closed: true })))
+    }
+
+    /// As [`Site::kind_label`], some of whose values are known.
+    #[must_use]
+    pub const fn kind_label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
+        self.with_label(name, Source::Kind(Some(List { values, closed: false })))
     }
 
     const fn with_label(mut self, name: &'static str, source: Source) -> Self {
@@ -237,8 +238,13 @@ impl Site {
     /// Begins a call of a function all of whose labels are fixed.
     #[inline]
     pub fn start(&'static self) -> Call {
-        let (handles, bounds) = self.fixed_handles();
-        Call::new(crate::clock::Moment::now(), handles, bounds)
+        self.prepare().begin_back_then()
+    }
+
+    /// As [`Site::start`], for a call that begins later.
+    #[inline]
+    pub fn prepare(&'static self) -> Prepared {
+        Prepared::new(Moment::now(), self.fixed_handles())
     }
 
     /// Begins a call whose labels are evaluated next.
@@ -272,6 +278,11 @@ impl Site {
         matches!(self.origins[role as usize], Origin::Default | Origin::Static(_))
     }
 
+    /// Whether the future of the function can be dropped before it ends.
+    pub(super) fn is_cancellable(&self) -> bool {
+        !matches!(self.origins[Role::Cancelled as usize], Origin::None)
+    }
+
     pub(super) fn given(&self, role: Role) -> Option<fn() -> Fed> {
         match self.origins[role as usize] {
             Origin::Static(family) => Some(family),
@@ -303,21 +314,19 @@ impl Site {
         }
     }
 
-    /// Names of all labels, and the values of those that are fixed.
-    pub(super) fn names_and_fixed_values(&self) -> (Vec<&'static str>, Vec<Option<String>>) {
-        if let Some(closure) = self.closure {
-            let path = function_name::readable(closure(), &format!("{}::{}", self.module, self.function));
-            return (vec![FUNCTION], vec![Some(path)]);
-        }
-        let fixed = |source: &Source| match source {
-            Source::Fixed(value) => Some((*value).to_owned()),
-            Source::Call | Source::Known { .. } => None,
-        };
-        self.labels.iter().flatten().map(|(name, source)| (*name, fixed(source))).unzip()
+    /// All labels and where they come from; label `function` alone where the function has no others.
+    pub(super) fn all_labels(&self) -> Vec<(&'static str, Source)> {
+        self.labels.iter().flatten().copied().collect()
+    }
+
+    /// The path of the function with its type, where that is its label.
+    pub(super) fn function_path(&self) -> Option<String> {
+        let closure = self.closure?;
+        Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))
     }
 
     pub(super) fn has_known_values(&self) -> bool {
-        self.labels.iter().flatten().any(|(_, source)| matches!(source, Source::Known { .. }))
+        self.labels.iter().flatten().any(|(_, source)| source.list().is_some())
     }
 }
 

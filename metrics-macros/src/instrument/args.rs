@@ -7,8 +7,9 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Lit, LitStr, Token, parenthesized};
 
-use super::model::{Args, CallValue, Family, Function, InFlight, Known, Label, LabelValue, variable};
+use super::model::{Args, CallValue, Family, Function, InFlight, Kind, Known, Label, LabelValue, variable};
 use super::scope::CallScope;
+use super::ty;
 use crate::errors::Errors;
 use crate::literal::{self, fixed, is_name, plain, string};
 
@@ -170,8 +171,10 @@ impl Check<'_> {
             }
             "exceptions" => self.args.exceptions = Some(self.family(value)),
             "in_flight" => self.args.in_flight = Some(InFlight::Family(self.family(value))),
-            "cancelled" if !self.function.is_async() => {
-                self.errors.at(span, "only an `async fn` can be cancelled: remove `cancelled`");
+            "cancelled" if !self.function.is_cancellable() => {
+                let message =
+                    "only a function that is `async` or returns a future can be cancelled: remove `cancelled`";
+                self.errors.at(span, message);
             }
             "cancelled" => self.args.cancelled = Some(self.family(value)),
             "exception_if" => self.args.exception_if = Some(value),
@@ -221,6 +224,12 @@ impl Check<'_> {
         let span = ident.span();
         self.label_name(&name, span);
         let value = match value {
+            Value::None if self.is_kind(&ident) => kind(None, None, span),
+            Value::Known(known) if self.is_kind(&ident) => kind(None, Some(known), span),
+            Value::Expr { value: closure @ Expr::Closure(_), known } => match name.as_str() {
+                "kind" => kind(Some(closure), known, span),
+                _ => LabelValue::Result(Box::new(CallValue { value: closure, known })),
+            },
             Value::Path(path) => LabelValue::Fixed(path.value()),
             Value::None => self.variable(ident, None)?,
             Value::Known(known) => self.variable(ident, Some(known))?,
@@ -234,8 +243,16 @@ impl Check<'_> {
                 return None;
             }
         };
-        if let LabelValue::Call(call) = &value {
-            self.call_value(call);
+        let known = match &value {
+            LabelValue::Fixed(_) => None,
+            LabelValue::Call(value) | LabelValue::Result(value) => value.known.as_ref(),
+            LabelValue::Kind(kind) => kind.known.as_ref(),
+        };
+        if let Some(known) = known {
+            self.known(known);
+        }
+        if !matches!(value, LabelValue::Fixed(_) | LabelValue::Call(_)) {
+            self.late(&name, span);
         }
         self.args.labels.push(Label { name, value });
         Some(())
@@ -256,13 +273,16 @@ impl Check<'_> {
         None
     }
 
-    fn call_value(&mut self, CallValue { value, known }: &CallValue) {
-        if let Expr::Closure(closure) = value {
-            let message = "a label is taken before the call: write an expression of the arguments, not a closure";
-            self.errors.at(closure.inputs_begin.span(), message);
-        }
-        if let Some(known) = known {
-            self.known(known);
+    /// Whether the label is the kind of the error, and not an argument of that name.
+    fn is_kind(&self, ident: &Ident) -> bool {
+        ident == "kind" && !self.scope.binds(ident)
+    }
+
+    /// A label that is known only when the call ends.
+    fn late(&mut self, name: &str, span: Span) {
+        if ty::nameable(&self.function.sig.output).is_none() {
+            self.errors
+                .at(span, format_args!("the function never returns, so there is no result to take `{name}` from"));
         }
     }
 
@@ -282,6 +302,10 @@ impl Check<'_> {
             self.errors.at(name.span(), message);
         }
     }
+}
+
+fn kind(value: Option<Expr>, known: Option<Known>, span: Span) -> LabelValue {
+    LabelValue::Kind(Box::new(Kind { value, known, span }))
 }
 
 fn per_call(value: Expr, known: Option<Known>) -> LabelValue {

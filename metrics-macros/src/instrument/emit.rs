@@ -1,21 +1,23 @@
 //! The annotated function as tokens. Cannot fail: all mistakes were found before.
 
+mod body;
+mod captures;
+
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Path};
 
-use super::model::{Args, Family, Function, InFlight, Instrument, Known, LabelValue};
+use super::model::{Args, Family, Function, InFlight, Instrument, Kind, Known, LabelValue};
 use super::ty;
 
 pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStream {
     let private = private(args.krate.as_ref(), function.sig.ident.span());
     let site = site(args, function, &private);
-    let start = start(args, &private);
-    let body = body(args, function, &private);
+    let body = body::of(args, function, &private);
     let Function { attrs, vis, sig, .. } = function;
     // The braces are the user's own: lints on the function look at them.
-    let mut block = Group::new(proc_macro2::Delimiter::Brace, quote! { #site #start #body });
+    let mut block = Group::new(proc_macro2::Delimiter::Brace, quote! { #site #body });
     block.set_span(function.braces);
     quote! { #(#attrs)* #vis #sig #block }
 }
@@ -48,10 +50,12 @@ fn site_options(args: &Args, function: &Function, private: &TokenStream) -> Toke
         let name = &label.name;
         options.extend(match &label.value {
             LabelValue::Fixed(value) => quote! { .fixed_label(#name, #value) },
-            LabelValue::Call(call) => label_option(name, call.known.as_ref(), private),
+            LabelValue::Call(call) => label_option("label", name, call.known.as_ref(), private),
+            LabelValue::Result(result) => label_option("result_label", name, result.known.as_ref(), private),
+            LabelValue::Kind(kind) => kind_option(name, kind, function, private),
         });
     }
-    if function.is_async() && args.cancelled.is_none() {
+    if function.is_cancellable() && args.cancelled.is_none() {
         options.extend(quote! { .cancellable() });
     }
     if let Some(prefix) = &args.prefix {
@@ -81,15 +85,26 @@ fn site_options(args: &Args, function: &Function, private: &TokenStream) -> Toke
     options
 }
 
-fn label_option(name: &str, known: Option<&Known>, private: &TokenStream) -> TokenStream {
-    let Some(Known { values, open }) = known else { return quote! { .label(#name) } };
-    let method = if *open {
-        quote! { label_in_open }
-    } else {
-        quote! { label_in }
+fn label_option(option: &str, name: &str, known: Option<&Known>, private: &TokenStream) -> TokenStream {
+    let Some(Known { values, open }) = known else {
+        let method = quote::format_ident!("{option}");
+        return quote! { .#method(#name) };
     };
+    let method = quote::format_ident!("{option}_in{}", if *open { "_open" } else { "" });
     let values = checked(values, &quote! { #private::values }, &quote! { #values });
     quote! { .#method(#name, || #values) }
+}
+
+/// The label for kinds; their list is that of the error's type, where a static can name it.
+fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStream) -> TokenStream {
+    match (&kind.known, &kind.value, ty::of_error(function)) {
+        (None, None, Some(result)) => {
+            let span = Span::call_site().located_at(kind.span);
+            let kinds = quote_spanned! {span=> #private::kinds::<#result>() };
+            quote! { .kind_label_in_open(#name, || #kinds) }
+        }
+        (known, _, _) => label_option("kind_label", name, known.as_ref(), private),
+    }
 }
 
 /// The families that are given, by option.
@@ -106,36 +121,6 @@ fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     ]
     .into_iter()
     .filter_map(|(option, family)| Some((option, family?)))
-}
-
-/// The statement that begins a call.
-fn start(args: &Args, private: &TokenStream) -> TokenStream {
-    let values: Vec<TokenStream> = args
-        .labels
-        .iter()
-        .filter_map(|label| match &label.value {
-            LabelValue::Fixed(_) => None,
-            LabelValue::Call(call) => {
-                let value = &call.value;
-                let (span, operand) = (at(value), operand(value));
-                Some(checked(value, &quote! { #private::label }, &quote_spanned! {span=> &#operand }))
-            }
-        })
-        .collect();
-    let per_call: Vec<TokenStream> = families(args)
-        .filter(|(_, family)| family.per_call)
-        .map(|(option, family)| {
-            let (method, family) = (quote::format_ident!("{option}"), by_ref(&family.value));
-            quote! { .#method(#family) }
-        })
-        .collect();
-    if !per_call.is_empty() {
-        quote! { let __metrics_call = __METRICS_SITE.enter_with() #(#per_call)* .start([#(#values),*]); }
-    } else if values.is_empty() {
-        quote! { let __metrics_call = __METRICS_SITE.start(); }
-    } else {
-        quote! { let __metrics_call = __METRICS_SITE.enter().start([#(#values),*]); }
-    }
 }
 
 /// A family as a reference: by a method, so that what dereferences to a family (a `lazy_static`, an `Arc`) is one too.
@@ -179,34 +164,4 @@ fn checked(expr: &Expr, function: &TokenStream, argument: &TokenStream) -> Token
         })
         .collect();
     quote_spanned! {span=> #function(#argument) }
-}
-
-/// The statements that run the body and record how it ended.
-fn body(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
-    let body = &function.body;
-    let span = Span::call_site().located_at(function.output_span());
-    let output = ty::nameable(&function.sig.output);
-    let run = match (&output, function.is_async()) {
-        // Nothing comes after a function that never returns; unwinding drops the guard.
-        (None, false) => return quote! { { #body } },
-        (None, true) => return quote_spanned! {span=> __metrics_call.run_never(async move { #body }).await; },
-        (Some(ty), false) => quote_spanned! {span=> run(move || -> #ty { #body }) },
-        (Some(ty), true) => quote_spanned! {span=>
-            run_async(async move {
-                if false {
-                    return #private::output::<#ty>();
-                }
-                #body
-            }).await
-        },
-    };
-    let is_exception = match &args.exception_if {
-        Some(rule) => quote_spanned! {span=> #private::exception_if(&__metrics_out, #rule) },
-        None => quote_spanned! {span=> #private::Returned(&__metrics_out).is_exception() },
-    };
-    quote_spanned! {span=>
-        let __metrics_out = __metrics_call.#run;
-        __metrics_call.finish(#is_exception);
-        __metrics_out
-    }
 }

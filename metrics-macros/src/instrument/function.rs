@@ -4,6 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, Error, Signature, Token, Visibility, braced};
 
+use super::future;
 use super::model::Function;
 
 const GOES_ON: &str = "`#[instrument]` goes on functions and methods";
@@ -34,7 +35,11 @@ pub(super) fn parse(item: TokenStream) -> Result<Function, Unusable> {
         Body::Block { braces, inner, body } => {
             let mut attrs = item.attrs;
             attrs.extend(inner);
-            Ok(Function { attrs, vis: item.vis, sig: item.sig, braces, body })
+            let future = match item.sig.asyncness {
+                Some(_) => None,
+                None => future::find(&item.sig.output, &body),
+            };
+            Ok(Function { attrs, vis: item.vis, sig: item.sig, braces, body, future })
         }
         Body::None(semicolon) => {
             let message = "a method without a body cannot record: put `#[instrument]` on its implementations";

@@ -1,7 +1,7 @@
 //! What an annotated function says, without its syntax.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use syn::{Attribute, Expr, Path, ReturnType, Signature, Visibility};
+use syn::{Attribute, Expr, Path, ReturnType, Signature, Type, Visibility};
 
 /// A function and how it is to be instrumented.
 pub(super) struct Instrument {
@@ -9,7 +9,7 @@ pub(super) struct Instrument {
     pub(super) function: Function,
 }
 
-/// The function; its body is not looked into.
+/// The function; its body is looked into no further than to find the future that it returns.
 pub(super) struct Function {
     pub(super) attrs: Vec<Attribute>,
     pub(super) vis: Visibility,
@@ -17,11 +17,18 @@ pub(super) struct Function {
     /// The span of the body's braces.
     pub(super) braces: Span,
     pub(super) body: TokenStream,
+    /// Where the function is not `async` and returns a future.
+    pub(super) future: Option<ReturnedFuture>,
 }
 
 impl Function {
     pub(super) fn is_async(&self) -> bool {
         self.sig.asyncness.is_some()
+    }
+
+    /// Whether a call is a future, which can be dropped before it ends.
+    pub(super) fn is_cancellable(&self) -> bool {
+        self.is_async() || self.future.is_some()
     }
 
     /// Where a mistake in what the function returns is reported.
@@ -31,6 +38,30 @@ impl Function {
             ReturnType::Type(_, ty) => syn::spanned::Spanned::span(ty),
         }
     }
+}
+
+/// The future that a function returns.
+pub(super) struct ReturnedFuture {
+    pub(super) made: Made,
+    pub(super) pinned: Pinned,
+    /// What the future gives; `None` where only the compiler knows.
+    pub(super) output: Option<Type>,
+}
+
+/// How a function makes the future that it returns.
+pub(super) enum Made {
+    /// By an `async` block, behind statements that do not return.
+    Block { before: TokenStream, keywords: TokenStream, body: TokenStream },
+    /// In some other way.
+    Body,
+}
+
+/// Whether the future is returned in a pinned box.
+pub(super) enum Pinned {
+    No,
+    /// By this function, which the user named.
+    By(TokenStream),
+    Yes,
 }
 
 /// The arguments of the attribute.
@@ -49,6 +80,13 @@ pub(super) struct Args {
     pub(super) krate: Option<Path>,
 }
 
+impl Args {
+    /// Whether some labels are known only when a call ends.
+    pub(super) fn has_late_labels(&self) -> bool {
+        self.labels.iter().any(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
+    }
+}
+
 /// A label and where its value comes from.
 pub(super) struct Label {
     pub(super) name: String,
@@ -58,6 +96,19 @@ pub(super) struct Label {
 pub(super) enum LabelValue {
     Fixed(String),
     Call(Box<CallValue>),
+    /// Of what the function returns.
+    Result(Box<CallValue>),
+    /// Of the error that the function returns.
+    Kind(Box<Kind>),
+}
+
+/// The kind of an exception.
+pub(super) struct Kind {
+    /// What gives it; `None` where it is the error itself.
+    pub(super) value: Option<Expr>,
+    pub(super) known: Option<Known>,
+    /// Where it stands in the attribute.
+    pub(super) span: Span,
 }
 
 /// A value that each call has its own of.

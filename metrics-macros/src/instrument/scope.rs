@@ -36,6 +36,11 @@ impl CallScope {
         self.variables.contains(&variable.to_string())
     }
 
+    /// Whether these tokens name a generic of the function, or `Self`.
+    pub(super) fn names_generic(&self, tokens: TokenStream) -> bool {
+        self.first_token(tokens, false).is_some()
+    }
+
     /// The first name in `expr` that only a call has.
     pub(super) fn first_in(&self, expr: &Expr) -> Option<Ident> {
         match expr {

@@ -1,0 +1,167 @@
+//! A call that is about to begin: its labels and families are being evaluated.
+
+use std::mem::{self, ManuallyDrop};
+
+use super::by_result::EnteringByResult;
+use super::families::Handles;
+use super::feeds::{FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
+use super::guard::{Call, Prepared};
+use super::measured::Unbegun;
+use super::site::Site;
+use super::source::Role;
+use crate::cell::Handle;
+use crate::clock::Moment;
+use crate::internal::InternalError;
+use crate::label_value::Label;
+
+/// A call whose labels are being evaluated.
+///
+/// If that ends the call, it is recorded as an exception under the label values `__overflow__`.
+#[must_use = "the call begins when `start` is called"]
+pub struct Entering {
+    site: &'static Site,
+    start: Moment,
+}
+
+impl Entering {
+    #[inline]
+    pub(super) fn new(site: &'static Site) -> Self {
+        Self { site, start: Moment::now() }
+    }
+
+    /// Begins the call with the values of those labels that are not fixed.
+    #[inline]
+    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
+        self.prepare(labels).begin_back_then()
+    }
+
+    /// As [`Entering::start`], for a call that begins later.
+    #[inline]
+    pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
+        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
+        let resolved = self.site.resolve(&values);
+        let start = self.start;
+        mem::forget(self);
+        Prepared::new(start, resolved)
+    }
+
+    /// Some labels come from the result.
+    #[inline]
+    pub fn by_result<'a>(self) -> EnteringByResult<'a> {
+        EnteringByResult(EnteringWith { entering: ManuallyDrop::new(self), per_call: [None; Role::COUNT] })
+    }
+}
+
+impl Drop for Entering {
+    #[cold]
+    fn drop(&mut self) {
+        record_panic(self, &[None; Role::COUNT]);
+    }
+}
+
+/// As [`Entering`], for a call that names families of its own.
+#[must_use = "the call begins when `start` is called"]
+pub struct EnteringWith<'a> {
+    entering: ManuallyDrop<Entering>,
+    per_call: PerCall<'a>,
+}
+
+/// The families that a call has named, by [`Role`].
+pub(super) type PerCall<'a> = [Option<TargetRef<'a>>; Role::COUNT];
+
+impl<'a> EnteringWith<'a> {
+    #[inline]
+    pub(super) fn new(site: &'static Site) -> Self {
+        Self { entering: ManuallyDrop::new(Entering::new(site)), per_call: [None; Role::COUNT] }
+    }
+
+    /// The family given as `latency`.
+    #[inline]
+    pub fn latency<M: FeedsLatency>(self, family: &'a M) -> Self {
+        self.with(Role::Latency, family.target())
+    }
+
+    /// The family given as `exceptions`.
+    #[inline]
+    pub fn exceptions<M: FeedsCount>(self, family: &'a M) -> Self {
+        self.with(Role::Exceptions, family.target())
+    }
+
+    /// The family given as `cancelled`.
+    #[inline]
+    pub fn cancelled<M: FeedsCount>(self, family: &'a M) -> Self {
+        self.with(Role::Cancelled, family.target())
+    }
+
+    /// The family given as `in_flight`.
+    #[inline]
+    pub fn in_flight<M: FeedsLevel>(self, family: &'a M) -> Self {
+        self.with(Role::InFlight, family.target())
+    }
+
+    fn with(mut self, role: Role, target: TargetRef<'a>) -> Self {
+        if let Role::Exceptions | Role::Cancelled = role {
+            target.read_first();
+        }
+        self.per_call[role as usize] = Some(target);
+        self
+    }
+
+    /// Begins the call with the values of those labels that are not fixed.
+    #[inline]
+    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
+        self.prepare(labels).begin_back_then()
+    }
+
+    /// As [`EnteringWith::start`], for a call that begins later.
+    #[inline]
+    pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
+        let (site, start, per_call) = self.into_parts();
+        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
+        let mut resolved = site.resolve(&values);
+        site.resolve_per_call(&values, &per_call, &Role::ALL, &mut resolved);
+        Prepared::new(start, resolved)
+    }
+
+    /// Some labels come from the result.
+    #[inline]
+    pub fn by_result(self) -> EnteringByResult<'a> {
+        EnteringByResult(self)
+    }
+
+    /// The labels are there; what comes next records the call.
+    pub(super) fn into_parts(self) -> (&'static Site, Moment, PerCall<'a>) {
+        let this = ManuallyDrop::new(self);
+        (this.entering.site, this.entering.start, this.per_call)
+    }
+}
+
+impl Drop for EnteringWith<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        record_panic(&self.entering, &self.per_call);
+    }
+}
+
+/// Records a call that a label expression has ended, by panicking or by leaving the function.
+#[cold]
+fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
+    InternalError::LabelPanic.record(&site.location());
+    let (mut handles, mut bounds): (Handles, _) = match site.families() {
+        Some(families) => (families.overflow(&Role::ALL), families.bounds()),
+        None => site.unresolved(),
+    };
+    for (role, target) in Role::ALL.into_iter().zip(per_call) {
+        let Some(target) = target else { continue };
+        handles[role as usize] = match *target {
+            TargetRef::Family(core) => core.overflow(),
+            TargetRef::Alone { handle, .. } => handle,
+        };
+        if role == Role::Latency {
+            bounds = target.bounds();
+        }
+    }
+    // The call has not begun, and so was never in flight.
+    handles[Role::InFlight as usize] = Handle::NONE;
+    Prepared::new(*start, (handles, bounds)).begin_back_then().finish(true);
+}

@@ -1,0 +1,132 @@
+//! Calls of functions that return a future: they begin with its first poll and end with it.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+/// A call that has not begun.
+pub trait Unbegun: Sized {
+    /// The call once it has begun.
+    type Call;
+
+    /// Begins the call.
+    fn begin(self) -> Self::Call;
+
+    /// Begins the call as of when its labels were evaluated.
+    fn begin_back_then(self) -> Self::Call;
+}
+
+/// Measures a future.
+#[inline]
+pub fn measure<F, P, R, E>(call: P, future: F, ending: R) -> Measured<F, P, R, E>
+where
+    F: Future,
+    P: Unbegun<Call: Begun<E>>,
+    R: FnOnce(&F::Output) -> E,
+{
+    Measured { future, state: State::Unpolled { call, ending }, known: PhantomData }
+}
+
+/// Makes a future, and measures it. A panic in its making ends the call.
+#[inline]
+pub fn create<F, P, R, E>(call: P, make: impl FnOnce() -> F, ending: R) -> Measured<F, P, R, E>
+where
+    F: Future,
+    P: Unbegun<Call: Begun<E>>,
+    R: FnOnce(&F::Output) -> E,
+{
+    let creating = Creating(Some(call));
+    let future = make();
+    Measured { future, state: creating.created(ending), known: PhantomData }
+}
+
+/// A call that has begun, of which `E` is known when it has returned. Dropped, it has panicked or was cancelled.
+pub trait Begun<E> {
+    /// Whether the body is running now.
+    fn running(&self) -> &AtomicBool;
+
+    /// Ends a call that has returned.
+    fn finish(self, ending: E);
+}
+
+/// A call whose future is being made. Dropped, that has panicked.
+struct Creating<P: Unbegun>(Option<P>);
+
+impl<P: Unbegun> Creating<P> {
+    #[inline]
+    fn created<R>(mut self, ending: R) -> State<P, R> {
+        self.0.take().map_or(State::Ended, |call| State::Unpolled { call, ending })
+    }
+}
+
+impl<P: Unbegun> Drop for Creating<P> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            drop(call.begin_back_then());
+        }
+    }
+}
+
+enum State<P: Unbegun, R> {
+    Unpolled { call: P, ending: R },
+    Running { call: P::Call, ending: R },
+    Ended,
+}
+
+pin_project! {
+    /// The future of a call.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Measured<F, P: Unbegun, R, E> {
+        // Before the call, so that what the future holds is dropped before the call ends, as in an `async fn`.
+        #[pin]
+        future: F,
+        state: State<P, R>,
+        known: PhantomData<fn() -> E>,
+    }
+}
+
+impl<F, P, R, E> Future for Measured<F, P, R, E>
+where
+    F: Future,
+    P: Unbegun<Call: Begun<E>>,
+    R: FnOnce(&F::Output) -> E,
+{
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        // Held here while the future runs, so that its panic ends the call at once.
+        let (call, ending) = match mem::replace(this.state, State::Ended) {
+            State::Unpolled { call, ending } => (call.begin(), ending),
+            State::Running { call, ending } => (call, ending),
+            State::Ended => return this.future.poll(cx),
+        };
+        call.running().store(true, Ordering::Relaxed);
+        let polled = this.future.poll(cx);
+        match &polled {
+            Poll::Ready(output) => {
+                let ending = ending(output);
+                call.finish(ending);
+            }
+            Poll::Pending => {
+                call.running().store(false, Ordering::Relaxed);
+                *this.state = State::Running { call, ending };
+            }
+        }
+        polled
+    }
+}
+
+impl<F, P: Unbegun, R, E> fmt::Debug for Measured<F, P, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measured").finish_non_exhaustive()
+    }
+}

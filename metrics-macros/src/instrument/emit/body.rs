@@ -1,0 +1,174 @@
+//! The statements that begin a call, run the body, and record how it ended.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+
+use super::super::model::{Args, Function, LabelValue, Made, Pinned, ReturnedFuture};
+use super::super::ty;
+use super::{at, by_ref, captures, checked, families, operand};
+
+pub(super) fn of(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
+    let output = ty::nameable(&function.sig.output);
+    match (&output, &function.future) {
+        (Some(output), Some(future)) => returning_future(args, function, future, output, private),
+        (Some(output), None) => returning(args, function, output, private),
+        (None, _) => never_returning(args, function, private),
+    }
+}
+
+fn returning(args: &Args, function: &Function, output: &syn::Type, private: &TokenStream) -> TokenStream {
+    let start = begin(args, &quote! { start }, private);
+    let body = &function.body;
+    let captures = captures::in_order(function);
+    let span = span(function);
+    let run = if function.is_async() {
+        quote_spanned! {span=>
+            run_async(async move {
+                if false {
+                    #captures
+                    return #private::output::<#output>();
+                }
+                #body
+            }).await
+        }
+    } else {
+        let captures = captures.map(|captures| quote_spanned! {span=> if false { #captures } });
+        quote_spanned! {span=> run(move || -> #output { #captures #body }) }
+    };
+    let ending = ending(args, &quote_spanned! {span=> &__metrics_out }, span, private);
+    quote_spanned! {span=>
+        let __metrics_call = #start;
+        let __metrics_out = __metrics_call.#run;
+        __metrics_call.finish(#ending);
+        __metrics_out
+    }
+}
+
+/// Nothing comes after a function that never returns; unwinding drops the guard.
+fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
+    let start = begin(args, &quote! { start }, private);
+    let (span, body) = (span(function), &function.body);
+    if function.is_async() {
+        quote_spanned! {span=>
+            let __metrics_call = #start;
+            __metrics_call.run_never(async move { #body }).await;
+        }
+    } else {
+        quote_spanned! {span=>
+            let __metrics_call = #start;
+            { #body }
+        }
+    }
+}
+
+/// The call is the future and not its making.
+fn returning_future(
+    args: &Args,
+    function: &Function,
+    future: &ReturnedFuture,
+    returned: &syn::Type,
+    private: &TokenStream,
+) -> TokenStream {
+    let prepare = begin(args, &quote! { prepare }, private);
+    let span = span(function);
+    let ending = ending(args, &quote_spanned! {span=> __metrics_out }, span, private);
+    let ending = quote_spanned! {span=> |__metrics_out| #ending };
+    let measured = match &future.made {
+        Made::Block { before, keywords, body } => {
+            let edge = future.output.as_ref().map(|output| {
+                quote_spanned! {span=>
+                    if false {
+                        return #private::output::<#output>();
+                    }
+                }
+            });
+            let block = quote! { #keywords { #edge #body } };
+            if before.is_empty() {
+                quote_spanned! {span=> #private::measure(__metrics_call, #block, #ending) }
+            } else {
+                quote_spanned! {span=> #private::create(__metrics_call, move || { #before #block }, #ending) }
+            }
+        }
+        Made::Body => {
+            let (body, captures) = (&function.body, captures::in_order(function));
+            let captures = captures.map(|captures| quote_spanned! {span=> if false { #captures } });
+            let make = quote_spanned! {span=> move || -> #returned { #captures #body } };
+            quote_spanned! {span=> #private::create(__metrics_call, #make, #ending) }
+        }
+    };
+    let pinned = match &future.pinned {
+        Pinned::No => measured,
+        Pinned::By(pin) => quote! { #pin(#measured) },
+        Pinned::Yes => quote_spanned! {span=> #private::Box::pin(#measured) },
+    };
+    quote_spanned! {span=>
+        let __metrics_call = #prepare;
+        #pinned
+    }
+}
+
+/// Wrapper tokens stand where the return type stands: a missing value is reported there.
+fn span(function: &Function) -> Span {
+    Span::call_site().located_at(function.output_span())
+}
+
+/// The expression that begins a call, by this method.
+fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStream {
+    let mut values = Vec::new();
+    for label in &args.labels {
+        if let LabelValue::Call(call) = &label.value {
+            let (span, operand) = (at(&call.value), operand(&call.value));
+            values.push(checked(&call.value, &quote! { #private::label }, &quote_spanned! {span=> &#operand }));
+        }
+    }
+    let mut per_call = families(args).filter(|(_, family)| family.per_call).peekable();
+    let by_result = args.has_late_labels().then(|| quote! { .by_result() });
+    if per_call.peek().is_some() {
+        let named = per_call.map(|(option, family)| {
+            let (method, family) = (quote::format_ident!("{option}"), by_ref(&family.value));
+            quote! { .#method(#family) }
+        });
+        quote! { __METRICS_SITE.enter_with() #(#named)* #by_result.#method([#(#values),*]) }
+    } else if values.is_empty() && by_result.is_none() {
+        quote! { __METRICS_SITE.#method() }
+    } else {
+        quote! { __METRICS_SITE.enter() #by_result.#method([#(#values),*]) }
+    }
+}
+
+/// What is known of a call that has returned `returned`, a reference.
+fn ending(args: &Args, returned: &TokenStream, span: Span, private: &TokenStream) -> TokenStream {
+    let is_exception = match &args.exception_if {
+        Some(rule) => quote_spanned! {span=> #private::exception_if(#returned, #rule) },
+        None => quote_spanned! {span=> #private::Returned(#returned).is_exception() },
+    };
+    if !args.has_late_labels() {
+        return is_exception;
+    }
+    let (mut results, mut kind) = (Vec::new(), None);
+    for label in &args.labels {
+        match &label.value {
+            LabelValue::Fixed(_) | LabelValue::Call(_) => {}
+            LabelValue::Result(result) => {
+                let value = &result.value;
+                let of_result = quote! { #private::of_result };
+                results.push(checked(value, &of_result, &quote! { #returned, #value }));
+            }
+            LabelValue::Kind(of) => {
+                let span = Span::call_site().located_at(of.span);
+                kind = Some(match &of.value {
+                    Some(value) => {
+                        let kind_of = checked(value, &quote! { #private::kind_of }, &quote! { #returned, #value });
+                        quote! { .kind(#kind_of) }
+                    }
+                    None => {
+                        let kind = quote_spanned! {span=> #private::kind(#returned) };
+                        quote! { .kind(#kind) }
+                    }
+                });
+            }
+        }
+    }
+    let ending = quote_spanned! {span=> #private::Ending::new(#is_exception, [#(#results),*]) };
+    quote! { #ending #kind }.into_token_stream()
+}

@@ -1,0 +1,64 @@
+//! The order in which a body's closure drops the arguments that it takes.
+//!
+//! A function drops its arguments from the last to the first, a closure what it has captured from the first that its
+//! body names to the last. So where that matters the body names them, in a branch that is never taken.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
+use syn::{FnArg, Pat, PatIdent, ReceiverKind, Type};
+
+use super::super::model::Function;
+
+/// A statement that names the arguments from the last to the first, where a body may hold more than one that is dropped.
+pub(super) fn in_order(function: &Function) -> Option<TokenStream> {
+    let mut owned: Vec<Ident> = function.sig.inputs.iter().filter_map(owned).collect();
+    // One that is named nowhere is not captured, so that the compiler goes on to say that it is unused.
+    owned.retain(|ident| ident.to_string().starts_with('_') || names(&function.body, &ident.to_string()));
+    if owned.len() < 2 {
+        return None;
+    }
+    let span = Span::call_site().located_at(function.output_span());
+    let references = owned.iter().rev().map(|ident| quote! { &#ident });
+    Some(quote_spanned! {span=> let _ = (#(#references),*); })
+}
+
+/// The variable of an argument that may have something to drop.
+fn owned(input: &FnArg) -> Option<Ident> {
+    match input {
+        FnArg::Receiver(receiver) => {
+            let owned = match &receiver.kind {
+                ReceiverKind::Value => true,
+                ReceiverKind::Typed(_, ty) => may_drop(ty),
+                _ => false,
+            };
+            (owned && receiver.attrs.is_empty()).then(|| receiver.self_token.into())
+        }
+        FnArg::Typed(typed) if typed.attrs.is_empty() && may_drop(&typed.ty) => match &*typed.pat {
+            Pat::Ident(PatIdent { by_ref: None, ident, subpat: None, .. }) => Some(ident.clone()),
+            _ => None,
+        },
+        FnArg::Typed(_) => None,
+    }
+}
+
+fn may_drop(ty: &Type) -> bool {
+    const NUMBERS: [&str; 17] = [
+        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32",
+        "f64", "Duration",
+    ];
+    match ty {
+        Type::Reference(_) | Type::Ptr(_) | Type::FnPtr(_) | Type::Never(_) => false,
+        Type::Path(path) => !path.path.get_ident().is_some_and(|name| NUMBERS.contains(&name.to_string().as_str())),
+        _ => true,
+    }
+}
+
+/// Whether the tokens name this variable, perhaps inside of a format string.
+fn names(tokens: &TokenStream, variable: &str) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == variable,
+        TokenTree::Group(group) => names(&group.stream(), variable),
+        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{variable}")),
+        TokenTree::Punct(_) => false,
+    })
+}

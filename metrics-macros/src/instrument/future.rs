@@ -1,0 +1,204 @@
+//! Finding the future that a function returns without being `async`.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypeParamBound, parse_quote};
+
+use super::model::{Made, Pinned, ReturnedFuture};
+use super::ty;
+
+/// The future that a function with this return type and body returns; `None` where it returns none.
+pub(super) fn find(output: &ReturnType, body: &TokenStream) -> Option<ReturnedFuture> {
+    let ReturnType::Type(_, ty) = output else { return None };
+    let tail = Tail::of(body);
+    let boxed_tail = tail.as_ref().is_some_and(|tail| tail.pin.is_some());
+    let opaque = match &**ty {
+        Type::ImplTrait(opaque) => Some(Bounds::of(&opaque.bounds)?),
+        _ if boxed_tail || is_boxed_future(ty) => None,
+        _ => return None,
+    };
+    let output = match &opaque {
+        Some(bounds) => bounds.output.clone(),
+        None => dyn_output(ty).or_else(|| Some(parse_quote!(<#ty as ::core::future::Future>::Output))),
+    };
+    let must_pin = opaque.as_ref().is_none_or(|bounds| bounds.unpin);
+    let (made, pinned) = match tail {
+        Some(Tail { before, pin, keywords, body }) if !may_return(&before) && (pin.is_some() || !must_pin) => {
+            (Made::Block { before, keywords, body }, pin.map_or(Pinned::No, Pinned::By))
+        }
+        _ => (Made::Body, if must_pin { Pinned::Yes } else { Pinned::No }),
+    };
+    Some(ReturnedFuture { made, pinned, output: output.map(ty::erased) })
+}
+
+/// What is known of `impl Future<Output = T> + ..`.
+struct Bounds {
+    output: Option<Type>,
+    unpin: bool,
+}
+
+impl Bounds {
+    /// `None` where it is no future, or something else too, which the measured future would not be.
+    fn of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound>) -> Option<Self> {
+        let (mut future, mut found) = (false, Self { output: None, unpin: false });
+        for bound in bounds {
+            let TypeParamBound::Trait(bound) = bound else { continue };
+            let last = bound.path.segments.last()?;
+            match last.ident.to_string().as_str() {
+                "Future" => {
+                    future = true;
+                    found.output = output_of(last);
+                }
+                "Unpin" => found.unpin = true,
+                "Send" | "Sync" => {}
+                _ => return None,
+            }
+        }
+        future.then_some(found)
+    }
+}
+
+/// The type behind `Output =`.
+fn output_of(segment: &PathSegment) -> Option<Type> {
+    arguments(segment).find_map(|argument| match argument {
+        GenericArgument::AssocType(assoc) if assoc.ident == "Output" => Some(assoc.ty.clone()),
+        _ => None,
+    })
+}
+
+fn arguments(segment: &PathSegment) -> impl Iterator<Item = &GenericArgument> {
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        PathArguments::None | PathArguments::Parenthesized(_) => None,
+    };
+    arguments.into_iter().flatten()
+}
+
+/// `Pin<Box<dyn Future<..>>>`, or what the `futures` crate names it.
+fn is_boxed_future(ty: &Type) -> bool {
+    let named = last_segment(ty).is_some_and(|last| last.ident == "BoxFuture" || last.ident == "LocalBoxFuture");
+    named || boxed_bounds(ty).is_some()
+}
+
+fn dyn_output(ty: &Type) -> Option<Type> {
+    boxed_bounds(ty)?.output
+}
+
+fn boxed_bounds(ty: &Type) -> Option<Bounds> {
+    match argument_of(argument_of(ty, "Pin")?, "Box")? {
+        Type::TraitObject(object) => Bounds::of(&object.bounds),
+        _ => None,
+    }
+}
+
+/// `T` of `Name<T>`.
+fn argument_of<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
+    let last = last_segment(ty).filter(|last| last.ident == name)?;
+    arguments(last).find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        Type::Group(group) => last_segment(&group.elem),
+        Type::Paren(paren) => last_segment(&paren.elem),
+        _ => None,
+    }
+}
+
+/// A body that ends in `async move { .. }` or `Box::pin(async move { .. })`.
+struct Tail {
+    before: TokenStream,
+    /// `Box::pin`, as it is written.
+    pin: Option<TokenStream>,
+    keywords: TokenStream,
+    body: TokenStream,
+}
+
+impl Tail {
+    fn of(body: &TokenStream) -> Option<Self> {
+        let tokens: Vec<TokenTree> = body.clone().into_iter().collect();
+        let (at, pin, block) = match tokens.last()? {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
+                let at = start_of_path(&tokens[..tokens.len() - 1]);
+                let path = &tokens[at..tokens.len() - 1];
+                is_box_pin(path).then_some(())?;
+                (at, Some(path.iter().cloned().collect()), AsyncBlock::only(group)?)
+            }
+            _ => {
+                let block = AsyncBlock::at_end(&tokens)?;
+                (tokens.len() - block.len, None, block)
+            }
+        };
+        let before = &tokens[..at];
+        let is_statement = match before.last() {
+            None => true,
+            Some(TokenTree::Punct(punct)) => punct.as_char() == ';',
+            Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Brace,
+            Some(_) => false,
+        };
+        let AsyncBlock { keywords, body, .. } = block;
+        is_statement.then(|| Self { before: before.iter().cloned().collect(), pin, keywords, body })
+    }
+}
+
+struct AsyncBlock {
+    keywords: TokenStream,
+    body: TokenStream,
+    /// Number of its tokens.
+    len: usize,
+}
+
+impl AsyncBlock {
+    fn at_end(tokens: &[TokenTree]) -> Option<Self> {
+        let (TokenTree::Group(block), before) = tokens.split_last()? else { return None };
+        let is = |token: &TokenTree, keyword: &str| matches!(token, TokenTree::Ident(ident) if ident == keyword);
+        let keywords = match before {
+            [.., first, second] if is(first, "async") && is(second, "move") => &before[before.len() - 2..],
+            [.., only] if is(only, "async") => &before[before.len() - 1..],
+            _ => return None,
+        };
+        let len = keywords.len() + 1;
+        (block.delimiter() == Delimiter::Brace).then(|| Self {
+            keywords: keywords.iter().cloned().collect(),
+            body: block.stream(),
+            len,
+        })
+    }
+
+    /// The block, where the group holds nothing else but perhaps a comma.
+    fn only(group: &Group) -> Option<Self> {
+        let mut tokens: Vec<TokenTree> = group.stream().into_iter().collect();
+        if matches!(tokens.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ',') {
+            tokens.pop();
+        }
+        Self::at_end(&tokens).filter(|block| block.len == tokens.len())
+    }
+}
+
+/// Where the path begins that these tokens end with.
+fn start_of_path(tokens: &[TokenTree]) -> usize {
+    let is_part = |token: &TokenTree| match token {
+        TokenTree::Ident(_) => true,
+        TokenTree::Punct(punct) => punct.as_char() == ':',
+        TokenTree::Group(_) | TokenTree::Literal(_) => false,
+    };
+    tokens.iter().rposition(|token| !is_part(token)).map_or(0, |at| at + 1)
+}
+
+fn is_box_pin(path: &[TokenTree]) -> bool {
+    let path: String = path.iter().map(ToString::to_string).collect();
+    path == "Box::pin" || path.ends_with("::Box::pin")
+}
+
+/// Whether these statements may leave the function; a macro may do anything.
+fn may_return(statements: &TokenStream) -> bool {
+    statements.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "return",
+        TokenTree::Punct(punct) => matches!(punct.as_char(), '?' | '!'),
+        TokenTree::Group(group) => may_return(&group.stream()),
+        TokenTree::Literal(_) => false,
+    })
+}
