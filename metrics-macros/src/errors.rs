@@ -13,8 +13,11 @@ impl Errors {
         self.add(Error::new(span, message));
     }
 
+    /// Adds a mistake, if it is not known already: a part of the attribute may be read for many functions.
     pub(crate) fn add(&mut self, error: Error) {
+        let place = |error: &Error| (error.to_string(), format!("{:?}", error.span()));
         match &mut self.0 {
+            Some(errors) if errors.clone().into_iter().any(|known| place(&known) == place(&error)) => {}
             Some(errors) => errors.combine(error),
             None => self.0 = Some(error),
         }

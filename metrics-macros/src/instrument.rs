@@ -1,6 +1,7 @@
 //! `#[instrument]`: parse the arguments and the function into plain structs, then emit.
 
 mod args;
+mod block;
 mod emit;
 mod function;
 mod future;
@@ -12,33 +13,41 @@ mod ty;
 mod snapshots;
 
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 
 use crate::errors::Errors;
 
-/// The annotated function, or the item as it is beside what is wrong.
+/// The annotated function or block, or the item as it is beside what is wrong.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    match parse(args, item.clone()) {
-        Ok(Some(instrument)) => emit::instrument(&instrument),
-        Ok(None) => item,
-        Err(errors) => {
-            let mut tokens = errors;
-            tokens.extend(item);
-            tokens
+    let mut errors = Errors::default();
+    let (expanded, item) = match block::find(&item) {
+        Some(impl_block) => {
+            let plain = block::without_attributes(impl_block.clone()).into_token_stream();
+            (block::parse(args, impl_block, &mut errors).map(|block| emit::block(&block)), plain)
+        }
+        None => (function(args, item.clone(), &mut errors), item),
+    };
+    match errors.finish(expanded) {
+        Ok(expanded) => expanded,
+        // Without any error it does not parse: the compiler tells why better, and needs the tokens for completion.
+        Err(mut errors) => {
+            errors.extend(item);
+            errors
         }
     }
 }
 
-/// `None` where the function does not parse: the compiler tells why better, and needs the tokens for completion.
-fn parse(args: TokenStream, item: TokenStream) -> Result<Option<model::Instrument>, TokenStream> {
-    let mut errors = Errors::default();
-    let function = match function::parse(item) {
-        Ok(function) => function,
-        Err(function::Unusable::Unparsed) => return Ok(None),
+/// `None` where the function does not parse, or cannot be instrumented.
+fn function(args: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<TokenStream> {
+    match function::parse(item) {
+        Ok(function) => {
+            let args = args::parse(args, &function, errors);
+            Some(emit::instrument(&model::Instrument { args, function }))
+        }
+        Err(function::Unusable::Unparsed) => None,
         Err(function::Unusable::NoFunction(error)) => {
             errors.add(error);
-            return errors.finish(None);
+            None
         }
-    };
-    let args = args::parse(args, &function, &mut errors);
-    errors.finish(args).map(|args| Some(model::Instrument { args, function }))
+    }
 }

@@ -17,17 +17,21 @@ const MAX_LABELS: usize = 8;
 const OPTIONS: [&str; 9] =
     ["prefix", "latency", "exceptions", "cancelled", "in_flight", "buckets", "exception_if", "max_series", "crate"];
 
-/// The arguments; `None` where they do not parse, with what is wrong in `errors`.
-pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors) -> Option<Args> {
-    let mut parsed = Vec::new();
-    let mut complete = true;
+/// The arguments of a function's attribute.
+pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors) -> Args {
+    check(split(args, errors), function, errors)
+}
+
+/// The arguments as they are written; what does not parse is left out, with what is wrong in `errors`.
+pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
+    let mut split = Vec::new();
+    let mut found = Vec::new();
     let parser = |input: ParseStream<'_>| {
         while !input.is_empty() {
             match Arg::parse(input).and_then(|arg| end_of_arg(input).map(|()| arg)) {
-                Ok(arg) => parsed.push(arg),
+                Ok(arg) => split.push(arg),
                 Err(error) => {
-                    errors.add(error);
-                    complete = false;
+                    found.push(error);
                     while !input.is_empty() && !input.peek(Token![,]) {
                         input.parse::<TokenTree>()?;
                     }
@@ -37,9 +41,9 @@ pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors)
         }
         Ok(())
     };
-    complete &= parser.parse2(args).is_ok();
-    let args = check(parsed, function, errors);
-    complete.then_some(args)
+    let rest = parser.parse2(args);
+    found.into_iter().chain(rest.err()).for_each(|error| errors.add(error));
+    split
 }
 
 fn end_of_arg(input: ParseStream<'_>) -> syn::Result<()> {
@@ -47,11 +51,13 @@ fn end_of_arg(input: ParseStream<'_>) -> syn::Result<()> {
 }
 
 /// One argument, as written.
-struct Arg {
+#[derive(Clone)]
+pub(super) struct Arg {
     name: Ident,
     value: Value,
 }
 
+#[derive(Clone)]
 enum Value {
     None,
     /// `name = value`, perhaps with `in values`.
@@ -68,6 +74,20 @@ enum Value {
 }
 
 impl Arg {
+    pub(super) fn name(&self) -> String {
+        self.name.unraw().to_string()
+    }
+
+    /// `skip`, which leaves a method of an annotated block out.
+    pub(super) fn is_skip(&self) -> bool {
+        self.name == "skip" && matches!(self.value, Value::None)
+    }
+
+    /// Whether an option of a block means this method of it.
+    pub(super) fn applies_to(&self, method: &Function) -> bool {
+        self.name != "cancelled" || method.is_cancellable()
+    }
+
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         if input.peek(LitStr) {
             let path: LitStr = input.parse()?;
@@ -116,7 +136,8 @@ impl Known {
     }
 }
 
-fn check(parsed: Vec<Arg>, function: &Function, errors: &mut Errors) -> Args {
+/// Reads the arguments; what is wrong with them is in `errors`.
+pub(super) fn check(parsed: impl IntoIterator<Item = Arg>, function: &Function, errors: &mut Errors) -> Args {
     let mut check =
         Check { scope: CallScope::of(&function.sig), function, errors, args: Args::default(), given: Vec::new() };
     for arg in parsed {
@@ -263,7 +284,10 @@ impl Check<'_> {
         let is_keyword = syn::parse_str::<Ident>(&ident.to_string()).is_err();
         // A constant may be a label too; whether there is one only the compiler knows.
         let is_constant = ident.to_string().starts_with(char::is_uppercase);
-        if is_keyword {
+        if ident == "skip" && known.is_none() {
+            let message = "`skip` leaves a method of an annotated `impl` block out: remove the attribute";
+            self.errors.at(ident.span(), message);
+        } else if is_keyword {
             self.errors.at(ident.span(), format_args!("`{ident}` is no variable: write `{ident} = expr`"));
         } else if !is_constant && !self.scope.binds(&ident) {
             self.errors.at(ident.span(), format_args!("there is no argument `{ident}`: write `{ident} = expr`"));

@@ -3,11 +3,12 @@
 mod body;
 mod captures;
 
-use proc_macro2::{Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Path};
 
+use super::block::{Block, Item};
 use super::model::{Args, Family, Function, InFlight, Instrument, Kind, Known, LabelValue};
 use super::ty;
 
@@ -17,9 +18,34 @@ pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStr
     let body = body::of(args, function, &private);
     let Function { attrs, vis, sig, .. } = function;
     // The braces are the user's own: lints on the function look at them.
-    let mut block = Group::new(proc_macro2::Delimiter::Brace, quote! { #site #body });
+    let mut block = Group::new(Delimiter::Brace, quote! { #site #body });
     block.set_span(function.braces);
     quote! { #(#attrs)* #vis #sig #block }
+}
+
+/// The block with its annotated methods.
+pub(super) fn block(Block { shell, items }: &Block) -> TokenStream {
+    let items = items.iter().map(|item| match item {
+        Item::Kept(item) => item.to_token_stream(),
+        Item::Method(method) => instrument(method),
+    });
+    let items = quote! { #(#items)* };
+    // Its last tokens are its braces, with nothing but its inner attributes inside.
+    let fill = |token| match token {
+        TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
+            let mut content = braces.stream();
+            content.extend(items.clone());
+            let mut filled = Group::new(Delimiter::Brace, content);
+            filled.set_span(braces.span());
+            TokenTree::Group(filled)
+        }
+        other => other,
+    };
+    let mut tokens: Vec<TokenTree> = shell.to_token_stream().into_iter().collect();
+    if let Some(braces) = tokens.pop() {
+        tokens.push(fill(braces));
+    }
+    tokens.into_iter().collect()
 }
 
 fn private(krate: Option<&Path>, span: Span) -> TokenStream {

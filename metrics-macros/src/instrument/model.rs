@@ -118,6 +118,7 @@ pub(super) struct CallValue {
 }
 
 /// The list after `in`.
+#[derive(Clone)]
 pub(super) struct Known {
     pub(super) values: Expr,
     pub(super) open: bool,

@@ -72,7 +72,12 @@ fn returning_future(
     let prepare = begin(args, &quote! { prepare }, private);
     let span = span(function);
     let ending = ending(args, &quote_spanned! {span=> __metrics_out }, span, private);
-    let ending = quote_spanned! {span=> |__metrics_out| #ending };
+    let of = match (returned, &future.output) {
+        // What the future gives is known from the signature alone.
+        (syn::Type::Infer(_), Some(output)) => quote_spanned! {span=> : &#output },
+        _ => TokenStream::new(),
+    };
+    let ending = quote_spanned! {span=> |__metrics_out #of| #ending };
     let measured = match &future.made {
         Made::Block { before, keywords, body } => {
             let edge = future.output.as_ref().map(|output| {

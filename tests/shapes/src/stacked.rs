@@ -1,0 +1,202 @@
+//! Beside other attributes, in either order.
+
+use std::future::Future;
+
+use metrics_core::instrument;
+
+use super::{Failed, Outcome, now, recorded, yielding};
+
+#[async_trait::async_trait]
+trait Store: Sync {
+    async fn load(&self, key: u32) -> Outcome<u32>;
+
+    async fn save(&mut self, key: String) -> Outcome<usize>;
+
+    #[instrument("async-trait-default")]
+    async fn default_method(&self) -> Outcome<u32> {
+        self.load(0).await
+    }
+}
+
+struct Memory(u32);
+
+/// `#[async_trait]` goes first, and leaves functions that return boxed futures.
+#[async_trait::async_trait]
+impl Store for Memory {
+    #[instrument("async-trait")]
+    async fn load(&self, key: u32) -> Outcome<u32> {
+        yielding().await;
+        if key == 0 {
+            return Err(Failed);
+        }
+        Ok("3".parse::<u32>()? + self.0)
+    }
+
+    #[instrument(path = key)]
+    async fn save(&mut self, key: String) -> Outcome<usize> {
+        self.0 += 1;
+        yielding().await;
+        Ok(key.len())
+    }
+}
+
+struct Other;
+
+/// `#[instrument]` on the block goes first, and leaves `async` methods.
+#[instrument("async-trait-after")]
+#[async_trait::async_trait]
+impl Store for Other {
+    async fn load(&self, key: u32) -> Outcome<u32> {
+        yielding().await;
+        if key == 0 { Err(Failed) } else { Ok(key) }
+    }
+
+    #[instrument(path = key)]
+    async fn save(&mut self, key: String) -> Outcome<usize> {
+        Ok(key.len())
+    }
+}
+
+struct Third;
+
+#[async_trait::async_trait]
+#[instrument("async-trait-before")]
+impl Store for Third {
+    async fn load(&self, key: u32) -> Outcome<u32> {
+        yielding().await;
+        if key == 0 { Err(Failed) } else { Ok(key) }
+    }
+
+    #[instrument(skip)]
+    async fn save(&mut self, key: String) -> Outcome<usize> {
+        Ok(key.len())
+    }
+}
+
+#[test]
+fn async_trait_in_either_order() {
+    assert_eq!(now(Memory(1).load(0)), Err(Failed));
+    assert_eq!(now(Memory(1).load(1)), Ok(4));
+    drop(Memory(1).load(1));
+    assert_eq!(recorded("async-trait"), (2.0, 1.0));
+    assert_eq!(now(Memory(1).save("async-trait-label".to_owned())), Ok(17));
+    assert_eq!(recorded("async-trait-label"), (1.0, 0.0));
+    assert_eq!(now(Memory(1).default_method()), Err(Failed));
+    assert_eq!(recorded("async-trait-default"), (1.0, 1.0));
+    assert_eq!(now(Other.load(0)), Err(Failed));
+    assert_eq!(now(Other.save("async-trait-own".to_owned())), Ok(15));
+    assert_eq!(recorded("async-trait-after"), (1.0, 1.0));
+    assert_eq!(recorded("async-trait-own"), (1.0, 0.0));
+    assert_eq!(now(Third.load(0)), Err(Failed));
+    assert_eq!(now(Third.save("x".to_owned())), Ok(1));
+    assert_eq!(recorded("async-trait-before"), (1.0, 1.0));
+}
+
+#[test]
+fn tracing_instrument_in_either_order() {
+    #[instrument("tracing-inside")]
+    #[tracing::instrument]
+    fn inside(n: u32) -> Outcome<u32> {
+        if n == 0 { Err(Failed) } else { Ok(n) }
+    }
+    #[tracing::instrument(err)]
+    #[instrument("tracing-outside")]
+    fn outside(n: u32) -> Outcome<u32> {
+        if n == 0 { Err(Failed) } else { Ok(n) }
+    }
+    #[instrument("tracing-inside-later")]
+    #[tracing::instrument(skip_all)]
+    async fn inside_later(n: u32) -> Outcome<u32> {
+        yielding().await;
+        if n == 0 { Err(Failed) } else { Ok(n) }
+    }
+    #[tracing::instrument(skip_all)]
+    #[instrument("tracing-outside-later")]
+    async fn outside_later(n: u32) -> Outcome<u32> {
+        yielding().await;
+        if n == 0 { Err(Failed) } else { Ok(n) }
+    }
+    assert!(inside(0).is_err() && outside(0).is_err());
+    assert!(now(inside_later(0)).is_err() && now(outside_later(0)).is_err());
+    for path in ["tracing-inside", "tracing-outside", "tracing-inside-later", "tracing-outside-later"].iter() {
+        assert_eq!(recorded(path), (1.0, 1.0), "{path}");
+    }
+}
+
+#[instrument("test-above")]
+#[test]
+fn above_test() {
+    assert_eq!(recorded("test-above"), (0.0, 0.0));
+}
+
+#[test]
+#[instrument("test-below")]
+fn below_test() -> Result<(), Box<dyn std::error::Error>> {
+    assert_eq!(recorded("test-below"), (0.0, 0.0));
+    Ok("1".parse::<u32>().map(drop)?)
+}
+
+#[instrument("tokio-test-above")]
+#[tokio::test]
+async fn above_tokio_test() {
+    tokio::task::yield_now().await;
+}
+
+#[tokio::test]
+#[instrument("tokio-test-below")]
+async fn below_tokio_test() {
+    tokio::task::yield_now().await;
+    assert_eq!(recorded("tokio-test-below"), (0.0, 0.0));
+}
+
+#[test]
+fn tokio_main_in_either_order() {
+    #[instrument("tokio-main-above")]
+    #[tokio::main(flavor = "current_thread")]
+    async fn above() -> Outcome<u32> {
+        tokio::task::yield_now().await;
+        Err(Failed)
+    }
+    #[tokio::main(flavor = "current_thread")]
+    #[instrument("tokio-main-below")]
+    async fn below() -> Outcome<u32> {
+        tokio::task::yield_now().await;
+        Err(Failed)
+    }
+    assert!(above().is_err() && below().is_err());
+    assert_eq!(recorded("tokio-main-above"), (1.0, 1.0));
+    assert_eq!(recorded("tokio-main-below"), (1.0, 1.0));
+}
+
+/// Compiles only where the future can be sent to another thread.
+fn sendable<F: Future + Send>(future: F) -> F {
+    future
+}
+
+#[test]
+fn futures_are_send_exactly_when_they_were() {
+    #[instrument("send")]
+    async fn send(text: String) -> usize {
+        yielding_send().await;
+        text.len()
+    }
+    #[instrument(path, status = |out: &usize| *out)]
+    async fn send_by_result(path: String) -> usize {
+        yielding_send().await;
+        path.len()
+    }
+    #[instrument("send-future")]
+    fn returned(text: String) -> impl Future<Output = usize> + Send {
+        async move {
+            yielding_send().await;
+            text.len()
+        }
+    }
+    async fn yielding_send() {
+        std::future::ready(()).await;
+    }
+    assert_eq!(now(sendable(send("abc".to_owned()))), 3);
+    assert_eq!(now(sendable(send_by_result("abc".to_owned()))), 3);
+    assert_eq!(now(sendable(returned("abc".to_owned()))), 3);
+    assert_eq!(now(sendable(Memory(1).load(1))), Ok(4));
+}
