@@ -18,6 +18,8 @@ mod concurrency;
 mod deriving;
 mod families;
 mod http;
+mod instrument_arguments;
+mod instrument_kinds;
 mod instrument_labels;
 mod instrument_outcomes;
 mod instrument_sites;
