@@ -92,12 +92,6 @@ impl<'r> Scope<'r> {
         Declaring { scope: self, field, labels }
     }
 
-    /// Declares the fields of another struct.
-    #[doc(hidden)]
-    pub fn group<G: MetricGroup>(&mut self) -> G {
-        G::declare(self)
-    }
-
     /// The family of a field; one that cannot be registered counts by itself.
     fn register(&mut self, core: FamilyCore) -> Arc<FamilyCore> {
         let core = Arc::new(core);

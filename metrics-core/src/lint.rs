@@ -89,6 +89,8 @@ impl fmt::Display for StyleRule {
 
 /// Checks the name of a field of a derived struct; its panic is the compiler's message.
 ///
+/// Colons, labels and help texts were checked by the derive.
+///
 /// # Panics
 ///
 /// Where a rule is broken, while constants are evaluated.
@@ -115,20 +117,17 @@ pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[St
     assert!(!has_buckets || matches!(kind, Kind::Histogram), "only a `Histogram` has buckets: remove `buckets`");
 }
 
-/// Checks the style of a name in a derived struct that asks for it; its panic is the compiler's message.
+/// As [`check_name`], in a derived struct that asks for style too.
 ///
 /// # Panics
 ///
 /// Where a rule that is not allowed to be broken is broken, while constants are evaluated.
 #[track_caller]
-pub const fn check_style(kind: Kind, name: &str, allowed: &[StyleRule]) {
+pub const fn check_name_and_style(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {
+    check_name(kind, name, has_buckets, allowed);
     assert!(
         fine(StyleRule::TypeInName, name, kind, allowed),
         "the type of a metric is no part of its name: leave it out, or write `allow(type_in_name)`"
-    );
-    assert!(
-        fine(StyleRule::Colon, name, kind, allowed),
-        "colons are for recording rules: write `_`, or `allow(colon)`"
     );
     assert!(
         fine(StyleRule::CamelCase, name, kind, allowed),
