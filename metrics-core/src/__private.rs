@@ -11,5 +11,5 @@ pub use crate::call::{
 };
 pub use crate::declare::{Field, Global, register, register_in};
 pub use crate::label_value::closed;
-pub use crate::lint::{check_name, check_style};
+pub use crate::lint::{check_name, check_name_and_style};
 pub use crate::registry::declared::{DECLARED, Declared, Entry};

@@ -1,6 +1,8 @@
 //! Structs of metrics: what `#[derive(Metrics)]` implements, and what a field of such a struct can be.
 
-use std::panic::Location;
+use std::any::type_name;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::builder::{Builder, Built};
@@ -9,6 +11,7 @@ use crate::error::Error;
 use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
+use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed::Metric as _};
@@ -18,6 +21,11 @@ use crate::sample::Kind;
 use crate::summary::Summary;
 
 /// A struct of metrics. Derive it: `#[derive(Metrics)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no struct of metrics",
+    label = "no struct of metrics",
+    note = "`#[metric(flatten)]` is for a struct that derives `Metrics`; a single metric needs no attribute"
+)]
 pub trait MetricGroup: Sized {
     /// Declares all metrics of the struct. What goes wrong is kept in the scope; the metrics count in any case.
     fn declare(scope: &mut Scope<'_>) -> Self;
@@ -28,16 +36,24 @@ pub struct Scope<'r> {
     registry: &'r Registry,
     prefix: String,
     const_labels: Vec<(&'static str, &'static str)>,
-    /// Whether a metric that cannot be registered is a problem of the registry, and not an error.
+    /// Whether each metric is registered by itself, and not all of them or none.
     lenient: bool,
-    /// Families that were not there before.
-    added: Vec<String>,
-    error: Option<Error>,
+    /// What was declared, beside the family that it is.
+    families: Vec<(Arc<FamilyCore>, Arc<FamilyCore>)>,
+    /// What cannot be registered.
+    errors: Vec<(Arc<FamilyCore>, Error)>,
 }
 
 impl<'r> Scope<'r> {
     fn new(registry: &'r Registry, lenient: bool) -> Self {
-        Self { registry, prefix: String::new(), const_labels: Vec::new(), lenient, added: Vec::new(), error: None }
+        Self {
+            registry,
+            prefix: String::new(),
+            const_labels: Vec::new(),
+            lenient,
+            families: Vec::new(),
+            errors: Vec::new(),
+        }
     }
 
     /// Declares what `declare` does with names that begin with this prefix, and with these constant labels.
@@ -76,29 +92,35 @@ impl<'r> Scope<'r> {
         Declaring { scope: self, field, labels }
     }
 
-    /// Declares the fields of another struct.
-    #[doc(hidden)]
-    pub fn group<G: MetricGroup>(&mut self) -> G {
-        G::declare(self)
-    }
-
+    /// The family of a field; one that cannot be registered counts by itself.
     fn register(&mut self, core: FamilyCore) -> Arc<FamilyCore> {
         let core = Arc::new(core);
-        match self.registry.register_shared(&core) {
+        match self.find_or_register(&core) {
             Ok(family) => {
-                if Arc::ptr_eq(&core, &family) {
-                    self.added.push(core.declaration.name.clone());
-                }
+                self.families.push((core, Arc::clone(&family)));
                 family
             }
             Err(error) => {
-                if self.lenient {
-                    let declaration = &core.declaration;
-                    self.registry.add_problem(Problem::declaration(&declaration.name, &error, declaration.location));
-                }
-                self.error.get_or_insert(error);
+                self.errors.push((Arc::clone(&core), error));
                 core
             }
+        }
+    }
+
+    fn find_or_register(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
+        let name = &core.declaration.name;
+        if self.families.iter().any(|(declared, _)| declared.declaration.name == *name) {
+            let by = "another field of the struct".to_owned();
+            return Err(Error::NameTaken { name: name.clone(), sample: name.clone(), by });
+        }
+        if self.lenient { self.registry.register_shared(core) } else { self.registry.find_shared(core) }
+    }
+
+    /// Tells the registry what could not be registered; this logs, so what was declared should be in its place.
+    fn report(self) {
+        for (core, error) in self.errors {
+            let declaration = &core.declaration;
+            self.registry.add_problem(Problem::declaration(&declaration.name, &error, declaration.location));
         }
     }
 }
@@ -196,6 +218,10 @@ impl Declaring<'_, '_> {
 
 /// What a field without labels of a derived struct can be: a metric, or a type of yours that holds one.
 ///
+/// `declare` may run more than once for one struct, and must not ask for the struct that it is run for. If it panics
+/// while a scrape brings up a `global` struct, that struct is left out, and it counts in
+/// `metrics_core_internal_errors_total{kind="collector_panic"}`.
+///
 /// # Example: a field type of one's own
 ///
 /// ```
@@ -286,22 +312,25 @@ impl<M: Metric, const N: usize> LabelledField<N> for Family<M, N> {
 /// The struct, in the global registry.
 #[doc(hidden)]
 pub fn register<G: MetricGroup>() -> G {
-    G::declare(&mut Scope::new(Registry::global(), true))
+    let mut scope = Scope::new(Registry::global(), true);
+    let group = G::declare(&mut scope);
+    scope.report();
+    group
 }
 
-/// The struct, in `registry`; nothing of it is left there if a part of it cannot be registered.
+/// The struct, in `registry`; nothing of it is there if a part of it cannot be registered.
 #[doc(hidden)]
 pub fn register_in<G: MetricGroup>(registry: &Registry) -> Result<G, Error> {
-    let mut scope = Scope::new(registry, false);
-    let group = G::declare(&mut scope);
-    match scope.error {
-        None => Ok(group),
-        Some(error) => {
-            for name in scope.added {
-                registry.unregister(&name);
-            }
-            Err(error)
+    loop {
+        let mut scope = Scope::new(registry, false);
+        let group = G::declare(&mut scope);
+        if let Some((_, error)) = scope.errors.into_iter().next() {
+            return Err(error);
         }
+        if registry.register_all(&scope.families)? {
+            return Ok(group);
+        }
+        // Somebody else has just registered a family of it: that one is to be counted in.
     }
 }
 
@@ -309,20 +338,32 @@ pub fn register_in<G: MetricGroup>(registry: &Registry) -> Result<G, Error> {
 #[doc(hidden)]
 pub struct Global<G> {
     group: OnceLock<G>,
+    /// Whether a scrape found that declaring it panics.
+    panicked: AtomicBool,
 }
 
-impl<G: MetricGroup + Send + Sync> Global<G> {
+impl<G: MetricGroup> Global<G> {
     #[must_use]
     pub const fn new() -> Self {
-        Self { group: OnceLock::new() }
+        Self { group: OnceLock::new(), panicked: AtomicBool::new(false) }
     }
 
     pub fn get(&self) -> &G {
-        self.group.get_or_init(register)
+        self.group.get().unwrap_or_else(|| self.declare())
+    }
+
+    /// No lock is held while user code runs. Threads that do this at once all get the families of the first.
+    #[cold]
+    fn declare(&self) -> &G {
+        let mut scope = Scope::new(Registry::global(), true);
+        let declared = G::declare(&mut scope);
+        let group = self.group.get_or_init(|| declared);
+        scope.report();
+        group
     }
 }
 
-impl<G: MetricGroup + Send + Sync> Default for Global<G> {
+impl<G: MetricGroup> Default for Global<G> {
     fn default() -> Self {
         Self::new()
     }
@@ -330,10 +371,13 @@ impl<G: MetricGroup + Send + Sync> Default for Global<G> {
 
 impl<G: MetricGroup + Send + Sync> Declared for Global<G> {
     fn claim(&self) {
-        self.get();
+        if !self.is_claimed() && catch_unwind(AssertUnwindSafe(|| _ = self.get())).is_err() {
+            self.panicked.store(true, Ordering::Relaxed);
+            InternalError::CollectorPanic.record(&type_name::<G>());
+        }
     }
 
     fn is_claimed(&self) -> bool {
-        self.group.get().is_some()
+        self.group.get().is_some() || self.panicked.load(Ordering::Relaxed)
     }
 }

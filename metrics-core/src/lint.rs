@@ -89,6 +89,8 @@ impl fmt::Display for StyleRule {
 
 /// Checks the name of a field of a derived struct; its panic is the compiler's message.
 ///
+/// Colons, labels and help texts were checked by the derive.
+///
 /// # Panics
 ///
 /// Where a rule is broken, while constants are evaluated.
@@ -109,26 +111,23 @@ pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[St
         "names that end in `_count`, `_sum` or `_bucket` are those of a summary's or histogram's samples: rename the field"
     );
     assert!(
-        !ends_with(name.as_bytes(), b"_created") && !ends_with(name.as_bytes(), b"_info"),
-        "names that end in `_created` or `_info` have a meaning of their own in OpenMetrics: rename the field"
+        !ends_with(name.as_bytes(), b"_created") || allows(allowed, StyleRule::Reserved),
+        "names that end in `_created` are those of OpenMetrics' times of creation: rename the field, or write `allow(reserved)`"
     );
     assert!(!has_buckets || matches!(kind, Kind::Histogram), "only a `Histogram` has buckets: remove `buckets`");
 }
 
-/// Checks the style of a name in a derived struct that asks for it; its panic is the compiler's message.
+/// As [`check_name`], in a derived struct that asks for style too.
 ///
 /// # Panics
 ///
 /// Where a rule that is not allowed to be broken is broken, while constants are evaluated.
 #[track_caller]
-pub const fn check_style(kind: Kind, name: &str, allowed: &[StyleRule]) {
+pub const fn check_name_and_style(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {
+    check_name(kind, name, has_buckets, allowed);
     assert!(
         fine(StyleRule::TypeInName, name, kind, allowed),
         "the type of a metric is no part of its name: leave it out, or write `allow(type_in_name)`"
-    );
-    assert!(
-        fine(StyleRule::Colon, name, kind, allowed),
-        "colons are for recording rules: write `_`, or `allow(colon)`"
     );
     assert!(
         fine(StyleRule::CamelCase, name, kind, allowed),
@@ -162,8 +161,10 @@ const fn allows(allowed: &[StyleRule], rule: StyleRule) -> bool {
 const TYPES: [&[u8]; 4] = [b"counter", b"gauge", b"summary", b"histogram"];
 const ABBREVIATIONS: [&[u8]; 14] =
     [b"s", b"ms", b"us", b"ns", b"sec", b"b", b"kb", b"mb", b"gb", b"tb", b"pb", b"m", b"h", b"d"];
-const BASE_UNITS: [&[u8]; 10] =
-    [b"amperes", b"bytes", b"celsius", b"grams", b"joules", b"kelvin", b"meters", b"metres", b"moles", b"seconds"];
+const BASE_UNITS: [&[u8]; 11] = [
+    b"amperes", b"bytes", b"celsius", b"grams", b"joules", b"kelvin", b"meters", b"metres", b"moles", b"seconds",
+    b"volts",
+];
 const OTHER_UNITS: [&[u8]; 14] = [
     b"minutes",
     b"hours",
@@ -227,14 +228,14 @@ const fn is_camel_case(name: &[u8]) -> bool {
     false
 }
 
-/// Whether one of these words stands between underscores, or behind the last one.
+/// Whether one of these words stands between underscores, or behind the last one, whatever the case.
 const fn has_later_part(name: &[u8], words: &[&[u8]]) -> bool {
     let mut start = next_part(name, 0);
     while start <= name.len() {
         let end = end_of_part(name, start);
         let mut word = 0;
         while word < words.len() {
-            if is(name, start, end, words[word]) {
+            if is_in_any_case(name, start, end, words[word]) {
                 return true;
             }
             word += 1;
@@ -295,19 +296,22 @@ const fn end_of_part(name: &[u8], start: usize) -> usize {
     end
 }
 
-/// Whether a part of the name is this word, whatever the case of its letters.
+/// Whether a part of the name is this word.
 const fn is(name: &[u8], start: usize, end: usize, word: &[u8]) -> bool {
-    if end - start != word.len() {
-        return false;
-    }
     let mut at = 0;
-    while at < word.len() {
-        if name[start + at].to_ascii_lowercase() != word[at] {
-            return false;
-        }
+    while start + at < end && at < word.len() && name[start + at] == word[at] {
         at += 1;
     }
-    true
+    at == word.len() && start + at == end
+}
+
+/// Whether a part of the name is this word in small letters, whatever the case of its own.
+const fn is_in_any_case(name: &[u8], start: usize, end: usize, word: &[u8]) -> bool {
+    let mut at = 0;
+    while start + at < end && at < word.len() && name[start + at].to_ascii_lowercase() == word[at] {
+        at += 1;
+    }
+    at == word.len() && start + at == end
 }
 
 const fn ends_with(name: &[u8], suffix: &[u8]) -> bool {

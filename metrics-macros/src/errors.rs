@@ -23,11 +23,16 @@ impl Errors {
         }
     }
 
+    /// What tells the compiler of all mistakes; nothing if there is none.
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        self.0.map(|errors| errors.to_compile_error()).unwrap_or_default()
+    }
+
     /// `value` if there was no mistake, else what tells the compiler of all of them.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, TokenStream> {
-        match (self.0, value) {
-            (None, Some(value)) => Ok(value),
-            (errors, _) => Err(errors.map(|errors| errors.to_compile_error()).unwrap_or_default()),
+        match (self, value) {
+            (Self(None), Some(value)) => Ok(value),
+            (errors, _) => Err(errors.into_tokens()),
         }
     }
 }

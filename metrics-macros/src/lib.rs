@@ -5,6 +5,7 @@ mod instrument;
 mod label_value;
 mod literal;
 mod metrics;
+mod options;
 
 use proc_macro::TokenStream;
 

@@ -80,3 +80,8 @@ pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<It
         errors.at(span, format_args!("label `{name}` is given twice"));
     }
 }
+
+/// Whether a small letter stands before a capital one.
+pub(crate) fn is_camel_case(name: &str) -> bool {
+    name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
+}

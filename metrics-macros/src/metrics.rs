@@ -7,19 +7,25 @@ mod parse;
 mod snapshots;
 
 use proc_macro2::{Ident, TokenStream};
-use syn::{Path, Type, Visibility};
+use syn::{Generics, LitStr, Path, Type, Visibility};
+
+use crate::errors::Errors;
 
 /// A struct and what its attributes say.
 struct Group {
     vis: Visibility,
     name: Ident,
+    /// Only beside the mistake that there are any.
+    generics: Generics,
     prefix: String,
-    const_labels: Vec<(String, String)>,
+    const_labels: Vec<ConstLabel>,
     global: bool,
     /// Whether rules of style are errors.
     strict: bool,
     krate: Option<Path>,
     fields: Vec<Field>,
+    /// Whether a part could not be read, so that the struct can be named but not made.
+    broken: bool,
 }
 
 struct Field {
@@ -32,32 +38,58 @@ struct Field {
 enum FieldKind {
     Metric(Metric),
     /// Another struct of metrics.
-    Flatten,
+    Flatten {
+        prefix: String,
+        const_labels: Vec<ConstLabel>,
+    },
+    /// What could not be read.
+    Broken,
 }
 
 struct Metric {
     /// The exported name, without the prefix.
-    name: String,
+    name: LitStr,
     help: String,
     labels: Vec<Label>,
-    unit: Option<String>,
+    unit: Option<LitStr>,
     buckets: Option<Vec<f64>>,
     max_series: Option<usize>,
-    const_labels: Vec<(String, String)>,
+    const_labels: Vec<ConstLabel>,
     /// Rules of style that the name may break, as variants of `StyleRule`.
     allowed: Vec<Ident>,
 }
 
 struct Label {
+    /// The parameter of the accessor.
     ident: Ident,
-    name: String,
+    name: LitStr,
     ty: Type,
 }
 
-/// The implementation, or what is wrong.
-pub(crate) fn expand(input: TokenStream) -> TokenStream {
-    match parse::parse(input) {
-        Ok(group) => emit::group(&group),
-        Err(errors) => errors,
+struct ConstLabel {
+    name: LitStr,
+    value: String,
+}
+
+impl Group {
+    /// The name of a metric as it is exported where the struct stands alone.
+    fn exported(&self, name: &LitStr) -> String {
+        if self.prefix.is_empty() { name.value() } else { format!("{}_{}", self.prefix, name.value()) }
     }
+}
+
+impl Metric {
+    /// Whether the metric may break this rule of style, a variant of `StyleRule`.
+    fn allows(&self, rule: &str) -> bool {
+        self.allowed.iter().any(|allowed| allowed == rule)
+    }
+}
+
+/// The implementation, beside what is wrong: so a mistake adds none at each use of the struct.
+pub(crate) fn expand(input: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let group = parse::parse(input, &mut errors);
+    let mut tokens = errors.into_tokens();
+    tokens.extend(group.as_ref().map(emit::group));
+    tokens
 }

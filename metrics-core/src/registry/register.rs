@@ -149,6 +149,47 @@ impl Registry {
         }
     }
 
+    /// The registered family that `core` declares: `core` itself, which stays unregistered, if there is none.
+    pub(crate) fn find_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
+        core.declaration.check(core.max_series())?;
+        match self.read().find_same(core)? {
+            Some(Member::Family(same)) => Ok(same),
+            Some(Member::Callback(_)) => Err(already_there(core)),
+            None => Ok(Arc::clone(core)),
+        }
+    }
+
+    /// Registers families that [`Registry::find_shared`] gave, each behind its declaration: all or none.
+    ///
+    /// False, and none of them is registered, if one is no longer the family to count in.
+    pub(crate) fn register_all(&self, families: &[(Arc<FamilyCore>, Arc<FamilyCore>)]) -> Result<bool, Error> {
+        let labelled = families.iter().filter(|(_, family)| !family.declaration.label_names.is_empty());
+        for (_, family) in labelled.filter(|_| self.inner.is_global) {
+            family.overflow_counter();
+        }
+        let mut state = self.write();
+        let mut added = Vec::new();
+        for (_, family) in families {
+            match state.find_same(family) {
+                Ok(Some(Member::Family(same))) if Arc::ptr_eq(&same, family) => {}
+                Ok(None) => {
+                    state.members.add(Member::Family(Arc::clone(family)));
+                    added.push(&family.declaration.name);
+                }
+                taken => {
+                    for name in added {
+                        state.members.remove(name);
+                    }
+                    return taken.map(|_| false);
+                }
+            }
+        }
+        for (declared, family) in families {
+            family.raise_max_series(declared.max_series());
+        }
+        Ok(true)
+    }
+
     fn register_callback(&self, callback: Callback) -> Result<(), Error> {
         callback.core.declaration.check(usize::MAX)?;
         let mut state = self.write();

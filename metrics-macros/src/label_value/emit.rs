@@ -5,23 +5,30 @@ use quote::quote;
 
 use super::ClosedSet;
 
-pub(super) fn closed_set(ClosedSet { vis, name, variants, krate }: &ClosedSet) -> TokenStream {
-    let krate = krate.as_ref().map_or_else(|| quote! { ::metrics_core }, |krate| quote! { #krate });
+pub(super) fn closed_set(set: &ClosedSet) -> TokenStream {
+    let ClosedSet { vis, name, variants, .. } = set;
+    let (generics, arguments, bounds) = set.generics.split_for_impl();
+    let krate = set.krate.as_ref().map_or_else(|| quote! { ::metrics_core }, |krate| quote! { #krate });
     let texts = variants.iter().map(|(_, text)| text);
     let count = variants.len();
     let arms = variants.iter().enumerate().map(|(position, (variant, _))| quote! { Self::#variant => #position });
+    let label = if set.broken {
+        quote! { ::core::unimplemented!() }
+    } else {
+        quote! { #krate::__private::closed(&Self::VALUES, match self { #(#arms),* }) }
+    };
     quote! {
-        impl #name {
+        impl #generics #name #arguments #bounds {
             /// The label values, in the order of the variants.
             #vis const VALUES: [&'static str; #count] = [#(#texts),*];
         }
 
         #[automatically_derived]
-        impl #krate::LabelValue for #name {
+        impl #generics #krate::LabelValue for #name #arguments #bounds {
             const VALUES: ::core::option::Option<&'static [&'static str]> = ::core::option::Option::Some(&Self::VALUES);
 
             fn label(&self) -> #krate::Label<'_> {
-                #krate::__private::closed(&Self::VALUES, match self { #(#arms),* })
+                #label
             }
         }
     }

@@ -1,45 +1,36 @@
 //! Parsing of the enum.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
-use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Fields, LitStr, Path};
+use syn::token::{Struct, Union};
+use syn::{Attribute, Data, DataStruct, DataUnion, DeriveInput, Fields, LitStr, Path, Variant};
 
 use super::ClosedSet;
 use super::case::Case;
 use crate::errors::Errors;
+use crate::options;
 
-pub(super) fn parse(input: TokenStream) -> Result<ClosedSet, TokenStream> {
-    let input: DeriveInput = syn::parse2(input).map_err(|error| error.to_compile_error())?;
-    let mut errors = Errors::default();
+pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<ClosedSet> {
+    let input: DeriveInput = syn::parse2(input).map_err(|error| errors.add(error)).ok()?;
+    let options = options(&input.attrs, errors);
     let variants = match &input.data {
-        Data::Enum(data) => &data.variants,
-        Data::Struct(data) => {
-            errors.at(data.struct_token.span, "a closed set of label values is an enum without data");
-            return errors.finish(None);
-        }
-        Data::Union(data) => {
-            errors.at(data.union_token.span, "a closed set of label values is an enum without data");
-            return errors.finish(None);
+        Data::Enum(data) => data.variants.iter().collect(),
+        Data::Struct(DataStruct { struct_token: Struct { span }, .. })
+        | Data::Union(DataUnion { union_token: Union { span }, .. }) => {
+            errors.at(*span, "a closed set of label values is an enum without data");
+            Vec::new()
         }
     };
     if let Some(generics) = input.generics.params.first() {
         errors.at(generics.span(), "a closed set of label values has no generics");
     }
-    if variants.is_empty() {
+    if variants.is_empty() && matches!(input.data, Data::Enum(_)) {
         errors.at(input.ident.span(), "a closed set of label values has at least one value: add a variant");
     }
-    let options = options(&input.attrs, &mut errors);
-    let mut named: Vec<(proc_macro2::Ident, String)> = Vec::new();
-    for variant in variants {
-        if !matches!(variant.fields, Fields::Unit) {
-            let message =
-                "a variant with data stands for many values: remove the data, or implement `LabelValue` by hand";
-            errors.at(variant.fields.span(), message);
-        }
-        let name = rename(&variant.attrs, &mut errors)
-            .unwrap_or_else(|| options.case.apply(&variant.ident.unraw().to_string()));
+    let mut named: Vec<(Ident, String)> = Vec::new();
+    for variant in &variants {
+        let name = value(variant, options.case, errors);
         if let Some((other, _)) = named.iter().find(|(_, known)| *known == name) {
             errors.at(
                 variant.ident.span(),
@@ -48,8 +39,18 @@ pub(super) fn parse(input: TokenStream) -> Result<ClosedSet, TokenStream> {
         }
         named.push((variant.ident.clone(), name));
     }
-    let DeriveInput { vis, ident, .. } = input;
-    errors.finish(Some(ClosedSet { vis, name: ident, variants: named, krate: options.krate }))
+    let broken = variants.is_empty() || variants.iter().any(|variant| !matches!(variant.fields, Fields::Unit));
+    let DeriveInput { vis, ident, generics, .. } = input;
+    Some(ClosedSet { vis, name: ident, generics, variants: named, krate: options.krate, broken })
+}
+
+/// The text of a variant.
+fn value(variant: &Variant, case: Case, errors: &mut Errors) -> String {
+    if !matches!(variant.fields, Fields::Unit) {
+        let message = "a variant with data stands for many values: remove the data, or implement `LabelValue` by hand";
+        errors.at(variant.fields.span(), message);
+    }
+    rename(&variant.attrs, errors).unwrap_or_else(|| case.apply(&variant.ident.unraw().to_string()))
 }
 
 struct Options {
@@ -60,7 +61,7 @@ struct Options {
 /// `#[label(..)]` on the enum.
 fn options(attrs: &[Attribute], errors: &mut Errors) -> Options {
     let mut options = Options { case: Case::Snake, krate: None };
-    each_option(attrs, errors, |meta| {
+    options::each(attrs, "label", errors, |meta, _| {
         if meta.path.is_ident("rename_all") {
             let name: LitStr = meta.value()?.parse()?;
             options.case = Case::parse(&name.value()).ok_or_else(|| {
@@ -80,7 +81,7 @@ fn options(attrs: &[Attribute], errors: &mut Errors) -> Options {
 /// `#[label(rename = \"..\")]` on a variant.
 fn rename(attrs: &[Attribute], errors: &mut Errors) -> Option<String> {
     let mut renamed = None;
-    each_option(attrs, errors, |meta| {
+    options::each(attrs, "label", errors, |meta, _| {
         if meta.path.is_ident("rename") {
             renamed = Some(meta.value()?.parse::<LitStr>()?.value());
             Ok(())
@@ -89,16 +90,4 @@ fn rename(attrs: &[Attribute], errors: &mut Errors) -> Option<String> {
         }
     });
     renamed
-}
-
-fn each_option(
-    attrs: &[Attribute],
-    errors: &mut Errors,
-    mut option: impl FnMut(ParseNestedMeta<'_>) -> syn::Result<()>,
-) {
-    for attribute in attrs.iter().filter(|attribute| attribute.path().is_ident("label")) {
-        if let Err(error) = attribute.parse_nested_meta(&mut option) {
-            errors.add(error);
-        }
-    }
 }

@@ -1,30 +1,36 @@
 //! The implementation as tokens. Cannot fail: all mistakes were found before.
 
-use proc_macro2::{Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::Type;
 use syn::spanned::Spanned;
+use syn::{LitStr, Type};
 
-use super::{Field, FieldKind, Group, Label, Metric};
+use super::{ConstLabel, Field, FieldKind, Group, Label, Metric};
 
 pub(super) fn group(group: &Group) -> TokenStream {
     let Group { name, prefix, .. } = group;
     let krate = group.krate.as_ref().map_or_else(|| quote! { ::metrics_core }, |krate| quote! { #krate });
+    let (generics, arguments, bounds) = group.generics.split_for_impl();
     let const_labels = pairs(&group.const_labels);
     let checks = group.fields.iter().filter_map(|field| check(field, group, &krate));
-    let fields = group.fields.iter().map(|field| declare(field, &krate));
+    let fields = group.fields.iter().filter_map(|field| declare(field, group, &krate));
+    let declared = if group.broken {
+        quote! { ::core::unimplemented!() }
+    } else {
+        quote! { __metrics_scope.within(#prefix, &[#(#const_labels),*], |__metrics_scope| Self { #(#fields),* }) }
+    };
     let functions = functions(group, &krate);
-    let accessors = group.fields.iter().filter_map(|field| accessor(field, prefix, &krate));
+    let accessors = group.fields.iter().filter_map(|field| accessor(field, group, &krate));
     quote! {
         #[automatically_derived]
-        impl #krate::MetricGroup for #name {
-            fn declare(scope: &mut #krate::Scope<'_>) -> Self {
+        impl #generics #krate::MetricGroup for #name #arguments #bounds {
+            fn declare(__metrics_scope: &mut #krate::Scope<'_>) -> Self {
                 #(#checks)*
-                scope.within(#prefix, &[#(#const_labels),*], |scope| Self { #(#fields),* })
+                #declared
             }
         }
 
-        impl #name {
+        impl #generics #name #arguments #bounds {
             #functions
             #(#accessors)*
         }
@@ -34,55 +40,96 @@ pub(super) fn group(group: &Group) -> TokenStream {
 /// What the compiler checks of a name once it knows the type.
 fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, labels, buckets, allowed, .. }) = kind else { return None };
+    // A constant cannot name a type parameter.
+    let can_be_constant = group.generics.params.is_empty();
     let krate = &located(krate, ident.span());
     let has_buckets = buckets.is_some();
-    let name = exported(&group.prefix, name);
+    let name = group.exported(name);
     let field = as_field(ty, labels, krate);
     let span = Span::call_site().located_at(ident.span());
-    let allowed = quote! { &[#(#krate::StyleRule::#allowed),*] };
-    let style = group.strict.then(|| {
-        quote_spanned! {span=> const _: () = #krate::__private::check_style(#field::KIND, #name, #allowed); }
-    });
-    Some(quote_spanned! {span=>
-        const _: () = #krate::__private::check_name(#field::KIND, #name, #has_buckets, #allowed);
-        #style
+    let check = if group.strict {
+        quote! { check_name_and_style }
+    } else {
+        quote! { check_name }
+    };
+    let check = located(&check, ident.span());
+    can_be_constant.then(|| {
+        quote_spanned! {span=>
+            const _: () = #krate::__private::#check(#field::KIND, #name, #has_buckets, &[#(#krate::StyleRule::#allowed),*]);
+        }
     })
 }
 
 /// The type as a field with these labels.
-///
-/// All tokens together stand where the type stands, so that a type that is no such field is reported once and there.
 fn as_field(ty: &Type, labels: &[Label], krate: &TokenStream) -> TokenStream {
-    let mut spans = ty.to_token_stream().into_iter().map(|token| token.span());
-    let first = spans.next().unwrap_or_else(Span::call_site);
-    let last = spans.last().unwrap_or(first);
-    let krate = located(krate, last);
-    let open = quote_spanned! {first=> < };
-    let field = match labels.len() {
-        0 => quote_spanned! {last=> #krate::MetricField },
-        count => quote_spanned! {last=> #krate::LabelledField<#count> },
-    };
-    quote_spanned! {last=> #open #ty as #field> }
+    let span = end(ty);
+    match labels.len() {
+        0 => as_trait(ty, &quote_spanned! {span=> MetricField }, krate),
+        count => as_trait(ty, &quote_spanned! {span=> LabelledField<#count> }, krate),
+    }
 }
 
-fn declare(Field { ident, ty, kind, .. }: &Field, krate: &TokenStream) -> TokenStream {
-    let metric = match kind {
-        FieldKind::Flatten => return quote! { #ident: scope.group() },
-        FieldKind::Metric(metric) => metric,
+/// The type as one that implements this trait of ours.
+///
+/// All tokens together stand where the type stands, so that a type that does not is reported once and there.
+fn as_trait(ty: &Type, name: &TokenStream, krate: &TokenStream) -> TokenStream {
+    let first = ty.to_token_stream().into_iter().next().map_or_else(Span::call_site, |token| token.span());
+    let (open, krate) = (quote_spanned! {first=> < }, located(krate, end(ty)));
+    quote_spanned! {end(ty)=> #open #ty as #krate::#name> }
+}
+
+/// Where the last token of a type stands.
+fn end(ty: &Type) -> Span {
+    ty.to_token_stream().into_iter().last().map_or_else(Span::call_site, |token| token.span())
+}
+
+fn declare(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
+    let declared = match kind {
+        FieldKind::Metric(metric) => declare_metric(ty, metric, &field(ident, metric, group), krate),
+        FieldKind::Flatten { prefix, const_labels } => {
+            let group = as_trait(ty, &quote_spanned! {end(ty)=> MetricGroup }, krate);
+            let scope = quote! { __metrics_scope };
+            let declare = quote_spanned! {end(ty)=> #group::declare(#scope) };
+            if prefix.is_empty() && const_labels.is_empty() {
+                return Some(quote! { #ident: #declare });
+            }
+            let const_labels = pairs(const_labels);
+            quote! { __metrics_scope.within(#prefix, &[#(#const_labels),*], |__metrics_scope| #declare) }
+        }
+        FieldKind::Broken => return None,
     };
-    let Metric { name, help, labels, .. } = metric;
-    let metric_field = as_field(ty, labels, krate);
-    let span = Span::call_site().located_at(ident.span());
-    let krate = &located(krate, ident.span());
+    Some(quote! { #ident: #declared })
+}
+
+fn declare_metric(ty: &Type, metric: &Metric, field: &TokenStream, krate: &TokenStream) -> TokenStream {
+    let as_field = as_field(ty, &metric.labels, krate);
+    if metric.labels.is_empty() {
+        return quote! { #as_field::declare(__metrics_scope.field(#field)) };
+    }
+    let labels = metric.labels.iter().map(|Label { name, ty, .. }| {
+        let (span, krate, name) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()), name.value());
+        quote_spanned! {span=> (#name, <#ty as #krate::LabelValue>::VALUES) }
+    });
+    quote! { #as_field::declare(__metrics_scope.labelled_field(#field, &[#(#labels),*])) }
+}
+
+/// What the attributes of a field say.
+///
+/// The call has the field's own span: else the place in the code that it notes would be that of the derive.
+fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
+    let (name, help, span) = (metric.name.value(), &metric.help, ident.span());
+    let krate = match &group.krate {
+        Some(krate) => located(&krate.to_token_stream(), span),
+        None => quote_spanned! {span=> ::metrics_core },
+    };
     let mut field = quote_spanned! {span=> #krate::__private::Field::new(#name, #help) };
-    if let Some(unit) = &metric.unit {
+    if let Some(unit) = metric.unit.as_ref().map(LitStr::value) {
         field.extend(quote! { .unit(#unit) });
     }
     if let Some(bounds) = &metric.buckets {
         field.extend(quote! { .buckets(&[#(#bounds),*]) });
     }
-    if let Some(max_series) = metric.max_series {
-        let max_series = Literal::usize_unsuffixed(max_series);
+    if let Some(max_series) = metric.max_series.map(Literal::usize_unsuffixed) {
         field.extend(quote! { .max_series(#max_series) });
     }
     if !metric.allowed.is_empty() {
@@ -93,14 +140,7 @@ fn declare(Field { ident, ty, kind, .. }: &Field, krate: &TokenStream) -> TokenS
         let const_labels = pairs(&metric.const_labels);
         field.extend(quote! { .const_labels(&[#(#const_labels),*]) });
     }
-    if labels.is_empty() {
-        return quote! { #ident: #metric_field::declare(scope.field(#field)) };
-    }
-    let labels = labels.iter().map(|Label { name, ty, .. }| {
-        let (span, krate) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()));
-        quote_spanned! {span=> (#name, <#ty as #krate::LabelValue>::VALUES) }
-    });
-    quote! { #ident: #metric_field::declare(scope.labelled_field(#field, &[#(#labels),*])) }
+    field
 }
 
 fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> TokenStream {
@@ -123,14 +163,16 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
             #krate::__private::register()
         }
 
-        /// Registers all metrics in `registry`.
+        /// Registers all metrics in this registry.
         ///
         /// # Errors
         ///
         /// Where one of them is invalid or its name is taken; then none of them is registered.
         #[allow(dead_code)]
-        #vis fn register_in(registry: &#krate::Registry) -> ::core::result::Result<Self, #krate::Error> {
-            #krate::__private::register_in(registry)
+        #vis fn register_in(
+            __metrics_registry: &#krate::Registry,
+        ) -> ::core::result::Result<Self, #krate::Error> {
+            #krate::__private::register_in(__metrics_registry)
         }
 
         #global
@@ -138,30 +180,31 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
 }
 
 /// The function that gives one series of a field with labels.
-fn accessor(Field { vis, ident, ty, kind }: &Field, prefix: &str, krate: &TokenStream) -> Option<TokenStream> {
+fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, help, labels, .. }) = kind else { return None };
     if labels.is_empty() {
         return None;
     }
     let field = as_field(ty, labels, krate);
-    let name = exported(prefix, name);
-    let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
-    let exported = format!("One series of `{name}`, by `{}`.", names.join("`, `"));
+    let names: Vec<String> = labels.iter().map(|label| label.name.value()).collect();
+    let (name, names) = (group.exported(name), names.join("`, `"));
+    let help = format!(" {help}");
+    let series = format!(" One series of `{name}`, by `{names}`. The prefix of a struct around this one comes first.");
     let parameters = labels.iter().map(|Label { ident, ty, .. }| quote! { #ident: #ty });
     let values = labels.iter().map(|Label { ident, ty, .. }| {
         let (span, krate) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()));
         quote_spanned! {span=> <#ty as #krate::LabelValue>::label(&#ident) }
     });
-    let span = ty.to_token_stream().into_iter().last().map_or_else(Span::call_site, |token| token.span());
-    let metric = quote_spanned! {span=> #field::Metric };
-    let series = quote_spanned! {span=> #field::series };
+    let metric = quote_spanned! {end(ty)=> #field::Metric };
+    let arguments = quote! { &self.#ident, [#(#values),*] };
+    let get = quote_spanned! {end(ty)=> #field::series(#arguments) };
     Some(quote! {
         #[doc = #help]
         #[doc = ""]
-        #[doc = #exported]
+        #[doc = #series]
         #[allow(dead_code)]
         #vis fn #ident(&self, #(#parameters),*) -> #metric {
-            #series(&self.#ident, [#(#values),*])
+            #get
         }
     })
 }
@@ -175,11 +218,9 @@ fn located(tokens: &TokenStream, span: Span) -> TokenStream {
     tokens.clone().into_iter().map(locate).collect()
 }
 
-/// The name as it is exported where the struct stands alone.
-fn exported(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}_{name}") }
-}
-
-fn pairs(labels: &[(String, String)]) -> impl Iterator<Item = TokenStream> + '_ {
-    labels.iter().map(|(name, value)| quote! { (#name, #value) })
+fn pairs(labels: &[ConstLabel]) -> impl Iterator<Item = TokenStream> + '_ {
+    labels.iter().map(|ConstLabel { name, value }| {
+        let name = name.value();
+        quote! { (#name, #value) }
+    })
 }

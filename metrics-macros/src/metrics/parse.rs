@@ -1,14 +1,18 @@
 //! Parsing of the struct.
 
 use proc_macro2::{Ident, Span, TokenStream};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
+use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Expr, Fields, LitInt, LitStr, Meta, Path, Token, Type, parenthesized};
+use syn::{
+    Attribute, Data, DataStruct, DeriveInput, Error, Fields, LitInt, LitStr, Meta, Path, Token, Type, parse_str,
+};
 
-use super::{Field, FieldKind, Group, Label, Metric};
+use super::{ConstLabel, Field, FieldKind, Group, Label, Metric};
 use crate::errors::Errors;
-use crate::literal;
+use crate::{literal, options};
 
 /// What the derive writes beside the accessors.
 const GENERATED: [&str; 3] = ["register", "register_in", "global"];
@@ -24,92 +28,173 @@ const RULES: [(&str, &str); 7] = [
     ("base_unit", "BaseUnit"),
 ];
 
+/// Options beside `flatten`, and that one itself.
+const FLATTEN: [&str; 3] = ["flatten", "prefix", "const_labels"];
+
 const NAMED: &str = "`Metrics` is derived for a struct with named fields, each of them a metric";
 
-pub(super) fn parse(input: TokenStream) -> Result<Group, TokenStream> {
-    let input: DeriveInput = syn::parse2(input).map_err(|error| error.to_compile_error())?;
-    let mut errors = Errors::default();
-    let fields = match &input.data {
-        Data::Struct(data) => match &data.fields {
-            Fields::Named(fields) => &fields.named,
-            Fields::Unnamed(_) | Fields::Unit => {
-                errors.at(input.ident.span(), NAMED);
-                return errors.finish(None);
-            }
-        },
-        Data::Enum(data) => {
-            errors.at(data.enum_token.span, NAMED);
-            return errors.finish(None);
-        }
-        Data::Union(data) => {
-            errors.at(data.union_token.span, NAMED);
-            return errors.finish(None);
-        }
-    };
-    if let Some(generic) = input.generics.params.first() {
-        errors.at(generic.span(), "a struct of metrics has no generics: its metrics are registered by name, once");
-    }
+pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<Group> {
+    let input: DeriveInput = syn::parse2(input).map_err(|error| errors.add(error)).ok()?;
     let mut group = Group {
         vis: input.vis.clone(),
         name: input.ident.clone(),
+        generics: input.generics.clone(),
         prefix: String::new(),
         const_labels: Vec::new(),
         global: false,
         strict: false,
         krate: None,
         fields: Vec::new(),
+        broken: false,
     };
-    group_options(&input.attrs, &mut group, &mut errors);
-    for field in fields {
-        let Some(ident) = &field.ident else { continue };
-        let kind = field_kind(&field.attrs, ident, &mut errors);
-        if let FieldKind::Metric(metric) = &kind {
-            check(metric, ident, &group, &mut errors);
-        }
-        group.fields.push(Field { vis: field.vis.clone(), ident: ident.clone(), ty: field.ty.clone(), kind });
+    group_options(&input.attrs, &mut group, errors);
+    let mut known = Vec::new();
+    for label in &group.const_labels {
+        check_label(&label.name, &mut known, group.strict, errors);
     }
-    errors.finish(Some(group))
+    if let Some(generic) = input.generics.params.first() {
+        errors.at(generic.span(), "a struct of metrics has no generics: its metrics are registered by name, once");
+        (group.broken, group.global) = (true, false);
+    }
+    match fields(&input) {
+        Ok(fields) => fields.for_each(|given| field(given, &mut group, errors)),
+        Err(span) => {
+            errors.at(span, NAMED);
+            group.broken = true;
+        }
+    }
+    Some(group)
+}
+
+/// The named fields, or the token that tells that there are none.
+fn fields(input: &DeriveInput) -> Result<impl Iterator<Item = &syn::Field>, Span> {
+    match &input.data {
+        Data::Struct(DataStruct { fields: Fields::Named(fields), .. }) => Ok(fields.named.iter()),
+        Data::Struct(_) => Err(input.ident.span()),
+        Data::Enum(data) => Err(data.enum_token.span),
+        Data::Union(data) => Err(data.union_token.span),
+    }
+}
+
+/// Adds one field.
+fn field(field: &syn::Field, group: &mut Group, errors: &mut Errors) {
+    let Some(ident) = &field.ident else { return };
+    let mut kind = field_kind(&field.attrs, ident, errors);
+    check_labels(&mut kind, group, errors);
+    match &kind {
+        FieldKind::Metric(metric) => {
+            check(metric, ident, group, errors);
+            if !metric.labels.is_empty() && GENERATED.contains(&ident.to_string().as_str()) {
+                let message =
+                    format_args!("`{ident}` is the name of a function that the derive writes: rename the field");
+                errors.at(ident.span(), message);
+                kind = FieldKind::Broken;
+            }
+        }
+        FieldKind::Flatten { prefix, .. } => check_flattened(&field.ty, prefix, ident, group, errors),
+        FieldKind::Broken => {}
+    }
+    group.broken |= matches!(kind, FieldKind::Broken);
+    group.fields.push(Field { vis: field.vis.clone(), ident: ident.clone(), ty: field.ty.clone(), kind });
 }
 
 /// What can be told of a metric without its type.
 fn check(metric: &Metric, ident: &Ident, group: &Group, errors: &mut Errors) {
-    let name = &metric.name;
-    if !literal::is_name(name) {
-        errors.at(ident.span(), format_args!("`{name}` cannot be the name of a metric: write [a-zA-Z_][a-zA-Z0-9_]*"));
+    let (name, span) = (metric.name.value(), metric.name.span());
+    if name.contains(':') && !metric.allows("Colon") {
+        errors.at(span, "colons are for recording rules: write `_`, or `allow(colon)`");
+    } else if !literal::is_name(&name.replace(':', "_")) {
+        errors.at(span, format_args!("`{name}` cannot be the name of a metric: write [a-zA-Z_][a-zA-Z0-9_]*"));
     }
     if metric.help.is_empty() {
         errors.at(ident.span(), "a metric needs a help text: write a doc comment on the field");
     }
-    let same = group.fields.iter().find(|field| matches!(&field.kind, FieldKind::Metric(other) if other.name == *name));
-    if let Some(same) = same {
-        errors.at(ident.span(), format_args!("`{}` is exported as `{name}` too: rename one of them", same.ident));
+    for field in &group.fields {
+        match &field.kind {
+            FieldKind::Metric(other) if other.name.value() == name => {
+                errors.at(span, format_args!("`{}` is exported as `{name}` too: rename one of them", field.ident));
+            }
+            FieldKind::Metric(other) if base_name(other) == base_name(metric) => {
+                let message = "has this name too, since `_total` is no part of it in OpenMetrics: rename one of them";
+                errors.at(span, format_args!("`{}` {message}", field.ident));
+            }
+            _ => {}
+        }
     }
-    if !metric.labels.is_empty() && GENERATED.contains(&ident.to_string().as_str()) {
-        errors.at(
-            ident.span(),
-            format_args!("`{ident}` is the name of a function that the derive writes: rename the field"),
-        );
+    if let Some(unit) = &metric.unit {
+        check_unit(unit, &group.exported(&metric.name), errors);
     }
-    if let Some(unit) = &metric.unit
-        && !name.strip_suffix("_total").unwrap_or(name).ends_with(&format!("_{unit}"))
-    {
-        errors.at(ident.span(), format_args!("the name must end in its unit: `{name}_{unit}`"));
+}
+
+/// The name without the suffix of counters.
+fn base_name(metric: &Metric) -> String {
+    let name = metric.name.value();
+    // Where the name may break that rule, it need not be one of a counter.
+    if metric.allows("CounterTotal") { name } else { name.strip_suffix("_total").unwrap_or(&name).to_owned() }
+}
+
+fn check_unit(unit: &LitStr, name: &str, errors: &mut Errors) {
+    let (span, unit) = (unit.span(), unit.value());
+    let (base, total) = name.strip_suffix("_total").map_or((name, ""), |base| (base, "_total"));
+    if unit.is_empty() {
+        errors.at(span, "a unit has a name: `unit = \"seconds\"`");
+    } else if !base.ends_with(&format!("_{unit}")) {
+        errors.at(span, format_args!("the name must end in its unit: `{base}_{unit}{total}`"));
     }
+}
+
+fn check_flattened(ty: &Type, prefix: &str, ident: &Ident, group: &Group, errors: &mut Errors) {
+    let text = |ty: &Type| ty.to_token_stream().to_string();
+    let is_same = |field: &&Field| {
+        matches!(&field.kind, FieldKind::Flatten { prefix: other, .. } if prefix == other)
+            && text(&field.ty) == text(ty)
+    };
+    if let Some(Field { ident: other, .. }) = group.fields.iter().find(is_same) {
+        let message = "is the same struct with the same names: tell them apart by `prefix = \"..\"`";
+        errors.at(ident.span(), format_args!("`{other}` {message}"));
+    }
+}
+
+/// Checks the labels of a field beside those of the struct.
+fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
+    let (labels, const_labels, strict) = match kind {
+        FieldKind::Metric(metric) => {
+            let strict = group.strict && !metric.allows("CamelCase");
+            (&mut metric.labels[..], &metric.const_labels, strict)
+        }
+        FieldKind::Flatten { const_labels, .. } => (&mut [][..], &*const_labels, group.strict),
+        FieldKind::Broken => return,
+    };
+    let mut known: Vec<String> = group.const_labels.iter().map(|label| label.name.value()).collect();
+    for label in const_labels {
+        check_label(&label.name, &mut known, strict, errors);
+    }
+    for label in labels {
+        if known.contains(&label.name.value()) {
+            // Two parameters of one name would be a second mistake.
+            label.ident = Ident::new(&format!("__metrics_{}", known.len()), label.ident.span());
+        }
+        check_label(&label.name, &mut known, strict, errors);
+    }
+}
+
+/// Checks the name of a label beside those that are there already.
+fn check_label(name: &LitStr, known: &mut Vec<String>, strict: bool, errors: &mut Errors) {
+    let text = name.value();
+    literal::label_name(&text, name.span(), known.iter().map(String::as_str), errors);
+    if strict && literal::is_camel_case(&text) {
+        errors.at(name.span(), "names are in `snake_case`: rename the label");
+    }
+    known.push(text);
 }
 
 /// `#[metrics(..)]`
 fn group_options(attrs: &[Attribute], group: &mut Group, errors: &mut Errors) {
-    let mut given = Vec::new();
-    each_option(attrs, "metrics", &mut given, errors, |meta, errors| {
+    options::each(attrs, "metrics", errors, |meta, errors| {
         if meta.path.is_ident("prefix") {
-            let prefix: LitStr = meta.value()?.parse()?;
-            group.prefix = prefix.value();
-            if !literal::is_name(&group.prefix) {
-                let message = "a prefix of metric names is made of [a-zA-Z0-9_] and does not begin with a digit";
-                errors.at(prefix.span(), message);
-            }
+            group.prefix = prefix(meta, errors)?;
         } else if meta.path.is_ident("const_labels") {
-            group.const_labels = const_labels(meta, errors)?;
+            group.const_labels = options::list(meta, const_label)?;
         } else if meta.path.is_ident("global") {
             group.global = true;
         } else if meta.path.is_ident("strict") {
@@ -127,9 +212,9 @@ fn group_options(attrs: &[Attribute], group: &mut Group, errors: &mut Errors) {
 
 /// `#[metric(..)]` and the doc comment.
 fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldKind {
-    let mut flatten = None;
+    let mut flattened_prefix = String::new();
     let mut metric = Metric {
-        name: ident.unraw().to_string(),
+        name: text_of(ident),
         help: help(attrs),
         labels: Vec::new(),
         unit: None,
@@ -138,119 +223,98 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
         const_labels: Vec::new(),
         allowed: Vec::new(),
     };
-    let mut given = Vec::new();
-    each_option(attrs, "metric", &mut given, errors, |meta, errors| {
-        let span = meta.path.span();
+    let given = options::each(attrs, "metric", errors, |meta, errors| {
         if meta.path.is_ident("labels") {
-            labels(meta, &mut metric, errors)?;
+            metric.labels = labels(meta)?;
         } else if meta.path.is_ident("rename") {
-            metric.name = meta.value()?.parse::<LitStr>()?.value();
+            metric.name = meta.value()?.parse()?;
         } else if meta.path.is_ident("unit") {
-            metric.unit = Some(meta.value()?.parse::<LitStr>()?.value());
+            metric.unit = Some(meta.value()?.parse()?);
         } else if meta.path.is_ident("buckets") {
-            let bounds;
-            parenthesized!(bounds in meta.input);
-            let bounds: Vec<Expr> = bounds.parse_terminated(syn::parse::Parse::parse, Token![,])?.into_iter().collect();
-            metric.buckets = Some(literal::buckets(span, &bounds, errors));
+            let bounds = options::list(meta, Parse::parse)?;
+            metric.buckets = Some(literal::buckets(meta.path.span(), &bounds, errors));
         } else if meta.path.is_ident("max_series") {
             metric.max_series = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?);
         } else if meta.path.is_ident("const_labels") {
-            metric.const_labels = const_labels(meta, errors)?;
+            metric.const_labels = options::list(meta, const_label)?;
         } else if meta.path.is_ident("allow") {
-            metric.allowed = allowed(meta)?;
-        } else if meta.path.is_ident("flatten") {
-            flatten = Some(span);
-        } else {
-            let message = "unknown option: a field takes `labels`, `rename`, `unit`, `buckets`, `max_series`, `const_labels`, `allow` and `flatten`";
+            metric.allowed = options::list(meta, allowed)?;
+        } else if meta.path.is_ident("prefix") {
+            flattened_prefix = prefix(meta, errors)?;
+        } else if !meta.path.is_ident("flatten") {
+            let message = "unknown option: a field takes `labels`, `rename`, `unit`, `buckets`, `max_series`, `const_labels`, `allow`, `flatten` and `prefix`";
             return Err(meta.error(message));
         }
         Ok(())
     });
-    match flatten {
-        Some(span) if given.len() > 1 => {
-            errors.at(span, "the metrics of a flattened struct have options of their own: remove the others here");
-            FieldKind::Flatten
+    let Some(given) = given else { return FieldKind::Broken };
+    if given.iter().any(|name| name == "flatten") {
+        for name in given.iter().filter(|name| !FLATTEN.iter().any(|option| name == option)) {
+            let message = "the metrics of a flattened struct have this option themselves: remove it here";
+            errors.at(name.span(), message);
         }
-        Some(_) => FieldKind::Flatten,
-        None => FieldKind::Metric(metric),
+        return FieldKind::Flatten { prefix: flattened_prefix, const_labels: metric.const_labels };
     }
+    if let Some(name) = given.iter().find(|name| *name == "prefix") {
+        errors.at(name.span(), "only a flattened struct has a prefix: write `rename = \"..\"`");
+    }
+    FieldKind::Metric(metric)
+}
+
+fn prefix(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<String> {
+    let prefix: LitStr = meta.value()?.parse()?;
+    if !literal::is_name(&prefix.value()) {
+        errors.at(prefix.span(), "a prefix of metric names is made of [a-zA-Z0-9_] and does not begin with a digit");
+    }
+    Ok(prefix.value())
 }
 
 /// `labels(path: &str, method: Method)`
-fn labels(meta: &ParseNestedMeta<'_>, metric: &mut Metric, errors: &mut Errors) -> syn::Result<()> {
-    let list;
-    parenthesized!(list in meta.input);
-    if list.is_empty() {
-        errors.at(meta.path.span(), "write at least one label, with the type of its values: `labels(path: &str)`");
-    }
-    while !list.is_empty() {
-        let ident = list.call(Ident::parse_any)?;
-        if list.parse::<Option<Token![:]>>()?.is_none() {
-            return Err(syn::Error::new(ident.span(), format!("write the type of the values too: `{ident}: &str`")));
+fn labels(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<Label>> {
+    let labels = options::list(meta, |input| {
+        let ident = input.call(Ident::parse_any)?;
+        if input.parse::<Option<Token![:]>>()?.is_none() {
+            return Err(Error::new(ident.span(), format!("write the type of the values too: `{ident}: &str`")));
         }
-        let ty: Type = list.parse()?;
-        let name = ident.unraw().to_string();
-        literal::label_name(&name, ident.span(), metric.labels.iter().map(|label| label.name.as_str()), errors);
-        metric.labels.push(Label { ident, name, ty });
-        list.parse::<Option<Token![,]>>()?;
-    }
-    Ok(())
-}
-
-/// `allow(base_unit)`
-fn allowed(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<Ident>> {
-    let list;
-    parenthesized!(list in meta.input);
-    let rules = list.parse_terminated(Ident::parse_any, Token![,])?;
-    let variant = |rule: Ident| {
-        let known = RULES.iter().find(|(name, _)| rule == *name);
-        known.map(|(_, variant)| Ident::new(variant, rule.span())).ok_or_else(|| {
-            let names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
-            syn::Error::new(rule.span(), format!("unknown rule: write one of `{}`", names.join("`, `")))
-        })
-    };
-    rules.into_iter().map(variant).collect()
-}
-
-/// `const_labels(zone = "eu")`
-fn const_labels(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Vec<(String, String)>> {
-    let mut labels: Vec<(String, String)> = Vec::new();
-    let list;
-    parenthesized!(list in meta.input);
-    while !list.is_empty() {
-        let ident = list.call(Ident::parse_any)?;
-        list.parse::<Token![=]>()?;
-        let value: LitStr = list.parse()?;
-        let name = ident.unraw().to_string();
-        literal::label_name(&name, ident.span(), labels.iter().map(|(name, _)| name.as_str()), errors);
-        labels.push((name, value.value()));
-        list.parse::<Option<Token![,]>>()?;
+        Ok(Label { name: text_of(&ident), ident: parameter(ident)?, ty: input.parse()? })
+    })?;
+    if labels.is_empty() {
+        let message = "write at least one label, with the type of its values: `labels(path: &str)`";
+        return Err(Error::new(meta.path.span(), message));
     }
     Ok(labels)
 }
 
-/// Calls `option` for each option of the attribute; one that is given twice is a mistake.
-fn each_option(
-    attrs: &[Attribute],
-    attribute: &str,
-    given: &mut Vec<String>,
-    errors: &mut Errors,
-    mut option: impl FnMut(&ParseNestedMeta<'_>, &mut Errors) -> syn::Result<()>,
-) {
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
-        let parsed = attr.parse_nested_meta(|meta| {
-            let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
-            if given.contains(&name) {
-                let span: Span = meta.path.span();
-                errors.at(span, format_args!("option `{name}` is given twice"));
-            }
-            given.push(name);
-            option(&meta, errors)
-        });
-        if let Err(error) = parsed {
-            errors.add(error);
-        }
+/// The parameter that is called like the label; keywords are raw there.
+fn parameter(label: Ident) -> syn::Result<Ident> {
+    let name = label.to_string();
+    if matches!(name.as_str(), "self" | "Self" | "super" | "crate" | "_") {
+        let message = format!("`{name}` cannot be the name of the accessor's parameter: choose another label");
+        return Err(Error::new(label.span(), message));
     }
+    let is_keyword = parse_str::<Ident>(&name).is_err();
+    Ok(if is_keyword { Ident::new_raw(&name, label.span()) } else { label })
+}
+
+/// `base_unit`, as the variant of `StyleRule`
+fn allowed(input: ParseStream<'_>) -> syn::Result<Ident> {
+    let rule = input.call(Ident::parse_any)?;
+    let known = RULES.iter().find(|(name, _)| rule == *name);
+    known.map(|(_, variant)| Ident::new(variant, rule.span())).ok_or_else(|| {
+        let names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
+        Error::new(rule.span(), format!("unknown rule: write one of `{}`", names.join("`, `")))
+    })
+}
+
+/// `zone = "eu"`
+fn const_label(input: ParseStream<'_>) -> syn::Result<ConstLabel> {
+    let name = text_of(&input.call(Ident::parse_any)?);
+    input.parse::<Token![=]>()?;
+    Ok(ConstLabel { name, value: input.parse::<LitStr>()?.value() })
+}
+
+fn text_of(ident: &Ident) -> LitStr {
+    LitStr::new(&ident.unraw().to_string(), ident.span())
 }
 
 /// The first paragraph of the doc comment, as one line.

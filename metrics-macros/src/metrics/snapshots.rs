@@ -19,6 +19,8 @@ fn shop() {
             basket: Gauge,
             #[metric(flatten)]
             db: DbMetrics,
+            #[metric(flatten, prefix = "replica", const_labels(role = "replica"))]
+            replica: DbMetrics,
         }
     });
     let file = syn::parse2(expanded).unwrap_or_else(|error| panic!("{error}"));

@@ -5,7 +5,7 @@ use metrics_core::{Counter, Gauge, Histogram, ProblemKind, Registry, Summary};
 use crate::readers;
 
 /// Good and bad names, one for each rule and for what is close to it.
-const NAMES: [&str; 65] = [
+const NAMES: [&str; 78] = [
     "requests",
     "requests_total",
     "total_requests",
@@ -71,6 +71,19 @@ const NAMES: [&str; 65] = [
     "milliseconds_wait",
     "wait_seconds_total",
     "info_x",
+    "build_info",
+    "items_created",
+    "requests_TOTAL",
+    "items_COUNT",
+    "items_SUM",
+    "items_BUCKET",
+    "wait_Milliseconds",
+    "wait_MINUTES",
+    "wait_MS",
+    "items_GAUGE",
+    "level_volts",
+    "level_millivolts",
+    "level_Volts_seconds",
 ];
 
 fn promtool_complains(registry: &Registry) -> bool {
@@ -107,8 +120,8 @@ fn the_same_names_are_found_wanting() {
             bad += u32::from(theirs);
         }
     }
-    assert_eq!(compared, 260);
-    assert!((50..200).contains(&bad), "{bad} of the names are bad");
+    assert_eq!(compared, 312);
+    assert!((50..250).contains(&bad), "{bad} of the names are bad");
 }
 
 #[test]

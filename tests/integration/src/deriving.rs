@@ -2,9 +2,11 @@
 
 use std::thread;
 
+use lazy_static::lazy_static;
 use metrics_core::testing::Snapshot;
 use metrics_core::{
-    Counter, Error, Family, Gauge, Histogram, LabelValue, Metrics, ProblemKind, Registry, StyleRule, Summary,
+    Counter, Declaring, Error, Family, Gauge, Histogram, LabelValue, MetricField, Metrics, ProblemKind, Registry,
+    StyleRule, Summary,
 };
 
 #[derive(Clone, Copy, LabelValue)]
@@ -45,13 +47,15 @@ struct Shop {
     basket: Gauge,
     #[metric(flatten)]
     db: Db,
+    #[metric(flatten, prefix = "replica", const_labels(role = "replica"))]
+    replica: Db,
 }
 
-#[derive(Metrics)]
+#[derive(Debug, Metrics)]
 #[metrics(prefix = "db")]
 struct Db {
     /// Queries.
-    #[metric(labels(r#type: &str))]
+    #[metric(labels(type: &str))]
     queries_total: Family<Counter, 1>,
 }
 
@@ -87,6 +91,7 @@ fn a_struct_is_exported_as_it_is_declared() {
     shop.upload_bytes(7, "me".to_owned()).observe(100);
     shop.basket.set(3);
     shop.db.queries_total("select").inc();
+    shop.replica.queries_total("insert").inc_by(2);
     let expected = "\
 # HELP shop_db_queries_total Queries.
 # TYPE shop_db_queries_total counter
@@ -94,6 +99,9 @@ shop_db_queries_total{zone=\"eu\",type=\"select\"} 1
 # HELP shop_items Items in all baskets.
 # TYPE shop_items gauge
 shop_items{kind=\"all\",zone=\"eu\"} 3
+# HELP shop_replica_db_queries_total Queries.
+# TYPE shop_replica_db_queries_total counter
+shop_replica_db_queries_total{role=\"replica\",zone=\"eu\",type=\"insert\"} 2
 # HELP shop_request_exceptions_total Requests that failed.
 # TYPE shop_request_exceptions_total counter
 shop_request_exceptions_total{zone=\"eu\",method=\"get\",retried=\"false\"} 0
@@ -167,6 +175,7 @@ fn structs_that_declare_one_family_unlike_leave_nothing_behind() {
         #[metric(rename = "shop_items")]
         items: Gauge,
     }
+    let line = line!() - 2;
     let registry = Registry::new();
     Shop::register_in(&registry).expect("valid");
     let before = registry.to_text();
@@ -183,7 +192,7 @@ fn structs_that_declare_one_family_unlike_leave_nothing_behind() {
     let problem = problems.iter().find(|problem| problem.family == "shop_items").expect("a problem");
     assert_eq!(problem.kind, ProblemKind::Declaration);
     let location = problem.location.expect("known");
-    assert!(location.file().ends_with("deriving.rs"), "{location}");
+    assert!(location.file().ends_with("deriving.rs") && location.line() == line, "{line}: {location}");
     Snapshot::of(Registry::global()).assert("other_total", &[], 1.0);
 }
 
@@ -223,6 +232,7 @@ fn a_global_struct_is_one_for_all_threads() {
 #[test]
 fn style_is_reported_with_its_place_unless_allowed() {
     #[derive(Metrics)]
+    #[metrics(crate = metrics_core)]
     struct Styled {
         /// In milliseconds.
         wait_milliseconds: Gauge,
@@ -230,6 +240,7 @@ fn style_is_reported_with_its_place_unless_allowed() {
         #[metric(allow(base_unit))]
         wait_minutes: Gauge,
     }
+    let line = line!() - 5;
     let registry = Registry::new();
     let styled = Styled::register_in(&registry).expect("style is no error");
     styled.wait_milliseconds.set(1);
@@ -238,5 +249,142 @@ fn style_is_reported_with_its_place_unless_allowed() {
     let problems = registry.check();
     let [problem] = &problems[..] else { panic!("{problems:?}") };
     assert_eq!((problem.kind, problem.family.as_str()), (ProblemKind::Style(StyleRule::BaseUnit), "wait_milliseconds"));
-    assert!(problem.to_string().contains("deriving.rs:"), "{problem}");
+    assert!(problem.to_string().contains(&format!("deriving.rs:{line}:")), "{line}: {problem}");
+}
+
+#[test]
+fn names_that_others_use_are_names_like_any() {
+    #[derive(Metrics)]
+    #[metrics(prefix = "process_uptime")]
+    struct Process {
+        /// Time since the start.
+        #[metric(unit = "seconds")]
+        seconds: Gauge,
+        /// About the build.
+        #[metric(labels(version: &str))]
+        build_info: Family<Gauge, 1>,
+        /// When it was made.
+        #[metric(allow(reserved))]
+        binary_created: Gauge,
+        /// Made by a recording rule elsewhere.
+        #[metric(rename = "job:requests", allow(colon))]
+        requests: Gauge,
+    }
+    let registry = Registry::new();
+    let process = Process::register_in(&registry).expect("valid");
+    process.build_info("1.0").set(1);
+    process.seconds.set(7);
+    [process.binary_created, process.requests].iter().for_each(|gauge| gauge.set(1));
+    let text = registry.to_text();
+    for line in ["seconds 7", "build_info{version=\"1.0\"} 1", "binary_created 1", "job:requests 1"] {
+        assert!(text.contains(&format!("\nprocess_uptime_{line}\n")), "{line}\n{text}");
+    }
+    assert!(registry.check().is_empty(), "{:?}", registry.check());
+}
+
+/// Names that stand around a derived struct are not those of what is derived.
+mod shadowing {
+    use lazy_static::lazy_static;
+    use metrics_core::{Gauge, Metrics, Registry};
+
+    lazy_static! {
+        pub(super) static ref registry: Registry = Registry::new();
+    }
+
+    #[expect(dead_code, non_upper_case_globals, reason = "it must not be taken for a variable")]
+    const scope: () = ();
+
+    #[derive(Metrics)]
+    pub(super) struct Shadowed {
+        /// Items.
+        pub(super) items: Gauge,
+    }
+}
+
+#[test]
+fn a_struct_beside_constants_of_any_name() {
+    let shadowed = shadowing::Shadowed::register_in(&shadowing::registry).expect("valid");
+    shadowed.items.set(2);
+    assert!(shadowing::registry.to_text().contains("items 2\n"));
+}
+
+type SameDb = Db;
+
+#[test]
+fn two_fields_of_one_name_never_share_a_series() {
+    #[derive(Debug, Metrics)]
+    #[metrics(prefix = "twice")]
+    struct Twice {
+        #[metric(flatten)]
+        primary: Db,
+        #[metric(flatten)]
+        replica: SameDb,
+    }
+    let registry = Registry::new();
+    let error = Twice::register_in(&registry).expect_err("one name");
+    assert!(matches!(&error, Error::NameTaken { name, .. } if name == "twice_db_queries_total"), "{error}");
+    assert_eq!(registry.to_text(), "");
+    let twice = Twice::register();
+    twice.primary.queries_total("select").inc();
+    twice.replica.queries_total("select").inc_by(10);
+    Snapshot::of(Registry::global()).assert("twice_db_queries_total", &[("type", "select")], 1.0);
+    let problems = Registry::global().check();
+    assert!(problems.iter().any(|problem| problem.family == "twice_db_queries_total"), "{problems:?}");
+}
+
+lazy_static! {
+    static ref CONTESTED: Registry = Registry::new();
+}
+
+#[derive(Debug, Metrics)]
+struct Contested {
+    /// Declared by two at once.
+    contested_items: Gauge,
+}
+
+/// Has somebody else register what the struct has declared just before.
+#[derive(Debug)]
+struct Meanwhile {
+    theirs: Contested,
+    own: Gauge,
+}
+
+impl MetricField for Meanwhile {
+    const KIND: metrics_core::Kind = Gauge::KIND;
+
+    fn declare(declaring: Declaring<'_, '_>) -> Self {
+        Self { theirs: Contested::register_in(&CONTESTED).expect("valid"), own: Gauge::declare(declaring) }
+    }
+}
+
+#[test]
+fn what_somebody_else_registers_meanwhile_is_shared_and_stays() {
+    #[derive(Debug, Metrics)]
+    #[expect(dead_code, reason = "it cannot be registered")]
+    struct Loser {
+        /// Declared by two at once.
+        contested_items: Gauge,
+        /// Declares it too.
+        meanwhile: Meanwhile,
+        /// Conflicts.
+        taken: Gauge,
+    }
+    #[derive(Metrics)]
+    struct Winner {
+        /// Declared by two at once.
+        contested_items: Gauge,
+        /// Declares it too.
+        meanwhile: Meanwhile,
+    }
+    Counter::builder("taken", "Another type.").register_in(&CONTESTED).expect("free");
+    let error = Loser::register_in(&CONTESTED).expect_err("another type");
+    assert!(matches!(&error, Error::Conflict { name, .. } if name == "taken"), "{error}");
+    assert!(CONTESTED.to_text().contains("contested_items 0\n"), "{}", CONTESTED.to_text());
+    assert!(CONTESTED.unregister("contested_items"));
+    let winner = Winner::register_in(&CONTESTED).expect("valid");
+    winner.contested_items.add(1);
+    winner.meanwhile.theirs.contested_items.add(2);
+    winner.meanwhile.own.set(7);
+    let text = CONTESTED.to_text();
+    assert!(text.contains("contested_items 3\n") && text.contains("meanwhile 7\n"), "{text}");
 }

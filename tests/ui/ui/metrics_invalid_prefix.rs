@@ -6,6 +6,14 @@ struct Shop {
     /// Items.
     #[metric(rename = "all items")]
     items: Gauge,
+    /// More.
+    #[metric(rename = "shop:items")]
+    more: Gauge,
+    #[metric(flatten, prefix = "1st")]
+    db: Db,
 }
+
+#[derive(Metrics)]
+struct Db {}
 
 fn main() {}

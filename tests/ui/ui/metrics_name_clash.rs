@@ -7,6 +7,10 @@ struct Shop {
     /// Items too.
     #[metric(rename = "items")]
     other: Gauge,
+    /// Connections.
+    connections: Gauge,
+    /// Connections so far.
+    connections_total: Counter,
 }
 
 fn main() {}

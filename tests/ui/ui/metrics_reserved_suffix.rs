@@ -4,8 +4,11 @@ use metrics_core::*;
 struct Shop {
     /// Items.
     items_count: Gauge,
-    /// About the build.
-    build_info: Gauge,
+    /// When they were made.
+    items_created: Gauge,
+    /// As above, and meant so.
+    #[metric(allow(reserved))]
+    pages_created: Gauge,
 }
 
 fn main() {}

@@ -12,6 +12,12 @@ struct Shop {
     /// Allowed.
     #[metric(allow(base_unit))]
     wait_minutes: Gauge,
+    /// Labels too.
+    #[metric(labels(pathName: &str, method: &str), const_labels(zoneName = "eu"))]
+    pages: Family<Gauge, 2>,
+    /// Allowed.
+    #[metric(labels(pathName: &str), allow(camel_case))]
+    more_pages: Family<Gauge, 1>,
 }
 
 fn main() {}

@@ -4,7 +4,7 @@ use metrics_core::*;
 #[metrics(prefx = "shop")]
 struct Shop {
     /// Items.
-    #[metric(label(kind: &str))]
+    #[metric(label(kind: &str), units = "items", max_series = 3)]
     items: Gauge,
     /// Others.
     #[metric(max_series = 1, max_series = 2)]

@@ -1,6 +1,6 @@
 #[automatically_derived]
 impl ::metrics_core::MetricGroup for ShopMetrics {
-    fn declare(scope: &mut ::metrics_core::Scope<'_>) -> Self {
+    fn declare(__metrics_scope: &mut ::metrics_core::Scope<'_>) -> Self {
         const _: () = ::metrics_core::__private::check_name(
             <Family<Histogram, 2> as ::metrics_core::LabelledField<2usize>>::KIND,
             "shop_request_latency_seconds",
@@ -13,18 +13,18 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
             false,
             &[],
         );
-        scope
+        __metrics_scope
             .within(
                 "shop",
                 &[("zone", "eu")],
-                |scope| Self {
+                |__metrics_scope| Self {
                     request_latency_seconds: <Family<
                         Histogram,
                         2,
                     > as ::metrics_core::LabelledField<
                         2usize,
                     >>::declare(
-                        scope
+                        __metrics_scope
                             .labelled_field(
                                 ::metrics_core::__private::Field::new(
                                         "request_latency_seconds",
@@ -39,7 +39,7 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
                             ),
                     ),
                     basket: <Gauge as ::metrics_core::MetricField>::declare(
-                        scope
+                        __metrics_scope
                             .field(
                                 ::metrics_core::__private::Field::new(
                                         "basket_items",
@@ -48,7 +48,17 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
                                     .unit("items"),
                             ),
                     ),
-                    db: scope.group(),
+                    db: <DbMetrics as ::metrics_core::MetricGroup>::declare(
+                        __metrics_scope,
+                    ),
+                    replica: __metrics_scope
+                        .within(
+                            "replica",
+                            &[("role", "replica")],
+                            |__metrics_scope| <DbMetrics as ::metrics_core::MetricGroup>::declare(
+                                __metrics_scope,
+                            ),
+                        ),
                 },
             )
     }
@@ -61,16 +71,16 @@ impl ShopMetrics {
     pub fn register() -> Self {
         ::metrics_core::__private::register()
     }
-    /// Registers all metrics in `registry`.
+    /// Registers all metrics in this registry.
     ///
     /// # Errors
     ///
     /// Where one of them is invalid or its name is taken; then none of them is registered.
     #[allow(dead_code)]
     pub fn register_in(
-        registry: &::metrics_core::Registry,
+        __metrics_registry: &::metrics_core::Registry,
     ) -> ::core::result::Result<Self, ::metrics_core::Error> {
-        ::metrics_core::__private::register_in(registry)
+        ::metrics_core::__private::register_in(__metrics_registry)
     }
     /// The metrics in the global registry, brought up by the first call or the first scrape.
     pub fn global() -> &'static Self {
@@ -78,9 +88,9 @@ impl ShopMetrics {
         ::metrics_core::__private::site!(__METRICS_GLOBAL);
         __METRICS_GLOBAL.get()
     }
-    ///Time to answer a request to the shop.
+    /// Time to answer a request to the shop.
     ///
-    ///One series of `shop_request_latency_seconds`, by `path`, `method`.
+    /// One series of `shop_request_latency_seconds`, by `path`, `method`. The prefix of a struct around this one comes first.
     #[allow(dead_code)]
     pub fn request_latency_seconds(
         &self,

@@ -26,10 +26,25 @@ pub struct Shop {
     pub requests_total: ::metrics_core::Family<::metrics_core::Counter, 2>,
     /// Items.
     pub items: ::metrics_core::Gauge,
+    /// Of the first database.
+    #[metric(flatten, prefix = "primary")]
+    pub primary: Db,
+    /// Of the second.
+    #[metric(flatten, prefix = "replica", const_labels(role = "replica"))]
+    pub replica: Db,
+}
+
+/// Metrics of a database.
+#[derive(::metrics_core::Metrics)]
+pub struct Db {
+    /// Queries.
+    #[metric(labels(type: &str, match: bool))]
+    pub queries_total: ::metrics_core::Family<::metrics_core::Counter, 2>,
 }
 
 fn main() {
     Shop::global().requests_total("/foo", Method::Get).inc();
     Shop::global().requests_total("/foo", Method::Put).inc();
     Shop::global().items.inc();
+    Shop::global().replica.queries_total("select", true).inc();
 }

@@ -1,0 +1,71 @@
+//! Structs that a scrape brings up, with what may go wrong then: a logger that counts by one of them, a declaration that
+//! panics.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+use log::{Log, Metadata, Record};
+use metrics_core::{Counter, Declaring, Family, Gauge, Kind, MetricField, Metrics, Registry};
+
+#[derive(Metrics)]
+#[metrics(global)]
+struct Logging {
+    /// Lines that were logged.
+    #[metric(labels(level: &str))]
+    logged_lines_total: Family<Counter, 1>,
+    /// Cannot be registered, which is logged.
+    taken: Gauge,
+}
+
+#[derive(Metrics)]
+#[metrics(prefix = "panicking", global)]
+#[expect(dead_code, reason = "a scrape declares it")]
+struct Panicking {
+    /// Declared before the panic.
+    items: Gauge,
+    /// Panics.
+    never: Never,
+}
+
+struct Never;
+
+impl MetricField for Never {
+    const KIND: Kind = Gauge::KIND;
+
+    fn declare(_: Declaring<'_, '_>) -> Self {
+        panic!("as it does in the test")
+    }
+}
+
+/// Counts lines with a struct that may be just being declared.
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        Logging::global().logged_lines_total(record.level().as_str()).inc();
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn neither_a_logger_that_counts_nor_a_panic_stops_a_scrape() {
+    log::set_logger(&Logger).expect("the first");
+    log::set_max_level(log::LevelFilter::Info);
+    Counter::builder("taken", "Another type.").register();
+    let texts: Vec<String> = (0..2).map(|_| Registry::global().to_text()).collect();
+    for text in texts {
+        for line in [
+            "logged_lines_total{level=\"ERROR\"} 1",
+            "logged_lines_total{level=\"WARN\"} 1",
+            "metrics_core_internal_errors_total{kind=\"collector_panic\"} 1",
+            "panicking_items 0",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line}\n{text}");
+        }
+    }
+    Logging::global().taken.set(1);
+}
