@@ -6,8 +6,8 @@ pub use linkme;
 
 pub use crate::__metrics_core_site as site;
 pub use crate::call::{
-    Call, CallByResult, Ending, Entering, Fed, NoResult, Returned, Site, cancelled, create, exception_if, exceptions,
-    in_flight, kind, kind_of, kinds, label, latency, measure, of_result, output, values,
+    Call, CallByResult, Ending, Entering, Fed, KindsOf, NoKinds, NoResult, Returned, Site, cancelled, create,
+    exception_if, exceptions, in_flight, kind, kind_of, label, latency, measure, of_result, output, values,
 };
 pub use crate::declare::{Field, Global, register, register_in};
 pub use crate::label_value::closed;

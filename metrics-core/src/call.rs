@@ -19,7 +19,7 @@ pub use by_result::{CallByResult, Ending};
 pub use entering::Entering;
 pub use feeds::{Fed, cancelled, exceptions, in_flight, latency};
 pub use guard::Call;
-pub use held::{kind, kind_of, kinds, of_result};
+pub use held::{KindsOf, NoKinds, kind, kind_of, of_result};
 pub use measured::{create, measure};
 pub use outcome::{NoResult, Returned, exception_if, output};
 pub use site::{Site, label, values};

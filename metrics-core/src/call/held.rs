@@ -1,5 +1,8 @@
 //! A label's value, held for as long as a call.
 
+use std::marker::PhantomData;
+use std::ops::Deref;
+
 use crate::label_value::{Label, LabelValue};
 use crate::labels::MAX_VALUE_LEN;
 
@@ -56,45 +59,81 @@ pub fn of_result<'r, R, L: LabelValue>(returned: &'r R, value: impl FnOnce(&'r R
     Held::of(value(returned).label())
 }
 
-/// The kind of the error that was returned, if one was.
-#[inline]
-pub fn kind_of<'r, T, E, L: LabelValue>(returned: &'r Result<T, E>, kind: impl FnOnce(&'r E) -> L) -> Option<Held> {
-    returned.as_ref().err().map(|error| Held::of(kind(error).label()))
-}
-
-/// What returns errors that have a kind: a `Result` whose error can be the value of a label.
+/// What returns errors that have a kind: a `Result`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no error to take a `kind` from",
     label = "not a `Result`",
-    note = "`kind` is the label of an error: name a function that returns a `Result`, or write `name = |out| ..` for a label from the result"
+    note = "`kind` is the label of an error: put it on a function that returns a `Result`, or write `name = |out| ..` for a label from the result"
 )]
 pub trait Fallible {
-    /// All kinds, where they are a closed set.
-    const KINDS: Option<&'static [&'static str]>;
+    /// The error.
+    type Error;
 
-    /// The kind of the error, if there is one.
-    fn kind(&self) -> Option<Held>;
+    /// The error that was returned, if one was.
+    fn error(&self) -> Option<&Self::Error>;
 }
 
-impl<T, E: LabelValue> Fallible for Result<T, E> {
-    const KINDS: Option<&'static [&'static str]> = E::VALUES;
+impl<T, E> Fallible for Result<T, E> {
+    type Error = E;
 
     #[inline]
-    fn kind(&self) -> Option<Held> {
-        self.as_ref().err().map(|error| Held::of(error.label()))
+    fn error(&self) -> Option<&E> {
+        self.as_ref().err()
     }
 }
 
-/// The kind of the error that was returned, if one was; the error is itself the value of the label.
+/// The kind of the error that was returned, if one was.
 #[inline]
-pub fn kind<R: Fallible>(returned: &R) -> Option<Held> {
-    returned.kind()
+pub fn kind_of<'r, R: Fallible, L: LabelValue>(returned: &'r R, kind: impl FnOnce(&'r R::Error) -> L) -> Option<Held> {
+    returned.error().map(|error| Held::of(kind(error).label()))
 }
 
-/// All kinds that a function which returns this has, as far as they are known.
-#[must_use]
-pub fn kinds<R: Fallible>() -> Vec<String> {
-    R::KINDS.unwrap_or_default().iter().map(|kind| (*kind).to_owned()).collect()
+/// As [`kind_of`], where the error is itself the value of the label.
+#[inline]
+pub fn kind<R: Fallible<Error: LabelValue>>(returned: &R) -> Option<Held> {
+    kind_of(returned, |error| error)
+}
+
+/// The kinds that the errors of a type have; none are known of a type that is no `Result` with a label value in it, which
+/// [`kind`] then says.
+#[derive(Debug)]
+pub struct KindsOf<R>(NoKinds, PhantomData<R>);
+
+impl<R> KindsOf<R> {
+    /// Asks for the kinds.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "generated code names it")]
+    pub fn new() -> Self {
+        Self(NoKinds, PhantomData)
+    }
+}
+
+impl<T, E: LabelValue> KindsOf<Result<T, E>> {
+    /// All kinds, as far as they are known.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<String> {
+        E::VALUES.unwrap_or_default().iter().map(|kind| (*kind).to_owned()).collect()
+    }
+}
+
+/// Errors without kinds.
+#[derive(Debug)]
+pub struct NoKinds;
+
+impl NoKinds {
+    /// None.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<R> Deref for KindsOf<R> {
+    type Target = NoKinds;
+
+    fn deref(&self) -> &NoKinds {
+        &self.0
+    }
 }
 
 #[cfg(test)]

@@ -125,8 +125,7 @@ fn label_option(option: &str, name: &str, known: Option<&Known>, private: &Token
 fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStream) -> TokenStream {
     match (&kind.known, &kind.value, ty::of_error(function)) {
         (None, None, Some(result)) => {
-            let span = Span::call_site().located_at(kind.span);
-            let kinds = quote_spanned! {span=> #private::kinds::<#result>() };
+            let kinds = quote! { #private::KindsOf::<#result>::new().kinds() };
             quote! { .kind_label_in_open(#name, || #kinds) }
         }
         (known, _, _) => label_option("kind_label", name, known.as_ref(), private),
@@ -180,14 +179,18 @@ fn at(expr: &Expr) -> Span {
 
 /// A call of `function`, placed where the user's expression stands: its type is checked there.
 fn checked(expr: &Expr, function: &TokenStream, argument: &TokenStream) -> TokenStream {
-    let span = at(expr);
+    checked_at(expr.span(), function, argument)
+}
+
+fn checked_at(place: Span, function: &TokenStream, argument: &TokenStream) -> TokenStream {
     let function: TokenStream = function
         .clone()
         .into_iter()
         .map(|mut token| {
-            token.set_span(token.span().located_at(expr.span()));
+            token.set_span(token.span().located_at(place));
             token
         })
         .collect();
+    let span = Span::call_site().located_at(place);
     quote_spanned! {span=> #function(#argument) }
 }

@@ -1,11 +1,11 @@
 //! The statements that begin a call, run the body, and record how it ended.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 
 use super::super::model::{Args, Function, LabelValue, Made, Pinned, ReturnedFuture};
 use super::super::ty;
-use super::{at, by_ref, captures, checked, families, operand};
+use super::{at, by_ref, captures, checked, checked_at, families, operand};
 
 pub(super) fn of(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let output = ty::nameable(&function.sig.output);
@@ -160,20 +160,14 @@ fn ending(args: &Args, returned: &TokenStream, span: Span, private: &TokenStream
                 results.push(checked(value, &of_result, &quote! { #returned, #value }));
             }
             LabelValue::Kind(of) => {
-                let span = Span::call_site().located_at(of.span);
-                kind = Some(match &of.value {
-                    Some(value) => {
-                        let kind_of = checked(value, &quote! { #private::kind_of }, &quote! { #returned, #value });
-                        quote! { .kind(#kind_of) }
-                    }
-                    None => {
-                        let kind = quote_spanned! {span=> #private::kind(#returned) };
-                        quote! { .kind(#kind) }
-                    }
-                });
+                let given = match &of.value {
+                    Some(value) => checked(value, &quote! { #private::kind_of }, &quote! { #returned, #value }),
+                    None => checked_at(of.span, &quote! { #private::kind }, returned),
+                };
+                kind = Some(quote! { .kind(#given) });
             }
         }
     }
     let ending = quote_spanned! {span=> #private::Ending::new(#is_exception, [#(#results),*]) };
-    quote! { #ending #kind }.into_token_stream()
+    quote! { #ending #kind }
 }

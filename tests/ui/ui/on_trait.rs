@@ -1,12 +1,8 @@
 use metrics_core::instrument;
 
-struct Api;
-
 #[instrument]
-impl Api {
+trait Load {
     fn load(&self) {}
 }
 
-fn main() {
-    Api.load();
-}
+fn main() {}

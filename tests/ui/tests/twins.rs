@@ -1,0 +1,66 @@
+//! The compiler says the same of a function with the attribute as without it: lints at the same places, errors of the same
+//! kind in the same lines.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What the compiler says of this target: lint or error, and the place.
+fn said(target: &[&str], instrumented: bool) -> BTreeSet<(String, u64, u64)> {
+    let twins = Path::new(env!("CARGO_MANIFEST_DIR")).join("twins");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["check", "--quiet", "--message-format=json"]).args(target);
+    cargo.arg("--target-dir").arg(twins.join("../../../target/twins")).current_dir(&twins);
+    if instrumented {
+        cargo.args(["--features", "instrumented"]);
+    }
+    let output = cargo.output().expect("cargo runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let messages = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let said: BTreeSet<_> =
+        messages.filter(|message| message["target"]["name"] == name(target)).filter_map(place).collect();
+    assert!(!said.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+fn name<'t>(target: &[&'t str]) -> &'t str {
+    target.get(1).copied().unwrap_or("twins")
+}
+
+fn place(message: Value) -> Option<(String, u64, u64)> {
+    let message = &message["message"];
+    let span = message["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
+    let code = message["code"]["code"].as_str().unwrap_or("none");
+    Some((code.to_owned(), span["line_start"].as_u64()?, span["column_start"].as_u64()?))
+}
+
+/// What is known to differ, since a body is a closure: the compiler looks for a function that calls itself for ever in no
+/// closure, and takes a field that a closure assigns to what it has taken in for unused.
+const KNOWN: [&str; 2] = ["unconditional_recursion", "unused_assignments"];
+
+#[test]
+fn lints_fire_where_they_do_without_the_attribute_and_only_there() {
+    let (plain, instrumented) = (said(&["--lib"], false), said(&["--lib"], true));
+    let differ = |(lint, ..): &&(String, u64, u64)| !KNOWN.contains(&lint.as_str());
+    let lost: Vec<_> = plain.difference(&instrumented).filter(differ).collect();
+    let added: Vec<_> = instrumented.difference(&plain).filter(differ).collect();
+    assert!(lost.is_empty() && added.is_empty(), "lost: {lost:?}\nadded: {added:?}");
+    // What is known to differ does differ, or the list is too long.
+    assert_eq!(plain.symmetric_difference(&instrumented).count(), KNOWN.len());
+    assert!(plain.len() > 40, "only {} warnings", plain.len());
+}
+
+#[test]
+fn errors_stand_in_the_lines_of_the_plain_function() {
+    let without_column = |said: BTreeSet<(String, u64, u64)>| -> BTreeSet<(String, u64)> {
+        said.into_iter().map(|(code, line, _)| (code, line)).collect()
+    };
+    let plain = without_column(said(&["--bin", "errors"], false));
+    let instrumented = without_column(said(&["--bin", "errors"], true));
+    assert_eq!(instrumented, plain);
+    assert!(plain.len() > 12, "only {} errors", plain.len());
+}

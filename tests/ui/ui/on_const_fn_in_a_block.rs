@@ -1,0 +1,16 @@
+use metrics_core::instrument;
+
+struct Api;
+
+#[instrument]
+impl Api {
+    const fn left_as_it_is() {}
+
+    #[instrument("/named")]
+    const fn named() {}
+}
+
+fn main() {
+    Api::left_as_it_is();
+    Api::named();
+}

@@ -1,0 +1,8 @@
+use metrics_core::instrument;
+
+#[instrument(skip)]
+fn skipped() {}
+
+fn main() {
+    skipped();
+}
