@@ -101,6 +101,115 @@ fn all_other_options() {
 }
 
 #[test]
+fn kinds_and_labels_from_the_result() {
+    check(
+        quote! { path, kind, status = |out| status_of(out) in STATUSES, crate = metrics },
+        quote! {
+            fn route(path: &str, request: Request) -> Result<Response, RouteError> {
+                answer(path, request)
+            }
+        },
+        &expect_file!["snapshots/kinds.rs"],
+    );
+}
+
+#[test]
+fn boxed_future() {
+    check(
+        quote! { path = self.path },
+        quote! {
+            fn load<'a>(&'a self, key: u64) -> Pin<Box<dyn Future<Output = Result<Entry, LoadError>> + Send + 'a>> {
+                Box::pin(async move { self.store.get(key).await })
+            }
+        },
+        &expect_file!["snapshots/boxed_future.rs"],
+    );
+}
+
+#[test]
+fn future_of_some_type() {
+    check(
+        quote! { "/load" },
+        quote! {
+            fn load(&self, key: u64, then: Callback) -> impl Future<Output = Entry> + use<> {
+                self.store.load(key, then)
+            }
+        },
+        &expect_file!["snapshots/future_of_some_type.rs"],
+    );
+}
+
+#[test]
+fn arguments_that_are_dropped() {
+    check(
+        quote! { "/keep" },
+        quote! {
+            fn keep(first: Guard, name: &str, second: Guard) -> usize {
+                second.len() + first.len() + name.len()
+            }
+        },
+        &expect_file!["snapshots/arguments_that_are_dropped.rs"],
+    );
+}
+
+#[test]
+fn impl_block() {
+    check(
+        quote! { prefix = "shop" },
+        quote! {
+            impl Shop {
+                const LIMIT: usize = 3;
+
+                pub fn put(&mut self, item: Item) -> Result<(), Full> {
+                    self.room()?.push(item);
+                    Ok(())
+                }
+
+                #[instrument(skip)]
+                fn room(&mut self) -> Result<&mut Vec<Item>, Full> {
+                    Ok(&mut self.items)
+                }
+            }
+        },
+        &expect_file!["snapshots/impl_block.rs"],
+    );
+}
+
+/// What the attribute adds to a typical function, as `cargo expand` lays it out, apart from the entry for the linker.
+#[test]
+fn a_typical_function_grows_by_less_than_800_bytes() {
+    let cases = [
+        (
+            include_str!("snapshots/route_request.rs"),
+            "fn route_request(path: &str, request: Request) -> Result<Response, RouteError> {\n    let handler = HANDLERS.get(path).ok_or(RouteError)?;\n    handler(request)\n}\n",
+        ),
+        (
+            include_str!("snapshots/async_handler.rs"),
+            "async fn foo(request: Request) -> Result<Response, FooError> {\n    Ok(Response::new(load(request).await?))\n}\n",
+        ),
+        (
+            include_str!("snapshots/method.rs"),
+            "pub fn load(&mut self, key: u64) -> Option<&mut Entry> {\n    self.entries.get_mut(&key)\n}\n",
+        ),
+    ];
+    for (expanded, plain) in cases {
+        assert!(expanded.len() - plain.len() < 800, "{} bytes more than\n{plain}", expanded.len() - plain.len());
+    }
+}
+
+#[test]
+fn an_expansion_is_the_same_each_time() {
+    let item = quote! {
+        async fn route(first: Guard, path: &str, _second: Guard) -> Result<Response, RouteError> {
+            answer(first, path).await
+        }
+    };
+    let args = quote! { path, kind, status = |out| status_of(out) in STATUSES };
+    let first = super::expand(args.clone(), item.clone()).to_string();
+    assert!((0..100).all(|_| super::expand(args.clone(), item.clone()).to_string() == first));
+}
+
+#[test]
 fn never_returns() {
     check(
         quote! { "/loop" },

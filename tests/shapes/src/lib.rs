@@ -24,6 +24,7 @@ use metrics_core::testing::Snapshot;
 use metrics_core::{Registry, instrument};
 
 mod blocks;
+mod outcomes;
 mod stacked;
 
 /// What was recorded of the function with this label: calls, exceptions.
@@ -55,11 +56,12 @@ fn now<F: Future>(future: F) -> F::Output {
 /// Pending at its first poll.
 fn yielding() -> impl Future<Output = ()> {
     let mut polled = false;
-    std::future::poll_fn(move |_| {
+    std::future::poll_fn(move |cx| {
         if polled {
             return Poll::Ready(());
         }
         polled = true;
+        cx.waker().wake_by_ref();
         Poll::Pending
     })
 }

@@ -97,7 +97,8 @@ fn returning_future(
         Made::Body => {
             let (body, captures) = (&function.body, captures::in_order(function));
             let captures = captures.map(|captures| quote_spanned! {span=> if false { #captures } });
-            let make = quote_spanned! {span=> move || -> #returned { #captures #body } };
+            let returned = (!matches!(returned, syn::Type::Infer(_))).then(|| quote_spanned! {span=> -> #returned });
+            let make = quote_spanned! {span=> move || #returned { #captures #body } };
             quote_spanned! {span=> #private::create(__metrics_call, #make, #ending) }
         }
     };

@@ -1,0 +1,19 @@
+fn keep(first: Guard, name: &str, second: Guard) -> usize {
+    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
+            ::core::module_path!(),
+            "keep",
+        )
+        .fixed_label("path", "/keep");
+    ::metrics_core::__private::site!(__METRICS_SITE);
+    let __metrics_call = __METRICS_SITE.start();
+    let __metrics_out = __metrics_call
+        .run(move || -> usize {
+            if false {
+                let _ = (&second, &first);
+            }
+            second.len() + first.len() + name.len()
+        });
+    __metrics_call
+        .finish(::metrics_core::__private::Returned(&__metrics_out).is_exception());
+    __metrics_out
+}

@@ -1,0 +1,17 @@
+fn load(&self, key: u64, then: Callback) -> impl Future<Output = Entry> + use<> {
+    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
+            ::core::module_path!(),
+            "load",
+        )
+        .fixed_label("path", "/load")
+        .cancellable();
+    ::metrics_core::__private::site!(__METRICS_SITE);
+    let __metrics_call = __METRICS_SITE.prepare();
+    ::metrics_core::__private::create(
+        __metrics_call,
+        move || { self.store.load(key, then) },
+        |__metrics_out: &Entry| {
+            ::metrics_core::__private::Returned(__metrics_out).is_exception()
+        },
+    )
+}

@@ -1,0 +1,28 @@
+fn route(path: &str, request: Request) -> Result<Response, RouteError> {
+    static __METRICS_SITE: metrics::__private::Site = metrics::__private::Site::new(
+            ::core::module_path!(),
+            "route",
+        )
+        .label("path")
+        .kind_label_in_open(
+            "kind",
+            || metrics::__private::KindsOf::<Result<(), RouteError>>::new().kinds(),
+        )
+        .result_label_in("status", || metrics::__private::values(STATUSES));
+    metrics::__private::site!(__METRICS_SITE);
+    let __metrics_call = __METRICS_SITE
+        .enter()
+        .by_result()
+        .start([metrics::__private::label(&path)]);
+    let __metrics_out = __metrics_call
+        .run(move || -> Result<Response, RouteError> { answer(path, request) });
+    __metrics_call
+        .finish(
+            metrics::__private::Ending::new(
+                    metrics::__private::Returned(&__metrics_out).is_exception(),
+                    [metrics::__private::of_result(&__metrics_out, |out| status_of(out))],
+                )
+                .kind(metrics::__private::kind(&__metrics_out)),
+        );
+    __metrics_out
+}
