@@ -196,7 +196,7 @@ fn inherent_methods_by_every_self() {
     assert_eq!(self::api().mut_self(), 3);
     assert_eq!(api.by_value().len(), 4);
     for path in ["new", "by-ref", "by-mut", "pinned", "arc", "boxed", "mut-self", "by-value"].iter() {
-        assert_eq!(recorded(path), (1.0, 0.0), "{path}");
+        assert_eq!(recorded(path), (1.0, 0.0), "{}", path);
     }
 }
 
@@ -304,7 +304,7 @@ fn named_and_elided_lifetimes() {
     assert_eq!(higher_ranked(|text| &text[1..]), "bc");
     assert_eq!(now(later("a", "b")), "a");
     for path in ["named", "elided", "higher-ranked", "async-lifetimes"].iter() {
-        assert_eq!(recorded(path).0, 1.0, "{path}");
+        assert_eq!(recorded(path).0, 1.0, "{}", path);
     }
 }
 
@@ -406,7 +406,7 @@ fn aliases_of_result_and_associated_types() {
     assert!(io().is_err());
     assert!(associated(false).is_err());
     for path in ["alias", "io", "associated"].iter() {
-        assert_eq!(recorded(path), (1.0, 1.0), "{path}");
+        assert_eq!(recorded(path), (1.0, 1.0), "{}", path);
     }
 }
 
@@ -444,7 +444,7 @@ fn never_and_diverging_bodies() {
     assert!(catch_unwind(|| drop(unfinished())).is_err());
     assert_eq!(loops(), 1);
     for path in ["never", "never-later", "diverging", "unimplemented"].iter() {
-        assert_eq!(recorded(path), (1.0, 1.0), "{path}");
+        assert_eq!(recorded(path), (1.0, 1.0), "{}", path);
     }
     assert_eq!(recorded("loops"), (1.0, 0.0));
 }
@@ -519,7 +519,7 @@ fn patterns_wildcards_mut_and_cfg_parameters() {
     assert_eq!(cfg(5), 5);
     assert_eq!(now(later(("a".to_owned(), "b".to_owned()), String::new())), "ba");
     for path in ["patterns", "wildcards", "mutable", "cfg", "patterns-later"].iter() {
-        assert_eq!(recorded(path).0, 1.0, "{path}");
+        assert_eq!(recorded(path).0, 1.0, "{}", path);
     }
 }
 
@@ -564,7 +564,7 @@ fn unsafe_and_extern_functions() {
     let pointer: extern "C" fn(i32) -> i32 = called_by_c;
     assert_eq!(pointer(1), 2);
     for path in ["unsafe", "unsafe-later", "extern"].iter() {
-        assert_eq!(recorded(path).0, 1.0, "{path}");
+        assert_eq!(recorded(path).0, 1.0, "{}", path);
     }
 }
 
@@ -745,7 +745,7 @@ fn callers_that_shadow_everything() {
     assert_eq!(now(shadowed::soon(1)), 1);
     assert_eq!(now(shadowed::boxed(2)), 4);
     for path in ["shadowed", "shadowed-later", "shadowed-future", "shadowed-boxed"].iter() {
-        assert_eq!(recorded(path).0, 1.0, "{path}");
+        assert_eq!(recorded(path).0, 1.0, "{}", path);
     }
 }
 
@@ -903,4 +903,27 @@ fn a_returned_future_that_is_dropped_or_panics() {
     assert_eq!((recorded("making-panics"), cancelled("making-panics")), ((1.0, 1.0), 0.0));
     now(making_panics("1"));
     assert_eq!(recorded("making-panics"), (2.0, 1.0));
+}
+
+/// Each line of the list in the docs names tests, and these exist.
+#[test]
+fn the_list_in_the_docs_names_tests() {
+    let list = include_str!("../../../metrics-core/src/guide/shapes.md");
+    let sources = [
+        include_str!("lib.rs"),
+        include_str!("blocks.rs"),
+        include_str!("outcomes.rs"),
+        include_str!("stacked.rs"),
+        include_str!("../renamed/src/lib.rs"),
+    ];
+    let mut named = 0;
+    for line in list.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |")) {
+        let cells = line.trim_end_matches(" |").split(" | ").skip(1);
+        for test in cells.flat_map(|cell| cell.split(", ")).filter(|name| name.starts_with('`')) {
+            let function = format!("fn {}(", test.trim_matches('`'));
+            assert!(sources.iter().any(|source| source.contains(&function)), "there is no test {}", test);
+            named += 1;
+        }
+    }
+    assert!(named > 40, "only {} tests are named", named);
 }

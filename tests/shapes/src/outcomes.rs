@@ -151,7 +151,7 @@ fn returns() -> [(How, Counts); 6] {
 #[test]
 fn sync_functions() {
     for (how, expected) in returns().iter() {
-        assert_eq!(added("form-sync", counts, || drop(sync(*how))), *expected, "{how:?}");
+        assert_eq!(added("form-sync", counts, || drop(sync(*how))), *expected, "{:?}", how);
     }
     let panics = || {
         let payload = catch_unwind(|| sync(How::Panic)).expect_err("it goes on");
@@ -183,7 +183,7 @@ fn polled_once(mut future: Boxed) -> Boxed {
 
 fn every_way(path: &str, counts: fn(&str) -> Counts, call: impl Fn(How) -> Boxed) {
     for (how, expected) in returns().iter() {
-        assert_eq!(added(path, counts, || drop(now(call(*how)))), *expected, "{how:?}");
+        assert_eq!(added(path, counts, || drop(now(call(*how)))), *expected, "{:?}", how);
     }
     let panics = || {
         let payload = catch_unwind(AssertUnwindSafe(|| now(call(How::Panic)))).expect_err("it goes on");
@@ -299,5 +299,5 @@ fn a_panic_has_the_place_and_the_message_of_the_plain_function() {
     drop(std::panic::take_hook());
     let seen = SEEN.with(|seen| seen.borrow().clone());
     assert_eq!(seen.len(), 1);
-    assert!(seen[0].0 == line && seen[0].1.ends_with("number 5"), "{seen:?}");
+    assert!(seen[0].0 == line && seen[0].1.ends_with("number 5"), "{:?}", seen);
 }

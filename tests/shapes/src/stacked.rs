@@ -119,7 +119,7 @@ fn tracing_instrument_in_either_order() {
     assert!(inside(0).is_err() && outside(0).is_err());
     assert!(now(inside_later(0)).is_err() && now(outside_later(0)).is_err());
     for path in ["tracing-inside", "tracing-outside", "tracing-inside-later", "tracing-outside-later"].iter() {
-        assert_eq!(recorded(path), (1.0, 1.0), "{path}");
+        assert_eq!(recorded(path), (1.0, 1.0), "{}", path);
     }
 }
 
