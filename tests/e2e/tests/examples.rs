@@ -43,6 +43,24 @@ fn by_hand() {
 }
 
 #[test]
+fn statuses() {
+    let (status, text, error) = example::run("statuses", &[]);
+    assert!(status.success(), "{error}");
+    for line in [
+        "shop_request_latency_seconds_count{path=\"/order\",status=\"2xx\"} 7",
+        "shop_request_latency_seconds_count{path=\"/order\",status=\"4xx\"} 2",
+        "shop_request_latency_seconds_count{path=\"/panic\",status=\"panic\"} 1",
+        "shop_request_latency_seconds_count{path=\"other\",status=\"4xx\"} 1",
+        "shop_request_exceptions_total{path=\"/order\",status=\"4xx\"} 0",
+        "shop_request_exceptions_total{path=\"/order\",status=\"5xx\"} 1",
+        "orders_request_exceptions_total{path=\"take\",kind=\"database\"} 1",
+        "orders_request_exceptions_total{path=\"take\",kind=\"panic\"} 0",
+    ] {
+        assert!(text.lines().any(|written| written == line), "{line}\n{text}");
+    }
+}
+
+#[test]
 fn async_handlers() {
     let (status, text, error) = example::run("async_handlers", &[]);
     assert!(status.success(), "{error}");

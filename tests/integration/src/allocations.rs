@@ -65,6 +65,16 @@ fn variable(path: &str, length: usize) -> Result<(), ()> {
     if path.len() == length { Ok(()) } else { Err(()) }
 }
 
+#[derive(Clone, Copy, LabelValue)]
+enum Failure {
+    TooLong,
+}
+
+#[instrument(path, kind, ok = |out: &Result<(), Failure>| out.is_ok(), in_flight, prefix = "late")]
+fn late(path: &str, length: usize) -> Result<(), Failure> {
+    if path.len() == length { Ok(()) } else { Err(Failure::TooLong) }
+}
+
 #[test]
 fn a_thread_that_has_seen_a_series_allocates_nothing() {
     let counter = Counter::builder("c_total", "").build();
@@ -87,6 +97,8 @@ fn a_thread_that_has_seen_a_series_allocates_nothing() {
             variable(path, 2).ok();
             // Not in the list: `other`, without a look at anything shared.
             variable("/nowhere", 2).ok();
+            late(path, 2).ok();
+            late(path, 3).ok();
         }
     };
     everything();

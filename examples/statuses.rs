@@ -1,0 +1,96 @@
+//! Handlers whose responses carry a status, as in axum: requests by class of status, and 5xx as exceptions.
+//!
+//! `cargo run --release --example statuses`
+
+use std::panic::catch_unwind;
+
+use metrics_core::{LabelValue, Registry, instrument};
+
+/// As the response of a web framework: whatever went wrong is a response too.
+struct Response {
+    status: u16,
+}
+
+trait IntoResponse {
+    fn into_response(self) -> Response;
+}
+
+impl IntoResponse for &'static str {
+    fn into_response(self) -> Response {
+        Response { status: 200 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, LabelValue)]
+enum OrderError {
+    NotFound,
+    OutOfStock,
+    Database,
+}
+
+impl IntoResponse for OrderError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::NotFound => 404,
+            Self::OutOfStock => 409,
+            Self::Database => 503,
+        };
+        Response { status }
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for Result<T, OrderError> {
+    fn into_response(self) -> Response {
+        self.map_or_else(OrderError::into_response, T::into_response)
+    }
+}
+
+impl Response {
+    fn class(&self) -> &'static str {
+        match self.status / 100 {
+            2 => "2xx",
+            4 => "4xx",
+            5 => "5xx",
+            _ => "other",
+        }
+    }
+}
+
+/// Each request, by path and class of its status. A 404 is an answer; a 503 is an exception.
+#[instrument(
+    path in ["/order", "/panic"],
+    status = |out: &Response| out.class() in ["2xx", "4xx", "5xx"],
+    exception_if = |out: &Response| out.status >= 500,
+    prefix = "shop"
+)]
+fn route(path: &str, order: u32) -> Response {
+    match path {
+        "/order" => take(order).into_response(),
+        "/panic" => panic!("a bug"),
+        _ => Response { status: 404 },
+    }
+}
+
+/// What went wrong inside, by kind.
+#[instrument("take", kind, prefix = "orders")]
+fn take(order: u32) -> Result<&'static str, OrderError> {
+    match order {
+        0 => Err(OrderError::NotFound),
+        1 => Err(OrderError::OutOfStock),
+        2 => Err(OrderError::Database),
+        _ => Ok("taken"),
+    }
+}
+
+fn main() {
+    for order in 0..10 {
+        route("/order", order);
+    }
+    route("/nowhere", 0);
+    catch_unwind(|| route("/panic", 0)).ok();
+    for line in Registry::global().to_text().lines() {
+        if !line.contains("metrics_core_") && !line.contains("_sum{") {
+            println!("{line}");
+        }
+    }
+}
