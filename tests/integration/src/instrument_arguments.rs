@@ -54,8 +54,8 @@ macro_rules! same_order {
     }};
 }
 
-fn in_turn(f: fn(Noted, Noted, Noted, Noted), [a, b, c, d]: [Noted; 4]) {
-    f(a, b, c, d);
+fn in_turn(call: fn(Noted, Noted, Noted, Noted), [first, second, third, fourth]: [Noted; 4]) {
+    call(first, second, third, fourth);
 }
 
 #[test]
@@ -72,8 +72,9 @@ fn arguments_are_dropped_in_the_order_of_the_plain_function() {
     }, in_turn);
     assert_eq!(order, ["c", "b", "d", "a"]);
     same_order!((mut a: Noted, _b: Noted, c: Noted, d: Noted) {
-        std::mem::swap(&mut a.0, &mut "changed");
-        let _text = format!("{}", c.0);
+        a.0 = a.0.trim();
+        let _ = a.0;
+        let _text = format!("{} and so on", c.0);
         let _ = &d;
     }, in_turn);
 }

@@ -13,13 +13,19 @@ use super::super::model::Function;
 pub(super) fn in_order(function: &Function) -> Option<TokenStream> {
     let mut owned: Vec<Ident> = function.sig.inputs.iter().filter_map(owned).collect();
     // One that is named nowhere is not captured, so that the compiler goes on to say that it is unused.
-    owned.retain(|ident| ident.to_string().starts_with('_') || names(&function.body, &ident.to_string()));
+    owned.retain(|ident| is_silent(ident) || names(&function.body, &ident.to_string()));
     if owned.len() < 2 {
         return None;
     }
     let span = Span::call_site().located_at(function.output_span());
     let references = owned.iter().rev().map(|ident| quote! { &#ident });
-    Some(quote_spanned! {span=> let _ = (#(#references),*); })
+    let allow = owned.iter().any(is_silent).then(|| quote! { #[allow(clippy::used_underscore_binding)] });
+    Some(quote_spanned! {span=> #allow let _ = (#(#references),*); })
+}
+
+/// Whether the compiler is content with a variable that is not used.
+fn is_silent(ident: &Ident) -> bool {
+    ident.to_string().starts_with('_')
 }
 
 /// The variable of an argument that may have something to drop.
