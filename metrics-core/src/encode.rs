@@ -1,6 +1,6 @@
 //! Expositions: a format is a file here, and a line in [`Format`].
 
-mod number;
+pub(crate) mod number;
 mod text;
 
 use crate::registry::Registry;

@@ -27,14 +27,16 @@ pub(crate) enum InternalError {
     CollectorError,
     /// A collector was not done in time; its families are left out of that scrape.
     CollectorTimeout,
-    /// A foreign family's name is one of ours; it is left out of that scrape.
+    /// A family that a collector showed does not go with the others, or is invalid; it is left out of that scrape.
     ForeignConflict,
+    /// A thread could not be started; a collector it was for runs on the scraping thread.
+    NoThread,
     /// There was no place for another series; it counts in its family's overflow series.
     OutOfPlaces,
 }
 
 impl InternalError {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::CollectorError,
         Self::CollectorPanic,
         Self::CollectorTimeout,
@@ -43,6 +45,7 @@ impl InternalError {
         Self::InvalidObservation,
         Self::LabelPanic,
         Self::LabelValues,
+        Self::NoThread,
         Self::OutOfPlaces,
         Self::SiteConflict,
     ];
@@ -59,6 +62,7 @@ impl InternalError {
             Self::CollectorPanic => "collector_panic",
             Self::CollectorTimeout => "collector_timeout",
             Self::ForeignConflict => "foreign_conflict",
+            Self::NoThread => "no_thread",
             Self::OutOfPlaces => "out_of_places",
         }
     }
@@ -71,11 +75,21 @@ impl InternalError {
     /// Counts one, and logs the first of this kind at `place`.
     #[cold]
     pub(crate) fn record(self, place: &dyn fmt::Display) {
+        self.record_as(place, &self.describe());
+    }
+
+    /// As [`InternalError::record`]; the log names the cause too, which may be another each time.
+    #[cold]
+    pub(crate) fn record_cause(self, place: &dyn fmt::Display, cause: &dyn fmt::Display) {
+        self.record_as(place, &format_args!("{}: {cause}", self.describe()));
+    }
+
+    fn record_as(self, place: &dyn fmt::Display, message: &dyn fmt::Display) {
         let before = COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
         // In a flood only some look whether their place is new, so that the others wait for nobody.
         let looks = !self.floods() || before < LOGGED_PLACES as u64 || before.is_power_of_two();
         if looks && first_at(self, place) {
-            guarded(|| log::warn!("{place}: {} (logged once)", self.describe()));
+            guarded(|| log::warn!("{place}: {message} (logged once)"));
         }
     }
 
@@ -94,7 +108,8 @@ impl InternalError {
             Self::CollectorError => "a collector failed; its families are left out",
             Self::CollectorPanic => "a collector panicked; its families are left out",
             Self::CollectorTimeout => "a collector was not done in time; its families are left out",
-            Self::ForeignConflict => "a family of the `prometheus` registry has a name of ours and is left out",
+            Self::ForeignConflict => "a family that a collector shows is left out",
+            Self::NoThread => "a thread could not be started; what it was for is done here, or not at all",
             Self::OutOfPlaces => "no place is left for another series",
         }
     }

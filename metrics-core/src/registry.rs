@@ -10,6 +10,7 @@ mod problem;
 mod proto;
 mod recorded;
 mod register;
+mod runs;
 pub(crate) mod scrape;
 
 use std::fmt;
@@ -56,8 +57,8 @@ pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
     state: RwLock<State>,
-    /// Runs of the default registry of the `prometheus` crate that have not come back in time.
-    default_overdue: collectors::Overdue,
+    /// Runs of the default registry of the `prometheus` crate.
+    default_runs: runs::Runs,
     /// What the `prometheus` crate knows this registry by.
     desc: prometheus::core::Desc,
 }
@@ -106,13 +107,7 @@ impl Registry {
         let state = RwLock::default();
         let desc = bridge::desc(is_global);
         let registry = Self {
-            inner: Arc::new(Inner {
-                const_labels,
-                is_global,
-                state,
-                default_overdue: collectors::Overdue::default(),
-                desc,
-            }),
+            inner: Arc::new(Inner { const_labels, is_global, state, default_runs: runs::Runs::default(), desc }),
         };
         if is_global {
             registry.write().members.reserve(scrape::OWN_FAMILIES);

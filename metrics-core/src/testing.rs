@@ -25,6 +25,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::encode::number::push_float;
 use crate::registry::Registry;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
@@ -86,7 +87,8 @@ impl Snapshot {
         let mut samples = self.samples.clone();
         for (name, series) in &mut samples {
             for (labels, value) in series {
-                *value -= earlier.samples.get(name).and_then(|series| series.get(labels)).unwrap_or(&0.0);
+                let before = earlier.samples.get(name).and_then(|series| series.get(labels)).unwrap_or(&0.0);
+                *value = if is_same(*value, *before) { 0.0 } else { *value - before };
             }
         }
         Difference { samples }
@@ -149,11 +151,12 @@ fn find(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
 #[track_caller]
 fn check(samples: &Samples, name: &str, labels: &[(&str, &str)], expected: f64) {
     let value = find(samples, name, labels);
-    assert!(
-        value == expected || value.is_nan() && expected.is_nan(),
-        "{name}{}\n  is:       {value}\n  expected: {expected}",
-        Shown(&sorted(labels))
-    );
+    assert!(is_same(value, expected), "{name}{}\n  is:       {value}\n  expected: {expected}", Shown(&sorted(labels)));
+}
+
+/// Whether the values are equal, or both are no number.
+fn is_same(one: f64, other: f64) -> bool {
+    one == other || one.is_nan() && other.is_nan()
 }
 
 fn sorted(labels: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -185,8 +188,9 @@ impl Recorder {
     fn add(&mut self, suffix: &str, labels: Labels<'_>, extra: Option<(&str, f64)>, value: f64) {
         let mut labels: Vec<_> = labels.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
         if let Some((name, bound)) = extra {
-            let bound = if bound == f64::INFINITY { "+Inf".to_owned() } else { bound.to_string() };
-            labels.push((name.to_owned(), bound));
+            let mut text = Vec::new();
+            push_float(&mut text, bound);
+            labels.push((name.to_owned(), String::from_utf8_lossy(&text).into_owned()));
         }
         labels.sort();
         self.samples.entry(format!("{}{suffix}", self.family)).or_default().insert(labels, value);

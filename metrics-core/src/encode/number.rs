@@ -3,7 +3,7 @@
 use crate::sample::Number;
 
 /// Appends a number in its shortest form that reads back the same: `3`, `0.25`, `+Inf`, `NaN`.
-pub(super) fn push_float(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
         out.extend_from_slice(b"NaN");
     } else if value.is_infinite() {

@@ -34,7 +34,7 @@ pub struct FamilyCore {
     walks: AtomicUsize,
     /// Counts the label sets that went to the overflow series; made when it is first needed or exported.
     overflowed: OnceLock<Handle>,
-    /// Label values that annotated functions said they know, by the position of the label.
+    /// Label values that later declarations and annotated functions know, by the position of the label.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
     /// Whether a scrape reads this family before all others: what it counts is counted elsewhere before.
     reads_first: AtomicBool,
@@ -64,15 +64,28 @@ impl FamilyCore {
         if core.declaration.label_names.is_empty() {
             core.resolve(&[]);
         }
-        core.create_closed();
+        core.create_closed(&core);
         core
     }
 
-    /// Creates the series of all combinations of closed label sets, at 0.
-    fn create_closed(&self) {
-        let sets: Vec<&[&str]> = self.declaration.label_values.iter().flatten().copied().collect();
+    /// Takes over what `given`, which was declared as the same family, knows more: its closed label sets and its cap.
+    pub(crate) fn adopt(&self, given: &Self) {
+        self.max_series.fetch_max(given.max_series(), Ordering::Relaxed);
+        let label_values = &given.declaration.label_values;
+        if *label_values == self.declaration.label_values {
+            return;
+        }
+        for (position, values) in label_values.iter().enumerate() {
+            self.know_values(position, values.iter().copied().flatten().map(|value| (*value).to_owned()));
+        }
+        self.create_closed(given);
+    }
+
+    /// Creates the series of all combinations of `declared`'s closed label sets, at 0.
+    fn create_closed(&self, declared: &Self) {
+        let sets: Vec<&[&str]> = declared.declaration.label_values.iter().flatten().copied().collect();
         let mut values = vec![""; sets.len()];
-        for combination in 0..self.dense.len() {
+        for combination in 0..declared.dense.len() {
             let mut rest = combination;
             for (value, set) in values.iter_mut().zip(&sets).rev() {
                 *value = set[rest % set.len()];
@@ -119,10 +132,6 @@ impl FamilyCore {
         self.max_series.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn raise_max_series(&self, max_series: usize) {
-        self.max_series.fetch_max(max_series, Ordering::Relaxed);
-    }
-
     #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
@@ -139,12 +148,14 @@ impl FamilyCore {
         }
     }
 
-    /// The values of the label at this position that are known.
+    /// The values of the label at this position that are known: those it was declared with, then those noted later.
     pub(crate) fn known_values(&self, position: usize) -> Vec<String> {
-        match self.declaration.label_values.get(position) {
-            Some(Some(values)) => values.iter().map(|value| (*value).to_owned()).collect(),
-            _ => cell::lock(&self.known_values).get(&position).cloned().unwrap_or_default(),
+        let declared = self.declaration.label_values.get(position).copied().flatten().unwrap_or_default();
+        let mut values: Vec<String> = declared.iter().map(|value| (*value).to_owned()).collect();
+        if let Some(noted) = cell::lock(&self.known_values).get(&position) {
+            values.extend(noted.iter().filter(|value| !declared.contains(&value.as_str())).cloned());
         }
+        values
     }
 
     pub(crate) fn is_read_first(&self) -> bool {

@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
+use super::collectors::DEFAULT_PATIENCE;
 use super::{Registry, declared, proto};
+use crate::internal::{InternalError, guarded};
 
 /// The longest that anything waits for the `prometheus` registry's lock.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -17,8 +19,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 thread_local! {
     /// Whether this thread is gathering the default registry for a scrape of ours.
     static GATHERING: Cell<bool> = const { Cell::new(false) };
-    /// The registries that this thread is collecting for, by the ids of their descriptions.
-    static BUSY: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// What this thread is collecting for.
+    static COLLECTING: RefCell<Option<Collecting>> = const { RefCell::new(None) };
 }
 
 /// Our families in the default registry of the `prometheus` crate.
@@ -48,28 +50,62 @@ impl Collector for Registry {
 
     fn collect(&self) -> Vec<MetricFamily> {
         // A registry in itself, by whatever way, shows its families once.
-        if BUSY.with_borrow(|busy| busy.contains(&self.inner.desc.id)) {
+        let outer = COLLECTING.with_borrow(Clone::clone);
+        if outer.as_ref().is_some_and(|outer| outer.registries.contains(&self.inner.desc.id)) {
             return Vec::new();
         }
-        proto::all_families(self)
+        proto::all_families(self, outer.map_or(DEFAULT_PATIENCE, |outer| outer.inner_patience()))
     }
 }
 
-/// The registries that are being collected for, one inside of the other.
+/// What is being collected for.
 #[derive(Clone)]
-pub(super) struct Collecting(Vec<u64>);
+pub(super) struct Collecting {
+    /// Registries, one inside of the other, by the ids of their descriptions.
+    registries: Vec<u64>,
+    /// When the scrape of the innermost one began to wait.
+    since: Instant,
+    /// How long it waits in all.
+    patience: Duration,
+}
 
 impl Collecting {
-    /// Those that this thread is collecting for, and `registry`.
-    pub(super) fn also_for(registry: &Registry) -> Self {
-        let mut busy = BUSY.with_borrow(Clone::clone);
-        busy.push(registry.inner.desc.id);
-        Self(busy)
+    /// A scrape of `registry`, inside of what this thread is collecting for.
+    pub(super) fn also_for(registry: &Registry, patience: Duration) -> Self {
+        let outer = COLLECTING.with_borrow(Clone::clone);
+        let mut registries = outer.map_or_else(Vec::new, |outer| outer.registries);
+        registries.push(registry.inner.desc.id);
+        Self { registries, since: Instant::now(), patience }
     }
 
-    /// Runs `f` as a part of that collecting; the thread is one that was made for it.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// How long the scrape still waits.
+    pub(super) fn time_left(&self) -> Duration {
+        self.patience.saturating_sub(self.since.elapsed())
+    }
+
+    /// How long a registry inside may wait, so that what it has is there in time for this scrape.
+    fn inner_patience(&self) -> Duration {
+        let left = self.time_left();
+        left.saturating_sub(left / 10)
+    }
+
+    /// Runs `f` as a part of that collecting.
     pub(super) fn during<R>(self, f: impl FnOnce() -> R) -> R {
-        BUSY.set(self.0);
+        struct Reset(Option<Collecting>);
+        impl Drop for Reset {
+            fn drop(&mut self) {
+                COLLECTING.set(self.0.take());
+            }
+        }
+        let _reset = Reset(COLLECTING.replace(Some(self)));
         f()
     }
 }
@@ -83,7 +119,7 @@ pub(super) fn install(global: &'static Registry) {
     // The first touch may come from a collector that is being gathered, under the lock that registering wants.
     aside("metrics-core-init", move || {
         if let Err(error) = prometheus::default_registry().register(Box::new(Bridge(global))) {
-            log::error!("`prometheus::gather` will not show the families of metrics-core: {error}");
+            guarded(|| log::error!("`prometheus::gather` will not show the families of metrics-core: {error}"));
         }
     });
 }
@@ -113,7 +149,7 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
         Ok(_) => {
             let _ = wait.recv_timeout(PATIENCE);
         }
-        Err(error) => log::error!("cannot start the thread {name}: {error}"),
+        Err(_) => InternalError::NoThread.record(&name),
     }
 }
 

@@ -4,17 +4,16 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::core::Collector;
-use prometheus::proto::MetricFamily;
 
 use super::Registry;
 use super::bridge::Collecting;
-use super::recorded::{Recorded, Recorder};
+use super::foreign::{self, Shown};
+use super::recorded::Recorder;
+use super::runs::{Asked, Runs};
 use crate::error::Error;
 use crate::internal::InternalError;
 use crate::labels;
@@ -24,6 +23,11 @@ use crate::sample::{Kind, Visitor};
 pub(super) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Shows families that are made at each scrape, from something that counts by itself: a pool, a cache, the system.
+///
+/// It runs on a thread of its own; on the one that scrapes only where none can be started. Scrapes at the same time
+/// each run it, so it may run several times at once (at most four). It has until the scrape's time is over
+/// ([`Scrape::collector_timeout`](crate::Scrape::collector_timeout), 5 seconds if not set); later its families are left
+/// out, and scrapes that would not wait longer do without it until it comes back.
 ///
 /// # Example: a pool of connections
 ///
@@ -55,7 +59,7 @@ pub trait Collect: Send + Sync + 'static {
     /// The names of all families that it can show.
     fn names(&self) -> Vec<String>;
 
-    /// Shows the families as they are now.
+    /// Shows the families as they are now, in any order; a family may be shown in several parts.
     ///
     /// # Errors
     ///
@@ -79,11 +83,8 @@ pub(super) struct Collectors {
 struct Entry {
     names: Vec<String>,
     source: Source,
-    overdue: Overdue,
+    runs: Runs,
 }
-
-/// How many runs of a collector have not come back although their scrape's time is over.
-pub(super) type Overdue = Arc<AtomicUsize>;
 
 /// What collects.
 #[derive(Clone)]
@@ -95,9 +96,10 @@ enum Source {
 }
 
 /// What a collector has shown.
-pub(super) enum Collected {
-    Own(Vec<Recorded>),
-    Prometheus(Vec<MetricFamily>),
+pub(super) struct Collected {
+    /// Which collector, as messages name it.
+    pub(super) by: String,
+    pub(super) families: Vec<Shown>,
 }
 
 impl Collectors {
@@ -135,6 +137,9 @@ impl Registry {
 
     /// Adds a collector, which is isolated as those of [`Registry::register_collector`] are.
     ///
+    /// Only our scrapes show it: what collectors of the global registry show is not part of [`prometheus::gather`],
+    /// which runs under a lock.
+    ///
     /// # Errors
     ///
     /// Where a name of it is invalid or belongs to something registered before.
@@ -158,7 +163,7 @@ impl Registry {
         let collectors = &mut state.collectors;
         collectors.last += 1;
         let id = CollectorId(collectors.last);
-        collectors.by_id.insert(id, Entry { names, source, overdue: Overdue::default() });
+        collectors.by_id.insert(id, Entry { names, source, runs: Runs::default() });
         Ok(id)
     }
 
@@ -171,96 +176,67 @@ impl Registry {
 
     /// What all collectors show now, and the default registry of the `prometheus` crate if this is the global one.
     ///
-    /// Each runs on a thread of its own; those that are not done in time are left behind.
+    /// Each runs on a thread of its own where one can be had; those that are not done in time are left behind.
     pub(super) fn collect_foreign(&self, patience: Duration) -> Vec<Collected> {
         let mut entries: Vec<Entry> = self.read().collectors.by_id.values().cloned().collect();
         if self.inner.is_global {
             entries.push(Entry {
-                names: vec!["the `prometheus` registry".to_owned()],
+                names: Vec::new(),
                 source: Source::DefaultRegistry,
-                overdue: Arc::clone(&self.inner.default_overdue),
+                runs: self.inner.default_runs.clone(),
             });
         }
-        let busy = Collecting::also_for(self);
-        let deadline = Instant::now() + patience;
-        let running: Vec<_> = entries.into_iter().filter_map(|entry| entry.start(&busy)).collect();
-        running.into_iter().filter_map(|running| running.finish(deadline)).collect()
+        let collecting = Collecting::also_for(self, patience);
+        let asked: Vec<_> = entries.into_iter().map(|entry| entry.ask(&collecting)).collect();
+        asked.into_iter().filter_map(|(name, asked)| finish(&name, asked, &collecting)).collect()
     }
-}
-
-/// A collector that runs.
-struct Running {
-    name: String,
-    collected: mpsc::Receiver<Option<Collected>>,
-    overdue: Overdue,
-    /// Set by the first of the two: the collector when it comes back, the scrape when it gives up.
-    ended: Arc<AtomicBool>,
 }
 
 impl Entry {
-    /// Starts it on a thread; `None` if a run of an earlier scrape is overdue, so that threads do not pile up.
-    fn start(self, busy: &Collecting) -> Option<Running> {
-        let name = self.names.first().cloned().unwrap_or_else(|| "a collector".to_owned());
-        if self.overdue.load(Ordering::Acquire) > 0 {
-            InternalError::CollectorTimeout.record(&name);
-            return None;
-        }
-        let (done, collected) = mpsc::channel();
-        let busy = busy.clone();
-        let (ended, overdue) = (Arc::new(AtomicBool::new(false)), Arc::clone(&self.overdue));
-        let running = Running { name, collected, overdue, ended: Arc::clone(&ended) };
-        let run = move || {
-            let collected =
-                busy.during(|| self.source.collect(self.names.first().map_or("a collector", String::as_str)));
-            if ended.swap(true, Ordering::AcqRel) {
-                self.overdue.fetch_sub(1, Ordering::AcqRel);
-            }
-            // Nobody listens any more if it took too long.
-            let _ = done.send(collected);
-        };
-        match thread::Builder::new().name("metrics-collector".to_owned()).spawn(run) {
-            Ok(_) => Some(running),
-            Err(error) => {
-                log::error!("cannot start a thread for the collector of {}: {error}", running.name);
-                None
-            }
+    /// Its name, and what is to be waited for.
+    fn ask(self, collecting: &Collecting) -> (String, Option<Asked>) {
+        let name = self.name();
+        let (source, by) = (self.source, name.clone());
+        let asked = self.runs.ask(&name, collecting, move || source.collect(&by));
+        (name, asked)
+    }
+
+    /// What messages call it.
+    fn name(&self) -> String {
+        match (&self.source, self.names.first()) {
+            (Source::DefaultRegistry, _) => "the `prometheus` registry".to_owned(),
+            (_, Some(name)) => format!("the collector of {name}"),
+            (_, None) => "a collector".to_owned(),
         }
     }
 }
 
-impl Running {
-    fn finish(self, deadline: Instant) -> Option<Collected> {
-        match self.collected.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(collected) => collected,
-            Err(_) => {
-                self.overdue.fetch_add(1, Ordering::AcqRel);
-                if self.ended.swap(true, Ordering::AcqRel) {
-                    // It has come back just now.
-                    self.overdue.fetch_sub(1, Ordering::AcqRel);
-                }
-                InternalError::CollectorTimeout.record(&self.name);
-                None
-            }
-        }
+fn finish(name: &str, asked: Option<Asked>, collecting: &Collecting) -> Option<Collected> {
+    if let Some(Ok(collected)) = asked.map(|asked| asked.wait(collecting)) {
+        return collected;
     }
+    InternalError::CollectorTimeout.record(&name);
+    None
 }
 
 impl Source {
-    fn collect(&self, name: &str) -> Option<Collected> {
-        match self {
-            Self::Own(collector) => isolated(name, || {
-                let mut recorder = Recorder::default();
-                match collector.collect(&mut recorder) {
-                    Ok(()) => Some(Collected::Own(recorder.families())),
-                    Err(error) => {
-                        InternalError::CollectorError.record(&format_args!("{name}: {error}"));
-                        None
-                    }
-                }
-            })
-            .flatten(),
-            Self::Prometheus(collector) => isolated(name, || Collected::Prometheus(collector.collect())),
-            Self::DefaultRegistry => isolated(name, || Collected::Prometheus(super::bridge::gather_default())),
+    fn collect(&self, by: &str) -> Option<Collected> {
+        let families = match self {
+            Self::Own(collector) => isolated(by, || record(&**collector, by)).flatten(),
+            Self::Prometheus(collector) => isolated(by, || foreign::shown(collector.collect())),
+            Self::DefaultRegistry => isolated(by, || foreign::shown(super::bridge::gather_default())),
+        };
+        families.map(|families| Collected { by: by.to_owned(), families })
+    }
+}
+
+fn record(collector: &dyn Collect, by: &str) -> Option<Vec<Shown>> {
+    let mut recorder = Recorder::default();
+    match collector.collect(&mut recorder) {
+        Ok(()) => Some(recorder.families().into_iter().map(Shown::Own).collect()),
+        Err(error) => {
+            InternalError::CollectorError.record_cause(&by, &error);
+            None
         }
     }
 }

@@ -1,13 +1,15 @@
-//! Families of the `prometheus` crate, as the visitor of a scrape sees them.
+//! Families that collectors show: which are exported, and those of the `prometheus` crate as a visitor sees them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::time::Duration;
 
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
 use super::Registry;
 use super::collectors::Collected;
-use super::recorded::Recorded;
+use super::recorded::{Recorded, closed};
+use crate::error::Error;
 use crate::internal::InternalError;
 use crate::labels;
 use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
@@ -15,8 +17,7 @@ use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
 /// What collectors showed in one scrape.
 pub(super) struct Foreign {
     pub(super) families: BTreeMap<String, Shown>,
-    /// What is left out because of its name.
-    pub(super) clashes: Vec<Clash>,
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 /// One family that collectors showed.
@@ -27,76 +28,134 @@ pub(super) enum Shown {
     Prometheus(Vec<MetricFamily>),
 }
 
-/// A foreign family whose name, or a sample name, is one of ours.
-pub(super) struct Clash {
+/// A family that is not exported.
+pub(super) struct LeftOut {
     pub(super) name: String,
-    pub(super) by: String,
+    /// The collector that showed it.
+    by: String,
+    reason: Reason,
+}
+
+/// Why a family is left out.
+pub(super) enum Reason {
+    /// Its name, or a sample name, belongs to this family of ours.
+    Taken(String),
+    /// What another collector has shown under its name is of another type, or comes from another crate.
+    Mixed,
+    /// A name in it is invalid.
+    Invalid(Error),
+    /// Two of its series have the same labels.
+    Repeated,
+    /// A value is not of its type.
+    Mistyped,
+}
+
+impl From<Error> for Reason {
+    fn from(error: Error) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken(by) => write!(f, "its name belongs to {by}"),
+            Self::Mixed => f.write_str("another family of its name, which it does not go with, is shown"),
+            Self::Invalid(error) => error.fmt(f),
+            Self::Repeated => f.write_str("two of its series have the same labels"),
+            Self::Mistyped => f.write_str("a value is not of its type"),
+        }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, by, reason } = self;
+        write!(f, "{name} of {by} is left out: {reason}")
+    }
 }
 
 impl Registry {
     /// Collects; runs user code, so no lock may be held.
     pub(super) fn gather_foreign(&self, patience: Duration) -> Foreign {
         let collected = self.collect_foreign(patience);
-        let mut left_out = Vec::new();
-        let mut foreign = Foreign { families: BTreeMap::new(), clashes: Vec::new() };
+        let mut foreign = Foreign { families: BTreeMap::new(), left_out: Vec::new() };
         let state = self.read();
-        let mut add = |name: &str, kind: Kind, shown: Shown| {
-            if let Some(by) = state.members.clash(name, kind) {
-                foreign.clashes.push(Clash { name: name.to_owned(), by: by.to_owned() });
-            } else if !foreign.add(name, shown) {
-                left_out.push(name.to_owned());
-            }
-        };
-        for collected in collected {
-            match collected {
-                Collected::Own(families) => {
-                    for family in families.into_iter().filter(|family| !family.is_empty()) {
-                        add(&family.name.clone(), family.kind, Shown::Own(family));
-                    }
-                }
-                Collected::Prometheus(families) => {
-                    for family in families.into_iter().filter(|family| !family.get_metric().is_empty()) {
-                        let (name, kind) = (family.name().to_owned(), kind_of(&family));
-                        add(&name, kind, Shown::Prometheus(vec![family]));
-                    }
+        for Collected { by, families } in collected {
+            for shown in families.into_iter().filter(|shown| !shown.is_empty()) {
+                let name = shown.name().to_owned();
+                let added = match state.members.clash(&name, shown.kind()) {
+                    Some(ours) => Err(Reason::Taken(ours.to_owned())),
+                    None => foreign.add(&name, shown),
+                };
+                if let Err(reason) = added {
+                    foreign.left_out.push(LeftOut { name, by: by.clone(), reason });
                 }
             }
         }
         // Recording logs, and a logger is user code.
         drop(state);
-        for name in foreign.clashes.iter().map(|clash| &clash.name).chain(&left_out) {
-            InternalError::ForeignConflict.record(name);
+        for LeftOut { name, reason, .. } in &foreign.left_out {
+            InternalError::ForeignConflict.record_cause(name, reason);
         }
         foreign
     }
 }
 
 impl Foreign {
-    /// False where it is invalid, or does not go with what another collector showed.
-    fn add(&mut self, name: &str, shown: Shown) -> bool {
+    /// Adds a family, or a part of one.
+    fn add(&mut self, name: &str, shown: Shown) -> Result<(), Reason> {
+        shown.check()?;
         match (self.families.get_mut(name), shown) {
-            (None, shown) if shown.is_valid() => {
+            (None, shown) => {
                 self.families.insert(name.to_owned(), shown);
-                true
             }
-            (Some(Shown::Prometheus(parts)), Shown::Prometheus(more)) => {
-                let fits = |part: &MetricFamily| parts.first().is_none_or(|first| kind_of(first) == kind_of(part));
-                let valid = more.iter().all(|part| is_valid(part) && fits(part));
-                if valid {
-                    parts.extend(more);
-                }
-                valid
+            (Some(Shown::Prometheus(parts)), Shown::Prometheus(more))
+                if parts.first().map(kind_of) == more.first().map(kind_of) =>
+            {
+                parts.extend(more);
             }
-            _ => false,
+            _ => return Err(Reason::Mixed),
         }
+        Ok(())
     }
 }
 
+/// The families of a collector of the `prometheus` crate, each by itself.
+pub(super) fn shown(families: Vec<MetricFamily>) -> Vec<Shown> {
+    families.into_iter().map(|family| Shown::Prometheus(vec![family])).collect()
+}
+
 impl Shown {
-    fn is_valid(&self) -> bool {
+    fn name(&self) -> &str {
         match self {
-            Self::Own(family) => family.is_valid(),
-            Self::Prometheus(parts) => parts.iter().all(is_valid),
+            Self::Own(family) => &family.name,
+            Self::Prometheus(parts) => parts.first().map_or("", MetricFamily::name),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Own(family) => family.kind,
+            Self::Prometheus(parts) => parts.first().map_or(Kind::Untyped, kind_of),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Own(family) => family.is_empty(),
+            Self::Prometheus(parts) => parts.iter().all(|part| part.get_metric().is_empty()),
+        }
+    }
+
+    /// Whether it can be written without spoiling the scrape for all others.
+    fn check(&self) -> Result<(), Reason> {
+        if !labels::is_metric_name(self.name()) {
+            return Err(Reason::Invalid(Error::InvalidName { name: self.name().to_owned() }));
+        }
+        match self {
+            Self::Own(family) => family.check(),
+            Self::Prometheus(parts) => parts.iter().try_for_each(check_labels),
         }
     }
 
@@ -109,13 +168,11 @@ impl Shown {
     }
 }
 
-/// Whether the family can be written without spoiling the scrape for all others.
-fn is_valid(family: &MetricFamily) -> bool {
-    labels::is_metric_name(family.name())
-        && family.get_metric().iter().all(|metric| {
-            let names = metric.get_label().iter().map(LabelPair::name);
-            labels::check_names(family.name(), kind_of(family), &names).is_ok()
-        })
+fn check_labels(family: &MetricFamily) -> Result<(), Reason> {
+    family.get_metric().iter().try_for_each(|metric| {
+        let names = metric.get_label().iter().map(LabelPair::name);
+        Ok(labels::check_names(family.name(), kind_of(family), &names)?)
+    })
 }
 
 fn kind_of(family: &MetricFamily) -> Kind {
@@ -141,7 +198,9 @@ fn visit(parts: &[MetricFamily], visitor: &mut dyn Visitor) {
         for pair in metric.get_label() {
             labels::push_pair(&mut text, 0, pair.name(), pair.value());
         }
-        if shown.as_mut().is_some_and(|shown| !shown.insert(text.clone())) {
+        let mut pairs: Vec<_> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+        pairs.sort_unstable();
+        if shown.as_mut().is_some_and(|shown| !shown.insert(pairs)) {
             continue;
         }
         visit_value(kind, metric, |value| visitor.series(Labels::new("", &text), value));
@@ -162,12 +221,9 @@ fn visit_value(kind: Kind, metric: &proto::Metric, mut visit: impl FnMut(&Value<
         Kind::Histogram => {
             let histogram = metric.get_histogram();
             let count = histogram.get_sample_count();
-            let mut buckets: Vec<_> =
+            let buckets =
                 histogram.get_bucket().iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect();
-            if buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
-                buckets.push((f64::INFINITY, count));
-            }
-            visit(&Value::Histogram { count, sum: histogram.get_sample_sum(), buckets: &buckets });
+            visit(&Value::Histogram { count, sum: histogram.get_sample_sum(), buckets: &closed(buckets, count) });
         }
     }
 }

@@ -30,7 +30,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// Two declarations do not go together, or one is invalid by itself; the later one is not exported.
     Declaration,
-    /// A family of the `prometheus` crate has a name of ours and is left out of our scrape.
+    /// A family that a collector shows, of ours or of the `prometheus` crate, is left out of our scrape: its name
+    /// belongs to another one, or it cannot be written.
     ForeignFamily,
     /// A name breaks a rule of style; the family is exported all the same.
     Style(StyleRule),
@@ -80,13 +81,10 @@ impl Registry {
         super::declared::claim_all(self.inner.is_global);
         let foreign = self.gather_foreign(super::collectors::DEFAULT_PATIENCE);
         let mut problems = self.read().problems.all().to_vec();
-        problems.extend(foreign.clashes.iter().map(|clash| Problem {
+        problems.extend(foreign.left_out.iter().map(|left_out| Problem {
             kind: ProblemKind::ForeignFamily,
-            family: clash.name.clone(),
-            message: format!(
-                "{} of the `prometheus` registry is left out: its name belongs to {}",
-                clash.name, clash.by
-            ),
+            family: left_out.name.clone(),
+            message: left_out.to_string(),
             location: None,
         }));
         let members = self.read().members.all();

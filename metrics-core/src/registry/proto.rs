@@ -1,5 +1,7 @@
 //! Our families as those of the `prometheus` crate: a view with less in it (no units, counters as floats).
 
+use std::time::Duration;
+
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary,
 };
@@ -15,10 +17,10 @@ pub(super) fn own_families(registry: &Registry) -> Vec<MetricFamily> {
     families.0
 }
 
-/// That, and what our collectors show.
-pub(super) fn all_families(registry: &Registry) -> Vec<MetricFamily> {
+/// That, and what our collectors show in this time.
+pub(super) fn all_families(registry: &Registry, patience: Duration) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    Sources::all(registry, super::collectors::DEFAULT_PATIENCE).walk(false, &mut families);
+    Sources::all(registry, patience).walk(false, &mut families);
     families.0
 }
 

@@ -1,5 +1,8 @@
 //! What a collector has shown, kept until it is known to have ended well.
 
+use std::collections::HashSet;
+
+use super::foreign::Reason;
 use crate::labels;
 use crate::sample::{FamilyInfo, Kind, Labels, Value, Visitor};
 
@@ -35,12 +38,33 @@ impl From<&Value<'_>> for OwnedValue {
             Value::Gauge(value) => Self::Plain(Value::Gauge(value)),
             Value::Untyped(value) => Self::Plain(Value::Untyped(value)),
             Value::Summary { count, sum, quantiles } => Self::Summary { count, sum, quantiles: quantiles.to_vec() },
-            Value::Histogram { count, sum, buckets } => Self::Histogram { count, sum, buckets: buckets.to_vec() },
+            Value::Histogram { count, sum, buckets } => {
+                Self::Histogram { count, sum, buckets: closed(buckets.to_vec(), count) }
+            }
         }
     }
 }
 
+/// Buckets with their last one, `+Inf`, which some leave out.
+pub(super) fn closed(mut buckets: Vec<(f64, u64)>, count: u64) -> Vec<(f64, u64)> {
+    if buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
+        buckets.push((f64::INFINITY, count));
+    }
+    buckets
+}
+
 impl OwnedValue {
+    fn is_of(&self, kind: Kind) -> bool {
+        matches!(
+            (kind, self.as_value()),
+            (Kind::Counter, Value::Counter(_))
+                | (Kind::Gauge, Value::Gauge(_))
+                | (Kind::Untyped, Value::Untyped(_))
+                | (Kind::Summary, Value::Summary { .. })
+                | (Kind::Histogram, Value::Histogram { .. })
+        )
+    }
+
     fn as_value(&self) -> Value<'_> {
         match self {
             Self::Plain(value) => *value,
@@ -53,23 +77,20 @@ impl OwnedValue {
 impl Recorded {
     /// Whether it can be written without spoiling the scrape for all others: its names are valid, no two series are the
     /// same, and its values are of its type.
-    pub(super) fn is_valid(&self) -> bool {
-        let mut seen = std::collections::HashSet::new();
-        labels::is_metric_name(&self.name)
-            && self.series.iter().all(|(text, value)| {
-                let names: Vec<&str> = labels::pairs(text).map(|(name, _)| name).collect();
-                let is_of_kind = matches!(
-                    (self.kind, value.as_value()),
-                    (Kind::Counter, Value::Counter(_))
-                        | (Kind::Gauge, Value::Gauge(_))
-                        | (Kind::Untyped, Value::Untyped(_))
-                        | (Kind::Summary, Value::Summary { .. })
-                        | (Kind::Histogram, Value::Histogram { .. })
-                );
-                is_of_kind
-                    && seen.insert(text)
-                    && labels::check_names(&self.name, self.kind, &names.into_iter()).is_ok()
-            })
+    pub(super) fn check(&self) -> Result<(), Reason> {
+        let mut seen = HashSet::new();
+        for (text, value) in &self.series {
+            let mut pairs: Vec<_> = labels::pairs(text).collect();
+            labels::check_names(&self.name, self.kind, &pairs.iter().map(|(name, _)| *name))?;
+            pairs.sort();
+            if !seen.insert(pairs) {
+                return Err(Reason::Repeated);
+            }
+            if !value.is_of(self.kind) {
+                return Err(Reason::Mistyped);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -86,30 +107,38 @@ impl Recorded {
     }
 }
 
-/// Keeps what it visits.
+/// Keeps what it visits; parts of one family become one.
 #[derive(Default)]
-pub(super) struct Recorder(Vec<Recorded>);
+pub(super) struct Recorder {
+    families: Vec<Recorded>,
+    /// Where the family that was begun last stands.
+    current: usize,
+}
 
 impl Recorder {
     pub(super) fn families(self) -> Vec<Recorded> {
-        self.0
+        self.families
     }
 }
 
 impl Visitor for Recorder {
     fn family(&mut self, family: &FamilyInfo<'_>) {
-        self.0.push(Recorded {
-            name: family.name.to_owned(),
-            help: family.help.to_owned(),
-            kind: family.kind,
-            unit: family.unit.map(str::to_owned),
-            series: Vec::new(),
-        });
+        let begun = self.families.iter().position(|begun| begun.name == family.name && begun.kind == family.kind);
+        self.current = begun.unwrap_or(self.families.len());
+        if begun.is_none() {
+            self.families.push(Recorded {
+                name: family.name.to_owned(),
+                help: family.help.to_owned(),
+                kind: family.kind,
+                unit: family.unit.map(str::to_owned),
+                series: Vec::new(),
+            });
+        }
     }
 
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
         let text: Vec<&str> = labels.escaped().collect();
-        if let Some(family) = self.0.last_mut() {
+        if let Some(family) = self.families.get_mut(self.current) {
             family.series.push((text.join(","), OwnedValue::from(value)));
         }
     }

@@ -138,7 +138,9 @@ impl Registry {
         let mut state = self.write();
         match state.find_same(core)? {
             Some(Member::Family(same)) => {
-                same.raise_max_series(core.max_series());
+                // What creates series may log, and a logger is user code.
+                drop(state);
+                same.adopt(core);
                 Ok(same)
             }
             Some(Member::Callback(_)) => Err(already_there(core)),
@@ -184,8 +186,9 @@ impl Registry {
                 }
             }
         }
+        drop(state);
         for (declared, family) in families {
-            family.raise_max_series(declared.max_series());
+            family.adopt(declared);
         }
         Ok(true)
     }

@@ -84,14 +84,14 @@ impl Sources {
     /// Our own families and those of collectors.
     pub(super) fn all(registry: &Registry, patience: Duration) -> Self {
         let foreign = registry.gather_foreign(patience);
-        let mut sources = Self::with_problems(registry, foreign.clashes.len());
+        let mut sources = Self::with_problems(registry, foreign.left_out.len());
         for (name, shown) in foreign.families {
             sources.by_name.entry(name).or_insert(Source::Foreign(shown));
         }
         sources
     }
 
-    fn with_problems(registry: &Registry, clashes: usize) -> Self {
+    fn with_problems(registry: &Registry, left_out: usize) -> Self {
         let state = registry.read();
         let members = state.members.all().into_iter();
         let mut by_name: BTreeMap<String, Source> =
@@ -99,7 +99,7 @@ impl Sources {
         if registry.inner.is_global {
             by_name.insert(INTERNAL_ERRORS.to_owned(), Source::InternalErrors);
             by_name.insert(OVERFLOWED.to_owned(), Source::Overflowed);
-            by_name.insert(PROBLEMS.to_owned(), Source::Problems(state.problems.all().len() + clashes));
+            by_name.insert(PROBLEMS.to_owned(), Source::Problems(state.problems.all().len() + left_out));
         }
         Self { by_name }
     }

@@ -67,6 +67,8 @@ fn a_foreign_family_with_a_name_of_ours_is_left_out_and_listed() {
     let problems = Registry::global().check();
     let problem = problems.iter().find(|problem| problem.family == "claimed_count").expect("listed");
     assert_eq!(problem.kind, ProblemKind::ForeignFamily);
+    let message = "claimed_count of the `prometheus` registry is left out: its name belongs to claimed";
+    assert_eq!(problem.to_string(), message);
     assert!(internal_errors("foreign_conflict") > before);
 }
 
@@ -201,6 +203,34 @@ fn one_metric_reached_by_two_ways_shows_once() {
     let text = Registry::global().to_text();
     assert_eq!(text.matches("both_total{").count(), 1, "{text}");
     Registry::global().unregister_collector(id);
+}
+
+fn in_the_order(names: [&str; 2]) -> Vec<MetricFamily> {
+    let mut metric = Metric::default();
+    metric.set_label(
+        names
+            .iter()
+            .map(|name| {
+                let mut pair = prometheus::proto::LabelPair::default();
+                pair.set_name((*name).to_owned());
+                pair.set_value("x".to_owned());
+                pair
+            })
+            .collect(),
+    );
+    let mut family = MetricFamily::default();
+    family.set_name("ordered".to_owned());
+    family.set_field_type(MetricType::GAUGE);
+    family.set_metric(vec![metric]);
+    vec![family]
+}
+
+#[test]
+fn one_label_set_in_two_orders_shows_once() {
+    let registry = Registry::new();
+    registry.register_collector(Shows::boxed("one", || in_the_order(["a", "b"]))).expect("valid");
+    registry.register_collector(Shows::boxed("other", || in_the_order(["b", "a"]))).expect("valid");
+    assert_eq!(registry.to_text(), "# TYPE ordered gauge\nordered{a=\"x\",b=\"x\"} 0\n");
 }
 
 #[test]

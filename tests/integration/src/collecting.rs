@@ -1,11 +1,12 @@
 //! Collectors of ours: isolated from each other and from the scrape.
 
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Condvar, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
-use metrics_core::{Collect, FamilyInfo, Gauge, Kind, Labels, Number, Registry, Value, Visitor};
+use metrics_core::{Collect, FamilyInfo, Gauge, Kind, Labels, Number, ProblemKind, Registry, Value, Visitor};
 
 use crate::internal_errors;
 
@@ -143,4 +144,178 @@ fn what_would_spoil_the_exposition_is_left_out() {
     });
     registry.register_collect(bad).expect("valid");
     assert_eq!(registry.to_text(), "# HELP good Shown.\n# TYPE good gauge\ngood 1.5\n");
+}
+
+/// Lets nobody through until it is opened.
+#[derive(Default)]
+struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    fn pass(&self) {
+        let shut = self.0.lock().expect("no panic");
+        drop(self.1.wait_while(shut, |open| !*open).expect("no panic"));
+    }
+
+    fn open(&self) {
+        *self.0.lock().expect("no panic") = true;
+        self.1.notify_all();
+    }
+}
+
+/// Opens the gate also where the test fails, so that no thread waits for ever.
+struct Opens<'a>(&'a Gate);
+
+impl Drop for Opens<'_> {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+#[test]
+fn scrapes_at_the_same_time_start_few_runs_of_one_that_is_stuck() {
+    let registry = Registry::new();
+    let (gate, runs) = (Arc::new(Gate::default()), Arc::new(AtomicUsize::new(0)));
+    let _opens = Opens(&gate);
+    let (shut, begun) = (Arc::clone(&gate), Arc::clone(&runs));
+    let stuck = Shows("stuck", move |visitor: &mut dyn Visitor| {
+        begun.fetch_add(1, Ordering::Relaxed);
+        shut.pass();
+        show(visitor, "stuck", &[]);
+        Ok(())
+    });
+    registry.register_collect(stuck).expect("valid");
+    let at_once = Barrier::new(32);
+    thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                at_once.wait();
+                assert_eq!(registry.scrape().collector_timeout(Duration::from_millis(300)).to_text(), "");
+            });
+        }
+    });
+    assert!(runs.load(Ordering::Relaxed) <= 4, "{runs:?}");
+    // Those that are still there go on to the scrapes that wait.
+    thread::scope(|scope| {
+        let scrapes: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| registry.scrape().collector_timeout(Duration::from_secs(60)).to_text()))
+            .collect();
+        gate.open();
+        for scrape in scrapes {
+            assert!(scrape.join().expect("no panic").ends_with("stuck 1.5\n"));
+        }
+    });
+}
+
+#[test]
+fn a_scrape_that_gives_up_early_takes_nothing_from_one_that_waits_longer() {
+    let registry = Registry::new();
+    let (gate, first) = (Arc::new(Gate::default()), AtomicBool::new(true));
+    let _opens = Opens(&gate);
+    let shut = Arc::clone(&gate);
+    let slow_once = Shows("slow_once", move |visitor: &mut dyn Visitor| {
+        if first.swap(false, Ordering::Relaxed) {
+            shut.pass();
+        }
+        show(visitor, "slow_once", &[]);
+        Ok(())
+    });
+    registry.register_collect(slow_once).expect("valid");
+    let within = |timeout| registry.scrape().collector_timeout(timeout).to_text();
+    assert_eq!(within(Duration::from_millis(20)), "");
+    assert_eq!(within(Duration::from_millis(20)), "");
+    assert!(within(Duration::from_secs(60)).ends_with("slow_once 1.5\n"));
+}
+
+#[test]
+fn a_scrape_may_wait_for_ever() {
+    let registry = Registry::new();
+    let collector = Shows("awaited", |visitor: &mut dyn Visitor| {
+        show(visitor, "awaited", &[]);
+        Ok(())
+    });
+    registry.register_collect(collector).expect("valid");
+    let outer = Registry::new();
+    outer.register_collector(Box::new(registry)).expect("valid");
+    assert!(outer.scrape().collector_timeout(Duration::MAX).to_text().ends_with("awaited 1.5\n"));
+}
+
+#[test]
+fn a_slow_collector_of_a_registry_in_another_costs_its_own_families() {
+    let (outer, inner) = (Registry::new(), Registry::new());
+    let gate = Arc::new(Gate::default());
+    let _opens = Opens(&gate);
+    let shut = Arc::clone(&gate);
+    let slow = Shows("slow", move |_: &mut dyn Visitor| {
+        shut.pass();
+        Ok(())
+    });
+    inner.register_collect(slow).expect("valid");
+    Gauge::builder("fast", "").register_in(&inner).expect("valid");
+    outer.register_collector(Box::new(inner)).expect("valid");
+    let text = outer.scrape().collector_timeout(Duration::from_secs(2)).to_text();
+    assert_eq!(text, "# TYPE fast gauge\nfast 0\n");
+}
+
+#[test]
+fn parts_of_a_family_are_shown_as_one() {
+    let registry = Registry::new();
+    let in_parts = Shows("pool", |visitor: &mut dyn Visitor| {
+        show(visitor, "pool", &[("state", "idle")]);
+        show(visitor, "other", &[]);
+        show(visitor, "pool", &[("state", "busy")]);
+        Ok(())
+    });
+    registry.register_collect(in_parts).expect("valid");
+    let expected = "# HELP other Shown.\n# TYPE other gauge\nother 1.5\n\
+        # HELP pool Shown.\n# TYPE pool gauge\npool{state=\"idle\"} 1.5\npool{state=\"busy\"} 1.5\n";
+    assert_eq!(registry.to_text(), expected);
+    assert!(registry.check().is_empty(), "{:?}", registry.check());
+}
+
+#[test]
+fn a_histogram_gets_its_last_bucket() {
+    let registry = Registry::new();
+    let open = Shows("open", |visitor: &mut dyn Visitor| {
+        visitor.family(&FamilyInfo::new("open", "", Kind::Histogram));
+        visitor.series(Labels::default(), &Value::Histogram { count: 3, sum: 4.5, buckets: &[(1.0, 2)] });
+        Ok(())
+    });
+    registry.register_collect(open).expect("valid");
+    let expected = "# TYPE open histogram\nopen_bucket{le=\"1\"} 2\nopen_bucket{le=\"+Inf\"} 3\n\
+        open_sum 4.5\nopen_count 3\n";
+    assert_eq!(registry.to_text(), expected);
+}
+
+#[test]
+fn what_is_left_out_is_listed_with_its_reason() {
+    let registry = Registry::new();
+    let bad = Shows("bad", |visitor: &mut dyn Visitor| {
+        show(visitor, "bad", &[]);
+        visitor.family(&FamilyInfo::new("bad", "Shown.", Kind::Counter));
+        visitor.series(Labels::default(), &Value::Counter(Number::Whole(1)));
+        visitor.family(&FamilyInfo::new("bad_type", "Shown.", Kind::Counter));
+        visitor.series(Labels::default(), &Value::Gauge(1.0));
+        show(visitor, "bad_twice", &[("a", "1"), ("b", "2")]);
+        show(visitor, "bad_twice", &[("b", "2"), ("a", "1")]);
+        show(visitor, "bad name", &[]);
+        show(visitor, "ours_count", &[]);
+        Ok(())
+    });
+    registry.register_collect(bad).expect("valid");
+    metrics_core::Summary::builder("ours", "Ours.").register_in(&registry).expect("free");
+    let before = internal_errors("foreign_conflict");
+    let problems = registry.check();
+    assert!(problems.iter().all(|problem| problem.kind == ProblemKind::ForeignFamily), "{problems:?}");
+    let mut messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    messages.sort();
+    let expected = [
+        "bad name of the collector of bad is left out: \
+         metric name \"bad name\" is invalid: write [a-zA-Z_:][a-zA-Z0-9_:]*",
+        "bad of the collector of bad is left out: another family of its name, which it does not go with, is shown",
+        "bad_twice of the collector of bad is left out: two of its series have the same labels",
+        "bad_type of the collector of bad is left out: a value is not of its type",
+        "ours_count of the collector of bad is left out: its name belongs to ours",
+    ];
+    assert_eq!(messages, expected);
+    assert!(internal_errors("foreign_conflict") >= before + 5.0);
 }

@@ -1,6 +1,12 @@
 //! What becomes of a function's arguments: when labels are taken, in which order arguments are dropped, how large futures
 //! are, and that no call is lost between threads.
 
+#![allow(
+    clippy::large_types_passed_by_value,
+    clippy::needless_pass_by_value,
+    reason = "what becomes of arguments that are passed by value is what is tested"
+)]
+
 use std::cell::RefCell;
 use std::mem::size_of_val;
 use std::rc::Rc;

@@ -2,11 +2,13 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
 
+use std::error::Error;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lazy_static::lazy_static;
 use log::{Log, Metadata, Record};
-use metrics_core::{Counter, Family, Gauge, Registry, Summary};
+use metrics_core::{Collect, Counter, Family, Gauge, Registry, Summary, Visitor};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -32,6 +34,19 @@ impl Log for Logger {
     }
 
     fn flush(&self) {}
+}
+
+/// Fails each time for another reason.
+struct Fails(AtomicU64);
+
+impl Collect for Fails {
+    fn names(&self) -> Vec<String> {
+        vec!["pool".to_owned()]
+    }
+
+    fn collect(&self, _: &mut dyn Visitor) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Err(format!("no answer to request {}", self.0.fetch_add(1, Ordering::Relaxed)).into())
+    }
 }
 
 fn lines(part: &str) -> usize {
@@ -72,4 +87,12 @@ fn each_cause_is_logged_once_and_the_logger_may_count() {
     let text = Registry::global().to_text();
     assert!(text.contains("logged_lines_total{level=\"WARN\"} 3\n"), "{text}");
     assert!(text.contains("logged_lines_total{level=\"ERROR\"} 2\n"), "{text}");
+
+    let registry = Registry::new();
+    registry.register_collect(Fails(AtomicU64::new(0))).expect("valid");
+    for _ in 0..3 {
+        assert_eq!(registry.to_text(), "");
+    }
+    assert_eq!(lines("no answer to request 0"), 1, "{:?}", LINES.lock());
+    assert_eq!(lines("no answer to request"), 1, "{:?}", LINES.lock());
 }

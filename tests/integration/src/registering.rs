@@ -1,6 +1,8 @@
 //! What a registry takes, gives back and refuses.
 
-use metrics_core::{Counter, Error, Field, Gauge, Histogram, ProblemKind, Registry, Summary, instrument};
+use metrics_core::{
+    Counter, Error, Family, Field, Gauge, Histogram, LabelValue, Metrics, ProblemKind, Registry, Summary, instrument,
+};
 
 use crate::{internal_errors, sample};
 
@@ -244,4 +246,31 @@ fn callbacks_are_asked_at_each_scrape_and_their_panics_are_theirs() {
     assert!(internal_errors("collector_panic") >= before + 2.0);
     assert!(Gauge::builder("good", "").register_callback_in(&registry, || 1.0).is_err());
     assert!(Gauge::builder("good", "").register_in(&registry).is_err());
+}
+
+#[test]
+fn closed_label_sets_are_at_0_also_where_the_family_was_open() {
+    #[derive(Clone, Copy, LabelValue)]
+    enum Queue {
+        Mails,
+        Orders,
+    }
+    #[derive(Metrics)]
+    struct Jobs {
+        /// Jobs.
+        #[metric(labels(queue: Queue), max_series = 3)]
+        jobs_total: Family<Counter, 1>,
+    }
+    let registry = Registry::new();
+    let open =
+        Counter::builder("jobs_total", "Jobs.").labels(["queue"]).max_series(1).register_in(&registry).expect("valid");
+    open.labels(["by_hand"]).inc();
+    let jobs = Jobs::register_in(&registry).expect("the same");
+    let head = "# HELP jobs_total Jobs.\n# TYPE jobs_total counter\njobs_total{queue=\"by_hand\"} 1\n";
+    let at_0 = "jobs_total{queue=\"mails\"} 0\njobs_total{queue=\"orders\"} 0\n";
+    assert_eq!(registry.to_text(), format!("{head}{at_0}"));
+    assert_eq!(registry.catalogue()[0].labels[0].known_values, ["mails", "orders"]);
+    jobs.jobs_total(Queue::Orders).inc_by(2);
+    jobs.jobs_total(Queue::Mails).inc();
+    assert_eq!([open.labels(["orders"]).value(), open.labels(["mails"]).value()], [2.0, 1.0]);
 }

@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 
 use metrics_core::testing::Snapshot;
-use metrics_core::{Counter, Histogram, Registry};
+use metrics_core::{Counter, Gauge, Histogram, Registry};
 
 fn message(f: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let payload = catch_unwind(f).expect_err("it fails");
@@ -47,4 +47,29 @@ fn what_does_not_exist_fails_and_says_what_does() {
     assert_eq!(said, "there is no sample jobs_total{queu=\"a\"}; there are:\n  jobs_total{queue=\"a\"}");
     let said = message(move || snapshot.assert("jobs_total", &[("queue", "a")], 2.0));
     assert_eq!(said, "jobs_total{queue=\"a\"}\n  is:       1\n  expected: 2");
+}
+
+#[test]
+fn bounds_are_written_as_in_the_exposition() {
+    let registry = Registry::new();
+    let sizes = Histogram::builder("sizes", "").buckets([1e-6, 0.5, 1e16]).register_in(&registry).expect("valid");
+    sizes.observe(0);
+    let (snapshot, text) = (Snapshot::of(&registry), registry.to_text());
+    let bounds: Vec<&str> = text.lines().filter_map(|line| line.split('"').nth(1)).collect();
+    assert_eq!(bounds.len(), 4, "{text}");
+    for bound in bounds {
+        snapshot.assert("sizes_bucket", &[("le", bound)], 1.0);
+    }
+}
+
+#[test]
+fn equal_values_have_not_changed() {
+    let registry = Registry::new();
+    let gauge = Gauge::builder("level", "").labels(["of"]).register_in(&registry).expect("valid");
+    for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1.0] {
+        gauge.labels([&value.to_string()]).set(value);
+    }
+    let change = Snapshot::of(&registry).since(&Snapshot::of(&registry));
+    assert_eq!(change.to_string(), "");
+    change.assert("level", &[("of", "inf")], 0.0);
 }

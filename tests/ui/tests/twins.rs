@@ -21,8 +21,10 @@ fn said(target: &[&str], instrumented: bool) -> BTreeSet<(String, u64, u64)> {
     let output = cargo.output().expect("cargo runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let messages = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let said: BTreeSet<_> =
-        messages.filter(|message| message["target"]["name"] == name(target)).filter_map(place).collect();
+    let said: BTreeSet<_> = messages
+        .filter(|message| message["target"]["name"] == name(target))
+        .filter_map(|message| place(&message))
+        .collect();
     assert!(!said.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     said
 }
@@ -31,7 +33,7 @@ fn name<'t>(target: &[&'t str]) -> &'t str {
     target.get(1).copied().unwrap_or("twins")
 }
 
-fn place(message: Value) -> Option<(String, u64, u64)> {
+fn place(message: &Value) -> Option<(String, u64, u64)> {
     let message = &message["message"];
     let span = message["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
     let code = message["code"]["code"].as_str().unwrap_or("none");

@@ -1,0 +1,49 @@
+//! Collectors where no thread can be started, as where a container has reached its limit.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+use std::env;
+use std::process::Command;
+use std::thread;
+
+use metrics_core::{Gauge, Registry};
+
+/// The size of the stack of each new thread, read by the standard library.
+const STACK: &str = "RUST_MIN_STACK";
+
+#[test]
+fn collectors_run_on_the_scraping_thread() {
+    if env::var_os(STACK).is_some() {
+        shows_everything();
+        return;
+    }
+    // A stack that does not fit into memory; a process cannot set this for itself.
+    let mut same = Command::new(env::current_exe().expect("known"));
+    let output = same.arg("--test-threads=1").env(STACK, (1_u64 << 60).to_string()).output().expect("started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+fn shows_everything() {
+    let spawned = thread::Builder::new().spawn(|| ());
+    assert!(spawned.is_err(), "threads can be started all the same");
+    let (outer, inner) = (Registry::new(), Registry::new());
+    let jobs = prometheus::IntCounter::new("jobs_total", "Jobs done.").expect("valid");
+    outer.register_collector(Box::new(jobs)).expect("valid");
+    Gauge::builder("inner", "").register_in(&inner).expect("valid");
+    inner.register_collector(Box::new(outer.clone())).expect("valid");
+    outer.register_collector(Box::new(inner)).expect("valid");
+    let expected =
+        "# TYPE inner gauge\ninner 0\n# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 0\n";
+    for _ in 0..10 {
+        assert_eq!(outer.to_text(), expected);
+    }
+    let theirs = prometheus::IntCounter::new("theirs_total", "Theirs.").expect("valid");
+    prometheus::register(Box::new(theirs)).expect("free");
+    let text = Registry::global().to_text();
+    assert!(text.contains("\ntheirs_total 0\n"), "{text}");
+    let errors =
+        text.lines().find_map(|line| line.strip_prefix("metrics_core_internal_errors_total{kind=\"no_thread\"} "));
+    let errors: u64 = errors.and_then(|count| count.parse().ok()).expect("counted");
+    assert!(errors >= 30, "{errors}");
+}
