@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::large_types_passed_by_value,
+    clippy::manual_async_fn,
     clippy::needless_pass_by_value,
     reason = "what becomes of arguments that are passed by value is what is tested"
 )]
