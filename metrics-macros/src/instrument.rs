@@ -13,25 +13,21 @@ mod ty;
 mod snapshots;
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
 
 use crate::errors::Errors;
 
 /// The annotated function or block, or the item as it is beside what is wrong.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let (expanded, item) = match block::find(&item) {
-        Some(impl_block) => {
-            let plain = block::without_attributes(impl_block.clone()).into_token_stream();
-            (block::parse(args, impl_block, &mut errors).map(|block| emit::block(&block)), plain)
-        }
-        None => (function(args, item.clone(), &mut errors), item),
+    let expanded = match block::find(&item) {
+        Some(block) => block::parse(args, block, &mut errors).map(|block| emit::block(&block)),
+        None => function(args, item.clone(), &mut errors),
     };
     match errors.finish(expanded) {
         Ok(expanded) => expanded,
         // Without any error it does not parse: the compiler tells why better, and needs the tokens for completion.
         Err(mut errors) => {
-            errors.extend(item);
+            errors.extend(block::without_attributes(item));
             errors
         }
     }

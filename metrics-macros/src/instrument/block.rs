@@ -1,8 +1,8 @@
 //! `#[instrument]` on a whole `impl` block: each of its methods, with the options of both attributes.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, ImplItem, ItemImpl, Meta};
+use syn::{Attribute, ImplItem, ItemImpl, Meta, Path};
 
 use super::args::{self, Arg};
 use super::function;
@@ -26,14 +26,42 @@ pub(super) fn find(item: &TokenStream) -> Option<ItemImpl> {
     syn::parse2(item.clone()).ok()
 }
 
-/// The block without the attributes in it that mean this macro; nothing else of it is reported then.
-pub(super) fn without_attributes(mut block: ItemImpl) -> ItemImpl {
-    for item in &mut block.items {
-        if let ImplItem::Fn(method) = item {
-            method.attrs.retain(|attribute| !is_ours(attribute));
+/// The tokens of a block without the attributes in it that mean this macro: without it nothing else is reported of them.
+pub(super) fn without_attributes(item: TokenStream) -> TokenStream {
+    let keyword = item.clone().into_iter().find_map(|token| match token {
+        TokenTree::Ident(ident) if ident == "impl" || ident == "fn" => Some(ident),
+        _ => None,
+    });
+    if keyword.is_none_or(|keyword| keyword != "impl") {
+        return item;
+    }
+    let strip = |token| match token {
+        TokenTree::Group(items) if items.delimiter() == Delimiter::Brace => {
+            let mut stripped = Group::new(Delimiter::Brace, without_ours(items.stream()));
+            stripped.set_span(items.span());
+            TokenTree::Group(stripped)
+        }
+        other => other,
+    };
+    item.into_iter().map(strip).collect()
+}
+
+fn without_ours(items: TokenStream) -> TokenStream {
+    let mut kept: Vec<TokenTree> = Vec::new();
+    for token in items {
+        let pound = matches!(kept.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#');
+        match &token {
+            TokenTree::Group(group) if pound && names_ours(group) => drop(kept.pop()),
+            _ => kept.push(token),
         }
     }
-    block
+    kept.into_iter().collect()
+}
+
+/// Whether the brackets of an attribute hold this macro.
+fn names_ours(group: &Group) -> bool {
+    group.delimiter() == Delimiter::Bracket
+        && syn::parse2::<Meta>(group.stream()).is_ok_and(|meta| is_ours(meta.path()))
 }
 
 pub(super) fn parse(args: TokenStream, mut block: ItemImpl, errors: &mut Errors) -> Option<Block> {
@@ -45,7 +73,7 @@ pub(super) fn parse(args: TokenStream, mut block: ItemImpl, errors: &mut Errors)
 
 fn parse_item(item: ImplItem, shared: &[Arg], errors: &mut Errors) -> Option<Item> {
     let ImplItem::Fn(mut method) = item else { return Some(Item::Kept(Box::new(item))) };
-    let own: Vec<Attribute> = method.attrs.extract_if(.., |attribute| is_ours(attribute)).collect();
+    let own: Vec<Attribute> = method.attrs.extract_if(.., |attribute| is_ours(attribute.path())).collect();
     let own: Vec<Arg> = own.iter().flat_map(|attribute| args::split(tokens(attribute), errors)).collect();
     // A `const fn` can be told apart from a mistake only where it was not named.
     let left_as_it_is = own.iter().any(Arg::is_skip) || own.is_empty() && method.sig.constness.is_some();
@@ -67,8 +95,8 @@ fn parse_item(item: ImplItem, shared: &[Arg], errors: &mut Errors) -> Option<Ite
 }
 
 /// Whether the attribute is this macro's; that of another crate has a path.
-fn is_ours(attribute: &Attribute) -> bool {
-    let segments = &attribute.path().segments;
+fn is_ours(path: &Path) -> bool {
+    let segments = &path.segments;
     let last_is = segments.last().is_some_and(|last| last.ident == "instrument");
     last_is && (segments.len() == 1 || segments.first().is_some_and(|first| first.ident == "metrics_core"))
 }

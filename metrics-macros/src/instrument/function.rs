@@ -101,7 +101,6 @@ fn other_item(item: &TokenStream) -> Option<Error> {
     };
     let first = find.parse2(item.clone()).ok()??;
     let message = match first.to_string().as_str() {
-        "impl" => "put `#[instrument]` on each method of the block that it is meant for",
         "mod" | "trait" => "put `#[instrument]` on each function inside that it is meant for",
         "struct" | "enum" | "union" | "type" | "static" | "const" | "use" | "unsafe" | "extern" | "macro_rules" => {
             GOES_ON

@@ -229,6 +229,13 @@ fn what_does_not_parse_is_given_back() {
 }
 
 #[test]
+fn a_block_that_does_not_parse_is_given_back_without_the_attributes_in_it() {
+    let half_typed = quote! { impl Api { #[instrument(skip)] fn half(request: Request) -> Result< { request. } #[inline] fn whole() {} } };
+    let expected = quote! { impl Api { fn half(request: Request) -> Result< { request. } #[inline] fn whole() {} } };
+    assert_eq!(super::expand(quote! { path }, half_typed).to_string(), expected.to_string());
+}
+
+#[test]
 fn the_readme_shows_the_snapshot() {
     let readme = include_str!("../../../README.md");
     let block = concat!("```rust,ignore\n", include_str!("snapshots/route_request.rs"), "```\n");

@@ -759,6 +759,17 @@ fn parameters_named_like_what_is_emitted() {
     async fn own_out(out: u32, result: u32) -> u32 {
         out + result
     }
+    #[instrument("same-names", prefix = "same_names", status = |__metrics_out| *__metrics_out)]
+    fn same_names(__metrics_call: u32, __metrics_out: u32) -> u32 {
+        __metrics_call + __metrics_out
+    }
+    #[instrument("same-names")]
+    async fn same_names_later(__metrics_call: String, __metrics_out: String) -> usize {
+        yielding().await;
+        __metrics_call.len() + __metrics_out.len()
+    }
+    assert_eq!(same_names(1, 2), 3);
+    assert_eq!(now(same_names_later("a".to_owned(), "b".to_owned())), 2);
     assert_eq!(own_names(1, 2, 3), 6);
     assert_eq!(now(own_out(1, 2)), 3);
     assert_eq!(recorded("own-names").0, 1.0);

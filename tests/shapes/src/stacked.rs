@@ -168,9 +168,34 @@ fn tokio_main_in_either_order() {
     assert_eq!(recorded("tokio-main-below"), (1.0, 1.0));
 }
 
-/// Compiles only where the future can be sent to another thread.
-fn sendable<F: Future + Send>(future: F) -> F {
-    future
+struct Probe<'a, F>(&'a F, NotSend);
+
+impl<F: Send> Probe<'_, F> {
+    fn is_send(&self) -> bool {
+        true
+    }
+}
+
+struct NotSend;
+
+impl NotSend {
+    fn is_send(&self) -> bool {
+        false
+    }
+}
+
+impl<F> std::ops::Deref for Probe<'_, F> {
+    type Target = NotSend;
+
+    fn deref(&self) -> &NotSend {
+        &self.1
+    }
+}
+
+macro_rules! is_send {
+    ($future:expr) => {
+        Probe(&$future, NotSend).is_send()
+    };
 }
 
 #[test]
@@ -180,13 +205,25 @@ fn futures_are_send_exactly_when_they_were() {
         yielding_send().await;
         text.len()
     }
-    #[instrument(path, status = |out: &usize| *out)]
+    #[instrument("not-send")]
+    async fn not_send(text: std::rc::Rc<String>) -> usize {
+        yielding_send().await;
+        text.len()
+    }
+    #[instrument(path, status = |out: &usize| *out, prefix = "send")]
     async fn send_by_result(path: String) -> usize {
         yielding_send().await;
         path.len()
     }
     #[instrument("send-future")]
-    fn returned(text: String) -> impl Future<Output = usize> + Send {
+    fn returned(text: String) -> impl Future<Output = usize> {
+        async move {
+            yielding_send().await;
+            text.len()
+        }
+    }
+    #[instrument("not-send-future")]
+    fn returned_not_send(text: std::rc::Rc<String>) -> impl Future<Output = usize> {
         async move {
             yielding_send().await;
             text.len()
@@ -195,8 +232,10 @@ fn futures_are_send_exactly_when_they_were() {
     async fn yielding_send() {
         std::future::ready(()).await;
     }
-    assert_eq!(now(sendable(send("abc".to_owned()))), 3);
-    assert_eq!(now(sendable(send_by_result("abc".to_owned()))), 3);
-    assert_eq!(now(sendable(returned("abc".to_owned()))), 3);
-    assert_eq!(now(sendable(Memory(1).load(1))), Ok(4));
+    assert!(is_send!(send(String::new())));
+    assert!(is_send!(send_by_result(String::new())));
+    assert!(is_send!(returned(String::new())));
+    assert!(is_send!(Memory(1).load(1)));
+    assert!(!is_send!(not_send(Default::default())));
+    assert!(!is_send!(returned_not_send(Default::default())));
 }

@@ -113,9 +113,10 @@ fn returning_future(
     }
 }
 
-/// Wrapper tokens stand where the return type stands: a missing value is reported there.
+/// Wrapper tokens stand where the return type stands: a missing value is reported there. Their variables are their own,
+/// whatever the arguments are called.
 fn span(function: &Function) -> Span {
-    Span::call_site().located_at(function.output_span())
+    Span::mixed_site().located_at(function.output_span())
 }
 
 /// The expression that begins a call, by this method.
