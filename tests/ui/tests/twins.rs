@@ -11,12 +11,19 @@ use serde_json::Value;
 
 /// What the compiler says of this target: lint or error, and the place.
 fn said(target: &[&str], instrumented: bool) -> BTreeSet<(String, u64, u64)> {
+    said_by("check", target, instrumented)
+}
+
+fn said_by(tool: &str, target: &[&str], instrumented: bool) -> BTreeSet<(String, u64, u64)> {
     let twins = Path::new(env!("CARGO_MANIFEST_DIR")).join("twins");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["check", "--quiet", "--message-format=json"]).args(target);
+    cargo.args([tool, "--quiet", "--message-format=json"]).args(target);
     cargo.arg("--target-dir").arg(twins.join("../../../target/twins")).current_dir(&twins);
     if instrumented {
         cargo.args(["--features", "instrumented"]);
+    }
+    if tool == "clippy" {
+        cargo.args(["--", "-Wclippy::pedantic", "-Wclippy::nursery", "-Wmissing_docs"]);
     }
     let output = cargo.output().expect("cargo runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -54,6 +61,15 @@ fn lints_fire_where_they_do_without_the_attribute_and_only_there() {
     // What is known to differ does differ, or the list is too long.
     assert_eq!(plain.symmetric_difference(&instrumented).count(), KNOWN.len());
     assert!(plain.len() > 40, "only {} warnings", plain.len());
+}
+
+#[test]
+fn clippy_finds_nothing_more_with_the_attribute() {
+    let plain = said_by("clippy", &["--lib"], false);
+    let instrumented = said_by("clippy", &["--lib"], true);
+    let added: Vec<_> = instrumented.difference(&plain).filter(|(lint, ..)| !KNOWN.contains(&lint.as_str())).collect();
+    assert!(added.is_empty(), "added: {added:?}");
+    assert!(plain.len() > 100, "only {} warnings", plain.len());
 }
 
 #[test]
