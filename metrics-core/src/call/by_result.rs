@@ -16,9 +16,6 @@ use crate::clock::Moment;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 
-/// The roles whose series are known when a call ends.
-const LATE: [Role; 3] = [Role::Latency, Role::Exceptions, Role::Cancelled];
-
 /// As [`Entering`](super::Entering), for such a call.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringByResult<'a>(pub(super) EnteringWith<'a>);
@@ -159,7 +156,7 @@ impl<const N: usize> CallByResult<N> {
         }
         let mut resolved = site.resolve_end(&values[..count]);
         let per_call: PerCall<'_> = per_call.each_ref().map(|fed| Some(fed.as_ref()?.target()));
-        site.resolve_per_call(&values[..count], &per_call, &LATE, &mut resolved);
+        site.resolve_per_call(&values[..count], &per_call, site.roles_at_end(&values[..count]), &mut resolved);
         let (mut handles, bounds) = resolved;
         handles[Role::InFlight as usize] = begun[Role::InFlight as usize];
         guard::record(*start, handles, bounds, outcome);

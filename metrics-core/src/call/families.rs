@@ -52,12 +52,11 @@ struct Bound {
 impl Families {
     /// Finds or registers everything; what does not fit is replaced by a family that is not exported.
     pub(super) fn of(site: &Site) -> Self {
-        let (names, sources): (Vec<_>, Vec<_>) = match site.function_path() {
-            Some(_) => ([FUNCTION].into(), [Source::Fixed("")].into()),
-            None => site.all_labels().into_iter().unzip(),
-        };
+        let path = site.function_path();
+        let function = path.as_ref().map(|_| (FUNCTION, Source::Fixed("")));
+        let (names, sources): (Vec<_>, Vec<_>) = function.into_iter().chain(site.own_labels()).unzip();
         let fixed_value = |source: &Source| match source {
-            Source::Fixed(value) => Some(site.function_path().unwrap_or_else(|| (*value).to_owned())),
+            Source::Fixed(value) => Some(path.clone().unwrap_or_else(|| (*value).to_owned())),
             Source::Call(_) | Source::Result(_) | Source::Kind(_) => None,
         };
         let mut families = Self {
@@ -147,15 +146,17 @@ impl Families {
         let mut names = own.clone();
         let (core, error) = loop {
             let core = Arc::new(new_core(site, role, name.clone(), names.iter().cloned()));
-            match global.register_shared(&core) {
+            let error = match global.register_shared(&core) {
                 Ok(family) => return family,
-                // Labels meet a family by name: another site has brought it up with them in another order.
-                Err(Error::Conflict { field: Field::LabelNames, .. })
-                    if let Some(order) = self.other_order(role, &name, &names) =>
-                {
-                    names = order;
-                }
-                Err(error) => break (core, error),
+                Err(error) => error,
+            };
+            // Labels meet a family by name: another site has brought it up with them in another order.
+            let other = matches!(error, Error::Conflict { field: Field::LabelNames, .. })
+                .then(|| self.other_order(role, &name, &names))
+                .flatten();
+            match other {
+                Some(order) => names = order,
+                None => break (core, error),
             }
         };
         InternalError::SiteConflict.record(&site.location());
@@ -283,14 +284,21 @@ impl Families {
 
     /// Whether a call can end so: a panic is of one kind, and what was cancelled is no exception.
     fn can_be(&self, role: Role, all: &Values<'_>) -> bool {
-        let value_of = |which: fn(&Source) -> bool| self.sources.iter().position(which).map(|at| all[at]);
-        let result = value_of(|source| matches!(source, Source::Result(_)));
-        let kind = value_of(|source| matches!(source, Source::Kind(_)));
-        match (role, result, kind) {
-            (Role::Exceptions, Some(CANCELLED), _) => false,
-            (Role::Exceptions, Some(result), Some(kind)) => (result == PANIC) == (kind == PANIC),
-            _ => true,
-        }
+        let values_of = |role: Role| {
+            let late =
+                self.sources.iter().zip(all).filter(move |(source, _)| source.is_late() && source.belongs_to(role));
+            late.map(|(_, value)| *value)
+        };
+        // A family for cancelled calls has one value for each of these.
+        let agree = |what: &str| {
+            role == Role::Cancelled || {
+                let are = values_of(role).filter(|value| *value == what).count();
+                are == 0 || are == values_of(role).count()
+            }
+        };
+        agree(PANIC)
+            && agree(CANCELLED)
+            && (role != Role::Exceptions || values_of(role).all(|value| value != CANCELLED))
     }
 
     /// Whether there is anything to look up.
@@ -337,18 +345,26 @@ impl Families {
         self.given.get(position).copied()
     }
 
-    /// Whether exceptions have a label for their kind.
-    pub(super) fn has_kinds(&self) -> bool {
-        self.sources.iter().any(|source| matches!(source, Source::Kind(_)))
+    /// Where each label of the site comes from.
+    pub(super) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Whether every family has as much room as it has series.
+    pub(super) fn is_half_empty(&self) -> bool {
+        self.cores().all(|core| core.len() * 2 <= core.max_series())
+    }
+
+    fn cores(&self) -> impl Iterator<Item = &Arc<FamilyCore>> {
+        self.fed.iter().flatten().filter_map(|bound| match &bound.target {
+            Target::Family(core) => Some(core),
+            Target::Alone { .. } => None,
+        })
     }
 
     /// The smallest cap of the families, and the name of the one that has it.
     pub(super) fn cap(&self) -> Option<(usize, &str)> {
-        let cores = self.fed.iter().flatten().filter_map(|bound| match &bound.target {
-            Target::Family(core) => Some(core),
-            Target::Alone { .. } => None,
-        });
-        cores.map(|core| (core.max_series(), core.declaration.name.as_str())).min()
+        self.cores().map(|core| (core.max_series(), core.declaration.name.as_str())).min()
     }
 }
 

@@ -26,8 +26,7 @@ impl Site {
     fn known(&self, families: &Families) -> Option<&KnownValues> {
         self.known.get().or_else(|| {
             self.known.get_or_make(|| {
-                let labels = self.labels.iter().flatten();
-                let known = KnownValues::new(labels.map(|(_, source)| self.known_of(*source)));
+                let known = KnownValues::new(families.sources().iter().map(|source| self.known_of(*source)));
                 families.know_values(&known);
                 if !families.create_known(&known, &[]) {
                     self.note_too_many(families);
@@ -120,7 +119,8 @@ impl Site {
         if let Some(handles) = cache::get(id, epoch, values) {
             return handles;
         }
-        if let Some(known) = self.known(families) {
+        // Zeros for what may come leave room for what does come.
+        if let Some(known) = self.known(families).filter(|_| families.is_half_empty()) {
             families.create_known(known, values);
         }
         let roles = [Role::InFlight];
@@ -142,6 +142,15 @@ impl Site {
         (handles, families.bounds())
     }
 
+    /// The roles whose series such values are for: without a kind it was no exception.
+    pub(super) fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
+        let has_kinds = self.labels.iter().flatten().any(|(_, source)| matches!(source, Source::Kind(_)));
+        match values.last() {
+            Some(&"") if has_kinds => &[Role::Latency, Role::Cancelled],
+            _ => &[Role::Latency, Role::Exceptions, Role::Cancelled],
+        }
+    }
+
     #[cold]
     fn resolve_new_end(&self, families: &Families, epoch: u64, values: &[&str]) -> Handles {
         let mut replaced = [""; MAX_LABELS];
@@ -149,10 +158,7 @@ impl Site {
         if let Some(handles) = cache::get(&families.cache, epoch, values) {
             return handles;
         }
-        let roles: &[Role] = match values.last() {
-            Some(&"") if families.has_kinds() => &[Role::Latency, Role::Cancelled],
-            _ => &[Role::Latency, Role::Exceptions, Role::Cancelled],
-        };
+        let roles = self.roles_at_end(values);
         let Some(handles) = families.within_cap(&families.all_values(values), roles) else {
             return families.overflow(roles);
         };
@@ -178,26 +184,14 @@ impl Site {
             let at = families.position_of_given(position).unwrap_or_default();
             *slot = match known {
                 // No exception, and so of no kind.
-                _ if value.is_empty() && self.is_kind(at) => value,
+                _ if value.is_empty() && matches!(families.sources()[at], Source::Kind(_)) => value,
                 Some(known) => known.closed_value(at, value),
                 // The list is just being made, by code that calls this very function.
-                None if self.is_closed(at) => OTHER,
+                None if families.sources()[at].list().is_some_and(|list| list.closed) => OTHER,
                 None => value,
             };
         }
         &replaced[..values.len()]
-    }
-
-    fn source_at(&self, at: usize) -> Option<Source> {
-        self.labels.get(at).copied().flatten().map(|(_, source)| source)
-    }
-
-    fn is_closed(&self, at: usize) -> bool {
-        self.source_at(at).and_then(Source::list).is_some_and(|list| list.closed)
-    }
-
-    fn is_kind(&self, at: usize) -> bool {
-        matches!(self.source_at(at), Some(Source::Kind(_)))
     }
 
     /// The series of these roles in the families that a call has named, in place of those in `resolved`.

@@ -69,7 +69,7 @@ impl Site {
         }
     }
 
-    /// Without labels of its own: label `function` is the path of the function, read from the closure's type.
+    /// Without labels that a call begins with: label `function` is the path of the function, read from the closure's type.
     #[must_use]
     pub const fn named_by<F: Fn()>(mut self, _: &F) -> Self {
         self.closure = Some(std::any::type_name::<F>);
@@ -314,9 +314,9 @@ impl Site {
         }
     }
 
-    /// All labels and where they come from; label `function` alone where the function has no others.
-    pub(super) fn all_labels(&self) -> Vec<(&'static str, Source)> {
-        self.labels.iter().flatten().copied().collect()
+    /// The labels that the attribute names, and where they come from.
+    pub(super) fn own_labels(&self) -> impl Iterator<Item = (&'static str, Source)> {
+        self.labels.iter().flatten().copied()
     }
 
     /// The path of the function with its type, where that is its label.

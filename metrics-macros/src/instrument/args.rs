@@ -46,6 +46,14 @@ pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
     split
 }
 
+/// What option `crate` says, if it is there.
+pub(super) fn krate(args: &[Arg]) -> Option<syn::Path> {
+    args.iter().find_map(|arg| match &arg.value {
+        Value::Expr { value: Expr::Path(path), .. } if arg.name == "crate" => Some(path.path.clone()),
+        _ => None,
+    })
+}
+
 fn end_of_arg(input: ParseStream<'_>) -> syn::Result<()> {
     if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(input.error("expected a comma")) }
 }
@@ -139,10 +147,11 @@ impl Known {
 /// Reads the arguments; what is wrong with them is in `errors`.
 pub(super) fn check(parsed: impl IntoIterator<Item = Arg>, function: &Function, errors: &mut Errors) -> Args {
     let mut check =
-        Check { scope: CallScope::of(&function.sig), function, errors, args: Args::default(), given: Vec::new() };
+        Check { scope: CallScope::of(function), function, errors, args: Args::default(), given: Vec::new() };
     for arg in parsed {
         check.arg(arg);
     }
+    check.room_for_function();
     check.args
 }
 
@@ -247,9 +256,9 @@ impl Check<'_> {
         let value = match value {
             Value::None if self.is_kind(&ident) => kind(None, None, span),
             Value::Known(known) if self.is_kind(&ident) => kind(None, Some(known), span),
-            Value::Expr { value: closure @ Expr::Closure(_), known } => match name.as_str() {
-                "kind" => kind(Some(closure), known, span),
-                _ => LabelValue::Result(Box::new(CallValue { value: closure, known })),
+            Value::Expr { value, known } if matches!(plain(&value), Expr::Closure(_)) => match name.as_str() {
+                "kind" => kind(Some(value), known, span),
+                _ => LabelValue::Result(Box::new(CallValue { value, known })),
             },
             Value::Path(path) => LabelValue::Fixed(path.value()),
             Value::None => self.variable(ident, None)?,
@@ -307,6 +316,15 @@ impl Check<'_> {
         if ty::nameable(&self.function.sig.output).is_none() {
             self.errors
                 .at(span, format_args!("the function never returns, so there is no result to take `{name}` from"));
+        }
+    }
+
+    /// Label `function` is one more, where no other is there when a call begins.
+    fn room_for_function(&mut self) {
+        if self.args.labels.len() == MAX_LABELS && self.args.is_named_by_function() {
+            let span = self.function.sig.ident.span();
+            self.errors
+                .at(span, format_args!("more than {MAX_LABELS} labels, with `function`: each multiplies the series"));
         }
     }
 

@@ -2,11 +2,13 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, ImplItem, ItemImpl, Meta, Path};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Attribute, Generics, ImplItem, ItemImpl, Meta, Path, PathSegment, Token};
 
 use super::args::{self, Arg};
 use super::function;
-use super::model::Instrument;
+use super::model::{Function, Instrument};
 use crate::errors::Errors;
 
 /// The items of a block, those that are annotated apart.
@@ -61,44 +63,71 @@ fn without_ours(items: TokenStream) -> TokenStream {
 /// Whether the brackets of an attribute hold this macro.
 fn names_ours(group: &Group) -> bool {
     group.delimiter() == Delimiter::Bracket
-        && syn::parse2::<Meta>(group.stream()).is_ok_and(|meta| is_ours(meta.path()))
+        && syn::parse2::<Meta>(group.stream()).is_ok_and(|meta| is_ours(meta.path(), None))
 }
 
 pub(super) fn parse(args: TokenStream, mut block: ItemImpl, errors: &mut Errors) -> Option<Block> {
     let shared = args::split(args, errors);
     let items = std::mem::take(&mut block.items);
-    let items: Option<Vec<Item>> = items.into_iter().map(|item| parse_item(item, &shared, errors)).collect();
-    Some(Block { shell: block, items: items? })
+    let context = Context { krate: args::krate(&shared), shared, generics: &block.generics };
+    let items: Option<Vec<Item>> = items.into_iter().map(|item| context.item(item, errors)).collect();
+    Some(Block { items: items?, shell: block })
 }
 
-fn parse_item(item: ImplItem, shared: &[Arg], errors: &mut Errors) -> Option<Item> {
-    let ImplItem::Fn(mut method) = item else { return Some(Item::Kept(Box::new(item))) };
-    let own: Vec<Attribute> = method.attrs.extract_if(.., |attribute| is_ours(attribute.path())).collect();
-    let own: Vec<Arg> = own.iter().flat_map(|attribute| args::split(tokens(attribute), errors)).collect();
-    // A `const fn` can be told apart from a mistake only where it was not named.
-    let left_as_it_is = own.iter().any(Arg::is_skip) || own.is_empty() && method.sig.constness.is_some();
-    if left_as_it_is {
-        return Some(Item::Kept(Box::new(ImplItem::Fn(method))));
-    }
-    let function = match function::parse(method.into_token_stream()) {
-        Ok(function) => function,
-        Err(function::Unusable::Unparsed) => return None,
-        Err(function::Unusable::NoFunction(error)) => {
-            errors.add(error);
-            return None;
+/// What the methods of a block have in common.
+struct Context<'b> {
+    shared: Vec<Arg>,
+    /// Where the macro is, if it was renamed.
+    krate: Option<Path>,
+    generics: &'b Generics,
+}
+
+impl Context<'_> {
+    fn item(&self, item: ImplItem, errors: &mut Errors) -> Option<Item> {
+        let ImplItem::Fn(mut method) = item else { return Some(Item::Kept(Box::new(item))) };
+        let krate = self.krate.as_ref();
+        for attribute in method.attrs.iter().filter(|attribute| holds_ours(attribute, krate)) {
+            let message =
+                "an `#[instrument]` in `cfg_attr` is not seen by the one of the block: annotate the methods one by one";
+            errors.at(attribute.path().span(), message);
         }
-    };
-    let is_own = |arg: &Arg| own.iter().any(|own| own.name() == arg.name());
-    let inherited = shared.iter().filter(|arg| !is_own(arg) && arg.applies_to(&function)).cloned();
-    let args = args::check(inherited.chain(own.iter().cloned()), &function, errors);
-    Some(Item::Method(Box::new(Instrument { args, function })))
+        let attributes: Vec<Attribute> =
+            method.attrs.extract_if(.., |attribute| is_ours(attribute.path(), krate)).collect();
+        let own: Vec<Arg> = attributes.iter().flat_map(|attribute| args::split(tokens(attribute), errors)).collect();
+        // A `const fn` is a mistake only where it was named.
+        let left_as_it_is = own.iter().any(Arg::is_skip) || attributes.is_empty() && method.sig.constness.is_some();
+        if left_as_it_is {
+            return Some(Item::Kept(Box::new(ImplItem::Fn(method))));
+        }
+        let function = match function::parse(method.into_token_stream()) {
+            Ok(function) => Function { block_generics: Some(self.generics.clone()), ..function },
+            Err(function::Unusable::Unparsed) => return None,
+            Err(function::Unusable::NoFunction(error)) => {
+                errors.add(error);
+                return None;
+            }
+        };
+        let is_own = |arg: &Arg| own.iter().any(|own| own.name() == arg.name());
+        let inherited = self.shared.iter().filter(|arg| !is_own(arg) && arg.applies_to(&function)).cloned();
+        let args = args::check(inherited.chain(own.iter().cloned()), &function, errors);
+        Some(Item::Method(Box::new(Instrument { args, function })))
+    }
 }
 
 /// Whether the attribute is this macro's; that of another crate has a path.
-fn is_ours(path: &Path) -> bool {
+fn is_ours(path: &Path, krate: Option<&Path>) -> bool {
     let segments = &path.segments;
     let last_is = segments.last().is_some_and(|last| last.ident == "instrument");
-    last_is && (segments.len() == 1 || segments.first().is_some_and(|first| first.ident == "metrics_core"))
+    let root = krate.and_then(|krate| krate.segments.first()).map(|first| &first.ident);
+    let of_ours = |first: &PathSegment| first.ident == "metrics_core" || Some(&first.ident) == root;
+    last_is && (segments.len() == 1 || segments.first().is_some_and(of_ours))
+}
+
+/// Whether a `cfg_attr` holds this macro.
+fn holds_ours(attribute: &Attribute, krate: Option<&Path>) -> bool {
+    let all = Punctuated::<Meta, Token![,]>::parse_terminated;
+    attribute.path().is_ident("cfg_attr")
+        && attribute.parse_args_with(all).is_ok_and(|held| held.iter().skip(1).any(|meta| is_ours(meta.path(), krate)))
 }
 
 fn tokens(attribute: &Attribute) -> TokenStream {

@@ -69,7 +69,7 @@ fn site(args: &Args, function: &Function, private: &TokenStream) -> TokenStream 
 
 fn site_options(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let mut options = TokenStream::new();
-    if args.labels.is_empty() {
+    if args.is_named_by_function() {
         options.extend(quote! { .named_by(&|| {}) });
     }
     for label in &args.labels {

@@ -39,7 +39,7 @@ pub(super) fn parse(item: TokenStream) -> Result<Function, Unusable> {
                 Some(_) => None,
                 None => future::find(&item.sig.output, &body),
             };
-            Ok(Function { attrs, vis: item.vis, sig: item.sig, braces, body, future })
+            Ok(Function { attrs, vis: item.vis, sig: item.sig, braces, body, block_generics: None, future })
         }
         Body::None(semicolon) => {
             let message = "a method without a body cannot record: put `#[instrument]` on its implementations";

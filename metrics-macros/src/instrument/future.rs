@@ -9,16 +9,21 @@ use super::ty;
 /// The future that a function with this return type and body returns; `None` where it returns none.
 pub(super) fn find(output: &ReturnType, body: &TokenStream) -> Option<ReturnedFuture> {
     let ReturnType::Type(_, ty) = output else { return None };
+    let ty = ty::without_groups(ty);
     let tail = Tail::of(body);
     let boxed_tail = tail.as_ref().is_some_and(|tail| tail.pin.is_some());
-    let opaque = match &**ty {
+    let opaque = match ty {
+        // What an `async` block is for is no other trait than those that every future can have.
+        Type::ImplTrait(opaque) if tail.is_some() => Some(Bounds::any_of(&opaque.bounds)?),
         Type::ImplTrait(opaque) => Some(Bounds::of(&opaque.bounds)?),
         _ if boxed_tail || is_boxed_future(ty) => None,
         _ => return None,
     };
     let output = match &opaque {
         Some(bounds) => bounds.output.clone(),
-        None => dyn_output(ty).or_else(|| Some(parse_quote!(<#ty as ::core::future::Future>::Output))),
+        None if boxed_bounds(ty).is_some() => boxed_bounds(ty).and_then(|bounds| bounds.output),
+        None if ty::is_opaque(ty) => None,
+        None => Some(parse_quote!(<#ty as ::core::future::Future>::Output)),
     };
     let must_pin = opaque.as_ref().is_none_or(|bounds| bounds.unpin);
     let (made, pinned) = match tail {
@@ -37,24 +42,26 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// `None` where it is no future, or something else too, which the measured future would not be.
-    fn of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound>) -> Option<Self> {
-        let (mut future, mut found) = (false, Self { output: None, unpin: false });
-        for bound in bounds {
-            let TypeParamBound::Trait(bound) = bound else { continue };
-            let last = bound.path.segments.last()?;
-            match last.ident.to_string().as_str() {
-                "Future" => {
-                    future = true;
-                    found.output = output_of(last);
-                }
-                "Unpin" => found.unpin = true,
-                "Send" | "Sync" => {}
-                _ => return None,
-            }
-        }
-        future.then_some(found)
+    /// `None` where it is no future, or something else too, which the measured future might not be.
+    fn of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound> + Clone) -> Option<Self> {
+        const OF_ANY_FUTURE: [&str; 4] = ["Future", "Unpin", "Send", "Sync"];
+        let known = names(bounds.clone()).all(|last| OF_ANY_FUTURE.iter().any(|name| last.ident == name));
+        if known { Self::any_of(bounds) } else { None }
     }
+
+    /// `None` where it is no future.
+    fn any_of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound> + Clone) -> Option<Self> {
+        let future = names(bounds.clone()).find(|last| last.ident == "Future")?;
+        Some(Self { output: output_of(future), unpin: names(bounds).any(|last| last.ident == "Unpin") })
+    }
+}
+
+/// The last segments of the traits.
+fn names<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound>) -> impl Iterator<Item = &'b PathSegment> {
+    bounds.into_iter().filter_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last(),
+        _ => None,
+    })
 }
 
 /// The type behind `Output =`.
@@ -79,13 +86,10 @@ fn is_boxed_future(ty: &Type) -> bool {
     named || boxed_bounds(ty).is_some()
 }
 
-fn dyn_output(ty: &Type) -> Option<Type> {
-    boxed_bounds(ty)?.output
-}
-
 fn boxed_bounds(ty: &Type) -> Option<Bounds> {
     match argument_of(argument_of(ty, "Pin")?, "Box")? {
-        Type::TraitObject(object) => Bounds::of(&object.bounds),
+        Type::TraitObject(object) => Bounds::any_of(&object.bounds),
+        Type::ImplTrait(opaque) => Bounds::any_of(&opaque.bounds),
         _ => None,
     }
 }
@@ -100,10 +104,8 @@ fn argument_of<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
 }
 
 fn last_segment(ty: &Type) -> Option<&PathSegment> {
-    match ty {
+    match ty::without_groups(ty) {
         Type::Path(path) => path.path.segments.last(),
-        Type::Group(group) => last_segment(&group.elem),
-        Type::Paren(paren) => last_segment(&paren.elem),
         _ => None,
     }
 }
@@ -195,10 +197,12 @@ fn is_box_pin(path: &[TokenTree]) -> bool {
 
 /// Whether these statements may leave the function; a macro may do anything.
 fn may_return(statements: &TokenStream) -> bool {
-    statements.clone().into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == "return",
-        TokenTree::Punct(punct) => matches!(punct.as_char(), '?' | '!'),
-        TokenTree::Group(group) => may_return(&group.stream()),
-        TokenTree::Literal(_) => false,
+    let tokens: Vec<TokenTree> = statements.clone().into_iter().collect();
+    (0..tokens.len()).any(|at| match &tokens[at..] {
+        [TokenTree::Ident(_), TokenTree::Punct(bang), TokenTree::Group(_), ..] if bang.as_char() == '!' => true,
+        [TokenTree::Ident(ident), ..] => ident == "return",
+        [TokenTree::Punct(punct), ..] => punct.as_char() == '?',
+        [TokenTree::Group(group), ..] => may_return(&group.stream()),
+        _ => false,
     })
 }

@@ -1,7 +1,7 @@
 //! What an annotated function says, without its syntax.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use syn::{Attribute, Expr, Path, ReturnType, Signature, Type, Visibility};
+use syn::{Attribute, Expr, Generics, Path, ReturnType, Signature, Type, Visibility};
 
 /// A function and how it is to be instrumented.
 pub(super) struct Instrument {
@@ -17,6 +17,8 @@ pub(super) struct Function {
     /// The span of the body's braces.
     pub(super) braces: Span,
     pub(super) body: TokenStream,
+    /// The generics of the `impl` block, where that is what is annotated.
+    pub(super) block_generics: Option<Generics>,
     /// Where the function is not `async` and returns a future.
     pub(super) future: Option<ReturnedFuture>,
 }
@@ -81,6 +83,11 @@ pub(super) struct Args {
 }
 
 impl Args {
+    /// Whether the function's path is a label: no other is there when a call begins.
+    pub(super) fn is_named_by_function(&self) -> bool {
+        self.labels.iter().all(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
+    }
+
     /// Whether some labels are known only when a call ends.
     pub(super) fn has_late_labels(&self) -> bool {
         self.labels.iter().any(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Expr, ExprPath, FnArg, GenericParam, Signature};
+use syn::{Expr, ExprPath, FnArg, GenericParam};
+
+use super::model::Function;
 
 /// Names that only a call has.
 pub(super) struct CallScope {
@@ -15,7 +17,7 @@ pub(super) struct CallScope {
 }
 
 impl CallScope {
-    pub(super) fn of(sig: &Signature) -> Self {
+    pub(super) fn of(Function { sig, block_generics, .. }: &Function) -> Self {
         let mut variables = HashSet::from(["self".to_owned()]);
         for input in &sig.inputs {
             if let FnArg::Typed(typed) = input {
@@ -23,7 +25,8 @@ impl CallScope {
             }
         }
         let mut generics = HashSet::from(["Self".to_owned()]);
-        generics.extend(sig.generics.params.iter().filter_map(|param| match param {
+        let of_block = block_generics.iter().flat_map(|generics| &generics.params);
+        generics.extend(sig.generics.params.iter().chain(of_block).filter_map(|param| match param {
             GenericParam::Type(param) => Some(param.ident.to_string()),
             GenericParam::Const(param) => Some(param.ident.to_string()),
             GenericParam::Lifetime(_) => None,

@@ -11,9 +11,23 @@ use super::scope::CallScope;
 pub(super) fn nameable(output: &ReturnType) -> Option<Type> {
     match output {
         ReturnType::Default => Some(syn::parse_quote!(())),
-        ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)) => None,
+        ReturnType::Type(_, ty) if matches!(without_groups(ty), Type::Never(_)) => None,
         ReturnType::Type(_, ty) => Some(erased((**ty).clone())),
     }
+}
+
+/// The type without the parentheses around it, also those that a macro leaves unseen.
+pub(super) fn without_groups(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => without_groups(&group.elem),
+        Type::Paren(paren) => without_groups(&paren.elem),
+        other => other,
+    }
+}
+
+/// Whether there is an `impl Trait` in the type.
+pub(super) fn is_opaque(ty: &Type) -> bool {
+    has_name(ty.to_token_stream(), &|name| name == "impl")
 }
 
 /// The type with `_` for every `impl Trait`.
@@ -31,9 +45,9 @@ pub(super) fn of_error(function: &Function) -> Option<Type> {
     };
     let mut output = without_ok(output);
     replace_lifetimes(&mut output);
-    let scope = CallScope::of(&function.sig);
-    let nameable = !scope.names_generic(output.to_token_stream()) && !has_short_name(output.to_token_stream());
-    nameable.then_some(output)
+    let tokens = output.to_token_stream();
+    let is_generic = CallScope::of(function).names_generic(tokens.clone());
+    (!is_generic && !has_name(tokens, &|name| is_no_type_of_its_own(name, function))).then_some(output)
 }
 
 /// The value of a `Result<T, E>` does not matter.
@@ -77,15 +91,28 @@ fn with_elided_lifetimes(tokens: TokenStream) -> TokenStream {
     tokens.into_iter().map(elide).collect()
 }
 
-/// Whether a name may be a generic of the `impl` block, which an attribute of a method cannot see: `T`, `E2`.
-fn has_short_name(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => {
-            let name = ident.to_string();
-            name.len() <= 2 && name.starts_with(char::is_uppercase) || name == "impl"
+/// Whether a static may not be able to name this: what is inferred, and `T` or `E2`, which may be generics of an `impl`
+/// block that the attribute of a method cannot see.
+fn is_no_type_of_its_own(name: &str, function: &Function) -> bool {
+    let mut chars = name.chars();
+    let short = chars.next().is_some_and(char::is_uppercase) && chars.all(|rest| rest.is_ascii_digit());
+    name == "_" || name == "impl" || short && function.block_generics.is_none()
+}
+
+fn has_name(tokens: TokenStream, is_one: &dyn Fn(&str) -> bool) -> bool {
+    let mut after_tick = false;
+    tokens.into_iter().any(|token| {
+        // The name of a lifetime is none of a type.
+        let is_lifetime = std::mem::take(&mut after_tick);
+        match token {
+            TokenTree::Ident(ident) => !is_lifetime && is_one(&ident.to_string()),
+            TokenTree::Group(group) => has_name(group.stream(), is_one),
+            TokenTree::Punct(punct) => {
+                after_tick = punct.as_char() == '\'';
+                false
+            }
+            TokenTree::Literal(_) => false,
         }
-        TokenTree::Group(group) => has_short_name(group.stream()),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
     })
 }
 

@@ -86,6 +86,35 @@ fn arguments_are_dropped_in_the_order_of_the_plain_function() {
     }, in_turn);
 }
 
+#[test]
+fn a_single_argument_is_dropped_before_the_call_ends_and_as_a_whole() {
+    struct Pair {
+        _first: Noted,
+        second: Noted,
+    }
+    #[instrument("/single", in_flight, prefix = "single")]
+    fn fields(pair: Pair) -> usize {
+        pair.second.0.len()
+    }
+    #[instrument("/single", in_flight, prefix = "single")]
+    fn silent(_permit: Permit) {}
+    #[instrument("/single", in_flight, prefix = "single")]
+    async fn silent_later(_permit: Permit) {}
+    struct Permit;
+    impl Drop for Permit {
+        fn drop(&mut self) {
+            assert_eq!(sample("single_requests_in_flight{path=\"/single\"}"), Some(1.0));
+        }
+    }
+    let order = dropped(|[first, second, ..]| {
+        fields(Pair { _first: first, second });
+    });
+    assert_eq!(order[..2], ["a", "b"]);
+    silent(Permit);
+    now(silent_later(Permit));
+    assert_eq!(sample("single_request_exceptions_total{path=\"/single\"}"), Some(0.0));
+}
+
 /// Where Rust leaves no way: what has no name cannot be taken into the body, and is dropped after what can.
 #[test]
 fn an_argument_without_a_name_is_dropped_after_the_others() {

@@ -216,6 +216,8 @@ fn families_of_ones_own_meet_late_labels_by_name() {
     now.assert("own_late_exceptions_total", &not_found, 1.0);
     now.assert("own_late_cancelled_total", &[("path", "/a"), ("status", "cancelled")], 1.0);
     now.assert("own_late_in_flight", &[("path", "/a")], 0.0);
+    // A call that did not fail is of no kind.
+    assert!(!registry.to_text().contains("kind=\"\""));
 }
 
 #[test]
@@ -281,6 +283,61 @@ fn a_closure_that_panics_at_the_end_is_a_panic_of_the_call() {
     assert!(catch_unwind(call).is_err());
     now().assert("late_panic_request_exceptions_total", &[("path", "/x"), ("size", "panic")], 1.0);
     now().assert("late_panic_request_latency_seconds_count", &[("path", "/x"), ("size", "panic")], 1.0);
+}
+
+#[test]
+fn a_function_with_late_labels_only_has_its_path_as_a_label() {
+    #[instrument(kind, prefix = "late_only")]
+    fn first() -> Result<(), Failure> {
+        Err(Failure::Refused)
+    }
+    #[instrument(ok = |out: &bool| *out in ["true", "false"], prefix = "late_only_ok")]
+    fn second() -> bool {
+        true
+    }
+    first().ok();
+    second();
+    let path = |name: &str| {
+        format!("integration::instrument_kinds::a_function_with_late_labels_only_has_its_path_as_a_label::{name}")
+    };
+    let exceptions = "late_only_function_exceptions_total";
+    now().assert(exceptions, &[("function", &path("first")), ("kind", "refused")], 1.0);
+    now().assert(exceptions, &[("function", &path("first")), ("kind", "not_found")], 0.0);
+    now().assert("late_only_function_latency_seconds_count", &[("function", &path("first"))], 1.0);
+    let second = path("second");
+    for (ok, calls) in [("true", 1.0), ("false", 0.0), ("panic", 0.0)] {
+        now().assert("late_only_ok_function_latency_seconds_count", &[("function", &second), ("ok", ok)], calls);
+    }
+}
+
+#[test]
+fn zeros_for_what_may_come_leave_room_for_what_does_come() {
+    #[instrument(path, kind, max_series = 20, prefix = "zeros")]
+    fn call(path: &str, ok: bool) -> Result<(), Failure> {
+        if ok { Ok(()) } else { Err(Failure::Refused) }
+    }
+    for number in 0..15 {
+        call(&format!("/{number}"), true).ok();
+    }
+    for number in 0..6 {
+        call(&format!("/{number}"), false).ok();
+    }
+    now().assert("zeros_request_exceptions_total", &[("path", "/5"), ("kind", "refused")], 1.0);
+    now().assert("metrics_core_overflowed_total", &[("family", "zeros_request_exceptions_total")], 0.0);
+}
+
+#[test]
+fn kinds_of_a_blocks_generic_errors() {
+    struct Client<Fault>(Fault);
+    #[instrument(prefix = "block_kind")]
+    impl<Fault: LabelValue + Copy> Client<Fault> {
+        #[instrument("/x", kind)]
+        fn call(&self) -> Result<(), Fault> {
+            Err(self.0)
+        }
+    }
+    Client(Failure::Refused).call().ok();
+    now().assert("block_kind_request_exceptions_total", &[("path", "/x"), ("kind", "refused")], 1.0);
 }
 
 #[test]

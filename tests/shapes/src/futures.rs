@@ -115,6 +115,54 @@ fn functions_that_return_boxed_futures() {
     assert_eq!(recorded("boxed-associated"), (1.0, 1.0));
 }
 
+trait Captures<'a> {}
+impl<'a, T: ?Sized> Captures<'a> for T {}
+
+macro_rules! of_type {
+    ($name:ident, $path:literal, $ty:ty) => {
+        #[instrument($path)]
+        fn $name(n: u32) -> $ty {
+            async move {
+                yielding().await;
+                n
+            }
+        }
+    };
+}
+
+#[test]
+fn futures_with_other_bounds_and_in_other_boxes() {
+    #[instrument("future-captures")]
+    fn captures<'a>(text: &'a str) -> impl Future<Output = usize> + Captures<'a> {
+        async move { text.len() }
+    }
+    of_type!(by_macro, "future-by-macro", impl Future<Output = u32>);
+    #[instrument("future-boxed-impl")]
+    fn boxed_impl() -> Pin<Box<impl Future<Output = u32>>> {
+        Box::pin(async move { 1 })
+    }
+    #[instrument("future-boxed-output")]
+    fn boxed_output() -> futures_util::future::BoxFuture<'static, impl Debug> {
+        Box::pin(async move { 1 })
+    }
+    #[instrument("future-rule", exception_if = |out: &u32| *out > limit)]
+    fn rule(limit: u32) -> Pin<Box<dyn Future<Output = u32>>> {
+        let doubled = if limit != 0 { limit * 2 } else { !0 };
+        Box::pin(async move { doubled })
+    }
+    assert_eq!(now(captures("abc")), 3);
+    assert_eq!(now(by_macro(4)), 4);
+    assert_eq!(now(boxed_impl()), 1);
+    now(boxed_output());
+    assert_eq!(now(rule(1)), 2);
+    // Not polled, and so no call.
+    drop((captures(""), by_macro(0), boxed_impl(), boxed_output(), rule(0)));
+    for path in ["future-captures", "future-by-macro", "future-boxed-impl", "future-boxed-output"].iter() {
+        assert_eq!(recorded(path), (1.0, 0.0), "{}", path);
+    }
+    assert_eq!(recorded("future-rule"), (1.0, 1.0));
+}
+
 #[test]
 fn a_returned_future_that_is_dropped_or_panics() {
     #[instrument("future-pending")]

@@ -97,6 +97,11 @@ async fn by_result(path: &'static str, how: How) -> Outcome<u32> {
     body_later!(how)
 }
 
+#[instrument(path, ok = |out: &Outcome<u32>| out.is_ok(), kind = |_| "failed", prefix = "outcomes_late", in_flight)]
+fn boxed_by_result(path: &'static str, how: How) -> Pin<Box<dyn Future<Output = Outcome<u32>> + Send>> {
+    Box::pin(async move { body_later!(how) })
+}
+
 /// Calls, exceptions, cancelled calls, calls in flight.
 type Counts = [f64; 4];
 
@@ -268,12 +273,19 @@ fn opaque_futures() {
 
 #[test]
 fn async_trait_methods() {
-    every_way("form-async-trait", counts, |how| Box::pin(async move { ByAsyncTrait.call(how).await }));
+    every_way("form-async-trait", counts, |how| ByAsyncTrait.call(how));
 }
 
 #[test]
 fn calls_with_labels_from_their_result() {
     every_way("late", late_counts, |how| Box::pin(by_result("late", how)));
+    every_way("late", late_counts, |how| boxed_by_result("late", how));
+    let text = Registry::global().to_text();
+    let cancelled = |line: &&str| line.contains("ok=\"cancelled\"") && line.contains("_count{");
+    let of_cancelled: Vec<&str> = text.lines().filter(cancelled).collect();
+    let counted = late_counts("late")[2];
+    assert!(counted > 0.0 && of_cancelled.len() == 1 && of_cancelled[0].ends_with(&format!(" {}", counted)));
+    assert!(!text.contains("kind=\"\""));
 }
 
 #[test]

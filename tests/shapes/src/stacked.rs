@@ -125,14 +125,11 @@ fn tracing_instrument_in_either_order() {
 
 #[instrument("test-above")]
 #[test]
-fn above_test() {
-    assert_eq!(recorded("test-above"), (0.0, 0.0));
-}
+fn above_test() {}
 
 #[test]
 #[instrument("test-below")]
 fn below_test() -> Result<(), Box<dyn std::error::Error>> {
-    assert_eq!(recorded("test-below"), (0.0, 0.0));
     Ok("1".parse::<u32>().map(drop)?)
 }
 
@@ -146,7 +143,19 @@ async fn above_tokio_test() {
 #[instrument("tokio-test-below")]
 async fn below_tokio_test() {
     tokio::task::yield_now().await;
-    assert_eq!(recorded("tokio-test-below"), (0.0, 0.0));
+}
+
+/// Beside the runs of the harness, which are recorded too.
+#[test]
+fn annotated_tests() {
+    above_test();
+    below_test().expect("a number");
+    above_tokio_test();
+    below_tokio_test();
+    for path in ["test-above", "test-below", "tokio-test-above", "tokio-test-below"].iter() {
+        let (calls, exceptions) = recorded(path);
+        assert!(calls >= 1.0 && exceptions == 0.0, "{}: {} calls", path, calls);
+    }
 }
 
 #[test]

@@ -8,9 +8,13 @@ impl Api {
 
     #[instrument("/named")]
     const fn named() {}
+
+    #[instrument]
+    const fn also_named() {}
 }
 
 fn main() {
     Api::left_as_it_is();
     Api::named();
+    Api::also_named();
 }

@@ -77,7 +77,7 @@ fn returning_future(
         (syn::Type::Infer(_), Some(output)) => quote_spanned! {span=> : &#output },
         _ => TokenStream::new(),
     };
-    let ending = quote_spanned! {span=> |__metrics_out #of| #ending };
+    let ending = quote_spanned! {span=> move |__metrics_out #of| #ending };
     let measured = match &future.made {
         Made::Block { before, keywords, body } => {
             let edge = future.output.as_ref().map(|output| {

@@ -1,26 +1,32 @@
 //! The order in which a body's closure drops the arguments that it takes.
 //!
 //! A function drops its arguments from the last to the first, a closure what it has captured from the first that its
-//! body names to the last. So where that matters the body names them, in a branch that is never taken.
+//! body names to the last, and of an argument only those fields that the body names. So where that matters the body names
+//! them whole, in a branch that is never taken.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::{FnArg, Pat, PatIdent, ReceiverKind, Type};
 
 use super::super::model::Function;
 
-/// A statement that names the arguments from the last to the first, where a body may hold more than one that is dropped.
+/// A statement that names the arguments from the last to the first; `None` where the body itself does, or holds none that
+/// is dropped.
 pub(super) fn in_order(function: &Function) -> Option<TokenStream> {
     let mut owned: Vec<Ident> = function.sig.inputs.iter().filter_map(owned).collect();
     // One that is named nowhere is not captured, so that the compiler goes on to say that it is unused.
     owned.retain(|ident| is_silent(ident) || names(&function.body, &ident.to_string()));
-    if owned.len() < 2 {
+    let takes_it_whole = |only: &Ident| !is_silent(only) && !names_field(&function.body, &only.to_string());
+    if owned.is_empty() || matches!(&owned[..], [only] if takes_it_whole(only)) {
         return None;
     }
     let span = Span::call_site().located_at(function.output_span());
-    let references = owned.iter().rev().map(|ident| quote! { &#ident });
+    let references: Vec<_> = owned.iter().rev().map(|ident| quote! { &#ident }).collect();
     let allow = owned.iter().any(is_silent).then(|| quote! { #[allow(clippy::used_underscore_binding)] });
-    Some(quote_spanned! {span=> #allow let _ = (#(#references),*); })
+    Some(match &references[..] {
+        [only] => quote_spanned! {span=> #allow let _ = #only; },
+        _ => quote_spanned! {span=> #allow let _ = (#(#references),*); },
+    })
 }
 
 /// Whether the compiler is content with a variable that is not used.
@@ -57,6 +63,19 @@ fn may_drop(ty: &Type) -> bool {
         Type::Path(path) => !path.path.get_ident().is_some_and(|name| NUMBERS.contains(&name.to_string().as_str())),
         _ => true,
     }
+}
+
+/// Whether the tokens name a field of this variable.
+fn names_field(tokens: &TokenStream, variable: &str) -> bool {
+    let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    let is_call = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+    (0..tokens.len()).any(|at| match (&tokens[at], tokens.get(at + 1), tokens.get(at + 2)) {
+        (TokenTree::Group(group), ..) => names_field(&group.stream(), variable),
+        (TokenTree::Ident(ident), Some(TokenTree::Punct(dot)), Some(_)) => {
+            ident == variable && dot.as_char() == '.' && !is_call(tokens.get(at + 3))
+        }
+        _ => false,
+    })
 }
 
 /// Whether the tokens name this variable, perhaps inside of a format string.

@@ -23,7 +23,7 @@ fn load<'a>(
                 }
                 self.store.get(key).await
             },
-            |__metrics_out| {
+            move |__metrics_out| {
                 ::metrics_core::__private::Returned(__metrics_out).is_exception()
             },
         ),

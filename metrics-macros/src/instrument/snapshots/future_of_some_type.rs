@@ -10,7 +10,7 @@ fn load(&self, key: u64, then: Callback) -> impl Future<Output = Entry> + use<> 
     ::metrics_core::__private::create(
         __metrics_call,
         move || { self.store.load(key, then) },
-        |__metrics_out: &Entry| {
+        move |__metrics_out: &Entry| {
             ::metrics_core::__private::Returned(__metrics_out).is_exception()
         },
     )
