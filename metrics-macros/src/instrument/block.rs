@@ -63,15 +63,16 @@ fn without_ours(items: TokenStream) -> TokenStream {
 /// Whether the brackets of an attribute hold this macro.
 fn names_ours(group: &Group) -> bool {
     group.delimiter() == Delimiter::Bracket
-        && syn::parse2::<Meta>(group.stream()).is_ok_and(|meta| is_ours(meta.path(), None))
+        && syn::parse2::<Meta>(group.stream()).is_ok_and(|meta| is_ours(meta.path(), None) || holds_ours(&meta, None))
 }
 
 pub(super) fn parse(args: TokenStream, mut block: ItemImpl, errors: &mut Errors) -> Option<Block> {
     let shared = args::split(args, errors);
     let items = std::mem::take(&mut block.items);
     let context = Context { krate: args::krate(&shared), shared, generics: &block.generics };
-    let items: Option<Vec<Item>> = items.into_iter().map(|item| context.item(item, errors)).collect();
-    Some(Block { items: items?, shell: block })
+    // All of them, so that the mistakes of each are found.
+    let items: Vec<Option<Item>> = items.into_iter().map(|item| context.item(item, errors)).collect();
+    Some(Block { items: items.into_iter().collect::<Option<_>>()?, shell: block })
 }
 
 /// What the methods of a block have in common.
@@ -86,7 +87,7 @@ impl Context<'_> {
     fn item(&self, item: ImplItem, errors: &mut Errors) -> Option<Item> {
         let ImplItem::Fn(mut method) = item else { return Some(Item::Kept(Box::new(item))) };
         let krate = self.krate.as_ref();
-        for attribute in method.attrs.iter().filter(|attribute| holds_ours(attribute, krate)) {
+        for attribute in method.attrs.iter().filter(|attribute| holds_ours(&attribute.meta, krate)) {
             let message =
                 "an `#[instrument]` in `cfg_attr` is not seen by the one of the block: annotate the methods one by one";
             errors.at(attribute.path().span(), message);
@@ -124,10 +125,11 @@ fn is_ours(path: &Path, krate: Option<&Path>) -> bool {
 }
 
 /// Whether a `cfg_attr` holds this macro.
-fn holds_ours(attribute: &Attribute, krate: Option<&Path>) -> bool {
+fn holds_ours(meta: &Meta, krate: Option<&Path>) -> bool {
     let all = Punctuated::<Meta, Token![,]>::parse_terminated;
-    attribute.path().is_ident("cfg_attr")
-        && attribute.parse_args_with(all).is_ok_and(|held| held.iter().skip(1).any(|meta| is_ours(meta.path(), krate)))
+    let held = meta.require_list().ok().filter(|list| list.path.is_ident("cfg_attr"));
+    held.and_then(|list| list.parse_args_with(all).ok())
+        .is_some_and(|held| held.iter().skip(1).any(|meta| is_ours(meta.path(), krate)))
 }
 
 fn tokens(attribute: &Attribute) -> TokenStream {
