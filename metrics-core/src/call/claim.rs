@@ -15,7 +15,7 @@ pub(super) struct Claim<T> {
     maker: Mutex<Option<ThreadId>>,
     made: Condvar,
     /// Made by one who waited in vain.
-    fallback: OnceLock<T>,
+    fallback: OnceLock<Box<T>>,
 }
 
 impl<T> Claim<T> {
@@ -44,10 +44,10 @@ impl<T> Claim<T> {
                     drop(waited.unwrap_or_else(PoisonError::into_inner));
                     if self.value.get().is_none() {
                         // Lost if another one was faster: theirs is as good.
-                        let _ = self.fallback.set(make());
+                        let _ = self.fallback.set(Box::new(make()));
                     }
                 }
-                return self.value.get().or_else(|| self.fallback.get());
+                return self.value.get().or_else(|| self.fallback.get().map(Box::as_ref));
             }
             _ => return self.value.get(),
         }

@@ -100,7 +100,6 @@ impl Call {
     }
 
     /// Ends a call that has returned.
-    #[inline]
     pub fn finish(self, exception: bool) {
         record(self.start, self.handles, self.bounds, Outcome::returned(exception));
         mem::forget(self);

@@ -235,14 +235,12 @@ impl Site {
         self
     }
 
-    /// Begins a call of a function all of whose labels are fixed.
-    #[inline]
+    /// Begins a call of a function all of whose labels are fixed. Not inlined: it would be all the code of most functions.
     pub fn start(&'static self) -> Call {
         self.prepare().begin_back_then()
     }
 
     /// As [`Site::start`], for a call that begins later.
-    #[inline]
     pub fn prepare(&'static self) -> Prepared {
         Prepared::new(Moment::now(), self.fixed_handles())
     }

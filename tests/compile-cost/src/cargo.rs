@@ -1,0 +1,87 @@
+//! Builds of one generated crate by cargo, and how long they take.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+
+/// What the compiler is asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Step {
+    Check,
+    Release,
+}
+
+impl Step {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Check => &["check"],
+            Self::Release => &["build", "--release"],
+        }
+    }
+}
+
+/// A generated crate.
+pub(crate) struct Crate {
+    workspace: PathBuf,
+    name: &'static str,
+}
+
+impl Crate {
+    pub(crate) fn new(workspace: &Path, name: &'static str) -> Self {
+        Self { workspace: workspace.to_owned(), name }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Builds the crate with all that it depends on.
+    pub(crate) fn build_first(&self, step: Step) -> Result<()> {
+        self.run(&mut self.cargo(step))
+    }
+
+    /// Builds only the crate, with one job and from the start, and says how long it took.
+    pub(crate) fn rebuild(&self, step: Step) -> Result<Duration> {
+        self.touch()?;
+        let mut cargo = self.cargo(step);
+        cargo.args(["--jobs", "1", "--offline"]);
+        let start = Instant::now();
+        self.run(&mut cargo)?;
+        Ok(start.elapsed())
+    }
+
+    /// The library of the release build.
+    pub(crate) fn artifact(&self) -> PathBuf {
+        let name = self.name.replace('-', "_");
+        self.workspace.join(format!("target/release/lib{name}_cost.rlib"))
+    }
+
+    fn cargo(&self, step: Step) -> Command {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(step.arguments()).args(["--quiet", "--package", &format!("{}-cost", self.name)]);
+        cargo.args(["--target-dir", "target"]).current_dir(&self.workspace);
+        // Flags of whoever runs the bench would be flags of what it measures.
+        cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env("CARGO_INCREMENTAL", "0");
+        cargo
+    }
+
+    fn run(&self, cargo: &mut Command) -> Result<()> {
+        let output = cargo.output().context("cargo does not start")?;
+        ensure!(
+            output.status.success(),
+            "crate `{}` does not build:\n{}",
+            self.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    fn touch(&self) -> Result<()> {
+        let source = self.workspace.join(self.name).join("src/lib.rs");
+        let file = File::options().append(true).open(&source);
+        file.and_then(|file| file.set_modified(SystemTime::now())).context("the generated source cannot be touched")
+    }
+}

@@ -1,0 +1,38 @@
+//! The attributes that are compared.
+
+/// An attribute as its users write it.
+pub(crate) struct Variant {
+    pub(crate) name: &'static str,
+    /// The line of the manifest, beside which there is no other.
+    pub(crate) dependency: &'static str,
+    /// What stands above each function; `{function}` is its name.
+    pub(crate) attribute: &'static str,
+}
+
+/// The functions without an attribute, from which all figures count.
+pub(crate) const PLAIN: usize = 0;
+/// The attribute of this workspace.
+pub(crate) const OURS: usize = 1;
+/// The one that the budget compares with.
+pub(crate) const FASTRACE: usize = 2;
+
+pub(crate) const VARIANTS: [Variant; 6] = [
+    Variant { name: "plain", dependency: "", attribute: "" },
+    Variant {
+        name: "metrics-core",
+        dependency: r#"metrics-core = { path = "../../../metrics-core" }"#,
+        attribute: r#"#[metrics_core::instrument("/{function}")]"#,
+    },
+    Variant {
+        name: "fastrace",
+        dependency: r#"fastrace = { version = "0.7", features = ["enable"] }"#,
+        attribute: "#[fastrace::trace]",
+    },
+    Variant { name: "tracing", dependency: r#"tracing = "0.1""#, attribute: "#[tracing::instrument]" },
+    Variant { name: "tracing-err", dependency: r#"tracing = "0.1""#, attribute: "#[tracing::instrument(err)]" },
+    Variant {
+        name: "autometrics",
+        dependency: r#"autometrics = { version = "3", features = ["prometheus-exporter"] }"#,
+        attribute: "#[autometrics::autometrics]",
+    },
+];
