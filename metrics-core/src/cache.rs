@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::cell::{Handle, lock};
+use crate::cell::{Handle, lock, process};
 
 /// A table keeps at most this many label sets; others are looked up where they are shared.
 const MAX_ENTRIES: usize = 16 << 10;
@@ -96,9 +96,13 @@ pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> 
 
 /// Remembers `handles` for these values; `epoch` was read before the handles were looked up.
 ///
-/// Does nothing where the thread has no room, is ending, or is just doing this (an allocator that counts).
+/// Does nothing where the thread has no room, shares its cells, is ending, or is just doing this (an allocator that
+/// counts).
 #[cold]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
+    if !process::has_own() {
+        return;
+    }
     let _ = TABLES.try_with(|tables| {
         let Ok(mut tables) = tables.try_borrow_mut() else { return };
         if tables.len() <= id.0 {

@@ -5,9 +5,8 @@ use std::future::Future;
 use std::panic::Location;
 
 use crate::amount::Amount;
-use crate::cell::block::is_live;
 use crate::cell::counter::{self as cell, Total};
-use crate::cell::{Handle, slot};
+use crate::cell::{Handle, process};
 use crate::internal::InternalError;
 use crate::metric::{Keeper, Type, sealed};
 use crate::sample::{Kind, Number, Value};
@@ -143,9 +142,10 @@ impl sealed::Metric for Counter {
     const TYPE: &'static Type = &Type {
         kind: Kind::Counter,
         allocate: |_| cell::allocate(),
-        free: |handle, _| slot::free(handle, cell::WORDS),
-        read: |handle, _, _| Value::Counter(number(cell::read(handle))),
-        is_live,
+        free: |handle, _| process::free(handle, cell::WORDS),
+        read: |handles, _, readings| cell::read_all(handles, &mut readings.counters),
+        value: |readings, at| Value::Counter(number(readings.counters[at])),
+        is_live: process::is_live,
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {

@@ -123,7 +123,11 @@ impl sealed::Metric for Gauge {
         kind: Kind::Gauge,
         allocate: |_| cell::allocate(),
         free: |handle, _| cell::free(handle),
-        read: |handle, _, _| Value::Gauge(cell::read(handle).unwrap_or_default()),
+        read: |handles, _, readings| {
+            readings.gauges.clear();
+            readings.gauges.extend(handles.iter().map(|handle| cell::read(*handle).unwrap_or_default()));
+        },
+        value: |readings, at| Value::Gauge(readings.gauges[at]),
         is_live: |handle| cell::read(handle).is_some(),
     };
 

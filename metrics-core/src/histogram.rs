@@ -5,11 +5,10 @@ use std::panic::Location;
 use std::sync::Mutex;
 
 use crate::amount::Amount;
-use crate::cell::block::is_live;
 use crate::cell::histogram as cell;
-use crate::cell::{Handle, lock};
+use crate::cell::{Handle, lock, process};
 use crate::internal::InternalError;
-use crate::metric::{Keeper, Scratch, Type, sealed};
+use crate::metric::{Keeper, Readings, Type, sealed};
 use crate::sample::{Kind, Value};
 
 /// The upper bounds of a histogram whose builder names none, for latencies in seconds; `+Inf` is implied.
@@ -76,9 +75,10 @@ impl Histogram {
     }
 
     fn read(&self) -> (u64, f64) {
-        let mut counts = vec![0; self.bounds.len() + 1];
-        let sum = cell::read(self.handle, self.bounds, &mut counts);
-        (counts.iter().sum(), sum)
+        let mut totals = cell::Totals::default();
+        cell::read_all(&[self.handle], self.bounds, &mut totals);
+        // The sum of a series that has ended is 0.
+        if process::is_live(self.handle) { (totals.buckets.iter().sum(), totals.sums[0]) } else { (0, 0.0) }
     }
 }
 
@@ -129,7 +129,8 @@ impl sealed::Metric for Histogram {
         allocate: |bounds| cell::allocate(bounds),
         free: |handle, bounds| cell::free(handle, bounds),
         read,
-        is_live,
+        value,
+        is_live: process::is_live,
     };
 
     fn from_cell(handle: Handle, bounds: &'static [f64], keeper: Keeper) -> Self {
@@ -137,16 +138,22 @@ impl sealed::Metric for Histogram {
     }
 }
 
-fn read<'s>(handle: Handle, bounds: &'static [f64], scratch: &'s mut Scratch) -> Value<'s> {
-    let Scratch { counts, buckets } = scratch;
-    counts.clear();
-    counts.resize(bounds.len() + 1, 0);
-    let sum = cell::read(handle, bounds, counts);
-    let mut count = 0;
+fn read(handles: &[Handle], bounds: &'static [f64], readings: &mut Readings) {
+    let Readings { histograms, buckets, .. } = readings;
+    cell::read_all(handles, bounds, histograms);
     buckets.clear();
-    buckets.extend(bounds.iter().chain([&f64::INFINITY]).zip(counts).map(|(bound, own)| {
-        count += *own;
-        (*bound, count)
-    }));
-    Value::Histogram { count, sum, buckets }
+    for own in histograms.buckets.chunks(bounds.len() + 1) {
+        let mut count = 0;
+        buckets.extend(bounds.iter().chain([&f64::INFINITY]).zip(own).map(|(bound, own)| {
+            count += own;
+            (*bound, count)
+        }));
+    }
+}
+
+fn value(readings: &Readings, at: usize) -> Value<'_> {
+    let Readings { histograms, buckets, .. } = readings;
+    let len = buckets.len() / histograms.sums.len();
+    let buckets = &buckets[at * len..][..len];
+    Value::Histogram { count: buckets[len - 1].1, sum: histograms.sums[at], buckets }
 }

@@ -38,6 +38,7 @@ mod sample;
 mod summary;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod threads;
 mod timer;
 
 #[doc = include_str!("derive_label_value.md")]
@@ -70,4 +71,5 @@ pub use registry::scrape::Scrape;
 pub use registry::{Collect, CollectorId, DeclaredFamily, DeclaredLabel, Problem, ProblemKind, Registry, init};
 pub use sample::{FamilyInfo, Kind, Labels, Number, OwnedLabels, Value, Visitor};
 pub use summary::Summary;
+pub use threads::limit_own_cells;
 pub use timer::Timer;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cell::Handle;
+use crate::cell::{Handle, counter, histogram, summary};
 use crate::sample::{Kind, Value};
 
 /// A metric of one series: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Summary`](crate::Summary) or
@@ -31,16 +31,22 @@ pub struct Type {
     pub(crate) allocate: fn(&'static [f64]) -> Option<Handle>,
     /// Ends a series.
     pub(crate) free: fn(Handle, &'static [f64]),
-    /// Reads a series; what does not fit into the value goes to the scratch space.
-    pub(crate) read: for<'s> fn(Handle, &'static [f64], &'s mut Scratch) -> Value<'s>,
+    /// Reads series of the same bounds.
+    pub(crate) read: fn(&[Handle], &'static [f64], &mut Readings),
+    /// What the series at this position of the last reading shows.
+    pub(crate) value: for<'r> fn(&'r Readings, usize) -> Value<'r>,
     /// Whether a series has not been ended.
     pub(crate) is_live: fn(Handle) -> bool,
 }
 
-/// Space that readings of buckets use again and again.
+/// What was read of some series of one type; used again and again.
 #[derive(Default)]
-pub(crate) struct Scratch {
-    pub(crate) counts: Vec<u64>,
+pub(crate) struct Readings {
+    pub(crate) counters: Vec<counter::Total>,
+    pub(crate) gauges: Vec<f64>,
+    pub(crate) summaries: Vec<summary::Total>,
+    pub(crate) histograms: histogram::Totals,
+    /// Upper bound and cumulative count of each bucket of each histogram.
     pub(crate) buckets: Vec<(f64, u64)>,
 }
 

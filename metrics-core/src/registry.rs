@@ -22,6 +22,7 @@ pub use catalogue::{DeclaredFamily, DeclaredLabel};
 pub use collectors::{Collect, CollectorId};
 pub use problem::{Problem, ProblemKind};
 
+use crate::clock;
 use crate::error::Error;
 use crate::internal::guarded;
 use crate::labels;
@@ -110,6 +111,8 @@ impl Registry {
             inner: Arc::new(Inner { const_labels, is_global, state, default_runs: runs::Runs::default(), desc }),
         };
         if is_global {
+            // Here, so that no call has to.
+            clock::init();
             registry.write().members.reserve(scrape::OWN_FAMILIES);
         }
         registry

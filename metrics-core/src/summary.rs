@@ -4,9 +4,8 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::amount::Amount;
-use crate::cell::block::is_live;
 use crate::cell::summary as cell;
-use crate::cell::{Handle, slot};
+use crate::cell::{Handle, process};
 use crate::internal::InternalError;
 use crate::metric::{Keeper, Type, sealed};
 use crate::sample::{Kind, Value};
@@ -88,12 +87,13 @@ impl sealed::Metric for Summary {
     const TYPE: &'static Type = &Type {
         kind: Kind::Summary,
         allocate: |_| cell::allocate(),
-        free: |handle, _| slot::free(handle, cell::WORDS),
-        read: |handle, _, _| {
-            let cell::Total { count, sum } = cell::read(handle);
+        free: |handle, _| process::free(handle, cell::WORDS),
+        read: |handles, _, readings| cell::read_all(handles, &mut readings.summaries),
+        value: |readings, at| {
+            let cell::Total { count, sum } = readings.summaries[at];
             Value::Summary { count, sum, quantiles: &[] }
         },
-        is_live,
+        is_live: process::is_live,
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {

@@ -14,7 +14,6 @@ use super::measured::{Begun, Unbegun};
 use super::source::Role;
 use crate::cell;
 use crate::clock::Moment;
-use crate::{histogram, summary};
 
 /// A call whose labels are known and that has not begun. Dropped, it records nothing.
 #[must_use = "the call is recorded by what it measures"]
@@ -137,11 +136,11 @@ pub(super) fn enter(handles: Handles) {
 /// Latency first: whoever reads exceptions before it then never sees more of them than calls.
 pub(super) fn record(start: Moment, handles: Handles, bounds: &'static [f64], outcome: Outcome) {
     let [latency, exceptions, cancelled, in_flight] = handles;
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = start.seconds();
     if bounds.is_empty() {
-        summary::observe(latency, seconds);
+        cell::summary::observe(latency, seconds);
     } else {
-        histogram::observe(latency, bounds, seconds);
+        cell::histogram::observe(latency, bounds, seconds);
     }
     match outcome {
         Outcome::Ok => {}

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::block;
-use super::slot::{self, Handle};
+use super::process::{self, holds};
+use super::slot::Handle;
+use super::sync::AtomicU64;
 
 /// Generation, whole part, fractional part.
 pub(crate) const WORDS: usize = 3;
@@ -17,13 +18,13 @@ pub(crate) struct Total {
 
 /// A new counter at 0.
 pub(crate) fn allocate() -> Option<Handle> {
-    slot::allocate(WORDS)
+    process::allocate(WORDS)
 }
 
 /// Adds a whole amount; at `u64::MAX` the count stands still.
 #[inline]
 pub(crate) fn add_whole(handle: Handle, amount: u64) {
-    block::with_array::<WORDS>(handle, |[_, whole, _]| {
+    process::with_array::<WORDS>(handle, |[_, whole, _]| {
         whole.store(whole.load(Relaxed).saturating_add(amount), Release);
     });
 }
@@ -31,7 +32,7 @@ pub(crate) fn add_whole(handle: Handle, amount: u64) {
 /// Adds an amount that is not negative and finite.
 #[inline]
 pub(crate) fn add_fraction(handle: Handle, amount: f64) {
-    block::with_array::<WORDS>(handle, |[_, _, fraction]| {
+    process::with_array::<WORDS>(handle, |[_, _, fraction]| {
         let sum = f64::from_bits(fraction.load(Relaxed)) + amount;
         fraction.store(sum.to_bits(), Release);
     });
@@ -40,12 +41,26 @@ pub(crate) fn add_fraction(handle: Handle, amount: f64) {
 /// The counter's total over all threads.
 pub(crate) fn read(handle: Handle) -> Total {
     let mut total = Total::default();
-    for cell in block::cells(handle, WORDS) {
-        let (whole, fraction) = (cell[1].load(Acquire), cell[2].load(Acquire));
-        if block::holds(cell, handle) {
-            total.whole = total.whole.saturating_add(whole);
-            total.fraction += f64::from_bits(fraction);
-        }
+    for cell in process::cells(handle, WORDS) {
+        total.add(cell, handle);
     }
     total
+}
+
+/// The totals of many counters, in their order.
+pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
+    totals.clear();
+    totals.resize(handles.len(), Total::default());
+    process::each_cell(handles, WORDS, |position, cell| totals[position].add(cell, handles[position]));
+}
+
+impl Total {
+    #[inline]
+    fn add(&mut self, cell: &[AtomicU64], handle: Handle) {
+        let (whole, fraction) = (cell[1].load(Acquire), cell[2].load(Acquire));
+        if holds(cell, handle) {
+            self.whole = self.whole.saturating_add(whole);
+            self.fraction += f64::from_bits(fraction);
+        }
+    }
 }

@@ -4,13 +4,12 @@
 //! bucket, then the count, so a reader that finds the count unchanged around the buckets knows from their total which
 //! of the two sums is theirs, even if the writer was stopped half-way.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::fence;
 
-use super::block;
-use super::slot::{self, Handle};
+use super::process::{self, holds};
+use super::slot::Handle;
 use super::summary::read_pair;
+use super::sync::{AtomicU64, fence};
 
 /// Generation, count, sum at even counts, sum at odd counts; the buckets follow, the one up to `+Inf` last.
 const HEADER: usize = 4;
@@ -23,19 +22,19 @@ fn words(bounds: &[f64]) -> usize {
 
 /// A new histogram at 0 with these upper bounds, `+Inf` left out.
 pub(crate) fn allocate(bounds: &[f64]) -> Option<Handle> {
-    slot::allocate(words(bounds))
+    process::allocate(words(bounds))
 }
 
 /// Ends a histogram's series.
 pub(crate) fn free(handle: Handle, bounds: &[f64]) {
-    slot::free(handle, words(bounds));
+    process::free(handle, words(bounds));
 }
 
 /// Adds one observation, to the first bucket whose bound is not below it.
 #[inline]
 pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
     let bucket = HEADER + bounds.partition_point(|bound| *bound < value);
-    block::with_slice(handle, words(bounds), |cell| {
+    process::with_slice(handle, words(bounds), |cell| {
         let n = cell[1].load(Relaxed);
         let (now, next) = (sum_word(n), sum_word(n + 1));
         let sum = f64::from_bits(cell[now].load(Relaxed)) + value;
@@ -45,18 +44,33 @@ pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
     });
 }
 
-/// The sum over all threads; adds each bucket's own count to `buckets`, which has a place for `+Inf` at its end.
-pub(crate) fn read(handle: Handle, bounds: &[f64], buckets: &mut [u64]) -> f64 {
-    let mut sum = 0.0;
-    let mut own = vec![0; bounds.len() + 1];
-    for cell in block::cells(handle, words(bounds)) {
-        let cell_sum = read_cell(cell, &mut own);
-        if block::holds(cell, handle) {
-            sum += cell_sum;
-            buckets.iter_mut().zip(&own).for_each(|(total, own)| *total += own);
+/// What histograms of the same bounds have observed.
+#[derive(Default)]
+pub(crate) struct Totals {
+    pub(crate) sums: Vec<f64>,
+    /// Each bucket's own count, `+Inf` last; the buckets of each histogram behind those of the one before.
+    pub(crate) buckets: Vec<u64>,
+    /// Space for the buckets of one cell.
+    own: Vec<u64>,
+}
+
+/// Reads many histograms, in their order.
+pub(crate) fn read_all(handles: &[Handle], bounds: &[f64], totals: &mut Totals) {
+    let Totals { sums, buckets, own } = totals;
+    let len = bounds.len() + 1;
+    sums.clear();
+    sums.resize(handles.len(), 0.0);
+    buckets.clear();
+    buckets.resize(handles.len() * len, 0);
+    own.resize(len, 0);
+    process::each_cell(handles, words(bounds), |position, cell| {
+        let sum = read_cell(cell, own);
+        if holds(cell, handles[position]) {
+            sums[position] += sum;
+            let buckets = &mut buckets[position * len..][..len];
+            buckets.iter_mut().zip(&*own).for_each(|(total, own)| *total += own);
         }
-    }
-    sum
+    });
 }
 
 /// Which word holds the sum at this count.

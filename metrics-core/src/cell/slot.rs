@@ -2,10 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
-
-use super::{block, lock};
 
 /// Bits of a handle that hold the offset in a page.
 const OFFSET_BITS: u32 = 27;
@@ -79,16 +75,19 @@ impl Handle {
 }
 
 /// Which words are taken. Freed places are kept by length and serve the next series of that length.
-struct Places {
+pub(super) struct Places {
     page: usize,
     used_in_page: usize,
     free: Option<HashMap<usize, Vec<Handle>>>,
 }
 
-static PLACES: Mutex<Places> = Mutex::new(Places { page: 0, used_in_page: 0, free: None });
-
 impl Places {
-    fn take(&mut self, words: usize) -> Option<Handle> {
+    pub(super) const fn new() -> Self {
+        Self { page: 0, used_in_page: 0, free: None }
+    }
+
+    /// A place of so many words; `None` when all there are (2 GiB a thread) are in use.
+    pub(super) fn take(&mut self, words: usize) -> Option<Handle> {
         if let Some(last) = self.free.as_mut().and_then(|free| free.get_mut(&words)?.pop()) {
             return Some(Handle::new(last.place(), last.generation() + 1));
         }
@@ -104,31 +103,11 @@ impl Places {
         Some(Handle::new(place, 1))
     }
 
-    fn give_back(&mut self, handle: Handle, words: usize) {
+    /// The place may serve another series.
+    pub(super) fn give_back(&mut self, handle: Handle, words: usize) {
         // A place whose generations are used up is retired: its old handles must stay distinct.
         if handle.generation() < u32::MAX {
             self.free.get_or_insert_default().entry(words).or_default().push(handle);
         }
     }
-}
-
-/// A place of `words` words (the generation word included) for a new series, at zero in every thread.
-///
-/// `None` when all places there are (2 GiB a thread) are in use.
-pub(crate) fn allocate(words: usize) -> Option<Handle> {
-    let handle = lock(&PLACES).take(words)?;
-    block::open(handle, words);
-    Some(handle)
-}
-
-/// Ends the series of `handle`, which must be live: its place may now serve another one.
-pub(crate) fn free(handle: Handle, words: usize) {
-    if block::close(handle) {
-        lock(&PLACES).give_back(handle, words);
-    }
-}
-
-/// A page of zeros; the system gives it memory only where it is written.
-pub(crate) fn new_page(page: usize) -> Box<[AtomicU64]> {
-    bytemuck::zeroed_slice_box(page_words(page))
 }

@@ -4,11 +4,11 @@
 //! word that the present count does not use, then the new count. A reader takes the count, the sum that belongs to it,
 //! and the count again. Nobody waits: a writer stopped between its two stores leaves the old pair valid.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::block;
-use super::slot::{self, Handle};
+use super::process::{self, holds};
+use super::slot::Handle;
+use super::sync::AtomicU64;
 
 /// Generation, count, sum at even counts, sum at odd counts.
 pub(crate) const WORDS: usize = 4;
@@ -22,13 +22,13 @@ pub(crate) struct Total {
 
 /// A new summary at 0.
 pub(crate) fn allocate() -> Option<Handle> {
-    slot::allocate(WORDS)
+    process::allocate(WORDS)
 }
 
 /// Adds one observation.
 #[inline]
 pub(crate) fn observe(handle: Handle, value: f64) {
-    block::with_array::<WORDS>(handle, |[_, count, even, odd]| {
+    process::with_array::<WORDS>(handle, |[_, count, even, odd]| {
         let n = count.load(Relaxed);
         let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
         next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
@@ -39,14 +39,28 @@ pub(crate) fn observe(handle: Handle, value: f64) {
 /// Count and sum over all threads.
 pub(crate) fn read(handle: Handle) -> Total {
     let mut total = Total::default();
-    for cell in block::cells(handle, WORDS) {
-        let (count, sum) = read_pair(cell);
-        if block::holds(cell, handle) {
-            total.count += count;
-            total.sum += sum;
-        }
+    for cell in process::cells(handle, WORDS) {
+        total.add(cell, handle);
     }
     total
+}
+
+/// Count and sum of many summaries, in their order.
+pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
+    totals.clear();
+    totals.resize(handles.len(), Total::default());
+    process::each_cell(handles, WORDS, |position, cell| totals[position].add(cell, handles[position]));
+}
+
+impl Total {
+    #[inline]
+    fn add(&mut self, cell: &[AtomicU64], handle: Handle) {
+        let (count, sum) = read_pair(cell);
+        if holds(cell, handle) {
+            self.count += count;
+            self.sum += sum;
+        }
+    }
 }
 
 /// Count and sum of one cell.

@@ -16,7 +16,7 @@ use crate::metric::Keep;
 /// The cap of a family whose builder names none.
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
 /// Series that are copied under one hold of the family's lock.
-const CHUNK: usize = 1_024;
+const CHUNK: usize = 512;
 
 /// A family's declaration and series.
 pub struct FamilyCore {
@@ -279,27 +279,16 @@ impl FamilyCore {
     pub(crate) fn series(&self) -> Vec<(Vec<String>, Handle)> {
         let mut all = Chunk::default();
         self.read().copy(0, usize::MAX, usize::MAX, &mut all);
-        let Chunk { text, series } = all;
-        let values = |text| labels::pairs(text).map(|(_, value)| value.into_owned()).collect();
-        series.into_iter().map(|(range, handle)| (values(&text[range]), handle)).collect()
+        let values = |at| labels::pairs(all.text(at)).map(|(_, value)| value.into_owned()).collect();
+        all.handles().iter().enumerate().map(|(at, handle)| (values(at), *handle)).collect()
     }
 
-    /// Calls `visit` with chunks of the series in the order of creation, or with all at once and sorted; no lock is
-    /// held meanwhile.
-    pub(crate) fn walk(&self, sorted: bool, mut visit: impl FnMut(&Chunk)) {
-        // Up to the present end: a series that is removed and made anew meanwhile is not shown twice.
-        let walk = Walk::begin(self);
-        let most = if sorted { usize::MAX } else { CHUNK };
-        let mut chunk = Chunk::default();
-        let mut from = Some(0);
-        while let Some(position) = from {
-            chunk.clear();
-            from = self.read().copy(position, walk.end, most, &mut chunk);
-            if sorted {
-                chunk.sort();
-            }
-            visit(&chunk);
-        }
+    /// Begins to go through the series there are by now.
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        // Under the lock, so that a removal that saw no walk has finished its compaction.
+        let table = self.read();
+        self.walks.fetch_add(1, Ordering::AcqRel);
+        Walk { core: self, end: table.end() }
     }
 
     /// The counter of label sets that went to the overflow series.
@@ -328,18 +317,25 @@ impl Drop for FamilyCore {
     }
 }
 
-/// Keeps positions in a family's table valid while it lives.
-struct Walk<'a> {
+/// A way through the series of a family; keeps their positions valid while it lives.
+///
+/// It ends where the series ended when it began: one that is removed and made anew meanwhile is not shown twice.
+pub(crate) struct Walk<'a> {
     core: &'a FamilyCore,
     end: usize,
 }
 
-impl<'a> Walk<'a> {
-    fn begin(core: &'a FamilyCore) -> Self {
-        // Under the lock, so that a removal that saw no walk has finished its compaction.
-        let table = core.read();
-        core.walks.fetch_add(1, Ordering::AcqRel);
-        Self { core, end: table.end() }
+impl Walk<'_> {
+    /// Calls `visit` with chunks of the series in the order of their creation, or with all at once; no lock is held
+    /// meanwhile.
+    pub(crate) fn chunks(&self, at_once: bool, mut visit: impl FnMut(&Chunk)) {
+        let most = if at_once { usize::MAX } else { CHUNK };
+        let mut chunk = Chunk::default();
+        let mut from = Some(0);
+        while let Some(position) = from {
+            from = self.core.read().copy(position, self.end, most, &mut chunk);
+            visit(&chunk);
+        }
     }
 }
 

@@ -127,17 +127,19 @@ impl Table {
         handles.filter(|handle| !handle.is_none()).collect()
     }
 
-    /// Appends up to `most` of the series from position `from` to position `end` to `chunk`; the position to go on from,
-    /// if there are more.
+    /// Copies up to `most` of the series from position `from` to position `end`; the position to go on from, if there are
+    /// more.
     pub(crate) fn copy(&self, from: usize, end: usize, most: usize, chunk: &mut Chunk) -> Option<usize> {
+        chunk.clear();
         let end = self.entries.len().min(end);
         let to = end.min(from.saturating_add(most));
-        for entry in self.entries.get(from..to)? {
-            if !entry.handle.is_none() {
-                let start = chunk.text.len();
-                chunk.text.push_str(entry.text(&self.text));
-                chunk.series.push((start..chunk.text.len(), entry.handle));
-            }
+        let entries = self.entries.get(from..to)?;
+        let base = entries.first()?.start;
+        // The texts of series that follow each other do so too.
+        chunk.text.push_str(&self.text[base as usize..entries.last()?.range().end]);
+        for entry in entries.iter().filter(|entry| !entry.handle.is_none()) {
+            chunk.texts.push((entry.start - base, entry.len));
+            chunk.handles.push(entry.handle);
         }
         (to < end).then_some(to)
     }
@@ -172,19 +174,35 @@ fn matches(text: &str, names: &[String], values: &[&str]) -> bool {
 /// A copy of some series, so that they can be read without holding their family's lock.
 #[derive(Default)]
 pub(crate) struct Chunk {
-    pub(crate) text: String,
-    pub(crate) series: Vec<(Range<usize>, Handle)>,
+    text: String,
+    /// Where the text of each series begins, and how long it is.
+    texts: Vec<(u32, u32)>,
+    handles: Vec<Handle>,
 }
 
 impl Chunk {
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.text.clear();
-        self.series.clear();
+        self.texts.clear();
+        self.handles.clear();
     }
 
-    /// Puts the series into the order of their text.
-    pub(crate) fn sort(&mut self) {
-        let Self { text, series } = self;
-        series.sort_by(|(one, _), (other, _)| text[one.clone()].cmp(&text[other.clone()]));
+    /// The series, in the order of their creation.
+    pub(crate) fn handles(&self) -> &[Handle] {
+        &self.handles
+    }
+
+    /// The labels of the series at this position.
+    #[inline]
+    pub(crate) fn text(&self, at: usize) -> &str {
+        let (start, len) = self.texts[at];
+        &self.text[start as usize..][..len as usize]
+    }
+
+    /// All positions in the order of the series' texts.
+    pub(crate) fn sorted(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.texts.len()).collect();
+        order.sort_by_key(|at| self.text(*at));
+        order
     }
 }

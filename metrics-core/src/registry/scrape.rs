@@ -1,19 +1,20 @@
 //! One scrape: every family by name, each series once, shown to a visitor.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::Duration;
 
 use super::collectors::{DEFAULT_PATIENCE, isolated};
 use super::foreign::Shown;
 use super::names::{Callback, Member};
 use super::{Registry, declared};
-use crate::cell::counter;
+use crate::cell::{Handle, counter};
 use crate::counter::number;
-use crate::family::table::Chunk;
-use crate::family::{FamilyCore, overflow};
+use crate::family::core::Walk;
+use crate::family::{Declaration, FamilyCore, overflow};
 use crate::internal::InternalError;
 use crate::labels;
-use crate::metric::Scratch;
+use crate::metric::Readings;
 use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
 
 const INTERNAL_ERRORS: &str = "metrics_core_internal_errors_total";
@@ -106,80 +107,87 @@ impl Sources {
 
     /// Shows everything to `visitor`.
     pub(super) fn walk(self, sorted: bool, visitor: &mut dyn Visitor) {
-        let mut walk = Walk { scratch: Scratch::default(), sorted };
-        // Exceptions are counted after the call they belong to; read before it, they never exceed it.
-        let mut read_first: BTreeMap<String, Vec<(String, Number)>> = BTreeMap::new();
+        let mut reader = Reader { readings: Readings::default(), sorted };
+        let mut early: BTreeMap<&str, Early<'_>> = BTreeMap::new();
         for (name, source) in &self.by_name {
             if let Source::Member(Member::Family(family)) = source
                 && family.is_read_first()
             {
-                read_first.insert(name.clone(), walk.counters(family));
+                early.insert(name, reader.read_early(family));
             }
         }
-        for (name, source) in self.by_name {
+        for (name, source) in &self.by_name {
             match source {
-                Source::Member(Member::Family(family)) => match read_first.remove(&name) {
-                    Some(counters) => show_counters(&family, &counters, visitor),
-                    None => walk.family(&family, visitor),
-                },
-                Source::Member(Member::Callback(callback)) => show_callback(&callback, visitor),
+                Source::Member(Member::Family(family)) => reader.show(family, early.remove(name.as_str()), visitor),
+                Source::Member(Member::Callback(callback)) => show_callback(callback, visitor),
                 Source::Foreign(shown) => shown.visit(visitor),
                 Source::InternalErrors => internal_errors(visitor),
                 Source::Overflowed => overflowed(visitor),
-                Source::Problems(count) => problems(count, visitor),
+                Source::Problems(count) => problems(*count, visitor),
             }
         }
     }
 }
 
-struct Walk {
-    scratch: Scratch,
+/// Counters that were read before everything else. Exceptions are counted after the call they belong to; read before it,
+/// they never exceed it.
+struct Early<'a> {
+    walk: Walk<'a>,
+    /// In the order of the walk.
+    totals: Vec<(Handle, counter::Total)>,
+}
+
+struct Reader {
+    readings: Readings,
     sorted: bool,
 }
 
-impl Walk {
-    fn family(&mut self, family: &FamilyCore, visitor: &mut dyn Visitor) {
+impl Reader {
+    fn read_early<'a>(&mut self, family: &'a FamilyCore) -> Early<'a> {
+        let Declaration { metric, bounds, .. } = family.declaration;
+        let walk = family.walk();
+        let mut totals = Vec::new();
+        walk.chunks(false, |chunk| {
+            (metric.read)(chunk.handles(), bounds, &mut self.readings);
+            totals.extend(chunk.handles().iter().copied().zip(self.readings.counters.iter().copied()));
+        });
+        Early { walk, totals }
+    }
+
+    fn show(&mut self, family: &FamilyCore, early: Option<Early<'_>>, visitor: &mut dyn Visitor) {
+        let Declaration { metric, bounds, .. } = family.declaration;
+        let (walk, mut early) = match early {
+            Some(Early { walk, totals }) => (walk, Some(totals.into_iter())),
+            None => (family.walk(), None),
+        };
         let mut begun = false;
-        self.each_series(family, &mut |text, value| {
-            if !std::mem::replace(&mut begun, true) {
-                visitor.family(&family.declaration.info());
-            }
-            visitor.series(Labels::new(&family.const_text, text), value);
-        });
-    }
-
-    /// The text and total of each series of a counter.
-    fn counters(&mut self, family: &FamilyCore) -> Vec<(String, Number)> {
-        let mut counters = Vec::new();
-        self.each_series(family, &mut |text, value| {
-            if let Value::Counter(total) = value {
-                counters.push((text.to_owned(), *total));
-            }
-        });
-        counters
-    }
-
-    fn each_series(&mut self, family: &FamilyCore, visit: &mut dyn FnMut(&str, &Value<'_>)) {
-        let metric = family.declaration.metric;
-        family.walk(self.sorted, |chunk: &Chunk| {
-            for (range, handle) in &chunk.series {
-                let value = (metric.read)(*handle, family.declaration.bounds, &mut self.scratch);
-                // A series that was removed meanwhile has no value any more; 0 would look like a reset.
-                if (metric.is_live)(*handle) {
-                    visit(&chunk.text[range.clone()], &value);
+        walk.chunks(self.sorted, |chunk| {
+            let handles = chunk.handles();
+            match &mut early {
+                // It has all that are still there; those that were removed meanwhile are passed over.
+                Some(totals) => {
+                    let total = |handle| {
+                        totals.find(|(read, _)| read == handle).map_or(counter::Total::default(), |(_, total)| total)
+                    };
+                    self.readings.counters.clear();
+                    self.readings.counters.extend(handles.iter().map(total));
                 }
+                None => (metric.read)(handles, bounds, &mut self.readings),
+            }
+            let order = self.sorted.then(|| chunk.sorted());
+            for position in 0..handles.len() {
+                let at = order.as_ref().map_or(position, |order| order[position]);
+                // A series that was removed meanwhile has no value any more; 0 would look like a reset.
+                if !(metric.is_live)(handles[at]) {
+                    continue;
+                }
+                if !mem::replace(&mut begun, true) {
+                    visitor.family(&family.declaration.info());
+                }
+                let value = (metric.value)(&self.readings, at);
+                visitor.series(Labels::new(&family.const_text, chunk.text(at)), &value);
             }
         });
-    }
-}
-
-fn show_counters(family: &FamilyCore, counters: &[(String, Number)], visitor: &mut dyn Visitor) {
-    if counters.is_empty() {
-        return;
-    }
-    visitor.family(&family.declaration.info());
-    for (text, total) in counters {
-        visitor.series(Labels::new(&family.const_text, text), &Value::Counter(*total));
     }
 }
 

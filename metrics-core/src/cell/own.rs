@@ -1,0 +1,96 @@
+//! A thread's side of the store: the pages it writes to, and how it gets them.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::slot::{Handle, PAGES};
+use super::store::{Block, Store, start_generation};
+use super::sync::AtomicU64;
+
+/// The pages of the thread's block that it has written to.
+///
+/// An empty page stands for "none yet", for "the thread is ending" and for "out of range" alike: one bounds check sends
+/// all three to the cold path.
+pub(super) struct Pages([Cell<&'static [AtomicU64]>; PAGES]);
+
+impl Pages {
+    pub(super) const fn new() -> Self {
+        Self([const { Cell::new([].as_slice()) }; PAGES])
+    }
+
+    /// The words from `handle`'s place on; none where they are to be had by [`write`] only.
+    #[inline]
+    pub(super) fn from(&self, handle: Handle) -> &'static [AtomicU64] {
+        self.0[handle.page()].get().get(handle.offset()..).unwrap_or_default()
+    }
+
+    /// From now on the thread has no words of its own.
+    pub(super) fn forget(&self) {
+        self.0.iter().for_each(|page| page.set(&[]));
+    }
+}
+
+/// The thread's block.
+pub(super) struct Own {
+    block: Cell<Option<&'static Block>>,
+    /// Whether it is just being made: an allocator that counts comes back to here and must not find it half made.
+    busy: Cell<bool>,
+    /// Whether there was none left when the thread asked for one; it does not ask again.
+    refused: Cell<bool>,
+}
+
+impl Own {
+    pub(super) const fn new() -> Self {
+        Self { block: Cell::new(None), busy: Cell::new(false), refused: Cell::new(false) }
+    }
+
+    /// The block of a thread that ends.
+    pub(super) fn take(&self) -> Option<&'static Block> {
+        self.block.take()
+    }
+
+    /// Whether the thread has a block; gives it one if there is one for it.
+    pub(super) fn has_block(&self, store: &'static Store) -> bool {
+        self.with_block(store, |_| ()).is_some()
+    }
+
+    fn with_block<R>(&self, store: &'static Store, f: impl FnOnce(&'static Block) -> R) -> Option<R> {
+        if self.refused.get() || self.busy.replace(true) {
+            return None;
+        }
+        let block = self.block.get().or_else(|| store.take_block());
+        self.block.set(block);
+        self.refused.set(block.is_none());
+        let result = block.map(f);
+        self.busy.set(false);
+        result
+    }
+
+    fn cell(&self, store: &'static Store, pages: &Pages, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
+        let page = self.with_block(store, |block| block.page(handle.page()))?;
+        pages.0[handle.page()].set(page);
+        page.get(handle.range(words))
+    }
+}
+
+/// Writes where the thread has no cell of this generation at hand; `own` is `None` once its thread-locals are gone.
+pub(super) fn write(
+    store: &'static Store,
+    own: Option<(&Pages, &Own)>,
+    handle: Handle,
+    words: usize,
+    write: &dyn Fn(&[AtomicU64]),
+) {
+    if !store.is_live(handle) {
+        return;
+    }
+    match own.and_then(|(pages, own)| own.cell(store, pages, handle, words)) {
+        Some(cell) => {
+            if cell[0].load(Relaxed) != handle.word() {
+                start_generation(cell, handle);
+            }
+            write(cell);
+        }
+        None => store.write_home(handle, words, write),
+    }
+}

@@ -1,0 +1,185 @@
+//! The words of all threads: who may write them, and how they are read while they are written.
+//!
+//! A block's words are written by the one thread that has it. A thread that ends hands its block, as it is, to the next
+//! new thread: nothing is folded, so sums are always added up in the same order and never fall. Where a thread cannot
+//! have a block it writes to the home block, which all threads share under a lock.
+
+use std::iter;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::slot::{self, Handle, PAGES, Places};
+use super::sync::{AtomicU64, AtomicUsize, Mutex, OnceLock, fence, lock, zeros};
+
+/// One writer's pages, for ever: blocks are leaked, and there are as many as threads were alive at once.
+pub(super) struct Block {
+    pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
+    /// The block that was made after this one: reading goes along, without a lock or an allocation.
+    next: OnceLock<&'static Block>,
+}
+
+impl Block {
+    const fn new() -> Self {
+        Self { pages: [const { OnceLock::new() }; PAGES], next: OnceLock::new() }
+    }
+
+    pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
+        self.pages[page].get_or_init(|| zeros(slot::page_words(page)))
+    }
+
+    /// The words of `handle`'s place, if this block has them.
+    #[inline]
+    fn cell(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
+        self.pages[handle.page()].get()?.get(handle.range(words))
+    }
+}
+
+/// All blocks, and which places in them are in use.
+pub(super) struct Store {
+    /// Says for each place which generation is live (first word), and takes the writes of threads without a block. All
+    /// other blocks follow it, in the order in which they were made: the order of adding up.
+    home: Block,
+    /// Held by whoever writes to the home block.
+    home_writer: Mutex<()>,
+    /// Blocks of ended threads.
+    free: Mutex<Vec<&'static Block>>,
+    places: Mutex<Places>,
+    /// How many blocks may yet be made.
+    left: AtomicUsize,
+}
+
+impl Store {
+    pub(super) const fn new(left: AtomicUsize) -> Self {
+        Self {
+            home: Block::new(),
+            home_writer: Mutex::new(()),
+            free: Mutex::new(Vec::new()),
+            places: Mutex::new(Places::new()),
+            left,
+        }
+    }
+
+    /// A place of `words` words (the generation word included) for a new series, at zero in every thread.
+    ///
+    /// `None` when all places there are (2 GiB a thread) are in use.
+    pub(super) fn allocate(&self, words: usize) -> Option<Handle> {
+        let handle = lock(&self.places).take(words)?;
+        let page = self.home.page(handle.page());
+        let _writer = lock(&self.home_writer);
+        start_generation(&page[handle.range(words)], handle);
+        Some(handle)
+    }
+
+    /// Ends the series of `handle`: its place may now serve another one.
+    pub(super) fn free(&self, handle: Handle, words: usize) {
+        if self.close(handle) {
+            lock(&self.places).give_back(handle, words);
+        }
+    }
+
+    /// Ends the live generation of a place; false if it was not `handle`.
+    fn close(&self, handle: Handle) -> bool {
+        let _writer = lock(&self.home_writer);
+        match self.home.cell(handle, 1) {
+            Some(cell) if cell[0].load(Relaxed) == handle.word() => {
+                cell[0].store(0, Release);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the series of `handle` has not been ended.
+    #[inline]
+    pub(super) fn is_live(&self, handle: Handle) -> bool {
+        self.home.cell(handle, 1).is_some_and(|cell| cell[0].load(Acquire) == handle.word())
+    }
+
+    /// A block for a thread that has none; `None` when there are as many as there may be.
+    pub(super) fn take_block(&'static self) -> Option<&'static Block> {
+        if let Some(free) = lock(&self.free).pop() {
+            return Some(free);
+        }
+        self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).ok()?;
+        let block: &'static Block = Box::leak(Box::new(Block::new()));
+        let mut last = &self.home;
+        while last.next.set(block).is_err() {
+            last = last.next.get().copied().unwrap_or(last);
+        }
+        Some(block)
+    }
+
+    /// The block of a thread that has ended, for the next one.
+    pub(super) fn give_back(&self, block: &'static Block) {
+        lock(&self.free).push(block);
+    }
+
+    /// From now on blocks are made only up to this number, the home block left out.
+    pub(super) fn limit_blocks(&'static self, most: usize) {
+        let made = self.in_order().count() - 1;
+        self.left.store(most.saturating_sub(made), Relaxed);
+    }
+
+    /// Writes to the home block; nothing if the series has ended.
+    pub(super) fn write_home(&self, handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
+        let _writer = lock(&self.home_writer);
+        if let Some(cell) = self.home.cell(handle, words)
+            && cell[0].load(Relaxed) == handle.word()
+        {
+            write(cell);
+        }
+    }
+
+    fn in_order(&'static self) -> impl Iterator<Item = &'static Block> {
+        iter::successors(Some(&self.home), |block| block.next.get().copied())
+    }
+
+    /// The cells that hold this series, in the order of adding up; none once it has ended.
+    ///
+    /// What is read from a cell counts only if the cell [`holds`] the series afterwards too.
+    #[inline]
+    pub(super) fn cells(&'static self, handle: Handle, words: usize) -> impl Iterator<Item = &'static [AtomicU64]> {
+        let blocks = self.is_live(handle).then(|| self.in_order()).into_iter().flatten();
+        blocks.filter_map(move |block| held(block, handle, words))
+    }
+
+    /// The cells of many series, block after block: memory is read in the order in which it lies, and each series' cells
+    /// come in the same order as alone. `read` is told the series' position.
+    #[inline]
+    pub(super) fn each_cell(
+        &'static self,
+        handles: &[Handle],
+        words: usize,
+        mut read: impl FnMut(usize, &'static [AtomicU64]),
+    ) {
+        for block in self.in_order() {
+            for (position, handle) in handles.iter().enumerate() {
+                if let Some(cell) = held(block, *handle, words) {
+                    read(position, cell);
+                }
+            }
+        }
+    }
+}
+
+/// The block's cell of this series, if it has one.
+#[inline]
+fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
+    block.cell(handle, words).filter(|cell| cell[0].load(Acquire) == handle.word())
+}
+
+/// Takes a cell over for `handle`. A scrape that reads meanwhile sees another generation before or after, and skips it.
+pub(super) fn start_generation(cell: &[AtomicU64], handle: Handle) {
+    cell[0].store(0, Relaxed);
+    fence(Release);
+    for word in &cell[1..] {
+        word.store(0, Release);
+    }
+    cell[0].store(handle.word(), Release);
+}
+
+/// Whether all that was read from `cell` since it was found belongs to the series of `handle`.
+#[inline]
+pub(super) fn holds(cell: &[AtomicU64], handle: Handle) -> bool {
+    fence(Acquire);
+    cell[0].load(Relaxed) == handle.word()
+}

@@ -1,0 +1,16 @@
+//! By what threads meet; models replace this file by one whose every operation Loom watches.
+
+pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
+pub(crate) use std::sync::{Mutex, OnceLock};
+
+use std::sync::{MutexGuard, PoisonError};
+
+/// Locks `mutex`; a panic of another holder does not matter, since no holder leaves the data half changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// So many words at zero; the system gives them memory only where they are written.
+pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {
+    bytemuck::zeroed_slice_box(words)
+}
