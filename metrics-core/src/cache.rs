@@ -3,10 +3,12 @@
 //! Each family and each annotated function has a table in every thread that used it. An epoch that its owner changes
 //! when a series is removed makes all its tables start anew.
 
+mod fixed;
+
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -196,23 +198,13 @@ impl<const N: usize> Fixed<N> {
     /// The handles, if they were set in this epoch, which is not 0.
     #[inline]
     pub(crate) fn get(&self, epoch: u64) -> Option<[Handle; N]> {
-        if self.epoch.load(Ordering::Acquire) != epoch {
-            return None;
-        }
-        let handles = self.handles.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed)));
-        fence(Ordering::Acquire);
-        (self.epoch.load(Ordering::Relaxed) == epoch).then_some(handles)
+        fixed::get(&self.epoch, &self.handles, epoch)
     }
 
     /// Remembers the handles; `epoch` was read before they were looked up.
     #[cold]
     pub(crate) fn set(&self, epoch: u64, handles: [Handle; N]) {
         let _writer = lock(&self.writer);
-        self.epoch.store(0, Ordering::Relaxed);
-        fence(Ordering::Release);
-        for (word, handle) in self.handles.iter().zip(handles) {
-            word.store(handle.word(), Ordering::Relaxed);
-        }
-        self.epoch.store(epoch, Ordering::Release);
+        fixed::set(&self.epoch, &self.handles, epoch, handles);
     }
 }

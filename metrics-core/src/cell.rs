@@ -5,7 +5,7 @@
 //! ([`own`]), and read by adding up the words of all threads in an order that never changes ([`store`]). Gauges need an
 //! order between `set` and `add`, and so share one place ([`gauge`]).
 //!
-//! All but [`process`] and [`sync`] is compiled into `tests/models` too, where Loom runs it in every order there is.
+//! All but [`statics`], [`sync`] and [`gauge`] is compiled into `tests/models` too, where Loom runs it in every order there is.
 
 pub(crate) mod counter;
 pub(crate) mod gauge;
@@ -13,6 +13,7 @@ pub(crate) mod histogram;
 mod own;
 pub(crate) mod process;
 pub(crate) mod slot;
+mod statics;
 mod store;
 pub(crate) mod summary;
 pub(crate) mod sync;

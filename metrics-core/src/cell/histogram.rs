@@ -88,7 +88,8 @@ fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
         }
         let sum = cell[sum_word(total)].load(Acquire);
         fence(Acquire);
-        let again = cell[1].load(Relaxed);
+        // Acquired, since it may be the first count of the next try.
+        let again = cell[1].load(Acquire);
         // `total` is `n`, or `n + 1` where the writer has stored the bucket and not yet the count.
         if again == n && total.wrapping_sub(n) <= 1 {
             return f64::from_bits(sum);

@@ -1,11 +1,12 @@
 //! A thread's side of the store: the pages it writes to, and how it gets them.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::slot::{Handle, PAGES};
+use super::slot::Handle;
 use super::store::{Block, Store, start_generation};
-use super::sync::AtomicU64;
+use super::sync::{AtomicU64, PAGES};
 
 /// The pages of the thread's block that it has written to.
 ///
@@ -86,8 +87,11 @@ pub(super) fn write(
     }
     match own.and_then(|(pages, own)| own.cell(store, pages, handle, words)) {
         Some(cell) => {
-            if cell[0].load(Relaxed) != handle.word() {
-                start_generation(cell, handle);
+            match cell[0].load(Relaxed).cmp(&handle.word()) {
+                Ordering::Less => start_generation(cell, handle),
+                Ordering::Equal => {}
+                // The series has ended since it was seen to live, and the block's last thread wrote to the next one.
+                Ordering::Greater => return,
             }
             write(cell);
         }

@@ -1,37 +1,21 @@
-//! The one store of the process, and each thread's way to its own words in it.
+//! The cells of the process: how a handle is written to by the current thread, and read.
 
-use super::own::{self, Own, Pages};
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::own;
 use super::slot::Handle;
-use super::store::{self, Store};
-use super::sync::{AtomicU64, AtomicUsize};
+use super::statics::{store, with_own, words_from};
+use super::sync::AtomicU64;
 
-static STORE: Store = Store::new(AtomicUsize::new(usize::MAX));
-
-thread_local! {
-    // No destructor, so that reading it is one plain access.
-    static PAGES: Pages = const { Pages::new() };
-    static OWNER: Owner = const { Owner(Own::new()) };
-}
-
-/// Hands the thread's block on when the thread ends.
-struct Owner(Own);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        PAGES.with(Pages::forget);
-        if let Some(block) = self.0.take() {
-            STORE.give_back(block);
-        }
-    }
-}
+pub(super) use super::store::holds;
 
 /// Writes to the `WORDS` words of `handle` that the current thread may write; nothing if its series has ended.
 ///
 /// `write` is called at most once, with the words of the right generation.
 #[inline]
 pub(super) fn with_array<const WORDS: usize>(handle: Handle, write: impl Fn(&[AtomicU64; WORDS])) {
-    match PAGES.with(|pages| pages.from(handle)).first_chunk::<WORDS>() {
-        Some(cell) if is_of(cell, handle) => write(cell),
+    match words_from(handle).first_chunk::<WORDS>() {
+        Some(cell) if cell[0].load(Relaxed) == handle.word() => write(cell),
         _ => write_cold(handle, WORDS, &|cell| {
             if let Some(cell) = cell.first_chunk::<WORDS>() {
                 write(cell);
@@ -43,65 +27,56 @@ pub(super) fn with_array<const WORDS: usize>(handle: Handle, write: impl Fn(&[At
 /// As [`with_array`], for cells whose length is known at run time only.
 #[inline]
 pub(super) fn with_slice(handle: Handle, words: usize, write: impl Fn(&[AtomicU64])) {
-    match PAGES.with(|pages| pages.from(handle)).get(..words) {
-        Some(cell) if is_of(cell, handle) => write(cell),
+    match words_from(handle).get(..words) {
+        Some(cell) if cell[0].load(Relaxed) == handle.word() => write(cell),
         _ => write_cold(handle, words, &write),
     }
-}
-
-#[inline]
-fn is_of(cell: &[AtomicU64], handle: Handle) -> bool {
-    cell[0].load(std::sync::atomic::Ordering::Relaxed) == handle.word()
 }
 
 #[cold]
 #[inline(never)]
 fn write_cold(handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
-    let done =
-        OWNER.try_with(|Owner(own)| PAGES.with(|pages| own::write(&STORE, Some((pages, own)), handle, words, write)));
-    if done.is_err() {
-        own::write(&STORE, None, handle, words, write);
+    if with_own(|pages, own| own::write(store(), Some((pages, own)), handle, words, write)).is_none() {
+        own::write(store(), None, handle, words, write);
     }
 }
 
 /// From now on at most so many threads at once have words of their own, and all others share theirs.
 pub(crate) fn limit_threads(most: usize) {
-    STORE.limit_blocks(most);
+    store().limit_blocks(most);
 }
 
 /// Whether the current thread has words of its own; gives it some if it may have them.
 pub(crate) fn has_own() -> bool {
-    OWNER.try_with(|Owner(own)| own.has_block(&STORE)).unwrap_or(false)
+    with_own(|_, own| own.has_block(store())).unwrap_or(false)
 }
 
 /// A place of `words` words (the generation word included) for a new series, at zero in every thread.
 ///
 /// `None` when all places there are (2 GiB a thread) are in use.
 pub(crate) fn allocate(words: usize) -> Option<Handle> {
-    STORE.allocate(words)
+    store().allocate(words)
 }
 
 /// Ends the series of `handle`: its place may now serve another one.
 pub(crate) fn free(handle: Handle, words: usize) {
-    STORE.free(handle, words);
+    store().free(handle, words);
 }
 
 /// Whether the series of `handle` has not been ended.
 #[inline]
 pub(crate) fn is_live(handle: Handle) -> bool {
-    STORE.is_live(handle)
+    store().is_live(handle)
 }
 
-/// See [`Store::cells`].
+/// The cells of one series; see the store.
 #[inline]
 pub(super) fn cells(handle: Handle, words: usize) -> impl Iterator<Item = &'static [AtomicU64]> {
-    STORE.cells(handle, words)
+    store().cells(handle, words)
 }
 
-/// See [`Store::each_cell`].
+/// The cells of many series; see the store.
 #[inline]
 pub(super) fn each_cell(handles: &[Handle], words: usize, read: impl FnMut(usize, &'static [AtomicU64])) {
-    STORE.each_cell(handles, words, read);
+    store().each_cell(handles, words, read);
 }
-
-pub(super) use store::holds;

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Bits of a handle that hold the offset in a page.
+use super::sync::{FIRST_PAGE_WORDS, PAGES};
+
+/// Bits of a handle that hold the offset in a page; the page stands in those above them.
 const OFFSET_BITS: u32 = 27;
-/// Bits of a handle that hold the page.
-const PAGE_BITS: u32 = 5;
-/// Words in the first page; each further page is twice as long.
-const FIRST_PAGE_WORDS: usize = 512;
-/// Pages a directory has places for: no more fit, since the last offset must fit in [`OFFSET_BITS`].
-pub(crate) const PAGES: usize = 1 << PAGE_BITS;
-const LAST_PAGE: usize = (OFFSET_BITS - FIRST_PAGE_WORDS.trailing_zeros()) as usize;
+/// The last page that places are given out in: the offsets of larger ones do not fit, and no thread ever has the last.
+const LAST_PAGE: usize = {
+    let largest = (OFFSET_BITS - FIRST_PAGE_WORDS.trailing_zeros()) as usize;
+    if largest < PAGES - 1 { largest } else { PAGES - 2 }
+};
 
 /// Words of page `page`.
 pub(crate) fn page_words(page: usize) -> usize {
@@ -33,7 +33,7 @@ impl Handle {
         Self(u64::from(generation) << 32 | u64::from(place))
     }
 
-    /// The handle as the word that a cell of its generation begins with.
+    /// The handle as the word that a cell of its generation begins with; of one place, later generations have larger ones.
     #[inline]
     pub(crate) fn word(self) -> u64 {
         self.0

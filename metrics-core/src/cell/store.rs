@@ -4,11 +4,11 @@
 //! new thread: nothing is folded, so sums are always added up in the same order and never fall. Where a thread cannot
 //! have a block it writes to the home block, which all threads share under a lock.
 
-use std::iter;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::{array, iter};
 
-use super::slot::{self, Handle, PAGES, Places};
-use super::sync::{AtomicU64, AtomicUsize, Mutex, OnceLock, fence, lock, zeros};
+use super::slot::{self, Handle, Places};
+use super::sync::{AtomicU64, AtomicUsize, Mutex, OnceLock, PAGES, lock, zeros};
 
 /// One writer's pages, for ever: blocks are leaked, and there are as many as threads were alive at once.
 pub(super) struct Block {
@@ -18,8 +18,8 @@ pub(super) struct Block {
 }
 
 impl Block {
-    const fn new() -> Self {
-        Self { pages: [const { OnceLock::new() }; PAGES], next: OnceLock::new() }
+    fn new() -> Self {
+        Self { pages: array::from_fn(|_| OnceLock::new()), next: OnceLock::new() }
     }
 
     pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
@@ -48,13 +48,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) const fn new(left: AtomicUsize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             home: Block::new(),
             home_writer: Mutex::new(()),
             free: Mutex::new(Vec::new()),
             places: Mutex::new(Places::new()),
-            left,
+            left: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -170,16 +170,15 @@ fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static 
 /// Takes a cell over for `handle`. A scrape that reads meanwhile sees another generation before or after, and skips it.
 pub(super) fn start_generation(cell: &[AtomicU64], handle: Handle) {
     cell[0].store(0, Relaxed);
-    fence(Release);
+    // Whoever reads one of these reads no generation from before.
     for word in &cell[1..] {
         word.store(0, Release);
     }
     cell[0].store(handle.word(), Release);
 }
 
-/// Whether all that was read from `cell` since it was found belongs to the series of `handle`.
+/// Whether all that was read from `cell` since it was found, by loads that acquire, belongs to the series of `handle`.
 #[inline]
 pub(super) fn holds(cell: &[AtomicU64], handle: Handle) -> bool {
-    fence(Acquire);
     cell[0].load(Relaxed) == handle.word()
 }

@@ -1,9 +1,14 @@
-//! By what threads meet; models replace this file by one whose every operation Loom watches.
+//! By what threads meet, and how much they write to; models replace this file by one whose every operation Loom watches.
 
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 pub(crate) use std::sync::{Mutex, OnceLock};
 
 use std::sync::{MutexGuard, PoisonError};
+
+/// Pages a block has places for.
+pub(crate) const PAGES: usize = 32;
+/// Words in the first page; each further page is twice as long.
+pub(crate) const FIRST_PAGE_WORDS: usize = 512;
 
 /// Locks `mutex`; a panic of another holder does not matter, since no holder leaves the data half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,0 +1,28 @@
+//! Handles that change together with an epoch, so that nobody takes those of another one; compiled into `tests/models`
+//! too.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::cell::Handle;
+use crate::cell::sync::{AtomicU64, fence};
+
+/// The handles, if they were set in the epoch `now`, which is not 0.
+#[inline]
+pub(crate) fn get<const N: usize>(epoch: &AtomicU64, handles: &[AtomicU64; N], now: u64) -> Option<[Handle; N]> {
+    if epoch.load(Acquire) != now {
+        return None;
+    }
+    let handles = handles.each_ref().map(|word| Handle::from_word(word.load(Relaxed)));
+    fence(Acquire);
+    (epoch.load(Relaxed) == now).then_some(handles)
+}
+
+/// Sets the handles of the epoch `now`; only one thread at a time may do so. In between the epoch is 0.
+pub(crate) fn set<const N: usize>(epoch: &AtomicU64, words: &[AtomicU64; N], now: u64, handles: [Handle; N]) {
+    epoch.store(0, Relaxed);
+    fence(Release);
+    for (word, handle) in words.iter().zip(handles) {
+        word.store(handle.word(), Relaxed);
+    }
+    epoch.store(now, Release);
+}

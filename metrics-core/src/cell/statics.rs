@@ -1,0 +1,45 @@
+//! The one store of the process, and what each thread has of it; models replace this file, too.
+
+use lazy_static::lazy_static;
+
+use super::own::{Own, Pages};
+use super::slot::Handle;
+use super::store::Store;
+use super::sync::AtomicU64;
+
+lazy_static! {
+    static ref STORE: Store = Store::new();
+}
+
+thread_local! {
+    // No destructor, so that reading it is one plain access.
+    static PAGES: Pages = const { Pages::new() };
+    static OWNER: Owner = const { Owner(Own::new()) };
+}
+
+/// Hands the thread's block on when the thread ends.
+struct Owner(Own);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        PAGES.with(Pages::forget);
+        if let Some(block) = self.0.take() {
+            STORE.give_back(block);
+        }
+    }
+}
+
+pub(super) fn store() -> &'static Store {
+    &STORE
+}
+
+/// The current thread's words from `handle`'s place on, where it has them at hand.
+#[inline]
+pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
+    PAGES.with(|pages| pages.from(handle))
+}
+
+/// `None` once the thread's locals are gone.
+pub(super) fn with_own<R>(f: impl FnOnce(&Pages, &Own) -> R) -> Option<R> {
+    OWNER.try_with(|Owner(own)| PAGES.with(|pages| f(pages, own))).ok()
+}

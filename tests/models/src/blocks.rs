@@ -1,0 +1,80 @@
+//! Blocks: from a thread that ends to the next one, while they grow, and where there are none left.
+
+use loom::thread;
+
+use crate::cell::{counter, process, summary};
+use crate::check;
+
+#[test]
+fn a_thread_that_ends_hands_its_block_on_while_a_scrape_reads() {
+    check(2, || {
+        let handle = summary::allocate().expect("a place");
+        let turns = move || {
+            for _ in 0..2 {
+                thread::spawn(move || summary::observe(handle, 0.5)).join().expect("no panic");
+            }
+        };
+        let writers = thread::spawn(turns);
+        let mut last = 0;
+        for _ in 0..2 {
+            let summary::Total { count, sum } = summary::read(handle);
+            assert_eq!(sum, count as f64 * 0.5);
+            assert!(count >= last, "{last} -> {count}");
+            last = count;
+        }
+        writers.join().expect("no panic");
+        assert_eq!(summary::read(handle), summary::Total { count: 2, sum: 1.0 });
+    });
+}
+
+#[test]
+fn two_threads_never_have_one_block() {
+    check(3, || {
+        let handle = counter::allocate().expect("a place");
+        thread::spawn(move || counter::add_whole(handle, 1)).join().expect("no panic");
+        // One of them gets the block that is free, the other a new one.
+        let writers = [0; 2].map(|_| {
+            thread::spawn(move || {
+                counter::add_whole(handle, 1);
+                counter::add_whole(handle, 1);
+            })
+        });
+        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        assert_eq!(counter::read(handle).whole, 5);
+    });
+}
+
+#[test]
+fn blocks_grow_while_a_scrape_reads() {
+    check(3, || {
+        // Two of three words fill the first page.
+        let handles = [0; 3].map(|_| counter::allocate().expect("a place"));
+        let writer = thread::spawn(move || handles.into_iter().for_each(|handle| counter::add_whole(handle, 1)));
+        let mut totals = Vec::new();
+        counter::read_all(&handles, &mut totals);
+        let first: Vec<u64> = totals.iter().map(|total| total.whole).collect();
+        counter::read_all(&handles, &mut totals);
+        assert!(totals.iter().zip(first).all(|(total, first)| total.whole >= first && total.whole <= 1));
+        writer.join().expect("no panic");
+        counter::read_all(&handles, &mut totals);
+        assert!(totals.iter().all(|total| total.whole == 1));
+    });
+}
+
+#[test]
+fn threads_that_share_cells_lose_nothing() {
+    check(3, || {
+        process::limit_threads(1);
+        let handle = summary::allocate().expect("a place");
+        let writers = [0; 2].map(|_| {
+            thread::spawn(move || {
+                summary::observe(handle, 0.5);
+                summary::observe(handle, 0.5);
+            })
+        });
+        let summary::Total { count, sum } = summary::read(handle);
+        assert_eq!(sum, count as f64 * 0.5);
+        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        assert_eq!(summary::read(handle), summary::Total { count: 4, sum: 2.0 });
+    });
+}

@@ -1,0 +1,96 @@
+//! Handles of series that end, while others write through them, take over their place, or look them up.
+
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicU64;
+use loom::thread;
+
+use crate::cell::{Handle, counter, process, summary};
+use crate::{cache, check};
+
+#[test]
+fn a_stale_handle_never_writes_into_the_next_series() {
+    check(3, || {
+        let old = counter::allocate().expect("a place");
+        let writer = thread::spawn(move || {
+            counter::add_whole(old, 10);
+            counter::add_whole(old, 10);
+        });
+        process::free(old, counter::WORDS);
+        let new = counter::allocate().expect("the same place");
+        assert_ne!(old, new);
+        thread::spawn(move || counter::add_whole(new, 1)).join().expect("no panic");
+        assert_eq!(counter::read(new).whole, 1);
+        writer.join().expect("no panic");
+        assert_eq!(counter::read(new).whole, 1);
+        assert_eq!(counter::read(old).whole, 0);
+    });
+}
+
+#[test]
+fn a_place_taken_over_shows_only_what_is_its_own() {
+    check(3, || {
+        let old = summary::allocate().expect("a place");
+        // The same thread wrote to the old series: its cell changes from one generation to the next.
+        let (at_new, new_of) = loom::sync::mpsc::channel::<Handle>();
+        let writer = thread::spawn(move || {
+            summary::observe(old, 4.0);
+            let new = new_of.recv().expect("sent");
+            summary::observe(new, 0.5);
+            summary::observe(old, 4.0);
+            summary::observe(new, 0.5);
+        });
+        process::free(old, summary::WORDS);
+        let new = summary::allocate().expect("the same place");
+        at_new.send(new).expect("received");
+        let mut last = 0;
+        for _ in 0..2 {
+            let summary::Total { count, sum } = summary::read(new);
+            assert_eq!(sum, count as f64 * 0.5);
+            assert!(count >= last, "{last} -> {count}");
+            last = count;
+        }
+        assert_eq!(summary::read(old).count, 0);
+        writer.join().expect("no panic");
+        // The thread went back to its old handle in between, which lost it nothing.
+        assert_eq!(summary::read(new), summary::Total { count: 2, sum: 1.0 });
+    });
+}
+
+#[test]
+fn a_scrape_of_a_series_that_ends_sees_nothing_of_the_next() {
+    check(3, || {
+        let old = summary::allocate().expect("a place");
+        let write = |handle, value| thread::spawn(move || summary::observe(handle, value));
+        write(old, 4.0).join().expect("no panic");
+        let scrape = thread::spawn(move || {
+            let summary::Total { count, sum } = summary::read(old);
+            assert_eq!(sum, count as f64 * 4.0);
+        });
+        process::free(old, summary::WORDS);
+        let new = summary::allocate().expect("the same place");
+        // Gets the block of the first thread, and so takes the very cell over.
+        write(new, 0.5).join().expect("no panic");
+        scrape.join().expect("no panic");
+        assert_eq!(summary::read(new), summary::Total { count: 1, sum: 0.5 });
+    });
+}
+
+#[test]
+fn fixed_handles_are_those_of_their_epoch() {
+    const FIRST: u64 = 1;
+    const SECOND: u64 = 2;
+    let handles = |epoch: u64| [Handle::from_word(epoch * 10), Handle::from_word(epoch * 10 + 1)];
+    check(3, move || {
+        let fixed = Arc::new((AtomicU64::new(0), [AtomicU64::new(0), AtomicU64::new(0)]));
+        cache::set(&fixed.0, &fixed.1, FIRST, handles(FIRST));
+        let shared = Arc::clone(&fixed);
+        let writer = thread::spawn(move || cache::set(&shared.0, &shared.1, SECOND, handles(SECOND)));
+        for epoch in [FIRST, SECOND] {
+            if let Some(found) = cache::get(&fixed.0, &fixed.1, epoch) {
+                assert_eq!(found, handles(epoch));
+            }
+        }
+        writer.join().expect("no panic");
+        assert_eq!(cache::get(&fixed.0, &fixed.1, SECOND), Some(handles(SECOND)));
+    });
+}

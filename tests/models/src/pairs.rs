@@ -1,0 +1,65 @@
+//! What a scrape reads of one series while its writer writes.
+
+use loom::thread;
+
+use crate::cell::{counter, histogram, summary};
+use crate::check;
+
+#[test]
+fn count_and_sum_of_a_summary_belong_together() {
+    check(3, || {
+        let handle = summary::allocate().expect("a place");
+        let writer = thread::spawn(move || (0..3).for_each(|_| summary::observe(handle, 0.5)));
+        let mut last = 0;
+        for _ in 0..2 {
+            let summary::Total { count, sum } = summary::read(handle);
+            assert_eq!(sum, count as f64 * 0.5);
+            assert!(count >= last, "{last} -> {count}");
+            last = count;
+        }
+        writer.join().expect("no panic");
+        assert_eq!(summary::read(handle), summary::Total { count: 3, sum: 1.5 });
+    });
+}
+
+#[test]
+fn buckets_and_sum_of_a_histogram_belong_together() {
+    const BOUNDS: [f64; 1] = [1.0];
+    check(3, || {
+        let handle = histogram::allocate(&BOUNDS).expect("a place");
+        let writer = thread::spawn(move || {
+            for value in [1.0, 3.0, 1.0] {
+                histogram::observe(handle, &BOUNDS, value);
+            }
+        });
+        let mut totals = histogram::Totals::default();
+        let mut last = 0;
+        for _ in 0..2 {
+            histogram::read_all(&[handle], &BOUNDS, &mut totals);
+            let [small, large] = totals.buckets[..] else { panic!("two buckets") };
+            assert_eq!(totals.sums[0], small as f64 + large as f64 * 3.0);
+            assert!(small + large >= last, "{last} -> {}", small + large);
+            last = small + large;
+        }
+        writer.join().expect("no panic");
+        histogram::read_all(&[handle], &BOUNDS, &mut totals);
+        assert_eq!((&totals.buckets[..], totals.sums[0]), ([2, 1].as_slice(), 5.0));
+    });
+}
+
+#[test]
+fn a_counter_that_many_write_is_exact_and_never_falls() {
+    check(2, || {
+        let handle = counter::allocate().expect("a place");
+        let writers = [0; 2].map(|_| {
+            thread::spawn(move || {
+                counter::add_whole(handle, 1);
+                counter::add_whole(handle, 2);
+            })
+        });
+        let [first, second] = [counter::read(handle).whole, counter::read(handle).whole];
+        assert!(first <= second, "{first} -> {second}");
+        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        assert_eq!(counter::read(handle).whole, 6);
+    });
+}

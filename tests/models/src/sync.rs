@@ -1,0 +1,64 @@
+//! What `cell::sync` is in the process, here of Loom.
+
+pub(crate) use loom::sync::Mutex;
+pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+
+use loom::sync::MutexGuard;
+
+/// Enough for one page that is used from the start, one more, and the one that nobody ever has.
+pub(crate) const PAGES: usize = 3;
+/// Small, since Loom looks at each word.
+pub(crate) const FIRST_PAGE_WORDS: usize = 8;
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no model panics under a lock")
+}
+
+pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {
+    (0..words).map(|_| AtomicU64::new(0)).collect()
+}
+
+/// As that of the standard library: who sees the value sees all that was written before it was set, and no more.
+pub(crate) struct OnceLock<T> {
+    value: std::sync::OnceLock<T>,
+    state: AtomicUsize,
+}
+
+const UNSET: usize = 0;
+const BEING_SET: usize = 1;
+const SET: usize = 2;
+
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> Self {
+        Self { value: std::sync::OnceLock::new(), state: AtomicUsize::new(UNSET) }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.state.load(Acquire) == SET { self.value.get() } else { None }
+    }
+
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        let mut value = Some(value);
+        self.get_or_init(|| value.take().expect("called once"));
+        match value {
+            None => Ok(()),
+            Some(value) => Err(value),
+        }
+    }
+
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        if self.state.compare_exchange(UNSET, BEING_SET, AcqRel, Acquire).is_ok() {
+            let value = self.value.get_or_init(make);
+            self.state.store(SET, Release);
+            return value;
+        }
+        loop {
+            match self.get() {
+                Some(value) => return value,
+                None => loom::thread::yield_now(),
+            }
+        }
+    }
+}
