@@ -145,7 +145,7 @@ impl sealed::Metric for Counter {
         free: |handle, _| process::free(handle, cell::WORDS),
         read: |handles, _, readings| cell::read_all(handles, &mut readings.counters),
         value: |readings, at| Value::Counter(number(readings.counters[at])),
-        is_live: process::is_live,
+        are_live: process::are_live,
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {

@@ -128,7 +128,10 @@ impl sealed::Metric for Gauge {
             readings.gauges.extend(handles.iter().map(|handle| cell::read(*handle).unwrap_or_default()));
         },
         value: |readings, at| Value::Gauge(readings.gauges[at]),
-        is_live: |handle| cell::read(handle).is_some(),
+        are_live: |handles, live| {
+            live.clear();
+            live.extend(handles.iter().map(|handle| cell::read(*handle).is_some()));
+        },
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {

@@ -130,7 +130,7 @@ impl sealed::Metric for Histogram {
         free: |handle, bounds| cell::free(handle, bounds),
         read,
         value,
-        is_live: process::is_live,
+        are_live: process::are_live,
     };
 
     fn from_cell(handle: Handle, bounds: &'static [f64], keeper: Keeper) -> Self {

@@ -35,8 +35,8 @@ pub struct Type {
     pub(crate) read: fn(&[Handle], &'static [f64], &mut Readings),
     /// What the series at this position of the last reading shows.
     pub(crate) value: for<'r> fn(&'r Readings, usize) -> Value<'r>,
-    /// Whether a series has not been ended.
-    pub(crate) is_live: fn(Handle) -> bool,
+    /// Whether each of these series has not been ended.
+    pub(crate) are_live: fn(&[Handle], &mut Vec<bool>),
 }
 
 /// What was read of some series of one type; used again and again.

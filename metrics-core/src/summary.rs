@@ -93,7 +93,7 @@ impl sealed::Metric for Summary {
             let cell::Total { count, sum } = readings.summaries[at];
             Value::Summary { count, sum, quantiles: &[] }
         },
-        is_live: process::is_live,
+        are_live: process::are_live,
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {

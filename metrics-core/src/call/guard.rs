@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::families::Handles;
 use super::measured::{Begun, Unbegun};
 use super::source::Role;
-use crate::cell;
+use crate::cell::{self, Handle};
 use crate::clock::Moment;
 
 /// A call whose labels are known and that has not begun. Dropped, it records nothing.
@@ -100,8 +100,8 @@ impl Call {
 
     /// Ends a call that has returned.
     pub fn finish(self, exception: bool) {
-        record(self.start, self.handles, self.bounds, Outcome::returned(exception));
-        mem::forget(self);
+        let this = ManuallyDrop::new(self);
+        record(this.start, this.handles, this.bounds, Outcome::returned(exception));
     }
 }
 
@@ -129,18 +129,19 @@ impl Drop for Call {
 pub(super) fn enter(handles: Handles) {
     let in_flight = handles[Role::InFlight as usize];
     if !in_flight.is_none() {
-        cell::gauge::update(in_flight, |running| running + 1.0);
+        change_in_flight(in_flight, 1.0);
     }
 }
 
 /// Latency first: whoever reads exceptions before it then never sees more of them than calls.
+#[inline]
 pub(super) fn record(start: Moment, handles: Handles, bounds: &'static [f64], outcome: Outcome) {
     let [latency, exceptions, cancelled, in_flight] = handles;
     let seconds = start.seconds();
     if bounds.is_empty() {
         cell::summary::observe(latency, seconds);
     } else {
-        cell::histogram::observe(latency, bounds, seconds);
+        observe_in_buckets(latency, bounds, seconds);
     }
     match outcome {
         Outcome::Ok => {}
@@ -148,8 +149,20 @@ pub(super) fn record(start: Moment, handles: Handles, bounds: &'static [f64], ou
         Outcome::Cancelled => cell::counter::add_whole(cancelled, 1),
     }
     if !in_flight.is_none() {
-        cell::gauge::update(in_flight, |running| running - 1.0);
+        change_in_flight(in_flight, -1.0);
     }
+}
+
+// Out of line, so that calls without these parts keep no registers for them.
+
+#[inline(never)]
+fn observe_in_buckets(latency: Handle, bounds: &'static [f64], seconds: f64) {
+    cell::histogram::observe(latency, bounds, seconds);
+}
+
+#[inline(never)]
+fn change_in_flight(in_flight: Handle, change: f64) {
+    cell::gauge::update(in_flight, |running| running + change);
 }
 
 impl fmt::Debug for Call {

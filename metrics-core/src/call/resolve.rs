@@ -248,14 +248,20 @@ impl Site {
     pub(super) fn fixed_handles(&self) -> (Handles, &'static [f64]) {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
-        let handles = self.fixed.get(epoch).unwrap_or_else(|| {
-            let Some(handles) = families.within_cap(&families.all_values(&[]), &Role::ALL) else {
-                return families.overflow(&Role::ALL);
-            };
-            self.fixed.set(epoch, handles);
-            handles
-        });
-        (handles, families.bounds())
+        match self.fixed.get(epoch) {
+            Some(handles) => (handles, families.bounds()),
+            None => (self.resolve_fixed(families, epoch), families.bounds()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn resolve_fixed(&self, families: &Families, epoch: u64) -> Handles {
+        let Some(handles) = families.within_cap(&families.all_values(&[]), &Role::ALL) else {
+            return families.overflow(&Role::ALL);
+        };
+        self.fixed.set(epoch, handles);
+        handles
     }
 }
 

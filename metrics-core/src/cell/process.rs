@@ -80,3 +80,8 @@ pub(super) fn cells(handle: Handle, words: usize) -> impl Iterator<Item = &'stat
 pub(super) fn each_cell(handles: &[Handle], words: usize, read: impl FnMut(usize, &'static [AtomicU64])) {
     store().each_cell(handles, words, read);
 }
+
+/// Whether each of these series has not been ended.
+pub(crate) fn are_live(handles: &[Handle], live: &mut Vec<bool>) {
+    store().are_live(handles, live);
+}

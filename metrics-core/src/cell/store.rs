@@ -152,12 +152,42 @@ impl Store {
         mut read: impl FnMut(usize, &'static [AtomicU64]),
     ) {
         for block in self.in_order() {
+            let mut pages = PageByPage::of(block);
             for (position, handle) in handles.iter().enumerate() {
-                if let Some(cell) = held(block, *handle, words) {
+                if let Some(cell) = pages.cell(*handle, words) {
                     read(position, cell);
                 }
             }
         }
+    }
+
+    /// Whether each of these series has not been ended.
+    pub(super) fn are_live(&'static self, handles: &[Handle], live: &mut Vec<bool>) {
+        let mut home = PageByPage::of(&self.home);
+        live.clear();
+        live.extend(handles.iter().map(|handle| home.cell(*handle, 1).is_some()));
+    }
+}
+
+/// Reads one block for one handle after the other, most of which are in the same page as the one before.
+struct PageByPage {
+    block: &'static Block,
+    number: usize,
+    page: &'static [AtomicU64],
+}
+
+impl PageByPage {
+    fn of(block: &'static Block) -> Self {
+        Self { block, number: usize::MAX, page: &[] }
+    }
+
+    #[inline]
+    fn cell(&mut self, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
+        if handle.page() != self.number {
+            self.number = handle.page();
+            self.page = self.block.pages[self.number].get().map_or(&[], |page| page);
+        }
+        self.page.get(handle.range(words)).filter(|cell| cell[0].load(Acquire) == handle.word())
     }
 }
 

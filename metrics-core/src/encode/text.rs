@@ -15,27 +15,31 @@ impl<'o> Encoder<'o> {
     }
 
     /// Writes name and labels of a sample, up to its value.
+    #[inline]
     fn sample(&mut self, suffix: &str, labels: Labels<'_>, extra: Option<(&str, f64)>) {
-        self.out.extend_from_slice(self.name.as_bytes());
-        self.out.extend_from_slice(suffix.as_bytes());
-        let mut separator = b'{';
+        let Self { out, name } = self;
+        out.extend_from_slice(name.as_bytes());
+        if !suffix.is_empty() {
+            out.extend_from_slice(suffix.as_bytes());
+        }
+        if labels.is_empty() && extra.is_none() {
+            out.push(b' ');
+            return;
+        }
+        out.push(b'{');
         for pairs in labels.escaped() {
-            self.out.push(separator);
-            self.out.extend_from_slice(pairs.as_bytes());
-            separator = b',';
+            out.extend_from_slice(pairs.as_bytes());
+            out.push(b',');
         }
         if let Some((name, value)) = extra {
-            self.out.push(separator);
-            self.out.extend_from_slice(name.as_bytes());
-            self.out.extend_from_slice(b"=\"");
-            push_float(self.out, value);
-            self.out.push(b'"');
-            separator = b',';
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"=\"");
+            push_float(out, value);
+            out.extend_from_slice(b"\",");
         }
-        if separator == b',' {
-            self.out.push(b'}');
-        }
-        self.out.push(b' ');
+        // In place of the last comma.
+        out.pop();
+        out.extend_from_slice(b"} ");
     }
 
     fn float(&mut self, suffix: &str, labels: Labels<'_>, extra: Option<(&str, f64)>, value: f64) {

@@ -16,7 +16,7 @@ use crate::metric::Keep;
 /// The cap of a family whose builder names none.
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
 /// Series that are copied under one hold of the family's lock.
-const CHUNK: usize = 512;
+const CHUNK: usize = 128;
 
 /// A family's declaration and series.
 pub struct FamilyCore {

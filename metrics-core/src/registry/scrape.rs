@@ -107,7 +107,7 @@ impl Sources {
 
     /// Shows everything to `visitor`.
     pub(super) fn walk(self, sorted: bool, visitor: &mut dyn Visitor) {
-        let mut reader = Reader { readings: Readings::default(), sorted };
+        let mut reader = Reader { readings: Readings::default(), live: Vec::new(), sorted };
         let mut early: BTreeMap<&str, Early<'_>> = BTreeMap::new();
         for (name, source) in &self.by_name {
             if let Source::Member(Member::Family(family)) = source
@@ -139,6 +139,7 @@ struct Early<'a> {
 
 struct Reader {
     readings: Readings,
+    live: Vec<bool>,
     sorted: bool,
 }
 
@@ -174,11 +175,12 @@ impl Reader {
                 }
                 None => (metric.read)(handles, bounds, &mut self.readings),
             }
+            // A series that was removed meanwhile has no value any more; 0 would look like a reset.
+            (metric.are_live)(handles, &mut self.live);
             let order = self.sorted.then(|| chunk.sorted());
             for position in 0..handles.len() {
                 let at = order.as_ref().map_or(position, |order| order[position]);
-                // A series that was removed meanwhile has no value any more; 0 would look like a reset.
-                if !(metric.is_live)(handles[at]) {
+                if !self.live[at] {
                     continue;
                 }
                 if !mem::replace(&mut begun, true) {
