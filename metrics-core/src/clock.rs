@@ -7,7 +7,7 @@ use lazy_static::lazy_static;
 
 /// A moment on the clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment(u64);
+pub struct Moment(u64);
 
 struct Clock {
     ticks: quanta::Clock,

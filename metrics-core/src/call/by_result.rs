@@ -4,82 +4,104 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 
-use super::entering::{EnteringWith, PerCall};
-use super::families::Handles;
+use super::entering::PerCall;
 use super::feeds::Fed;
 use super::guard::{self, Outcome, Running};
 use super::held::Held;
 use super::measured::{Begun, Unbegun};
 use super::site::Site;
-use super::source::{MAX_LABELS, Role, Source};
+use super::source::{MAX_LABELS, Role};
+use crate::cell::Handle;
 use crate::clock::Moment;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 
 /// As [`Entering`](super::Entering), for such a call.
 #[must_use = "the call begins when `start` is called"]
-pub struct EnteringByResult<'a>(pub(super) EnteringWith<'a>);
+pub struct EnteringByResult<E>(pub(super) E);
 
-impl EnteringByResult<'_> {
+/// What is known of a call whose labels have been evaluated.
+pub trait Entered {
+    /// The families that the call has named.
+    type Named: Named;
+
+    /// The call is recorded by what comes next.
+    fn into_parts(self) -> (&'static Site, Moment, Self::Named);
+}
+
+/// Families that a call has named, held for as long as the call.
+pub trait Named {
+    /// The families, by [`Role`].
+    fn targets(&self) -> PerCall<'_>;
+}
+
+impl Named for () {
+    #[inline]
+    fn targets(&self) -> PerCall<'_> {
+        [None; Role::COUNT]
+    }
+}
+
+impl Named for [Option<Fed>; Role::COUNT] {
+    fn targets(&self) -> PerCall<'_> {
+        self.each_ref().map(|fed| Some(fed.as_ref()?.target()))
+    }
+}
+
+impl<E: Entered> EnteringByResult<E> {
     /// Begins the call with the values of those labels that come from its arguments.
     #[inline]
-    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallByResult<N> {
+    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallByResult<N, E::Named> {
         self.prepare(labels).begin_back_then()
     }
 
     /// As [`EnteringByResult::start`], for a call that begins later.
     #[inline]
-    pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N> {
-        let (site, start, per_call) = self.0.into_parts();
+    pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N, E::Named> {
+        let (site, start, named) = self.0.into_parts();
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
         let mut resolved = (site.resolve_beginning(&values), [].as_slice());
-        site.resolve_per_call(&values, &per_call, &[Role::InFlight], &mut resolved);
-        PreparedByResult(State {
-            site,
-            start,
-            labels: labels.map(Held::of),
-            per_call: per_call.map(|target| Some(target?.to_fed())),
-            handles: resolved.0,
-        })
+        site.resolve_per_call(&values, &named.targets(), &[Role::InFlight], &mut resolved);
+        let in_flight = resolved.0[Role::InFlight as usize];
+        PreparedByResult(State { site, start, labels: labels.each_ref().map(Held::of), named, in_flight })
     }
 }
 
 /// What is known of the call until it ends.
 #[derive(Debug)]
-struct State<const N: usize> {
+struct State<const N: usize, F> {
     site: &'static Site,
     start: Moment,
     /// Values of the labels that come from the arguments.
     labels: [Held; N],
-    per_call: [Option<Fed>; Role::COUNT],
-    /// Of these roles only the calls in flight.
-    handles: Handles,
+    named: F,
+    in_flight: Handle,
 }
 
 /// As [`Prepared`](super::guard::Prepared), for such a call.
 #[must_use = "the call is recorded by what it measures"]
 #[derive(Debug)]
-pub struct PreparedByResult<const N: usize>(State<N>);
+pub struct PreparedByResult<const N: usize, F: Named>(State<N, F>);
 
-impl<const N: usize> Unbegun for PreparedByResult<N> {
-    type Call = CallByResult<N>;
+impl<const N: usize, F: Named> Unbegun for PreparedByResult<N, F> {
+    type Call = CallByResult<N, F>;
 
     #[inline]
-    fn begin(self) -> CallByResult<N> {
+    fn begin(self) -> CallByResult<N, F> {
         Self(State { start: Moment::now(), ..self.0 }).begin_back_then()
     }
 
     #[inline]
-    fn begin_back_then(self) -> CallByResult<N> {
-        guard::enter(self.0.handles);
+    fn begin_back_then(self) -> CallByResult<N, F> {
+        guard::enter(self.0.in_flight);
         CallByResult { state: self.0, running: AtomicBool::new(true), ended: false }
     }
 }
 
 /// As [`Call`](super::Call), for such a call.
 #[must_use = "dropping the guard says that the call has panicked or was cancelled"]
-pub struct CallByResult<const N: usize> {
-    state: State<N>,
+pub struct CallByResult<const N: usize, F: Named> {
+    state: State<N, F>,
     running: AtomicBool,
     ended: bool,
 }
@@ -107,7 +129,7 @@ impl<const R: usize> Ending<R> {
     }
 }
 
-impl<const N: usize> CallByResult<N> {
+impl<const N: usize, F: Named> CallByResult<N, F> {
     /// Runs the body of a function.
     #[inline]
     pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
@@ -116,12 +138,12 @@ impl<const N: usize> CallByResult<N> {
 
     /// Runs the body of an `async` function.
     #[inline]
-    pub fn run_async<F: Future>(&self, body: F) -> Running<'_, F> {
+    pub fn run_async<B: Future>(&self, body: B) -> Running<'_, B> {
         Running::new(&self.running, body)
     }
 
     /// Runs the body of an `async` function that never returns.
-    pub async fn run_never<F: Future>(&self, body: F) -> ! {
+    pub async fn run_never<B: Future>(&self, body: B) -> ! {
         self.run_async(body).await;
         unreachable!("the type of the function says that its body never ends")
     }
@@ -143,27 +165,26 @@ impl<const N: usize> CallByResult<N> {
 
     /// Records the call with the label of each result, by its position, and its kind of exception if it was one.
     fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
-        let State { site, start, labels, per_call, handles: begun } = &self.state;
+        let State { site, start, labels, named, in_flight } = &self.state;
         let mut values = [""; MAX_LABELS];
+        let late = site.late_labels();
+        let results = (0..late.results).map(result);
+        let all = labels.iter().map(Held::as_str).chain(results).chain(late.kind.then_some(kind));
         let mut count = 0;
-        let late = site.labels.iter().flatten().map(|(_, source)| source);
-        let results = late.clone().filter(|source| matches!(source, Source::Result(_))).enumerate();
-        let kinds = late.filter(|source| matches!(source, Source::Kind(_))).map(|_| kind);
-        let all = labels.iter().map(Held::as_str).chain(results.map(|(at, _)| result(at))).chain(kinds);
         for (slot, value) in values.iter_mut().zip(all) {
             *slot = value;
             count += 1;
         }
-        let mut resolved = site.resolve_end(&values[..count]);
-        let per_call: PerCall<'_> = per_call.each_ref().map(|fed| Some(fed.as_ref()?.target()));
-        site.resolve_per_call(&values[..count], &per_call, site.roles_at_end(&values[..count]), &mut resolved);
+        let values = &values[..count];
+        let mut resolved = site.resolve_end(values);
+        site.resolve_per_call(values, &named.targets(), site.roles_at_end(values), &mut resolved);
         let (mut handles, bounds) = resolved;
-        handles[Role::InFlight as usize] = begun[Role::InFlight as usize];
+        handles[Role::InFlight as usize] = *in_flight;
         guard::record(*start, handles, bounds, outcome);
     }
 }
 
-impl<const N: usize, const R: usize> Begun<Ending<R>> for CallByResult<N> {
+impl<const N: usize, const R: usize, F: Named> Begun<Ending<R>> for CallByResult<N, F> {
     #[inline]
     fn running(&self) -> &AtomicBool {
         &self.running
@@ -175,7 +196,7 @@ impl<const N: usize, const R: usize> Begun<Ending<R>> for CallByResult<N> {
     }
 }
 
-impl<const N: usize> Drop for CallByResult<N> {
+impl<const N: usize, F: Named> Drop for CallByResult<N, F> {
     fn drop(&mut self) {
         if self.ended {
             return;
@@ -189,7 +210,7 @@ impl<const N: usize> Drop for CallByResult<N> {
     }
 }
 
-impl<const N: usize> fmt::Debug for CallByResult<N> {
+impl<const N: usize, F: Named> fmt::Debug for CallByResult<N, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallByResult").field("start", &self.state.start).finish_non_exhaustive()
     }

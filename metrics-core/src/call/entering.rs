@@ -2,9 +2,9 @@
 
 use std::mem::{self, ManuallyDrop};
 
-use super::by_result::EnteringByResult;
+use super::by_result::{Entered, EnteringByResult};
 use super::families::Handles;
-use super::feeds::{FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
+use super::feeds::{Fed, FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
 use super::guard::{Call, Prepared};
 use super::measured::Unbegun;
 use super::site::Site;
@@ -47,8 +47,18 @@ impl Entering {
 
     /// Some labels come from the result.
     #[inline]
-    pub fn by_result<'a>(self) -> EnteringByResult<'a> {
-        EnteringByResult(EnteringWith { entering: ManuallyDrop::new(self), per_call: [None; Role::COUNT] })
+    pub fn by_result(self) -> EnteringByResult<Self> {
+        EnteringByResult(self)
+    }
+}
+
+impl Entered for Entering {
+    type Named = ();
+
+    #[inline]
+    fn into_parts(self) -> (&'static Site, Moment, ()) {
+        let this = ManuallyDrop::new(self);
+        (this.site, this.start, ())
     }
 }
 
@@ -116,7 +126,7 @@ impl<'a> EnteringWith<'a> {
     /// As [`EnteringWith::start`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
-        let (site, start, per_call) = self.into_parts();
+        let (site, start, per_call) = self.into_borrowed();
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
         let mut resolved = site.resolve(&values);
         site.resolve_per_call(&values, &per_call, &Role::ALL, &mut resolved);
@@ -125,14 +135,23 @@ impl<'a> EnteringWith<'a> {
 
     /// Some labels come from the result.
     #[inline]
-    pub fn by_result(self) -> EnteringByResult<'a> {
+    pub fn by_result(self) -> EnteringByResult<Self> {
         EnteringByResult(self)
     }
 
     /// The labels are there; what comes next records the call.
-    pub(super) fn into_parts(self) -> (&'static Site, Moment, PerCall<'a>) {
+    fn into_borrowed(self) -> (&'static Site, Moment, PerCall<'a>) {
         let this = ManuallyDrop::new(self);
         (this.entering.site, this.entering.start, this.per_call)
+    }
+}
+
+impl Entered for EnteringWith<'_> {
+    type Named = [Option<Fed>; Role::COUNT];
+
+    fn into_parts(self) -> (&'static Site, Moment, Self::Named) {
+        let (site, start, per_call) = self.into_borrowed();
+        (site, start, per_call.map(|target| Some(target?.to_fed())))
     }
 }
 

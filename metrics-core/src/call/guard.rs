@@ -42,7 +42,7 @@ impl Unbegun for Prepared {
 
     #[inline]
     fn begin_back_then(self) -> Call {
-        enter(self.handles);
+        enter(self.handles[Role::InFlight as usize]);
         Call { start: self.start, handles: self.handles, bounds: self.bounds, running: AtomicBool::new(true) }
     }
 }
@@ -126,8 +126,7 @@ impl Drop for Call {
 
 /// One more call in flight.
 #[inline]
-pub(super) fn enter(handles: Handles) {
-    let in_flight = handles[Role::InFlight as usize];
+pub(super) fn enter(in_flight: Handle) {
     if !in_flight.is_none() {
         change_in_flight(in_flight, 1.0);
     }

@@ -38,7 +38,7 @@ impl Held {
     }
 
     #[inline]
-    pub(super) fn of(label: Label<'_>) -> Self {
+    pub(super) fn of(label: &Label<'_>) -> Self {
         Self::new(label.as_str())
     }
 
@@ -56,7 +56,7 @@ impl Held {
 /// The value that a label from the result gets.
 #[inline]
 pub fn of_result<'r, R, L: LabelValue>(returned: &'r R, value: impl FnOnce(&'r R) -> L) -> Held {
-    Held::of(value(returned).label())
+    Held::of(&value(returned).label())
 }
 
 /// What returns errors that have a kind: a `Result`.
@@ -85,7 +85,7 @@ impl<T, E> Fallible for Result<T, E> {
 /// The kind of the error that was returned, if one was.
 #[inline]
 pub fn kind_of<'r, R: Fallible, L: LabelValue>(returned: &'r R, kind: impl FnOnce(&'r R::Error) -> L) -> Option<Held> {
-    returned.error().map(|error| Held::of(kind(error).label()))
+    returned.error().map(|error| Held::of(&kind(error).label()))
 }
 
 /// As [`kind_of`], where the error is itself the value of the label.

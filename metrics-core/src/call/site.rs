@@ -323,9 +323,26 @@ impl Site {
         Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))
     }
 
+    /// The labels that a call gets when it ends.
+    #[inline]
+    pub(super) fn late_labels(&self) -> LateLabels {
+        self.labels.iter().flatten().fold(LateLabels::default(), |late, (_, source)| match source {
+            Source::Fixed(_) | Source::Call(_) => late,
+            Source::Result(_) => LateLabels { results: late.results + 1, ..late },
+            Source::Kind(_) => LateLabels { kind: true, ..late },
+        })
+    }
+
     pub(super) fn has_known_values(&self) -> bool {
         self.labels.iter().flatten().any(|(_, source)| source.list().is_some())
     }
+}
+
+/// How many labels come from the result, and whether there is one for the kind of its error.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LateLabels {
+    pub(super) results: usize,
+    pub(super) kind: bool,
 }
 
 impl std::fmt::Debug for Site {
