@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 /// Copies of each label set: real values come in buffers, not at one address.
 const COPIES: usize = 2;
-/// Most picks before the order repeats.
-const PICKS: usize = 1 << 14;
+/// Most picks before the order repeats, unless there are more label sets.
+pub(crate) const PICKS: usize = 1 << 14;
 
 /// Label sets of `N` labels.
 #[derive(Clone)]
@@ -33,10 +33,21 @@ impl<const N: usize> Labels<N> {
         Self { sets, order }
     }
 
+    /// As [`Labels::new`], but picked one after the other.
+    pub(crate) fn in_order(count: usize, set: impl Fn(usize) -> [String; N]) -> Self {
+        let order = (0..count.next_power_of_two()).map(|at| (at % count) as u32).collect();
+        Self { sets: (0..count).map(set).collect(), order }
+    }
+
     #[inline]
     pub(crate) fn pick(&self, number: u64) -> [&str; N] {
         let at = self.order[number as usize & (self.order.len() - 1)];
         self.sets[at as usize].each_ref().map(String::as_str)
+    }
+
+    /// How many picks there are before the order repeats.
+    pub(crate) fn picks(&self) -> u64 {
+        self.order.len() as u64
     }
 
     /// All label sets, some of them more than once.

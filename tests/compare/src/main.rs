@@ -1,6 +1,8 @@
 //! The library beside its peers and beside the limit of the hardware, in one run: every row of the budget, as ratios.
 
+mod allocator;
 mod budget;
+mod child;
 mod handler;
 mod labels;
 mod measure;
@@ -13,6 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::child::Task;
 use crate::report::Report;
 
 const USAGE: &str = "options: --only <part of the name of a group of rows>, --rounds <number, 41 unless given>";
@@ -21,10 +24,16 @@ const USAGE: &str = "options: --only <part of the name of a group of rows>, --ro
 struct Options {
     only: String,
     rounds: usize,
+    /// Set in a process that was started to measure one thing.
+    child: Option<Task>,
 }
 
 fn main() -> Result<ExitCode> {
     let options = options().context(USAGE)?;
+    if let Some(task) = options.child {
+        println!("{}", task.perform()?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let upkeep = peers::metrics::install();
     let mut report = Report::default();
     for group in rows::GROUPS.iter().filter(|group| group.name.contains(&options.only)) {
@@ -38,12 +47,13 @@ fn main() -> Result<ExitCode> {
 fn options() -> Result<Options> {
     use lexopt::prelude::{Long, ValueExt};
 
-    let mut options = Options { only: String::new(), rounds: 41 };
+    let mut options = Options { only: String::new(), rounds: 41, child: None };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("only") => options.only = parser.value()?.string()?,
             Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Long(child::OPTION) => options.child = Some(Task::from_argument(&parser.value()?.string()?)?),
             _ => return Err(argument.unexpected().into()),
         }
     }

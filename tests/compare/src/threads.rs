@@ -42,7 +42,7 @@ pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize) -> Figures {
             let core = cores.get(worker % cores.len().max(1)).copied();
             scope.spawn(move || {
                 core.map(core_affinity::set_for_current);
-                work(worker, entrants, rounds, start, slices);
+                work([worker, workers], entrants, rounds, start, slices);
             });
         }
     });
@@ -62,12 +62,13 @@ struct Slice {
     rates: Mutex<Vec<f64>>,
 }
 
-fn work(worker: usize, entrants: &[Entrant<'_>], rounds: usize, start: &Barrier, slices: &[Slice]) {
+fn work([worker, workers]: [usize; 2], entrants: &[Entrant<'_>], rounds: usize, start: &Barrier, slices: &[Slice]) {
     for round in 0..rounds {
         for offset in 0..entrants.len() {
             let at = (round + offset) % entrants.len();
             start.wait();
-            if worker < entrants[at].threads {
+            // Which core works alone changes from round to round: one may be busier with other programs.
+            if (worker + round) % workers < entrants[at].threads {
                 let slice = &slices[round * entrants.len() + at];
                 let rate = rate(&entrants[at], worker, &slice.arrived);
                 if let Ok(mut rates) = slice.rates.lock() {

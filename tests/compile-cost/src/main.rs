@@ -14,14 +14,25 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{Crate, Step};
 use crate::size::Size;
-use crate::variant::VARIANTS;
+use crate::variant::{FASTRACE, OURS, PLAIN, VARIANTS, Variant};
 
-const USAGE: &str = "options: --functions <number, 500 unless given>, --rounds <number, 5 unless given>";
+const USAGE: &str = "options: --functions <number, 500 unless given>, --rounds <number, 5 unless given>, \
+                     --only <names of attributes, with commas>, --check-only";
 
 /// How much to measure.
 struct Options {
     functions: usize,
     rounds: usize,
+    /// What is measured: all there are, unless some are named. The plain functions are always among them.
+    variants: Vec<&'static Variant>,
+    /// How long a release build takes is left out; how large it is, is not.
+    check_only: bool,
+}
+
+impl Options {
+    fn steps(&self) -> &'static [Step] {
+        if self.check_only { &[Step::Check] } else { &[Step::Check, Step::Release] }
+    }
 }
 
 /// What one variant took: a time for each round, and the size of what came out.

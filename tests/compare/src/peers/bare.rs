@@ -1,6 +1,6 @@
 //! The calls without any measuring, as a reference.
 
-use crate::handler::{Failed, Request, respond};
+use crate::handler::{Failed, Request, Suspended, respond, wait_once};
 use crate::labels::Labels;
 use crate::measure::{Operation, operation};
 
@@ -13,6 +13,14 @@ pub(crate) fn call(labels: Labels<1>, fails: bool) -> Operation {
 
 pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| handle_literal(Request::new(number, fails)))
+}
+
+/// A call that waits once.
+pub(crate) fn suspended(request: Request) -> Suspended {
+    Box::pin(async move {
+        wait_once().await;
+        respond("/foo", request)
+    })
 }
 
 #[inline(never)]

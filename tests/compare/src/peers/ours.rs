@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use metrics_core::{Counter, Format, Registry, Summary, instrument};
 
 use super::{Exposition, Peer, latency};
-use crate::handler::{Failed, Request, respond};
+use crate::handler::{Failed, Request, Suspended, respond, wait_once};
 use crate::labels::{Labels, write_path};
 use crate::measure::{Operation, operation};
 
@@ -66,6 +66,18 @@ pub(crate) fn counter_by<const N: usize>(names: [&str; N], labels: Labels<N>) ->
     operation(move |number| family.labels(labels.pick(number)).inc())
 }
 
+/// A summary that is looked up by path.
+pub(crate) fn summary_by(labels: Labels<1>) -> Operation {
+    summary_in(&Registry::new(), labels)
+}
+
+/// As [`summary_by`], shown by `registry`.
+pub(crate) fn summary_in(registry: &Registry, labels: Labels<1>) -> Operation {
+    let builder = Summary::builder("by_path_seconds", "A summary.").labels(["path"]).max_series(1 << 20);
+    let family = builder.register_in(registry).expect("the registry is empty");
+    operation(move |number| family.labels(labels.pick(number)).observe(latency(number)))
+}
+
 /// Calls of the function whose path is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| by_literal(Request::new(number, fails)))
@@ -112,6 +124,17 @@ async fn async_literal(request: Request) -> Result<u64, Failed> {
 }
 
 async fn bare_async(request: Request) -> Result<u64, Failed> {
+    respond("/foo", request)
+}
+
+/// A call that waits once.
+pub(crate) fn suspended(request: Request) -> Suspended {
+    Box::pin(waiting(request))
+}
+
+#[instrument("/foo", prefix = "waiting")]
+async fn waiting(request: Request) -> Result<u64, Failed> {
+    wait_once().await;
     respond("/foo", request)
 }
 

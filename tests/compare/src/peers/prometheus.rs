@@ -78,6 +78,13 @@ pub(crate) fn counter_by<const N: usize>(names: [&str; N], labels: Labels<N>) ->
     operation(move |number| family.with_label_values(&labels.pick(number)).inc())
 }
 
+/// A histogram that is looked up by path.
+pub(crate) fn histogram_by(labels: Labels<1>) -> Operation {
+    let opts = HistogramOpts::new("by_path_seconds", "A histogram.");
+    let family = HistogramVec::new(opts, &["path"]).expect("name and label are valid");
+    operation(move |number| family.with_label_values(&labels.pick(number)).observe(latency(number)))
+}
+
 /// Calls of a function whose path is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| handle_literal(Request::new(number, fails)))
