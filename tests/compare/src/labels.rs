@@ -81,3 +81,8 @@ pub(crate) fn write_path(number: usize, buffer: &mut String) {
     buffer.clear();
     let _ = write!(buffer, "/api/v1/items/{number:07}");
 }
+
+/// What the counter of a series is at: as many digits as counters have.
+pub(crate) fn amount(number: usize) -> u64 {
+    number as u64 * 7_919 % 1_000_000 + 1
+}

@@ -44,7 +44,7 @@ pub(crate) trait Peer {
     /// Calls an instrumented function: its latency is observed, and an error counted.
     fn call(&self, labels: Labels<1>, fails: bool) -> Operation;
 
-    /// Makes counters with one label, counts 1 on each, and shows them.
+    /// Makes counters with one label, adds to each once, and shows them.
     fn exposition(&self, _series: usize) -> Option<Exposition> {
         None
     }

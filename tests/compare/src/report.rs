@@ -30,16 +30,19 @@ impl Report {
     }
 
     /// Prints the budget with what was found, and says whether every must is met.
-    pub(crate) fn finish(&self) -> bool {
-        let rows: Vec<_> = self.judged.iter().map(|(row, value)| judgement(row, *value)).collect();
-        self.table("Budget", &["what", "value", "must", "goal", "met"], &rows);
+    pub(crate) fn finish(mut self) -> bool {
+        self.judged.sort_by_key(|(row, _)| BUDGET.iter().position(|of_budget| of_budget.id == row.id));
+        if !self.judged.is_empty() {
+            let rows: Vec<_> = self.judged.iter().map(|(row, value)| judgement(row, *value)).collect();
+            self.table("Budget", &["what", "value", "must", "goal", "met"], &rows);
+        }
         println!();
         for (row, value) in &self.judged {
             let met = if row.verdict(*value) == Verdict::Missed { "missed" } else { "met" };
             println!("row\t{}\t{value:.4}\t{}\t{}\t{met}", row.id, row.must, row.goal);
         }
         for (id, value) in &self.facts {
-            println!("row\t{id}\t{value:.4}\t\t\tinfo");
+            println!("row\t{id}\t{value:.4}\t-\t-\tinfo");
         }
         let met = self.judged.iter().filter(|(row, value)| row.verdict(*value) != Verdict::Missed).count();
         println!("\n{met} of {} musts met", self.judged.len());

@@ -1,7 +1,7 @@
 //! Contests on several threads at once: how many operations there are in a slice of time.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Barrier, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use crate::measure::{Figures, Operation, count_for};
 
 /// How long one contestant is counted in one round.
 const SLICE: Duration = Duration::from_millis(4);
-/// How long it runs before and after that: a thread that came later is to be as contended to its end.
-const MARGIN: Duration = Duration::from_micros(200);
+/// How long all its threads run before that.
+const LEAD: Duration = Duration::from_micros(200);
 /// How long it runs between two looks at the clock.
 const BATCH: Duration = Duration::from_micros(10);
 
@@ -48,7 +48,7 @@ pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize) -> Figures {
     });
     let mut figures = Figures::new(entrants.iter().map(|entrant| entrant.name.clone()));
     for (at, slice) in slices.into_iter().enumerate() {
-        figures.push(at % entrants.len(), slice.rates.into_inner().unwrap_or_default().iter().sum());
+        figures.push(at % entrants.len(), slice.count.into_inner() as f64 / SLICE.as_secs_f64());
     }
     figures
 }
@@ -58,8 +58,10 @@ pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize) -> Figures {
 struct Slice {
     /// How many of its threads run by now.
     arrived: AtomicUsize,
-    /// Operations a second of each thread.
-    rates: Mutex<Vec<f64>>,
+    /// Set by the last of them: threads that run one after the other would not contend.
+    start: OnceLock<Instant>,
+    /// Operations of all threads between the start and the end.
+    count: AtomicU64,
 }
 
 fn work([worker, workers]: [usize; 2], entrants: &[Entrant<'_>], rounds: usize, start: &Barrier, slices: &[Slice]) {
@@ -70,38 +72,37 @@ fn work([worker, workers]: [usize; 2], entrants: &[Entrant<'_>], rounds: usize, 
             // Which core works alone changes from round to round: one may be busier with other programs.
             if (worker + round) % workers < entrants[at].threads {
                 let slice = &slices[round * entrants.len() + at];
-                let rate = rate(&entrants[at], worker, &slice.arrived);
-                if let Ok(mut rates) = slice.rates.lock() {
-                    rates.push(rate);
-                }
+                slice.count.fetch_add(count(&entrants[at], worker, slice), Ordering::Relaxed);
             }
         }
     }
 }
 
-/// The clock starts when all threads run: threads that run one after the other would not contend.
-fn rate(entrant: &Entrant<'_>, worker: usize, arrived: &AtomicUsize) -> f64 {
+/// Runs until the end of the slice, and counts what falls into it.
+fn count(entrant: &Entrant<'_>, worker: usize, slice: &Slice) -> u64 {
     let mut number = (worker as u64) << 40;
-    arrived.fetch_add(1, Ordering::Relaxed);
-    while arrived.load(Ordering::Relaxed) < entrant.threads {
-        run_batch(entrant, &mut number);
+    let mut run_batch = || {
+        (entrant.operation)(number..number + entrant.batch);
+        number += entrant.batch;
+    };
+    if slice.arrived.fetch_add(1, Ordering::Relaxed) + 1 == entrant.threads {
+        slice.start.get_or_init(|| Instant::now() + LEAD);
     }
-    run_for(MARGIN, entrant, &mut number);
-    let (first, start) = (number, Instant::now());
-    run_for(SLICE, entrant, &mut number);
-    let (count, elapsed) = (number - first, start.elapsed());
-    run_for(MARGIN, entrant, &mut number);
-    count as f64 / elapsed.as_secs_f64()
-}
-
-fn run_for(duration: Duration, entrant: &Entrant<'_>, number: &mut u64) {
-    let start = Instant::now();
-    while start.elapsed() < duration {
-        run_batch(entrant, number);
+    let start = loop {
+        match slice.start.get() {
+            Some(start) => break *start,
+            None => run_batch(),
+        }
+    };
+    let mut count = 0;
+    loop {
+        run_batch();
+        let now = Instant::now();
+        if now >= start + SLICE {
+            return count;
+        }
+        if now >= start {
+            count += entrant.batch;
+        }
     }
-}
-
-fn run_batch(entrant: &Entrant<'_>, number: &mut u64) {
-    (entrant.operation)(*number..*number + entrant.batch);
-    *number += entrant.batch;
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, respond};
-use crate::labels::{Labels, write_path};
+use crate::labels::{Labels, amount, write_path};
 use crate::measure::{Operation, operation};
 
 pub(crate) struct Limit;
@@ -56,7 +56,7 @@ impl Peer for Limit {
                 write_path(number, &mut path);
                 let mut line = String::new();
                 let _ = write!(line, "compare_items_total{{path=\"{path}\"}} ");
-                (line.into(), 1)
+                (line.into(), amount(number))
             })
             .collect();
         let mut text = Vec::new();

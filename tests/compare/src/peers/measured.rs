@@ -10,7 +10,7 @@ use paracord::ParaCord;
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, respond};
-use crate::labels::{Labels, write_path};
+use crate::labels::{Labels, amount, write_path};
 use crate::measure::{Operation, operation};
 
 pub(crate) struct Measured;
@@ -114,7 +114,7 @@ impl Peer for Measured {
         let mut path = String::new();
         for number in 0..series {
             write_path(number, &mut path);
-            metrics.compare_items_total.inc(AnyPath { path: &path });
+            metrics.compare_items_total.inc_by(AnyPath { path: &path }, amount(number));
         }
         let mut encoder = BufferedTextEncoder::new();
         Some(Box::new(move || {

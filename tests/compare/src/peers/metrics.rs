@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, respond};
-use crate::labels::{Labels, write_path};
+use crate::labels::{Labels, amount, write_path};
 use crate::measure::{Operation, operation};
 
 pub(crate) struct Metrics;
@@ -59,7 +59,7 @@ impl Peer for Metrics {
             let mut path = String::new();
             for number in 0..series {
                 write_path(number, &mut path);
-                counter!("compare_items_total", "path" => path.clone()).increment(1);
+                counter!("compare_items_total", "path" => path.clone()).increment(amount(number));
             }
         });
         let handle = recorder.handle();

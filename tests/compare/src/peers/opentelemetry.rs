@@ -10,7 +10,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, respond};
-use crate::labels::{Labels, write_path};
+use crate::labels::{Labels, amount, write_path};
 use crate::measure::{Operation, operation};
 
 pub(crate) struct OpenTelemetry;
@@ -44,6 +44,10 @@ impl Provider {
 
     fn meter(&self) -> Meter {
         self.provider.meter("compare")
+    }
+
+    fn encode(&self, text: &mut String) {
+        TextEncoder::new().encode_utf8(&self.registry.gather(), text).expect("all families can be encoded");
     }
 }
 
@@ -93,13 +97,12 @@ impl Peer for OpenTelemetry {
         let mut path = String::new();
         for number in 0..series {
             write_path(number, &mut path);
-            counter.add(1, &[KeyValue::new("path", path.clone())]);
+            counter.add(amount(number), &[KeyValue::new("path", path.clone())]);
         }
         let mut text = String::new();
         Some(Box::new(move || {
             text.clear();
-            let families = provider.registry.gather();
-            TextEncoder::new().encode_utf8(&families, &mut text).expect("all families can be encoded");
+            provider.encode(&mut text);
             text.len()
         }))
     }

@@ -7,7 +7,7 @@ use metrics_core::{Counter, Format, Registry, Summary, instrument};
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, Suspended, respond, wait_once};
-use crate::labels::{Labels, write_path};
+use crate::labels::{Labels, amount, write_path};
 use crate::measure::{Operation, operation};
 
 pub(crate) struct Ours;
@@ -49,7 +49,7 @@ impl Peer for Ours {
         let mut path = String::new();
         for number in 0..series {
             write_path(number, &mut path);
-            family.labels([&path]).inc();
+            family.labels([&path]).inc_by(amount(number));
         }
         let mut text = Vec::new();
         Some(Box::new(move || {

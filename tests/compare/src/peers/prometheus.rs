@@ -7,7 +7,7 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterV
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, respond};
-use crate::labels::{Labels, write_path};
+use crate::labels::{Labels, amount, write_path};
 use crate::measure::{Operation, operation};
 
 pub(crate) struct Prometheus;
@@ -61,7 +61,7 @@ impl Peer for Prometheus {
         let mut path = String::new();
         for number in 0..series {
             write_path(number, &mut path);
-            family.with_label_values(&[&path]).inc();
+            family.with_label_values(&[&path]).inc_by(amount(number));
         }
         let mut text = String::new();
         Some(Box::new(move || {

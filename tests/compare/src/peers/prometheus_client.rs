@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, respond};
-use crate::labels::{Labels, write_path};
+use crate::labels::{Labels, amount, write_path};
 use crate::measure::{Operation, operation};
 
 pub(crate) struct PrometheusClient;
@@ -78,7 +78,7 @@ impl Peer for PrometheusClient {
         let mut path = String::new();
         for number in 0..series {
             write_path(number, &mut path);
-            family.get_or_create(&ByPath { path: path.clone() }).inc();
+            family.get_or_create(&ByPath { path: path.clone() }).inc_by(amount(number));
         }
         let mut text = String::new();
         Some(Box::new(move || {

@@ -48,7 +48,7 @@ fn crates(report: &mut Report) -> Result<()> {
     let without_http = count(&["--package", "metrics-core", "--no-default-features", "--features", "macros"])?;
     report.judge("crates_default", default - prometheus);
     report.judge("crates_without_http", without_http - prometheus);
-    let row = |what: &str, value: f64| vec![what.to_owned(), figure(value), figure(value - prometheus)];
+    let row = |what: &str, value: f64| vec![what.to_owned(), value.to_string(), (value - prometheus).to_string()];
     let rows = [row("`prometheus`", prometheus), row("default", default), row("without the HTTP server", without_http)];
     report.table("Crates in a build, our own two not counted", &["build", "crates", "more than `prometheus`"], &rows);
     Ok(())

@@ -10,39 +10,59 @@ use crate::peers::prometheus::{self, Prometheus};
 use crate::peers::{Peer, bare};
 use crate::report::{Report, figure};
 
+const HELD: &str = "prometheus, handles held";
+
+/// The names of all contestants, and of the columns.
+const COLUMNS: [&str; 5] = ["ours", "limit", "prometheus", HELD, "bare"];
+
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let mut rows = Vec::new();
-    for (outcome, fails) in [("ok", false), ("err", true)] {
-        let mut literal = Contest::default();
-        literal.add("ours", ours::call_literal(fails));
-        literal.add("limit", limit::call_literal(fails));
-        literal.add("prometheus", prometheus::call_literal(fails));
-        literal.add("prometheus held", prometheus::call_held(fails));
-        literal.add("bare", bare::call_literal(fails));
-        rows.extend(judge(&format!("call_literal_{outcome}"), &literal.run(rounds), report));
+    for (outcome, fails) in [("Ok", false), ("Err", true)] {
+        let id = outcome.to_lowercase();
+        let figures = by_literal(fails).run(rounds);
+        judge(&format!("call_literal_{id}"), &figures, report);
+        report.fact(format!("call_literal_{id}_over_prometheus_held"), figures.ratio("ours", HELD));
+        rows.push(row(&format!("`\"/foo\"`, `{outcome}`"), &figures));
 
-        let mut path = Contest::default();
-        let peers: [&dyn Peer; 3] = [&Ours, &Limit, &Prometheus];
-        for peer in peers {
-            path.add(peer.name(), peer.call(paths(10), fails));
-        }
-        path.add("bare", bare::call(paths(10), fails));
-        rows.extend(judge(&format!("call_path_{outcome}"), &path.run(rounds), report));
+        let figures = by_path(fails).run(rounds);
+        judge(&format!("call_path_{id}"), &figures, report);
+        rows.push(row(&format!("`path`, 10 values, `{outcome}`"), &figures));
     }
-    report.table("Instrumented calls, one thread", &["call", "ns", "over the limit", "over `prometheus`"], &rows);
+    let columns: Vec<_> =
+        ["call, ns"].into_iter().chain(COLUMNS).chain(["ours over limit", "ours over prometheus"]).collect();
+    report.table("Instrumented calls, one thread", &columns, &rows);
     Ok(())
 }
 
-fn judge(id: &str, figures: &Figures, report: &mut Report) -> Vec<Vec<String>> {
+fn by_literal(fails: bool) -> Contest {
+    let mut contest = Contest::default();
+    contest.add("ours", ours::call_literal(fails));
+    contest.add("limit", limit::call_literal(fails));
+    contest.add("prometheus", prometheus::call_literal(fails));
+    contest.add(HELD, prometheus::call_held(fails));
+    contest.add("bare", bare::call_literal(fails));
+    contest
+}
+
+fn by_path(fails: bool) -> Contest {
+    let mut contest = Contest::default();
+    let peers: [&dyn Peer; 3] = [&Ours, &Limit, &Prometheus];
+    for peer in peers {
+        contest.add(peer.name(), peer.call(paths(10), fails));
+    }
+    contest.add("bare", bare::call(paths(10), fails));
+    contest
+}
+
+fn judge(id: &str, figures: &Figures, report: &mut Report) {
     report.judge(id, figures.ratio("ours", "limit"));
     report.judge(&format!("{id}_over_prometheus"), figures.ratio("ours", "prometheus"));
-    if figures.has("prometheus held") {
-        report.fact(format!("{id}_over_prometheus_held"), figures.ratio("ours", "prometheus held"));
-    }
-    let ratio = |name: &str, reference: &str| figure(figures.ratio(name, reference));
-    let row = |name: &str| {
-        let title = format!("{id}: {name}");
-        vec![title, figure(figures.median(name)), ratio(name, "limit"), ratio(name, "prometheus")]
-    };
-    figures.names().map(row).collect()
+    report.fact(format!("{id}_ns"), figures.median("ours"));
+    report.fact(format!("{id}_bare_over_limit"), figures.ratio("bare", "limit"));
+}
+
+fn row(what: &str, figures: &Figures) -> Vec<String> {
+    let times = COLUMNS.map(|name| if figures.has(name) { figure(figures.median(name)) } else { "-".to_owned() });
+    let ratios = ["limit", "prometheus"].map(|reference| figure(figures.ratio("ours", reference)));
+    [what.to_owned()].into_iter().chain(times).chain(ratios).collect()
 }

@@ -25,8 +25,8 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     for round in 0..rounds {
         for offset in 0..NAMES.len() {
             let at = (round + offset) % NAMES.len();
-            let started = start(if at < 2 { bare::suspended } else { ours::suspended });
-            let time = if at % 2 == 0 {
+            let started = start(if NAMES[at].starts_with("bare") { bare::suspended } else { ours::suspended });
+            let time = if NAMES[at].ends_with("same thread") {
                 finish(started)
             } else {
                 to_other.send(started).ok().context("the other thread is gone")?;
