@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-use crate::variant::{VARIANTS, Variant};
+use crate::variant::Variant;
 
 /// What the functions of all crates share.
 ///
@@ -41,11 +41,11 @@ pub fn length_later(name: &str) -> Later<'_> {
 ";
 
 /// Writes the workspace with a crate for each variant.
-pub(crate) fn workspace(at: &Path, functions: usize) -> io::Result<()> {
-    let members: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
+pub(crate) fn workspace(at: &Path, variants: &[&Variant], functions: usize) -> io::Result<()> {
+    let members: Vec<_> = variants.iter().map(|variant| variant.name).collect();
     fs::create_dir_all(at)?;
     fs::write(at.join("Cargo.toml"), format!("[workspace]\nresolver = \"3\"\nmembers = {members:?}\n"))?;
-    for variant in &VARIANTS {
+    for variant in variants {
         let source = at.join(variant.name).join("src");
         fs::create_dir_all(&source)?;
         fs::write(at.join(variant.name).join("Cargo.toml"), manifest(variant))?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Cost;
-use crate::variant::{FASTRACE, OURS, PLAIN, VARIANTS};
+use crate::variant::{FASTRACE, OURS, PLAIN};
 
 /// Most that the check of one function may take, as a multiple of what fastrace's attribute takes.
 const MUST_RATIO: f64 = 1.5;
@@ -14,39 +14,42 @@ const MUST_BYTES: f64 = 500.0;
 struct Row {
     name: &'static str,
     check_ms: f64,
-    release_ms: f64,
+    /// `None` where only checks were timed.
+    release_ms: Option<f64>,
     text_bytes: f64,
     data_bytes: f64,
 }
 
-/// Prints all there is to say of costs that stand in the order of the variants.
-pub(crate) fn print(costs: &[Cost], functions: usize) {
-    let rows: Vec<_> = VARIANTS
-        .iter()
-        .zip(costs)
-        .map(|(variant, cost)| row(variant.name, cost, &costs[PLAIN], functions as f64))
-        .collect();
-    print_plain(&costs[PLAIN], functions);
+/// Prints all there is to say of the costs of variants.
+pub(crate) fn print(costs: &[(&'static str, Cost)], functions: usize) {
+    let Some((_, plain)) = costs.iter().find(|(name, _)| *name == PLAIN) else { return };
+    let rows: Vec<_> = costs.iter().map(|(name, cost)| row(name, cost, plain, functions as f64)).collect();
+    print_plain(plain, functions);
     print_table(&rows);
     print_lines(&rows);
-    print_budget(&rows[OURS], &rows[FASTRACE]);
+    let of = |name: &str| rows.iter().find(|row| row.name == name);
+    if let (Some(ours), Some(fastrace)) = (of(OURS), of(FASTRACE)) {
+        print_budget(ours, fastrace);
+    }
 }
 
 fn row(name: &'static str, cost: &Cost, plain: &Cost, functions: f64) -> Row {
+    let more_ms = |cost: &[Duration], plain: &[Duration]| Some((median_ms(cost)? - median_ms(plain)?) / functions);
     Row {
         name,
-        check_ms: (median_ms(&cost.check) - median_ms(&plain.check)) / functions,
-        release_ms: (median_ms(&cost.release) - median_ms(&plain.release)) / functions,
+        check_ms: more_ms(&cost.check, &plain.check).unwrap_or(f64::NAN),
+        release_ms: more_ms(&cost.release, &plain.release),
         text_bytes: (cost.size.text as f64 - plain.size.text as f64) / functions,
         data_bytes: (cost.size.data as f64 - plain.size.data as f64) / functions,
     }
 }
 
 fn print_plain(plain: &Cost, functions: usize) {
+    let times = [("check", &plain.check), ("release", &plain.release)];
+    let times = times.iter().filter_map(|(step, times)| Some(format!("{step} {:.0} ms, ", median_ms(times)?)));
     println!(
-        "{functions} functions without an attribute: check {:.0} ms, release {:.0} ms, {} bytes of machine code",
-        median_ms(&plain.check),
-        median_ms(&plain.release),
+        "{functions} functions without an attribute: {}{} bytes of machine code",
+        times.collect::<String>(),
         plain.size.text,
     );
 }
@@ -56,15 +59,17 @@ fn print_table(rows: &[Row]) {
     println!("| attribute | check ms | release ms | machine code bytes | data bytes |");
     println!("|---|---|---|---|---|");
     for Row { name, check_ms, release_ms, text_bytes, data_bytes } in rows {
-        println!("| {name} | {check_ms:.2} | {release_ms:.2} | {text_bytes:.0} | {data_bytes:.0} |");
+        let release_ms = release_ms.map_or_else(|| "-".to_owned(), |time| format!("{time:.2}"));
+        println!("| {name} | {check_ms:.2} | {release_ms} | {text_bytes:.0} | {data_bytes:.0} |");
     }
 }
 
 fn print_lines(rows: &[Row]) {
     println!();
     for Row { name, check_ms, release_ms, text_bytes, data_bytes } in rows {
+        let release_ms = release_ms.map_or_else(String::new, |time| format!("release_ms={time:.4},"));
         println!(
-            "compile_cost,{name},check_ms={check_ms:.4},release_ms={release_ms:.4},text_bytes={text_bytes:.1},\
+            "compile_cost,{name},check_ms={check_ms:.4},{release_ms}text_bytes={text_bytes:.1},\
              data_bytes={data_bytes:.1}"
         );
     }
@@ -75,7 +80,9 @@ fn print_budget(ours: &Row, fastrace: &Row) {
     let ratio = ours.check_ms / fastrace.check_ms;
     print_must("check time over fastrace's", "check_ratio", ratio, MUST_RATIO);
     print_must("machine code bytes of a function", "text_bytes", ours.text_bytes, MUST_BYTES);
-    println!("release time over fastrace's: {:.2} (no budget)", ours.release_ms / fastrace.release_ms);
+    if let (Some(ours), Some(fastrace)) = (ours.release_ms, fastrace.release_ms) {
+        println!("release time over fastrace's: {:.2} (no budget)", ours / fastrace);
+    }
 }
 
 fn print_must(what: &str, key: &str, value: f64, must: f64) {
@@ -84,9 +91,11 @@ fn print_must(what: &str, key: &str, value: f64, must: f64) {
     println!("compile_cost_budget,{key}={value:.3},must={must},{met}");
 }
 
-fn median_ms(times: &[Duration]) -> f64 {
+/// `None` of no times.
+fn median_ms(times: &[Duration]) -> Option<f64> {
     let mut times: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
     times.sort_by(f64::total_cmp);
     let middle = times.len() / 2;
-    if times.len() % 2 == 1 { times[middle] } else { f64::midpoint(times[middle - 1], times[middle]) }
+    let upper = *times.get(middle)?;
+    Some(if times.len() % 2 == 1 { upper } else { f64::midpoint(times[middle - 1], upper) })
 }

@@ -10,21 +10,21 @@ pub(crate) struct Variant {
 }
 
 /// The functions without an attribute, from which all figures count.
-pub(crate) const PLAIN: usize = 0;
+pub(crate) const PLAIN: &str = "plain";
 /// The attribute of this workspace.
-pub(crate) const OURS: usize = 1;
+pub(crate) const OURS: &str = "metrics-core";
 /// The one that the budget compares with.
-pub(crate) const FASTRACE: usize = 2;
+pub(crate) const FASTRACE: &str = "fastrace";
 
 pub(crate) const VARIANTS: [Variant; 6] = [
-    Variant { name: "plain", dependency: "", attribute: "" },
+    Variant { name: PLAIN, dependency: "", attribute: "" },
     Variant {
-        name: "metrics-core",
+        name: OURS,
         dependency: r#"metrics-core = { path = "../../../metrics-core" }"#,
         attribute: r#"#[metrics_core::instrument("/{function}")]"#,
     },
     Variant {
-        name: "fastrace",
+        name: FASTRACE,
         dependency: r#"fastrace = { version = "0.7", features = ["enable"] }"#,
         attribute: "#[fastrace::trace]",
     },

@@ -1,0 +1,89 @@
+//! What must hold, and what is aimed at.
+
+/// On which side of its must a value is to be.
+#[derive(Clone, Copy)]
+enum Side {
+    AtMost,
+    AtLeast,
+}
+
+use Side::{AtLeast, AtMost};
+
+/// One row of the budget.
+pub(crate) struct Row {
+    pub(crate) id: &'static str,
+    pub(crate) what: &'static str,
+    side: Side,
+    pub(crate) must: f64,
+    pub(crate) goal: f64,
+}
+
+/// What a value is worth.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Verdict {
+    Goal,
+    Must,
+    Missed,
+}
+
+impl Row {
+    pub(crate) fn verdict(&self, value: f64) -> Verdict {
+        let reaches = |bound: f64| match self.side {
+            AtMost => value <= bound,
+            AtLeast => value >= bound,
+        };
+        if reaches(self.goal) {
+            Verdict::Goal
+        } else if reaches(self.must) {
+            Verdict::Must
+        } else {
+            Verdict::Missed
+        }
+    }
+
+    pub(crate) fn sign(&self) -> &'static str {
+        match self.side {
+            AtMost => "<=",
+            AtLeast => ">=",
+        }
+    }
+}
+
+const fn row(id: &'static str, what: &'static str, side: Side, must: f64, goal: f64) -> Row {
+    Row { id, what, side, must, goal }
+}
+
+/// The budget; a value for each row comes from the group of rows that names it.
+pub(crate) const BUDGET: [Row; 31] = [
+    row("call_literal_ok", "`#[instrument(\"/foo\")]` call, `Ok`, over the limit", AtMost, 1.30, 1.10),
+    row("call_literal_err", "`#[instrument(\"/foo\")]` call, `Err`, over the limit", AtMost, 1.30, 1.10),
+    row("call_path_ok", "`#[instrument(path)]` call, 10 paths, `Ok`, over the limit", AtMost, 1.60, 1.35),
+    row("call_path_err", "`#[instrument(path)]` call, 10 paths, `Err`, over the limit", AtMost, 1.60, 1.35),
+    row("call_literal_ok_over_prometheus", "literal call, `Ok`, over `prometheus` by hand", AtMost, 0.50, 0.35),
+    row("call_literal_err_over_prometheus", "literal call, `Err`, over `prometheus` by hand", AtMost, 0.50, 0.35),
+    row("call_path_ok_over_prometheus", "call by path, `Ok`, over `prometheus` by hand", AtMost, 0.50, 0.35),
+    row("call_path_err_over_prometheus", "call by path, `Err`, over `prometheus` by hand", AtMost, 0.50, 0.35),
+    row("async_over_sync", "`#[instrument]` async call over the sync one", AtMost, 1.10, 1.03),
+    row("counter_held", "counter, handle held, over `prometheus::IntCounter`", AtMost, 0.60, 0.40),
+    row("summary_held", "summary, handle held, over `prometheus::Histogram`", AtMost, 0.40, 0.20),
+    row("counter_10_values", "counter looked up, 10 values, over `prometheus`", AtMost, 0.60, 0.40),
+    row("counter_3_labels", "counter looked up, 3 labels, over `prometheus`", AtMost, 0.60, 0.40),
+    row("threads_literal", "2 threads over 1, literal call, as a share of the limit's factor", AtLeast, 0.90, 0.98),
+    row("threads_path", "2 threads over 1, call by path, as a share of the limit's factor", AtLeast, 0.90, 0.98),
+    row("threads_literal_over_prometheus", "literal calls at 2 threads over `prometheus`", AtLeast, 6.0, 10.0),
+    row("threads_path_over_prometheus", "calls by path at 2 threads over `prometheus`", AtLeast, 6.0, 10.0),
+    row("allocations_literal_ok", "allocations of a literal call, `Ok`", AtMost, 0.0, 0.0),
+    row("allocations_literal_err", "allocations of a literal call, `Err`", AtMost, 0.0, 0.0),
+    row("allocations_path_ok", "allocations of a call by path, `Ok`", AtMost, 0.0, 0.0),
+    row("allocations_path_err", "allocations of a call by path, `Err`", AtMost, 0.0, 0.0),
+    row("allocations_async", "allocations of an async call", AtMost, 0.0, 0.0),
+    row("allocations_lookup", "allocations of a counter looked up", AtMost, 0.0, 0.0),
+    row("scrape_100k_over_limit", "scrape of 100k counters over the flat limit", AtMost, 4.0, 2.0),
+    row("scrape_100k_over_best_peer", "scrape of 100k counters over the best peer", AtMost, 0.8, 0.4),
+    row("scrape_1m_over_best_peer", "scrape of 1M counters over the best peer", AtMost, 0.5, 0.2),
+    row("memory_per_series", "memory per series, 1M counters, over `prometheus-client`", AtMost, 1.2, 0.8),
+    row("compile_time", "`cargo check` per annotated function over fastrace's `#[trace]`", AtMost, 1.5, 1.0),
+    row("machine_code", "machine code per annotated function, bytes", AtMost, 500.0, 250.0),
+    row("crates_default", "crates in the default build beyond `prometheus`", AtMost, 28.0, 24.0),
+    row("crates_without_http", "crates without the HTTP server beyond `prometheus`", AtMost, 14.0, 10.0),
+];

@@ -1,0 +1,123 @@
+//! Contests of operations on one thread: a short slice of each in each round, so that what disturbs the machine meets all.
+
+use std::hint::black_box;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::labels::PICKS;
+
+/// How long one contestant runs in one round.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// What is measured: runs once for each number of the range, which picks label values and amounts.
+pub(crate) type Operation = Box<dyn Fn(Range<u64>) + Send + Sync>;
+
+/// Makes an operation whose results the optimiser has to keep.
+pub(crate) fn operation<R>(run: impl Fn(u64) -> R + Send + Sync + 'static) -> Operation {
+    Box::new(move |numbers| {
+        for number in numbers {
+            black_box(run(number));
+        }
+    })
+}
+
+/// Operations that are compared.
+#[derive(Default)]
+pub(crate) struct Contest {
+    contestants: Vec<(String, Operation)>,
+}
+
+impl Contest {
+    /// Adds an operation, and runs it for the first time: series are made here, not in what is measured.
+    pub(crate) fn add(&mut self, name: impl Into<String>, operation: Operation) {
+        operation(0..PICKS as u64);
+        self.contestants.push((name.into(), operation));
+    }
+
+    /// Adds an operation, if there is one.
+    pub(crate) fn extend(&mut self, name: impl Into<String>, operation: Option<Operation>) {
+        if let Some(operation) = operation {
+            self.add(name, operation);
+        }
+    }
+
+    /// Runs all, beginning with another one in each round.
+    pub(crate) fn run(&self, rounds: usize) -> Figures {
+        let counts: Vec<_> = self.contestants.iter().map(|(_, operation)| count_for(operation, SLICE)).collect();
+        let mut figures = Figures::new(self.contestants.iter().map(|(name, _)| name.clone()));
+        for round in 0..rounds {
+            for offset in 0..self.contestants.len() {
+                let at = (round + offset) % self.contestants.len();
+                figures.push(at, time(&self.contestants[at].1, round as u64, counts[at]));
+            }
+        }
+        figures
+    }
+}
+
+/// Nanoseconds for one operation. A part of the slice runs unmeasured: it brings back what others put out of the caches.
+fn time(operation: &Operation, round: u64, count: u64) -> f64 {
+    let first = round * count;
+    operation(first..first + count / 8);
+    let start = Instant::now();
+    operation(first..first + count);
+    start.elapsed().as_secs_f64() * 1e9 / count as f64
+}
+
+/// How many operations take about so long; they run on the way, for the first time.
+pub(crate) fn count_for(operation: &Operation, duration: Duration) -> u64 {
+    let mut count = 16;
+    loop {
+        let start = Instant::now();
+        operation(0..count);
+        if start.elapsed() >= duration / 4 {
+            let per_second = count as f64 / start.elapsed().as_secs_f64();
+            return ((per_second * duration.as_secs_f64()) as u64).max(16);
+        }
+        count *= 2;
+    }
+}
+
+/// One figure for each contestant and round.
+pub(crate) struct Figures {
+    contestants: Vec<(String, Vec<f64>)>,
+}
+
+impl Figures {
+    pub(crate) fn new(names: impl Iterator<Item = String>) -> Self {
+        Self { contestants: names.map(|name| (name, Vec::new())).collect() }
+    }
+
+    pub(crate) fn push(&mut self, contestant: usize, figure: f64) {
+        self.contestants[contestant].1.push(figure);
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.contestants.iter().map(|(name, _)| &**name)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names().any(|contestant| contestant == name)
+    }
+
+    /// The median over all rounds.
+    pub(crate) fn median(&self, name: &str) -> f64 {
+        median(self.rounds(name).to_vec())
+    }
+
+    /// The median of what `name` took over what `reference` took in the same round.
+    pub(crate) fn ratio(&self, name: &str, reference: &str) -> f64 {
+        median(self.rounds(name).iter().zip(self.rounds(reference)).map(|(figure, of)| figure / of).collect())
+    }
+
+    pub(crate) fn rounds(&self, name: &str) -> &[f64] {
+        let of_that_name = self.contestants.iter().find(|(contestant, _)| contestant == name);
+        &of_that_name.unwrap_or_else(|| panic!("there is no contestant `{name}`")).1
+    }
+}
+
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) }
+}

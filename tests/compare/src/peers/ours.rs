@@ -1,0 +1,163 @@
+//! The library of this workspace.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use metrics_core::{Counter, Format, Registry, Summary, instrument};
+
+use super::{Exposition, Peer, latency};
+use crate::handler::{Failed, Request, Suspended, respond, wait_once};
+use crate::labels::{Labels, amount, write_path};
+use crate::measure::{Operation, operation};
+
+pub(crate) struct Ours;
+
+impl Peer for Ours {
+    fn name(&self) -> &'static str {
+        "ours"
+    }
+
+    fn counter(&self) -> Option<Operation> {
+        let counter = Counter::builder("held_total", "A counter.").build();
+        Some(operation(move |_| counter.inc()))
+    }
+
+    fn counter_by_one(&self, labels: Labels<1>) -> Option<Operation> {
+        Some(counter_by(["path"], labels))
+    }
+
+    fn counter_by_three(&self, labels: Labels<3>) -> Option<Operation> {
+        Some(counter_by(["path", "method", "status"], labels))
+    }
+
+    fn observation(&self) -> Option<Operation> {
+        let summary = Summary::builder("held_seconds", "A summary.").build();
+        Some(operation(move |number| summary.observe(latency(number))))
+    }
+
+    fn call(&self, labels: Labels<1>, fails: bool) -> Operation {
+        operation(move |number| {
+            let [path] = labels.pick(number);
+            by_path(path, Request::new(number, fails))
+        })
+    }
+
+    fn exposition(&self, series: usize) -> Option<Exposition> {
+        let registry = Registry::new();
+        let builder = Counter::builder("compare_items_total", "Items.").labels(["path"]).max_series(series);
+        let family = builder.register_in(&registry).expect("the registry is empty");
+        let mut path = String::new();
+        for number in 0..series {
+            write_path(number, &mut path);
+            family.labels([&path]).inc_by(amount(number));
+        }
+        let mut text = Vec::new();
+        Some(Box::new(move || {
+            text.clear();
+            registry.encode(Format::Text, &mut text);
+            text.len()
+        }))
+    }
+}
+
+/// A counter that is looked up by any number of labels.
+pub(crate) fn counter_by<const N: usize>(names: [&str; N], labels: Labels<N>) -> Operation {
+    let family = Counter::builder("by_labels_total", "A counter.").labels(names).max_series(1 << 20).build();
+    operation(move |number| family.labels(labels.pick(number)).inc())
+}
+
+/// A summary that is looked up by path.
+pub(crate) fn summary_by(labels: Labels<1>) -> Operation {
+    summary_in(&Registry::new(), labels)
+}
+
+/// As [`summary_by`], shown by `registry`.
+pub(crate) fn summary_in(registry: &Registry, labels: Labels<1>) -> Operation {
+    let builder = Summary::builder("by_path_seconds", "A summary.").labels(["path"]).max_series(1 << 20);
+    let family = builder.register_in(registry).expect("the registry is empty");
+    operation(move |number| family.labels(labels.pick(number)).observe(latency(number)))
+}
+
+/// Calls of the function whose path is a literal.
+pub(crate) fn call_literal(fails: bool) -> Operation {
+    operation(move |number| by_literal(Request::new(number, fails)))
+}
+
+/// The same function once sync and once async, both polled.
+pub(crate) fn polled(is_async: bool) -> Operation {
+    if is_async {
+        operation(move |number| finish_async(Request::new(number, false)))
+    } else {
+        operation(move |number| finish_sync(Request::new(number, false)))
+    }
+}
+
+/// As [`polled`], without the attribute.
+pub(crate) fn polled_bare(is_async: bool) -> Operation {
+    if is_async {
+        operation(move |number| finish_bare_async(Request::new(number, false)))
+    } else {
+        operation(move |number| finish_bare_sync(Request::new(number, false)))
+    }
+}
+
+#[inline(never)]
+#[instrument("/foo", prefix = "literal")]
+fn by_literal(request: Request) -> Result<u64, Failed> {
+    respond("/foo", request)
+}
+
+#[inline(never)]
+#[instrument(path, prefix = "path")]
+fn by_path(path: &str, request: Request) -> Result<u64, Failed> {
+    respond(path, request)
+}
+
+#[instrument("/foo", prefix = "sync")]
+fn sync_literal(request: Request) -> Result<u64, Failed> {
+    respond("/foo", request)
+}
+
+#[instrument("/foo", prefix = "async")]
+async fn async_literal(request: Request) -> Result<u64, Failed> {
+    respond("/foo", request)
+}
+
+async fn bare_async(request: Request) -> Result<u64, Failed> {
+    respond("/foo", request)
+}
+
+/// A call that waits once.
+pub(crate) fn suspended(request: Request) -> Suspended {
+    Box::pin(waiting(request))
+}
+
+#[instrument("/foo", prefix = "waiting")]
+async fn waiting(request: Request) -> Result<u64, Failed> {
+    wait_once().await;
+    respond("/foo", request)
+}
+
+#[inline(never)]
+fn finish_sync(request: Request) -> Poll<Result<u64, Failed>> {
+    poll_once(async { sync_literal(request) })
+}
+
+#[inline(never)]
+fn finish_async(request: Request) -> Poll<Result<u64, Failed>> {
+    poll_once(async_literal(request))
+}
+
+#[inline(never)]
+fn finish_bare_sync(request: Request) -> Poll<Result<u64, Failed>> {
+    poll_once(async { respond("/foo", request) })
+}
+
+#[inline(never)]
+fn finish_bare_async(request: Request) -> Poll<Result<u64, Failed>> {
+    poll_once(bare_async(request))
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}

@@ -1,0 +1,68 @@
+//! Instrumented calls on one thread, over the limit and over the `prometheus` crate.
+
+use anyhow::Result;
+
+use crate::labels::paths;
+use crate::measure::{Contest, Figures};
+use crate::peers::limit::{self, Limit};
+use crate::peers::ours::{self, Ours};
+use crate::peers::prometheus::{self, Prometheus};
+use crate::peers::{Peer, bare};
+use crate::report::{Report, figure};
+
+const HELD: &str = "prometheus, handles held";
+
+/// The names of all contestants, and of the columns.
+const COLUMNS: [&str; 5] = ["ours", "limit", "prometheus", HELD, "bare"];
+
+pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
+    let mut rows = Vec::new();
+    for (outcome, fails) in [("Ok", false), ("Err", true)] {
+        let id = outcome.to_lowercase();
+        let figures = by_literal(fails).run(rounds);
+        judge(&format!("call_literal_{id}"), &figures, report);
+        report.fact(format!("call_literal_{id}_over_prometheus_held"), figures.ratio("ours", HELD));
+        rows.push(row(&format!("`\"/foo\"`, `{outcome}`"), &figures));
+
+        let figures = by_path(fails).run(rounds);
+        judge(&format!("call_path_{id}"), &figures, report);
+        rows.push(row(&format!("`path`, 10 values, `{outcome}`"), &figures));
+    }
+    let columns: Vec<_> =
+        ["call, ns"].into_iter().chain(COLUMNS).chain(["ours over limit", "ours over prometheus"]).collect();
+    report.table("Instrumented calls, one thread", &columns, &rows);
+    Ok(())
+}
+
+fn by_literal(fails: bool) -> Contest {
+    let mut contest = Contest::default();
+    contest.add("ours", ours::call_literal(fails));
+    contest.add("limit", limit::call_literal(fails));
+    contest.add("prometheus", prometheus::call_literal(fails));
+    contest.add(HELD, prometheus::call_held(fails));
+    contest.add("bare", bare::call_literal(fails));
+    contest
+}
+
+fn by_path(fails: bool) -> Contest {
+    let mut contest = Contest::default();
+    let peers: [&dyn Peer; 3] = [&Ours, &Limit, &Prometheus];
+    for peer in peers {
+        contest.add(peer.name(), peer.call(paths(10), fails));
+    }
+    contest.add("bare", bare::call(paths(10), fails));
+    contest
+}
+
+fn judge(id: &str, figures: &Figures, report: &mut Report) {
+    report.judge(id, figures.ratio("ours", "limit"));
+    report.judge(&format!("{id}_over_prometheus"), figures.ratio("ours", "prometheus"));
+    report.fact(format!("{id}_ns"), figures.median("ours"));
+    report.fact(format!("{id}_bare_over_limit"), figures.ratio("bare", "limit"));
+}
+
+fn row(what: &str, figures: &Figures) -> Vec<String> {
+    let times = COLUMNS.map(|name| if figures.has(name) { figure(figures.median(name)) } else { "-".to_owned() });
+    let ratios = ["limit", "prometheus"].map(|reference| figure(figures.ratio("ours", reference)));
+    [what.to_owned()].into_iter().chain(times).chain(ratios).collect()
+}
