@@ -5,6 +5,7 @@ use std::sync::{Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::labels::PICKS;
 use crate::measure::{Figures, Operation, count_for};
 
 /// How long one contestant is counted in one round.
@@ -25,6 +26,8 @@ pub(crate) struct Entrant<'o> {
 
 impl<'o> Entrant<'o> {
     pub(crate) fn new(name: impl Into<String>, operation: &'o Operation, threads: usize) -> Self {
+        // A first time takes longer, and would make the batches too small.
+        operation(0..PICKS as u64);
         Self { name: name.into(), operation, threads, batch: count_for(operation, BATCH) }
     }
 }
@@ -33,15 +36,13 @@ impl<'o> Entrant<'o> {
 /// the length of a slice a scheduler may leave two on one core, where they do not contend.
 pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize) -> Figures {
     let workers = entrants.iter().map(|entrant| entrant.threads).max().unwrap_or(0);
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
     let start = Barrier::new(workers);
     let slices: Vec<_> = (0..rounds * entrants.len()).map(|_| Slice::default()).collect();
     thread::scope(|scope| {
         for worker in 0..workers {
             let (start, slices) = (&start, &slices);
-            let core = cores.get(worker % cores.len().max(1)).copied();
             scope.spawn(move || {
-                core.map(core_affinity::set_for_current);
+                bind_to_core(worker);
                 work([worker, workers], entrants, rounds, start, slices);
             });
         }
@@ -51,6 +52,14 @@ pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize) -> Figures {
         figures.push(at % entrants.len(), slice.count.into_inner() as f64 / SLICE.as_secs_f64());
     }
     figures
+}
+
+/// Keeps the current thread on one core, another one for each number as long as there are as many.
+pub(crate) fn bind_to_core(number: usize) {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    if let Some(core) = cores.get(number % cores.len().max(1)) {
+        core_affinity::set_for_current(*core);
+    }
 }
 
 /// One entrant in one round.

@@ -11,6 +11,7 @@ use crate::handler::{Failed, Request, Suspended};
 use crate::measure::Figures;
 use crate::peers::{bare, ours};
 use crate::report::{Report, figure};
+use crate::threads::bind_to_core;
 
 /// Futures that are handed over at once: what the way costs must not be measured.
 const FUTURES: u64 = 2_000;
@@ -18,25 +19,13 @@ const FUTURES: u64 = 2_000;
 const NAMES: [&str; 4] = ["bare, same thread", "bare, other thread", "ours, same thread", "ours, other thread"];
 
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
-    let (to_other, other) = channel();
-    let (to_us, times) = channel();
-    let thread = thread::spawn(move || finish_all(&other, &to_us));
-    let mut figures = Figures::new(NAMES.into_iter().map(str::to_owned));
-    for round in 0..rounds {
-        for offset in 0..NAMES.len() {
-            let at = (round + offset) % NAMES.len();
-            let started = start(if NAMES[at].starts_with("bare") { bare::suspended } else { ours::suspended });
-            let time = if NAMES[at].ends_with("same thread") {
-                finish(started)
-            } else {
-                to_other.send(started).ok().context("the other thread is gone")?;
-                times.recv()?
-            };
-            figures.push(at, time);
-        }
-    }
-    drop(to_other);
-    thread.join().ok();
+    let figures = thread::scope(|scope| {
+        let (to_other, started) = channel();
+        let (to_us, times) = channel();
+        scope.spawn(move || finish_all(&started, &to_us));
+        scope.spawn(move || contest(rounds, &to_other, &times)).join()
+    });
+    let figures = figures.ok().context("a future was not as it should be")??;
 
     let more = |whose: &str| figures.ratio(&format!("{whose}, other thread"), &format!("{whose}, same thread"));
     report.fact("migration_ours", more("ours"));
@@ -46,6 +35,26 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         |name: &str| vec![name.to_owned(), figure(figures.median(name)), figure(figures.ratio(name, &reference(name)))];
     report.table("Futures finished", &["where", "ns", "over the same thread"], &NAMES.map(row));
     Ok(())
+}
+
+/// Makes all futures on this thread; which of them it also finishes, their name says.
+fn contest(rounds: usize, other: &Sender<Vec<Suspended>>, times: &Receiver<f64>) -> Result<Figures> {
+    bind_to_core(0);
+    let mut figures = Figures::new(NAMES.into_iter().map(str::to_owned));
+    for round in 0..rounds {
+        for offset in 0..NAMES.len() {
+            let at = (round + offset) % NAMES.len();
+            let started = start(if NAMES[at].starts_with("bare") { bare::suspended } else { ours::suspended });
+            let time = if NAMES[at].ends_with("same thread") {
+                finish(started)
+            } else {
+                other.send(started).ok().context("the other thread is gone")?;
+                times.recv()?
+            };
+            figures.push(at, time);
+        }
+    }
+    Ok(figures)
 }
 
 fn start(make: fn(Request) -> Suspended) -> Vec<Suspended> {
@@ -66,6 +75,7 @@ fn finish(mut futures: Vec<Suspended>) -> f64 {
 }
 
 fn finish_all(started: &Receiver<Vec<Suspended>>, times: &Sender<f64>) {
+    bind_to_core(1);
     for futures in started {
         if times.send(finish(futures)).is_err() {
             return;
