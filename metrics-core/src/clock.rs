@@ -43,7 +43,8 @@ impl Moment {
     #[inline]
     pub(crate) fn seconds(self) -> f64 {
         let clock = &*CLOCK;
-        clock.ticks.raw().saturating_sub(self.0) as f64 * clock.seconds_per_tick
+        let ticks = clock.ticks.raw().wrapping_sub(self.0).cast_signed();
+        ticks.max(0) as f64 * clock.seconds_per_tick
     }
 
     /// Time since then.

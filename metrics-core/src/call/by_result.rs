@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::AtomicBool;
 
 use super::entering::PerCall;
 use super::feeds::Fed;
-use super::guard::{self, Outcome, Running};
+use super::guard::{self, Outcome, Progress, Running};
 use super::held::Held;
 use super::measured::{Begun, Unbegun};
 use super::site::Site;
@@ -94,7 +93,7 @@ impl<const N: usize, F: Named> Unbegun for PreparedByResult<N, F> {
     #[inline]
     fn begin_back_then(self) -> CallByResult<N, F> {
         guard::enter(self.0.in_flight);
-        CallByResult { state: self.0, running: AtomicBool::new(true), ended: false }
+        CallByResult { state: self.0, progress: Progress::new() }
     }
 }
 
@@ -102,8 +101,7 @@ impl<const N: usize, F: Named> Unbegun for PreparedByResult<N, F> {
 #[must_use = "dropping the guard says that the call has panicked or was cancelled"]
 pub struct CallByResult<const N: usize, F: Named> {
     state: State<N, F>,
-    running: AtomicBool,
-    ended: bool,
+    progress: Progress,
 }
 
 /// What is known of such a call when it has returned.
@@ -139,7 +137,7 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     /// Runs the body of an `async` function.
     #[inline]
     pub fn run_async<B: Future>(&self, body: B) -> Running<'_, B> {
-        Running::new(&self.running, body)
+        Running::new(&self.progress, body)
     }
 
     /// Runs the body of an `async` function that never returns.
@@ -150,8 +148,8 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
 
     /// Ends a call that has returned.
     #[inline]
-    pub fn finish<const R: usize>(mut self, Ending { exception, labels, kind }: Ending<R>) {
-        self.ended = true;
+    pub fn finish<const R: usize>(&self, Ending { exception, labels, kind }: Ending<R>) {
+        self.progress.set_recorded();
         let results: [&str; R] = std::array::from_fn(|at| labels[at].as_str());
         let kind = match (&kind, exception) {
             (_, false) => "",
@@ -180,31 +178,28 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
         site.resolve_per_call(values, &named.targets(), site.roles_at_end(values), &mut resolved);
         let (mut handles, bounds) = resolved;
         handles[Role::InFlight as usize] = *in_flight;
-        guard::record(*start, handles, bounds, outcome);
+        guard::record(*start, &handles, bounds, outcome);
     }
 }
 
 impl<const N: usize, const R: usize, F: Named> Begun<Ending<R>> for CallByResult<N, F> {
     #[inline]
-    fn running(&self) -> &AtomicBool {
-        &self.running
+    fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     #[inline]
-    fn finish(self, ending: Ending<R>) {
+    fn finish(&self, ending: Ending<R>) {
         self.finish(ending);
     }
 }
 
 impl<const N: usize, F: Named> Drop for CallByResult<N, F> {
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let outcome = Outcome::dropped(*self.running.get_mut());
-        let (result, kind) = match outcome {
-            Outcome::Cancelled => (CANCELLED, ""),
-            Outcome::Ok | Outcome::Exception => (PANIC, PANIC),
+        let (outcome, result, kind) = match self.progress.dropped() {
+            None => return,
+            Some(Outcome::Cancelled) => (Outcome::Cancelled, CANCELLED, ""),
+            Some(outcome) => (outcome, PANIC, PANIC),
         };
         self.record(outcome, |_| result, kind);
     }

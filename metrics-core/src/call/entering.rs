@@ -32,7 +32,9 @@ impl Entering {
     /// Begins the call with the values of those labels that are not fixed.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
-        self.prepare(labels).begin_back_then()
+        let this = ManuallyDrop::new(self);
+        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
+        this.site.begin(this.start, &values)
     }
 
     /// As [`Entering::start`], for a call that begins later.

@@ -38,6 +38,9 @@ pub(super) struct Families {
     given: Vec<usize>,
     /// By [`Role`]; `None` where the site does not feed it, or each call names its own.
     fed: [Option<Bound>; Role::COUNT],
+    /// Those of them that are families with labels, and the bounds of the latency's buckets: what each call asks for.
+    cores: Vec<Arc<FamilyCore>>,
+    bounds: &'static [f64],
     pub(super) cache: CacheId,
     /// Look-ups of calls that begin, where the labels are complete only when they end.
     pub(super) beginnings: Option<CacheId>,
@@ -63,6 +66,8 @@ impl Families {
             fixed: sources.iter().map(fixed_value).collect(),
             given: given(&sources),
             fed: [const { None }; Role::COUNT],
+            cores: Vec::new(),
+            bounds: &[],
             cache: CacheId::permanent(),
             beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
             names,
@@ -70,7 +75,15 @@ impl Families {
         };
         for role in Role::ALL {
             if site.feeds(role) {
-                families.fed[role as usize] = Some(families.bind(site, role));
+                let bound = families.bind(site, role);
+                match &bound.target {
+                    Target::Family(core) => families.cores.push(Arc::clone(core)),
+                    Target::Alone { .. } => {}
+                }
+                if role == Role::Latency {
+                    families.bounds = bound.target.as_ref().bounds();
+                }
+                families.fed[role as usize] = Some(bound);
             }
         }
         families
@@ -183,16 +196,13 @@ impl Families {
     /// Changes when a series of any of the families is removed; never 0.
     #[inline]
     pub(super) fn epoch(&self) -> u64 {
-        self.fed.iter().flatten().fold(1, |sum, bound| match &bound.target {
-            Target::Family(core) => sum.wrapping_add(core.epoch()),
-            Target::Alone { .. } => sum,
-        })
+        self.cores.iter().fold(1, |sum, core| sum.wrapping_add(core.epoch()))
     }
 
     /// Bounds of the latency's buckets, where it is a histogram.
     #[inline]
     pub(super) fn bounds(&self) -> &'static [f64] {
-        self.fed[Role::Latency as usize].as_ref().map_or(&[], |bound| bound.target.as_ref().bounds())
+        self.bounds
     }
 
     /// The series of these roles for these values; `None` if a family has no room for them.
@@ -352,19 +362,12 @@ impl Families {
 
     /// Whether every family has as much room as it has series.
     pub(super) fn is_half_empty(&self) -> bool {
-        self.cores().all(|core| core.len() * 2 <= core.max_series())
-    }
-
-    fn cores(&self) -> impl Iterator<Item = &Arc<FamilyCore>> {
-        self.fed.iter().flatten().filter_map(|bound| match &bound.target {
-            Target::Family(core) => Some(core),
-            Target::Alone { .. } => None,
-        })
+        self.cores.iter().all(|core| core.len() * 2 <= core.max_series())
     }
 
     /// The smallest cap of the families, and the name of the one that has it.
     pub(super) fn cap(&self) -> Option<(usize, &str)> {
-        self.cores().map(|core| (core.max_series(), core.declaration.name.as_str())).min()
+        self.cores.iter().map(|core| (core.max_series(), core.declaration.name.as_str())).min()
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem::ManuallyDrop;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -42,8 +41,7 @@ impl Unbegun for Prepared {
 
     #[inline]
     fn begin_back_then(self) -> Call {
-        enter(self.handles[Role::InFlight as usize]);
-        Call { start: self.start, handles: self.handles, bounds: self.bounds, running: AtomicBool::new(true) }
+        Call::begin(self.start, self.handles, self.bounds)
     }
 }
 
@@ -53,8 +51,44 @@ pub struct Call {
     start: Moment,
     handles: Handles,
     bounds: &'static [f64],
-    /// Whether the body is running now: a drop is then its unwinding, else the future was dropped.
-    running: AtomicBool,
+    progress: Progress,
+}
+
+/// How far a call is.
+#[derive(Debug)]
+pub struct Progress(AtomicU8);
+
+impl Progress {
+    /// Between two polls of the future: dropped now, it is cancelled.
+    const WAITING: u8 = 0;
+    /// The body is running: dropped now, it is unwinding.
+    const RUNNING: u8 = 1;
+    const RECORDED: u8 = 2;
+
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self(AtomicU8::new(Self::RUNNING))
+    }
+
+    #[inline]
+    pub(super) fn set_running(&self, running: bool) {
+        self.0.store(if running { Self::RUNNING } else { Self::WAITING }, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn set_recorded(&self) {
+        self.0.store(Self::RECORDED, Ordering::Relaxed);
+    }
+
+    /// What a call that is dropped has come to; `None` if it was recorded.
+    #[inline]
+    pub(super) fn dropped(&mut self) -> Option<Outcome> {
+        match *self.0.get_mut() {
+            Self::RECORDED => None,
+            Self::WAITING => Some(Outcome::Cancelled),
+            _ => Some(Outcome::Exception),
+        }
+    }
 }
 
 /// How a call ended.
@@ -70,14 +104,15 @@ impl Outcome {
     pub(super) fn returned(exception: bool) -> Self {
         if exception { Self::Exception } else { Self::Ok }
     }
-
-    /// What a call that was dropped has come to.
-    pub(super) fn dropped(running: bool) -> Self {
-        if running { Self::Exception } else { Self::Cancelled }
-    }
 }
 
 impl Call {
+    #[inline]
+    pub(super) fn begin(start: Moment, handles: Handles, bounds: &'static [f64]) -> Self {
+        enter(handles[Role::InFlight as usize]);
+        Self { start, handles, bounds, progress: Progress::new() }
+    }
+
     /// Runs the body of a function.
     ///
     /// Handed over as a closure, a body can return early and borrow from what it owns.
@@ -89,7 +124,7 @@ impl Call {
     /// Runs the body of an `async` function.
     #[inline]
     pub fn run_async<F: Future>(&self, body: F) -> Running<'_, F> {
-        Running::new(&self.running, body)
+        Running::new(&self.progress, body)
     }
 
     /// Runs the body of an `async` function that never returns.
@@ -98,29 +133,37 @@ impl Call {
         unreachable!("the type of the function says that its body never ends")
     }
 
-    /// Ends a call that has returned.
-    pub fn finish(self, exception: bool) {
-        let this = ManuallyDrop::new(self);
-        record(this.start, this.handles, this.bounds, Outcome::returned(exception));
+    /// Ends a call that has returned. By reference, since the guard of a future would have to be moved out of it.
+    pub fn finish(&self, exception: bool) {
+        self.progress.set_recorded();
+        record(self.start, &self.handles, self.bounds, Outcome::returned(exception));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_dropped(&self, outcome: Outcome) {
+        record(self.start, &self.handles, self.bounds, outcome);
     }
 }
 
 impl Begun<bool> for Call {
     #[inline]
-    fn running(&self) -> &AtomicBool {
-        &self.running
+    fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     #[inline]
-    fn finish(self, exception: bool) {
+    fn finish(&self, exception: bool) {
         self.finish(exception);
     }
 }
 
 impl Drop for Call {
-    #[cold]
+    #[inline]
     fn drop(&mut self) {
-        record(self.start, self.handles, self.bounds, Outcome::dropped(*self.running.get_mut()));
+        if let Some(outcome) = self.progress.dropped() {
+            self.record_dropped(outcome);
+        }
     }
 }
 
@@ -133,22 +176,24 @@ pub(super) fn enter(in_flight: Handle) {
 }
 
 /// Latency first: whoever reads exceptions before it then never sees more of them than calls.
-#[inline]
-pub(super) fn record(start: Moment, handles: Handles, bounds: &'static [f64], outcome: Outcome) {
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a tenth of a call: the handles then stay in registers")]
+pub(super) fn record(start: Moment, handles: &Handles, bounds: &'static [f64], outcome: Outcome) {
+    // Each by itself: a load of two at once would have to wait until both of their stores are through.
     let [latency, exceptions, cancelled, in_flight] = handles;
     let seconds = start.seconds();
     if bounds.is_empty() {
-        cell::summary::observe(latency, seconds);
+        cell::summary::observe(*latency, seconds);
     } else {
-        observe_in_buckets(latency, bounds, seconds);
+        observe_in_buckets(*latency, bounds, seconds);
     }
     match outcome {
         Outcome::Ok => {}
-        Outcome::Exception => cell::counter::add_whole(exceptions, 1),
-        Outcome::Cancelled => cell::counter::add_whole(cancelled, 1),
+        Outcome::Exception => cell::counter::add_whole(*exceptions, 1),
+        Outcome::Cancelled => cell::counter::add_whole(*cancelled, 1),
     }
     if !in_flight.is_none() {
-        change_in_flight(in_flight, -1.0);
+        change_in_flight(*in_flight, -1.0);
     }
 }
 
@@ -174,7 +219,7 @@ pin_project! {
     /// The body of an `async` function; tells its call whether it is running.
     #[must_use = "futures do nothing unless polled"]
     pub struct Running<'c, F> {
-        running: &'c AtomicBool,
+        progress: &'c Progress,
         #[pin]
         body: F,
     }
@@ -182,8 +227,8 @@ pin_project! {
 
 impl<'c, F> Running<'c, F> {
     #[inline]
-    pub(super) fn new(running: &'c AtomicBool, body: F) -> Self {
-        Self { running, body }
+    pub(super) fn new(progress: &'c Progress, body: F) -> Self {
+        Self { progress, body }
     }
 }
 
@@ -193,10 +238,10 @@ impl<F: Future> Future for Running<'_, F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        this.running.store(true, Ordering::Relaxed);
+        this.progress.set_running(true);
         let polled = this.body.poll(cx);
         // A panic leaves it as it is: the guard is dropped as part of the unwinding.
-        this.running.store(polled.is_ready(), Ordering::Relaxed);
+        this.progress.set_running(polled.is_ready());
         polled
     }
 }

@@ -5,10 +5,11 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+
+use super::guard::Progress;
 
 /// A call that has not begun.
 pub trait Unbegun: Sized {
@@ -48,11 +49,11 @@ where
 
 /// A call that has begun, of which `E` is known when it has returned. Dropped, it has panicked or was cancelled.
 pub trait Begun<E> {
-    /// Whether the body is running now.
-    fn running(&self) -> &AtomicBool;
+    /// How far the call is.
+    fn progress(&self) -> &Progress;
 
     /// Ends a call that has returned.
-    fn finish(self, ending: E);
+    fn finish(&self, ending: E);
 }
 
 /// A call whose future is being made. Dropped, that has panicked.
@@ -109,7 +110,7 @@ where
             State::Running { call, ending } => (call, ending),
             State::Ended => return this.future.poll(cx),
         };
-        call.running().store(true, Ordering::Relaxed);
+        call.progress().set_running(true);
         let polled = this.future.poll(cx);
         match &polled {
             Poll::Ready(output) => {
@@ -117,7 +118,7 @@ where
                 call.finish(ending);
             }
             Poll::Pending => {
-                call.running().store(false, Ordering::Relaxed);
+                call.progress().set_running(false);
                 *this.state = State::Running { call, ending };
             }
         }

@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering;
 
 use super::entering::PerCall;
 use super::families::{Families, Handles, Values};
+use super::guard::Call;
 use super::known::KnownValues;
 use super::site::Site;
 use super::source::{List, MAX_LABELS, Role, Source};
 use crate::cache::{self, CacheId};
 use crate::cell::Handle;
+use crate::clock::Moment;
 use crate::internal::InternalError;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 use crate::registry::declared::Declared;
@@ -76,8 +78,15 @@ impl Site {
         });
     }
 
+    /// Begins a call with the values that come with it. Not inlined: it would be all the code of most functions.
+    pub(super) fn begin(&self, start: Moment, values: &[&str]) -> Call {
+        let (handles, bounds) = self.resolve(values);
+        Call::begin(start, handles, bounds)
+    }
+
     /// The series for the values that come with a call.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the handles are written once, to where the call keeps them")]
     pub(super) fn resolve(&self, values: &[&str]) -> (Handles, &'static [f64]) {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
@@ -244,7 +253,8 @@ impl Site {
         ([Handle::NONE; Role::COUNT], &[])
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the handles are written once, to where the call keeps them")]
     pub(super) fn fixed_handles(&self) -> (Handles, &'static [f64]) {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();

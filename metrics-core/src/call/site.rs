@@ -10,7 +10,6 @@ use super::feeds::Fed;
 use super::function_name;
 use super::guard::{Call, Prepared};
 use super::known::KnownValues;
-use super::measured::Unbegun;
 use super::source::{List, MAX_LABELS, Role, Source};
 use crate::cache::Fixed;
 use crate::clock::Moment;
@@ -237,7 +236,9 @@ impl Site {
 
     /// Begins a call of a function all of whose labels are fixed. Not inlined: it would be all the code of most functions.
     pub fn start(&'static self) -> Call {
-        self.prepare().begin_back_then()
+        let start = Moment::now();
+        let (handles, bounds) = self.fixed_handles();
+        Call::begin(start, handles, bounds)
     }
 
     /// As [`Site::start`], for a call that begins later.
