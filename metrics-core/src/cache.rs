@@ -1,14 +1,16 @@
 //! What a thread has looked up: label values to handles, without a lock and, once seen, without an allocation.
 //!
-//! Each family and each annotated function has a table in every thread that used it. An epoch that its owner changes
-//! when a series is removed makes all its tables start anew.
+//! Each family and each annotated function has a table in every thread that used it, before which stand the entries
+//! that all of a thread's tables share ([`near`]). An epoch that its owner changes when a series is removed makes all its
+//! tables start anew.
 
 mod fixed;
+mod near;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -17,12 +19,18 @@ use crate::cell::{Handle, lock, process};
 
 /// A table keeps at most this many label sets; others are looked up where they are shared.
 const MAX_ENTRIES: usize = 16 << 10;
+/// Of owners with more label sets than this none are near at hand: most look-ups there would be in vain.
+const MAX_NEAR: usize = 256;
 /// A table keeps at most this many bytes of label values.
 const MAX_KEY_BYTES: usize = 4 << 20;
 
 /// Names an owner's table in each thread; freed when dropped.
 #[derive(Debug)]
-pub(crate) struct CacheId(usize);
+pub(crate) struct CacheId {
+    index: usize,
+    /// Whether some thread's table has more entries than can be near at hand.
+    large: AtomicBool,
+}
 
 static IDS: Mutex<Ids> = Mutex::new(Ids { used: 0, free: Vec::new() });
 
@@ -34,24 +42,35 @@ struct Ids {
 impl CacheId {
     pub(crate) fn new() -> Self {
         let mut ids = lock(&IDS);
-        if let Some(free) = ids.free.pop() {
-            return Self(free);
-        }
-        ids.used += 1;
-        Self(ids.used - 1)
+        let free = ids.free.pop();
+        Self::of(free.unwrap_or_else(|| ids.next()))
     }
 
     /// For an owner that is never dropped and has epochs of its own kind: an id that nobody else had before.
     pub(crate) fn permanent() -> Self {
-        let mut ids = lock(&IDS);
-        ids.used += 1;
-        Self(ids.used - 1)
+        Self::of(lock(&IDS).next())
+    }
+
+    fn of(index: usize) -> Self {
+        Self { index, large: AtomicBool::new(false) }
+    }
+
+    #[inline]
+    fn is_large(&self) -> bool {
+        self.large.load(Ordering::Relaxed)
+    }
+}
+
+impl Ids {
+    fn next(&mut self) -> usize {
+        self.used += 1;
+        self.used - 1
     }
 }
 
 impl Drop for CacheId {
     fn drop(&mut self) {
-        lock(&IDS).free.push(self.0);
+        lock(&IDS).free.push(self.index);
     }
 }
 
@@ -74,6 +93,8 @@ struct Table {
     keys: Vec<u8>,
     handles: Vec<Handle>,
     hasher: RandomState,
+    /// Goes on with each look-up that was not near at hand.
+    turn: Cell<usize>,
 }
 
 struct Entry {
@@ -84,13 +105,40 @@ struct Entry {
 /// The handles that this thread remembers for these values in this epoch.
 #[inline]
 pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+    match get_near(id, epoch, values) {
+        Some(handles) => Some(handles),
+        None => get_far(id, epoch, values),
+    }
+}
+
+/// As [`get`], where they are near at hand; who asks so goes on with [`get_far`] in a function of its own.
+///
+/// Two ways to have the handles, in one function, would have them go through memory: a fifth of a call.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+pub(crate) fn get_near<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+    if id.is_large() {
+        return None;
+    }
+    near::get(process::notes(), id, epoch, values)
+}
+
+/// As [`get`], where they are in the owner's own table.
+#[inline(never)]
+pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
     TABLES
         .try_with(|tables| {
             let tables = tables.try_borrow().ok()?;
-            let table = tables.get(id.0).filter(|table| table.epoch == epoch)?;
+            let table = tables.get(id.index).filter(|table| table.epoch == epoch)?;
             let entry =
                 table.index.find(hash(&table.hasher, values), |entry| matches(&table.keys, entry.key, values))?;
-            table.handles.get(entry.handles as usize..)?.first_chunk().copied()
+            let handles = table.handles.get(entry.handles as usize..)?.first_chunk()?;
+            if !id.is_large() {
+                let turn = table.turn.get();
+                table.turn.set(turn.wrapping_add(1));
+                near::insert(process::notes(), id, epoch, values, handles, turn);
+            }
+            Some(*handles)
         })
         .ok()
         .flatten()
@@ -102,19 +150,22 @@ pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> 
 /// counts).
 #[cold]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
-    if !process::has_own() {
+    if process::make_notes(near::WORDS).is_none() {
         return;
     }
     let _ = TABLES.try_with(|tables| {
         let Ok(mut tables) = tables.try_borrow_mut() else { return };
-        if tables.len() <= id.0 {
-            tables.resize_with(id.0 + 1, Table::default);
+        if tables.len() <= id.index {
+            tables.resize_with(id.index + 1, Table::default);
         }
-        let table = &mut tables[id.0];
+        let table = &mut tables[id.index];
         if table.epoch != epoch {
             *table = Table { epoch, ..Table::default() };
         }
         table.insert(values, &handles);
+        if table.index.len() > MAX_NEAR {
+            id.large.store(true, Ordering::Relaxed);
+        }
     });
 }
 

@@ -91,17 +91,12 @@ pub(crate) fn matches<'a>(
         // `name="`; the comma between pairs was taken with the pair before.
         let Some(after) = rest.get(name.len() + 2..) else { return false };
         rest = after;
-        for byte in value.bytes() {
-            let escaped: &[u8] = match byte {
-                b'\\' => b"\\\\",
-                b'"' => b"\\\"",
-                b'\n' => b"\\n",
-                _ => std::slice::from_ref(&byte),
-            };
-            match rest.strip_prefix(escaped) {
+        match rest.strip_prefix(value.as_bytes()) {
+            Some(after) if !value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) => rest = after,
+            _ => match strip_escaped(rest, value) {
                 Some(after) => rest = after,
                 None => return false,
-            }
+            },
         }
         match rest {
             [b'"', b',', after @ ..] | [b'"', after @ ..] => rest = after,
@@ -109,6 +104,19 @@ pub(crate) fn matches<'a>(
         }
     }
     rest.is_empty()
+}
+
+/// What follows this value, escaped, in `text`.
+fn strip_escaped<'t>(text: &'t [u8], value: &str) -> Option<&'t [u8]> {
+    value.bytes().try_fold(text, |rest, byte| {
+        let escaped: &[u8] = match byte {
+            b'\\' => b"\\\\",
+            b'"' => b"\\\"",
+            b'\n' => b"\\n",
+            _ => std::slice::from_ref(&byte),
+        };
+        rest.strip_prefix(escaped)
+    })
 }
 
 /// Names and values of a text written by [`push_pair`].

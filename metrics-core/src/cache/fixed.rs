@@ -8,13 +8,13 @@ use crate::cell::sync::{AtomicU64, fence};
 
 /// The handles, if they were set in the epoch `now`, which is not 0.
 #[inline]
-pub(crate) fn get<const N: usize>(epoch: &AtomicU64, handles: &[AtomicU64; N], now: u64) -> Option<[Handle; N]> {
+pub(crate) fn get<const N: usize>(epoch: &AtomicU64, words: &[AtomicU64; N], now: u64) -> Option<[Handle; N]> {
     if epoch.load(Acquire) != now {
         return None;
     }
-    let handles = handles.each_ref().map(|word| Handle::from_word(word.load(Relaxed)));
+    let handles = words.each_ref().map(|word| Handle::from_word(word.load(Relaxed)));
     fence(Acquire);
-    (epoch.load(Relaxed) == now).then_some(handles)
+    if epoch.load(Relaxed) == now { Some(handles) } else { None }
 }
 
 /// Sets the handles of the epoch `now`; only one thread at a time may do so. In between the epoch is 0.

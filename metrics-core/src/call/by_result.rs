@@ -59,9 +59,9 @@ impl<E: Entered> EnteringByResult<E> {
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N, E::Named> {
         let (site, start, named) = self.0.into_parts();
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let mut resolved = (site.resolve_beginning(&values), [].as_slice());
-        site.resolve_per_call(&values, &named.targets(), &[Role::InFlight], &mut resolved);
-        let in_flight = resolved.0[Role::InFlight as usize];
+        let mut series = site.resolve_beginning(&values);
+        site.resolve_per_call(&values, &named.targets(), &[Role::InFlight], &mut series);
+        let in_flight = series.handles[Role::InFlight as usize];
         PreparedByResult(State { site, start, labels: labels.each_ref().map(Held::of), named, in_flight })
     }
 }
@@ -174,11 +174,10 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
             count += 1;
         }
         let values = &values[..count];
-        let mut resolved = site.resolve_end(values);
-        site.resolve_per_call(values, &named.targets(), site.roles_at_end(values), &mut resolved);
-        let (mut handles, bounds) = resolved;
-        handles[Role::InFlight as usize] = *in_flight;
-        guard::record(*start, &handles, bounds, outcome);
+        let mut series = site.resolve_end(values);
+        site.resolve_per_call(values, &named.targets(), site.roles_at_end(values), &mut series);
+        series.handles[Role::InFlight as usize] = *in_flight;
+        guard::record(*start, &series, outcome);
     }
 }
 

@@ -1,9 +1,9 @@
 //! A call that is about to begin: its labels and families are being evaluated.
 
-use std::mem::{self, ManuallyDrop};
+use std::mem::ManuallyDrop;
 
 use super::by_result::{Entered, EnteringByResult};
-use super::families::Handles;
+use super::families::Series;
 use super::feeds::{Fed, FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
 use super::guard::{Call, Prepared};
 use super::measured::Unbegun;
@@ -40,11 +40,9 @@ impl Entering {
     /// As [`Entering::start`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
+        let this = ManuallyDrop::new(self);
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let resolved = self.site.resolve(&values);
-        let start = self.start;
-        mem::forget(self);
-        Prepared::new(start, resolved)
+        Prepared::new(this.start, this.site.resolve(&values))
     }
 
     /// Some labels come from the result.
@@ -130,9 +128,9 @@ impl<'a> EnteringWith<'a> {
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
         let (site, start, per_call) = self.into_borrowed();
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let mut resolved = site.resolve(&values);
-        site.resolve_per_call(&values, &per_call, &Role::ALL, &mut resolved);
-        Prepared::new(start, resolved)
+        let mut series = site.resolve(&values);
+        site.resolve_per_call(&values, &per_call, &Role::ALL, &mut series);
+        Prepared::new(start, series)
     }
 
     /// Some labels come from the result.
@@ -168,21 +166,21 @@ impl Drop for EnteringWith<'_> {
 #[cold]
 fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
     InternalError::LabelPanic.record(&site.location());
-    let (mut handles, mut bounds): (Handles, _) = match site.families() {
-        Some(families) => (families.overflow(&Role::ALL), families.bounds()),
+    let mut series = match site.families() {
+        Some(families) => Series { handles: families.overflow(&Role::ALL), bounds: families.bounds() },
         None => site.unresolved(),
     };
     for (role, target) in Role::ALL.into_iter().zip(per_call) {
         let Some(target) = target else { continue };
-        handles[role as usize] = match *target {
+        series.handles[role as usize] = match *target {
             TargetRef::Family(core) => core.overflow(),
             TargetRef::Alone { handle, .. } => handle,
         };
         if role == Role::Latency {
-            bounds = target.bounds();
+            series.bounds = target.bounds();
         }
     }
     // The call has not begun, and so was never in flight.
-    handles[Role::InFlight as usize] = Handle::NONE;
-    Prepared::new(*start, (handles, bounds)).begin_back_then().finish(true);
+    series.handles[Role::InFlight as usize] = Handle::NONE;
+    Call::begin(*start, series).finish(true);
 }

@@ -24,6 +24,18 @@ use crate::summary::Summary;
 /// The series of one call, by [`Role`].
 pub(super) type Handles = [Handle; Role::COUNT];
 
+/// What one call feeds.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) handles: Handles,
+    /// Upper bounds of the latency's buckets; none for a summary.
+    pub(super) bounds: &'static [f64],
+}
+
+impl Series {
+    pub(super) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], bounds: &[] };
+}
+
 /// Values of all labels of a site, in the order of the attribute.
 pub(super) type Values<'v> = [&'v str; MAX_LABELS];
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::families::Handles;
+use super::families::Series;
 use super::measured::{Begun, Unbegun};
 use super::source::Role;
 use crate::cell::{self, Handle};
@@ -19,15 +19,13 @@ use crate::clock::Moment;
 #[derive(Debug)]
 pub struct Prepared {
     start: Moment,
-    handles: Handles,
-    /// Upper bounds of the latency's buckets; none for a summary.
-    bounds: &'static [f64],
+    series: Series,
 }
 
 impl Prepared {
     #[inline]
-    pub(super) fn new(start: Moment, (handles, bounds): (Handles, &'static [f64])) -> Self {
-        Self { start, handles, bounds }
+    pub(super) fn new(start: Moment, series: Series) -> Self {
+        Self { start, series }
     }
 }
 
@@ -41,7 +39,7 @@ impl Unbegun for Prepared {
 
     #[inline]
     fn begin_back_then(self) -> Call {
-        Call::begin(self.start, self.handles, self.bounds)
+        Call::begin(self.start, self.series)
     }
 }
 
@@ -49,8 +47,7 @@ impl Unbegun for Prepared {
 #[must_use = "dropping the guard says that the call has panicked or was cancelled"]
 pub struct Call {
     start: Moment,
-    handles: Handles,
-    bounds: &'static [f64],
+    series: Series,
     progress: Progress,
 }
 
@@ -108,9 +105,9 @@ impl Outcome {
 
 impl Call {
     #[inline]
-    pub(super) fn begin(start: Moment, handles: Handles, bounds: &'static [f64]) -> Self {
-        enter(handles[Role::InFlight as usize]);
-        Self { start, handles, bounds, progress: Progress::new() }
+    pub(super) fn begin(start: Moment, series: Series) -> Self {
+        enter(series.handles[Role::InFlight as usize]);
+        Self { start, series, progress: Progress::new() }
     }
 
     /// Runs the body of a function.
@@ -136,13 +133,13 @@ impl Call {
     /// Ends a call that has returned. By reference, since the guard of a future would have to be moved out of it.
     pub fn finish(&self, exception: bool) {
         self.progress.set_recorded();
-        record(self.start, &self.handles, self.bounds, Outcome::returned(exception));
+        record(self.start, &self.series, Outcome::returned(exception));
     }
 
     #[cold]
     #[inline(never)]
     fn record_dropped(&self, outcome: Outcome) {
-        record(self.start, &self.handles, self.bounds, outcome);
+        record(self.start, &self.series, outcome);
     }
 }
 
@@ -178,7 +175,7 @@ pub(super) fn enter(in_flight: Handle) {
 /// Latency first: whoever reads exceptions before it then never sees more of them than calls.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "a tenth of a call: the handles then stay in registers")]
-pub(super) fn record(start: Moment, handles: &Handles, bounds: &'static [f64], outcome: Outcome) {
+pub(super) fn record(start: Moment, Series { handles, bounds }: &Series, outcome: Outcome) {
     // Each by itself: a load of two at once would have to wait until both of their stores are through.
     let [latency, exceptions, cancelled, in_flight] = handles;
     let seconds = start.seconds();

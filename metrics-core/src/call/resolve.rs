@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::entering::PerCall;
-use super::families::{Families, Handles, Values};
+use super::families::{Families, Handles, Series, Values};
 use super::guard::Call;
 use super::known::KnownValues;
 use super::site::Site;
@@ -80,20 +80,26 @@ impl Site {
 
     /// Begins a call with the values that come with it. Not inlined: it would be all the code of most functions.
     pub(super) fn begin(&self, start: Moment, values: &[&str]) -> Call {
-        let (handles, bounds) = self.resolve(values);
-        Call::begin(start, handles, bounds)
+        if let Some(families) = self.families.get()
+            && let Some(handles) = cache::get_near(&families.cache, families.epoch(), values)
+        {
+            return Call::begin(start, Series { handles, bounds: families.bounds() });
+        }
+        self.begin_far(start, values)
+    }
+
+    #[inline(never)]
+    fn begin_far(&self, start: Moment, values: &[&str]) -> Call {
+        Call::begin(start, self.resolve(values))
     }
 
     /// The series for the values that come with a call.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the handles are written once, to where the call keeps them")]
-    pub(super) fn resolve(&self, values: &[&str]) -> (Handles, &'static [f64]) {
+    pub(super) fn resolve(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
-        match cache::get(&families.cache, epoch, values) {
-            Some(handles) => (handles, families.bounds()),
-            None => (self.resolve_new(families, epoch, values), families.bounds()),
-        }
+        let known = cache::get(&families.cache, epoch, values);
+        let handles = known.unwrap_or_else(|| self.resolve_new(families, epoch, values));
+        Series { handles, bounds: families.bounds() }
     }
 
     #[cold]
@@ -114,11 +120,13 @@ impl Site {
 
     /// The series of a call that begins, whose other labels come with its end: those are created at 0 if they are known.
     #[inline]
-    pub(super) fn resolve_beginning(&self, values: &[&str]) -> Handles {
-        let Some(families) = self.families() else { return self.unresolved().0 };
-        let Some(id) = &families.beginnings else { return [Handle::NONE; Role::COUNT] };
+    pub(super) fn resolve_beginning(&self, values: &[&str]) -> Series {
+        let Some(families) = self.families() else { return self.unresolved() };
+        let Some(id) = &families.beginnings else { return Series::NONE };
         let epoch = families.epoch();
-        cache::get(id, epoch, values).unwrap_or_else(|| self.resolve_new_beginning(families, id, epoch, values))
+        let known = cache::get(id, epoch, values);
+        let handles = known.unwrap_or_else(|| self.resolve_new_beginning(families, id, epoch, values));
+        Series { handles, ..Series::NONE }
     }
 
     #[cold]
@@ -143,12 +151,12 @@ impl Site {
     /// The series of a call that has ended; `values` are those from its arguments, its result, and its kind of exception,
     /// which is empty where it was none.
     #[inline]
-    pub(super) fn resolve_end(&self, values: &[&str]) -> (Handles, &'static [f64]) {
+    pub(super) fn resolve_end(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
-        let handles =
-            cache::get(&families.cache, epoch, values).unwrap_or_else(|| self.resolve_new_end(families, epoch, values));
-        (handles, families.bounds())
+        let known = cache::get(&families.cache, epoch, values);
+        let handles = known.unwrap_or_else(|| self.resolve_new_end(families, epoch, values));
+        Series { handles, bounds: families.bounds() }
     }
 
     /// The roles whose series such values are for: without a kind it was no exception.
@@ -203,13 +211,13 @@ impl Site {
         &replaced[..values.len()]
     }
 
-    /// The series of these roles in the families that a call has named, in place of those in `resolved`.
+    /// The series of these roles in the families that a call has named, in place of those in `series`.
     pub(super) fn resolve_per_call(
         &self,
         values: &[&str],
         per_call: &PerCall<'_>,
         roles: &[Role],
-        resolved: &mut (Handles, &'static [f64]),
+        series: &mut Series,
     ) {
         if roles.iter().all(|role| per_call[*role as usize].is_none()) {
             return;
@@ -219,12 +227,12 @@ impl Site {
         let all = families.all_values(self.within_sets(families, values, &mut replaced));
         for role in roles {
             let Some(target) = per_call[*role as usize] else { continue };
-            resolved.0[*role as usize] = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
+            series.handles[*role as usize] = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
                 self.note_mismatch(*role);
                 Handle::NONE
             });
             if *role == Role::Latency {
-                resolved.1 = target.bounds();
+                series.bounds = target.bounds();
             }
         }
     }
@@ -248,25 +256,38 @@ impl Site {
 
     /// Nothing to write to: a family's own expression calls the function that feeds it.
     #[cold]
-    pub(super) fn unresolved(&self) -> (Handles, &'static [f64]) {
+    pub(super) fn unresolved(&self) -> Series {
         InternalError::SiteConflict.record(&self.location());
-        ([Handle::NONE; Role::COUNT], &[])
+        Series::NONE
     }
 
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the handles are written once, to where the call keeps them")]
-    pub(super) fn fixed_handles(&self) -> (Handles, &'static [f64]) {
-        let Some(families) = self.families() else { return self.unresolved() };
-        let epoch = families.epoch();
-        match self.fixed.get(epoch) {
-            Some(handles) => (handles, families.bounds()),
-            None => (self.resolve_fixed(families, epoch), families.bounds()),
+    /// Begins a call of a function whose labels are all fixed.
+    pub(super) fn begin_fixed(&self, start: Moment) -> Call {
+        if let Some(families) = self.families.get()
+            && let Some(handles) = self.fixed.get(families.epoch())
+        {
+            return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
+        self.begin_first(start)
     }
 
     #[cold]
     #[inline(never)]
-    fn resolve_fixed(&self, families: &Families, epoch: u64) -> Handles {
+    fn begin_first(&self, start: Moment) -> Call {
+        Call::begin(start, self.resolve_fixed())
+    }
+
+    /// The series of a function whose labels are all fixed.
+    pub(super) fn resolve_fixed(&self) -> Series {
+        let Some(families) = self.families() else { return self.unresolved() };
+        let epoch = families.epoch();
+        let handles = self.fixed.get(epoch).unwrap_or_else(|| self.resolve_new_fixed(families, epoch));
+        Series { handles, bounds: families.bounds() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn resolve_new_fixed(&self, families: &Families, epoch: u64) -> Handles {
         let Some(handles) = families.within_cap(&families.all_values(&[]), &Role::ALL) else {
             return families.overflow(&Role::ALL);
         };

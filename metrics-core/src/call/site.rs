@@ -236,14 +236,12 @@ impl Site {
 
     /// Begins a call of a function all of whose labels are fixed. Not inlined: it would be all the code of most functions.
     pub fn start(&'static self) -> Call {
-        let start = Moment::now();
-        let (handles, bounds) = self.fixed_handles();
-        Call::begin(start, handles, bounds)
+        self.begin_fixed(Moment::now())
     }
 
     /// As [`Site::start`], for a call that begins later.
     pub fn prepare(&'static self) -> Prepared {
-        Prepared::new(Moment::now(), self.fixed_handles())
+        Prepared::new(Moment::now(), self.resolve_fixed())
     }
 
     /// Begins a call whose labels are evaluated next.

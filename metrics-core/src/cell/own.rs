@@ -12,22 +12,31 @@ use super::sync::{AtomicU64, PAGES};
 ///
 /// An empty page stands for "none yet", for "the thread is ending" and for "out of range" alike: one bounds check sends
 /// all three to the cold path.
-pub(super) struct Pages([Cell<&'static [AtomicU64]>; PAGES]);
+pub(super) struct Pages {
+    pages: [Cell<&'static [AtomicU64]>; PAGES],
+    /// For what the thread has looked up.
+    notes: Cell<&'static [AtomicU64]>,
+}
 
 impl Pages {
     pub(super) const fn new() -> Self {
-        Self([const { Cell::new([].as_slice()) }; PAGES])
+        Self { pages: [const { Cell::new([].as_slice()) }; PAGES], notes: Cell::new(&[]) }
+    }
+
+    #[inline]
+    pub(super) fn notes(&self) -> &'static [AtomicU64] {
+        self.notes.get()
     }
 
     /// The words from `handle`'s place on; none where they are to be had by [`write`] only.
     #[inline]
     pub(super) fn from(&self, handle: Handle) -> &'static [AtomicU64] {
-        self.0[handle.page()].get().get(handle.offset()..).unwrap_or_default()
+        self.pages[handle.page()].get().get(handle.offset()..).unwrap_or_default()
     }
 
     /// From now on the thread has no words of its own.
     pub(super) fn forget(&self) {
-        self.0.iter().for_each(|page| page.set(&[]));
+        self.pages.iter().chain([&self.notes]).for_each(|page| page.set(&[]));
     }
 }
 
@@ -50,9 +59,11 @@ impl Own {
         self.block.take()
     }
 
-    /// Whether the thread has a block; gives it one if there is one for it.
-    pub(super) fn has_block(&self, store: &'static Store) -> bool {
-        self.with_block(store, |_| ()).is_some()
+    /// The words for what the thread has looked up, so many as the first who asks; `None` if it has no block.
+    pub(super) fn notes(&self, store: &'static Store, pages: &Pages, words: usize) -> Option<&'static [AtomicU64]> {
+        let notes = self.with_block(store, |block| block.notes(words))?;
+        pages.notes.set(notes);
+        Some(notes)
     }
 
     fn with_block<R>(&self, store: &'static Store, f: impl FnOnce(&'static Block) -> R) -> Option<R> {
@@ -69,7 +80,7 @@ impl Own {
 
     fn cell(&self, store: &'static Store, pages: &Pages, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
         let page = self.with_block(store, |block| block.page(handle.page()))?;
-        pages.0[handle.page()].set(page);
+        pages.pages[handle.page()].set(page);
         page.get(handle.range(words))
     }
 }

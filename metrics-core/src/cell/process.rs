@@ -46,9 +46,15 @@ pub(crate) fn limit_threads(most: usize) {
     store().limit_blocks(most);
 }
 
-/// Whether the current thread has words of its own; gives it some if it may have them.
-pub(crate) fn has_own() -> bool {
-    with_own(|_, own| own.has_block(store())).unwrap_or(false)
+/// What the current thread has noted of its look-ups; empty where it has nothing.
+#[inline]
+pub(crate) fn notes() -> &'static [AtomicU64] {
+    super::statics::notes()
+}
+
+/// As [`notes`], made if there are none yet; `None` where the thread has no words of its own.
+pub(crate) fn make_notes(words: usize) -> Option<&'static [AtomicU64]> {
+    with_own(|pages, own| own.notes(store(), pages, words)).flatten()
 }
 
 /// A place of `words` words (the generation word included) for a new series, at zero in every thread.

@@ -39,6 +39,12 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     PAGES.with(|pages| pages.from(handle))
 }
 
+/// What the current thread has noted of its look-ups.
+#[inline]
+pub(super) fn notes() -> &'static [AtomicU64] {
+    PAGES.with(Pages::notes)
+}
+
 /// `None` once the thread's locals are gone.
 pub(super) fn with_own<R>(f: impl FnOnce(&Pages, &Own) -> R) -> Option<R> {
     OWNER.try_with(|Owner(own)| PAGES.with(|pages| f(pages, own))).ok()

@@ -13,17 +13,23 @@ use super::sync::{AtomicU64, AtomicUsize, Mutex, OnceLock, PAGES, lock, zeros};
 /// One writer's pages, for ever: blocks are leaked, and there are as many as threads were alive at once.
 pub(super) struct Block {
     pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
+    /// For what its threads have looked up; nobody else reads it.
+    notes: OnceLock<Box<[AtomicU64]>>,
     /// The block that was made after this one: reading goes along, without a lock or an allocation.
     next: OnceLock<&'static Block>,
 }
 
 impl Block {
     fn new() -> Self {
-        Self { pages: array::from_fn(|_| OnceLock::new()), next: OnceLock::new() }
+        Self { pages: array::from_fn(|_| OnceLock::new()), notes: OnceLock::new(), next: OnceLock::new() }
     }
 
     pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
         self.pages[page].get_or_init(|| zeros(slot::page_words(page)))
+    }
+
+    pub(super) fn notes(&self, words: usize) -> &[AtomicU64] {
+        self.notes.get_or_init(|| zeros(words))
     }
 
     /// The words of `handle`'s place, if this block has them.

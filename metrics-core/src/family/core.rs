@@ -163,10 +163,16 @@ impl FamilyCore {
     }
 
     /// The handle for these values, which are as many as the family's labels; created, or the overflow series.
-    #[inline]
     pub(crate) fn resolve(&self, values: &[&str]) -> Handle {
         let epoch = self.epoch();
-        match cache::get(&self.cache, epoch, values) {
+        match cache::get_near(&self.cache, epoch, values) {
+            Some([handle]) => handle,
+            None => self.resolve_far(epoch, values),
+        }
+    }
+
+    fn resolve_far(&self, epoch: u64, values: &[&str]) -> Handle {
+        match cache::get_far(&self.cache, epoch, values) {
             Some([handle]) => handle,
             None => self.resolve_shared(epoch, values),
         }

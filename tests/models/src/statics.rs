@@ -35,6 +35,10 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     LOCALS.try_with(|locals| locals.pages.from(handle)).unwrap_or_default()
 }
 
+pub(super) fn notes() -> &'static [AtomicU64] {
+    LOCALS.try_with(|locals| locals.pages.notes()).unwrap_or_default()
+}
+
 pub(super) fn with_own<R>(f: impl FnOnce(&Pages, &Own) -> R) -> Option<R> {
     LOCALS.try_with(|locals| f(&locals.pages, &locals.own)).ok()
 }

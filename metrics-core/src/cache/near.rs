@@ -1,0 +1,168 @@
+//! What a thread has looked up lately, of all families and sites together: found without a call, a lock or a branch that
+//! is hard to foresee.
+//!
+//! An entry is 16 words: whose it is and in which epoch, the lengths of the values, the values, the handles. A value is
+//! compared word by word, so no hash decides; which of two entries may hold a label set hangs on the ends of its values.
+//! The words belong to the thread's block and go on to the next thread with it: what they say is true for any thread.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::CacheId;
+use crate::cell::Handle;
+
+/// Words of one thread's entries.
+pub(crate) const WORDS: usize = ENTRIES * ENTRY_WORDS;
+const ENTRIES: usize = 512;
+const ENTRY_WORDS: usize = 16;
+const ENTRY_MASK: u64 = ENTRIES as u64 - 1;
+
+const OWNER: usize = 0;
+const EPOCH: usize = 1;
+const LENGTHS: usize = 2;
+const KEY: usize = 3;
+const HANDLES: usize = 12;
+/// As many lengths of a byte fit into a word.
+const MAX_VALUES: usize = 8;
+/// Values of this length, in bytes, and longer ones are not remembered here.
+const LONGEST: usize = 255;
+
+type Entry = [AtomicU64; ENTRY_WORDS];
+
+/// The handles that are remembered for these values.
+#[inline]
+pub(super) fn get<const N: usize>(
+    words: &[AtomicU64],
+    id: &CacheId,
+    epoch: u64,
+    values: &[&str],
+) -> Option<[Handle; N]> {
+    let mut last = [0; MAX_VALUES];
+    let (lengths, mixed) = ends(values, &mut last);
+    let [first, second] = candidates(words, id, mixed)?;
+    let is_of = |entry: &Entry| is_of(entry, id, epoch, lengths) && has(entry, values, &last);
+    let entry = if is_of(first) {
+        first
+    } else if is_of(second) {
+        second
+    } else {
+        return None;
+    };
+    let handles: &[AtomicU64; N] = entry[HANDLES..].first_chunk()?;
+    Some(handles.each_ref().map(|word| Handle::from_word(word.load(Relaxed))))
+}
+
+/// Remembers handles; `turn` says which of the two entries gives way where both are in use.
+pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle], turn: usize) {
+    let mut last = [0; MAX_VALUES];
+    let (lengths, mixed) = ends(values, &mut last);
+    let Some(candidates) = candidates(words, id, mixed) else { return };
+    let key_words: usize = values.iter().map(|value| words_of(value, 0).count()).sum();
+    let fits = key_words <= HANDLES - KEY && handles.len() <= ENTRY_WORDS - HANDLES && values.len() <= MAX_VALUES;
+    if !fits || values.iter().any(|value| value.len() >= LONGEST) {
+        return;
+    }
+    let free = candidates.iter().position(|entry| entry[OWNER].load(Relaxed) == 0 || is_older(entry, id, epoch));
+    // Where more are in use than there is room for, it is not worth the while to replace one each time.
+    let at = match free {
+        Some(at) => at,
+        None if turn.is_multiple_of(4) => (turn / 4) & 1,
+        None => return,
+    };
+    let entry = candidates[at];
+    entry[OWNER].store(owner(id), Relaxed);
+    entry[EPOCH].store(epoch, Relaxed);
+    entry[LENGTHS].store(lengths, Relaxed);
+    let key = values.iter().zip(last).flat_map(|(value, last)| words_of(value, last));
+    for (word, part) in entry[KEY..HANDLES].iter().zip(key) {
+        word.store(part, Relaxed);
+    }
+    for (word, handle) in entry[HANDLES..].iter().zip(handles) {
+        word.store(handle.word(), Relaxed);
+    }
+}
+
+/// Writes down the last word of each value; their lengths, a byte for each ([`LONGEST`] stands for all that are longer),
+/// and a few bits of all of them, to say where they stand.
+#[inline]
+fn ends(values: &[&str], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
+    /// Spreads what differs in a few bits over the upper half.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (mut lengths, mut mixed) = (0, 0_u64);
+    for (value, last) in values.iter().zip(last) {
+        let bytes = value.as_bytes();
+        *last = last_word(bytes);
+        let first = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
+        lengths = lengths << 8 | bytes.len().min(LONGEST) as u64;
+        mixed = (mixed ^ *last ^ first.rotate_left(29)).wrapping_mul(SPREAD).rotate_left(23);
+    }
+    (lengths, (mixed ^ lengths).wrapping_mul(SPREAD).rotate_left(23))
+}
+
+/// A value in words, which with its length are different for different values: the last one ends with the value, those
+/// before begin with it.
+#[inline]
+fn words_of(value: &str, last: u64) -> impl Iterator<Item = u64> {
+    let before = if value.len() > 8 { value.as_bytes().as_chunks::<8>().0 } else { &[] };
+    before.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain([last])
+}
+
+/// The two entries where such values can stand; `None` if the thread has none.
+#[inline]
+fn candidates<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<[&'w Entry; 2]> {
+    let (entries, _) = words.as_chunks::<ENTRY_WORDS>();
+    let entries: &[Entry; ENTRIES] = entries.try_into().ok()?;
+    let at = ((mixed ^ owner(id)) & ENTRY_MASK) as usize;
+    Some([&entries[at], &entries[at ^ 1]])
+}
+
+fn owner(id: &CacheId) -> u64 {
+    // 0 is nobody's.
+    id.index as u64 + 1
+}
+
+#[inline]
+fn is_of(entry: &Entry, id: &CacheId, epoch: u64, lengths: u64) -> bool {
+    let [of, at, lens] = [OWNER, EPOCH, LENGTHS].map(|word| entry[word].load(Relaxed));
+    (of ^ owner(id)) | (at ^ epoch) | (lens ^ lengths) == 0
+}
+
+/// Whether the entry has these values; it has some of the same lengths, and so as many words.
+#[inline]
+fn has(entry: &Entry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
+    // The remainder is for the compiler, who then needs no check.
+    let differs = |at: usize, word: u64| entry[at % ENTRY_WORDS].load(Relaxed) ^ word;
+    let (mut at, mut different) = (KEY, 0);
+    for (value, last) in values.iter().zip(last) {
+        if value.len() > 8 {
+            for chunk in value.as_bytes().as_chunks::<8>().0 {
+                different |= differs(at, u64::from_le_bytes(*chunk));
+                at += 1;
+            }
+        }
+        different |= differs(at, *last);
+        at += 1;
+    }
+    different == 0
+}
+
+/// Whether the entry is of an epoch that has passed.
+fn is_older(entry: &Entry, id: &CacheId, epoch: u64) -> bool {
+    entry[OWNER].load(Relaxed) == owner(id) && entry[EPOCH].load(Relaxed) != epoch
+}
+
+/// The last 8 bytes, or all of them where there are fewer.
+#[inline]
+fn last_word(bytes: &[u8]) -> u64 {
+    if let Some(chunk) = bytes.last_chunk::<8>() {
+        return u64::from_le_bytes(*chunk);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    match bytes {
+        [] => 0,
+        [first, .., last] => u64::from(*first) | u64::from(bytes[bytes.len() / 2]) << 8 | u64::from(*last) << 16,
+        [only] => u64::from(*only),
+    }
+}
