@@ -120,7 +120,9 @@ pub(crate) fn get_near<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]
     if id.is_large() {
         return None;
     }
-    near::get(process::notes(), id, epoch, values)
+    let words = near::find(process::notes(), id, epoch, values)?;
+    // Each by itself, from where they stand: two loaded at once from where they were just stored have to wait.
+    Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
 }
 
 /// As [`get`], where they are in the owner's own table.

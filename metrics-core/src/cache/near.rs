@@ -22,6 +22,7 @@ const EPOCH: usize = 1;
 const LENGTHS: usize = 2;
 const KEY: usize = 3;
 const HANDLES: usize = 12;
+const MAX_HANDLES: usize = ENTRY_WORDS - HANDLES;
 /// As many lengths of a byte fit into a word.
 const MAX_VALUES: usize = 8;
 /// Values of this length, in bytes, and longer ones are not remembered here.
@@ -29,14 +30,13 @@ const LONGEST: usize = 255;
 
 type Entry = [AtomicU64; ENTRY_WORDS];
 
-/// The handles that are remembered for these values.
-#[inline]
-pub(super) fn get<const N: usize>(
-    words: &[AtomicU64],
+/// The words of the handles that are remembered for these values.
+pub(super) fn find<'w>(
+    words: &'w [AtomicU64],
     id: &CacheId,
     epoch: u64,
     values: &[&str],
-) -> Option<[Handle; N]> {
+) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
     let [first, second] = candidates(words, id, mixed)?;
@@ -48,8 +48,7 @@ pub(super) fn get<const N: usize>(
     } else {
         return None;
     };
-    let handles: &[AtomicU64; N] = entry[HANDLES..].first_chunk()?;
-    Some(handles.each_ref().map(|word| Handle::from_word(word.load(Relaxed))))
+    entry.last_chunk()
 }
 
 /// Remembers handles; `turn` says which of the two entries gives way where both are in use.
@@ -58,7 +57,7 @@ pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&s
     let (lengths, mixed) = ends(values, &mut last);
     let Some(candidates) = candidates(words, id, mixed) else { return };
     let key_words: usize = values.iter().map(|value| words_of(value, 0).count()).sum();
-    let fits = key_words <= HANDLES - KEY && handles.len() <= ENTRY_WORDS - HANDLES && values.len() <= MAX_VALUES;
+    let fits = key_words <= HANDLES - KEY && handles.len() <= MAX_HANDLES && values.len() <= MAX_VALUES;
     if !fits || values.iter().any(|value| value.len() >= LONGEST) {
         return;
     }
