@@ -93,9 +93,9 @@ fn ends(values: &[&str], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
         *last = last_word(bytes);
         let first = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
         lengths = lengths << 8 | bytes.len().min(LONGEST) as u64;
-        mixed = (mixed ^ *last ^ first.rotate_left(29)).wrapping_mul(SPREAD).rotate_left(23);
+        mixed = mixed.rotate_left(23) ^ *last ^ first.rotate_left(29);
     }
-    (lengths, (mixed ^ lengths).wrapping_mul(SPREAD).rotate_left(23))
+    (lengths, (mixed ^ lengths).wrapping_mul(SPREAD).rotate_left(ENTRIES.ilog2()))
 }
 
 /// A value in words, which with its length are different for different values: the last one ends with the value, those

@@ -27,18 +27,31 @@ pub struct FamilyCore {
     /// Changes when a series is removed: what was looked up in an earlier epoch must be looked up again.
     epoch: AtomicU64,
     cache: CacheId,
-    table: RwLock<Table>,
     /// The handle of each combination of closed label sets, in the order of their positions; empty where a set is open.
     dense: Box<[Fixed<1>]>,
-    /// Walks that remember positions in the table, which therefore must not change.
-    walks: AtomicUsize,
     /// Counts the label sets that went to the overflow series; made when it is first needed or exported.
     overflowed: OnceLock<Handle>,
+    /// The handle of the overflow series.
+    overflow: Fixed<1>,
     /// Label values that later declarations and annotated functions know, by the position of the label.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
     /// Whether a scrape reads this family before all others: what it counts is counted elsewhere before.
     reads_first: AtomicBool,
+    shared: Apart<Shared>,
 }
+
+/// What scrapes and the makers of series write to.
+#[derive(Default)]
+struct Shared {
+    table: RwLock<Table>,
+    /// Walks that remember positions in the table, which therefore must not change.
+    walks: AtomicUsize,
+}
+
+/// Stands on cache lines of its own: writing to it disturbs nobody who reads what stands beside it.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart<T>(T);
 
 impl FamilyCore {
     /// A family that no registry knows. A family without labels has its one series from the start.
@@ -55,11 +68,11 @@ impl FamilyCore {
             max_series: AtomicUsize::new(max_series),
             epoch: AtomicU64::new(cache::new_epoch()),
             cache: CacheId::new(),
-            table: RwLock::new(Table::default()),
-            walks: AtomicUsize::new(0),
             overflowed: OnceLock::new(),
+            overflow: Fixed::new(),
             known_values: Mutex::default(),
             reads_first: AtomicBool::new(false),
+            shared: Apart::default(),
         };
         if core.declaration.label_names.is_empty() {
             core.resolve(&[]);
@@ -204,6 +217,12 @@ impl FamilyCore {
     /// The overflow series, and one more in the count of what went there.
     pub(crate) fn overflow(&self) -> Handle {
         cell::counter::add_whole(self.overflow_counter(), 1);
+        let epoch = self.epoch();
+        self.overflow.get(epoch).map_or_else(|| self.find_overflow(epoch), |[handle]| handle)
+    }
+
+    #[cold]
+    fn find_overflow(&self, epoch: u64) -> Handle {
         let few = [OVERFLOW; 8];
         let many;
         let values = match few.get(..self.declaration.label_names.len()) {
@@ -213,7 +232,9 @@ impl FamilyCore {
                 &many
             }
         };
-        self.find_or_create_up_to(values, usize::MAX).unwrap_or(Handle::NONE)
+        let handle = self.find_or_create_up_to(values, usize::MAX).unwrap_or(Handle::NONE);
+        self.overflow.set(epoch, [handle]);
+        handle
     }
 
     /// The handle for these values if there is a series.
@@ -272,7 +293,7 @@ impl FamilyCore {
     /// Must be called before the lock on the table is given back, so that nobody finds an old handle in the new epoch.
     fn after_removal(&self, table: &mut Table) {
         self.epoch.store(cache::new_epoch(), Ordering::Release);
-        if table.wants_compaction() && self.walks.load(Ordering::Acquire) == 0 {
+        if table.wants_compaction() && self.shared.0.walks.load(Ordering::Acquire) == 0 {
             table.compact();
         }
     }
@@ -293,7 +314,7 @@ impl FamilyCore {
     pub(crate) fn walk(&self) -> Walk<'_> {
         // Under the lock, so that a removal that saw no walk has finished its compaction.
         let table = self.read();
-        self.walks.fetch_add(1, Ordering::AcqRel);
+        self.shared.0.walks.fetch_add(1, Ordering::AcqRel);
         Walk { core: self, end: table.end() }
     }
 
@@ -303,11 +324,11 @@ impl FamilyCore {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner)
+        self.shared.0.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Table> {
-        self.table.write().unwrap_or_else(PoisonError::into_inner)
+        self.shared.0.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -347,6 +368,6 @@ impl Walk<'_> {
 
 impl Drop for Walk<'_> {
     fn drop(&mut self) {
-        self.core.walks.fetch_sub(1, Ordering::AcqRel);
+        self.core.shared.0.walks.fetch_sub(1, Ordering::AcqRel);
     }
 }
