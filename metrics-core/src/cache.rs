@@ -74,6 +74,11 @@ impl Drop for CacheId {
     }
 }
 
+#[cfg(test)]
+pub(crate) fn hold_lock() -> impl Sized {
+    lock(&IDS)
+}
+
 /// An epoch that no owner ever had.
 pub(crate) fn new_epoch() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -14,6 +14,8 @@ mod outcome;
 mod resolve;
 mod site;
 mod source;
+#[cfg(test)]
+mod without_locks;
 
 pub use by_result::{CallByResult, Ending};
 pub use entering::Entering;

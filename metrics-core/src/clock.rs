@@ -46,11 +46,12 @@ impl Moment {
         let ticks = clock.ticks.raw().wrapping_sub(self.0).cast_signed();
         ticks.max(0) as f64 * clock.seconds_per_tick
     }
+}
 
-    /// Time since then.
-    pub(crate) fn elapsed(self) -> Duration {
-        Duration::try_from_secs_f64(self.seconds()).unwrap_or_default()
-    }
+/// Seconds, as the clock tells them, as a duration: in whole nanoseconds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they are not negative; `as` saturates")]
+pub(crate) fn duration(seconds: f64) -> Duration {
+    Duration::from_nanos((seconds * 1e9) as u64)
 }
 
 #[cfg(test)]
@@ -65,8 +66,9 @@ mod tests {
         while inner.elapsed() < Duration::from_millis(20) {
             std::hint::spin_loop();
         }
-        let [least, measured, most] =
-            [inner.elapsed(), moment.elapsed(), outer.elapsed()].map(|time| time.as_secs_f64());
+        let least = inner.elapsed().as_secs_f64();
+        let measured = moment.seconds();
+        let most = outer.elapsed().as_secs_f64();
         // 1 in 1,000 is far more than any calibration is off.
         assert!(least * 0.999 <= measured && measured <= most * 1.001, "{least} <= {measured} <= {most}");
     }

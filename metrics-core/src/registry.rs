@@ -135,6 +135,11 @@ impl Registry {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn hold_lock(&self) -> impl Sized {
+        self.write()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.inner.state.read().unwrap_or_else(PoisonError::into_inner)
     }

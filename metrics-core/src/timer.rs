@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::{self, Moment};
 use crate::histogram::Histogram;
 use crate::summary::Summary;
 
@@ -42,7 +42,7 @@ pub struct Timer {
 impl Timer {
     /// Observes the time since the start, and returns it.
     pub fn stop(mut self) -> Duration {
-        self.observe()
+        clock::duration(self.observe())
     }
 
     /// Ends the timer without observing anything.
@@ -50,14 +50,15 @@ impl Timer {
         self.observer = None;
     }
 
-    fn observe(&mut self) -> Duration {
-        let elapsed = self.start.elapsed();
+    /// Observes the time since the start, in seconds, and returns it.
+    fn observe(&mut self) -> f64 {
+        let seconds = self.start.seconds();
         match self.observer.take() {
-            Some(Observer::Summary(summary)) => summary.observe(elapsed),
-            Some(Observer::Histogram(histogram)) => histogram.observe(elapsed),
+            Some(Observer::Summary(summary)) => summary.observe(seconds),
+            Some(Observer::Histogram(histogram)) => histogram.observe(seconds),
             None => {}
         }
-        elapsed
+        seconds
     }
 }
 

@@ -323,6 +323,11 @@ impl Families {
             && (role != Role::Exceptions || values_of(role).all(|value| value != CANCELLED))
     }
 
+    #[cfg(test)]
+    pub(super) fn cores(&self) -> &[Arc<FamilyCore>] {
+        &self.cores
+    }
+
     /// Whether there is anything to look up.
     pub(super) fn feeds_anything(&self) -> bool {
         self.fed.iter().any(Option::is_some)

@@ -63,6 +63,11 @@ pub(crate) fn allocate() -> Option<Handle> {
     Some(handle)
 }
 
+#[cfg(test)]
+pub(crate) fn hold_lock() -> impl Sized {
+    lock(&PLACES)
+}
+
 /// Ends the series of `handle`.
 pub(crate) fn free(handle: Handle) {
     let ended = update_word(handle, |_| None);

@@ -57,6 +57,11 @@ pub(crate) fn make_notes(words: usize) -> Option<&'static [AtomicU64]> {
     with_own(|pages, own| own.notes(store(), pages, words)).flatten()
 }
 
+#[cfg(test)]
+pub(crate) fn hold_locks() -> impl Sized {
+    store().hold_locks()
+}
+
 /// A place of `words` words (the generation word included) for a new series, at zero in every thread.
 ///
 /// `None` when all places there are (2 GiB a thread) are in use.

@@ -148,6 +148,11 @@ impl Store {
         blocks.filter_map(move |block| held(block, handle, words))
     }
 
+    #[cfg(test)]
+    pub(super) fn hold_locks(&'static self) -> impl Sized {
+        (lock(&self.home_writer), lock(&self.free), lock(&self.places))
+    }
+
     /// The cells of many series, block after block: memory is read in the order in which it lies, and each series' cells
     /// come in the same order as alone. `read` is told the series' position.
     #[inline]

@@ -323,6 +323,11 @@ impl FamilyCore {
         *self.overflowed.get_or_init(|| super::overflow::counter(&self.declaration.name))
     }
 
+    #[cfg(test)]
+    pub(crate) fn hold_lock(&self) -> impl Sized {
+        self.write()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.shared.0.table.read().unwrap_or_else(PoisonError::into_inner)
     }

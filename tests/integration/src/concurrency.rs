@@ -176,6 +176,88 @@ fn calls_of_migrating_tasks_are_exact() {
     assert_eq!(now["migrating_request_latency_seconds_count{path=\"other\"}"], f64::from(TASKS / 3));
 }
 
+#[instrument(path, in_flight, prefix = "everything", max_series = 64)]
+async fn everything(path: &str, call: u32) -> Result<u32, ()> {
+    tokio::task::yield_now().await;
+    if call % 3 == 0 { Err(()) } else { Ok(call) }
+}
+
+/// Everything that can happen at once: tasks that migrate, threads that come and go, series that are removed while they
+/// are written to, label sets that nobody has seen, and scrapes all the time.
+#[test]
+fn all_at_once_totals_are_exact_and_never_fall() {
+    const TASKS: u32 = 4_000;
+    const SHORT_THREADS: u32 = 400;
+    let registry = Registry::new();
+    let kept: Family<Counter, 1> =
+        Counter::builder("everything_kept_total", "").labels(["n"]).register_in(&registry).expect("valid");
+    let churned: Family<Summary, 1> =
+        Summary::builder("everything_churned_seconds", "").labels(["n"]).register_in(&registry).expect("valid");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).build().expect("threads");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let calls = scope.spawn(|| scrape_until(&done, Registry::global(), "everything_", |_| {}));
+        let counts = scope.spawn(|| scrape_until(&done, &registry, "everything_kept", |_| {}));
+        let churn = scope.spawn(|| {
+            let mut removed = 0;
+            while !done.load(Ordering::Acquire) {
+                removed += u32::from(churned.remove(["gone"]));
+                churned.labels(["gone"]).observe(1);
+                let now = samples(&registry, "everything_churned");
+                // Whatever generation it is of: 1 for each observation.
+                let at = |name: &str| now.get(&format!("everything_churned_seconds_{name}{{n=\"gone\"}}")).copied();
+                assert_eq!(at("sum"), at("count"));
+            }
+            removed
+        });
+        let comers = scope.spawn(|| {
+            for n in 0..SHORT_THREADS {
+                let (kept, churned) = (kept.clone(), churned.clone());
+                let short = thread::spawn(move || {
+                    kept.labels([&(n % 5).to_string()]).inc();
+                    churned.labels(["gone"]).observe(1);
+                    churned.labels(["stays"]).observe(1);
+                });
+                short.join().expect("no panic");
+            }
+        });
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|call| {
+                    let (kept, churned) = (kept.clone(), churned.clone());
+                    tokio::spawn(async move {
+                        kept.labels([&(call % 5).to_string()]).inc();
+                        churned.labels(["gone"]).observe(1);
+                        churned.labels(["stays"]).observe(1);
+                        // Every tenth path is one that nobody has seen; most of them find no room.
+                        let path = if call % 10 == 0 { format!("/new/{call}") } else { format!("/{}", call % 4) };
+                        everything(&path, call).await.is_ok()
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.expect("no panic");
+            }
+        });
+        comers.join().expect("no panic");
+        done.store(true, Ordering::Release);
+        for scrapes in [calls, counts] {
+            assert!(scrapes.join().expect("nothing fell") > 1);
+        }
+        assert!(churn.join().expect("what was removed shows nothing of what came after") > 0);
+    });
+    let all = f64::from(TASKS + SHORT_THREADS);
+    assert_eq!(kept.iter().map(|(_, counter)| counter.value()).sum::<f64>(), all);
+    assert_eq!(churned.labels(["stays"]).sum(), all);
+    let now = samples(Registry::global(), "everything_");
+    let sum =
+        |name: &str| -> f64 { now.iter().filter(|(series, _)| series.starts_with(name)).map(|(_, value)| value).sum() };
+    assert_eq!(sum("everything_request_latency_seconds_count"), f64::from(TASKS));
+    assert_eq!(sum("everything_request_exceptions_total"), f64::from(TASKS.div_ceil(3)));
+    assert_eq!(sum("everything_requests_in_flight"), 0.0);
+    assert!(now["everything_request_latency_seconds_count{path=\"__overflow__\"}"] > 0.0);
+}
+
 #[test]
 fn a_removed_series_never_gets_what_was_meant_for_another() {
     let family = Counter::builder("churn_total", "").labels(["a"]).build();

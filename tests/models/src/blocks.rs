@@ -39,7 +39,9 @@ fn two_threads_never_have_one_block() {
                 counter::add_whole(handle, 1);
             })
         });
-        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
         assert_eq!(counter::read(handle).whole, 5);
     });
 }
@@ -74,7 +76,9 @@ fn threads_that_share_cells_lose_nothing() {
         });
         let summary::Total { count, sum } = summary::read(handle);
         assert_eq!(sum, count as f64 * 0.5);
-        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
         assert_eq!(summary::read(handle), summary::Total { count: 4, sum: 2.0 });
     });
 }

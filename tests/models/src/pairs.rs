@@ -59,7 +59,9 @@ fn a_counter_that_many_write_is_exact_and_never_falls() {
         });
         let [first, second] = [counter::read(handle).whole, counter::read(handle).whole];
         assert!(first <= second, "{first} -> {second}");
-        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
         assert_eq!(counter::read(handle).whole, 6);
     });
 }

@@ -1,0 +1,70 @@
+//! What a thread has seen once it does without a lock: here while another thread holds every lock there is.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::site::{Site, label};
+use crate::cell::{gauge, process};
+use crate::{Counter, Family, Histogram, Registry, Summary, cache};
+
+static LITERAL: Site = Site::new("without_locks", "literal").fixed_label("path", "/foo");
+static BY_PATH: Site = Site::new("without_locks", "by_path").label("by").in_flight_default().prefix("locks_by_path");
+static BY_RESULT: Site = Site::new("without_locks", "by_result").label("by").result_label("ok").prefix("locks_late");
+
+struct Metrics {
+    counter: Family<Counter, 2>,
+    summary: Family<Summary, 1>,
+    histogram: Histogram,
+}
+
+/// Everything that a service does all the time.
+fn use_all(metrics: &Metrics) {
+    for path in ["/foo", "/bar"] {
+        metrics.counter.labels([path, "GET"]).inc();
+        metrics.summary.labels([path]).start_timer().stop();
+        metrics.histogram.observe(0.5);
+        LITERAL.start().finish(false);
+        BY_PATH.enter().start([label(path)]).finish(true);
+        drop(BY_PATH.enter().start([label(path)]));
+        BY_RESULT
+            .enter()
+            .by_result()
+            .start([label(path)])
+            .finish(super::Ending::new(false, [super::of_result(&true, |ok| *ok)]));
+    }
+}
+
+#[test]
+fn a_thread_that_has_seen_its_series_waits_for_nobody() {
+    let metrics = Metrics {
+        counter: Counter::builder("a_total", "").labels(["path", "method"]).build(),
+        summary: Summary::builder("a_seconds", "").labels(["path"]).build(),
+        histogram: Histogram::builder("b_seconds", "").build(),
+    };
+    thread::scope(|scope| {
+        let (warm, is_warm) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        let (done, is_done) = mpsc::channel();
+        let metrics = &metrics;
+        scope.spawn(move || {
+            use_all(metrics);
+            use_all(metrics);
+            warm.send(()).expect("the test waits");
+            may_go.recv().expect("the test says so");
+            (0..100).for_each(|_| use_all(metrics));
+            done.send(()).expect("the test waits");
+        });
+        is_warm.recv().expect("no panic");
+        let cores =
+            [&LITERAL, &BY_PATH, &BY_RESULT].into_iter().flat_map(|site| site.families().expect("made").cores());
+        let tables: Vec<_> =
+            cores.chain([&metrics.counter.core, &metrics.summary.core]).map(|core| core.hold_lock()).collect();
+        let others = (process::hold_locks(), gauge::hold_lock(), cache::hold_lock(), Registry::global().hold_lock());
+        go.send(()).expect("the thread waits");
+        let waited = is_done.recv_timeout(Duration::from_secs(20));
+        drop((tables, others));
+        assert_eq!(waited, Ok(()), "a warm thread waits for a lock");
+    });
+    assert_eq!(metrics.counter.labels(["/foo", "GET"]).value(), 102.0);
+}
