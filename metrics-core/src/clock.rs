@@ -34,7 +34,7 @@ pub(crate) fn init() {
 }
 
 impl Moment {
-    #[inline]
+    // Not inlined: in the code of callers it would be two calls.
     pub(crate) fn now() -> Self {
         Self(CLOCK.ticks.raw())
     }
