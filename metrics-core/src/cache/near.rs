@@ -165,3 +165,89 @@ fn last_word(bytes: &[u8]) -> u64 {
         [only] => u64::from(*only),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::sync::zeros;
+
+    fn handles(n: u64) -> [Handle; MAX_HANDLES] {
+        std::array::from_fn(|at| Handle::from_word(n * 10 + at as u64))
+    }
+
+    fn found(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str]) -> Option<[u64; MAX_HANDLES]> {
+        Some(find(words, id, epoch, values)?.each_ref().map(|word| word.load(Relaxed)))
+    }
+
+    /// Values of all lengths, and for each those that differ from it in one byte.
+    fn values() -> Vec<String> {
+        let mut values = vec![String::new()];
+        for len in (1..=40).chain([71, 72, 73, 254, 255, 256]) {
+            let plain = "x".repeat(len);
+            for at in 0..len {
+                let mut other = plain.clone();
+                other.replace_range(at..=at, "y");
+                values.push(other);
+            }
+            values.push(plain);
+        }
+        values
+    }
+
+    #[test]
+    fn handles_are_those_of_the_same_values_only() {
+        let (id, values) = (CacheId::new(), values());
+        let mut remembered = 0;
+        for (n, value) in values.iter().enumerate() {
+            let words = zeros(WORDS);
+            insert(&words, &id, 1, &[value, "z"], &handles(n as u64), 0);
+            for (other_n, other) in values.iter().enumerate() {
+                let found = found(&words, &id, 1, &[other, "z"]);
+                let expected = (n == other_n).then(|| handles(n as u64).map(Handle::word));
+                assert!(found.is_none() || found == expected, "{other:?} finds what {value:?} has");
+                remembered += usize::from(found.is_some());
+            }
+        }
+        // All that fit: 8 words beside the one for the second value.
+        assert_eq!(remembered, values.iter().filter(|value| value.len() <= 64).count());
+    }
+
+    #[test]
+    fn where_one_value_ends_and_the_next_begins_makes_a_difference() {
+        let id = CacheId::new();
+        let sets: [&[&str]; 7] = [&["ab", "c"], &["a", "bc"], &["abc", ""], &["", "abc"], &["abc"], &[""], &["", ""]];
+        for set in sets {
+            let words = zeros(WORDS);
+            insert(&words, &id, 1, set, &handles(7), 0);
+            for other in sets {
+                let same = other == set;
+                // One owner has as many values in all its sets; those of another number need not be told apart.
+                if other.len() == set.len() {
+                    assert_eq!(found(&words, &id, 1, other).is_some(), same, "{set:?} {other:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn handles_are_those_of_the_same_owner_and_epoch_only() {
+        let (words, ids) = (zeros(WORDS), [CacheId::new(), CacheId::new()]);
+        insert(&words, &ids[0], 1, &["/foo"], &handles(1), 0);
+        assert!(found(&words, &ids[0], 1, &["/foo"]).is_some());
+        assert!(found(&words, &ids[1], 1, &["/foo"]).is_none());
+        assert!(found(&words, &ids[0], 2, &["/foo"]).is_none());
+        insert(&words, &ids[0], 2, &["/foo"], &handles(2), 0);
+        assert_eq!(found(&words, &ids[0], 2, &["/foo"]), Some(handles(2).map(Handle::word)));
+        assert!(found(&[], &ids[0], 2, &["/foo"]).is_none());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_remembered() {
+        let (words, id) = (zeros(WORDS), CacheId::new());
+        let many = [""; MAX_VALUES + 1];
+        for set in [many.as_slice(), &[&"x".repeat(300)], &["x".repeat(40).as_str(), &"y".repeat(40)]] {
+            insert(&words, &id, 1, set, &handles(1), 0);
+            assert!(found(&words, &id, 1, set).is_none());
+        }
+    }
+}

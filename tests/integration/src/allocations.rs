@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::thread;
 
-use metrics_core::{Counter, Family, Gauge, Histogram, LabelValue, Metrics, Registry, Summary, instrument};
+use metrics_core::{Counter, Family, Format, Gauge, Histogram, LabelValue, Metrics, Registry, Summary, instrument};
 
 /// Counts allocations: for each thread by itself and, once there is one, in a counter.
 struct Counting;
@@ -140,6 +140,24 @@ fn accessors_allocate_nothing() {
     let numbers = || (200..210_u16).for_each(|status| derived.requests_total(Method::Get, status).inc());
     numbers();
     assert_eq!(allocations(|| (0..1_000).for_each(|_| numbers())), 0);
+}
+
+#[test]
+fn a_scrape_allocates_nothing_for_a_series() {
+    let allocated = |series: usize| {
+        let registry = Registry::new();
+        let counter = Counter::builder("c_total", "").labels(["n"]).max_series(series);
+        let summary = Summary::builder("s_seconds", "").labels(["n"]).max_series(series);
+        let (counter, summary) =
+            (counter.register_in(&registry).expect("new"), summary.register_in(&registry).expect("new"));
+        for n in 0..series {
+            counter.labels([&n.to_string()]).inc();
+            summary.labels([&n.to_string()]).observe(0.5);
+        }
+        let mut out = Vec::with_capacity(series * 128);
+        allocations(|| registry.encode(Format::Text, &mut out))
+    };
+    assert_eq!(allocated(10_000), allocated(1_000));
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod layers;
 mod overflow;
 mod registering;
 mod removal;
+mod scraping;
 mod test_helpers;
 mod text;
 mod thread_end;

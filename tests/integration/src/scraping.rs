@@ -1,0 +1,74 @@
+//! Scrapes beside those who make and write series: nobody waits for a whole scrape.
+
+use std::collections::HashSet;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use metrics_core::{Counter, Family, FamilyInfo, Labels, Registry, Value, Visitor};
+
+const SERIES: usize = 5_000;
+
+fn family(registry: &Registry) -> Family<Counter, 1> {
+    let builder = Counter::builder("many_total", "").labels(["n"]).max_series(2 * SERIES);
+    let family = builder.register_in(registry).expect("the registry is new");
+    for n in 0..SERIES {
+        family.labels([&n.to_string()]).inc();
+    }
+    family
+}
+
+/// Has another thread do something in the middle of a scrape, and waits until it is done.
+struct Interrupted<F> {
+    seen: HashSet<String>,
+    meanwhile: F,
+}
+
+impl<F: FnMut() + Send> Visitor for Interrupted<F> {
+    fn family(&mut self, _: &FamilyInfo<'_>) {}
+
+    fn series(&mut self, labels: Labels<'_>, _: &Value<'_>) {
+        let value = labels.iter().map(|(_, value)| value.into_owned()).collect();
+        assert!(self.seen.insert(value), "a series is shown twice");
+        if self.seen.len() != SERIES / 2 {
+            return;
+        }
+        let (done, is_done) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                (self.meanwhile)();
+                done.send(()).expect("the scrape waits");
+            });
+            is_done.recv_timeout(Duration::from_secs(20)).expect("nobody waits for a scrape");
+        });
+    }
+}
+
+#[test]
+fn a_series_is_made_while_a_scrape_is_going_on() {
+    let registry = Registry::new();
+    let family = family(&registry);
+    let mut scrape = Interrupted { seen: HashSet::new(), meanwhile: || family.labels(["new"]).inc() };
+    registry.scrape().visit(&mut scrape);
+    assert_eq!(scrape.seen.len(), SERIES, "the scrape ends where the series ended when it began");
+    assert!(registry.to_text().contains("many_total{n=\"new\"} 1\n"));
+}
+
+#[test]
+fn series_are_removed_while_a_scrape_is_going_on() {
+    let registry = Registry::new();
+    let family = family(&registry);
+    let mut scrape = Interrupted {
+        seen: HashSet::new(),
+        meanwhile: || {
+            for n in 0..SERIES {
+                assert!(family.remove([&n.to_string()]));
+            }
+            family.labels(["0"]).inc();
+        },
+    };
+    registry.scrape().visit(&mut scrape);
+    // What was read already, a chunk of them, is still shown; nothing that was made anew is shown twice.
+    assert!((SERIES / 2..SERIES).contains(&scrape.seen.len()), "{}", scrape.seen.len());
+    assert_eq!(registry.to_text(), "# TYPE many_total counter\nmany_total{n=\"0\"} 1\n");
+}
