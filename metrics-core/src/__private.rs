@@ -2,8 +2,6 @@
 
 pub use std::boxed::Box;
 
-pub use linkme;
-
 pub use crate::__metrics_core_site as site;
 pub use crate::call::{
     Call, CallByResult, Ending, Entering, Fed, KindsOf, NoKinds, NoResult, Returned, Site, cancelled, create,
@@ -12,4 +10,4 @@ pub use crate::call::{
 pub use crate::declare::{Field, Global, register, register_in};
 pub use crate::label_value::closed;
 pub use crate::lint::{check_name, check_name_and_style};
-pub use crate::registry::declared::{DECLARED, Declared, Entry};
+pub use crate::registry::declared::{Declared, Entry, linked};

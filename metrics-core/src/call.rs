@@ -2,6 +2,7 @@
 
 mod by_result;
 mod claim;
+mod default_family;
 mod entering;
 mod families;
 mod feeds;

@@ -12,15 +12,27 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Like a `OnceLock`, but asking while one is just making the value gives `None` instead of a deadlock.
 pub(super) struct Claim<T> {
     value: OnceLock<T>,
+    /// Apart and made when needed: the compiler looks through each part of a static, in each function that has one.
+    making: OnceLock<Box<Making<T>>>,
+}
+
+/// What those who ask agree on while there is no value.
+struct Making<T> {
     maker: Mutex<Option<ThreadId>>,
     made: Condvar,
     /// Made by one who waited in vain.
-    fallback: OnceLock<Box<T>>,
+    fallback: OnceLock<T>,
+}
+
+impl<T> Default for Making<T> {
+    fn default() -> Self {
+        Self { maker: Mutex::default(), made: Condvar::default(), fallback: OnceLock::new() }
+    }
 }
 
 impl<T> Claim<T> {
     pub(super) const fn new() -> Self {
-        Self { value: OnceLock::new(), maker: Mutex::new(None), made: Condvar::new(), fallback: OnceLock::new() }
+        Self { value: OnceLock::new(), making: OnceLock::new() }
     }
 
     #[inline]
@@ -35,30 +47,31 @@ impl<T> Claim<T> {
     #[cold]
     pub(super) fn get_or_make(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let this = thread::current().id();
-        let mut maker = lock(&self.maker);
+        let making: &Making<T> = self.making.get_or_init(Box::default);
+        let mut maker = lock(&making.maker);
         match *maker {
             None if self.value.get().is_none() => *maker = Some(this),
             Some(other) if other != this => {
-                if self.fallback.get().is_none() {
-                    let waited = self.made.wait_timeout_while(maker, PATIENCE, |maker| maker.is_some());
+                if making.fallback.get().is_none() {
+                    let waited = making.made.wait_timeout_while(maker, PATIENCE, |maker| maker.is_some());
                     drop(waited.unwrap_or_else(PoisonError::into_inner));
                     if self.value.get().is_none() {
                         // Lost if another one was faster: theirs is as good.
-                        let _ = self.fallback.set(Box::new(make()));
+                        let _ = making.fallback.set(make());
                     }
                 }
-                return self.value.get().or_else(|| self.fallback.get().map(Box::as_ref));
+                return self.value.get().or_else(|| making.fallback.get());
             }
             _ => return self.value.get(),
         }
         drop(maker);
-        let _made = Made(self);
+        let _made = Made(making);
         Some(self.value.get_or_init(make))
     }
 }
 
 /// Lets the waiting go on when a value is made, or its making has panicked.
-struct Made<'a, T>(&'a Claim<T>);
+struct Made<'a, T>(&'a Making<T>);
 
 impl<T> Drop for Made<'_, T> {
     fn drop(&mut self) {

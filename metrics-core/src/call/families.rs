@@ -2,24 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 
+use super::claim::Claim;
 use super::feeds::{Target, TargetRef};
 use super::known::KnownValues;
 use super::site::Site;
 use super::source::{MAX_LABELS, Role, Source};
-use crate::builder::Builder;
-use crate::cache::CacheId;
+use crate::cache::{CacheId, Fixed};
 use crate::cell::Handle;
-use crate::counter::Counter;
-use crate::error::{Error, Field};
 use crate::family::FamilyCore;
-use crate::gauge::Gauge;
-use crate::histogram::Histogram;
-use crate::internal::InternalError;
 use crate::labels::{CANCELLED, PANIC};
-use crate::metric::Metric;
-use crate::registry::{Problem, ProblemKind, Registry};
-use crate::summary::Summary;
 
 /// The series of one call, by [`Role`].
 pub(super) type Handles = [Handle; Role::COUNT];
@@ -56,6 +49,12 @@ pub(super) struct Families {
     pub(super) cache: CacheId,
     /// Look-ups of calls that begin, where the labels are complete only when they end.
     pub(super) beginnings: Option<CacheId>,
+    /// The values after `in`, once they were evaluated.
+    pub(super) known: Claim<KnownValues>,
+    /// The series of all calls, where all labels are fixed.
+    pub(super) series: Fixed<{ Role::COUNT }>,
+    /// A bit for each role whose mismatch is noted.
+    pub(super) noted: AtomicU8,
 }
 
 /// A target, and for each of its labels the position of that label at the site.
@@ -82,6 +81,9 @@ impl Families {
             bounds: &[],
             cache: CacheId::permanent(),
             beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
+            known: Claim::new(),
+            series: Fixed::new(),
+            noted: AtomicU8::new(0),
             names,
             sources,
         };
@@ -124,13 +126,13 @@ impl Families {
     }
 
     /// The labels of the default family for this role.
-    fn labels_of(&self, role: Role) -> Vec<String> {
+    pub(super) fn labels_of(&self, role: Role) -> Vec<String> {
         let labels = self.names.iter().zip(&self.sources).filter(|(_, source)| source.belongs_to(role));
         labels.map(|(name, _)| (*name).to_owned()).collect()
     }
 
     /// Where each of these labels stands at the site; `None` if they are not the labels for this role.
-    fn order_for(&self, role: Role, labels: &[String]) -> Option<Vec<usize>> {
+    pub(super) fn order_for(&self, role: Role, labels: &[String]) -> Option<Vec<usize>> {
         // A function without labels of its own can feed a metric without labels.
         if labels.is_empty() && self.names == [FUNCTION] {
             return Some(Vec::new());
@@ -142,67 +144,6 @@ impl Families {
         let order: Vec<usize> = labels.iter().map(may_be).collect::<Option<_>>()?;
         let mut needed = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role));
         needed.all(|at| order.contains(&at)).then_some(order)
-    }
-
-    /// The order of labels in which a family is registered, if it is another than `tried`, of the same labels.
-    fn other_order(&self, role: Role, name: &str, tried: &[String]) -> Option<Vec<String>> {
-        let (names, _) = Registry::global().declared(name)?;
-        let same = names.len() == tried.len() && self.order_for(role, &names).is_some();
-        (same && names != tried).then_some(names)
-    }
-
-    /// A family that counts for a site whose own cannot be used, with the problem noted.
-    fn detached(&self, site: &Site, role: Role, why: &str) -> Target {
-        let name = site.default_name(role);
-        InternalError::SiteConflict.record(&site.location());
-        Registry::global().add_problem(Problem {
-            kind: ProblemKind::Declaration,
-            family: name.clone(),
-            message: format!("the family given as `{}` cannot be used: {why}", role.option()),
-            location: Some(site.location()),
-        });
-        Target::Family(Arc::new(new_core(site, role, name, self.labels_of(role).into_iter())))
-    }
-
-    fn default_family(&self, site: &Site, role: Role) -> Arc<FamilyCore> {
-        let name = site.default_name(role);
-        let own = self.labels_of(role);
-        let global = Registry::global();
-        let mut names = own.clone();
-        let (core, error) = loop {
-            let core = Arc::new(new_core(site, role, name.clone(), names.iter().cloned()));
-            let error = match global.register_shared(&core) {
-                Ok(family) => return family,
-                Err(error) => error,
-            };
-            // Labels meet a family by name: another site has brought it up with them in another order.
-            let other = matches!(error, Error::Conflict { field: Field::LabelNames, .. })
-                .then(|| self.other_order(role, &name, &names))
-                .flatten();
-            match other {
-                Some(order) => names = order,
-                None => break (core, error),
-            }
-        };
-        InternalError::SiteConflict.record(&site.location());
-        let message = match (&error, global.declared(&name)) {
-            (Error::Conflict { field: Field::LabelNames, .. }, Some((names, first))) => format!(
-                "this function and the one at {}:{} both feed {name}, with labels {own:?} and {names:?}: set `prefix` on one of them",
-                first.file(),
-                first.line(),
-            ),
-            (_, Some((_, first))) => {
-                format!("{error} at {}:{}: set `prefix` on one of them", first.file(), first.line())
-            }
-            _ => error.to_string(),
-        };
-        global.add_problem(Problem {
-            kind: ProblemKind::Declaration,
-            family: name,
-            message,
-            location: Some(site.location()),
-        });
-        core
     }
 
     /// Changes when a series of any of the families is removed; never 0.
@@ -234,6 +175,17 @@ impl Families {
             };
         }
         Some(handles)
+    }
+
+    /// The series of all calls, where all labels are fixed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn resolve_fixed(&self, epoch: u64) -> Handles {
+        let Some(handles) = self.within_cap(&self.all_values(&[]), &Role::ALL) else {
+            return self.overflow(&Role::ALL);
+        };
+        self.series.set(epoch, handles);
+        handles
     }
 
     /// The value of the label at this position of the site, in the family of this role.
@@ -408,24 +360,4 @@ impl Target {
             Self::Alone { .. } => &[],
         }
     }
-}
-
-fn new_core(site: &Site, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
-    match role {
-        Role::Latency if site.bucket_bounds().is_some() => core::<Histogram>(site, role, name, labels),
-        Role::Latency => core::<Summary>(site, role, name, labels),
-        Role::Exceptions | Role::Cancelled => core::<Counter>(site, role, name, labels),
-        Role::InFlight => core::<Gauge>(site, role, name, labels),
-    }
-}
-
-fn core<M: Metric>(site: &Site, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
-    let mut builder = Builder::<M>::new(name, site.help(role).to_owned());
-    builder.label_names = labels.collect();
-    builder.location = site.location();
-    builder.bounds = site.bucket_bounds().map(<[f64]>::to_vec);
-    if let Some(max_series) = site.cap() {
-        builder.max_series = max_series;
-    }
-    builder.into_core()
 }

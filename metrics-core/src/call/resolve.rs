@@ -25,9 +25,9 @@ impl Site {
     }
 
     /// The values after `in`; making them for the first time creates their series at 0.
-    fn known(&self, families: &Families) -> Option<&KnownValues> {
-        self.known.get().or_else(|| {
-            self.known.get_or_make(|| {
+    fn known<'f>(&self, families: &'f Families) -> Option<&'f KnownValues> {
+        families.known.get().or_else(|| {
+            families.known.get_or_make(|| {
                 let known = KnownValues::new(families.sources().iter().map(|source| self.known_of(*source)));
                 families.know_values(&known);
                 if !families.create_known(&known, &[]) {
@@ -228,7 +228,7 @@ impl Site {
         for role in roles {
             let Some(target) = per_call[*role as usize] else { continue };
             series.handles[*role as usize] = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
-                self.note_mismatch(*role);
+                self.note_mismatch(families, *role);
                 Handle::NONE
             });
             if *role == Role::Latency {
@@ -239,9 +239,9 @@ impl Site {
 
     /// A call named a family that has other labels; it is not fed.
     #[cold]
-    pub(super) fn note_mismatch(&self, role: Role) {
+    fn note_mismatch(&self, families: &Families, role: Role) {
         InternalError::SiteConflict.record(&self.location());
-        if self.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
+        if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
             Registry::global().add_problem(Problem {
                 kind: ProblemKind::Declaration,
                 family: self.default_name(role),
@@ -264,7 +264,7 @@ impl Site {
     /// Begins a call of a function whose labels are all fixed.
     pub(super) fn begin_fixed(&self, start: Moment) -> Call {
         if let Some(families) = self.families.get()
-            && let Some(handles) = self.fixed.get(families.epoch())
+            && let Some(handles) = families.series.get(families.epoch())
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
@@ -281,18 +281,8 @@ impl Site {
     pub(super) fn resolve_fixed(&self) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
-        let handles = self.fixed.get(epoch).unwrap_or_else(|| self.resolve_new_fixed(families, epoch));
+        let handles = families.series.get(epoch).unwrap_or_else(|| families.resolve_fixed(epoch));
         Series { handles, bounds: families.bounds() }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn resolve_new_fixed(&self, families: &Families, epoch: u64) -> Handles {
-        let Some(handles) = families.within_cap(&families.all_values(&[]), &Role::ALL) else {
-            return families.overflow(&Role::ALL);
-        };
-        self.fixed.set(epoch, handles);
-        handles
     }
 }
 
@@ -304,6 +294,6 @@ impl Declared for Site {
     }
 
     fn is_claimed(&self) -> bool {
-        self.known.get().is_some()
+        self.families.get().is_some_and(|families| families.known.get().is_some())
     }
 }

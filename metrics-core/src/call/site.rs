@@ -1,7 +1,7 @@
 //! The static part of an annotated function: its labels and options, and what they were resolved to.
 
+use std::mem::ManuallyDrop;
 use std::panic::Location;
-use std::sync::atomic::AtomicU8;
 
 use super::claim::Claim;
 use super::entering::{Entering, EnteringWith};
@@ -9,9 +9,7 @@ use super::families::Families;
 use super::feeds::Fed;
 use super::function_name;
 use super::guard::{Call, Prepared};
-use super::known::KnownValues;
 use super::source::{List, MAX_LABELS, Role, Source};
-use crate::cache::Fixed;
 use crate::clock::Moment;
 use crate::label_value::{Label, LabelValue};
 
@@ -39,11 +37,8 @@ pub struct Site {
     origins: [Origin; Role::COUNT],
     buckets: Option<&'static [f64]>,
     max_series: Option<usize>,
-    pub(super) families: Claim<Families>,
-    pub(super) known: Claim<KnownValues>,
-    pub(super) fixed: Fixed<{ Role::COUNT }>,
-    /// A bit for each role whose mismatch is noted.
-    pub(super) noted: AtomicU8,
+    /// Never dropped, as part of a static; the compiler need not prove it in each function.
+    pub(super) families: ManuallyDrop<Claim<Families>>,
 }
 
 impl Site {
@@ -61,10 +56,7 @@ impl Site {
             origins: [Origin::Default, Origin::Default, Origin::None, Origin::None],
             buckets: None,
             max_series: None,
-            families: Claim::new(),
-            known: Claim::new(),
-            fixed: Fixed::new(),
-            noted: AtomicU8::new(0),
+            families: ManuallyDrop::new(Claim::new()),
         }
     }
 

@@ -1,0 +1,103 @@
+//! The family that a site feeds unless it is given another.
+
+use std::sync::Arc;
+
+use super::families::Families;
+use super::feeds::Target;
+use super::site::Site;
+use super::source::Role;
+use crate::builder::Builder;
+use crate::counter::Counter;
+use crate::error::{Error, Field};
+use crate::family::FamilyCore;
+use crate::gauge::Gauge;
+use crate::histogram::Histogram;
+use crate::internal::InternalError;
+use crate::metric::Metric;
+use crate::registry::{Problem, ProblemKind, Registry};
+use crate::summary::Summary;
+
+impl Families {
+    /// The family of the default name, which other sites may have registered.
+    pub(super) fn default_family(&self, site: &Site, role: Role) -> Arc<FamilyCore> {
+        let name = site.default_name(role);
+        let own = self.labels_of(role);
+        let global = Registry::global();
+        let mut names = own.clone();
+        let (core, error) = loop {
+            let core = Arc::new(new_core(site, role, name.clone(), names.iter().cloned()));
+            let error = match global.register_shared(&core) {
+                Ok(family) => return family,
+                Err(error) => error,
+            };
+            // Labels meet a family by name: another site has brought it up with them in another order.
+            let other = matches!(error, Error::Conflict { field: Field::LabelNames, .. })
+                .then(|| self.other_order(role, &name, &names))
+                .flatten();
+            match other {
+                Some(order) => names = order,
+                None => break (core, error),
+            }
+        };
+        InternalError::SiteConflict.record(&site.location());
+        let message = match (&error, global.declared(&name)) {
+            (Error::Conflict { field: Field::LabelNames, .. }, Some((names, first))) => format!(
+                "this function and the one at {}:{} both feed {name}, with labels {own:?} and {names:?}: set `prefix` on one of them",
+                first.file(),
+                first.line(),
+            ),
+            (_, Some((_, first))) => {
+                format!("{error} at {}:{}: set `prefix` on one of them", first.file(), first.line())
+            }
+            _ => error.to_string(),
+        };
+        global.add_problem(Problem {
+            kind: ProblemKind::Declaration,
+            family: name,
+            message,
+            location: Some(site.location()),
+        });
+        core
+    }
+
+    /// The order of labels in which a family is registered, if it is another than `tried`, of the same labels.
+    fn other_order(&self, role: Role, name: &str, tried: &[String]) -> Option<Vec<String>> {
+        let (names, _) = Registry::global().declared(name)?;
+        let same = names.len() == tried.len() && self.order_for(role, &names).is_some();
+        (same && names != tried).then_some(names)
+    }
+
+    /// A family that counts for a site whose own cannot be used, with the problem noted.
+    pub(super) fn detached(&self, site: &Site, role: Role, why: &str) -> Target {
+        let name = site.default_name(role);
+        InternalError::SiteConflict.record(&site.location());
+        Registry::global().add_problem(Problem {
+            kind: ProblemKind::Declaration,
+            family: name.clone(),
+            message: format!("the family given as `{}` cannot be used: {why}", role.option()),
+            location: Some(site.location()),
+        });
+        Target::Family(Arc::new(new_core(site, role, name, self.labels_of(role).into_iter())))
+    }
+}
+
+/// A family for `role`, which is not registered yet.
+fn new_core(site: &Site, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
+    match role {
+        Role::Latency if site.bucket_bounds().is_some() => core::<Histogram>(site, role, name, labels),
+        Role::Latency => core::<Summary>(site, role, name, labels),
+        Role::Exceptions | Role::Cancelled => core::<Counter>(site, role, name, labels),
+        Role::InFlight => core::<Gauge>(site, role, name, labels),
+    }
+}
+
+fn core<M: Metric>(site: &Site, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
+    let mut builder = Builder::<M>::new(name, site.help(role).to_owned());
+    builder.label_names = labels.collect();
+    builder.location = site.location();
+    builder.bounds = site.bucket_bounds().map(<[f64]>::to_vec);
+    if let Some(max_series) = site.cap() {
+        builder.max_series = max_series;
+    }
+    builder.into_core()
+}

@@ -1,0 +1,24 @@
+//! Collected by `linkme`.
+
+pub use linkme;
+
+use super::Entry;
+
+/// All declarations that the linker kept. Losing one may only cost its export before first use.
+#[linkme::distributed_slice]
+pub static DECLARED: [Entry];
+
+pub(super) fn declared() -> &'static [Entry] {
+    &DECLARED
+}
+
+/// Tells the linker of a site, so that its series are exported before its function is first called.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __metrics_core_site {
+    ($site:ident) => {
+        #[$crate::__private::linked::linkme::distributed_slice($crate::__private::linked::DECLARED)]
+        #[linkme(crate = $crate::__private::linked::linkme)]
+        static __METRICS_DECLARED: $crate::__private::Entry = &$site;
+    };
+}

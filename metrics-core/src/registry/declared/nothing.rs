@@ -1,0 +1,14 @@
+//! On this platform the linker collects nothing.
+
+use super::Entry;
+
+pub(super) fn declared() -> &'static [Entry] {
+    &[]
+}
+
+/// Nothing, likewise.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __metrics_core_site {
+    ($site:ident) => {};
+}
