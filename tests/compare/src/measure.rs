@@ -9,10 +9,13 @@ use crate::labels::PICKS;
 
 /// How long one contestant runs in one round.
 const SLICE: Duration = Duration::from_millis(2);
-/// The rounds of a contest are held in so many sittings.
-const SITTINGS: usize = 3;
-/// Between two of them: a machine that is shared is slower for seconds at a time.
-const PAUSE: Duration = Duration::from_secs(1);
+/// In how many sittings the rounds of contests are held, and how long it is quiet between two: a machine that is shared is
+/// slower for seconds at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Sittings {
+    pub(crate) count: usize,
+    pub(crate) pause: Duration,
+}
 
 /// What is measured: runs once for each number of the range, which picks label values and amounts.
 pub(crate) type Operation = Box<dyn Fn(Range<u64>) + Send + Sync>;
@@ -47,20 +50,36 @@ impl Contest {
     }
 
     /// Runs all, beginning with another one in each round; the quieter half of the rounds counts.
-    pub(crate) fn run(&self, rounds: usize) -> Figures {
-        let counts: Vec<_> = self.contestants.iter().map(|(_, operation)| count_for(operation, SLICE)).collect();
-        let mut figures = Figures::new(self.contestants.iter().map(|(name, _)| name.clone()));
-        for round in 0..rounds {
-            if round > 0 && round % rounds.div_ceil(SITTINGS) == 0 {
-                thread::sleep(PAUSE);
-            }
-            for offset in 0..self.contestants.len() {
-                let at = (round + offset) % self.contestants.len();
-                figures.push(at, time(&self.contestants[at].1, round as u64, counts[at]));
+    pub(crate) fn run(self, rounds: usize) -> Figures {
+        let sittings = Sittings { count: 3, pause: Duration::from_secs(1) };
+        let [figures] = run_all([self], rounds, sittings);
+        figures
+    }
+}
+
+/// Runs several contests, each in all sittings: so each meets the same of what disturbs the machine.
+pub(crate) fn run_all<const N: usize>(contests: [Contest; N], rounds: usize, sittings: Sittings) -> [Figures; N] {
+    let mut counted = contests.map(|Contest { contestants }| {
+        let figures = Figures::new(contestants.iter().map(|(name, _)| name.clone()));
+        let operations: Vec<_> = contestants.into_iter().map(|(_, operation)| operation).collect();
+        let counts: Vec<_> = operations.iter().map(|operation| count_for(operation, SLICE)).collect();
+        (operations, counts, figures)
+    });
+    let rounds: Vec<usize> = (0..rounds).collect();
+    for (sitting, rounds) in rounds.chunks(rounds.len().div_ceil(sittings.count)).enumerate() {
+        if sitting > 0 {
+            thread::sleep(sittings.pause);
+        }
+        for (operations, counts, figures) in &mut counted {
+            for round in rounds {
+                for offset in 0..operations.len() {
+                    let at = (round + offset) % operations.len();
+                    figures.push(at, time(&operations[at], *round as u64, counts[at]));
+                }
             }
         }
-        figures.quieter_half()
     }
+    counted.map(|(_, _, figures)| figures.quieter_half())
 }
 
 /// Nanoseconds for one operation. A part of the slice runs unmeasured: it brings back what others put out of the caches.

@@ -1,9 +1,11 @@
 //! Instrumented calls on one thread, over the limit and over the `prometheus` crate.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::labels::paths;
-use crate::measure::{Contest, Figures};
+use crate::measure::{Contest, Figures, Sittings, run_all};
 use crate::peers::limit::{self, Limit};
 use crate::peers::ours::{self, Ours};
 use crate::peers::prometheus::{self, Prometheus};
@@ -15,18 +17,20 @@ const HELD: &str = "prometheus, handles held";
 /// The names of all contestants, and of the columns.
 const COLUMNS: [&str; 5] = ["ours", "limit", "prometheus", HELD, "bare"];
 
-pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
-    let mut rows = Vec::new();
-    for (outcome, fails) in [("Ok", false), ("Err", true)] {
-        let id = outcome.to_lowercase();
-        let figures = by_literal(fails).run(rounds);
-        judge(&format!("call_literal_{id}"), &figures, report);
-        report.fact(format!("call_literal_{id}_over_prometheus_held"), figures.ratio("ours", HELD));
-        rows.push(row(&format!("`\"/foo\"`, `{outcome}`"), &figures));
+/// Over most of a minute: the limit hardly feels another program beside it, what does more than the limit does.
+const SITTINGS: Sittings = Sittings { count: 8, pause: Duration::from_secs(5) };
 
-        let figures = by_path(fails).run(rounds);
-        judge(&format!("call_path_{id}"), &figures, report);
-        rows.push(row(&format!("`path`, 10 values, `{outcome}`"), &figures));
+pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
+    let contests = [by_literal(false), by_path(false), by_literal(true), by_path(true)];
+    let [literal_ok, path_ok, literal_err, path_err] = run_all(contests, rounds, SITTINGS);
+    let mut rows = Vec::new();
+    for (outcome, literal, path) in [("Ok", literal_ok, path_ok), ("Err", literal_err, path_err)] {
+        let id = outcome.to_lowercase();
+        judge(&format!("call_literal_{id}"), &literal, report);
+        report.fact(format!("call_literal_{id}_over_prometheus_held"), literal.ratio("ours", HELD));
+        rows.push(row(&format!("`\"/foo\"`, `{outcome}`"), &literal));
+        judge(&format!("call_path_{id}"), &path, report);
+        rows.push(row(&format!("`path`, 10 values, `{outcome}`"), &path));
     }
     let columns: Vec<_> =
         ["call, ns"].into_iter().chain(COLUMNS).chain(["ours over limit", "ours over prometheus"]).collect();
