@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use metrics_core::{Counter, Family, Format, Gauge, Histogram, Registry, Summary, instrument};
+use metrics_core::{Counter, Family, Format, Gauge, Histogram, LabelValue, Registry, Summary, instrument};
 
 fn cells(criterion: &mut Criterion) {
     let counter = Counter::builder("events_total", "").build();
@@ -63,6 +63,17 @@ fn by_path(path: &str, number: u64) -> Result<u64, usize> {
     if number == 0 { Err(path.len()) } else { Ok(number) }
 }
 
+#[derive(Clone, Copy, LabelValue)]
+enum Method {
+    Get,
+    Put,
+}
+
+#[instrument(method, prefix = "closed")]
+fn by_closed_set(method: Method, number: u64) -> Result<u64, u64> {
+    if number == 0 { Err(0) } else { Ok(number) }
+}
+
 #[instrument(path, in_flight, prefix = "counted")]
 fn in_flight(path: &str, number: u64) -> Result<u64, usize> {
     if number == 0 { Err(path.len()) } else { Ok(number) }
@@ -78,6 +89,10 @@ fn calls(criterion: &mut Criterion) {
     group.bench_function("literal label", |bencher| bencher.iter(|| literal(black_box(1))));
     group.bench_function("literal label, error", |bencher| bencher.iter(|| literal(black_box(0))));
     group.bench_function("label", |bencher| bencher.iter(|| by_path(black_box("/foo"), black_box(1))));
+    group.bench_function("label of a closed set", |bencher| {
+        by_closed_set(Method::Put, 1).ok();
+        bencher.iter(|| by_closed_set(black_box(Method::Get), black_box(1)));
+    });
     group.bench_function("label, in flight", |bencher| bencher.iter(|| in_flight(black_box("/foo"), black_box(1))));
     group.bench_function("label from the result", |bencher| {
         bencher.iter(|| by_result(black_box("/foo"), black_box(1)));

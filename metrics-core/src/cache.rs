@@ -4,8 +4,11 @@
 //! that all of a thread's tables share ([`near`]). An epoch that its owner changes when a series is removed makes all its
 //! tables start anew.
 
+mod closed;
 mod fixed;
 mod near;
+
+pub(crate) use closed::Closed;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};

@@ -40,16 +40,20 @@ pub trait LabelValue {
 
 /// The text of a label's value: borrowed where there is a string, else held inside, without an allocation.
 #[derive(Clone, Copy, Debug)]
-pub struct Label<'a> {
-    text: Text<'a>,
-    /// Where the text stands in the closed set of its type.
-    position: Option<u32>,
-}
+pub struct Label<'a>(Text<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Text<'a> {
     Borrowed(&'a str),
-    Inline { bytes: [u8; MAX_INLINE], len: u8 },
+    /// One of the values of a type that has a closed set of them.
+    Closed {
+        values: &'static [&'static str],
+        position: usize,
+    },
+    Inline {
+        bytes: [u8; MAX_INLINE],
+        len: u8,
+    },
 }
 
 /// Digits and sign of the longest integer.
@@ -60,18 +64,22 @@ impl Label<'_> {
     #[inline]
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match &self.text {
+        match &self.0 {
             Text::Borrowed(text) => text,
+            Text::Closed { values, position } => values.get(*position).copied().unwrap_or_default(),
             Text::Inline { bytes, len } => {
                 std::str::from_utf8(&bytes[..usize::from(*len).min(MAX_INLINE)]).unwrap_or_default()
             }
         }
     }
 
-    /// Where the text stands in the closed set of its type.
+    /// The closed set of its type, and where the text stands in it.
     #[inline]
-    pub(crate) fn position(&self) -> Option<usize> {
-        self.position.map(|position| position as usize)
+    pub(crate) fn closed(&self) -> Option<(&'static [&'static str], usize)> {
+        match self.0 {
+            Text::Closed { values, position } => Some((values, position)),
+            Text::Borrowed(_) | Text::Inline { .. } => None,
+        }
     }
 
     /// `text` must not be longer than an integer can be.
@@ -80,7 +88,7 @@ impl Label<'_> {
         let len = text.len().min(MAX_INLINE);
         bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
         let len = u8::try_from(len).unwrap_or_default();
-        Self { text: Text::Inline { bytes, len }, position: None }
+        Self(Text::Inline { bytes, len })
     }
 }
 
@@ -89,14 +97,13 @@ impl Label<'_> {
 /// A position that is not in it gives an empty text; derived code has none.
 #[inline]
 pub fn closed(values: &'static [&'static str], position: usize) -> Label<'static> {
-    let text = values.get(position).copied().unwrap_or_default();
-    Label { text: Text::Borrowed(text), position: u32::try_from(position).ok() }
+    if position < values.len() { Label(Text::Closed { values, position }) } else { Label::from("") }
 }
 
 impl<'a> From<&'a str> for Label<'a> {
     #[inline]
     fn from(text: &'a str) -> Self {
-        Self { text: Text::Borrowed(text), position: None }
+        Self(Text::Borrowed(text))
     }
 }
 
@@ -117,6 +124,7 @@ impl LabelValue for String {
 impl LabelValue for bool {
     const VALUES: Option<&'static [&'static str]> = Some(&["false", "true"]);
 
+    #[inline]
     fn label(&self) -> Label<'_> {
         closed(&["false", "true"], usize::from(*self))
     }

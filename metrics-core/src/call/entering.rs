@@ -33,6 +33,9 @@ impl Entering {
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
         let this = ManuallyDrop::new(self);
+        if N > 0 && labels.iter().all(|label| label.closed().is_some()) {
+            return this.site.begin_closed(this.start, &labels);
+        }
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
         this.site.begin(this.start, &values)
     }

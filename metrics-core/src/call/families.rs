@@ -1,17 +1,18 @@
 //! The families of one site: found or registered once, and resolved together for each set of label values.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
+use std::sync::{Arc, OnceLock};
 
 use super::claim::Claim;
 use super::feeds::{Target, TargetRef};
 use super::known::KnownValues;
 use super::site::Site;
 use super::source::{MAX_LABELS, Role, Source};
-use crate::cache::{CacheId, Fixed};
+use crate::cache::{self, CacheId, Closed, Fixed};
 use crate::cell::Handle;
 use crate::family::FamilyCore;
+use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 
 /// The series of one call, by [`Role`].
@@ -28,6 +29,9 @@ pub(super) struct Series {
 impl Series {
     pub(super) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], bounds: &[] };
 }
+
+/// Of more combinations of closed sets, series are looked up.
+const MAX_CLOSED: usize = 1024;
 
 /// Values of all labels of a site, in the order of the attribute.
 pub(super) type Values<'v> = [&'v str; MAX_LABELS];
@@ -51,6 +55,8 @@ pub(super) struct Families {
     pub(super) beginnings: Option<CacheId>,
     /// The values after `in`, once they were evaluated.
     pub(super) known: Claim<KnownValues>,
+    /// The series of each label set, where the labels of the first call were all of closed sets that are small enough.
+    pub(super) closed: OnceLock<Option<Closed<{ Role::COUNT }>>>,
     /// The series of all calls, where all labels are fixed.
     pub(super) series: Fixed<{ Role::COUNT }>,
     /// A bit for each role whose mismatch is noted.
@@ -82,6 +88,7 @@ impl Families {
             cache: CacheId::permanent(),
             beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
             known: Claim::new(),
+            closed: OnceLock::new(),
             series: Fixed::new(),
             noted: AtomicU8::new(0),
             names,
@@ -186,6 +193,19 @@ impl Families {
         };
         self.series.set(epoch, handles);
         handles
+    }
+
+    /// Gives the series of a label set a place, if it was found within the cap, in this epoch, by this thread.
+    pub(super) fn keep_closed(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
+        let closed = self.closed.get_or_init(|| {
+            let sets = labels.iter().map(|label| Some(label.closed()?.0)).collect::<Option<_>>()?;
+            Closed::new(sets, MAX_CLOSED)
+        });
+        if let Some(place) = closed.as_ref().and_then(|closed| closed.find(labels))
+            && let Some(handles) = cache::get(&self.cache, epoch, values)
+        {
+            place.set(epoch, handles);
+        }
     }
 
     /// The value of the label at this position of the site, in the family of this role.

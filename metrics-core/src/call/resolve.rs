@@ -13,6 +13,7 @@ use crate::cache::{self, CacheId};
 use crate::cell::Handle;
 use crate::clock::Moment;
 use crate::internal::InternalError;
+use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 use crate::registry::declared::Declared;
 use crate::registry::{Problem, ProblemKind, Registry};
@@ -91,6 +92,33 @@ impl Site {
     #[inline(never)]
     fn begin_far(&self, start: Moment, values: &[&str]) -> Call {
         Call::begin(start, self.resolve(values))
+    }
+
+    /// As [`Site::begin`], with values that are all of closed sets: nothing is looked up.
+    pub(super) fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
+        if let Some(families) = self.families.get()
+            && let Some(closed) = families.closed.get()
+            && let Some(place) = closed.as_ref().and_then(|closed| closed.find(labels))
+            && let Some(handles) = place.get(families.epoch())
+        {
+            return Call::begin(start, Series { handles, bounds: families.bounds() });
+        }
+        self.begin_closed_first(start, labels)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_closed_first(&self, start: Moment, labels: &[Label<'_>]) -> Call {
+        let mut values = [""; MAX_LABELS];
+        for (value, label) in values.iter_mut().zip(labels) {
+            *value = label.as_str();
+        }
+        let values = &values[..labels.len().min(MAX_LABELS)];
+        let Some(families) = self.families() else { return Call::begin(start, self.unresolved()) };
+        let epoch = families.epoch();
+        let series = self.resolve(values);
+        families.keep_closed(epoch, labels, values);
+        Call::begin(start, series)
     }
 
     /// The series for the values that come with a call.

@@ -10,6 +10,7 @@ use crate::{Counter, Family, Histogram, Registry, Summary, cache};
 
 static LITERAL: Site = Site::new("without_locks", "literal").fixed_label("path", "/foo");
 static BY_PATH: Site = Site::new("without_locks", "by_path").label("by").in_flight_default().prefix("locks_by_path");
+static BY_FLAG: Site = Site::new("without_locks", "by_flag").label("flag").prefix("locks_by_flag");
 static BY_RESULT: Site = Site::new("without_locks", "by_result").label("by").result_label("ok").prefix("locks_late");
 
 struct Metrics {
@@ -27,6 +28,7 @@ fn use_all(metrics: &Metrics) {
         LITERAL.start().finish(false);
         BY_PATH.enter().start([label(path)]).finish(true);
         drop(BY_PATH.enter().start([label(path)]));
+        BY_FLAG.enter().start([label(&true)]).finish(false);
         BY_RESULT
             .enter()
             .by_result()
@@ -53,11 +55,15 @@ fn a_thread_that_has_seen_its_series_waits_for_nobody() {
             warm.send(()).expect("the test waits");
             may_go.recv().expect("the test says so");
             (0..100).for_each(|_| use_all(metrics));
+            // Of closed sets all label sets are known that any thread has seen.
+            BY_FLAG.enter().start([label(&false)]).finish(false);
             done.send(()).expect("the test waits");
         });
+        BY_FLAG.enter().start([label(&false)]).finish(false);
         is_warm.recv().expect("no panic");
-        let cores =
-            [&LITERAL, &BY_PATH, &BY_RESULT].into_iter().flat_map(|site| site.families().expect("made").cores());
+        let cores = [&LITERAL, &BY_PATH, &BY_FLAG, &BY_RESULT]
+            .into_iter()
+            .flat_map(|site| site.families().expect("made").cores());
         let tables: Vec<_> =
             cores.chain([&metrics.counter.core, &metrics.summary.core]).map(|core| core.hold_lock()).collect();
         let others = (process::hold_locks(), gauge::hold_lock(), cache::hold_lock(), Registry::global().hold_lock());

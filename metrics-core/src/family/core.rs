@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWri
 
 use super::Declaration;
 use super::table::{Chunk, Table};
-use crate::cache::{self, CacheId, Fixed};
+use crate::cache::{self, CacheId, Closed, Fixed};
 use crate::cell::{self, Handle};
 use crate::internal::InternalError;
 use crate::label_value::Label;
@@ -27,8 +27,8 @@ pub struct FamilyCore {
     /// Changes when a series is removed: what was looked up in an earlier epoch must be looked up again.
     epoch: AtomicU64,
     cache: CacheId,
-    /// The handle of each combination of closed label sets, in the order of their positions; empty where a set is open.
-    dense: Box<[Fixed<1>]>,
+    /// The handle of each label set, where those are closed sets.
+    closed: Option<Closed<1>>,
     /// Counts the label sets that went to the overflow series; made when it is first needed or exported.
     overflowed: OnceLock<Handle>,
     /// The handle of the overflow series.
@@ -60,9 +60,9 @@ impl FamilyCore {
         for (name, value) in &declaration.const_labels {
             labels::push_pair(&mut const_text, 0, name, value);
         }
-        let combinations = declaration.combinations().filter(|combinations| *combinations <= max_series);
+        let sets: Option<Vec<_>> = declaration.label_values.iter().copied().collect();
         let core = Self {
-            dense: (0..combinations.unwrap_or(0)).map(|_| Fixed::new()).collect(),
+            closed: sets.and_then(|sets| Closed::new(sets, max_series)),
             declaration,
             const_text,
             max_series: AtomicUsize::new(max_series),
@@ -96,15 +96,10 @@ impl FamilyCore {
 
     /// Creates the series of all combinations of `declared`'s closed label sets, at 0.
     fn create_closed(&self, declared: &Self) {
-        let sets: Vec<&[&str]> = declared.declaration.label_values.iter().flatten().copied().collect();
-        let mut values = vec![""; sets.len()];
-        for combination in 0..declared.dense.len() {
-            let mut rest = combination;
-            for (value, set) in values.iter_mut().zip(&sets).rev() {
-                *value = set[rest % set.len()];
-                rest /= set.len();
-            }
-            self.within_cap(&values);
+        if let Some(closed) = &declared.closed {
+            closed.for_each(|values| {
+                self.within_cap(values);
+            });
         }
     }
 
@@ -112,7 +107,7 @@ impl FamilyCore {
     #[inline]
     pub(crate) fn resolve_labels<const N: usize>(&self, labels: &[Label<'_>; N]) -> Handle {
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let Some(fixed) = self.dense_position(labels).and_then(|position| self.dense.get(position)) else {
+        let Some(fixed) = self.closed.as_ref().and_then(|closed| closed.find(labels)) else {
             return self.resolve(&values);
         };
         let epoch = self.epoch();
@@ -124,20 +119,6 @@ impl FamilyCore {
             fixed.set(epoch, [handle]);
         }
         handle
-    }
-
-    /// Where these labels stand among all combinations, if each is of the closed set that was declared.
-    #[inline]
-    fn dense_position(&self, labels: &[Label<'_>]) -> Option<usize> {
-        if self.dense.is_empty() {
-            return None;
-        }
-        labels.iter().zip(&self.declaration.label_values).try_fold(0, |position, (label, set)| {
-            let (at, set) = (label.position()?, (*set)?);
-            let (declared, given) = (*set.get(at)?, label.as_str());
-            // Nearly always one and the same text; a type of another set would have another.
-            (std::ptr::eq(declared, given) || declared == given).then_some(position * set.len() + at)
-        })
     }
 
     /// The cap on series.

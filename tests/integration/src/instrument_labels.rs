@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::panic::catch_unwind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
-use metrics_core::{Label, LabelValue, Registry, instrument};
+use metrics_core::{Family, Label, LabelValue, Registry, Summary, instrument};
 
 use crate::{internal_errors, sample};
 
@@ -64,6 +64,53 @@ fn values_of_many_types() {
     call("s".to_owned(), &Arc::from("arc"), Cow::Borrowed("cow"), u128::MAX, i8::MIN, true, 'ü', Method::Get);
     let labels = format!(r#"a="s",b="arc",c="cow",d="{}",e="-128",f="true",g="ü",h="GET""#, u128::MAX);
     assert_eq!(count("types", &labels), Some(1.0));
+}
+
+#[test]
+fn calls_by_closed_sets_count_under_their_values() {
+    #[derive(Clone, Copy, LabelValue)]
+    enum Method {
+        Get,
+        Put,
+    }
+    #[derive(Clone, Copy, LabelValue)]
+    enum Verb {
+        Put,
+        Get,
+        Delete,
+    }
+    #[instrument(what, cached, prefix = "closed_sets")]
+    fn call<T: LabelValue + Copy>(what: T, cached: bool) {}
+    let counted = |what: &str, cached: bool| {
+        count("closed_sets", &format!(r#"what="{what}",cached="{cached}""#)).unwrap_or_default()
+    };
+    for _ in 0..3 {
+        for cached in [false, true] {
+            call(Method::Get, cached);
+            call(Method::Put, cached);
+        }
+        // A type of the same values at other positions, and one without a closed set, feed the same series.
+        [Verb::Put, Verb::Get, Verb::Delete].into_iter().for_each(|verb| call(verb, true));
+        call("get", true);
+    }
+    assert_eq!([counted("get", false), counted("put", false), counted("delete", false)], [3.0, 3.0, 0.0]);
+    assert_eq!([counted("get", true), counted("put", true), counted("delete", true)], [9.0, 6.0, 3.0]);
+}
+
+#[test]
+fn closed_sets_are_capped_and_removed_like_any() {
+    static CALLS: LazyLock<Family<Summary, 1>> =
+        LazyLock::new(|| Summary::builder("closed_calls_seconds", "").labels(["on"]).max_series(1).register());
+    #[instrument(on, latency = CALLS, prefix = "closed_calls")]
+    fn call(on: bool) {}
+    let counted = |on: &str| sample(&format!(r#"closed_calls_seconds_count{{on="{on}"}}"#));
+    (0..3).for_each(|_| call(true));
+    (0..3).for_each(|_| call(false));
+    assert_eq!([counted("true"), counted("false"), counted("__overflow__")], [Some(3.0), None, Some(3.0)]);
+    assert!(CALLS.remove(["true"]));
+    (0..3).for_each(|_| call(false));
+    call(true);
+    assert_eq!([counted("true"), counted("false"), counted("__overflow__")], [None, Some(3.0), Some(4.0)]);
 }
 
 #[test]

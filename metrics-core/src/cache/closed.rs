@@ -1,0 +1,85 @@
+//! A place for each combination of values from closed sets, found by where the values stand in their sets: nothing is
+//! looked up.
+
+use super::Fixed;
+use crate::label_value::Label;
+
+/// Handles of all combinations of closed sets.
+pub(crate) struct Closed<const N: usize> {
+    sets: Vec<&'static [&'static str]>,
+    /// In the order of the positions, that of the last set changing first.
+    handles: Box<[Fixed<N>]>,
+}
+
+impl<const N: usize> Closed<N> {
+    /// `None` where there are more than `max` combinations, or no labels.
+    pub(crate) fn new(sets: Vec<&'static [&'static str]>, max: usize) -> Option<Self> {
+        let combinations = sets.iter().try_fold(1_usize, |product, set| product.checked_mul(set.len()))?;
+        let handles = (0..combinations).map(|_| Fixed::new());
+        (!sets.is_empty() && combinations <= max).then(|| Self { handles: handles.collect(), sets })
+    }
+
+    /// Where the handles of these values are kept, if each is of the set of its label.
+    #[inline]
+    pub(crate) fn find(&self, labels: &[Label<'_>]) -> Option<&Fixed<N>> {
+        let position = labels.iter().zip(&self.sets).try_fold(0, |position, (label, set)| {
+            let (values, at) = label.closed()?;
+            // Nearly always one and the same set; a type of another one would have another value there.
+            let same = std::ptr::eq(values, *set) || *set.get(at)? == label.as_str();
+            same.then_some(position * set.len() + at)
+        })?;
+        self.handles.get(position)
+    }
+
+    /// The values of all combinations.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&[&str])) {
+        let mut values = vec![""; self.sets.len()];
+        for combination in 0..self.handles.len() {
+            let mut rest = combination;
+            for (value, set) in values.iter_mut().zip(&self.sets).rev() {
+                *value = set[rest % set.len()];
+                rest /= set.len();
+            }
+            each(&values);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Handle;
+    use crate::label_value::closed;
+
+    const ONE: &[&str] = &["a", "b"];
+    const OTHER: &[&str] = &["x", "y", "z"];
+
+    #[test]
+    fn each_combination_has_handles_of_its_own() {
+        let all: Closed<1> = Closed::new(vec![ONE, OTHER], 6).expect("6 combinations");
+        let labels = |one, other| [closed(ONE, one), closed(OTHER, other)];
+        for n in 0..6 {
+            let found = all.find(&labels(n / 3, n % 3)).expect("all are of their sets");
+            found.set(1, [Handle::from_word(n as u64 + 7)]);
+        }
+        for n in 0..6 {
+            let found = all.find(&labels(n / 3, n % 3)).and_then(|fixed| fixed.get(1));
+            assert_eq!(found.map(|[handle]| handle.word()), Some(n as u64 + 7));
+        }
+        let mut seen = Vec::new();
+        all.for_each(|values| seen.push(values.concat()));
+        assert_eq!(seen, ["ax", "ay", "az", "bx", "by", "bz"]);
+    }
+
+    #[test]
+    fn a_value_of_another_set_is_not_found() {
+        let all: Closed<1> = Closed::new(vec![ONE], 2).expect("2 combinations");
+        assert!(all.find(&[closed(OTHER, 0)]).is_none());
+        assert!(all.find(&[closed(OTHER, 2)]).is_none());
+        assert!(all.find(&[Label::from("a")]).is_none());
+        // Another type of the same text at the same position is as good.
+        assert!(all.find(&[closed(&["a", "c"], 0)]).is_some());
+        assert!(Closed::<1>::new(vec![ONE, OTHER], 5).is_none());
+        assert!(Closed::<1>::new(Vec::new(), 5).is_none());
+    }
+}
