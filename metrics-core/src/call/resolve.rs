@@ -22,7 +22,7 @@ impl Site {
     /// `None` only while the families are just being made by the expressions they are given by.
     #[inline]
     pub(super) fn families(&self) -> Option<&Families> {
-        self.families.get().or_else(|| self.families.get_or_make(|| Families::of(self)))
+        self.families.get().or_else(|| self.families.get_or_make(|| Box::new(Families::of(self)))).map(Box::as_ref)
     }
 
     /// The values after `in`; making them for the first time creates their series at 0.

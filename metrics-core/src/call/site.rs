@@ -37,8 +37,9 @@ pub struct Site {
     origins: [Origin; Role::COUNT],
     buckets: Option<&'static [f64]>,
     max_series: Option<usize>,
-    /// Never dropped, as part of a static; the compiler need not prove it in each function.
-    pub(super) families: ManuallyDrop<Claim<Families>>,
+    /// Never dropped, as part of a static: the compiler need not prove it in each function. Boxed, since most of a large
+    /// service is never called.
+    pub(super) families: ManuallyDrop<Claim<Box<Families>>>,
 }
 
 impl Site {
