@@ -195,10 +195,12 @@ impl<const N: usize, const R: usize, F: Named> Begun<Ending<R>> for CallByResult
 
 impl<const N: usize, F: Named> Drop for CallByResult<N, F> {
     fn drop(&mut self) {
+        if self.progress.is_recorded() {
+            return;
+        }
         let (outcome, result, kind) = match self.progress.dropped() {
-            None => return,
-            Some(Outcome::Cancelled) => (Outcome::Cancelled, CANCELLED, ""),
-            Some(outcome) => (outcome, PANIC, PANIC),
+            Outcome::Cancelled => (Outcome::Cancelled, CANCELLED, ""),
+            outcome => (outcome, PANIC, PANIC),
         };
         self.record(outcome, |_| result, kind);
     }

@@ -77,14 +77,14 @@ impl Progress {
         self.0.store(Self::RECORDED, Ordering::Relaxed);
     }
 
-    /// What a call that is dropped has come to; `None` if it was recorded.
     #[inline]
-    pub(super) fn dropped(&mut self) -> Option<Outcome> {
-        match *self.0.get_mut() {
-            Self::RECORDED => None,
-            Self::WAITING => Some(Outcome::Cancelled),
-            _ => Some(Outcome::Exception),
-        }
+    pub(super) fn is_recorded(&mut self) -> bool {
+        *self.0.get_mut() == Self::RECORDED
+    }
+
+    /// What a call that is dropped before it was recorded has come to.
+    pub(super) fn dropped(&mut self) -> Outcome {
+        if *self.0.get_mut() == Self::WAITING { Outcome::Cancelled } else { Outcome::Exception }
     }
 }
 
@@ -138,8 +138,8 @@ impl Call {
 
     #[cold]
     #[inline(never)]
-    fn record_dropped(&self, outcome: Outcome) {
-        record(self.start, &self.series, outcome);
+    fn record_dropped(&mut self) {
+        record(self.start, &self.series, self.progress.dropped());
     }
 }
 
@@ -158,8 +158,8 @@ impl Begun<bool> for Call {
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        if let Some(outcome) = self.progress.dropped() {
-            self.record_dropped(outcome);
+        if !self.progress.is_recorded() {
+            self.record_dropped();
         }
     }
 }
@@ -238,7 +238,9 @@ impl<F: Future> Future for Running<'_, F> {
         this.progress.set_running(true);
         let polled = this.body.poll(cx);
         // A panic leaves it as it is: the guard is dropped as part of the unwinding.
-        this.progress.set_running(polled.is_ready());
+        if polled.is_pending() {
+            this.progress.set_running(false);
+        }
         polled
     }
 }
