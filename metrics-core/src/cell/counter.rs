@@ -40,18 +40,12 @@ pub(crate) fn add_fraction(handle: Handle, amount: f64) {
 
 /// The counter's total over all threads.
 pub(crate) fn read(handle: Handle) -> Total {
-    let mut total = Total::default();
-    for cell in process::cells(handle, WORDS) {
-        total.add(cell, handle);
-    }
-    total
+    process::total(handle, WORDS, Total::add)
 }
 
 /// The totals of many counters, in their order.
 pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
-    totals.clear();
-    totals.resize(handles.len(), Total::default());
-    process::each_cell(handles, WORDS, |position, cell| totals[position].add(cell, handles[position]));
+    process::totals(handles, WORDS, totals, Total::add);
 }
 
 impl Total {

@@ -80,10 +80,27 @@ pub(crate) fn is_live(handle: Handle) -> bool {
     store().is_live(handle)
 }
 
-/// The cells of one series; see the store.
+/// What the cells of one series come to.
 #[inline]
-pub(super) fn cells(handle: Handle, words: usize) -> impl Iterator<Item = &'static [AtomicU64]> {
-    store().cells(handle, words)
+pub(super) fn total<T: Default>(handle: Handle, words: usize, add: impl Fn(&mut T, &[AtomicU64], Handle)) -> T {
+    let mut total = T::default();
+    for cell in store().cells(handle, words) {
+        add(&mut total, cell, handle);
+    }
+    total
+}
+
+/// What the cells of many series come to, each for itself, in their order.
+#[inline]
+pub(super) fn totals<T: Default>(
+    handles: &[Handle],
+    words: usize,
+    totals: &mut Vec<T>,
+    add: impl Fn(&mut T, &[AtomicU64], Handle),
+) {
+    totals.clear();
+    totals.resize_with(handles.len(), T::default);
+    each_cell(handles, words, |position, cell| add(&mut totals[position], cell, handles[position]));
 }
 
 /// The cells of many series; see the store.
