@@ -60,7 +60,9 @@ impl Counter {
     /// The count so far, of all threads; 0 once the series is removed.
     #[must_use]
     pub fn value(&self) -> f64 {
-        number(cell::read(self.handle)).as_f64()
+        let total = cell::read(self.handle);
+        // What is read while the series ends is neither its value nor 0.
+        if process::is_live(self.handle) { number(total).as_f64() } else { 0.0 }
     }
 
     /// The metric, found through whatever dereferences to it; for generated code.
@@ -109,7 +111,8 @@ impl Counter {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let counter = self.clone();
+        // Without the keeper, whose references all threads would count in one word.
+        let counter = Self { handle: self.handle, keeper: None };
         async move {
             let mut future = std::pin::pin!(future);
             std::future::poll_fn(|cx| {

@@ -95,7 +95,8 @@ impl Gauge {
     /// ```
     pub fn track_in_flight(&self) -> InFlight {
         self.inc();
-        InFlight { gauge: self.clone() }
+        // Without the keeper, whose references all threads would count in one word.
+        InFlight { gauge: Self { handle: self.handle, keeper: None } }
     }
 }
 

@@ -19,8 +19,8 @@ const MAX_BUCKETS: usize = 512;
 
 /// Observations counted in buckets, beside their count and sum; quantiles are estimated from it by PromQL.
 ///
-/// In one scrape count, sum and buckets belong together. Only under observations without a pause between them may
-/// the sum miss the last ones.
+/// In one scrape count and sum always belong together, and so do the buckets; only under observations without a pause
+/// between them may a few of the last ones stand in another bucket than their own, until the next scrape.
 ///
 /// # Example: sizes
 ///

@@ -55,13 +55,19 @@ impl Summary {
     /// How many observations there were, of all threads; 0 once the series is removed.
     #[must_use]
     pub fn count(&self) -> u64 {
-        cell::read(self.handle).count
+        self.read().count
     }
 
     /// The sum of all observations; 0 once the series is removed.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        cell::read(self.handle).sum
+        self.read().sum
+    }
+
+    fn read(&self) -> cell::Total {
+        let total = cell::read(self.handle);
+        // What is read while the series ends is neither its total nor 0.
+        if process::is_live(self.handle) { total } else { cell::Total::default() }
     }
 }
 
@@ -78,7 +84,7 @@ pub(crate) fn observe(handle: Handle, value: f64) {
 
 impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = cell::read(self.handle);
+        let total = self.read();
         f.debug_struct("Summary").field("count", &total.count).field("sum", &total.sum).finish_non_exhaustive()
     }
 }

@@ -3,15 +3,29 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::cell::{self, Handle};
 use crate::clock::{self, Moment};
 use crate::histogram::Histogram;
 use crate::summary::Summary;
 
-/// A metric that takes observations.
-#[derive(Clone, Debug)]
+/// The series that takes an observation. Its number is enough: counting a reference would be a word that threads share.
+#[derive(Clone, Copy, Debug)]
 enum Observer {
-    Summary(Summary),
-    Histogram(Histogram),
+    Summary(Handle),
+    Histogram(Handle, &'static [f64]),
+}
+
+impl Observer {
+    fn observe(self, seconds: f64) {
+        match self {
+            Self::Summary(handle) => cell::summary::observe(handle, seconds),
+            Self::Histogram(handle, bounds) => cell::histogram::observe(handle, bounds, seconds),
+        }
+    }
+
+    fn start(self) -> Timer {
+        Timer { observer: Some(self), start: Moment::now() }
+    }
 }
 
 /// Measures the time from its start, and observes it, in seconds, when it is dropped: on panic and cancellation too.
@@ -42,29 +56,37 @@ pub struct Timer {
 impl Timer {
     /// Observes the time since the start, and returns it.
     pub fn stop(mut self) -> Duration {
-        clock::duration(self.observe())
+        let seconds = self.start.seconds();
+        if let Some(observer) = self.observer.take() {
+            observer.observe(seconds);
+        }
+        clock::duration(seconds)
     }
 
     /// Ends the timer without observing anything.
     pub fn discard(mut self) {
         self.observer = None;
     }
-
-    /// Observes the time since the start, in seconds, and returns it.
-    fn observe(&mut self) -> f64 {
-        let seconds = self.start.seconds();
-        match self.observer.take() {
-            Some(Observer::Summary(summary)) => summary.observe(seconds),
-            Some(Observer::Histogram(histogram)) => histogram.observe(seconds),
-            None => {}
-        }
-        seconds
-    }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        self.observe();
+        if let Some(observer) = self.observer.take() {
+            observer.observe(self.start.seconds());
+        }
+    }
+}
+
+impl Summary {
+    fn observer(&self) -> Observer {
+        Observer::Summary(self.cell().0)
+    }
+}
+
+impl Histogram {
+    fn observer(&self) -> Observer {
+        let (handle, bounds, _) = self.cell();
+        Observer::Histogram(handle, bounds)
     }
 }
 
@@ -73,7 +95,7 @@ macro_rules! timing {
         impl $metric {
             /// Starts a timer, whose time is observed, in seconds, when it is stopped or dropped.
             pub fn start_timer(&self) -> Timer {
-                Timer { observer: Some(Observer::$metric(self.clone())), start: Moment::now() }
+                self.observer().start()
             }
 
             /// Runs `f`, observes how long it took, in seconds, and gives back what it returns.
@@ -88,9 +110,9 @@ macro_rules! timing {
             ///
             /// A future that panics or is dropped after its first poll is observed too.
             pub fn time_future<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-                let metric = self.clone();
+                let observer = self.observer();
                 async move {
-                    let _timer = metric.start_timer();
+                    let _timer = observer.start();
                     future.await
                 }
             }

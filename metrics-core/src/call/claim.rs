@@ -18,7 +18,8 @@ pub(super) struct Claim<T> {
 
 /// What those who ask agree on while there is no value.
 struct Making<T> {
-    maker: Mutex<Option<ThreadId>>,
+    /// Who makes one: the first that has asked, and those that have waited for it in vain.
+    makers: Mutex<Vec<ThreadId>>,
     made: Condvar,
     /// Made by one who waited in vain.
     fallback: OnceLock<T>,
@@ -26,7 +27,7 @@ struct Making<T> {
 
 impl<T> Default for Making<T> {
     fn default() -> Self {
-        Self { maker: Mutex::default(), made: Condvar::default(), fallback: OnceLock::new() }
+        Self { makers: Mutex::default(), made: Condvar::default(), fallback: OnceLock::new() }
     }
 }
 
@@ -48,34 +49,36 @@ impl<T> Claim<T> {
     pub(super) fn get_or_make(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let this = thread::current().id();
         let making: &Making<T> = self.making.get_or_init(Box::default);
-        let mut maker = lock(&making.maker);
-        match *maker {
-            None if self.value.get().is_none() => *maker = Some(this),
-            Some(other) if other != this => {
-                if making.fallback.get().is_none() {
-                    let waited = making.made.wait_timeout_while(maker, PATIENCE, |maker| maker.is_some());
-                    drop(waited.unwrap_or_else(PoisonError::into_inner));
-                    if self.value.get().is_none() {
-                        // Lost if another one was faster: theirs is as good.
-                        let _ = making.fallback.set(make());
-                    }
-                }
-                return self.value.get().or_else(|| making.fallback.get());
-            }
-            _ => return self.value.get(),
+        let made = || self.value.get().or_else(|| making.fallback.get());
+        let mut makers = lock(&making.makers);
+        if makers.contains(&this) || made().is_some() {
+            return made();
         }
-        drop(maker);
-        let _made = Made(making);
-        Some(self.value.get_or_init(make))
+        if !makers.is_empty() {
+            let waiting = |makers: &mut Vec<ThreadId>| !makers.is_empty() && made().is_none();
+            let waited = making.made.wait_timeout_while(makers, PATIENCE, waiting);
+            (makers, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if let Some(value) = made() {
+                return Some(value);
+            }
+        }
+        let is_first = makers.is_empty();
+        makers.push(this);
+        drop(makers);
+        let _end = End(making, this);
+        let value = make();
+        // Lost if another one was faster: theirs is as good.
+        let _ = if is_first { self.value.set(value) } else { making.fallback.set(value) };
+        made()
     }
 }
 
 /// Lets the waiting go on when a value is made, or its making has panicked.
-struct Made<'a, T>(&'a Making<T>);
+struct End<'a, T>(&'a Making<T>, ThreadId);
 
-impl<T> Drop for Made<'_, T> {
+impl<T> Drop for End<'_, T> {
     fn drop(&mut self) {
-        *lock(&self.0.maker) = None;
+        lock(&self.0.makers).retain(|maker| *maker != self.1);
         self.0.made.notify_all();
     }
 }
@@ -83,6 +86,7 @@ impl<T> Drop for Made<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn a_maker_that_waits_for_the_one_who_asks_does_not_hang() {
         let claim = Claim::new();
-        let (begun, wait) = std::sync::mpsc::channel();
+        let (begun, wait) = mpsc::channel();
         let held = Mutex::new(());
         let guard = lock(&held);
         thread::scope(|scope| {
@@ -128,5 +132,32 @@ mod tests {
         let claim = Claim::new();
         let value = claim.get_or_make(|| claim.get_or_make(|| unreachable!("claimed")).is_none());
         assert_eq!(value, Some(&true));
+    }
+
+    #[test]
+    fn one_who_waited_in_vain_and_asks_again_while_making_goes_on() {
+        let claim = Claim::new();
+        let (begun, wait) = mpsc::channel();
+        let (end, may_end) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let claim = &claim;
+            scope.spawn(move || {
+                claim.get_or_make(|| {
+                    begun.send(()).expect("the other thread waits");
+                    may_end.recv().expect("the other thread ends");
+                    1
+                });
+            });
+            wait.recv().expect("the first maker begins");
+            let made = AtomicUsize::new(0);
+            let value = claim.get_or_make(|| {
+                assert_eq!(made.fetch_add(1, Ordering::Relaxed), 0, "it makes another one to make one");
+                assert_eq!(claim.get_or_make(|| 3), None);
+                2
+            });
+            assert_eq!(value, Some(&2));
+            end.send(()).expect("the first maker waits");
+        });
+        assert_eq!(claim.get(), Some(&1));
     }
 }

@@ -9,13 +9,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::process::{self, holds};
 use super::slot::Handle;
 use super::summary::read_pair;
-use super::sync::{AtomicU64, fence};
+use super::sync::{AtomicU64, TRIES};
 
 /// Generation, count, sum at even counts, sum at odd counts; the buckets follow, the one up to `+Inf` last.
 const HEADER: usize = 4;
-/// Readings of a cell that is being written, before one is taken whose sum may miss the last observations.
-const TRIES: usize = 1_000;
-
 fn words(bounds: &[f64]) -> usize {
     HEADER + bounds.len() + 1
 }
@@ -87,7 +84,6 @@ fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
             total += *bucket;
         }
         let sum = cell[sum_word(total)].load(Acquire);
-        fence(Acquire);
         // Acquired, since it may be the first count of the next try.
         let again = cell[1].load(Acquire);
         // `total` is `n`, or `n + 1` where the writer has stored the bucket and not yet the count.
@@ -96,6 +92,11 @@ fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
         }
         n = again;
     }
-    // The buckets may be ahead of this sum, which still never falls from one reading to the next.
-    read_pair(cell).1
+    // Written all the time: a pair that belongs together, and of the buckets, read after it, as many as it has counted.
+    let (mut rest, sum) = read_pair(cell);
+    for (bucket, word) in buckets.iter_mut().zip(&cell[HEADER..]) {
+        *bucket = word.load(Acquire).min(rest);
+        rest -= *bucket;
+    }
+    sum
 }

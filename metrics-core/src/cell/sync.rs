@@ -9,6 +9,9 @@ use std::sync::{MutexGuard, PoisonError};
 pub(crate) const PAGES: usize = 32;
 /// Words in the first page; each further page is twice as long.
 pub(crate) const FIRST_PAGE_WORDS: usize = 512;
+/// Readings of a histogram's cell that is being written, before one is taken whose distribution may be a few observations
+/// off.
+pub(crate) const TRIES: usize = 1_000;
 
 /// Locks `mutex`; a panic of another holder does not matter, since no holder leaves the data half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -320,7 +320,10 @@ impl FamilyCore {
 
 impl Keep for FamilyCore {
     fn read_first(&self) {
-        self.reads_first.store(true, Ordering::Relaxed);
+        // Asked by calls that name their families: they must not all write to one word.
+        if !self.reads_first.load(Ordering::Relaxed) {
+            self.reads_first.store(true, Ordering::Relaxed);
+        }
     }
 }
 
