@@ -49,7 +49,7 @@ pub type Entry = &'static dyn Declared;
 
 /// Whether there is nothing left to bring up.
 pub(crate) fn all_claimed() -> bool {
-    declared().iter().all(|declaration| declaration.is_claimed())
+    declared().all(Declared::is_claimed)
 }
 
 /// Brings all declarations up, before a scrape of the global registry. Runs user code, so no lock may be held.

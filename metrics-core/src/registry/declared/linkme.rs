@@ -8,8 +8,8 @@ use super::Entry;
 #[linkme::distributed_slice]
 pub static DECLARED: [Entry];
 
-pub(super) fn declared() -> &'static [Entry] {
-    &DECLARED
+pub(super) fn declared() -> impl Iterator<Item = Entry> {
+    DECLARED.iter().copied()
 }
 
 /// Tells the linker of a site, so that its series are exported before its function is first called.
