@@ -89,7 +89,8 @@ pub(crate) fn new_epoch() -> u64 {
 }
 
 thread_local! {
-    static TABLES: RefCell<Vec<Table>> = const { RefCell::new(Vec::new()) };
+    /// By the index of their owners; most threads use few of those that there are.
+    static TABLES: RefCell<Vec<Option<Box<Table>>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One owner's look-ups in one thread.
@@ -139,7 +140,7 @@ pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str])
     TABLES
         .try_with(|tables| {
             let tables = tables.try_borrow().ok()?;
-            let table = tables.get(id.index).filter(|table| table.epoch == epoch)?;
+            let table = tables.get(id.index)?.as_deref().filter(|table| table.epoch == epoch)?;
             let entry =
                 table.index.find(hash(&table.hasher, values), |entry| matches(&table.keys, entry.key, values))?;
             let handles = table.handles.get(entry.handles as usize..)?.first_chunk()?;
@@ -166,11 +167,11 @@ pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], 
     let _ = TABLES.try_with(|tables| {
         let Ok(mut tables) = tables.try_borrow_mut() else { return };
         if tables.len() <= id.index {
-            tables.resize_with(id.index + 1, Table::default);
+            tables.resize_with(id.index + 1, || None);
         }
-        let table = &mut tables[id.index];
+        let table = tables[id.index].get_or_insert_default();
         if table.epoch != epoch {
-            *table = Table { epoch, ..Table::default() };
+            **table = Table { epoch, ..Table::default() };
         }
         table.insert(values, &handles);
         if table.index.len() > MAX_NEAR {

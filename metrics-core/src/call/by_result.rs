@@ -51,13 +51,25 @@ impl<E: Entered> EnteringByResult<E> {
     /// Begins the call with the values of those labels that come from its arguments.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallByResult<N, E::Named> {
-        self.prepare(labels).begin_back_then()
+        let (site, start, named) = self.0.into_parts();
+        let is_first = site.is_new();
+        let prepared = Self::prepare_for(site, start, named, labels);
+        if is_first { prepared.begin() } else { prepared.begin_back_then() }
     }
 
     /// As [`EnteringByResult::start`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N, E::Named> {
         let (site, start, named) = self.0.into_parts();
+        Self::prepare_for(site, start, named, labels)
+    }
+
+    fn prepare_for<const N: usize>(
+        site: &'static Site,
+        start: Moment,
+        named: E::Named,
+        labels: [Label<'_>; N],
+    ) -> PreparedByResult<N, E::Named> {
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
         let mut series = site.resolve_beginning(&values);
         site.resolve_per_call(&values, &named.targets(), &[Role::InFlight], &mut series);

@@ -123,7 +123,9 @@ impl<'a> EnteringWith<'a> {
     /// Begins the call with the values of those labels that are not fixed.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
-        self.prepare(labels).begin_back_then()
+        let is_first = self.entering.site.is_new();
+        let prepared = self.prepare(labels);
+        if is_first { prepared.begin() } else { prepared.begin_back_then() }
     }
 
     /// As [`EnteringWith::start`], for a call that begins later.

@@ -25,6 +25,12 @@ impl Site {
         self.families.get().or_else(|| self.families.get_or_make(|| Box::new(Families::of(self)))).map(Box::as_ref)
     }
 
+    /// Whether no call has found the families yet: what the first one makes is no part of it.
+    #[inline]
+    pub(super) fn is_new(&self) -> bool {
+        self.families.get().is_none()
+    }
+
     /// The values after `in`; making them for the first time creates their series at 0.
     fn known<'f>(&self, families: &'f Families) -> Option<&'f KnownValues> {
         families.known.get().or_else(|| {
@@ -91,7 +97,14 @@ impl Site {
 
     #[inline(never)]
     fn begin_far(&self, start: Moment, values: &[&str]) -> Call {
-        Call::begin(start, self.resolve(values))
+        if let Some(families) = self.families.get()
+            && let Some(handles) = cache::get_far(&families.cache, families.epoch(), values)
+        {
+            return Call::begin(start, Series { handles, bounds: families.bounds() });
+        }
+        let series = self.resolve(values);
+        // What was made for the first call is no part of it.
+        Call::begin(Moment::now(), series)
     }
 
     /// As [`Site::begin`], with values that are all of closed sets: nothing is looked up.
@@ -103,22 +116,22 @@ impl Site {
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
-        self.begin_closed_first(start, labels)
+        self.begin_closed_first(labels)
     }
 
     #[cold]
     #[inline(never)]
-    fn begin_closed_first(&self, start: Moment, labels: &[Label<'_>]) -> Call {
+    fn begin_closed_first(&self, labels: &[Label<'_>]) -> Call {
         let mut values = [""; MAX_LABELS];
         for (value, label) in values.iter_mut().zip(labels) {
             *value = label.as_str();
         }
         let values = &values[..labels.len().min(MAX_LABELS)];
-        let Some(families) = self.families() else { return Call::begin(start, self.unresolved()) };
+        let Some(families) = self.families() else { return Call::begin(Moment::now(), self.unresolved()) };
         let epoch = families.epoch();
         let series = self.resolve(values);
         families.keep_closed(epoch, labels, values);
-        Call::begin(start, series)
+        Call::begin(Moment::now(), series)
     }
 
     /// The series for the values that come with a call.
@@ -296,13 +309,14 @@ impl Site {
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
-        self.begin_first(start)
+        self.begin_first()
     }
 
     #[cold]
     #[inline(never)]
-    fn begin_first(&self, start: Moment) -> Call {
-        Call::begin(start, self.resolve_fixed())
+    fn begin_first(&self) -> Call {
+        let series = self.resolve_fixed();
+        Call::begin(Moment::now(), series)
     }
 
     /// The series of a function whose labels are all fixed.

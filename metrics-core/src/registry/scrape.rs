@@ -147,7 +147,7 @@ impl Reader {
     fn read_early<'a>(&mut self, family: &'a FamilyCore) -> Early<'a> {
         let Declaration { metric, bounds, .. } = family.declaration;
         let walk = family.walk();
-        let mut totals = Vec::new();
+        let mut totals = Vec::with_capacity(family.len());
         walk.chunks(false, |chunk| {
             (metric.read)(chunk.handles(), bounds, &mut self.readings);
             totals.extend(chunk.handles().iter().copied().zip(self.readings.counters.iter().copied()));

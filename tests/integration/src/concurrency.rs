@@ -62,7 +62,11 @@ fn totals_are_exact_and_never_fall() {
                         assert_eq!(*sum, count * 0.5);
                     }
                 }
-                assert_eq!(now["storm_bytes_bucket{le=\"+Inf\"}"], now["storm_bytes_count"]);
+                // Each of these is 3.
+                assert_eq!(now["storm_bytes_sum"], now["storm_bytes_count"] * 3.0);
+                let buckets = ["2", "4", "+Inf"].map(|le| now[format!("storm_bytes_bucket{{le=\"{le}\"}}").as_str()]);
+                assert_eq!(buckets[2], now["storm_bytes_count"]);
+                assert!(buckets[0] <= buckets[1] && buckets[1] <= buckets[2], "{buckets:?}");
                 assert!(now["storm_in_flight"] >= 0.0);
             })
         });
@@ -74,7 +78,7 @@ fn totals_are_exact_and_never_fall() {
                         let n = (call % 4).to_string();
                         counter.labels([&n]).inc();
                         summary.labels([&n]).observe(0.5);
-                        histogram.observe(call % 6);
+                        histogram.observe(3);
                         if call % 1_000 == 0 {
                             // A thread that comes and goes.
                             let (counter, summary) = (counter.clone(), summary.clone());

@@ -1,7 +1,7 @@
 //! Writes of threads that end, also in the destructors of their thread-locals, are counted.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
 use metrics_core::{Counter, Family, Histogram, Summary, instrument};
@@ -66,6 +66,53 @@ fn destructors_before_and_after_ours_are_counted() {
         assert_eq!(family.labels(["running"]).value(), f64::from(round));
         let calls = sample("threadend_request_latency_seconds_count{moment=\"dropped\"}");
         assert_eq!(calls, Some(f64::from(2 * round)));
+    }
+}
+
+/// Writes for a while when it is dropped, once somebody else may have the cells of its thread.
+struct Lingering {
+    counter: Counter,
+    ended: mpsc::Sender<()>,
+    others_write: mpsc::Receiver<()>,
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        self.ended.send(()).expect("the test waits");
+        self.others_write.recv().expect("the next thread writes");
+        (0..WRITES).for_each(|_| self.counter.inc());
+    }
+}
+
+const WRITES: u32 = 20_000;
+
+thread_local! {
+    static LINGERING: RefCell<Option<Lingering>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_destructor_after_ours_writes_to_nobody_elses_cells() {
+    let counter = Counter::builder("lingering_total", "").build();
+    for round in 1..=20_u32 {
+        let (ended, has_ended) = mpsc::channel();
+        let (writing, others_write) = mpsc::channel();
+        let lingering = Lingering { counter: counter.clone(), ended, others_write };
+        let first = thread::spawn(move || {
+            // Registered before the first write, it runs after the cells were handed on.
+            let counter = lingering.counter.clone();
+            LINGERING.set(Some(lingering));
+            counter.inc();
+        });
+        has_ended.recv().expect("the thread ends");
+        let heir = counter.clone();
+        let second = thread::spawn(move || {
+            heir.inc();
+            writing.send(()).expect("the first thread waits");
+            (0..WRITES).for_each(|_| heir.inc());
+        });
+        first.join().expect("no panic in a destructor");
+        second.join().expect("no panic");
+        assert_eq!(counter.value(), f64::from(round * (2 + 2 * WRITES)));
     }
 }
 
