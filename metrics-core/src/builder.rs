@@ -139,6 +139,8 @@ impl<M: Metric, T: Built> Builder<M, T> {
     }
 
     /// How many series the family may have before new label sets go to its overflow series; 2,000 if not set.
+    ///
+    /// Each thread remembers up to 16,384 label sets of a family; those beyond are looked up where all threads share them.
     pub fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self

@@ -28,7 +28,7 @@ impl Clock {
     }
 }
 
-/// Brings the clock up, which takes about a millisecond: it is compared with the system's.
+/// Brings the clock up, which takes a millisecond or, where the system's clock is unsteady, up to 200: the two are compared.
 pub(crate) fn init() {
     lazy_static::initialize(&CLOCK);
 }

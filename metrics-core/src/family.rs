@@ -72,7 +72,8 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// Ends the series with these label values; false if there is none.
     ///
     /// Handles to it count nowhere from now on. The next [`Family::labels`] with these values, and every annotated
-    /// function that feeds them, creates the series anew at 0.
+    /// function that feeds them, creates the series anew at 0. What threads have looked up in this family, they look up
+    /// once more: remove now and then, not for each request.
     pub fn remove(&self, values: [&str; N]) -> bool {
         self.core.remove(&values)
     }

@@ -11,7 +11,7 @@ use crate::cell::process;
 /// memory is bounded by the most threads there were at once times the series they touched, which is little for the few
 /// threads of an async runtime, and some 180 MiB for 1,000 threads that all touch 2,000 summaries.
 ///
-/// Where that is too much, call this early in `main`, before there are so many threads: those that write for the first time
+/// Where that is too much, call this early in `main`; cells that were given out before stay in use. Threads that write for the first time
 /// when so many have cells already, take a lock for each write and each look-up, for as long as they live. Their numbers are as exact.
 ///
 /// # Example: cells for 64 threads

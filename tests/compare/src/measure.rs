@@ -106,13 +106,16 @@ pub(crate) fn count_for(operation: &Operation, duration: Duration) -> u64 {
 }
 
 /// One figure for each contestant and round.
+#[derive(Clone)]
 pub(crate) struct Figures {
     contestants: Vec<(String, Vec<f64>)>,
+    /// The figures before some rounds were left out.
+    all: Option<Box<Figures>>,
 }
 
 impl Figures {
     pub(crate) fn new(names: impl Iterator<Item = String>) -> Self {
-        Self { contestants: names.map(|name| (name, Vec::new())).collect() }
+        Self { contestants: names.map(|name| (name, Vec::new())).collect(), all: None }
     }
 
     pub(crate) fn push(&mut self, contestant: usize, figure: f64) {
@@ -122,6 +125,7 @@ impl Figures {
     /// The half of the rounds in which all contestants together were nearest to their best. Where each took more than it
     /// does else, another program had the machine, and what that costs is not the same for all.
     pub(crate) fn quieter_half(mut self) -> Self {
+        self.all = Some(Box::new(self.clone()));
         let medians: Vec<f64> = self.contestants.iter().map(|(_, figures)| median(figures.clone())).collect();
         let rounds = self.contestants.iter().map(|(_, figures)| figures.len()).min().unwrap_or(0);
         let disturbance = |round: usize| -> f64 {
@@ -152,6 +156,11 @@ impl Figures {
     /// The median of what `name` took over what `reference` took in the same round.
     pub(crate) fn ratio(&self, name: &str, reference: &str) -> f64 {
         median(self.rounds(name).iter().zip(self.rounds(reference)).map(|(figure, of)| figure / of).collect())
+    }
+
+    /// As [`Figures::ratio`], of the louder rounds too.
+    pub(crate) fn ratio_of_all_rounds(&self, name: &str, reference: &str) -> f64 {
+        self.all.as_deref().unwrap_or(self).ratio(name, reference)
     }
 
     pub(crate) fn rounds(&self, name: &str) -> &[f64] {

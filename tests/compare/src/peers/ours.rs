@@ -3,7 +3,8 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use metrics_core::{Counter, Format, Registry, Summary, instrument};
+use metrics_core::{Counter, Format, Histogram, Registry, Summary, instrument};
+use prometheus::DEFAULT_BUCKETS;
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, Suspended, respond, wait_once};
@@ -58,6 +59,12 @@ impl Peer for Ours {
             text.len()
         }))
     }
+}
+
+/// A histogram whose handle is held, with as many buckets as that of `prometheus` has by default.
+pub(crate) fn histogram() -> Operation {
+    let histogram = Histogram::builder("held_histogram_seconds", "A histogram.").buckets(*DEFAULT_BUCKETS).build();
+    operation(move |number| histogram.observe(latency(number)))
 }
 
 /// A counter that is looked up by any number of labels.

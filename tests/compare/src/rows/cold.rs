@@ -1,4 +1,5 @@
-//! A thread's first use: started, one count and one call, and joined.
+//! A thread's first use: started, one count and one call, and joined. Like most new threads of a service, ours take over
+//! the cells of one that has ended.
 
 use std::sync::Arc;
 use std::thread;
@@ -26,7 +27,11 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     };
     let rows: Vec<_> = figures.names().map(row).collect();
     report.fact("cold_thread_over_nothing", figures.ratio("ours", "nothing"));
-    report.table("Thread with a first count and call", &["what it does", "µs", "µs more"], &rows);
+    report.table(
+        "Thread with a first count and call, after others that have ended",
+        &["what it does", "µs", "µs more"],
+        &rows,
+    );
     Ok(())
 }
 
