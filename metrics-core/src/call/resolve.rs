@@ -137,6 +137,10 @@ impl Site {
     /// The series for the values that come with a call.
     pub(super) fn resolve(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
+        // Each call names all of its families.
+        if !families.feeds_anything() {
+            return Series { bounds: families.bounds(), ..Series::NONE };
+        }
         let epoch = families.epoch();
         let known = cache::get(&families.cache, epoch, values);
         let handles = known.unwrap_or_else(|| self.resolve_new(families, epoch, values));
@@ -153,9 +157,7 @@ impl Site {
         let Some(handles) = families.within_cap(&families.all_values(values), &Role::ALL) else {
             return families.overflow(&Role::ALL);
         };
-        if families.feeds_anything() {
-            cache::insert(&families.cache, epoch, values, handles);
-        }
+        cache::insert(&families.cache, epoch, values, handles);
         handles
     }
 

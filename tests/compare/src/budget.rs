@@ -61,14 +61,14 @@ pub(crate) const BUDGET: [Row; 31] = [
     row("call_path_err", "`#[instrument(path)]` call, 10 paths, `Err`, over the limit", AtMost, 1.60, 1.35),
     row(
         "call_literal_ok_over_prometheus",
-        "literal call, `Ok`, over `prometheus` by hand, handles held",
+        "literal call, `Ok`, over `prometheus` by hand, `with_label_values`",
         AtMost,
         0.50,
         0.35,
     ),
     row(
         "call_literal_err_over_prometheus",
-        "literal call, `Err`, over `prometheus` by hand, handles held",
+        "literal call, `Err`, over `prometheus` by hand, `with_label_values`",
         AtMost,
         0.50,
         0.35,
@@ -84,7 +84,7 @@ pub(crate) const BUDGET: [Row; 31] = [
     row("threads_path", "2 threads over 1, call by path, as a share of the limit's factor", AtLeast, 0.90, 0.98),
     row(
         "threads_literal_over_prometheus",
-        "literal calls at 2 threads over `prometheus` by hand, handles held",
+        "literal calls at 2 threads over `prometheus` by hand, `with_label_values`",
         AtLeast,
         6.0,
         10.0,

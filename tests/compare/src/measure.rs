@@ -124,12 +124,25 @@ impl Figures {
 
     /// The half of the rounds in which all contestants together were nearest to their best. Where each took more than it
     /// does else, another program had the machine, and what that costs is not the same for all.
-    pub(crate) fn quieter_half(mut self) -> Self {
+    pub(crate) fn quieter_half(self) -> Self {
+        self.better_half(|figure, median| figure / median)
+    }
+
+    /// As [`Figures::quieter_half`], of figures that are better when they are larger.
+    pub(crate) fn quieter_half_of_rates(self) -> Self {
+        self.better_half(|figure, median| median / figure)
+    }
+
+    fn better_half(mut self, disturbance: impl Fn(f64, f64) -> f64) -> Self {
         self.all = Some(Box::new(self.clone()));
         let medians: Vec<f64> = self.contestants.iter().map(|(_, figures)| median(figures.clone())).collect();
         let rounds = self.contestants.iter().map(|(_, figures)| figures.len()).min().unwrap_or(0);
         let disturbance = |round: usize| -> f64 {
-            self.contestants.iter().zip(&medians).map(|((_, figures), median)| figures[round] / median).sum()
+            self.contestants
+                .iter()
+                .zip(&medians)
+                .map(|((_, figures), median)| disturbance(figures[round], *median))
+                .sum()
         };
         let mut order: Vec<(f64, usize)> = (0..rounds).map(|round| (disturbance(round), round)).collect();
         order.sort_by(|(one, _), (other, _)| one.total_cmp(other));

@@ -10,6 +10,9 @@ use crate::measure::{Figures, Operation, count_for};
 
 /// How long one contestant is counted in one round.
 const SLICE: Duration = Duration::from_millis(4);
+/// In how many sittings the rounds are held, and how long it is quiet between two.
+const SITTINGS: usize = 4;
+const PAUSE: Duration = Duration::from_secs(2);
 /// How long all its threads run before that.
 const LEAD: Duration = Duration::from_micros(200);
 /// How long it runs between two looks at the clock.
@@ -51,7 +54,7 @@ pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize) -> Figures {
     for (at, slice) in slices.into_iter().enumerate() {
         figures.push(at % entrants.len(), slice.count.into_inner() as f64 / SLICE.as_secs_f64());
     }
-    figures
+    figures.quieter_half_of_rates()
 }
 
 /// Keeps the current thread on one core, another one for each number as long as there are as many.
@@ -75,6 +78,9 @@ struct Slice {
 
 fn work([worker, workers]: [usize; 2], entrants: &[Entrant<'_>], rounds: usize, start: &Barrier, slices: &[Slice]) {
     for round in 0..rounds {
+        if round > 0 && round % rounds.div_ceil(SITTINGS) == 0 {
+            thread::sleep(PAUSE);
+        }
         for offset in 0..entrants.len() {
             let at = (round + offset) % entrants.len();
             start.wait();

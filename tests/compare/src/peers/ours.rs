@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use metrics_core::{Counter, Format, Histogram, Registry, Summary, instrument};
+use metrics_core::{Counter, Family, Format, Histogram, Registry, Summary, instrument};
 use prometheus::DEFAULT_BUCKETS;
 
 use super::{Exposition, Peer, latency};
@@ -88,6 +88,27 @@ pub(crate) fn summary_in(registry: &Registry, labels: Labels<1>) -> Operation {
 /// Calls of the function whose path is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| by_literal(Request::new(number, fails)))
+}
+
+/// As [`call_literal`], with the families of a service that is made at run time.
+pub(crate) fn call_of_self(fails: bool) -> Operation {
+    let service = Service {
+        latency: Summary::builder("service_latency_seconds", "Latency.").labels(["path"]).build(),
+        exceptions: Counter::builder("service_exceptions_total", "Failures.").labels(["path"]).build(),
+    };
+    operation(move |number| service.by_literal(Request::new(number, fails)))
+}
+
+struct Service {
+    latency: Family<Summary, 1>,
+    exceptions: Family<Counter, 1>,
+}
+
+impl Service {
+    #[instrument("/foo", latency = self.latency, exceptions = self.exceptions, prefix = "service")]
+    fn by_literal(&self, request: Request) -> Result<u64, Failed> {
+        respond("/foo", request)
+    }
 }
 
 /// The same function once sync and once async, both polled.

@@ -11,10 +11,18 @@ use crate::peers::prometheus::{self, Prometheus};
 use crate::report::{Report, figure};
 use crate::threads::{Entrant, rates};
 
+const HELD: &str = "prometheus, handles held";
+const OF_SELF: &str = "ours, families of `self`";
+
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
-    // The best idiom of each: where the label is known beforehand, by hand one holds the handles.
-    let literal = [ours::call_literal(false), limit::call_literal(false), prometheus::call_held(false)];
-    let path = [&Ours as &dyn Peer, &Limit, &Prometheus].map(|peer| peer.call(paths(1), false));
+    let literal = [
+        ("ours", ours::call_literal(false)),
+        ("limit", limit::call_literal(false)),
+        ("prometheus", prometheus::call_literal(false)),
+        (HELD, prometheus::call_held(false)),
+        (OF_SELF, ours::call_of_self(false)),
+    ];
+    let path = [&Ours as &dyn Peer, &Limit, &Prometheus].map(|peer| (peer.name(), peer.call(paths(1), false)));
     let rows = [compare("literal", &literal, rounds, report), compare("path", &path, rounds, report)].concat();
     report.table(
         "Calls of threads that feed one series",
@@ -24,13 +32,11 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn compare(what: &str, operations: &[Operation; 3], rounds: usize, report: &mut Report) -> Vec<Vec<String>> {
-    const NAMES: [&str; 3] = ["ours", "limit", "prometheus"];
+fn compare(what: &str, operations: &[(&str, Operation)], rounds: usize, report: &mut Report) -> Vec<Vec<String>> {
     let entrants: Vec<_> = [1, 2]
         .into_iter()
         .flat_map(|threads| {
-            let entrant = move |(name, operation)| Entrant::new(format!("{name} {threads}"), operation, threads);
-            NAMES.into_iter().zip(operations).map(entrant)
+            operations.iter().map(move |(name, run)| Entrant::new(format!("{name} {threads}"), run, threads))
         })
         .collect();
     let rates = rates(&entrants, rounds);
@@ -47,5 +53,9 @@ fn compare(what: &str, operations: &[Operation; 3], rounds: usize, report: &mut 
         let [one, two] = [1, 2].map(|threads| figure(rates.median(&format!("{name} {threads}")) / 1e6));
         vec![format!("{what}: {name}"), one, two, figure(median(factors(name)))]
     };
-    NAMES.into_iter().map(row).collect()
+    for (name, _) in operations {
+        let ratio = rates.ratio("ours 2", &format!("{name} 2"));
+        report.fact(format!("threads_{what}_over_{}", name.replace([' ', ',', '`'], "")), ratio);
+    }
+    operations.iter().map(|(name, _)| row(name)).collect()
 }
