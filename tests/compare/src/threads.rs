@@ -6,13 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::labels::PICKS;
-use crate::measure::{Figures, Operation, count_for};
+use crate::measure::{Figures, Operation, Sittings, count_for};
 
 /// How long one contestant is counted in one round.
 const SLICE: Duration = Duration::from_millis(4);
-/// In how many sittings the rounds are held, and how long it is quiet between two.
-const SITTINGS: usize = 4;
-const PAUSE: Duration = Duration::from_secs(2);
 /// How long all its threads run before that.
 const LEAD: Duration = Duration::from_micros(200);
 /// How long it runs between two looks at the clock.
@@ -37,7 +34,7 @@ impl<'o> Entrant<'o> {
 
 /// Operations a second of each, interleaved by rounds. The threads are the same ones for all, each bound to its core: for
 /// the length of a slice a scheduler may leave two on one core, where they do not contend.
-pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize) -> Figures {
+pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize, sittings: Sittings) -> Figures {
     let workers = entrants.iter().map(|entrant| entrant.threads).max().unwrap_or(0);
     let start = Barrier::new(workers);
     let slices: Vec<_> = (0..rounds * entrants.len()).map(|_| Slice::default()).collect();
@@ -46,7 +43,7 @@ pub(crate) fn rates(entrants: &[Entrant<'_>], rounds: usize) -> Figures {
             let (start, slices) = (&start, &slices);
             scope.spawn(move || {
                 bind_to_core(worker);
-                work([worker, workers], entrants, rounds, start, slices);
+                work([worker, workers], entrants, (rounds, sittings), start, slices);
             });
         }
     });
@@ -76,10 +73,16 @@ struct Slice {
     count: AtomicU64,
 }
 
-fn work([worker, workers]: [usize; 2], entrants: &[Entrant<'_>], rounds: usize, start: &Barrier, slices: &[Slice]) {
+fn work(
+    [worker, workers]: [usize; 2],
+    entrants: &[Entrant<'_>],
+    (rounds, sittings): (usize, Sittings),
+    start: &Barrier,
+    slices: &[Slice],
+) {
     for round in 0..rounds {
-        if round > 0 && round % rounds.div_ceil(SITTINGS) == 0 {
-            thread::sleep(PAUSE);
+        if round > 0 && round % rounds.div_ceil(sittings.count) == 0 {
+            thread::sleep(sittings.pause);
         }
         for offset in 0..entrants.len() {
             let at = (round + offset) % entrants.len();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use metrics_core::Counter;
 
-use crate::measure::Operation;
+use crate::measure::{Operation, Sittings};
 use crate::report::{Report, figure};
 use crate::threads::{Entrant, rates};
 
@@ -18,7 +18,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         Entrant::new("ours 1", &overflowing, 1),
         Entrant::new("ours 2", &overflowing, 2),
     ];
-    let rates = rates(&entrants, rounds);
+    let rates = rates(&entrants, rounds, Sittings::FEW);
     let row = |what: &str, name: &str| {
         let [one, two] = [format!("{name} 1"), format!("{name} 2")];
         vec![

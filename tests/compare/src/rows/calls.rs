@@ -1,7 +1,5 @@
 //! Instrumented calls on one thread, over the limit and over the `prometheus` crate.
 
-use std::time::Duration;
-
 use anyhow::Result;
 
 use crate::labels::paths;
@@ -17,12 +15,9 @@ const HELD: &str = "prometheus, handles held";
 /// The names of all contestants, and of the columns.
 const COLUMNS: [&str; 5] = ["ours", "limit", "prometheus", HELD, "bare"];
 
-/// Over most of a minute: the limit hardly feels another program beside it, what does more than the limit does.
-const SITTINGS: Sittings = Sittings { count: 8, pause: Duration::from_secs(5) };
-
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let contests = [by_literal(false), by_path(false), by_literal(true), by_path(true)];
-    let [literal_ok, path_ok, literal_err, path_err] = run_all(contests, rounds, SITTINGS);
+    let [literal_ok, path_ok, literal_err, path_err] = run_all(contests, rounds, Sittings::MANY);
     let mut rows = Vec::new();
     for (outcome, literal, path) in [("Ok", literal_ok, path_ok), ("Err", literal_err, path_err)] {
         let id = outcome.to_lowercase();

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::labels::paths;
-use crate::measure::{Operation, median};
+use crate::measure::{Sittings, median};
 use crate::peers::Peer;
 use crate::peers::limit::{self, Limit};
 use crate::peers::ours::{self, Ours};
@@ -23,39 +23,33 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         (OF_SELF, ours::call_of_self(false)),
     ];
     let path = [&Ours as &dyn Peer, &Limit, &Prometheus].map(|peer| (peer.name(), peer.call(paths(1), false)));
-    let rows = [compare("literal", &literal, rounds, report), compare("path", &path, rounds, report)].concat();
-    report.table(
-        "Calls of threads that feed one series",
-        &["call", "1 thread, M/s", "2 threads, M/s", "factor"],
-        &rows,
-    );
-    Ok(())
-}
-
-fn compare(what: &str, operations: &[(&str, Operation)], rounds: usize, report: &mut Report) -> Vec<Vec<String>> {
-    let entrants: Vec<_> = [1, 2]
-        .into_iter()
-        .flat_map(|threads| {
-            operations.iter().map(move |(name, run)| Entrant::new(format!("{name} {threads}"), run, threads))
+    let calls = [("literal", literal.as_slice()), ("path", &path)];
+    let entrants: Vec<_> = calls
+        .iter()
+        .flat_map(|(what, operations)| operations.iter().map(move |operation| (what, operation)))
+        .flat_map(|(what, (name, operation))| {
+            [1, 2].map(|threads| Entrant::new(format!("{what}: {name} {threads}"), operation, threads))
         })
         .collect();
-    let rates = rates(&entrants, rounds);
+    let rates = rates(&entrants, rounds, Sittings::MANY);
 
-    let factors = |name: &str| {
-        let [one, two] = [1, 2].map(|threads| rates.rounds(&format!("{name} {threads}")));
-        one.iter().zip(two).map(|(one, two)| two / one).collect::<Vec<_>>()
-    };
-    let shares = factors("ours").into_iter().zip(factors("limit")).map(|(ours, limit)| ours / limit);
-    report.judge(&format!("threads_{what}"), median(shares.collect()));
-    report.judge(&format!("threads_{what}_over_prometheus"), rates.ratio("ours 2", "prometheus 2"));
-
-    let row = |name: &str| {
-        let [one, two] = [1, 2].map(|threads| figure(rates.median(&format!("{name} {threads}")) / 1e6));
-        vec![format!("{what}: {name}"), one, two, figure(median(factors(name)))]
-    };
-    for (name, _) in operations {
-        let ratio = rates.ratio("ours 2", &format!("{name} 2"));
-        report.fact(format!("threads_{what}_over_{}", name.replace([' ', ',', '`'], "")), ratio);
+    let mut rows = Vec::new();
+    for (what, operations) in calls {
+        let factors = |name: &str| {
+            let [one, two] = [1, 2].map(|threads| rates.rounds(&format!("{what}: {name} {threads}")));
+            one.iter().zip(two).map(|(one, two)| two / one).collect::<Vec<_>>()
+        };
+        let over = |name: &str| rates.ratio(&format!("{what}: ours 2"), &format!("{what}: {name} 2"));
+        let shares = factors("ours").into_iter().zip(factors("limit")).map(|(ours, limit)| ours / limit);
+        report.judge(&format!("threads_{what}"), median(shares.collect()));
+        report.judge(&format!("threads_{what}_over_prometheus"), over("prometheus"));
+        for (name, _) in operations {
+            report.fact(format!("threads_{what}_over_{}", name.replace([' ', ',', '`'], "")), over(name));
+            let rate = |threads| figure(rates.median(&format!("{what}: {name} {threads}")) / 1e6);
+            rows.push(vec![format!("{what}: {name}"), rate(1), rate(2), figure(median(factors(name)))]);
+        }
     }
-    operations.iter().map(|(name, _)| row(name)).collect()
+    let columns = ["call", "1 thread, M/s", "2 threads, M/s", "factor"];
+    report.table("Calls of threads that feed one series", &columns, &rows);
+    Ok(())
 }
