@@ -44,6 +44,7 @@ fn commands_and_files_are_there() {
             "cargo run --release --example router -- --traffic",
             "cargo expand --package metrics-examples --example router route_request",
             "./tests/run",
+            "cargo run --release --manifest-path tests/compare/Cargo.toml",
         ]
     );
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
