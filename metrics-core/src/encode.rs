@@ -1,10 +1,15 @@
 //! Expositions: a format is a file here, and a line in [`Format`].
 
+mod lines;
 pub(crate) mod number;
+mod openmetrics;
+#[cfg(feature = "protobuf")]
+mod protobuf;
 mod text;
 
 use crate::registry::Registry;
-use crate::registry::scrape::Scrape;
+use crate::registry::scrape::{Scrape, Sources, Steps};
+use crate::sample::{Kind, Visitor};
 
 /// A format in which a registry can be exposed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,24 +18,103 @@ pub enum Format {
     /// The Prometheus text format, version 0.0.4.
     #[default]
     Text,
+    /// OpenMetrics, version 1.0.0.
+    ///
+    /// The names of samples are those of the other formats: a counter whose name does not end in `_total`, which only
+    /// collectors can have, is of type `unknown` here. Sums below 0 are left out, as this format forbids them.
+    OpenMetrics,
+    /// Delimited protobuf messages, `io.prometheus.client.MetricFamily`. A family larger than 1 MiB is written as
+    /// several messages of its name.
+    #[cfg(feature = "protobuf")]
+    Protobuf,
+}
+
+/// What a format's file tells about it.
+struct About {
+    name: &'static str,
+    content_type: &'static str,
+    /// An encoder for what these show.
+    encoder: fn(&Sources) -> Box<dyn Encode>,
+}
+
+/// Writes what it visits to a buffer, from which it may be taken at any time.
+trait Encode: Visitor + Send + Sync {
+    fn out(&mut self) -> &mut Vec<u8>;
+
+    /// Writes what stands behind everything.
+    fn end(&mut self) {}
 }
 
 impl Format {
     /// The `Content-Type` of this format.
     #[must_use]
     pub fn content_type(self) -> &'static str {
+        self.about().content_type
+    }
+
+    /// All formats that are there.
+    #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "what exposes them is a feature"))]
+    pub(crate) const ALL: &[Self] = &[
+        Self::Text,
+        Self::OpenMetrics,
+        #[cfg(feature = "protobuf")]
+        Self::Protobuf,
+    ];
+
+    /// Its name: `text`, `openmetrics` or `protobuf`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.about().name
+    }
+
+    fn about(self) -> About {
         match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::Text => text::ABOUT,
+            Self::OpenMetrics => openmetrics::ABOUT,
+            #[cfg(feature = "protobuf")]
+            Self::Protobuf => protobuf::ABOUT,
         }
+    }
+}
+
+/// A scrape that is being encoded, some series at a time.
+pub(crate) struct Encoding {
+    steps: Steps,
+    encoder: Box<dyn Encode>,
+    has_ended: bool,
+}
+
+impl Encoding {
+    pub(crate) fn new(steps: Steps, format: Format) -> Self {
+        Self { encoder: (format.about().encoder)(steps.sources()), steps, has_ended: false }
+    }
+
+    /// Encodes more, of families that are `wanted`, until there are so many bytes or nothing is left. False if nothing is.
+    ///
+    /// What there is by then ends with the line, or the message.
+    pub(crate) fn fill(&mut self, bytes: usize, wanted: &dyn Fn(&str, Kind) -> bool) -> bool {
+        while !self.has_ended && self.encoder.out().len() < bytes {
+            if !self.steps.step(wanted, &mut *self.encoder) {
+                self.encoder.end();
+                self.has_ended = true;
+            }
+        }
+        !self.has_ended
+    }
+
+    /// What is encoded by now, to be taken.
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        self.encoder.out()
     }
 }
 
 impl Scrape<'_> {
     /// Appends the scrape to `out` in this format.
     pub fn encode(self, format: Format, out: &mut Vec<u8>) {
-        match format {
-            Format::Text => self.visit(&mut text::Encoder::new(out)),
-        }
+        let mut encoding = Encoding::new(self.begin(), format);
+        std::mem::swap(encoding.out(), out);
+        encoding.fill(usize::MAX, &|_, _| true);
+        std::mem::swap(encoding.out(), out);
     }
 
     /// The scrape in the text format.

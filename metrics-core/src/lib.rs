@@ -22,7 +22,7 @@ mod counter;
 mod declare;
 mod encode;
 mod error;
-#[cfg(feature = "http")]
+#[cfg(feature = "exposition")]
 mod export;
 mod family;
 mod gauge;
@@ -58,8 +58,14 @@ pub use counter::Counter;
 pub use declare::{Declaring, LabelledField, MetricField, MetricGroup, Scope};
 pub use encode::Format;
 pub use error::{Error, Field};
+#[cfg(feature = "exposition")]
+pub use export::exposition::Exposition;
+#[cfg(feature = "exposition")]
+pub use export::response::ExpositionBody;
+#[cfg(feature = "tls")]
+pub use export::server::Tls;
 #[cfg(feature = "http")]
-pub use export::http::{HttpServer, HttpServerBuilder, start_http_server};
+pub use export::server::{HttpServer, HttpServerBuilder, start_http_server};
 pub use family::Family;
 pub use gauge::{Gauge, InFlight};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};

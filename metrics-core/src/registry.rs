@@ -1,10 +1,12 @@
 //! The set of families that is scraped together: registering, conflicts, problems.
 
 pub(crate) mod bridge;
+mod callbacks;
 mod catalogue;
 pub(crate) mod collectors;
 pub(crate) mod declared;
 mod foreign;
+pub(crate) mod gathering;
 mod names;
 mod problem;
 mod proto;
@@ -28,6 +30,7 @@ use crate::internal::guarded;
 use crate::labels;
 use crate::sample::Kind;
 use collectors::Collectors;
+use gathering::Gatherings;
 use names::Members;
 use problem::Problems;
 
@@ -60,6 +63,8 @@ pub(crate) struct Inner {
     state: RwLock<State>,
     /// Runs of the default registry of the `prometheus` crate.
     default_runs: runs::Runs,
+    /// What is being gathered now.
+    gatherings: Gatherings,
     /// What the `prometheus` crate knows this registry by.
     desc: prometheus::core::Desc,
 }
@@ -107,9 +112,9 @@ impl Registry {
     fn with_inner(const_labels: Vec<(String, String)>, is_global: bool) -> Self {
         let state = RwLock::default();
         let desc = bridge::desc(is_global);
-        let registry = Self {
-            inner: Arc::new(Inner { const_labels, is_global, state, default_runs: runs::Runs::default(), desc }),
-        };
+        let (default_runs, gatherings) = (runs::Runs::default(), Gatherings::default());
+        let registry =
+            Self { inner: Arc::new(Inner { const_labels, is_global, state, default_runs, gatherings, desc }) };
         if is_global {
             // Here, so that no call has to.
             clock::init();

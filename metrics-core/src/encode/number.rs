@@ -15,6 +15,27 @@ pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// Appends a number as OpenMetrics wants bounds and quantiles: as Go would, and never as a whole number.
+pub(super) fn push_canonical(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() {
+        return push_float(out, value);
+    }
+    // One digit before the point, and an exponent.
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let start = out.len();
+    match exponent.parse::<i32>() {
+        Ok(exponent @ (..-4 | 6..)) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            out.extend_from_slice(format!("{digits}e{sign}{:02}", exponent.unsigned_abs()).as_bytes());
+        }
+        _ => out.extend_from_slice(format!("{value}").as_bytes()),
+    }
+    if !out[start..].iter().any(|byte| matches!(byte, b'.' | b'e')) {
+        out.extend_from_slice(b".0");
+    }
+}
+
 /// The integer that `value` is, where that has fewer digits than a float would need and is exact.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn whole(value: f64) -> Option<i64> {
@@ -59,5 +80,19 @@ mod tests {
             [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 3.0, 0.25].map(text),
             ["+Inf", "-Inf", "NaN", "3", "0.25"]
         );
+    }
+    #[test]
+    fn bounds_are_written_as_go_would() {
+        let text = |value| {
+            let mut out = Vec::new();
+            push_canonical(&mut out, value);
+            String::from_utf8(out).unwrap_or_default()
+        };
+        let values = [1.0, 0.005, 10.0, 100_000.0, 1e6, 1.5e7, 1e-4, 1e-5, 1.25e-9, 1e100, 0.0, -2.5, f64::INFINITY];
+        let written = [
+            "1.0", "0.005", "10.0", "100000.0", "1e+06", "1.5e+07", "0.0001", "1e-05", "1.25e-09", "1e+100", "0.0",
+            "-2.5", "+Inf",
+        ];
+        assert_eq!(values.map(text), written);
     }
 }

@@ -1,109 +1,50 @@
 //! The Prometheus text format, version 0.0.4.
 
-use super::number::{push_float, push_number, push_whole};
+use super::lines::Lines;
+use super::number::push_float;
+use super::{About, Encode};
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
-/// Writes what it visits to a buffer.
-pub(super) struct Encoder<'o> {
-    out: &'o mut Vec<u8>,
-    name: String,
-}
+pub(super) const ABOUT: About = About {
+    name: "text",
+    content_type: "text/plain; version=0.0.4; charset=utf-8",
+    encoder: |_| Box::new(Encoder(Lines::new(push_float))),
+};
 
-impl<'o> Encoder<'o> {
-    pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
-        Self { out, name: String::new() }
-    }
+struct Encoder(Lines);
 
-    /// Writes name and labels of a sample, up to its value.
-    #[inline]
-    fn sample(&mut self, suffix: &str, labels: Labels<'_>, extra: Option<(&str, f64)>) {
-        let Self { out, name } = self;
-        out.extend_from_slice(name.as_bytes());
-        if !suffix.is_empty() {
-            out.extend_from_slice(suffix.as_bytes());
-        }
-        if labels.is_empty() && extra.is_none() {
-            out.push(b' ');
-            return;
-        }
-        out.push(b'{');
-        for pairs in labels.escaped() {
-            out.extend_from_slice(pairs.as_bytes());
-            out.push(b',');
-        }
-        if let Some((name, value)) = extra {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"=\"");
-            push_float(out, value);
-            out.extend_from_slice(b"\",");
-        }
-        // In place of the last comma.
-        out.pop();
-        out.extend_from_slice(b"} ");
-    }
-
-    fn float(&mut self, suffix: &str, labels: Labels<'_>, extra: Option<(&str, f64)>, value: f64) {
-        self.sample(suffix, labels, extra);
-        push_float(self.out, value);
-        self.out.push(b'\n');
-    }
-
-    fn whole(&mut self, suffix: &str, labels: Labels<'_>, extra: Option<(&str, f64)>, value: u64) {
-        self.sample(suffix, labels, extra);
-        push_whole(self.out, value);
-        self.out.push(b'\n');
+impl Encode for Encoder {
+    fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.0.out
     }
 }
 
-impl Visitor for Encoder<'_> {
+impl Visitor for Encoder {
     fn family(&mut self, family: &FamilyInfo<'_>) {
-        self.name.clear();
-        self.name.push_str(family.name);
-        if !family.help.is_empty() {
-            self.out.extend_from_slice(b"# HELP ");
-            self.out.extend_from_slice(family.name.as_bytes());
-            self.out.push(b' ');
-            push_help(self.out, family.help);
-            self.out.push(b'\n');
-        }
-        for part in ["# TYPE ", family.name, " ", family.kind.as_str(), "\n"] {
-            self.out.extend_from_slice(part.as_bytes());
-        }
+        self.0.begin(family.name);
+        self.0.help(family.help, false);
+        self.0.push(&["# TYPE ", family.name, " ", family.kind.as_str(), "\n"]);
     }
 
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        let lines = &mut self.0;
         match *value {
-            Value::Counter(total) => {
-                self.sample("", labels, None);
-                push_number(self.out, total);
-                self.out.push(b'\n');
-            }
-            Value::Gauge(value) | Value::Untyped(value) => self.float("", labels, None, value),
+            Value::Counter(total) => lines.number("", labels, total),
+            Value::Gauge(value) | Value::Untyped(value) => lines.float("", labels, None, value),
             Value::Summary { count, sum, quantiles } => {
-                for (quantile, value) in quantiles {
-                    self.float("", labels, Some(("quantile", *quantile)), *value);
+                for (at, (quantile, value)) in quantiles.iter().enumerate() {
+                    lines.float("", labels, Some(("quantile", *quantile, at)), *value);
                 }
-                self.float("_sum", labels, None, sum);
-                self.whole("_count", labels, None, count);
+                lines.float("_sum", labels, None, sum);
+                lines.whole("_count", labels, None, count);
             }
             Value::Histogram { count, sum, buckets } => {
-                for (bound, count) in buckets {
-                    self.whole("_bucket", labels, Some(("le", *bound)), *count);
+                for (at, (bound, count)) in buckets.iter().enumerate() {
+                    lines.whole("_bucket", labels, Some(("le", *bound, at)), *count);
                 }
-                self.float("_sum", labels, None, sum);
-                self.whole("_count", labels, None, count);
+                lines.float("_sum", labels, None, sum);
+                lines.whole("_count", labels, None, count);
             }
-        }
-    }
-}
-
-/// Appends a help text; a backslash and a line's end would spoil the line.
-fn push_help(out: &mut Vec<u8>, help: &str) {
-    for byte in help.bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            _ => out.push(byte),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Declaration;
 use super::table::{Chunk, Table};
@@ -292,11 +292,11 @@ impl FamilyCore {
     }
 
     /// Begins to go through the series there are by now.
-    pub(crate) fn walk(&self) -> Walk<'_> {
+    pub(crate) fn walk(self: &Arc<Self>) -> Walk {
         // Under the lock, so that a removal that saw no walk has finished its compaction.
         let table = self.read();
         self.shared.0.walks.fetch_add(1, Ordering::AcqRel);
-        Walk { core: self, end: table.end() }
+        Walk { core: Arc::clone(self), from: Some(0), end: table.end() }
     }
 
     /// The counter of label sets that went to the overflow series.
@@ -336,26 +336,35 @@ impl Drop for FamilyCore {
 /// A way through the series of a family; keeps their positions valid while it lives.
 ///
 /// It ends where the series ended when it began: one that is removed and made anew meanwhile is not shown twice.
-pub(crate) struct Walk<'a> {
-    core: &'a FamilyCore,
+pub(crate) struct Walk {
+    core: Arc<FamilyCore>,
+    /// The position to go on from; none once there are no more.
+    from: Option<usize>,
     end: usize,
 }
 
-impl Walk<'_> {
-    /// Calls `visit` with chunks of the series in the order of their creation, or with all at once; no lock is held
-    /// meanwhile.
-    pub(crate) fn chunks(&self, at_once: bool, mut visit: impl FnMut(&Chunk)) {
+impl Walk {
+    /// The family it goes through.
+    pub(crate) fn core(&self) -> &FamilyCore {
+        &self.core
+    }
+
+    /// Copies the next series, in the order of their creation, into `chunk`: some, or all at once. False if there were
+    /// none left.
+    pub(crate) fn next(&mut self, at_once: bool, chunk: &mut Chunk) -> bool {
+        let Some(from) = self.from else { return false };
         let most = if at_once { usize::MAX } else { CHUNK };
-        let mut chunk = Chunk::default();
-        let mut from = Some(0);
-        while let Some(position) = from {
-            from = self.core.read().copy(position, self.end, most, &mut chunk);
-            visit(&chunk);
-        }
+        self.from = self.core.read().copy(from, self.end, most, chunk);
+        true
+    }
+
+    /// Begins anew, with the same series.
+    pub(crate) fn rewind(&mut self) {
+        self.from = Some(0);
     }
 }
 
-impl Drop for Walk<'_> {
+impl Drop for Walk {
     fn drop(&mut self) {
         self.core.shared.0.walks.fetch_sub(1, Ordering::AcqRel);
     }

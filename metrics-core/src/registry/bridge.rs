@@ -63,6 +63,8 @@ impl Collector for Registry {
 pub(super) struct Collecting {
     /// Registries, one inside of the other, by the ids of their descriptions.
     registries: Vec<u64>,
+    /// Registries whose callbacks are being asked.
+    asked: Vec<u64>,
     /// When the scrape of the innermost one began to wait.
     since: Instant,
     /// How long it waits in all.
@@ -73,9 +75,21 @@ impl Collecting {
     /// A scrape of `registry`, inside of what this thread is collecting for.
     pub(super) fn also_for(registry: &Registry, patience: Duration) -> Self {
         let outer = COLLECTING.with_borrow(Clone::clone);
-        let mut registries = outer.map_or_else(Vec::new, |outer| outer.registries);
+        let (mut registries, asked) = outer.map_or_else(Default::default, |outer| (outer.registries, outer.asked));
         registries.push(registry.inner.desc.id);
-        Self { registries, since: Instant::now(), patience }
+        Self { registries, asked, since: Instant::now(), patience }
+    }
+
+    /// A scrape of `registry` that asks its callbacks; none where one of them makes it.
+    pub(super) fn callbacks_of(registry: &Registry, patience: Duration) -> Option<Self> {
+        let asked = COLLECTING
+            .with_borrow(|outer| outer.as_ref().is_some_and(|outer| outer.asked.contains(&registry.inner.desc.id)));
+        if asked {
+            return None;
+        }
+        let mut collecting = Self::also_for(registry, patience);
+        collecting.asked.push(registry.inner.desc.id);
+        Some(collecting)
     }
 
     pub(super) fn since(&self) -> Instant {

@@ -103,6 +103,10 @@ pub(super) struct Collected {
 }
 
 impl Collectors {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
     pub(super) fn describes(&self, name: &str) -> bool {
         self.by_id.values().any(|entry| entry.names.iter().any(|described| described == name))
     }

@@ -1,6 +1,6 @@
 //! Families that collectors show: which are exported, and those of the `prometheus` crate as a visitor sees them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -15,9 +15,12 @@ use crate::labels;
 use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
 
 /// What collectors showed in one scrape.
+#[derive(Default)]
 pub(super) struct Foreign {
     pub(super) families: BTreeMap<String, Shown>,
     pub(super) left_out: Vec<LeftOut>,
+    /// Sample names of these families, and the family each belongs to.
+    taken: HashMap<String, String>,
 }
 
 /// One family that collectors showed.
@@ -79,7 +82,7 @@ impl Registry {
     /// Collects; runs user code, so no lock may be held.
     pub(super) fn gather_foreign(&self, patience: Duration) -> Foreign {
         let collected = self.collect_foreign(patience);
-        let mut foreign = Foreign { families: BTreeMap::new(), left_out: Vec::new() };
+        let mut foreign = Foreign::default();
         let state = self.read();
         for Collected { by, families } in collected {
             for shown in families.into_iter().filter(|shown| !shown.is_empty()) {
@@ -95,6 +98,7 @@ impl Registry {
         }
         // Recording logs, and a logger is user code.
         drop(state);
+        foreign.families.values_mut().for_each(Shown::show_once);
         for LeftOut { name, reason, .. } in &foreign.left_out {
             InternalError::ForeignConflict.record_cause(name, reason);
         }
@@ -108,6 +112,11 @@ impl Foreign {
         shown.check()?;
         match (self.families.get_mut(name), shown) {
             (None, shown) => {
+                let samples: Vec<String> = text_samples(name, shown.kind()).collect();
+                if let Some(by) = samples.iter().find_map(|sample| self.taken.get(sample)) {
+                    return Err(Reason::Taken(by.clone()));
+                }
+                self.taken.extend(samples.into_iter().map(|sample| (sample, name.to_owned())));
                 self.families.insert(name.to_owned(), shown);
             }
             (Some(Shown::Prometheus(parts)), Shown::Prometheus(more))
@@ -119,6 +128,12 @@ impl Foreign {
         }
         Ok(())
     }
+}
+
+/// The sample names that a family of this name has in the text format.
+fn text_samples(name: &str, kind: Kind) -> impl Iterator<Item = String> + '_ {
+    let suffixes = kind.suffixes().iter().filter(|suffix| **suffix != "_created");
+    std::iter::once(name.to_owned()).chain(suffixes.map(move |suffix| format!("{name}{suffix}")))
 }
 
 /// The families of a collector of the `prometheus` crate, each by itself.
@@ -134,7 +149,7 @@ impl Shown {
         }
     }
 
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Own(family) => family.kind,
             Self::Prometheus(parts) => parts.first().map_or(Kind::Untyped, kind_of),
@@ -159,13 +174,46 @@ impl Shown {
         }
     }
 
-    /// Shows it to a visitor.
-    pub(super) fn visit(&self, visitor: &mut dyn Visitor) {
-        match self {
-            Self::Own(family) => family.visit(visitor),
-            Self::Prometheus(parts) => visit(parts, visitor),
+    /// Leaves out what several parts have.
+    fn show_once(&mut self) {
+        let Self::Prometheus(parts) = self else { return };
+        if parts.len() < 2 {
+            return;
+        }
+        // One metric may be there by two ways; twice in one exposition it would be refused.
+        let mut shown = HashSet::new();
+        for part in parts {
+            let metrics = std::mem::take(part.mut_metric());
+            *part.mut_metric() = metrics.into_iter().filter(|metric| shown.insert(pairs(metric))).collect();
         }
     }
+
+    /// Shows the family to a visitor, without its series.
+    pub(super) fn begin(&self, visitor: &mut dyn Visitor) {
+        match self {
+            Self::Own(family) => visitor.family(&family.info()),
+            Self::Prometheus(parts) => {
+                let Some(first) = parts.first() else { return };
+                visitor.family(&FamilyInfo::new(first.name(), first.help(), kind_of(first)));
+            }
+        }
+    }
+
+    /// Shows so many of the series; false if there are no more behind them.
+    pub(super) fn show(&self, from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
+        match self {
+            Self::Own(family) => family.show(from, most, visitor),
+            Self::Prometheus(parts) => show(parts, from, most, visitor),
+        }
+    }
+}
+
+/// The labels of a metric, in order.
+fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> =
+        metric.get_label().iter().map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
+    pairs.sort_unstable();
+    pairs
 }
 
 fn check_labels(family: &MetricFamily) -> Result<(), Reason> {
@@ -185,26 +233,23 @@ fn kind_of(family: &MetricFamily) -> Kind {
     }
 }
 
-/// Visits the parts of one foreign family.
-fn visit(parts: &[MetricFamily], visitor: &mut dyn Visitor) {
-    let Some(first) = parts.first() else { return };
-    let kind = kind_of(first);
-    visitor.family(&FamilyInfo { name: first.name(), help: first.help(), kind, unit: None });
+fn show(parts: &[MetricFamily], mut from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
     let mut text = String::new();
-    // One metric may be there by two ways; twice in one exposition it would be refused.
-    let mut shown = (parts.len() > 1).then(HashSet::new);
-    for metric in parts.iter().flat_map(MetricFamily::get_metric) {
-        text.clear();
-        for pair in metric.get_label() {
-            labels::push_pair(&mut text, 0, pair.name(), pair.value());
+    let mut left = most;
+    for part in parts {
+        let metrics = part.get_metric();
+        let kind = kind_of(part);
+        for metric in metrics.iter().skip(from).take(left) {
+            text.clear();
+            for pair in metric.get_label() {
+                labels::push_pair(&mut text, 0, pair.name(), pair.value());
+            }
+            visit_value(kind, metric, |value| visitor.series(Labels::new("", &text), value));
         }
-        let mut pairs: Vec<_> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-        pairs.sort_unstable();
-        if shown.as_mut().is_some_and(|shown| !shown.insert(pairs)) {
-            continue;
-        }
-        visit_value(kind, metric, |value| visitor.series(Labels::new("", &text), value));
+        left -= metrics.len().saturating_sub(from).min(left);
+        from = from.saturating_sub(metrics.len());
     }
+    left == 0
 }
 
 fn visit_value(kind: Kind, metric: &proto::Metric, mut visit: impl FnMut(&Value<'_>)) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicIsize;
 
 use crate::error::Error;
 use crate::family::declaration::sample_names;
@@ -19,6 +20,8 @@ pub(crate) enum Member {
 pub(crate) struct Callback {
     pub(crate) core: FamilyCore,
     pub(crate) value: Box<dyn Fn() -> Value<'static> + Send + Sync>,
+    /// How many scrapes have given up on it, and it has not come back yet.
+    pub(crate) hanging: AtomicIsize,
 }
 
 impl Member {
@@ -90,6 +93,10 @@ impl Members {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
+    }
+
+    pub(crate) fn has_callbacks(&self) -> bool {
+        self.by_name.values().any(|member| matches!(member, Member::Callback(_)))
     }
 
     /// All families, by name.

@@ -13,14 +13,14 @@ use crate::sample::{FamilyInfo, Kind, Labels, Value, Visitor};
 /// What we have ourselves.
 pub(super) fn own_families(registry: &Registry) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    Sources::own(registry).walk(false, &mut families);
+    Sources::own(registry).show_all(&mut families);
     families.0
 }
 
 /// That, and what our collectors show in this time.
 pub(super) fn all_families(registry: &Registry, patience: Duration) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    Sources::all(registry, patience).walk(false, &mut families);
+    Sources::all(registry, patience).show_all(&mut families);
     families.0
 }
 

@@ -97,13 +97,16 @@ impl Recorded {
         self.series.is_empty()
     }
 
-    /// Shows it to a visitor.
-    pub(super) fn visit(&self, visitor: &mut dyn Visitor) {
-        let Self { name, help, kind, unit, series } = self;
-        visitor.family(&FamilyInfo { name, help, kind: *kind, unit: unit.as_deref() });
-        for (text, value) in series {
+    pub(super) fn info(&self) -> FamilyInfo<'_> {
+        FamilyInfo { unit: self.unit.as_deref(), ..FamilyInfo::new(&self.name, &self.help, self.kind) }
+    }
+
+    /// Shows so many of the series; false if there are no more behind them.
+    pub(super) fn show(&self, from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
+        for (text, value) in self.series.iter().skip(from).take(most) {
             visitor.series(Labels::new("", text), &value.as_value());
         }
+        from.saturating_add(most) < self.series.len()
     }
 }
 

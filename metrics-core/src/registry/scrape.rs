@@ -1,16 +1,18 @@
 //! One scrape: every family by name, each series once, shown to a visitor.
 
 use std::collections::BTreeMap;
-use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{mem, vec};
 
-use super::collectors::{DEFAULT_PATIENCE, isolated};
-use super::foreign::Shown;
+use super::collectors::DEFAULT_PATIENCE;
+use super::foreign::{Foreign, Shown};
 use super::names::{Callback, Member};
-use super::{Registry, declared};
+use super::{Registry, callbacks, declared};
 use crate::cell::{Handle, counter};
 use crate::counter::number;
 use crate::family::core::Walk;
+use crate::family::table::Chunk;
 use crate::family::{Declaration, FamilyCore, overflow};
 use crate::internal::InternalError;
 use crate::labels;
@@ -20,6 +22,9 @@ use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
 const INTERNAL_ERRORS: &str = "metrics_core_internal_errors_total";
 const OVERFLOWED: &str = "metrics_core_overflowed_total";
 const PROBLEMS: &str = "metrics_core_problems";
+
+/// Series of a collector that are shown in one step.
+const AT_ONCE: usize = 128;
 
 /// The families of the global registry that tell about itself.
 pub(super) const OWN_FAMILIES: [(&str, Kind); 3] =
@@ -58,18 +63,23 @@ impl Scrape<'_> {
 
     /// Shows every family, and every series of it, to `visitor`. No lock is held while the visitor runs.
     pub fn visit(self, visitor: &mut dyn Visitor) {
-        declared::claim_all(self.registry.inner.is_global);
-        Sources::all(self.registry, self.patience).walk(self.sorted, visitor);
+        self.begin().show_all(visitor);
+    }
+
+    /// Collects what is collected at a scrape, and begins to show everything.
+    pub(crate) fn begin(self) -> Steps {
+        Steps::new(Sources::gather(self.registry, self.patience).into(), self.sorted)
     }
 }
 
-/// Where the families of one scrape come from, by name.
-pub(super) struct Sources {
-    by_name: BTreeMap<String, Source>,
+/// Where the families of one scrape come from, by name; several scrapes at the same time can show the same.
+pub(crate) struct Sources {
+    families: Vec<(String, Source)>,
 }
 
 enum Source {
-    Member(Member),
+    Family(Arc<FamilyCore>),
+    Callback(Arc<Callback>, Value<'static>),
     Foreign(Shown),
     InternalErrors,
     Overflowed,
@@ -77,134 +87,257 @@ enum Source {
 }
 
 impl Sources {
+    /// Everything that a scrape shows. Waits for collectors.
+    pub(crate) fn gather(registry: &Registry, patience: Duration) -> Self {
+        declared::claim_all(registry.inner.is_global);
+        Self::all(registry, patience)
+    }
+
     /// Our own families.
     pub(super) fn own(registry: &Registry) -> Self {
-        Self::with_problems(registry, 0)
+        Self::with_foreign(registry, DEFAULT_PATIENCE, None)
     }
 
     /// Our own families and those of collectors.
     pub(super) fn all(registry: &Registry, patience: Duration) -> Self {
         let foreign = registry.gather_foreign(patience);
-        let mut sources = Self::with_problems(registry, foreign.left_out.len());
-        for (name, shown) in foreign.families {
-            sources.by_name.entry(name).or_insert(Source::Foreign(shown));
-        }
-        sources
+        Self::with_foreign(registry, patience, Some(foreign))
     }
 
-    fn with_problems(registry: &Registry, left_out: usize) -> Self {
-        let state = registry.read();
-        let members = state.members.all().into_iter();
-        let mut by_name: BTreeMap<String, Source> =
-            members.map(|member| (member.core().declaration.name.clone(), Source::Member(member))).collect();
+    fn with_foreign(registry: &Registry, patience: Duration, foreign: Option<Foreign>) -> Self {
+        let (members, problems) = {
+            let state = registry.read();
+            (state.members.all(), state.problems.all().len())
+        };
+        let mut by_name = BTreeMap::new();
+        let mut asked = Vec::new();
+        for member in members {
+            match member {
+                Member::Family(core) => {
+                    by_name.insert(core.declaration.name.clone(), Source::Family(core));
+                }
+                Member::Callback(callback) => asked.push(callback),
+            }
+        }
+        for (callback, value) in callbacks::ask(registry, asked, patience) {
+            by_name.insert(callback.core.declaration.name.clone(), Source::Callback(callback, value));
+        }
+        let foreign = foreign.unwrap_or_default();
         if registry.inner.is_global {
             by_name.insert(INTERNAL_ERRORS.to_owned(), Source::InternalErrors);
             by_name.insert(OVERFLOWED.to_owned(), Source::Overflowed);
-            by_name.insert(PROBLEMS.to_owned(), Source::Problems(state.problems.all().len() + left_out));
+            by_name.insert(PROBLEMS.to_owned(), Source::Problems(problems + foreign.left_out.len()));
         }
-        Self { by_name }
+        for (name, shown) in foreign.families {
+            by_name.entry(name).or_insert(Source::Foreign(shown));
+        }
+        Self { families: by_name.into_iter().collect() }
+    }
+
+    /// Whether there is a family of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.families.binary_search_by(|(other, _)| other.as_str().cmp(name)).is_ok()
+    }
+
+    /// The names of all families.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.families.iter().map(|(name, _)| name.as_str())
     }
 
     /// Shows everything to `visitor`.
-    pub(super) fn walk(self, sorted: bool, visitor: &mut dyn Visitor) {
-        let mut reader = Reader { readings: Readings::default(), live: Vec::new(), sorted };
-        let mut early: BTreeMap<&str, Early<'_>> = BTreeMap::new();
-        for (name, source) in &self.by_name {
-            if let Source::Member(Member::Family(family)) = source
-                && family.is_read_first()
-            {
-                early.insert(name, reader.read_early(family));
-            }
-        }
-        for (name, source) in &self.by_name {
-            match source {
-                Source::Member(Member::Family(family)) => reader.show(family, early.remove(name.as_str()), visitor),
-                Source::Member(Member::Callback(callback)) => show_callback(callback, visitor),
-                Source::Foreign(shown) => shown.visit(visitor),
-                Source::InternalErrors => internal_errors(visitor),
-                Source::Overflowed => overflowed(visitor),
-                Source::Problems(count) => problems(*count, visitor),
-            }
+    pub(super) fn show_all(self, visitor: &mut dyn Visitor) {
+        Steps::new(self.into(), false).show_all(visitor);
+    }
+}
+
+impl Source {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Family(core) => core.declaration.kind(),
+            Self::Callback(callback, _) => callback.core.declaration.kind(),
+            Self::Foreign(shown) => shown.kind(),
+            Self::InternalErrors | Self::Overflowed => Kind::Counter,
+            Self::Problems(_) => Kind::Gauge,
         }
     }
 }
 
-/// Counters that were read before everything else. Exceptions are counted after the call they belong to; read before it,
-/// they never exceed it.
-struct Early<'a> {
-    walk: Walk<'a>,
-    /// In the order of the walk.
-    totals: Vec<(Handle, counter::Total)>,
+/// A scrape that is being shown, some series at a time; between the steps no lock is held, and nothing has to go on.
+pub(crate) struct Steps {
+    sources: Arc<Sources>,
+    sorted: bool,
+    /// The family to show next.
+    at: usize,
+    current: Option<Part>,
+    /// Counters that were read before everything else, by the position of their family. Exceptions are counted after the
+    /// call they belong to; read before it, they never exceed it.
+    early: BTreeMap<usize, Early>,
+    reader: Reader,
+}
+
+/// The family that is being shown.
+enum Part {
+    Family {
+        walk: Walk,
+        /// What was read early, in the order of the walk.
+        early: Option<Totals>,
+        begun: bool,
+    },
+    /// The family of a collector, from this series on.
+    Foreign { from: usize },
+}
+
+struct Early {
+    walk: Walk,
+    totals: Totals,
+}
+
+type Totals = vec::IntoIter<(Handle, counter::Total)>;
+
+impl Steps {
+    pub(crate) fn new(sources: Arc<Sources>, sorted: bool) -> Self {
+        let mut steps = Self {
+            sources,
+            sorted,
+            at: 0,
+            current: None,
+            early: BTreeMap::new(),
+            reader: Reader { readings: Readings::default(), chunk: Chunk::default(), live: Vec::new() },
+        };
+        for (at, (_, source)) in steps.sources.families.iter().enumerate() {
+            if let Source::Family(family) = source
+                && family.is_read_first()
+            {
+                steps.early.insert(at, steps.reader.read_early(family));
+            }
+        }
+        steps
+    }
+
+    /// What is being shown.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    fn show_all(mut self, visitor: &mut dyn Visitor) {
+        while self.step(&|_, _| true, visitor) {}
+    }
+
+    /// Shows the next series, some at a time, of families that are `wanted`; false once everything has been shown.
+    pub(crate) fn step(&mut self, wanted: &dyn Fn(&str, Kind) -> bool, visitor: &mut dyn Visitor) -> bool {
+        let Self { sources, reader, early, .. } = self;
+        let Some((name, source)) = sources.families.get(self.at) else { return false };
+        let more = match (&mut self.current, source) {
+            (None, source) if !wanted(name, source.kind()) => false,
+            (None, Source::Family(family)) => {
+                let (walk, early) = match early.remove(&self.at) {
+                    Some(Early { walk, totals }) => (walk, Some(totals)),
+                    None => (family.walk(), None),
+                };
+                self.current = Some(Part::Family { walk, early, begun: false });
+                return true;
+            }
+            (Some(Part::Family { walk, early, begun }), _) => {
+                reader.show(walk, early.as_mut(), begun, self.sorted, visitor)
+            }
+            (None, Source::Foreign(shown)) => {
+                shown.begin(visitor);
+                self.current = Some(Part::Foreign { from: 0 });
+                true
+            }
+            (Some(Part::Foreign { from }), Source::Foreign(shown)) => {
+                *from += AT_ONCE;
+                shown.show(*from - AT_ONCE, AT_ONCE, visitor)
+            }
+            (None, Source::Callback(callback, value)) => {
+                visitor.family(&callback.core.declaration.info());
+                visitor.series(Labels::new(&callback.core.const_text, ""), value);
+                false
+            }
+            (None, Source::InternalErrors) => internal_errors(visitor),
+            (None, Source::Overflowed) => overflowed(visitor),
+            (None, Source::Problems(count)) => problems(*count, visitor),
+            (Some(Part::Foreign { .. }), _) => false,
+        };
+        if !more {
+            self.at += 1;
+            self.current = None;
+        }
+        true
+    }
 }
 
 struct Reader {
     readings: Readings,
+    chunk: Chunk,
     live: Vec<bool>,
-    sorted: bool,
 }
 
 impl Reader {
-    fn read_early<'a>(&mut self, family: &'a FamilyCore) -> Early<'a> {
+    fn read_early(&mut self, family: &Arc<FamilyCore>) -> Early {
         let Declaration { metric, bounds, .. } = family.declaration;
-        let walk = family.walk();
+        let mut walk = family.walk();
         let mut totals = Vec::with_capacity(family.len());
-        walk.chunks(false, |chunk| {
-            (metric.read)(chunk.handles(), bounds, &mut self.readings);
-            totals.extend(chunk.handles().iter().copied().zip(self.readings.counters.iter().copied()));
-        });
-        Early { walk, totals }
+        while walk.next(false, &mut self.chunk) {
+            let handles = self.chunk.handles();
+            (metric.read)(handles, bounds, &mut self.readings);
+            totals.extend(handles.iter().copied().zip(self.readings.counters.iter().copied()));
+        }
+        walk.rewind();
+        Early { walk, totals: totals.into_iter() }
     }
 
-    fn show(&mut self, family: &FamilyCore, early: Option<Early<'_>>, visitor: &mut dyn Visitor) {
+    /// Shows the next series of a family; false if there were none left.
+    fn show(
+        &mut self,
+        walk: &mut Walk,
+        early: Option<&mut Totals>,
+        begun: &mut bool,
+        sorted: bool,
+        visitor: &mut dyn Visitor,
+    ) -> bool {
+        let Self { readings, chunk, live } = self;
+        if !walk.next(sorted, chunk) {
+            return false;
+        }
+        let family = walk.core();
         let Declaration { metric, bounds, .. } = family.declaration;
-        let (walk, mut early) = match early {
-            Some(Early { walk, totals }) => (walk, Some(totals.into_iter())),
-            None => (family.walk(), None),
-        };
-        let mut begun = false;
-        walk.chunks(self.sorted, |chunk| {
-            let handles = chunk.handles();
-            match &mut early {
-                // It has all that are still there; those that were removed meanwhile are passed over.
-                Some(totals) => {
-                    let total = |handle| {
-                        totals.find(|(read, _)| read == handle).map_or(counter::Total::default(), |(_, total)| total)
-                    };
-                    self.readings.counters.clear();
-                    self.readings.counters.extend(handles.iter().map(total));
-                }
-                None => (metric.read)(handles, bounds, &mut self.readings),
+        let handles = chunk.handles();
+        match early {
+            // It has all that are still there; those that were removed meanwhile are passed over.
+            Some(totals) => {
+                let total = |handle| {
+                    totals.find(|(read, _)| read == handle).map_or(counter::Total::default(), |(_, total)| total)
+                };
+                readings.counters.clear();
+                readings.counters.extend(handles.iter().map(total));
             }
-            // A series that was removed meanwhile has no value any more; 0 would look like a reset.
-            (metric.are_live)(handles, &mut self.live);
-            let order = self.sorted.then(|| chunk.sorted());
-            for position in 0..handles.len() {
-                let at = order.as_ref().map_or(position, |order| order[position]);
-                if !self.live[at] {
-                    continue;
-                }
-                if !mem::replace(&mut begun, true) {
-                    visitor.family(&family.declaration.info());
-                }
-                let value = (metric.value)(&self.readings, at);
-                visitor.series(Labels::new(&family.const_text, chunk.text(at)), &value);
+            None => (metric.read)(handles, bounds, readings),
+        }
+        // A series that was removed meanwhile has no value any more; 0 would look like a reset.
+        (metric.are_live)(handles, live);
+        let order = sorted.then(|| chunk.sorted());
+        for position in 0..handles.len() {
+            let at = order.as_ref().map_or(position, |order| order[position]);
+            if !live[at] {
+                continue;
             }
-        });
+            if !mem::replace(begun, true) {
+                visitor.family(&family.declaration.info());
+            }
+            let value = (metric.value)(readings, at);
+            visitor.series(Labels::new(&family.const_text, chunk.text(at)), &value);
+        }
+        true
     }
 }
 
-fn show_callback(callback: &Callback, visitor: &mut dyn Visitor) {
-    let declaration = &callback.core.declaration;
-    if let Some(value) = isolated(&declaration.name, || (callback.value)()) {
-        visitor.family(&declaration.info());
-        visitor.series(Labels::new(&callback.core.const_text, ""), &value);
-    }
-}
+// The families that the scrape makes itself are small: each is shown in one step.
 
-fn overflowed(visitor: &mut dyn Visitor) {
+fn overflowed(visitor: &mut dyn Visitor) -> bool {
     let mut counters = overflow::counters().into_iter().peekable();
     if counters.peek().is_none() {
-        return;
+        return false;
     }
     visitor.family(&FamilyInfo {
         name: OVERFLOWED,
@@ -216,9 +349,10 @@ fn overflowed(visitor: &mut dyn Visitor) {
         let total = number(counter::read(handle));
         labelled("family", &family, |labels| visitor.series(labels, &Value::Counter(total)));
     }
+    false
 }
 
-fn internal_errors(visitor: &mut dyn Visitor) {
+fn internal_errors(visitor: &mut dyn Visitor) -> bool {
     visitor.family(&FamilyInfo {
         name: INTERNAL_ERRORS,
         help: "What went wrong inside the instrumentation, by kind.",
@@ -229,9 +363,10 @@ fn internal_errors(visitor: &mut dyn Visitor) {
         let total = Value::Counter(Number::Whole(kind.count()));
         labelled("kind", kind.as_str(), |labels| visitor.series(labels, &total));
     }
+    false
 }
 
-fn problems(count: usize, visitor: &mut dyn Visitor) {
+fn problems(count: usize, visitor: &mut dyn Visitor) -> bool {
     visitor.family(&FamilyInfo {
         name: PROBLEMS,
         help: "Declarations that are not exported as written; the log and `Registry::check` name them.",
@@ -239,6 +374,7 @@ fn problems(count: usize, visitor: &mut dyn Visitor) {
         unit: None,
     });
     visitor.series(Labels::default(), &Value::Gauge(count as f64));
+    false
 }
 
 fn labelled(name: &str, value: &str, visit: impl FnOnce(Labels<'_>)) {

@@ -1,41 +1,31 @@
 //! The HTTP server for `/metrics`, on a thread of its own.
 
-use std::convert::Infallible;
+#[cfg(feature = "auth")]
+mod auth;
+mod connections;
+mod serve;
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::fmt;
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::mpsc;
-use std::task::Poll;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
-use crate::encode::Format;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+
+use super::exposition::Exposition;
 use crate::registry::{ProblemKind, Registry};
+use serve::{Admission, Secure, Serving};
 
-const PATH: &str = "/metrics";
-/// Connections that are served at once; more wait in the system's queue.
-const MAX_CONNECTIONS: usize = 128;
-/// A client that does not send its request's head for this long is disconnected.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a shutdown waits for responses that are being sent.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause after a connection could not be accepted, since the cause (no file descriptor left) may last.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are open at once, if the user does not say.
+const MAX_CONNECTIONS: usize = 512;
 
 /// Serves the global registry under `/metrics`, from a thread of its own.
 ///
@@ -70,7 +60,14 @@ pub struct HttpServer {
 impl HttpServer {
     /// Options beyond those of [`start_http_server`].
     pub fn builder() -> HttpServerBuilder {
-        HttpServerBuilder { registry: None, strict: false }
+        HttpServerBuilder {
+            registry: None,
+            strict: false,
+            max_connections: MAX_CONNECTIONS,
+            max_scrapes: None,
+            secure: None,
+            admission: None,
+        }
     }
 
     /// The address it listens on.
@@ -101,6 +98,10 @@ impl fmt::Debug for HttpServer {
 pub struct HttpServerBuilder {
     registry: Option<Registry>,
     strict: bool,
+    max_connections: usize,
+    max_scrapes: Option<usize>,
+    secure: Option<Arc<dyn Secure>>,
+    admission: Option<Arc<dyn Admission>>,
 }
 
 impl HttpServerBuilder {
@@ -116,17 +117,39 @@ impl HttpServerBuilder {
         self
     }
 
+    /// How many connections may be open at once; 512 if not set, and at least 1.
+    ///
+    /// One more has the server close another: one that has not sent a request yet, one that has sent none since its last
+    /// answer, or one that has read nothing for a second. Where all are being answered, the new one is closed.
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.max_connections = most.max(1);
+        self
+    }
+
+    /// How many scrapes are answered at once; see [`Exposition::max_scrapes`].
+    pub fn max_scrapes(mut self, most: usize) -> Self {
+        self.max_scrapes = Some(most);
+        self
+    }
+
     /// Starts the server; see [`start_http_server`].
     ///
     /// # Errors
     ///
     /// As [`start_http_server`]. With [`HttpServerBuilder::strict`] also where something was declared wrongly; the error
-    /// lists it all.
+    /// lists it all. With `tls` also where a certificate, a key or an authority cannot be used.
     pub fn start(self, addr: impl ToSocketAddrs) -> io::Result<HttpServer> {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
         if self.strict {
             refuse_problems(&registry)?;
         }
+        let exposition = Exposition::of(&registry);
+        let exposition = match self.max_scrapes {
+            Some(most) => exposition.max_scrapes(most),
+            None => exposition,
+        };
+        let secure = self.secure.map(|secure| secure.acceptor()).transpose()?;
+        let serving = Serving::new(exposition, self.max_connections, secure, self.admission);
         let listener = bind(addr)?;
         listener.set_nonblocking(true)?;
         let local_addr = listener.local_addr()?;
@@ -140,7 +163,7 @@ impl HttpServerBuilder {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             drop(ready.send(Ok(())));
-            serve(&runtime, listener, &registry, &stopped);
+            runtime.block_on(serve::serve(listener, Arc::new(serving), &stopped));
             // A collector that does not come back must not keep the server from ending.
             runtime.shutdown_background();
         })?;
@@ -179,96 +202,4 @@ fn bind(addr: impl ToSocketAddrs) -> io::Result<std::net::TcpListener> {
         let addrs: Vec<String> = addrs.iter().map(ToString::to_string).collect();
         io::Error::new(error.kind(), format!("cannot serve metrics on {}: {error}", addrs.join(", ")))
     })
-}
-
-fn serve(runtime: &Runtime, listener: TcpListener, registry: &Registry, stop: &Notify) {
-    runtime.block_on(async {
-        let connections = GracefulShutdown::new();
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut stopped = pin!(stop.notified());
-        while let Some(accepted) = unless(stopped.as_mut(), next_connection(&listener, &places)).await {
-            let (stream, place) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    log::warn!("cannot accept a scrape: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let registry = registry.clone();
-            let service = service_fn(move |request| answer(request, registry.clone()));
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            let connection = connections.watch(connection);
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    log::debug!("a scrape was cut off: {error}");
-                }
-                drop(place);
-            });
-        }
-        drop(listener);
-        if tokio::time::timeout(SHUTDOWN_TIMEOUT, connections.shutdown()).await.is_err() {
-            log::warn!("scrapes were still running when the metrics server ended");
-        }
-    });
-}
-
-/// The output of `future`, or `None` once `stopped` is done.
-async fn unless<F: Future>(mut stopped: impl Future + Unpin, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match pin!(&mut stopped).poll(cx) {
-        Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending => future.as_mut().poll(cx).map(Some),
-    })
-    .await
-}
-
-async fn next_connection(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
-}
-
-async fn answer(request: Request<Incoming>, registry: Registry) -> Result<Response<Full<Bytes>>, Infallible> {
-    if request.uri().path() != PATH {
-        return Ok(plain(StatusCode::NOT_FOUND, "The metrics are under /metrics.\n"));
-    }
-    let is_head = request.method() == Method::HEAD;
-    if !is_head && request.method() != Method::GET {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Use GET or HEAD.\n");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Ok(response);
-    }
-    let mut response = Response::new(Full::default());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Format::Text.content_type()));
-    if is_head {
-        return Ok(response);
-    }
-    // Collectors may be slow, and other connections must not wait for them.
-    let scrape = tokio::task::spawn_blocking(move || {
-        let mut out = Vec::new();
-        registry.encode(Format::Text, &mut out);
-        out
-    });
-    match scrape.await {
-        Ok(out) => *response.body_mut() = Full::from(out),
-        Err(error) => {
-            log::error!("a scrape ended early: {error}");
-            response = plain(StatusCode::INTERNAL_SERVER_ERROR, "The scrape failed.\n");
-        }
-    }
-    Ok(response)
-}
-
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }

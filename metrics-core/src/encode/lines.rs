@@ -1,0 +1,116 @@
+//! What the two text formats have in common: lines with a name, labels and a number.
+
+use super::number::{push_float, push_number, push_whole};
+use crate::sample::{Labels, Number};
+
+/// Writes lines of samples to a buffer.
+pub(super) struct Lines {
+    pub(super) out: Vec<u8>,
+    /// The name of the family, before the suffixes of its samples.
+    name: String,
+    /// Writes the bound of a bucket, or a quantile.
+    push_bound: fn(&mut Vec<u8>, f64),
+    /// The text of the bounds at each position, which are mostly those of the series before.
+    bounds: Vec<(u64, Vec<u8>)>,
+}
+
+/// A label that the format itself adds to a sample: its name, its value, and its position among those of the series.
+pub(super) type Bound = (&'static str, f64, usize);
+
+impl Lines {
+    pub(super) fn new(push_bound: fn(&mut Vec<u8>, f64)) -> Self {
+        Self { out: Vec::new(), name: String::new(), push_bound, bounds: Vec::new() }
+    }
+
+    /// Names the family to which the samples that follow belong.
+    pub(super) fn begin(&mut self, name: &str) {
+        self.name.clear();
+        self.name.push_str(name);
+    }
+
+    /// Writes text as it is.
+    pub(super) fn push(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.out.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    /// Writes `# HELP`, unless there is nothing to tell; what would spoil the line is escaped.
+    pub(super) fn help(&mut self, help: &str, escapes_quotes: bool) {
+        if help.is_empty() {
+            return;
+        }
+        let Self { out, name, .. } = self;
+        out.extend_from_slice(b"# HELP ");
+        out.extend_from_slice(name.as_bytes());
+        out.push(b' ');
+        for byte in help.bytes() {
+            match byte {
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'"' if escapes_quotes => out.extend_from_slice(b"\\\""),
+                _ => out.push(byte),
+            }
+        }
+        out.push(b'\n');
+    }
+
+    pub(super) fn number(&mut self, suffix: &str, labels: Labels<'_>, value: Number) {
+        self.sample(suffix, labels, None);
+        push_number(&mut self.out, value);
+        self.out.push(b'\n');
+    }
+
+    pub(super) fn float(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>, value: f64) {
+        self.sample(suffix, labels, bound);
+        push_float(&mut self.out, value);
+        self.out.push(b'\n');
+    }
+
+    pub(super) fn whole(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>, value: u64) {
+        self.sample(suffix, labels, bound);
+        push_whole(&mut self.out, value);
+        self.out.push(b'\n');
+    }
+
+    /// Writes name and labels of a sample, up to its value.
+    #[inline]
+    fn sample(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>) {
+        let Self { out, name, push_bound, bounds } = self;
+        out.extend_from_slice(name.as_bytes());
+        if !suffix.is_empty() {
+            out.extend_from_slice(suffix.as_bytes());
+        }
+        if labels.is_empty() && bound.is_none() {
+            out.push(b' ');
+            return;
+        }
+        out.push(b'{');
+        for pairs in labels.escaped() {
+            out.extend_from_slice(pairs.as_bytes());
+            out.push(b',');
+        }
+        if let Some((name, value, at)) = bound {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"=\"");
+            out.extend_from_slice(bound_text(bounds, *push_bound, value, at));
+            out.extend_from_slice(b"\",");
+        }
+        // In place of the last comma.
+        out.pop();
+        out.extend_from_slice(b"} ");
+    }
+}
+
+fn bound_text(bounds: &mut Vec<(u64, Vec<u8>)>, push: fn(&mut Vec<u8>, f64), value: f64, at: usize) -> &[u8] {
+    if bounds.len() <= at {
+        bounds.resize(at + 1, (0, Vec::new()));
+    }
+    let (bits, text) = &mut bounds[at];
+    if *bits != value.to_bits() || text.is_empty() {
+        *bits = value.to_bits();
+        text.clear();
+        push(text, value);
+    }
+    text
+}

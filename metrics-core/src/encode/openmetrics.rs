@@ -1,0 +1,104 @@
+//! The OpenMetrics text format, version 1.0.0.
+
+use std::collections::HashSet;
+
+use super::lines::Lines;
+use super::number::push_canonical;
+use super::{About, Encode};
+use crate::registry::scrape::Sources;
+use crate::sample::{FamilyInfo, Kind, Labels, Value, Visitor};
+
+pub(super) const ABOUT: About = About {
+    name: "openmetrics",
+    content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    encoder: |sources| {
+        Box::new(Encoder { lines: Lines::new(push_canonical), counter: "", beside_base: beside_base(sources) })
+    },
+};
+
+/// A counter is a family without the `_total` that its samples have, so one whose name has none, or that stands beside
+/// a family of the shorter name, is exposed as of unknown type: sample names are the same in all formats.
+struct Encoder {
+    lines: Lines,
+    /// What follows the family's name in a counter's sample.
+    counter: &'static str,
+    beside_base: HashSet<String>,
+}
+
+const TOTAL: &str = "_total";
+
+/// Names of families that end in `_total` and stand beside one whose name is the same without it.
+fn beside_base(sources: &Sources) -> HashSet<String> {
+    let beside = |name: &&str| name.strip_suffix(TOTAL).is_some_and(|base| sources.has(base));
+    sources.names().filter(beside).map(str::to_owned).collect()
+}
+
+impl Encode for Encoder {
+    fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.lines.out
+    }
+
+    fn end(&mut self) {
+        self.lines.push(&["# EOF\n"]);
+    }
+}
+
+impl Visitor for Encoder {
+    fn family(&mut self, family: &FamilyInfo<'_>) {
+        let base = family.name.strip_suffix(TOTAL).filter(|base| !base.is_empty());
+        let base = base.filter(|_| family.kind == Kind::Counter && !self.beside_base.contains(family.name));
+        let (name, kind) = match (family.kind, base) {
+            (Kind::Counter, Some(base)) => (base, "counter"),
+            (Kind::Counter | Kind::Untyped, _) => (family.name, "unknown"),
+            (kind, _) => (family.name, kind.as_str()),
+        };
+        self.counter = if base.is_some() { TOTAL } else { "" };
+        let Self { lines, .. } = self;
+        lines.begin(name);
+        lines.push(&["# TYPE ", name, " ", kind, "\n"]);
+        let ends_name = |unit: &&str| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
+        if let Some(unit) = family.unit.filter(ends_name) {
+            lines.push(&["# UNIT ", name, " ", unit, "\n"]);
+        }
+        lines.help(family.help, true);
+    }
+
+    fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        let Self { lines, counter, .. } = self;
+        match *value {
+            Value::Counter(total) if counter.is_empty() || is_total(total.as_f64()) => {
+                lines.number(counter, labels, total);
+            }
+            // Only a collector can have one; the format has no way to write it.
+            Value::Counter(_) => {}
+            Value::Gauge(value) | Value::Untyped(value) => lines.float("", labels, None, value),
+            Value::Summary { count, sum, quantiles } => {
+                for (at, (quantile, value)) in quantiles.iter().enumerate() {
+                    // Their values are not negative, by the format; of what is, count and sum tell.
+                    if *value >= 0.0 || value.is_nan() {
+                        lines.float("", labels, Some(("quantile", *quantile, at)), *value);
+                    }
+                }
+                if is_total(sum) {
+                    lines.float("_sum", labels, None, sum);
+                }
+                lines.whole("_count", labels, None, count);
+            }
+            Value::Histogram { count, sum, buckets } => {
+                for (at, (bound, count)) in buckets.iter().enumerate() {
+                    lines.whole("_bucket", labels, Some(("le", *bound, at)), *count);
+                }
+                // Without a sum there may be no count either; the last bucket has it.
+                if is_total(sum) && buckets.first().is_none_or(|(bound, _)| *bound >= 0.0) {
+                    lines.float("_sum", labels, None, sum);
+                    lines.whole("_count", labels, None, count);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the format allows it as the value of what only goes up: sums of negative observations are no such thing.
+fn is_total(value: f64) -> bool {
+    value >= 0.0
+}

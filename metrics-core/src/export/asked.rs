@@ -1,0 +1,296 @@
+//! What a request for metrics asks for: format, encoding, families, and how long there is.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::encode::Format;
+use crate::family::declaration::sample_names;
+use crate::sample::Kind;
+
+/// How long collectors are waited for if the request does not say.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest that they are waited for, whatever the request says.
+const MOST_PATIENCE: Duration = Duration::from_secs(120);
+
+/// A request for metrics, without the types of any framework.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    /// The families, by their names or those of their samples; all, if none are named.
+    names: HashSet<String>,
+    accept: Vec<String>,
+    accept_encoding: Option<Vec<String>>,
+    patience: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Head,
+    Other,
+}
+
+impl Asked {
+    pub(crate) fn new(method: &str, query: Option<&str>) -> Self {
+        let method = match method {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            _ => Method::Other,
+        };
+        let names = query.map_or_else(HashSet::new, names);
+        Self { method, names, accept: Vec::new(), accept_encoding: None, patience: None }
+    }
+
+    /// Takes note of a header, if it is one that matters; its name is in lower case.
+    pub(crate) fn header(&mut self, name: &str, value: &[u8]) {
+        let Ok(value) = std::str::from_utf8(value) else { return };
+        match name {
+            "accept" => self.accept.extend(elements(value)),
+            "accept-encoding" => self.accept_encoding.get_or_insert_default().extend(elements(value)),
+            "x-prometheus-scrape-timeout-seconds" => {
+                // The answer must be there before the time is over.
+                let seconds = value.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0);
+                let patience = seconds.map(|seconds| (seconds * 0.9).min(MOST_PATIENCE.as_secs_f64()));
+                self.patience = patience.map(Duration::from_secs_f64);
+            }
+            _ => {}
+        }
+    }
+
+    /// How long collectors are waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience.unwrap_or(DEFAULT_PATIENCE)
+    }
+
+    /// The format that is liked best; text 0.0.4, which everybody reads, where none that we have is.
+    pub(crate) fn format(&self) -> Format {
+        let mut best = (0.0, Format::Text);
+        for (range, quality) in self.accept.iter().map(|element| quality(element)) {
+            if let Some(format) = format_of(range)
+                && quality > best.0
+            {
+                best = (quality, format);
+            }
+        }
+        best.1
+    }
+
+    /// Whether the answer is to be compressed.
+    pub(crate) fn gzip(&self) -> bool {
+        let codings = || self.accept_encoding.iter().flatten().map(|element| quality(element));
+        let of = |names: &[&str]| {
+            let named = |coding: &str| names.iter().any(|name| name.eq_ignore_ascii_case(coding.trim()));
+            codings().find(|(coding, _)| named(coding)).map(|(_, quality)| quality)
+        };
+        let gzip = of(&["gzip", "x-gzip"]).or_else(|| of(&["*"])).unwrap_or(0.0);
+        gzip > 0.0 && gzip >= of(&["identity"]).unwrap_or(0.0)
+    }
+
+    /// Whether this family is asked for.
+    pub(crate) fn wants(&self, name: &str, kind: Kind) -> bool {
+        self.names.is_empty() || sample_names(name, kind).any(|sample| self.names.contains(&sample))
+    }
+}
+
+/// The parts of a header between commas that are not quoted.
+fn elements(value: &str) -> impl Iterator<Item = String> + '_ {
+    split(value, ',').map(|element| element.trim().to_owned()).filter(|element| !element.is_empty())
+}
+
+fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    value.split(move |c| {
+        if c == '"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = quoted && c == '\\' && !escaped;
+        c == separator && !quoted
+    })
+}
+
+/// An element without its quality, and that: 1 if not given, 0 if it is no number from 0 to 1.
+fn quality(element: &str) -> (&str, f32) {
+    for (at, _) in element.match_indices(';') {
+        let (name, rest) = element[at + 1..].split_once('=').unwrap_or_default();
+        if name.trim().eq_ignore_ascii_case("q") {
+            let value = rest.split(';').next().unwrap_or_default().trim();
+            let quality = value.parse().ok().filter(|quality| (0.0..=1.0).contains(quality));
+            return (&element[..at], quality.unwrap_or(0.0));
+        }
+    }
+    (element, 1.0)
+}
+
+/// The format that a media range names, if we have it in this version.
+fn format_of(range: &str) -> Option<Format> {
+    let mut parts = split(range, ';');
+    let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+    let parameters: Vec<(String, &str)> = parts
+        .filter_map(|part| part.split_once('='))
+        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"')))
+        .collect();
+    let parameter = |name: &str| parameters.iter().find(|(given, _)| given == name).map(|(_, value)| *value);
+    let is_version = |ours: &str| parameter("version").is_none_or(|version| version == ours);
+    match media.as_str() {
+        "*/*" | "text/*" => Some(Format::Text),
+        "text/plain" if is_version("0.0.4") => Some(Format::Text),
+        "application/openmetrics-text" if is_version("1.0.0") => Some(Format::OpenMetrics),
+        #[cfg(feature = "protobuf")]
+        "application/vnd.google.protobuf"
+            if parameter("proto") == Some("io.prometheus.client.MetricFamily")
+                && parameter("encoding") == Some("delimited") =>
+        {
+            Some(Format::Protobuf)
+        }
+        _ => None,
+    }
+}
+
+/// The values of `name[]` in a query.
+fn names(query: &str) -> HashSet<String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(name, _)| decode(name) == "name[]").map(|(_, value)| decode(value)).collect()
+}
+
+/// Decodes `%5B` and `+`; what is no valid text becomes U+FFFD, which is in no name.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escaped = match (first, after) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        match (escaped, first) {
+            (Some((high, low)), _) => bytes.push(high << 4 | low),
+            (None, b'+') => bytes.push(b' '),
+            (None, other) => bytes.push(*other),
+        }
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(headers: &[(&str, &str)]) -> Asked {
+        let mut asked = Asked::new("GET", None);
+        for (name, value) in headers {
+            asked.header(name, value.as_bytes());
+        }
+        asked
+    }
+
+    fn format(accept: &str) -> Format {
+        asked(&[("accept", accept)]).format()
+    }
+
+    #[test]
+    fn the_format_that_is_liked_best() {
+        assert_eq!(asked(&[]).format(), Format::Text);
+        for accept in [
+            "*/*",
+            "text/plain",
+            "text/plain;version=0.0.4",
+            "text/html, */*;q=0.8",
+            "application/openmetrics-text;version=1.0.0;q=0.5, text/plain;version=0.0.4;q=1",
+            "application/openmetrics-text;version=9.9.9",
+            "application/openmetrics-text;version=0.0.1",
+            "application/openmetrics-text;q=0, text/plain",
+            "application/openmetrics-text;q=0",
+            "application/json",
+            "text/plain;version=7",
+        ] {
+            assert_eq!(format(accept), Format::Text, "{accept}");
+        }
+        for accept in [
+            "application/openmetrics-text",
+            "application/openmetrics-text;version=1.0.0",
+            "Application/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8",
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "text/plain;q=0.3;x=\"a,b;q=1\", application/openmetrics-text;version=1.0.0;escaping=values;q=0.4",
+            "application/openmetrics-text;version=1.0.0;q=0.001",
+        ] {
+            assert_eq!(format(accept), Format::OpenMetrics, "{accept}");
+        }
+        let two_lines = asked(&[("accept", "text/plain;q=0.5"), ("accept", "application/openmetrics-text")]);
+        assert_eq!(two_lines.format(), Format::OpenMetrics);
+    }
+
+    #[test]
+    fn protobuf_where_it_is_there() {
+        let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,\
+                      application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        #[cfg(feature = "protobuf")]
+        assert_eq!(format(accept), Format::Protobuf);
+        #[cfg(not(feature = "protobuf"))]
+        assert_eq!(format(accept), Format::OpenMetrics);
+        let text = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text";
+        assert_eq!(format(text), Format::Text);
+    }
+
+    #[test]
+    fn garbage_is_text() {
+        for accept in
+            ["", ",,,", ";", ";;q", "q=1", "\"", "\\", "*/*;q=nan", "a/b;q=2", "\u{fffd};q=\u{1F600}", "=;=,="]
+        {
+            assert_eq!(format(accept), Format::Text, "{accept}");
+        }
+        let mut bytes = Asked::new("GET", None);
+        bytes.header("accept", b"\xff\xfe");
+        bytes.header("accept-encoding", b"\xff");
+        bytes.header("x-prometheus-scrape-timeout-seconds", b"\xff");
+        assert_eq!((bytes.format(), bytes.gzip(), bytes.patience()), (Format::Text, false, DEFAULT_PATIENCE));
+        for quality in ["nan", "2", "-1", "inf", "", "1e9"] {
+            assert_eq!(format(&format!("application/openmetrics-text;q={quality}")), Format::Text, "{quality}");
+        }
+    }
+
+    #[test]
+    fn gzip_where_it_is_wanted() {
+        let gzip = |value| asked(&[("accept-encoding", value)]).gzip();
+        assert!(!asked(&[]).gzip());
+        for value in ["gzip", "*", "deflate, gzip;q=0.5", "GZIP", "identity;q=0.1, gzip;q=0.2", "*;q=0.1", "x-gzip"] {
+            assert!(gzip(value), "{value}");
+        }
+        for value in ["", "identity", "gzip;q=0", "gzip;q=0, *", "br", "*;q=0", "gzip; q = 0.0", "identity, gzip;q=0.5"]
+        {
+            assert!(!gzip(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn families_by_name_and_by_sample() {
+        let wants = |query: &str, name: &str, kind| Asked::new("GET", Some(query)).wants(name, kind);
+        assert!(wants("", "x", Kind::Gauge) && wants("debug=1", "x", Kind::Gauge));
+        for query in ["name[]=a_total", "name%5B%5D=a_total", "name[]=a", "x=1&name[]=b&name%5b%5d=a%5ftotal"] {
+            assert!(wants(query, "a_total", Kind::Counter), "{query}");
+        }
+        for query in ["name[]=a_sum", "name[]=a_count", "name[]=a"] {
+            assert!(wants(query, "a", Kind::Summary), "{query}");
+        }
+        for query in ["name[]=", "name[]=b", "name[]=a_bucket", "name[]=%", "name[]=%zz", "name[]=%ff", "name[]=+a"] {
+            assert!(!wants(query, "a", Kind::Summary), "{query}");
+        }
+    }
+
+    #[test]
+    fn the_time_there_is() {
+        let patience = |value| asked(&[("x-prometheus-scrape-timeout-seconds", value)]).patience();
+        assert_eq!(patience("10"), Duration::from_secs(9));
+        assert_eq!(patience("0.5"), Duration::from_millis(450));
+        assert_eq!(patience("1e300"), MOST_PATIENCE);
+        assert_eq!(patience("inf"), MOST_PATIENCE);
+        for value in ["", "x", "-1", "0", "nan", "10s"] {
+            assert_eq!(patience(value), DEFAULT_PATIENCE, "{value}");
+        }
+    }
+}

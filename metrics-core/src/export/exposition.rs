@@ -1,0 +1,198 @@
+//! The answer to a request for metrics, the same in every server and framework.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::asked::{Asked, Method};
+use super::own;
+use super::slots::{Slot, Slots};
+use crate::encode::Encoding;
+use crate::gauge::InFlight;
+use crate::registry::Registry;
+use crate::registry::scrape::Steps;
+
+/// Scrapes that are answered at once, if the user does not say.
+const MAX_SCRAPES: usize = 32;
+/// What is encoded at once, before it is sent: enough for few writes, little enough for the thread that others share.
+const CHUNK: usize = 32 << 10;
+/// An answer up to this size is made at once, and says how long it is.
+const SMALL: usize = 2 * CHUNK;
+
+/// Exposes a registry over HTTP: what a handler for `/metrics` consists of.
+///
+/// Each format is answered where the request accepts it (text 0.0.4 otherwise), compressed if it accepts that; families
+/// can be picked by `?name[]=`; GET and HEAD are answered. The answer is made while it is sent, so its size does not show
+/// in memory. Requests at the same time share what collectors show, and there are at most 32 of them
+/// ([`Exposition::max_scrapes`]); others get status 503.
+///
+/// Cloning it gives the same one.
+#[derive(Clone, Debug)]
+pub struct Exposition {
+    registry: Registry,
+    slots: Arc<Slots>,
+}
+
+impl Exposition {
+    /// Exposes the global registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Registry::global())
+    }
+
+    /// Exposes this registry.
+    #[must_use]
+    pub fn of(registry: &Registry) -> Self {
+        own::init();
+        Self { registry: registry.clone(), slots: Slots::new(MAX_SCRAPES) }
+    }
+
+    /// How many requests are answered at once; 32 if not set. One more gets status 503, unless a client that reads
+    /// nothing can be cut off for it.
+    #[must_use]
+    pub fn max_scrapes(self, most: usize) -> Self {
+        Self { slots: Slots::new(most), ..self }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(self, asked: Asked) -> Answer {
+        if asked.method == Method::Other {
+            let mut answer = Answer::text(405, "Use GET or HEAD.\n");
+            answer.headers.push(("allow", "GET, HEAD"));
+            return answer;
+        }
+        let (format, gzip) = (asked.format(), asked.gzip());
+        let mut headers = vec![("content-type", format.content_type()), ("vary", "accept, accept-encoding")];
+        headers.extend(gzip.then_some(("content-encoding", "gzip")));
+        if asked.method == Method::Head {
+            own::answered(200, Some(format));
+            return Answer { status: 200, headers, body: Body::Whole(Bytes::new()) };
+        }
+        let Some(slot) = self.slots.take() else {
+            let mut answer = Answer::text(503, "Too many scrapes are being answered.\n");
+            answer.headers.push(("retry-after", "1"));
+            return answer;
+        };
+        let in_flight = own::in_flight();
+        let Some(sources) = self.registry.gather(asked.patience()).await else {
+            return Answer::text(500, "The scrape failed.\n");
+        };
+        own::answered(200, Some(format));
+        let encoding = Encoding::new(Steps::new(sources, false), format);
+        let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut stream = Stream { asked, encoding: Some(encoding), gzip, slot, _in_flight: in_flight };
+        let body = match stream.next_of(SMALL) {
+            Ok(Some(whole)) if stream.has_ended() => Body::Whole(whole),
+            Ok(first) => Body::Stream { first, stream: Box::new(stream) },
+            Err(error) => return Answer::failed(&error),
+        };
+        Answer { status: 200, headers, body }
+    }
+}
+
+impl Default for Exposition {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An answer, without the types of any framework.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) body: Body,
+}
+
+impl Answer {
+    /// An answer without metrics.
+    pub(crate) fn text(status: u16, text: &'static str) -> Self {
+        own::answered(status, None);
+        let headers = vec![("content-type", "text/plain; charset=utf-8")];
+        Self { status, headers, body: Body::Whole(Bytes::from_static(text.as_bytes())) }
+    }
+
+    fn failed(error: &io::Error) -> Self {
+        log::error!("a scrape failed: {error}");
+        Self::text(500, "The scrape failed.\n")
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Whole(Bytes),
+    Stream { first: Option<Bytes>, stream: Box<Stream> },
+}
+
+impl Body {
+    /// What is to be sent next; nothing at the end.
+    pub(crate) fn next(&mut self) -> Option<io::Result<Bytes>> {
+        match self {
+            Self::Whole(bytes) => {
+                Some(Ok(std::mem::take(bytes))).filter(|bytes| bytes.as_ref().is_ok_and(|b| !b.is_empty()))
+            }
+            Self::Stream { first, stream } => first.take().map(Ok).or_else(|| stream.next_of(CHUNK).transpose()),
+        }
+    }
+
+    /// How long it is, where that is known.
+    pub(crate) fn len(&self) -> Option<u64> {
+        match self {
+            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Stream { .. } => None,
+        }
+    }
+}
+
+/// An answer that is made while it is sent.
+pub(crate) struct Stream {
+    asked: Asked,
+    /// Gone at the end.
+    encoding: Option<Encoding>,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+    slot: Slot,
+    _in_flight: InFlight,
+}
+
+impl Stream {
+    fn has_ended(&self) -> bool {
+        self.encoding.is_none()
+    }
+
+    /// The next bytes, from about so many of the exposition; `None` at the end.
+    fn next_of(&mut self, size: usize) -> io::Result<Option<Bytes>> {
+        while let Some(encoding) = &mut self.encoding {
+            self.slot.touch().map_err(|_| io::Error::other("the client reads too slowly"))?;
+            let asked = &self.asked;
+            let goes_on = encoding.fill(size, &|name, kind| asked.wants(name, kind));
+            let out = std::mem::take(encoding.out());
+            if !goes_on {
+                self.encoding = None;
+            }
+            let out = match &mut self.gzip {
+                None => out,
+                Some(gzip) => {
+                    gzip.write_all(&out)?;
+                    if !goes_on {
+                        gzip.try_finish()?;
+                    }
+                    std::mem::take(gzip.get_mut())
+                }
+            };
+            if !out.is_empty() {
+                return Ok(Some(out.into()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("has_ended", &self.has_ended()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,44 @@
+//! What endpoints tell about themselves, in the global registry.
+
+use lazy_static::lazy_static;
+
+use crate::counter::Counter;
+use crate::encode::Format;
+use crate::family::Family;
+use crate::gauge::{Gauge, InFlight};
+
+/// Codes of answers to scrapes, beside 200; all are there at 0 before the first.
+const FAILURES: [&str; 5] = ["401", "404", "405", "500", "503"];
+/// The format of an answer without metrics.
+const NONE: &str = "none";
+
+lazy_static! {
+    static ref SCRAPES: Family<Counter, 2> = Counter::builder(
+        "metrics_core_scrapes_total",
+        "Requests for metrics, by the status and the format of the answer."
+    )
+    .labels(["code", "format"])
+    .register();
+    static ref IN_FLIGHT: Gauge =
+        Gauge::builder("metrics_core_scrapes_in_flight", "Requests for metrics that are being answered.").register();
+}
+
+/// Makes all series of answers, at 0.
+pub(super) fn init() {
+    for format in Format::ALL {
+        SCRAPES.labels(["200", format.name()]);
+    }
+    for code in FAILURES {
+        SCRAPES.labels([code, NONE]);
+    }
+    lazy_static::initialize(&IN_FLIGHT);
+}
+
+/// Counts an answer.
+pub(super) fn answered(code: u16, format: Option<Format>) {
+    SCRAPES.labels([itoa::Buffer::new().format(code), format.map_or(NONE, Format::name)]).inc();
+}
+
+pub(super) fn in_flight() -> InFlight {
+    IN_FLIGHT.track_in_flight()
+}

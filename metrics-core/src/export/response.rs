@@ -1,0 +1,79 @@
+//! Answers to scrapes in the types of `http`, which most servers speak.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+
+use super::asked::Asked;
+use super::exposition::{Answer, Body, Exposition};
+
+impl Exposition {
+    /// Answers a request, whatever its path; its body is not read.
+    ///
+    /// # Example: a route of a server that speaks the types of `http`
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use metrics_core::{Exposition, ExpositionBody};
+    ///
+    /// async fn metrics(request: Request<()>) -> Response<ExpositionBody> {
+    ///     Exposition::new().respond(&request).await
+    /// }
+    /// ```
+    pub async fn respond<B>(&self, request: &Request<B>) -> Response<ExpositionBody> {
+        let asked = asked(request);
+        self.clone().answer(asked).await.into_response()
+    }
+}
+
+/// What a request asks for.
+pub(crate) fn asked<B>(request: &Request<B>) -> Asked {
+    let mut asked = Asked::new(request.method().as_str(), request.uri().query());
+    for (name, value) in request.headers() {
+        asked.header(name.as_str(), value.as_bytes());
+    }
+    asked
+}
+
+/// Marks responses with metrics, which [`RequestMetrics`](crate::integrate::RequestMetrics) does not measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IsExposition;
+
+impl Answer {
+    pub(crate) fn into_response(self) -> Response<ExpositionBody> {
+        let mut response = Response::new(ExpositionBody(self.body));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response.extensions_mut().insert(IsExposition);
+        response
+    }
+}
+
+/// The body of an answer to a scrape; made while it is sent.
+///
+/// It ends with an error where another client needed its place and this one read nothing.
+#[derive(Debug)]
+pub struct ExpositionBody(Body);
+
+impl http_body::Body for ExpositionBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(self.0.next().map(|next| next.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.len() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.len().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,87 @@
+//! Who may scrape: credentials, compared in a time that tells nothing about them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use subtle::ConstantTimeEq;
+
+use super::HttpServerBuilder;
+use super::serve::Admission;
+
+impl HttpServerBuilder {
+    /// Only answers requests with this token (`Authorization: Bearer ..`); others get status 401.
+    ///
+    /// Whoever can read the network can read the token: use it with TLS.
+    pub fn bearer_token(mut self, token: &str) -> Self {
+        self.admission = Some(Arc::new(Credentials::bearer(token)));
+        self
+    }
+
+    /// Only answers requests with this name and password (`Authorization: Basic ..`); others get status 401.
+    ///
+    /// Whoever can read the network can read the password: use it with TLS.
+    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
+        self.admission = Some(Arc::new(Credentials::basic(user, password)));
+        self
+    }
+}
+
+/// What the `Authorization` header must be.
+struct Credentials {
+    scheme: &'static str,
+    secret: Vec<u8>,
+}
+
+impl Credentials {
+    fn bearer(token: &str) -> Self {
+        Self { scheme: "Bearer", secret: token.as_bytes().to_vec() }
+    }
+
+    fn basic(user: &str, password: &str) -> Self {
+        Self { scheme: "Basic", secret: BASE64_STANDARD.encode(format!("{user}:{password}")).into_bytes() }
+    }
+}
+
+impl Admission for Credentials {
+    fn challenge(&self) -> &'static str {
+        if self.scheme == "Basic" { "Basic realm=\"metrics\", charset=\"UTF-8\"" } else { "Bearer realm=\"metrics\"" }
+    }
+
+    /// How long it takes depends on lengths only.
+    fn allows(&self, authorization: Option<&[u8]>) -> bool {
+        let Some((scheme, given)) = authorization.and_then(|value| value.split_at_checked(self.scheme.len())) else {
+            return false;
+        };
+        let given = given.trim_ascii();
+        scheme.eq_ignore_ascii_case(self.scheme.as_bytes()) && given.ct_eq(&self.secret).into()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_right_credentials_pass() {
+        let bearer = Credentials::bearer("s3cret");
+        assert!(bearer.allows(Some(b"Bearer s3cret")) && bearer.allows(Some(b"bearer  s3cret ")));
+        for wrong in
+            ["", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Bearer S3cret", "Basic s3cret", "s3cret"]
+        {
+            assert!(!bearer.allows(Some(wrong.as_bytes())), "{wrong}");
+        }
+        assert!(!bearer.allows(None));
+        let basic = Credentials::basic("Aladdin", "open sesame");
+        assert!(basic.allows(Some(b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")));
+        assert!(!basic.allows(Some(b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=")) && !basic.allows(Some(b"\xff\xff")));
+        assert_eq!(format!("{basic:?}"), "Credentials { scheme: \"Basic\", .. }");
+    }
+}

@@ -1,0 +1,225 @@
+//! What the server's thread does: accepting connections, and answering their requests.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+use super::connections::{self, Connection, Connections, Phase};
+use crate::export::exposition::{Answer, Exposition};
+use crate::export::response::ExpositionBody;
+
+const PATH: &str = "/metrics";
+/// The head of a request, and what waits to be sent of its answer, are at most so long.
+const MAX_BUFFER: usize = 64 << 10;
+/// How long a shutdown waits for responses that are being sent.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after a connection could not be accepted, since the cause (no file descriptor left) may last.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often connections that wait for their clients too long are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Who may scrape.
+pub(crate) trait Admission: fmt::Debug + Send + Sync {
+    /// Whether the value of an `Authorization` header may pass.
+    fn allows(&self, authorization: Option<&[u8]>) -> bool;
+
+    /// The `WWW-Authenticate` header of a refusal.
+    fn challenge(&self) -> &'static str;
+}
+
+/// What connections are secured by.
+pub(crate) trait Secure: fmt::Debug + Send + Sync {
+    fn acceptor(&self) -> io::Result<Arc<dyn Accept>>;
+}
+
+/// Makes a secured stream of a plain one.
+pub(crate) trait Accept: Send + Sync {
+    fn accept(&self, stream: TcpStream) -> Accepting;
+}
+
+/// A secured stream that is being made.
+pub(crate) type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+
+/// What bytes go through.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// What all connections of a server have in common.
+pub(super) struct Serving {
+    exposition: Exposition,
+    connections: Arc<Connections>,
+    secure: Option<Arc<dyn Accept>>,
+    admission: Option<Arc<dyn Admission>>,
+    has_warned: AtomicBool,
+}
+
+impl Serving {
+    pub(super) fn new(
+        exposition: Exposition,
+        max_connections: usize,
+        secure: Option<Arc<dyn Accept>>,
+        admission: Option<Arc<dyn Admission>>,
+    ) -> Self {
+        let connections = Connections::new(max_connections);
+        Self { exposition, connections, secure, admission, has_warned: AtomicBool::new(false) }
+    }
+
+    /// The answer to a request; credentials come before everything else.
+    async fn answer(&self, request: &Request<Incoming>) -> Response<ExpositionBody> {
+        if let Some(admission) = &self.admission
+            && !admission.allows(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes))
+        {
+            let mut answer = Answer::text(401, "These are not the credentials to scrape with.\n");
+            answer.headers.push(("www-authenticate", admission.challenge()));
+            return answer.into_response();
+        }
+        if request.uri().path() != PATH {
+            return Answer::text(404, "The metrics are under /metrics.\n").into_response();
+        }
+        self.exposition.respond(request).await
+    }
+
+    /// Logs why a connection failed; as a warning once, since anybody may make as many of them as they like.
+    fn failed(&self, what: &str, error: &dyn fmt::Display) {
+        if self.has_warned.swap(true, Ordering::Relaxed) {
+            log::debug!("{what}: {error}");
+        } else {
+            log::warn!("{what}: {error} (more of this at level debug)");
+        }
+    }
+}
+
+/// Serves until `stop` is notified.
+pub(super) async fn serve(listener: TcpListener, serving: Arc<Serving>, stop: &Notify) {
+    let requests = GracefulShutdown::new();
+    let swept = Arc::clone(&serving);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            swept.connections.sweep();
+        }
+    });
+    let mut stopped = pin!(stop.notified());
+    while let Some(accepted) = until(stopped.as_mut(), listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                let serving = Arc::clone(&serving);
+                if let Some(connection) = serving.connections.open() {
+                    tokio::spawn(connected(stream, Arc::new(connection), serving, requests.watcher()));
+                }
+            }
+            Err(error) => {
+                log::warn!("cannot accept a scrape: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    serving.connections.close_new();
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, requests.shutdown()).await.is_err() {
+        log::warn!("scrapes were still running when the metrics server ended");
+    }
+}
+
+/// The output of `future`, or `None` once `stopped` is done.
+async fn until<F: Future>(stopped: impl Future, future: F) -> Option<F::Output> {
+    let (mut stopped, mut future) = (pin!(stopped), pin!(future));
+    poll_fn(|cx| match stopped.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => future.as_mut().poll(cx).map(Some),
+    })
+    .await
+}
+
+/// Serves a connection until its client ends it, or it must go.
+async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<Serving>, requests: Watcher) {
+    // An answer's last bytes must not wait for the client to tell that it has the others.
+    stream.set_nodelay(true).ok();
+    let served = async {
+        match &serving.secure {
+            None => serve_stream(stream, &connection, &serving, requests).await,
+            Some(secure) => match secure.accept(stream).await {
+                Ok(stream) => serve_stream(stream, &connection, &serving, requests).await,
+                Err(error) => {
+                    connections::closed("handshake");
+                    serving.failed("a client could not begin to speak TLS", &error);
+                }
+            },
+        }
+    };
+    until(connection.closed(), served).await;
+}
+
+async fn serve_stream(
+    stream: impl Stream + 'static,
+    connection: &Arc<Connection>,
+    serving: &Arc<Serving>,
+    requests: Watcher,
+) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let (connection, serving) = (Arc::clone(connection), Arc::clone(serving));
+        async move {
+            connection.enter(Phase::Answering);
+            let response = serving.answer(&request).await;
+            connection.enter(Phase::Sending);
+            Ok::<_, Infallible>(response.map(|body| Sent { body, connection }))
+        }
+    });
+    let mut http = http1::Builder::new();
+    // How long a client may take is told by the connections, all together.
+    http.header_read_timeout(None).max_buf_size(MAX_BUFFER).half_close(true);
+    if let Err(error) = requests.watch(http.serve_connection(TokioIo::new(stream), service)).await {
+        serving.failed("a scrape was cut off", &error);
+    }
+}
+
+/// A body that tells its connection what the client takes.
+struct Sent {
+    body: ExpositionBody,
+    connection: Arc<Connection>,
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.connection.enter(Phase::Sending);
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.connection.enter(Phase::Idle);
+    }
+}

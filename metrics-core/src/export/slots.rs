@@ -1,0 +1,115 @@
+//! How many scrapes are answered at once.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::cell::lock;
+
+/// A client that has read nothing for this long makes room for another, if there is none.
+const STALLED: Duration = Duration::from_secs(1);
+/// So does one whose answer takes longer than this.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+/// Places for scrapes; each is held until the answer's last byte is taken, or the client is gone.
+#[derive(Debug)]
+pub(super) struct Slots {
+    most: usize,
+    epoch: Instant,
+    held: Mutex<Vec<Arc<Held>>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    begun: Instant,
+    /// When the client last took something, in milliseconds since the slots' epoch; 0 until there is something to take.
+    taken: AtomicU64,
+    is_revoked: AtomicBool,
+}
+
+/// A place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    held: Arc<Held>,
+}
+
+/// The place was given to another scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Revoked;
+
+impl Slots {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, epoch: Instant::now(), held: Mutex::default() })
+    }
+
+    /// A place, if one is free, or held for a client that does not read.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Slot> {
+        let mut held = lock(&self.held);
+        if held.len() >= self.most {
+            let stalled = held.iter().enumerate().filter_map(|(at, held)| Some((self.stalled_for(held)?, at)));
+            let (_, at) = stalled.max()?;
+            held.swap_remove(at).is_revoked.store(true, Ordering::Relaxed);
+        }
+        let taken = AtomicU64::new(0);
+        let new = Arc::new(Held { begun: Instant::now(), taken, is_revoked: AtomicBool::new(false) });
+        held.push(Arc::clone(&new));
+        Some(Slot { slots: Arc::clone(self), held: new })
+    }
+
+    /// For how long its client has read nothing, if that is too long; any time at all once the answer takes too long.
+    fn stalled_for(&self, held: &Held) -> Option<u64> {
+        let taken = held.taken.load(Ordering::Relaxed);
+        let since = self.now().saturating_sub(taken);
+        let stalled = u128::from(since) >= STALLED.as_millis() || held.begun.elapsed() >= TOO_LONG;
+        (taken > 0 && stalled).then_some(since)
+    }
+
+    /// Milliseconds since the epoch, never 0.
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+}
+
+impl Slot {
+    /// Notes that the client takes something.
+    pub(super) fn touch(&self) -> Result<(), Revoked> {
+        self.held.taken.store(self.slots.now(), Ordering::Relaxed);
+        if self.held.is_revoked.load(Ordering::Relaxed) { Err(Revoked) } else { Ok(()) }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        lock(&self.slots.held).retain(|held| !Arc::ptr_eq(held, &self.held));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_until_stalled(slots: &Slots, slot: &Slot) {
+        while slots.stalled_for(&slot.held).is_none() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_makes_room() {
+        let slots = Slots::new(2);
+        let (first, second) = (slots.take().expect("free"), slots.take().expect("free"));
+        // Nothing is there to be read yet: collectors are still at work.
+        assert!(slots.take().is_none());
+        assert_eq!((first.touch(), second.touch()), (Ok(()), Ok(())));
+        assert!(slots.take().is_none());
+        wait_until_stalled(&slots, &first);
+        assert_eq!(second.touch(), Ok(()));
+        let third = slots.take().expect("made by the first");
+        assert_eq!((first.touch(), second.touch(), third.touch()), (Err(Revoked), Ok(()), Ok(())));
+        drop(first);
+        assert!(slots.take().is_none());
+        drop(second);
+        assert!(slots.take().is_some());
+    }
+}
