@@ -1,6 +1,6 @@
 //! Ways out of the process: the only place that does I/O.
 
-mod asked;
+pub(crate) mod asked;
 pub(crate) mod exposition;
 mod own;
 pub(crate) mod response;

@@ -28,6 +28,8 @@ mod family;
 mod gauge;
 pub mod guide;
 mod histogram;
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub mod integrate;
 mod internal;
 mod label_value;
 mod labels;
@@ -69,6 +71,8 @@ pub use export::server::{HttpServer, HttpServerBuilder, start_http_server};
 pub use family::Family;
 pub use gauge::{Gauge, InFlight};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub use integrate::{RequestMetrics, RequestMetricsBuilder};
 pub use label_value::{Label, LabelValue};
 pub use labels::{CANCELLED, OTHER, OVERFLOW, PANIC};
 pub use lint::StyleRule;

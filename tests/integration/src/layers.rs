@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 
 /// From the lowest to the highest; what stands in one row may use each other.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["cell", "sample", "labels", "label_value", "error", "amount", "clock", "internal", "lint"],
     &["metric", "counter", "gauge", "summary", "histogram", "threads", "timer"],
     &["cache", "family", "builder"],
     &["registry"],
     &["call", "encode", "declare", "testing"],
     &["export"],
+    &["integrate"],
     &["__private", "guide", "lib"],
 ];
 

@@ -1,0 +1,41 @@
+//! An actix-web service: every route measured, and metrics exposed, in one line each.
+//!
+//! `cargo run --release --example actix -- 127.0.0.1:8080`
+
+use std::time::Duration;
+
+use actix_web::error::ErrorServiceUnavailable;
+use actix_web::{App, HttpResponse, HttpServer, Responder, Result, web};
+use metrics_core::{Exposition, RequestMetrics};
+
+async fn user(id: web::Path<u32>) -> impl Responder {
+    if *id > 1_000 { HttpResponse::NotFound().finish() } else { HttpResponse::Ok().body(format!("user {id}\n")) }
+}
+
+async fn order() -> Result<&'static str> {
+    actix_web::rt::time::sleep(Duration::from_millis(20)).await;
+    Err(ErrorServiceUnavailable("no orders today"))
+}
+
+#[actix_web::main]
+async fn main() -> std::io::Result<()> {
+    // Made once: all workers share them.
+    let exposition = Exposition::new();
+    let request_metrics = RequestMetrics::new("shop");
+
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let server = HttpServer::new(move || {
+        App::new()
+            .route("/users/{id}", web::get().to(user))
+            .route("/orders", web::post().to(order))
+            // 1. The metrics of the whole process, in the format that the scraper asks for.
+            .service(exposition.resource("/metrics"))
+            // 2. Count, latency, errors and requests in flight of each route.
+            .wrap(request_metrics.clone())
+    })
+    .bind(addr)?;
+    let addr = server.addrs()[0];
+    println!("The service:  http://{addr}/users/7");
+    println!("Its metrics:  http://{addr}/metrics");
+    server.run().await
+}

@@ -1,0 +1,39 @@
+//! An axum service: every route measured, and metrics exposed, in one line each.
+//!
+//! `cargo run --release --example axum -- 127.0.0.1:8080`
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use metrics_core::{Exposition, RequestMetrics};
+use tokio::net::TcpListener;
+
+async fn user(Path(id): Path<u32>) -> Result<String, StatusCode> {
+    if id > 1_000 { Err(StatusCode::NOT_FOUND) } else { Ok(format!("user {id}\n")) }
+}
+
+async fn order() -> Result<&'static str, StatusCode> {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    Err(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let app = Router::new()
+        .route("/users/{id}", get(user))
+        .route("/orders", post(order))
+        // 1. The metrics of the whole process, in the format that the scraper asks for.
+        .route_service("/metrics", Exposition::new())
+        // 2. Count, latency, errors and requests in flight of each route above. Must come last.
+        .layer(RequestMetrics::new("shop"));
+
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let listener = TcpListener::bind(&addr).await?;
+    let addr = listener.local_addr()?;
+    println!("The service:  http://{addr}/users/7");
+    println!("Its metrics:  http://{addr}/metrics");
+    axum::serve(listener, app).await
+}

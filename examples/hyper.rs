@@ -1,0 +1,51 @@
+//! A plain hyper service: measured by a tower layer, its metrics answered on a path of its own.
+//!
+//! `cargo run --release --example hyper -- 127.0.0.1:8080`
+
+use std::convert::Infallible;
+
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use metrics_core::{Exposition, RequestMetrics};
+use tokio::net::TcpListener;
+use tower::{Layer, service_fn};
+
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+async fn route(request: Request<Incoming>, exposition: Exposition) -> Result<Response<Body>, Infallible> {
+    let (status, text) = match request.uri().path() {
+        // 1. The metrics of the whole process, in the format that the scraper asks for.
+        "/metrics" => return Ok(exposition.respond(&request).await.map(BodyExt::boxed_unsync)),
+        "/hello" => (StatusCode::OK, "hello\n"),
+        "/fail" => (StatusCode::INTERNAL_SERVER_ERROR, "the database is gone\n"),
+        _ => (StatusCode::NOT_FOUND, "there is no such page\n"),
+    };
+    let mut response = Response::new(Full::from(text).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let exposition = Exposition::new();
+    // 2. Count, latency, errors and requests in flight. Hyper knows no routes, so these are the paths that are labels,
+    //    at 0 from the start; any other counts as `other`.
+    let request_metrics = RequestMetrics::builder("shop").expect([("GET", "/hello"), ("GET", "/fail")]).build();
+    let service = request_metrics.layer(service_fn(move |request| route(request, exposition.clone())));
+
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let listener = TcpListener::bind(&addr).await?;
+    let addr = listener.local_addr()?;
+    println!("The service:  http://{addr}/hello");
+    println!("Its metrics:  http://{addr}/metrics");
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}

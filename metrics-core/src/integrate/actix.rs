@@ -1,0 +1,224 @@
+//! The middleware and the resource of actix-web.
+
+use std::future::{Future, Ready, ready};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready as until_ready};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+
+use super::recording::{Outcome, Recording};
+use super::requests::RequestMetrics;
+use crate::Exposition;
+use crate::export::asked::Asked;
+use crate::export::exposition::{Answer, Body};
+
+/// Marks requests that were answered with metrics.
+struct IsExposition;
+
+impl Exposition {
+    /// A resource of actix-web that answers with metrics under this path; for `App::service`.
+    ///
+    /// # Example: the route of the metrics
+    ///
+    /// ```
+    /// use actix_web::App;
+    /// use metrics_core::Exposition;
+    ///
+    /// let app = App::new().service(Exposition::new().resource("/metrics"));
+    /// ```
+    pub fn resource(&self, path: &str) -> Resource {
+        let exposition = self.clone();
+        web::resource(path).to(move |request: HttpRequest| {
+            let exposition = exposition.clone();
+            async move {
+                request.extensions_mut().insert(IsExposition);
+                response(exposition.answer(asked(&request)).await)
+            }
+        })
+    }
+}
+
+fn asked(request: &HttpRequest) -> Asked {
+    let mut asked = Asked::new(request.method().as_str(), Some(request.query_string()));
+    for (name, value) in request.headers() {
+        asked.header(name.as_str(), value.as_bytes());
+    }
+    asked
+}
+
+fn response(answer: Answer) -> HttpResponse<ExpositionBody> {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::with_body(status, ExpositionBody(answer.body));
+    for (name, value) in answer.headers {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The body of an answer to a scrape; made while it is sent.
+#[derive(Debug)]
+pub struct ExpositionBody(Body);
+
+impl MessageBody for ExpositionBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        self.0.len().map_or(BodySize::Stream, BodySize::Sized)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
+        Poll::Ready(self.0.next())
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for RequestMetrics
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<MeasuredBody<B>>;
+    type Error = actix_web::Error;
+    type Transform = MeasuredService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(MeasuredService { service, metrics: self.clone() }))
+    }
+}
+
+/// A service whose requests are measured; made by the middleware [`RequestMetrics`].
+#[derive(Debug)]
+pub struct MeasuredService<S> {
+    service: S,
+    metrics: RequestMetrics,
+}
+
+impl<S, B> Service<ServiceRequest> for MeasuredService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<MeasuredBody<B>>;
+    type Error = actix_web::Error;
+    type Future = MeasuredFuture<S::Future>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let route = request.match_pattern();
+        let mut recording =
+            Recording::begin(&self.metrics, request.path(), route.as_deref(), request.method().as_str());
+        let has_body = request.method() != actix_web::http::Method::HEAD;
+        let future = match &mut recording {
+            Some(recording) => recording.before(|| self.service.call(request)),
+            None => self.service.call(request),
+        };
+        MeasuredFuture { future, recording, has_body }
+    }
+}
+
+pin_project! {
+    /// The future of a [`MeasuredService`].
+    pub struct MeasuredFuture<F> {
+        #[pin]
+        future: F,
+        recording: Option<Recording>,
+        // Whether the response to such a request can have a body.
+        has_body: bool,
+    }
+}
+
+impl<F, B> Future for MeasuredFuture<F>
+where
+    F: Future<Output = Result<ServiceResponse<B>, actix_web::Error>>,
+    B: MessageBody,
+{
+    type Output = Result<ServiceResponse<MeasuredBody<B>>, actix_web::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = match this.recording {
+            Some(recording) => recording.during(|| this.future.poll(cx)),
+            None => this.future.poll(cx),
+        };
+        let result = until_ready!(polled);
+        let mut recording = this.recording.take();
+        if let (Some(recording), Err(error)) = (&mut recording, &result) {
+            // What the server will make of it.
+            recording.respond(error.as_response_error().status_code().as_u16());
+            recording.end(Outcome::Done);
+        }
+        Poll::Ready(result.map(|response| measured(response, recording, *this.has_body)))
+    }
+}
+
+/// The response with a body that tells when it ends.
+fn measured<B: MessageBody>(
+    response: ServiceResponse<B>,
+    mut recording: Option<Recording>,
+    has_body: bool,
+) -> ServiceResponse<MeasuredBody<B>> {
+    if response.request().extensions().get::<IsExposition>().is_some() {
+        recording.take().into_iter().for_each(Recording::discard);
+    }
+    let status = response.status();
+    let size = response.response().body().size();
+    if let Some(recording) = &mut recording {
+        recording.respond(status.as_u16());
+        if !has_body || status.is_informational() || matches!(size, BodySize::None | BodySize::Sized(0)) {
+            // The server will not ask for it.
+            recording.end(Outcome::Done);
+        }
+    }
+    let left = if let BodySize::Sized(length) = size { Some(length) } else { None };
+    response.map_body(|_, body| MeasuredBody { body, recording, left })
+}
+
+pin_project! {
+    /// The body of a response of a [`MeasuredService`].
+    pub struct MeasuredBody<B> {
+        #[pin]
+        body: B,
+        recording: Option<Recording>,
+        // Bytes that are to come, where that is known: the server may not ask for more.
+        left: Option<u64>,
+    }
+}
+
+impl<B: MessageBody> MessageBody for MeasuredBody<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.project();
+        let Some(recording) = this.recording else { return this.body.poll_next(cx) };
+        let polled = recording.during(|| this.body.poll_next(cx));
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => recording.end(Outcome::Done),
+            Poll::Ready(Some(Err(_))) => recording.end(Outcome::Failed),
+            Poll::Ready(Some(Ok(bytes))) => {
+                if let Some(left) = this.left {
+                    *left = left.saturating_sub(bytes.len() as u64);
+                    if *left == 0 {
+                        recording.end(Outcome::Done);
+                    }
+                }
+            }
+        }
+        polled
+    }
+}

@@ -1,0 +1,8 @@
+//! What axum tells of a request: the route that was matched.
+
+use ::axum::extract::MatchedPath;
+
+/// The route as it was declared, if there is one.
+pub(super) fn matched_route(extensions: &http::Extensions) -> Option<&str> {
+    extensions.get::<MatchedPath>().map(MatchedPath::as_str)
+}

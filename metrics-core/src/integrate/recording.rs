@@ -1,0 +1,126 @@
+//! The guard of one request: it sees how the request ends, and records it.
+
+use std::time::Instant;
+
+use super::requests::{RequestMetrics, Route, method_label};
+use crate::{CANCELLED, InFlight, OTHER, PANIC};
+
+/// The status of a request whose service ended with an error instead of a response.
+const ERROR: &str = "error";
+
+/// One request, from when the service is called until its response's body has ended.
+///
+/// Dropped before that, it was given up, or what runs it panicked.
+pub(super) struct Recording {
+    metrics: RequestMetrics,
+    begin: Instant,
+    path: Box<str>,
+    method: &'static str,
+    route: Route,
+    _in_flight: InFlight,
+    status: Option<u16>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    /// The service's future was never polled: there is nothing to tell.
+    Waiting,
+    /// The user's code is at work.
+    Running,
+    Paused,
+    /// Recorded, or not to be.
+    Over,
+}
+
+/// How a request ends.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Outcome {
+    /// With a response, and its whole body.
+    Done,
+    /// With an error of the service, or in its body.
+    Failed,
+    Panicked,
+    Cancelled,
+}
+
+impl Recording {
+    /// Begins, unless the path, as the client sent it, is excluded.
+    pub(super) fn begin(metrics: &RequestMetrics, path: &str, route: Option<&str>, method: &str) -> Option<Self> {
+        if metrics.excludes(path) {
+            return None;
+        }
+        let (path, method) = (route.unwrap_or_else(|| metrics.known_path(path)), method_label(method));
+        let route = metrics.route(path, method);
+        Some(Self {
+            metrics: metrics.clone(),
+            begin: Instant::now(),
+            path: path.into(),
+            method,
+            _in_flight: route.in_flight.track_in_flight(),
+            route,
+            status: None,
+            stage: Stage::Waiting,
+        })
+    }
+
+    /// Runs what makes the service's future; a panic in it is one of the request.
+    pub(super) fn before<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let result = self.during(f);
+        self.stage = Stage::Waiting;
+        result
+    }
+
+    /// Runs the user's code: a panic in it is one of the request.
+    pub(super) fn during<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        if self.stage == Stage::Over {
+            return f();
+        }
+        self.stage = Stage::Running;
+        let result = f();
+        self.stage = Stage::Paused;
+        result
+    }
+
+    /// Notes the head of the response.
+    pub(super) fn respond(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// Records the end. What is dropped later records nothing.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.stage, Stage::Over) == Stage::Over {
+            return;
+        }
+        let latency = self.begin.elapsed();
+        let mut digits = itoa::Buffer::new();
+        let status = match (self.status, outcome) {
+            (Some(status), _) => digits.format(status),
+            (None, Outcome::Panicked) => PANIC,
+            (None, Outcome::Cancelled) => CANCELLED,
+            (None, Outcome::Failed) => ERROR,
+            (None, Outcome::Done) => OTHER,
+        };
+        self.metrics.observe([&self.path, self.method, status], latency);
+        match outcome {
+            Outcome::Done if !self.status.is_some_and(|status| self.metrics.is_exception(status)) => {}
+            Outcome::Done | Outcome::Failed | Outcome::Panicked => self.route.exceptions.inc(),
+            Outcome::Cancelled => self.route.cancelled.inc(),
+        }
+    }
+
+    /// Forgets the request.
+    pub(super) fn discard(mut self) {
+        self.stage = Stage::Over;
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::Running => self.end(Outcome::Panicked),
+            Stage::Paused => self.end(Outcome::Cancelled),
+            Stage::Waiting | Stage::Over => {}
+        }
+    }
+}

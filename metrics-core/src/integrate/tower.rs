@@ -1,0 +1,206 @@
+//! Layers and services of tower: for axum, tonic, and hyper.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+#[cfg(feature = "axum")]
+use super::axum::matched_route;
+use super::recording::{Outcome, Recording};
+use super::requests::RequestMetrics;
+use crate::export::response::IsExposition;
+use crate::{Exposition, ExpositionBody};
+
+/// Statuses of gRPC that say that the server is at fault: unknown, deadline exceeded, unimplemented, internal,
+/// unavailable and data loss, as the conventions of OpenTelemetry have it for servers.
+const GRPC_FAULTS: [&[u8]; 6] = [b"2", b"4", b"12", b"13", b"14", b"15"];
+const GRPC_STATUS: &str = "grpc-status";
+
+/// No framework tells the route.
+#[cfg(not(feature = "axum"))]
+fn matched_route(_: &http::Extensions) -> Option<&str> {
+    None
+}
+
+impl<S> Layer<S> for RequestMetrics {
+    type Service = MeasuredService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        MeasuredService { inner, metrics: self.clone() }
+    }
+}
+
+/// A service whose requests are measured; made by the layer [`RequestMetrics`].
+#[derive(Clone, Debug)]
+pub struct MeasuredService<S> {
+    inner: S,
+    metrics: RequestMetrics,
+}
+
+impl<S, A, B> Service<Request<A>> for MeasuredService<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    B: Body,
+{
+    type Response = Response<MeasuredBody<B>>;
+    type Error = S::Error;
+    type Future = MeasuredFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let route = matched_route(request.extensions());
+        let mut recording = Recording::begin(&self.metrics, request.uri().path(), route, request.method().as_str());
+        let has_body = request.method() != Method::HEAD;
+        let future = match &mut recording {
+            Some(recording) => recording.before(|| self.inner.call(request)),
+            None => self.inner.call(request),
+        };
+        MeasuredFuture { future, recording, has_body }
+    }
+}
+
+pin_project! {
+    /// The future of a [`MeasuredService`].
+    pub struct MeasuredFuture<F> {
+        #[pin]
+        future: F,
+        recording: Option<Recording>,
+        // Whether the response to such a request can have a body.
+        has_body: bool,
+    }
+}
+
+impl<F, B, E> Future for MeasuredFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+{
+    type Output = Result<Response<MeasuredBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = match this.recording {
+            Some(recording) => recording.during(|| this.future.poll(cx)),
+            None => this.future.poll(cx),
+        };
+        let result = ready!(polled);
+        let mut recording = this.recording.take();
+        if let Some(recording) = &mut recording
+            && result.is_err()
+        {
+            recording.end(Outcome::Failed);
+        }
+        Poll::Ready(result.map(|response| measured(response, recording, *this.has_body)))
+    }
+}
+
+/// The response with a body that tells when it ends.
+fn measured<B: Body>(
+    response: Response<B>,
+    mut recording: Option<Recording>,
+    has_body: bool,
+) -> Response<MeasuredBody<B>> {
+    let (head, body) = response.into_parts();
+    if head.extensions.get::<IsExposition>().is_some() {
+        recording.take().into_iter().for_each(Recording::discard);
+    }
+    let is_grpc = head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let left = body.size_hint().exact().or(length);
+    if let Some(recording) = &mut recording {
+        recording.respond(head.status.as_u16());
+        let has_body = has_body && may_have_body(head.status) && !body.is_end_stream() && left != Some(0);
+        if is_grpc && is_fault(&head.headers) {
+            recording.end(Outcome::Failed);
+        } else if !has_body {
+            // The server will not ask for it.
+            recording.end(Outcome::Done);
+        }
+    }
+    Response::from_parts(head, MeasuredBody { body, recording, left, is_grpc })
+}
+
+fn may_have_body(status: StatusCode) -> bool {
+    !status.is_informational() && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
+}
+
+fn is_fault(headers: &HeaderMap) -> bool {
+    headers.get(GRPC_STATUS).is_some_and(|status| GRPC_FAULTS.contains(&status.as_bytes()))
+}
+
+pin_project! {
+    /// The body of a response of a [`MeasuredService`].
+    pub struct MeasuredBody<B> {
+        #[pin]
+        body: B,
+        recording: Option<Recording>,
+        // Bytes that are to come, where that is known: the server may not ask for more.
+        left: Option<u64>,
+        is_grpc: bool,
+    }
+}
+
+impl<B: Body> Body for MeasuredBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let mut this = self.project();
+        let Some(recording) = this.recording else { return this.body.poll_frame(cx) };
+        let polled = recording.during(|| this.body.as_mut().poll_frame(cx));
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => recording.end(Outcome::Done),
+            Poll::Ready(Some(Err(_))) => recording.end(Outcome::Failed),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
+                    *left = left.saturating_sub(data_len(data));
+                }
+                if *this.is_grpc && frame.trailers_ref().is_some_and(is_fault) {
+                    recording.end(Outcome::Failed);
+                } else if *this.left == Some(0) || frame.is_trailers() || this.body.is_end_stream() {
+                    recording.end(Outcome::Done);
+                }
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn data_len(data: &impl bytes::Buf) -> u64 {
+    data.remaining() as u64
+}
+
+impl<B> Service<Request<B>> for Exposition {
+    type Response = Response<ExpositionBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (exposition, asked) = (self.clone(), crate::export::response::asked(&request));
+        Box::pin(async move { Ok(exposition.answer(asked).await.into_response()) })
+    }
+}

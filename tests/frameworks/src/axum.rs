@@ -1,0 +1,104 @@
+//! axum.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+
+use ::axum::Router;
+use ::axum::body::Body;
+use ::axum::http::StatusCode;
+use ::axum::http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
+use ::axum::response::IntoResponse;
+use ::axum::routing::get;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use tokio::net::TcpListener;
+
+use crate::behaviour::{Measured, check};
+use crate::client::{ask, status};
+
+pub(crate) fn first_then(second: fn() -> Result<Bytes, io::Error>) -> Body {
+    let first = Ok(Bytes::from_static(b"first"));
+    // Apart, so that the first is sent before the second is there.
+    let second = stream::once(async move {
+        tokio::task::yield_now().await;
+        second()
+    });
+    Body::from_stream(stream::iter([first]).chain(second))
+}
+
+async fn panicking() -> &'static str {
+    if std::hint::black_box(true) { panic!("in a handler") } else { "" }
+}
+
+fn app(measured: &Measured) -> Router {
+    Router::new()
+        .route("/users/{id}", get(|| async { "a user" }))
+        .route("/fail", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
+        .route("/panic", get(panicking))
+        .route("/panic-in-body", get(|| async { first_then(|| panic!("in a body")) }))
+        .route("/broken-body", get(|| async { first_then(|| Err(io::Error::other("a broken body"))) }))
+        .route("/endless", get(|| async { Body::from_stream(stream::repeat(Ok::<_, Infallible>("0123456789"))) }))
+        .route("/pending", get(pending::<()>))
+        .route(
+            "/length",
+            get(|| async {
+                let body = Body::from_stream(
+                    stream::iter(["twelve", " bytes"].map(Ok::<_, Infallible>)).chain(stream::pending()),
+                );
+                ([(CONTENT_LENGTH, "12")], body)
+            }),
+        )
+        .route("/empty", get(|| async { StatusCode::NO_CONTENT }))
+        .route(
+            "/upgrade",
+            get(|| async {
+                (StatusCode::SWITCHING_PROTOCOLS, [(CONNECTION, "upgrade"), (UPGRADE, "chat")]).into_response()
+            }),
+        )
+        .route_service("/metrics", measured.exposition())
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = listener.local_addr().expect("bound");
+    tokio::spawn(async move { ::axum::serve(listener, app).await });
+    addr
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_of_a_request_is_recorded() {
+    let measured = Measured::new();
+    let addr = serve(app(&measured).layer(measured.build(|builder| builder))).await;
+    tokio::task::spawn_blocking(move || check(addr, &measured, "/users/{id}")).await.expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nested_routes_methods_and_options() {
+    let measured = Measured::new();
+    let nested = Router::new().route("/orders/{id}", get(|| async { StatusCode::IM_A_TEAPOT }));
+    let metrics = measured.build(|builder| {
+        let builder = builder.buckets([0.1, 1.0, 60.0]).expect([("GET", "/shop/orders/{id}"), ("POST", "/unused")]);
+        builder.exclude("/healthz").exception_if(|status| status == 418)
+    });
+    let app = Router::new().nest("/shop", nested).route("/healthz", get(|| async {})).layer(metrics);
+    let addr = serve(app).await;
+    let known = "web_request_latency_seconds_count{path=\"/shop/orders/{id}\",method=\"GET\",status=\"200\"}";
+    assert_eq!(measured.value(known), Some(0.0));
+    assert_eq!(measured.value("web_request_exceptions_total{path=\"/unused\",method=\"POST\"}"), Some(0.0));
+    tokio::task::spawn_blocking(move || {
+        assert_eq!(status(&ask(addr, "GET", "/shop/orders/7")), 418);
+        assert_eq!(status(&ask(addr, "DELETE", "/shop/orders/7")), 405);
+        assert_eq!(status(&ask(addr, "GET", "/healthz")), 200);
+        measured.recorded("/shop/orders/{id}", "GET", "418", 1.0, [1.0, 0.0]);
+        measured.recorded("/shop/orders/{id}", "DELETE", "405", 1.0, [0.0, 0.0]);
+        let bucket =
+            "web_request_latency_seconds_bucket{path=\"/shop/orders/{id}\",method=\"GET\",status=\"418\",le=\"60\"}";
+        assert_eq!(measured.value(bucket), Some(1.0));
+        assert_eq!(measured.value("web_requests_in_flight{path=\"/healthz\",method=\"GET\"}"), None);
+        assert_eq!(measured.value("web_requests_in_flight{path=\"other\",method=\"GET\"}"), None);
+    })
+    .await
+    .expect("no panic");
+}

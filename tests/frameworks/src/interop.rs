@@ -1,0 +1,60 @@
+//! Services that already serve the registry of the `prometheus` crate, and ours beside a middleware that feeds it.
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+
+use actix_web::{App, HttpServer, web};
+use actix_web_prom::PrometheusMetricsBuilder;
+use metrics_core::{Counter, Exposition};
+
+use crate::client::{ask, status};
+
+/// A service with the middleware of somebody else, which serves the default registry of the `prometheus` crate itself
+/// under `/theirs`; ours is under `/ours`.
+fn serve() -> SocketAddr {
+    // All that is to be done for our metrics to show there.
+    metrics_core::init();
+    let (started, addr) = mpsc::channel();
+    std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let theirs = PrometheusMetricsBuilder::new("theirs")
+                .registry(prometheus::default_registry().clone())
+                .endpoint("/theirs")
+                .build()
+                .expect("nothing of this name is there");
+            let server = HttpServer::new(move || {
+                App::new()
+                    .wrap(theirs.clone())
+                    .route("/hello", web::get().to(|| async { "hello" }))
+                    .service(Exposition::new().resource("/ours"))
+            })
+            .workers(1)
+            .disable_signals()
+            .bind("127.0.0.1:0")
+            .expect("a free port");
+            started.send(server.addrs()[0]).expect("the test waits");
+            server.run().await.expect("it runs");
+        });
+    });
+    addr.recv().expect("started")
+}
+
+#[test]
+fn each_registry_shows_in_the_other_one_s_endpoint() {
+    let jobs = Counter::builder("interop_jobs_total", "Jobs.").register();
+    jobs.inc_by(3);
+    let addr = serve();
+    for _ in 0..2 {
+        assert_eq!(status(&ask(addr, "GET", "/hello")), 200);
+    }
+    let theirs = ask(addr, "GET", "/theirs");
+    assert!(theirs.contains("\ninterop_jobs_total 3\n"), "{theirs}");
+    let requests = "theirs_http_requests_total{endpoint=\"/hello\",method=\"GET\",status=\"200\"} 2\n";
+    assert!(theirs.contains(requests), "{theirs}");
+    let ours = ask(addr, "GET", "/ours");
+    assert!(ours.contains(requests) && ours.contains("\ninterop_jobs_total 3\n"), "{ours}");
+    for text in [&theirs, &ours] {
+        assert_eq!(text.matches("# TYPE interop_jobs_total").count(), 1, "{text}");
+        assert_eq!(text.matches("# TYPE theirs_http_requests_total").count(), 1, "{text}");
+    }
+}

@@ -1,0 +1,25 @@
+//! The adapters for web frameworks, each in its framework, over real sockets.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+mod actix;
+mod axum;
+mod behaviour;
+mod client;
+mod hyper;
+mod interop;
+mod tonic;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` gives something.
+fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
