@@ -8,3 +8,15 @@ pub mod shapes {}
 
 #[doc = include_str!("guide/expansion.md")]
 pub mod expansion {}
+
+#[doc = include_str!("guide/exposing.md")]
+pub mod exposing {}
+
+#[doc = include_str!("guide/axum.md")]
+pub mod axum {}
+
+#[doc = include_str!("guide/actix.md")]
+pub mod actix {}
+
+#[doc = include_str!("guide/tower.md")]
+pub mod tower {}

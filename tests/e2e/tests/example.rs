@@ -1,7 +1,7 @@
 //! An example that runs: built and started as a user does it, ended with the test.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Once;
 
@@ -13,7 +13,12 @@ pub(crate) struct Example {
 
 impl Example {
     pub(crate) fn start(name: &str, args: &[&str]) -> Self {
-        let mut command = Command::new(built(name));
+        Self::start_file(&built(name), args)
+    }
+
+    /// Starts a program that is no example of the workspace.
+    pub(crate) fn start_file(file: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(file);
         // One of the router's handlers panics, which it tells on standard error each time.
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("it starts");

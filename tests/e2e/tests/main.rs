@@ -7,10 +7,12 @@
 mod differential;
 mod example;
 mod examples;
+mod hostile;
 mod prometheus;
 mod readers;
 mod readme;
 mod router;
+mod services;
 mod style;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,223 @@
+//! The examples of web frameworks: pasted into new projects, and under load with hostile clients beside.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::example::Example;
+use crate::hostile;
+use crate::prometheus::Prometheus;
+use crate::{get, readers, wait_for};
+
+/// Driven for so long, by so many clients, each of which sends so many requests a second.
+const SECONDS: u32 = 5;
+const CLIENTS: u32 = 8;
+const PER_SECOND: u32 = 250;
+
+/// A request that is driven, and the series it belongs to.
+struct Driven {
+    method: &'static str,
+    path: &'static str,
+    status: u16,
+    route: &'static str,
+}
+
+const fn driven(method: &'static str, path: &'static str, status: u16, route: &'static str) -> Driven {
+    Driven { method, path, status, route }
+}
+
+const ROUTED: [Driven; 5] = [
+    driven("GET", "/users/7", 200, "/users/{id}"),
+    driven("GET", "/users/8?full=1", 200, "/users/{id}"),
+    driven("GET", "/users/5000", 404, "/users/{id}"),
+    driven("GET", "/nowhere", 404, "other"),
+    driven("GET", "/users/1/2/3", 404, "other"),
+];
+
+const PLAIN: [Driven; 4] = [
+    driven("GET", "/hello", 200, "/hello"),
+    driven("GET", "/fail", 500, "/fail"),
+    driven("GET", "/hello?again", 200, "/hello"),
+    driven("GET", "/nowhere", 404, "other"),
+];
+
+/// Sends requests in turn over one connection, paced by the clock; how many of each were answered.
+fn client(service: &str, requests: &[Driven], number: u32) -> Vec<u32> {
+    let mut stream = BufReader::new(TcpStream::connect(service).expect("the service listens"));
+    let mut answered = vec![0; requests.len()];
+    let begin = Instant::now();
+    for round in 0..SECONDS * PER_SECOND {
+        thread::sleep((begin + Duration::from_secs(1) * round / PER_SECOND).saturating_duration_since(Instant::now()));
+        let at = (round + number) as usize % requests.len();
+        let Driven { method, path, status, .. } = requests[at];
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.get_mut().write_all(request.as_bytes()).expect("sent");
+        assert_eq!(answer(&mut stream), status, "{path}");
+        answered[at] += 1;
+    }
+    answered
+}
+
+/// Reads an answer to its end; its status.
+fn answer(stream: &mut BufReader<TcpStream>) -> u16 {
+    let mut lines = stream.by_ref().lines().map(|line| line.expect("an answer"));
+    let first = lines.next().expect("a status");
+    let headers = lines.take_while(|line| !line.is_empty()).map(|line| line.to_ascii_lowercase());
+    let length = headers.filter_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).last().unwrap_or(0);
+    stream.read_exact(&mut vec![0; length]).expect("the body");
+    first.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+}
+
+/// Drives a service while others attack it, or another address; how many of each request were answered.
+fn drive(service: &str, attacked: &str, requests: &'static [Driven]) -> Vec<u32> {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for attack in hostile::ATTACKS {
+            let is_over = &is_over;
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    attack(attacked);
+                    // On so few cores the attackers would be the load.
+                    thread::sleep(Duration::from_millis(50));
+                }
+            });
+        }
+        let begin = Instant::now();
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|number| scope.spawn(move || client(service, requests, number))).collect();
+        let answered: Vec<Vec<u32>> = clients.into_iter().map(|client| client.join().expect("no panic")).collect();
+        let sums: Vec<u32> = (0..requests.len()).map(|at| answered.iter().map(|client| client[at]).sum()).collect();
+        println!("{} requests in {:?}", sums.iter().sum::<u32>(), begin.elapsed());
+        is_over.store(true, Ordering::Relaxed);
+        sums
+    })
+}
+
+/// Waits until a query gives what was driven, and no more.
+fn is_in_prometheus(prometheus: &Prometheus, query: &str, expected: u32) {
+    let expected = f64::from(expected);
+    wait_for(&format!("{expected} of {query}"), || {
+        prometheus.query(query).first().is_some_and(|(_, value)| *value >= expected).then_some(())
+    });
+    assert_eq!(prometheus.value(query), expected, "{query}");
+}
+
+/// One after the other: each is to have the whole load.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Drives an example with hostile clients beside, and compares what Prometheus says.
+fn totals_are_right(name: &str, requests: &'static [Driven]) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut example = Example::start(name, &["127.0.0.1:0"]);
+    let service = example.addr();
+    let prometheus = Prometheus::scraping(&service);
+    let answered = drive(&service, &service, requests);
+    for one in requests {
+        let same = |other: &Driven| (other.method, other.route, other.status) == (one.method, one.route, one.status);
+        let expected =
+            requests.iter().zip(&answered).filter(|(other, _)| same(other)).map(|(_, answered)| answered).sum();
+        let Driven { method, route, status, .. } = one;
+        let labels = format!("path=\"{route}\",method=\"{method}\"");
+        let latency = format!("shop_request_latency_seconds_count{{{labels},status=\"{status}\"}}");
+        is_in_prometheus(&prometheus, &latency, expected);
+        let exceptions = if *status >= 500 { expected } else { 0 };
+        is_in_prometheus(&prometheus, &format!("shop_request_exceptions_total{{{labels}}}"), exceptions);
+        is_in_prometheus(&prometheus, &format!("shop_request_cancelled_total{{{labels}}}"), 0);
+    }
+    assert_eq!(prometheus.value("sum(metrics_core_internal_errors_total)"), 0.0);
+    let (_, text) = get(&format!("http://{service}/metrics")).expect("an answer");
+    readers::promtool_is_content(&text);
+}
+
+#[test]
+fn a_server_for_metrics_alone_under_load_and_attack() {
+    const REQUESTS: [Driven; 3] = [
+        driven("GET", "/foo", 200, "/foo"),
+        driven("GET", "/fail", 500, "/fail"),
+        driven("GET", "/else", 404, "other"),
+    ];
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut router = Example::start("router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+    let (service, metrics) = (router.addr(), router.addr());
+    let prometheus = Prometheus::scraping(&metrics);
+    let answered = drive(&service, &metrics, &REQUESTS);
+    for (Driven { route, status, .. }, answered) in REQUESTS.iter().zip(answered) {
+        is_in_prometheus(
+            &prometheus,
+            &format!("my_router_request_latency_seconds_count{{path=\"{route}\"}}"),
+            answered,
+        );
+        let exceptions = if *status == 500 { answered } else { 0 };
+        is_in_prometheus(&prometheus, &format!("my_router_request_exceptions_total{{path=\"{route}\"}}"), exceptions);
+    }
+    // Prometheus kept getting in, and the attackers were seen.
+    assert!(prometheus.value("sum_over_time(up[5s])") >= 5.0);
+    assert!(prometheus.value("sum(metrics_core_scrapes_total{code=\"404\"})") >= 1.0);
+}
+
+#[test]
+fn axum_under_load_and_attack() {
+    totals_are_right("axum", &ROUTED);
+}
+
+#[test]
+fn actix_under_load_and_attack() {
+    totals_are_right("actix", &ROUTED);
+}
+
+#[test]
+fn hyper_under_load_and_attack() {
+    totals_are_right("hyper", &PLAIN);
+}
+
+#[test]
+fn tonic_is_measured() {
+    let mut example = Example::start("tonic", &["127.0.0.1:0", "127.0.0.1:0"]);
+    let (_service, metrics) = (example.addr(), example.addr());
+    let (_, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
+    let check = "health_request_latency_seconds_count{path=\"/grpc.health.v1.Health/Check\",method=\"POST\",status=\"200\"} 0\n";
+    assert!(text.contains(check), "{text}");
+    readers::promtool_is_content(&text);
+}
+
+/// The block of a guide that names dependencies; each page has one for each example.
+fn dependencies(page: &str, number: usize) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = fs::read_to_string(root.join("metrics-core/src/guide").join(page)).expect("a page");
+    let block = text.split("```toml\n").nth(number + 1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let path = root.join("metrics-core").canonicalize().expect("it is there");
+    block.replace("../metrics/metrics-core", path.to_str().expect("UTF-8"))
+}
+
+#[test]
+fn examples_work_in_new_projects() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("pasted");
+    for (name, page, number) in
+        [("axum", "axum.md", 0), ("actix", "actix.md", 0), ("hyper", "tower.md", 0), ("tonic", "tower.md", 1)]
+    {
+        let project = tempfile::tempdir().expect("a temporary directory");
+        let name_of = format!("pasted-{name}");
+        let manifest = format!(
+            "[package]\nname = \"{name_of}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n{}",
+            dependencies(page, number)
+        );
+        fs::write(project.path().join("Cargo.toml"), manifest).expect("written");
+        fs::create_dir(project.path().join("src")).expect("created");
+        fs::copy(root.join(format!("examples/{name}.rs")), project.path().join("src/main.rs")).expect("copied");
+        let mut build = Command::new(env!("CARGO"));
+        build.arg("build").current_dir(project.path()).env("CARGO_TARGET_DIR", &target);
+        let output = build.stdout(Stdio::inherit()).output().expect("cargo");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let mut pasted = Example::start_file(&target.join("debug").join(name_of), &["127.0.0.1:0", "127.0.0.1:0"]);
+        let (_service, metrics) = (pasted.addr(), pasted.addr());
+        let (status, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
+        assert!(status == 200 && text.contains("metrics_core_scrapes_total"), "{name}: {text}");
+    }
+}
