@@ -357,11 +357,6 @@ impl Walk {
         self.from = self.core.read().copy(from, self.end, most, chunk);
         true
     }
-
-    /// Begins anew, with the same series.
-    pub(crate) fn rewind(&mut self) {
-        self.from = Some(0);
-    }
 }
 
 impl Drop for Walk {

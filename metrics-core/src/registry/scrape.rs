@@ -1,9 +1,9 @@
 //! One scrape: every family by name, each series once, shown to a visitor.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{mem, vec};
 
 use super::collectors::DEFAULT_PATIENCE;
 use super::foreign::{Foreign, Shown};
@@ -78,7 +78,8 @@ pub(crate) struct Sources {
 }
 
 enum Source {
-    Family(Arc<FamilyCore>),
+    /// With what was read early, where it was.
+    Family(Arc<FamilyCore>, Option<Vec<(Handle, counter::Total)>>),
     Callback(Arc<Callback>, Value<'static>),
     Foreign(Shown),
     InternalErrors,
@@ -114,7 +115,7 @@ impl Sources {
         for member in members {
             match member {
                 Member::Family(core) => {
-                    by_name.insert(core.declaration.name.clone(), Source::Family(core));
+                    by_name.insert(core.declaration.name.clone(), Source::Family(core, None));
                 }
                 Member::Callback(callback) => asked.push(callback),
             }
@@ -131,7 +132,22 @@ impl Sources {
         for (name, shown) in foreign.families {
             by_name.entry(name).or_insert(Source::Foreign(shown));
         }
-        Self { families: by_name.into_iter().collect() }
+        let mut sources = Self { families: by_name.into_iter().collect() };
+        sources.read_early();
+        sources
+    }
+
+    /// Reads counters that are to be read before everything else. Exceptions are counted after the call they belong to;
+    /// read before it, they never exceed it.
+    fn read_early(&mut self) {
+        let mut reader = Reader::default();
+        for (_, source) in &mut self.families {
+            if let Source::Family(family, early) = source
+                && family.is_read_first()
+            {
+                *early = Some(reader.read_early(family));
+            }
+        }
     }
 
     /// Whether there is a family of this name.
@@ -153,7 +169,7 @@ impl Sources {
 impl Source {
     fn kind(&self) -> Kind {
         match self {
-            Self::Family(core) => core.declaration.kind(),
+            Self::Family(core, _) => core.declaration.kind(),
             Self::Callback(callback, _) => callback.core.declaration.kind(),
             Self::Foreign(shown) => shown.kind(),
             Self::InternalErrors | Self::Overflowed => Kind::Counter,
@@ -169,9 +185,6 @@ pub(crate) struct Steps {
     /// The family to show next.
     at: usize,
     current: Option<Part>,
-    /// Counters that were read before everything else, by the position of their family. Exceptions are counted after the
-    /// call they belong to; read before it, they never exceed it.
-    early: BTreeMap<usize, Early>,
     reader: Reader,
 }
 
@@ -179,39 +192,17 @@ pub(crate) struct Steps {
 enum Part {
     Family {
         walk: Walk,
-        /// What was read early, in the order of the walk.
-        early: Option<Totals>,
+        /// How much was passed of what was read early.
+        passed: usize,
         begun: bool,
     },
     /// The family of a collector, from this series on.
     Foreign { from: usize },
 }
 
-struct Early {
-    walk: Walk,
-    totals: Totals,
-}
-
-type Totals = vec::IntoIter<(Handle, counter::Total)>;
-
 impl Steps {
     pub(crate) fn new(sources: Arc<Sources>, sorted: bool) -> Self {
-        let mut steps = Self {
-            sources,
-            sorted,
-            at: 0,
-            current: None,
-            early: BTreeMap::new(),
-            reader: Reader { readings: Readings::default(), chunk: Chunk::default(), live: Vec::new() },
-        };
-        for (at, (_, source)) in steps.sources.families.iter().enumerate() {
-            if let Source::Family(family) = source
-                && family.is_read_first()
-            {
-                steps.early.insert(at, steps.reader.read_early(family));
-            }
-        }
-        steps
+        Self { sources, sorted, at: 0, current: None, reader: Reader::default() }
     }
 
     /// What is being shown.
@@ -225,20 +216,17 @@ impl Steps {
 
     /// Shows the next series, some at a time, of families that are `wanted`; false once everything has been shown.
     pub(crate) fn step(&mut self, wanted: &dyn Fn(&str, Kind) -> bool, visitor: &mut dyn Visitor) -> bool {
-        let Self { sources, reader, early, .. } = self;
+        let Self { sources, reader, .. } = self;
         let Some((name, source)) = sources.families.get(self.at) else { return false };
         let more = match (&mut self.current, source) {
             (None, source) if !wanted(name, source.kind()) => false,
-            (None, Source::Family(family)) => {
-                let (walk, early) = match early.remove(&self.at) {
-                    Some(Early { walk, totals }) => (walk, Some(totals)),
-                    None => (family.walk(), None),
-                };
-                self.current = Some(Part::Family { walk, early, begun: false });
-                return true;
+            (None, Source::Family(family, _)) => {
+                self.current = Some(Part::Family { walk: family.walk(), passed: 0, begun: false });
+                true
             }
-            (Some(Part::Family { walk, early, begun }), _) => {
-                reader.show(walk, early.as_mut(), begun, self.sorted, visitor)
+            (Some(Part::Family { walk, passed, begun }), Source::Family(_, early)) => {
+                let early = early.as_deref().map(|early| Early { read: early, passed });
+                reader.show(walk, early, begun, self.sorted, visitor)
             }
             (None, Source::Foreign(shown)) => {
                 shown.begin(visitor);
@@ -257,7 +245,7 @@ impl Steps {
             (None, Source::InternalErrors) => internal_errors(visitor),
             (None, Source::Overflowed) => overflowed(visitor),
             (None, Source::Problems(count)) => problems(*count, visitor),
-            (Some(Part::Foreign { .. }), _) => false,
+            (Some(_), _) => false,
         };
         if !more {
             self.at += 1;
@@ -267,6 +255,28 @@ impl Steps {
     }
 }
 
+/// What was read early of a family, in the order of its series, and how much of it has been shown.
+struct Early<'a> {
+    read: &'a [(Handle, counter::Total)],
+    passed: &'a mut usize,
+}
+
+impl Early<'_> {
+    /// The total of this series, which stands behind those that were asked for before. Those that were removed meanwhile
+    /// are passed over; one that was made meanwhile stands behind all, and is at 0 as yet.
+    fn total(&mut self, handle: Handle) -> counter::Total {
+        let left = self.read.get(*self.passed..).unwrap_or_default();
+        match left.iter().position(|(read, _)| *read == handle) {
+            Some(at) => {
+                *self.passed += at + 1;
+                left[at].1
+            }
+            None => counter::Total::default(),
+        }
+    }
+}
+
+#[derive(Default)]
 struct Reader {
     readings: Readings,
     chunk: Chunk,
@@ -274,7 +284,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn read_early(&mut self, family: &Arc<FamilyCore>) -> Early {
+    fn read_early(&mut self, family: &Arc<FamilyCore>) -> Vec<(Handle, counter::Total)> {
         let Declaration { metric, bounds, .. } = family.declaration;
         let mut walk = family.walk();
         let mut totals = Vec::with_capacity(family.len());
@@ -283,15 +293,14 @@ impl Reader {
             (metric.read)(handles, bounds, &mut self.readings);
             totals.extend(handles.iter().copied().zip(self.readings.counters.iter().copied()));
         }
-        walk.rewind();
-        Early { walk, totals: totals.into_iter() }
+        totals
     }
 
     /// Shows the next series of a family; false if there were none left.
     fn show(
         &mut self,
         walk: &mut Walk,
-        early: Option<&mut Totals>,
+        early: Option<Early<'_>>,
         begun: &mut bool,
         sorted: bool,
         visitor: &mut dyn Visitor,
@@ -304,13 +313,9 @@ impl Reader {
         let Declaration { metric, bounds, .. } = family.declaration;
         let handles = chunk.handles();
         match early {
-            // It has all that are still there; those that were removed meanwhile are passed over.
-            Some(totals) => {
-                let total = |handle| {
-                    totals.find(|(read, _)| read == handle).map_or(counter::Total::default(), |(_, total)| total)
-                };
+            Some(mut early) => {
                 readings.counters.clear();
-                readings.counters.extend(handles.iter().map(total));
+                readings.counters.extend(handles.iter().map(|handle| early.total(*handle)));
             }
             None => (metric.read)(handles, bounds, readings),
         }
