@@ -8,7 +8,8 @@ mod protobuf;
 mod text;
 
 use crate::registry::Registry;
-use crate::registry::scrape::{Scrape, Sources, Steps};
+use crate::registry::scrape::{Scrape, Sources};
+use crate::registry::steps::Steps;
 use crate::sample::{Kind, Visitor};
 
 /// A format in which a registry can be exposed.

@@ -14,6 +14,7 @@ mod recorded;
 mod register;
 mod runs;
 pub(crate) mod scrape;
+pub(crate) mod steps;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
