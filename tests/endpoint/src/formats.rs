@@ -1,0 +1,322 @@
+//! OpenMetrics to the byte, and protobuf as others decode it.
+
+use std::collections::BTreeMap;
+
+use metrics_core::{Counter, Format, Gauge, Histogram, Kind, Number, Registry, Summary, Value};
+use prost::Message;
+
+use crate::collectors::{register, show};
+
+fn encoded(registry: &Registry, format: Format) -> Vec<u8> {
+    let mut out = Vec::new();
+    registry.encode(format, &mut out);
+    out
+}
+
+fn openmetrics(registry: &Registry) -> String {
+    String::from_utf8(encoded(registry, Format::OpenMetrics)).expect("UTF-8")
+}
+
+/// A registry with every type of metric, and what must be escaped.
+fn everything() -> Registry {
+    let registry = Registry::with_const_labels([("zone", "a\"b")]).expect("valid");
+    let counter = Counter::builder("jobs_total", "A \"quoted\" \\ back\nslash.").labels(["kind"]);
+    let counter = counter.register_in(&registry).expect("valid");
+    counter.labels(["say \"hi\"\\\n\u{1F600}"]).inc_by(3);
+    counter.labels([""]).inc_by(0.5);
+    Gauge::builder("queue_length", "").register_in(&registry).expect("valid").set(-2.5);
+    let summary = Summary::builder("wait_seconds", "Waiting.").unit("seconds").register_in(&registry).expect("valid");
+    summary.observe(0.25);
+    summary.observe(1.5);
+    let histogram = Histogram::builder("size_bytes", "Sizes.").buckets([0.5, 1.0, 2e6]).labels(["of"]);
+    let histogram = histogram.register_in(&registry).expect("valid").labels(["x"]);
+    for size in [0.1, 1.0, 3e6] {
+        histogram.observe(size);
+    }
+    registry
+}
+
+#[test]
+fn every_type_in_openmetrics() {
+    let expected = r#"# TYPE jobs counter
+# HELP jobs A \"quoted\" \\ back\nslash.
+jobs_total{zone="a\"b",kind="say \"hi\"\\\n😀"} 3
+jobs_total{zone="a\"b",kind=""} 0.5
+# TYPE queue_length gauge
+queue_length{zone="a\"b"} -2.5
+# TYPE size_bytes histogram
+# HELP size_bytes Sizes.
+size_bytes_bucket{zone="a\"b",of="x",le="0.5"} 1
+size_bytes_bucket{zone="a\"b",of="x",le="1.0"} 2
+size_bytes_bucket{zone="a\"b",of="x",le="2e+06"} 2
+size_bytes_bucket{zone="a\"b",of="x",le="+Inf"} 3
+size_bytes_sum{zone="a\"b",of="x"} 3000001.1
+size_bytes_count{zone="a\"b",of="x"} 3
+# TYPE wait_seconds summary
+# UNIT wait_seconds seconds
+# HELP wait_seconds Waiting.
+wait_seconds_sum{zone="a\"b"} 1.75
+wait_seconds_count{zone="a\"b"} 2
+# EOF
+"#;
+    assert_eq!(openmetrics(&everything()), expected);
+    assert_eq!(openmetrics(&Registry::new()), "# EOF\n");
+}
+
+#[test]
+fn what_openmetrics_has_no_way_to_write() {
+    let registry = Registry::new();
+    // Counters of others need no `_total`, and may have a sibling with it; sample names stay what they are.
+    let jobs = prometheus::IntCounter::new("jobs", "Jobs.").expect("valid");
+    let jobs_total = prometheus::IntCounter::new("jobs_total", "All jobs.").expect("valid");
+    let runs_total = prometheus::IntCounter::new("runs_total", "Runs.").expect("valid");
+    for counter in [&jobs, &jobs_total, &runs_total] {
+        registry.register_collector(Box::new(counter.clone())).expect("valid");
+        counter.inc();
+    }
+    let names = ["c_total", "h", "hn", "q", "s", "u"];
+    register(&registry, &names, |visitor| {
+        let counters = [f64::NAN, -1.0, 2.0].map(|value| Value::Counter(Number::Float(value)));
+        show(visitor, "c_total", Kind::Counter, &counters);
+        let buckets = [(1.0, 1), (f64::INFINITY, 2)];
+        show(visitor, "h", Kind::Histogram, &[Value::Histogram { count: 2, sum: -3.0, buckets: &buckets }]);
+        let negative = [(-1.0, 1), (f64::INFINITY, 2)];
+        show(visitor, "hn", Kind::Histogram, &[Value::Histogram { count: 2, sum: 3.0, buckets: &negative }]);
+        let quantiles = [(0.5, -1.0), (0.9, f64::NAN), (1.0, 2.0)];
+        show(visitor, "q", Kind::Summary, &[Value::Summary { count: 1, sum: 2.0, quantiles: &quantiles }]);
+        let sums = [-1.0, f64::NAN].map(|sum| Value::Summary { count: 1, sum, quantiles: &[] });
+        show(visitor, "s", Kind::Summary, &sums);
+        show(visitor, "u", Kind::Untyped, &[Value::Untyped(f64::NAN)]);
+        Ok(())
+    });
+    let text = openmetrics(&registry);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("# HELP")).collect();
+    let expected = [
+        "# TYPE c counter",
+        "c_total{n=\"2\"} 2",
+        "# TYPE h histogram",
+        "h_bucket{n=\"0\",le=\"1.0\"} 1",
+        "h_bucket{n=\"0\",le=\"+Inf\"} 2",
+        "# TYPE hn histogram",
+        "hn_bucket{n=\"0\",le=\"-1.0\"} 1",
+        "hn_bucket{n=\"0\",le=\"+Inf\"} 2",
+        "# TYPE jobs unknown",
+        "jobs 1",
+        "# TYPE jobs_total unknown",
+        "jobs_total 1",
+        "# TYPE q summary",
+        "q{n=\"0\",quantile=\"0.9\"} NaN",
+        "q{n=\"0\",quantile=\"1.0\"} 2",
+        "q_sum{n=\"0\"} 2",
+        "q_count{n=\"0\"} 1",
+        "# TYPE runs counter",
+        "runs_total 1",
+        "# TYPE s summary",
+        "s_count{n=\"0\"} 1",
+        "s_count{n=\"1\"} 1",
+        "# TYPE u unknown",
+        "u{n=\"0\"} NaN",
+        "# EOF",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn families_of_others_whose_samples_clash_are_left_out() {
+    let registry = Registry::new();
+    register(&registry, &["a", "a_count"], |visitor| {
+        show(visitor, "a", Kind::Summary, &[Value::Summary { count: 1, sum: 2.0, quantiles: &[] }]);
+        show(visitor, "a_count", Kind::Gauge, &[Value::Gauge(7.0)]);
+        Ok(())
+    });
+    for text in [registry.to_text(), openmetrics(&registry)] {
+        assert!(text.contains("a_count{n=\"0\"} 1\n") && !text.contains(" 7\n"), "{text}");
+    }
+    let problems: Vec<String> = registry.check().iter().map(ToString::to_string).collect();
+    assert!(
+        problems.iter().any(|problem| problem.contains("a_count") && problem.contains("belongs to a")),
+        "{problems:?}"
+    );
+}
+
+/// The messages of `metrics.proto`, as far as they are used, for a decoder that is not ours.
+mod proto {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct MetricFamily {
+        #[prost(string, optional, tag = "1")]
+        pub(super) name: Option<String>,
+        #[prost(string, optional, tag = "2")]
+        pub(super) help: Option<String>,
+        #[prost(int32, optional, tag = "3")]
+        pub(super) kind: Option<i32>,
+        #[prost(message, repeated, tag = "4")]
+        pub(super) metric: Vec<Metric>,
+        #[prost(string, optional, tag = "5")]
+        pub(super) unit: Option<String>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Metric {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) label: Vec<LabelPair>,
+        #[prost(message, optional, tag = "2")]
+        pub(super) gauge: Option<Single>,
+        #[prost(message, optional, tag = "3")]
+        pub(super) counter: Option<Single>,
+        #[prost(message, optional, tag = "4")]
+        pub(super) summary: Option<Summary>,
+        #[prost(message, optional, tag = "5")]
+        pub(super) untyped: Option<Single>,
+        #[prost(message, optional, tag = "7")]
+        pub(super) histogram: Option<Histogram>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct LabelPair {
+        #[prost(string, optional, tag = "1")]
+        pub(super) name: Option<String>,
+        #[prost(string, optional, tag = "2")]
+        pub(super) value: Option<String>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Single {
+        #[prost(double, optional, tag = "1")]
+        pub(super) value: Option<f64>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Summary {
+        #[prost(uint64, optional, tag = "1")]
+        pub(super) count: Option<u64>,
+        #[prost(double, optional, tag = "2")]
+        pub(super) sum: Option<f64>,
+        #[prost(message, repeated, tag = "3")]
+        pub(super) quantile: Vec<Quantile>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Quantile {
+        #[prost(double, optional, tag = "1")]
+        pub(super) quantile: Option<f64>,
+        #[prost(double, optional, tag = "2")]
+        pub(super) value: Option<f64>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Histogram {
+        #[prost(uint64, optional, tag = "1")]
+        pub(super) count: Option<u64>,
+        #[prost(double, optional, tag = "2")]
+        pub(super) sum: Option<f64>,
+        #[prost(message, repeated, tag = "3")]
+        pub(super) bucket: Vec<Bucket>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Bucket {
+        #[prost(uint64, optional, tag = "1")]
+        pub(super) count: Option<u64>,
+        #[prost(double, optional, tag = "2")]
+        pub(super) bound: Option<f64>,
+    }
+}
+
+fn decoded(registry: &Registry) -> Vec<proto::MetricFamily> {
+    let bytes = encoded(registry, Format::Protobuf);
+    let mut rest = &bytes[..];
+    let mut families = Vec::new();
+    while !rest.is_empty() {
+        families.push(proto::MetricFamily::decode_length_delimited(&mut rest).expect("a message"));
+    }
+    families
+}
+
+/// The lines of the text format, without comments, that a message says the same as.
+fn lines(family: &proto::MetricFamily, lines: &mut Vec<String>) {
+    let name = family.name.as_deref().expect("a name");
+    for metric in &family.metric {
+        let labels = |more: Option<(&str, f64)>| {
+            let number = |value: f64| if value.is_infinite() { "+Inf".to_owned() } else { value.to_string() };
+            let more = more.map(|(name, value)| (name.to_owned(), number(value)));
+            let own = metric
+                .label
+                .iter()
+                .map(|pair| (pair.name.clone().expect("a name"), pair.value.clone().expect("a value")));
+            let escape = |value: String| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let pairs: Vec<_> = own.chain(more).map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+            if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }
+        };
+        for (value, kind) in [(&metric.counter, 0), (&metric.gauge, 1), (&metric.untyped, 3)] {
+            if let Some(value) = value {
+                assert_eq!(family.kind, Some(kind), "{name}");
+                lines.push(format!("{name}{} {}", labels(None), value.value.expect("a value")));
+            }
+        }
+        if let Some(summary) = &metric.summary {
+            assert_eq!(family.kind, Some(2), "{name}");
+            for quantile in &summary.quantile {
+                let of = labels(quantile.quantile.map(|quantile| ("quantile", quantile)));
+                lines.push(format!("{name}{of} {}", quantile.value.expect("a value")));
+            }
+            lines.push(format!("{name}_sum{} {}", labels(None), summary.sum.expect("a sum")));
+            lines.push(format!("{name}_count{} {}", labels(None), summary.count.expect("a count")));
+        }
+        if let Some(histogram) = &metric.histogram {
+            assert_eq!(family.kind, Some(4), "{name}");
+            for bucket in &histogram.bucket {
+                let of = labels(bucket.bound.map(|bound| ("le", bound)));
+                lines.push(format!("{name}_bucket{of} {}", bucket.count.expect("a count")));
+            }
+            lines.push(format!("{name}_sum{} {}", labels(None), histogram.sum.expect("a sum")));
+            lines.push(format!("{name}_count{} {}", labels(None), histogram.count.expect("a count")));
+        }
+    }
+}
+
+fn as_text(families: &[proto::MetricFamily]) -> Vec<String> {
+    let mut all = Vec::new();
+    for family in families {
+        lines(family, &mut all);
+    }
+    all
+}
+
+fn text_without_comments(registry: &Registry) -> Vec<String> {
+    registry.to_text().lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+#[test]
+fn protobuf_says_what_text_says() {
+    let registry = everything();
+    register(&registry, &["q", "u"], |visitor| {
+        let quantiles = [(0.5, -1.0), (0.99, 2.5)];
+        show(visitor, "q", Kind::Summary, &[Value::Summary { count: 7, sum: -2.0, quantiles: &quantiles }]);
+        show(visitor, "u", Kind::Untyped, &[Value::Untyped(0.0), Value::Untyped(f64::NAN)]);
+        Ok(())
+    });
+    let families = decoded(&registry);
+    assert_eq!(as_text(&families), text_without_comments(&registry));
+    let by_name: BTreeMap<_, _> =
+        families.iter().map(|family| (family.name.as_deref().expect("a name"), family)).collect();
+    assert_eq!(by_name["jobs_total"].help.as_deref(), Some("A \"quoted\" \\ back\nslash."));
+    assert_eq!(by_name["wait_seconds"].unit.as_deref(), Some("seconds"));
+    assert_eq!((by_name["u"].unit.as_deref(), by_name["queue_length"].help.as_deref()), (None, Some("")));
+    assert_eq!(decoded(&Registry::new()), []);
+}
+
+#[test]
+fn a_large_family_is_several_messages_of_its_name() {
+    let registry = Registry::new();
+    let family = Counter::builder("large_total", "Large.").labels(["n"]).max_series(100_000);
+    let family = family.register_in(&registry).expect("valid");
+    for n in 0..60_000_u32 {
+        family.labels([&format!("{n:040}")]).inc_by(n);
+    }
+    Gauge::builder("small", "Small.").register_in(&registry).expect("valid");
+    let families = decoded(&registry);
+    let large = families.iter().filter(|family| family.name.as_deref() == Some("large_total"));
+    assert!((2..20).contains(&large.count()), "{} messages", families.len());
+    assert!(families.iter().all(|family| family.encoded_len() < 2 << 20));
+    assert_eq!(as_text(&families), text_without_comments(&registry));
+}

@@ -1,0 +1,188 @@
+//! TLS, client certificates and credentials, over real sockets.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use metrics_core::{Counter, HttpServer, HttpServerBuilder, Registry, Tls};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::client::{Answer, ask, connect, head, send};
+use crate::{global, wait_until};
+
+/// An authority of certificates.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, as PEM.
+struct Identity {
+    certificate: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("valid"))
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    fn issue(&self, usage: ExtendedKeyUsagePurpose) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params.extended_key_usages = vec![usage];
+        let certificate = params.signed_by(&key, &self.0).expect("valid").pem();
+        Identity { certificate, key: key.serialize_pem() }
+    }
+
+    fn server(&self) -> Identity {
+        self.issue(ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn client(&self) -> Identity {
+        self.issue(ExtendedKeyUsagePurpose::ClientAuth)
+    }
+}
+
+impl Identity {
+    fn tls(&self) -> Tls {
+        Tls::from_pem(self.certificate.as_bytes(), self.key.as_bytes()).expect("valid")
+    }
+}
+
+fn builder() -> HttpServerBuilder {
+    let registry = Registry::new();
+    Counter::builder("served_total", "Served.").register_in(&registry).expect("valid").inc();
+    HttpServer::builder().registry(&registry)
+}
+
+fn serve(builder: HttpServerBuilder) -> SocketAddr {
+    builder.start("127.0.0.1:0").expect("a free port").local_addr()
+}
+
+/// What a client that trusts this authority, with this identity, is answered; an error where it does not come to that.
+fn ask_tls(
+    addr: SocketAddr,
+    trusted: &Authority,
+    identity: Option<&Identity>,
+    headers: &str,
+) -> std::io::Result<Answer> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(trusted.pem().as_bytes()).expect("valid")).expect("valid");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("possible");
+    let config = config.with_root_certificates(roots);
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(Identity { certificate, key }) => {
+            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("valid");
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("valid");
+            config.with_client_auth_cert(vec![certificate], key).expect("valid")
+        }
+    };
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connection = ClientConnection::new(Arc::new(config), name).expect("possible");
+    let mut stream = StreamOwned::new(connection, connect(addr));
+    stream.write_all(&head("GET /metrics", headers))?;
+    let answer = Answer::read(stream);
+    if answer.status() == 0 { Err(std::io::Error::other("no answer")) } else { Ok(answer) }
+}
+
+#[test]
+fn tls_for_those_who_trust_the_authority() {
+    let authority = Authority::new();
+    let addr = serve(builder().tls(authority.server().tls()));
+    let answer = ask_tls(addr, &authority, None, "").expect("an answer");
+    assert!(answer.text().ends_with("served_total 1\n"));
+    let before = global("metrics_core_connections_closed_total{reason=\"handshake\"}");
+    let error = ask_tls(addr, &Authority::new(), None, "").err().expect("another authority");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    // Somebody who does not know that it is TLS.
+    assert_eq!(ask(addr, "GET /metrics", "").status(), 0);
+    wait_until("both in the counter", || {
+        global("metrics_core_connections_closed_total{reason=\"handshake\"}") >= before + 2.0
+    });
+    assert!(ask_tls(addr, &authority, None, "").is_ok());
+}
+
+#[test]
+fn clients_need_a_certificate_of_the_right_authority() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let tls = servers.server().tls().client_ca(clients.pem().as_bytes()).expect("an authority");
+    let addr = serve(builder().tls(tls));
+    let answer = ask_tls(addr, &servers, Some(&clients.client()), "").expect("an answer");
+    assert!(answer.text().ends_with("served_total 1\n"));
+    for wrong in [None, Some(servers.client()), Some(Authority::new().client()), Some(clients.server())] {
+        assert!(ask_tls(addr, &servers, wrong.as_ref(), "").is_err());
+    }
+    assert!(ask_tls(addr, &servers, Some(&clients.client()), "").is_ok());
+}
+
+#[test]
+fn what_is_no_certificate_is_an_error_that_says_so() {
+    let authority = Authority::new();
+    let Identity { certificate, key } = authority.server();
+    let error = |certificate: &str, key: &str| match Tls::from_pem(certificate.as_bytes(), key.as_bytes()) {
+        Err(error) => error.to_string(),
+        Ok(tls) => builder().tls(tls).start("127.0.0.1:0").expect_err("not a pair").to_string(),
+    };
+    assert_eq!(error("", &key), "there is no certificate in the PEM");
+    assert!(error(&certificate, "").starts_with("the key: "), "{}", error(&certificate, ""));
+    let others = authority.server().key;
+    assert!(
+        error(&certificate, &others).starts_with("the certificate and its key: "),
+        "{}",
+        error(&certificate, &others)
+    );
+    let missing = Tls::from_pem_files("no-such-file.pem", "no-such-file.key").expect_err("missing").to_string();
+    assert!(missing.starts_with("no-such-file.pem: "), "{missing}");
+    let tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes()).expect("valid");
+    assert_eq!(tls.client_ca(b"").expect_err("empty").to_string(), "there is no certificate in the PEM");
+}
+
+#[test]
+fn credentials() {
+    let bearer = serve(builder().bearer_token("s3cret"));
+    let basic = serve(builder().basic_auth("Aladdin", "open sesame"));
+    let right = [(bearer, "Bearer s3cret"), (basic, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")];
+    for (addr, credentials) in right {
+        let answer = ask(addr, "GET /metrics", &format!("Authorization: {credentials}\r\n"));
+        assert!(answer.text().ends_with("served_total 1\n"));
+        assert_eq!(ask(addr, "GET /else", &format!("Authorization: {credentials}\r\n")).status(), 404);
+        for wrong in ["", "Authorization: \r\n", "Authorization: Bearer s3cre\r\n", "Authorization: Basic Og==\r\n"] {
+            for line in ["GET /metrics", "HEAD /metrics", "GET /else", "POST /metrics"] {
+                let answer = ask(addr, line, wrong);
+                let scheme = credentials.split(' ').next().expect("a scheme");
+                assert_eq!(answer.status(), 401, "{line} {wrong}");
+                assert!(answer.header("www-authenticate").is_some_and(|challenge| challenge.starts_with(scheme)));
+                assert!(!answer.text().contains("served"));
+            }
+        }
+    }
+}
+
+#[test]
+fn credentials_behind_tls() {
+    let authority = Authority::new();
+    let addr = serve(builder().tls(authority.server().tls()).bearer_token("s3cret"));
+    assert_eq!(ask_tls(addr, &authority, None, "").expect("an answer").status(), 401);
+    let answer = ask_tls(addr, &authority, None, "Authorization: Bearer s3cret\r\n").expect("an answer");
+    assert_eq!(answer.status(), 200);
+}
+
+#[test]
+fn a_shutdown_waits_for_no_handshake() {
+    let server = builder().tls(Authority::new().server().tls()).start("127.0.0.1:0").expect("a free port");
+    let addr = server.local_addr();
+    let _silent = connect(addr);
+    let _half = send(addr, b"\x16\x03\x01");
+    let begin = std::time::Instant::now();
+    server.shutdown();
+    assert!(begin.elapsed() < std::time::Duration::from_secs(4), "{:?}", begin.elapsed());
+}

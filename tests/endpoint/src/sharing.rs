@@ -1,0 +1,180 @@
+//! Scrapes at the same time, and collectors that hold them up.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics_core::{Counter, Gauge, HttpServer, Kind, Registry, Value};
+
+use crate::client::{ask, head, send};
+use crate::collectors::{register, show};
+use crate::{global, wait_until};
+
+/// A gate that is closed until the test opens it.
+#[derive(Default)]
+struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+    waiting: AtomicUsize,
+}
+
+impl Gate {
+    fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let open = self.is_open.lock().expect("no panic");
+        drop(self.opened.wait_while(open, |open| !*open).expect("no panic"));
+    }
+
+    fn open(&self) {
+        *self.is_open.lock().expect("no panic") = true;
+        self.opened.notify_all();
+    }
+}
+
+impl Drop for Opens<'_> {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+/// Opens the gate at the end, also of a test that fails.
+struct Opens<'g>(&'g Gate);
+
+fn counted(registry: &Registry) {
+    Counter::builder("served_total", "Served.").register_in(registry).expect("valid").inc();
+}
+
+fn serve(registry: &Registry, most: usize) -> SocketAddr {
+    let server = HttpServer::builder().registry(registry).max_scrapes(most).start("127.0.0.1:0").expect("a free port");
+    server.local_addr()
+}
+
+#[test]
+fn scrapes_at_the_same_time_share_what_collectors_show() {
+    const SCRAPES: usize = 8;
+    let registry = Registry::new();
+    let gate = Arc::new(Gate::default());
+    let _opens = Opens(&gate);
+    let at_work = Arc::clone(&gate);
+    register(&registry, &["slow"], move |visitor| {
+        at_work.wait();
+        show(visitor, "slow", Kind::Gauge, &[Value::Gauge(1.0)]);
+        Ok(())
+    });
+    let addr = serve(&registry, SCRAPES);
+    let before = global("metrics_core_scrapes_in_flight");
+    thread::scope(|scope| {
+        let scrapes: Vec<_> = (0..SCRAPES).map(|_| scope.spawn(|| ask(addr, "GET /metrics", ""))).collect();
+        wait_until("all scrapes", || global("metrics_core_scrapes_in_flight") >= before + SCRAPES as f64);
+        // One is too many.
+        let refused = ask(addr, "GET /metrics", "");
+        assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
+        assert_eq!(ask(addr, "HEAD /metrics", "").status(), 200);
+        gate.open();
+        for scrape in scrapes {
+            let answer = scrape.join().expect("no panic");
+            assert!(answer.status() == 200 && answer.text().ends_with("slow{n=\"0\"} 1\n"), "{}", answer.text());
+        }
+    });
+    assert_eq!(gate.waiting.load(Ordering::SeqCst), 1, "the collector ran once");
+    assert_eq!(ask(addr, "GET /metrics", "").status(), 200);
+    assert_eq!(gate.waiting.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn the_deadline_of_a_scrape_is_kept() {
+    let registry = Registry::new();
+    counted(&registry);
+    let gate = Arc::new(Gate::default());
+    let _opens = Opens(&gate);
+    let at_work = Arc::clone(&gate);
+    register(&registry, &["hanging"], move |visitor| {
+        at_work.wait();
+        show(visitor, "hanging", Kind::Gauge, &[Value::Gauge(1.0)]);
+        Ok(())
+    });
+    let addr = serve(&registry, 4);
+    let timeouts = "metrics_core_internal_errors_total{kind=\"collector_timeout\"}";
+    let before = global(timeouts);
+    let begin = Instant::now();
+    let answer = ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.5\r\n");
+    let took = begin.elapsed();
+    assert!((Duration::from_millis(400)..Duration::from_secs(4)).contains(&took), "{took:?}");
+    assert_eq!(answer.text(), "# HELP served_total Served.\n# TYPE served_total counter\nserved_total 1\n");
+    assert!(global(timeouts) > before);
+    gate.open();
+    wait_until("the collector", || {
+        ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.5\r\n")
+            .text()
+            .contains("hanging{n=\"0\"} 1\n")
+    });
+}
+
+#[test]
+fn callbacks_that_hang_or_panic_cost_themselves_only() {
+    let registry = Registry::new();
+    counted(&registry);
+    let gate = Arc::new(Gate::default());
+    let _opens = Opens(&gate);
+    let at_work = Arc::clone(&gate);
+    let gauge = |name: &str| Gauge::builder(name, "Told.");
+    gauge("a").register_callback_in(&registry, || 1.0).expect("valid");
+    gauge("b_hangs")
+        .register_callback_in(&registry, move || {
+            at_work.wait();
+            2.0
+        })
+        .expect("valid");
+    gauge("c_panics").register_callback_in(&registry, || panic!("in a callback")).expect("valid");
+    gauge("d").register_callback_in(&registry, || 4.0).expect("valid");
+    // One that scrapes its own registry sees all but callbacks.
+    let scraped = registry.clone();
+    gauge("e_scrapes").register_callback_in(&registry, move || scraped.to_text().len() as f64).expect("valid");
+    let addr = serve(&registry, 4);
+    for round in 0..3 {
+        let answer = ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 1\r\n");
+        let samples: Vec<_> = answer.text().lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(samples, ["a 1", "d 4", "e_scrapes 71", "served_total 1"], "round {round}");
+    }
+    assert_eq!(gate.waiting.load(Ordering::SeqCst), 1, "nobody asks it again while it hangs");
+    gate.open();
+    wait_until("the callback", || ask(addr, "GET /metrics", "").text().contains("\nb_hangs 2\n"));
+}
+
+#[test]
+fn collectors_that_fail_cost_their_own_families_only() {
+    let registry = Registry::new();
+    counted(&registry);
+    register(&registry, &["failing"], |visitor| {
+        show(visitor, "failing", Kind::Gauge, &[Value::Gauge(1.0)]);
+        Err("the pool is gone".into())
+    });
+    register(&registry, &["panicking"], |_| panic!("in a collector"));
+    let addr = serve(&registry, 4);
+    let answer = ask(addr, "GET /metrics", "");
+    assert_eq!(answer.text(), "# HELP served_total Served.\n# TYPE served_total counter\nserved_total 1\n");
+}
+
+#[test]
+fn a_client_that_hangs_up_gives_its_place_back() {
+    let registry = Registry::new();
+    counted(&registry);
+    let gate = Arc::new(Gate::default());
+    let _opens = Opens(&gate);
+    let at_work = Arc::clone(&gate);
+    register(&registry, &["slow"], move |_| {
+        at_work.wait();
+        Ok(())
+    });
+    let addr = serve(&registry, 1);
+    let given_up = send(addr, &head("GET /metrics", ""));
+    wait_until("the collector", || gate.waiting.load(Ordering::SeqCst) == 1);
+    assert_eq!(ask(addr, "GET /metrics", "").status(), 503);
+    drop(given_up);
+    // The collector still hangs: only the place can have come free.
+    wait_until("the place", || {
+        ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.3\r\n").text().ends_with("served_total 1\n")
+    });
+}
