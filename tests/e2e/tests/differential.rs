@@ -1,6 +1,6 @@
 //! The same operations through the Python client and through us give the same samples.
 
-use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary};
+use metrics_core::{Counter, Family, Format, Gauge, Histogram, Registry, Summary};
 use serde_json::{Value, json};
 
 use crate::readers;
@@ -8,10 +8,22 @@ use crate::readers;
 const SCRIPTS: usize = 300;
 const STEPS: usize = 60;
 
+/// Where the client has the writer of a format, and its parser.
+struct Python {
+    writer: &'static str,
+    parser: &'static str,
+}
+
+const TEXT: Python = Python { writer: "prometheus_client", parser: "prometheus_client.parser" };
+/// Its parser of this format refuses whatever the format does not allow.
+const OPENMETRICS: Python =
+    Python { writer: "prometheus_client.openmetrics.exposition", parser: "prometheus_client.openmetrics.parser" };
+
 /// Runs scripts of operations and prints the exposition of each, with a line of dashes between.
 const PYTHON: &str = r"
 import json, sys
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from WRITER import generate_latest
 import prometheus_client
 prometheus_client.disable_created_metrics()
 for line in sys.stdin:
@@ -31,7 +43,7 @@ for line in sys.stdin:
 /// Reads expositions with such lines between, and prints their samples as JSON.
 const READER: &str = r"
 import json, sys
-from prometheus_client.parser import text_string_to_metric_families
+from PARSER import text_string_to_metric_families
 for text in sys.stdin.read().split('-----\n')[:-1]:
     samples = []
     for family in text_string_to_metric_families(text):
@@ -81,7 +93,8 @@ const AMOUNTS: [&str; 14] = [
 const SIGNED: [&str; 6] = ["-1.5", "-0.25", "-3", "-1e9", "-1e-7", "0"];
 const SPECIAL: [&str; 3] = ["inf", "-inf", "nan"];
 
-fn script(random: &mut Random) -> Vec<Step> {
+/// Operations; observations below 0 if they are `signed`.
+fn script(random: &mut Random, signed: bool) -> Vec<Step> {
     let step = |random: &mut Random| {
         let kind = random.of(&["counter", "gauge", "summary", "histogram"]);
         let operation = match kind {
@@ -94,14 +107,15 @@ fn script(random: &mut Random) -> Vec<Step> {
         let amount = match (kind, random.next() % 8) {
             ("gauge", 0) => random.of(&SPECIAL),
             ("counter", _) | (_, 3..) => random.of(&AMOUNTS),
-            _ => random.of(&SIGNED),
+            ("gauge", _) => random.of(&SIGNED),
+            _ => random.of(if signed { &SIGNED } else { &AMOUNTS[..6] }),
         };
         (kind, operation, [random.of(&LABELS[..5]), random.of(&LABELS)], amount)
     };
     (0..STEPS).map(|_| step(random)).collect()
 }
 
-fn run(script: &[Step]) -> String {
+fn run(script: &[Step], format: Format) -> String {
     const HELP: &str = "A help \\ text\nof two lines.";
     let registry = Registry::new();
     let labels = ["a", "b"];
@@ -134,11 +148,13 @@ fn run(script: &[Step]) -> String {
             _ => drop(histogram.labels(*labels)),
         }
     }
-    registry.to_text()
+    let mut out = Vec::new();
+    registry.encode(format, &mut out);
+    String::from_utf8(out).expect("UTF-8")
 }
 
-fn samples(expositions: &str) -> Vec<Value> {
-    let read = readers::python(READER, expositions);
+fn samples(expositions: &str, python: &Python) -> Vec<Value> {
+    let read = readers::python(&READER.replace("PARSER", python.parser), expositions);
     read.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
@@ -153,12 +169,22 @@ fn same(ours: &Value, theirs: &Value) -> bool {
 
 #[test]
 fn the_python_client_shows_the_same() {
+    compare(Format::Text, &TEXT, true);
+}
+
+#[test]
+fn the_python_client_shows_the_same_in_openmetrics() {
+    compare(Format::OpenMetrics, &OPENMETRICS, false);
+}
+
+fn compare(format: Format, python: &Python, signed: bool) {
     let mut random = Random(20_240_607);
-    let scripts: Vec<Vec<Step>> = (0..SCRIPTS).map(|_| script(&mut random)).collect();
+    let scripts: Vec<Vec<Step>> = (0..SCRIPTS).map(|_| script(&mut random, signed)).collect();
     let lines: Vec<String> = scripts.iter().map(|script| json!(script).to_string()).collect();
-    let theirs = samples(&readers::python(PYTHON, &(lines.join("\n") + "\n")));
-    let ours: String = scripts.iter().map(|script| run(script) + "-----\n").collect();
-    let ours = samples(&ours);
+    let written = readers::python(&PYTHON.replace("WRITER", python.writer), &(lines.join("\n") + "\n"));
+    let theirs = samples(&written, python);
+    let ours: String = scripts.iter().map(|script| run(script, format) + "-----\n").collect();
+    let ours = samples(&ours, python);
     assert_eq!((ours.len(), theirs.len()), (SCRIPTS, SCRIPTS));
     let mut compared = 0;
     for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {

@@ -7,6 +7,7 @@
 mod differential;
 mod example;
 mod examples;
+mod formats;
 mod hostile;
 mod prometheus;
 mod readers;

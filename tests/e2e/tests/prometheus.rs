@@ -18,11 +18,16 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `target` five times a second, and waits until it has done so once.
     pub(crate) fn scraping(target: &str) -> Self {
+        Self::start(target, "", &[])
+    }
+
+    /// As [`Prometheus::scraping`], with more for the scrape's configuration (`, scheme: https`), and more arguments.
+    pub(crate) fn start(target: &str, configuration: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = dir.path().join("prometheus.yml");
         let text = format!(
             "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
-             scrape_configs: [{{job_name: router, static_configs: [{{targets: ['{target}']}}]}}]\n"
+             scrape_configs: [{{job_name: router, static_configs: [{{targets: ['{target}']}}]{configuration}}}]\n"
         );
         fs::write(&config, text).expect("written");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
@@ -30,6 +35,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

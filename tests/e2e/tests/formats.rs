@@ -1,0 +1,201 @@
+//! Every format as other people's programs read it: the Python client, promtool, and a real Prometheus that scrapes it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use metrics_core::{Collect, Counter, FamilyInfo, Format, Gauge, Histogram, HttpServer, Kind, Registry, Summary, Tls};
+use metrics_core::{Labels, Value, Visitor};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+
+use crate::prometheus::Prometheus;
+use crate::{readers, wait_for};
+
+/// Shows what only others have: quantiles, and values of no type.
+struct Others;
+
+impl Collect for Others {
+    fn names(&self) -> Vec<String> {
+        vec!["others_seconds".to_owned(), "others".to_owned()]
+    }
+
+    fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        visitor.family(&FamilyInfo::new("others_seconds", "Quantiles.", Kind::Summary));
+        let quantiles = [(0.5, 0.25), (0.99, 1.0)];
+        visitor
+            .series(Labels::of(&[("of", "x")]).borrow(), &Value::Summary { count: 9, sum: 3.5, quantiles: &quantiles });
+        visitor.family(&FamilyInfo::new("others", "No type.", Kind::Untyped));
+        visitor.series(Labels::default(), &Value::Untyped(-7.5));
+        Ok(())
+    }
+}
+
+/// Every type of metric, and label values that must be escaped.
+fn everything() -> Registry {
+    let registry = Registry::new();
+    let counter = Counter::builder("jobs_total", "A \"quoted\" \\ back\nslash.").labels(["kind"]);
+    let counter = counter.register_in(&registry).expect("valid");
+    for (n, kind) in ["", "plain", "say \"hi\"", "back\\slash", "two\nlines", "\u{fc}\u{1F600}"].into_iter().enumerate()
+    {
+        counter.labels([kind]).inc_by(n as f64 + 0.5);
+    }
+    Gauge::builder("queue_length", "Length.").register_in(&registry).expect("valid").set(-2.5);
+    let summary = Summary::builder("wait_seconds", "Waiting.").unit("seconds").register_in(&registry).expect("valid");
+    let histogram = Histogram::builder("size_bytes", "Sizes.").buckets([0.5, 1.0, 1e6, 2.5e7]).unit("bytes");
+    let histogram = histogram.labels(["of"]).register_in(&registry).expect("valid").labels(["x"]);
+    for value in [0.25, 1.0, 3e6, 1e9] {
+        summary.observe(value);
+        histogram.observe(value);
+    }
+    registry.register_collect(Others).expect("valid");
+    registry
+}
+
+fn encoded(registry: &Registry, format: Format) -> String {
+    let mut out = Vec::new();
+    registry.encode(format, &mut out);
+    String::from_utf8(out).expect("UTF-8")
+}
+
+#[test]
+fn python_reads_the_same_from_both_text_formats() {
+    const SCRIPT: &str = "
+import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(sys.stdin.read()):
+    for sample in family.samples:
+        labels = {k: repr(float(v)) if k in ('le', 'quantile') else v for k, v in sample.labels.items()}
+        print(sample.name, sorted(labels.items()), float(sample.value))
+    print(family.name, family.type, repr(family.documentation), family.unit)
+";
+    let registry = everything();
+    let open = readers::python(SCRIPT, &encoded(&registry, Format::OpenMetrics));
+    let text = SCRIPT.replace("openmetrics.", "");
+    let text = readers::python(&text, &encoded(&registry, Format::Text));
+    let samples =
+        |read: &str| -> Vec<String> { read.lines().filter(|line| line.contains('[')).map(str::to_owned).collect() };
+    assert_eq!(samples(&open).len(), 6 + 1 + 2 + 7 + 4 + 1);
+    assert_eq!(samples(&open), samples(&text));
+    for family in [
+        "jobs counter 'A \"quoted\" \\\\ back\\nslash.' ",
+        "wait_seconds summary 'Waiting.' seconds",
+        "size_bytes histogram 'Sizes.' bytes",
+        "others unknown 'No type.' ",
+    ] {
+        assert!(open.lines().any(|line| line == family), "{family}\n{open}");
+    }
+    let own = Registry::global();
+    metrics_core::init();
+    readers::python(SCRIPT, &encoded(own, Format::OpenMetrics));
+    readers::promtool_is_content(&own.to_text());
+}
+
+/// Forwards requests with another `Accept` header, as a scraper would send that knows less.
+fn accepting(target: String, accept: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("bound").to_string();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.expect("a connection");
+            let mut head = String::new();
+            let mut lines = BufReader::new(client.try_clone().expect("possible")).lines().map_while(Result::ok);
+            let mut kept = lines.by_ref().take_while(|line| !line.is_empty()).collect::<Vec<_>>();
+            kept.retain(|line| {
+                !["accept:", "connection:"].iter().any(|name| line.to_ascii_lowercase().starts_with(name))
+            });
+            for line in &kept {
+                head += &format!("{line}\r\n");
+            }
+            let Ok(mut server) = TcpStream::connect(&target) else { return };
+            write!(server, "{head}Accept: {accept}\r\nConnection: close\r\n\r\n").expect("sent");
+            let mut answer = Vec::new();
+            server.read_to_end(&mut answer).expect("an answer");
+            client.write_all(&answer).ok();
+        }
+    });
+    addr
+}
+
+/// What Prometheus makes of [`everything`], whatever format it was sent in.
+fn is_read_in_full(prometheus: &Prometheus) {
+    for (n, kind) in
+        ["", "plain", "say \\\"hi\\\"", "back\\\\slash", "two\\nlines", "\u{fc}\u{1F600}"].into_iter().enumerate()
+    {
+        assert_eq!(prometheus.value(&format!("jobs_total{{kind=\"{kind}\"}}")), n as f64 + 0.5, "{kind}");
+    }
+    for (query, value) in [
+        ("queue_length", -2.5),
+        ("wait_seconds_count", 4.0),
+        ("wait_seconds_sum", 1_003_000_001.25),
+        ("size_bytes_count{of=\"x\"}", 4.0),
+        ("size_bytes_sum{of=\"x\"}", 1_003_000_001.25),
+        ("sum(size_bytes_bucket{of=\"x\"})", 1.0 + 2.0 + 2.0 + 3.0 + 4.0),
+        ("count(size_bytes_bucket)", 5.0),
+        ("others", -7.5),
+        ("others_seconds{quantile=\"0.5\"}", 0.25),
+        ("sum(others_seconds)", 1.25),
+        ("others_seconds_count", 9.0),
+        ("others_seconds_sum", 3.5),
+    ] {
+        assert_eq!(prometheus.value(query), value, "{query}");
+    }
+}
+
+/// Scrapes that were answered in this format, in this process.
+fn scrapes(format: &str) -> f64 {
+    let series = format!("metrics_core_scrapes_total{{code=\"200\",format=\"{format}\"}} ");
+    let text = Registry::global().to_text();
+    text.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).expect("it is there")
+}
+
+#[test]
+fn prometheus_reads_every_format() {
+    let server = HttpServer::builder().registry(&everything()).start("127.0.0.1:0").expect("a free port");
+    let addr = server.local_addr().to_string();
+    let text = accepting(addr.clone(), "text/plain;version=0.0.4;q=0.5,*/*;q=0.1");
+    let protobuf = ["--enable-feature=native-histograms"];
+    for (format, target, arguments) in
+        [("openmetrics", &addr, &[][..]), ("protobuf", &addr, &protobuf[..]), ("text", &text, &[][..])]
+    {
+        let before = scrapes(format);
+        let prometheus = Prometheus::start(target, "", arguments);
+        wait_for("scrapes", || (scrapes(format) >= before + 2.0).then_some(()));
+        is_read_in_full(&prometheus);
+    }
+    server.shutdown();
+}
+
+#[test]
+fn prometheus_with_a_certificate_and_a_password() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let key = || KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, key()).expect("valid");
+    let identity = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+        let key = key();
+        let certificate = params.signed_by(&key, &authority).expect("valid");
+        (file(&format!("{name}.pem"), certificate.pem()), file(&format!("{name}.key"), key.serialize_pem()))
+    };
+    let ca = file("ca.pem", authority.pem());
+    let (server_pem, server_key) = identity("server");
+    let (client_pem, client_key) = identity("client");
+    let tls = Tls::from_pem_files(server_pem, server_key).and_then(|tls| tls.client_ca_file(&ca)).expect("valid");
+    let builder = HttpServer::builder().registry(&everything()).tls(tls).basic_auth("prometheus", "open sesame");
+    let server = builder.start("127.0.0.1:0").expect("a free port");
+    let configuration = format!(
+        ", scheme: https, tls_config: {{ca_file: '{ca}', cert_file: '{client_pem}', key_file: '{client_key}'}}, \
+         basic_auth: {{username: prometheus, password: 'open sesame'}}"
+    );
+    let prometheus = Prometheus::start(&server.local_addr().to_string(), &configuration, &[]);
+    is_read_in_full(&prometheus);
+    server.shutdown();
+}
