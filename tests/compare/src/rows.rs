@@ -6,6 +6,7 @@ mod building;
 mod calls;
 mod clock;
 mod cold;
+mod endpoint;
 mod growth;
 mod handles;
 mod live_threads;
@@ -29,7 +30,7 @@ pub(crate) struct Group {
     pub(crate) run: fn(usize, &mut Report) -> Result<()>,
 }
 
-pub(crate) const GROUPS: [Group; 16] = [
+pub(crate) const GROUPS: [Group; 17] = [
     Group { name: "calls", run: calls::run },
     Group { name: "async", run: polling::run },
     Group { name: "handles", run: handles::run },
@@ -46,4 +47,5 @@ pub(crate) const GROUPS: [Group; 16] = [
     Group { name: "live", run: live_threads::run },
     Group { name: "cold", run: cold::run },
     Group { name: "clock", run: clock::run },
+    Group { name: "endpoint", run: endpoint::run },
 ];

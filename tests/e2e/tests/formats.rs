@@ -98,17 +98,14 @@ fn accepting(target: String, accept: &'static str) -> String {
     thread::spawn(move || {
         for client in listener.incoming() {
             let mut client = client.expect("a connection");
-            let mut head = String::new();
             let mut lines = BufReader::new(client.try_clone().expect("possible")).lines().map_while(Result::ok);
             let mut kept = lines.by_ref().take_while(|line| !line.is_empty()).collect::<Vec<_>>();
             kept.retain(|line| {
                 !["accept:", "connection:"].iter().any(|name| line.to_ascii_lowercase().starts_with(name))
             });
-            for line in &kept {
-                head += &format!("{line}\r\n");
-            }
+            let head = kept.join("\r\n");
             let Ok(mut server) = TcpStream::connect(&target) else { return };
-            write!(server, "{head}Accept: {accept}\r\nConnection: close\r\n\r\n").expect("sent");
+            write!(server, "{head}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n").expect("sent");
             let mut answer = Vec::new();
             server.read_to_end(&mut answer).expect("an answer");
             client.write_all(&answer).ok();

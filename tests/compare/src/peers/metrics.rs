@@ -54,17 +54,22 @@ impl Peer for Metrics {
     }
 
     fn exposition(&self, series: usize) -> Option<Exposition> {
-        let recorder = builder().build_recorder();
-        with_local_recorder(&recorder, || {
-            let mut path = String::new();
-            for number in 0..series {
-                write_path(number, &mut path);
-                counter!("compare_items_total", "path" => path.clone()).increment(amount(number));
-            }
-        });
-        let handle = recorder.handle();
+        let handle = counters(series);
         Some(Box::new(move || handle.render().len()))
     }
+}
+
+/// Counters with one label.
+pub(crate) fn counters(series: usize) -> PrometheusHandle {
+    let recorder = builder().build_recorder();
+    with_local_recorder(&recorder, || {
+        let mut path = String::new();
+        for number in 0..series {
+            write_path(number, &mut path);
+            counter!("compare_items_total", "path" => path.clone()).increment(amount(number));
+        }
+    });
+    recorder.handle()
 }
 
 /// The buckets are those of the `prometheus` crate.

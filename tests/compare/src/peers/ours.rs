@@ -44,14 +44,7 @@ impl Peer for Ours {
     }
 
     fn exposition(&self, series: usize) -> Option<Exposition> {
-        let registry = Registry::new();
-        let builder = Counter::builder("compare_items_total", "Items.").labels(["path"]).max_series(series);
-        let family = builder.register_in(&registry).expect("the registry is empty");
-        let mut path = String::new();
-        for number in 0..series {
-            write_path(number, &mut path);
-            family.labels([&path]).inc_by(amount(number));
-        }
+        let registry = counters(series);
         let mut text = Vec::new();
         Some(Box::new(move || {
             text.clear();
@@ -59,6 +52,19 @@ impl Peer for Ours {
             text.len()
         }))
     }
+}
+
+/// Counters with one label.
+pub(crate) fn counters(series: usize) -> Registry {
+    let registry = Registry::new();
+    let builder = Counter::builder("compare_items_total", "Items.").labels(["path"]).max_series(series);
+    let family = builder.register_in(&registry).expect("the registry is empty");
+    let mut path = String::new();
+    for number in 0..series {
+        write_path(number, &mut path);
+        family.labels([&path]).inc_by(amount(number));
+    }
+    registry
 }
 
 /// A histogram whose handle is held, with as many buckets as that of `prometheus` has by default.

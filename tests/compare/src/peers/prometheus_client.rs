@@ -72,14 +72,7 @@ impl Peer for PrometheusClient {
     }
 
     fn exposition(&self, series: usize) -> Option<Exposition> {
-        let mut registry = Registry::default();
-        let family = Family::<ByPath, Counter>::default();
-        registry.register("compare_items", "Items.", family.clone());
-        let mut path = String::new();
-        for number in 0..series {
-            write_path(number, &mut path);
-            family.get_or_create(&ByPath { path: path.clone() }).inc_by(amount(number));
-        }
+        let registry = counters(series);
         let mut text = String::new();
         Some(Box::new(move || {
             text.clear();
@@ -87,6 +80,19 @@ impl Peer for PrometheusClient {
             text.len()
         }))
     }
+}
+
+/// Counters with one label.
+pub(crate) fn counters(series: usize) -> Registry {
+    let mut registry = Registry::default();
+    let family = Family::<ByPath, Counter>::default();
+    registry.register("compare_items", "Items.", family.clone());
+    let mut path = String::new();
+    for number in 0..series {
+        write_path(number, &mut path);
+        family.get_or_create(&ByPath { path: path.clone() }).inc_by(amount(number));
+    }
+    registry
 }
 
 /// The buckets are those of the `prometheus` crate.

@@ -1,0 +1,121 @@
+//! Scrapes over HTTP on loopback: our own server and our handler in axum, beside handlers as users of others write them.
+
+mod client;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ::prometheus_client::encoding::text::encode;
+use anyhow::{Result, ensure};
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use metrics_core::{Exposition, HttpServer};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tower_http::compression::CompressionLayer;
+
+use crate::allocator::most_bytes;
+use crate::measure::Figures;
+use crate::peers::{metrics, ours, prometheus_client};
+use crate::report::{Report, figure};
+use client::{Client, Scrape};
+
+const SERIES: usize = 100_000;
+
+/// A way to serve metrics.
+struct Served {
+    name: &'static str,
+    addr: SocketAddr,
+}
+
+pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let registry = ours::counters(SERIES);
+    let own = HttpServer::builder().registry(&registry).start("127.0.0.1:0")?;
+    let handle = metrics::counters(SERIES);
+    let client_registry = Arc::new(prometheus_client::counters(SERIES));
+    let served = [
+        Served { name: "ours, own server", addr: own.local_addr() },
+        Served {
+            name: "ours, in axum",
+            // It compresses by itself.
+            addr: serve(&runtime, Router::new().route_service("/metrics", Exposition::of(&registry)))?,
+        },
+        Served {
+            name: "axum-prometheus' way",
+            addr: serve(&runtime, compressed(get(move || async move { handle.render() })))?,
+        },
+        Served {
+            name: "prometheus-client's way",
+            addr: serve(
+                &runtime,
+                compressed(get(move || async move {
+                    let mut text = String::new();
+                    encode(&mut text, &client_registry).expect("a string takes all");
+                    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+                })),
+            )?,
+        },
+    ];
+    for gzip in [false, true] {
+        contest(&served, gzip, rounds.clamp(9, 15), report)?;
+    }
+    own.shutdown();
+    Ok(())
+}
+
+/// With the compression that users of axum put around it; its level is the layer's default.
+fn compressed(handler: axum::routing::MethodRouter) -> Router {
+    Router::new().route("/metrics", handler).layer(CompressionLayer::new())
+}
+
+fn serve(runtime: &Runtime, router: Router) -> Result<SocketAddr> {
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let addr = listener.local_addr()?;
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    Ok(addr)
+}
+
+fn contest(served: &[Served], gzip: bool, rounds: usize, report: &mut Report) -> Result<()> {
+    let mut clients = served.iter().map(|served| Client::connect(served.addr, gzip)).collect::<Result<Vec<_>>>()?;
+    for (client, Served { name, .. }) in clients.iter_mut().zip(served) {
+        let series = client.series("compare_items_total{")?;
+        ensure!(series == SERIES, "{name} shows {series} series");
+    }
+    let names = || served.iter().map(|served| served.name.to_owned());
+    let (mut times, mut first) = (Figures::new(names()), Figures::new(names()));
+    let mut lengths = vec![0; served.len()];
+    for round in 0..rounds {
+        for offset in 0..served.len() {
+            let at = (round + offset) % served.len();
+            let Scrape { seconds, first_byte, bytes } = clients[at].scrape()?;
+            times.push(at, seconds * 1e3);
+            first.push(at, first_byte * 1e3);
+            lengths[at] = bytes;
+        }
+    }
+    let memory: Vec<f64> = clients.iter_mut().map(|client| most_bytes(|| client.scrape()).1 as f64 / 1024.0).collect();
+    let ours = served[0].name;
+    let kind = if gzip { "gzip" } else { "plain" };
+    let rows: Vec<_> = served
+        .iter()
+        .enumerate()
+        .map(|(at, Served { name, .. })| {
+            let id = name.replace([' ', ',', '\''], "_");
+            report.fact(format!("endpoint_{kind}_time_over_ours_{id}"), times.ratio(name, ours));
+            report.fact(format!("endpoint_{kind}_memory_kib_{id}"), memory[at]);
+            let cells = [
+                times.median(name),
+                times.ratio(name, ours),
+                first.median(name),
+                memory[at],
+                lengths[at] as f64 / 1024.0,
+            ];
+            std::iter::once((*name).to_owned()).chain(cells.map(figure)).collect()
+        })
+        .collect();
+    let columns = ["who", "ms", "over ours", "ms to the first byte", "most memory, KiB", "KiB sent"];
+    report.table(&format!("A scrape of 100k counters over HTTP, {kind}"), &columns, &rows);
+    Ok(())
+}
