@@ -54,6 +54,8 @@ pub use metrics_macros::Metrics;
 #[cfg(feature = "macros")]
 pub use metrics_macros::instrument;
 pub use prometheus;
+#[cfg(feature = "tls")]
+pub use rustls;
 
 pub use amount::Amount;
 pub use builder::{Builder, Built};
@@ -64,7 +66,7 @@ pub use error::{Error, Field};
 #[cfg(feature = "exposition")]
 pub use export::exposition::Exposition;
 #[cfg(feature = "exposition")]
-pub use export::response::ExpositionBody;
+pub use export::response::{ExpositionBody, Responding};
 #[cfg(feature = "tls")]
 pub use export::server::Tls;
 #[cfg(feature = "http")]

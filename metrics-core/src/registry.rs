@@ -1,7 +1,6 @@
 //! The set of families that is scraped together: registering, conflicts, problems.
 
 pub(crate) mod bridge;
-mod callbacks;
 mod catalogue;
 pub(crate) mod collectors;
 pub(crate) mod declared;
@@ -15,6 +14,7 @@ mod register;
 mod runs;
 pub(crate) mod scrape;
 pub(crate) mod steps;
+mod waiter;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -31,9 +31,9 @@ use crate::internal::guarded;
 use crate::labels;
 use crate::sample::Kind;
 use collectors::Collectors;
-use gathering::Gatherings;
 use names::Members;
 use problem::Problems;
+use runs::Runs;
 
 /// A set of families that is scraped together.
 ///
@@ -63,9 +63,9 @@ pub(crate) struct Inner {
     is_global: bool,
     state: RwLock<State>,
     /// Runs of the default registry of the `prometheus` crate.
-    default_runs: runs::Runs,
-    /// What is being gathered now.
-    gatherings: Gatherings,
+    default_runs: Runs<collectors::Collected>,
+    /// Runs that bring up what the linker collected.
+    claims: Runs<()>,
     /// What the `prometheus` crate knows this registry by.
     desc: prometheus::core::Desc,
 }
@@ -113,9 +113,8 @@ impl Registry {
     fn with_inner(const_labels: Vec<(String, String)>, is_global: bool) -> Self {
         let state = RwLock::default();
         let desc = bridge::desc(is_global);
-        let (default_runs, gatherings) = (runs::Runs::default(), Gatherings::default());
-        let registry =
-            Self { inner: Arc::new(Inner { const_labels, is_global, state, default_runs, gatherings, desc }) };
+        let (default_runs, claims) = (Runs::default(), Runs::default());
+        let registry = Self { inner: Arc::new(Inner { const_labels, is_global, state, default_runs, claims, desc }) };
         if is_global {
             // Here, so that no call has to.
             clock::init();
@@ -131,6 +130,12 @@ impl Registry {
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         self.find_problems()
+    }
+
+    /// Tells registries apart; no two have the same while both live.
+    #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "what asks for it is a feature"))]
+    pub(crate) fn id(&self) -> u64 {
+        self.inner.desc.id
     }
 
     /// Adds a problem that annotated functions found.

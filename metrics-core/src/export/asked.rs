@@ -10,7 +10,7 @@ use crate::sample::Kind;
 /// How long collectors are waited for if the request does not say.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest that they are waited for, whatever the request says.
-const MOST_PATIENCE: Duration = Duration::from_secs(120);
+const MOST_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request for metrics, without the types of any framework.
 #[derive(Debug)]
@@ -62,17 +62,26 @@ impl Asked {
         self.patience.unwrap_or(DEFAULT_PATIENCE)
     }
 
-    /// The format that is liked best; text 0.0.4, which everybody reads, where none that we have is.
+    /// The format that is liked best; text 0.0.4, which everybody reads, where none that we have is. Of several that are
+    /// liked as much it is the one that was named first.
     pub(crate) fn format(&self) -> Format {
-        let mut best = (0.0, Format::Text);
+        // For each format, what the range that names it most exactly says.
+        let mut said: Vec<(Format, u8, f32)> = Vec::new();
         for (range, quality) in self.accept.iter().map(|element| quality(element)) {
-            if let Some(format) = format_of(range)
-                && quality > best.0
-            {
-                best = (quality, format);
+            let Some((format, exactness)) = format_of(range) else { continue };
+            match said.iter_mut().find(|(known, ..)| *known == format) {
+                Some(known) if known.1 < exactness => *known = (format, exactness, quality),
+                Some(_) => {}
+                None => said.push((format, exactness, quality)),
             }
         }
-        best.1
+        let mut best = (Format::Text, 0.0);
+        for (format, _, quality) in said {
+            if quality > best.1 {
+                best = (format, quality);
+            }
+        }
+        best.0
     }
 
     /// Whether the answer is to be compressed.
@@ -122,8 +131,8 @@ fn quality(element: &str) -> (&str, f32) {
     (element, 1.0)
 }
 
-/// The format that a media range names, if we have it in this version.
-fn format_of(range: &str) -> Option<Format> {
+/// The format that a media range names, if we have it in this version, and how exactly it does.
+fn format_of(range: &str) -> Option<(Format, u8)> {
     let mut parts = split(range, ';');
     let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
     let parameters: Vec<(String, &str)> = parts
@@ -132,16 +141,19 @@ fn format_of(range: &str) -> Option<Format> {
         .collect();
     let parameter = |name: &str| parameters.iter().find(|(given, _)| given == name).map(|(_, value)| *value);
     let is_version = |ours: &str| parameter("version").is_none_or(|version| version == ours);
+    let named = if parameter("version").is_some() { 3 } else { 2 };
     match media.as_str() {
-        "*/*" | "text/*" => Some(Format::Text),
-        "text/plain" if is_version("0.0.4") => Some(Format::Text),
-        "application/openmetrics-text" if is_version("1.0.0") => Some(Format::OpenMetrics),
+        // All that is not named is the format that everybody reads.
+        "*/*" => Some((Format::Text, 0)),
+        "text/*" => Some((Format::Text, 1)),
+        "text/plain" if is_version("0.0.4") => Some((Format::Text, named)),
+        "application/openmetrics-text" if is_version("1.0.0") => Some((Format::OpenMetrics, named)),
         #[cfg(feature = "protobuf")]
         "application/vnd.google.protobuf"
             if parameter("proto") == Some("io.prometheus.client.MetricFamily")
                 && parameter("encoding") == Some("delimited") =>
         {
-            Some(Format::Protobuf)
+            Some((Format::Protobuf, named))
         }
         _ => None,
     }
@@ -216,6 +228,8 @@ mod tests {
             "Application/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8",
             "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
              text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "text/plain;q=0.1, application/openmetrics-text;q=0.5, */*;q=0.8",
+            "text/plain;q=0, application/openmetrics-text;q=0.2, */*;q=0.3",
             "text/plain;q=0.3;x=\"a,b;q=1\", application/openmetrics-text;version=1.0.0;escaping=values;q=0.4",
             "application/openmetrics-text;version=1.0.0;q=0.001",
         ] {

@@ -29,7 +29,7 @@ const GZIP_LEVEL: u32 = 2;
 ///
 /// Each format is answered where the request accepts it (text 0.0.4 otherwise), compressed if it accepts that; families
 /// can be picked by `?name[]=`; GET and HEAD are answered. The answer is made while it is sent, so its size does not show
-/// in memory. Requests at the same time share what collectors show, and there are at most 32 of them
+/// in memory. Requests at the same time share what collectors show, and at most 32 are answered at once
 /// ([`Exposition::max_scrapes`]); others get status 503.
 ///
 /// Cloning it gives the same one.
@@ -50,14 +50,15 @@ impl Exposition {
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
         own::init();
-        Self { registry: registry.clone(), slots: Slots::new(MAX_SCRAPES) }
+        Self { slots: Slots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
     }
 
-    /// How many requests are answered at once; 32 if not set. One more gets status 503, unless a client that reads
-    /// nothing can be cut off for it.
+    /// How many answers are sent at once, at least 1; 32 if not set, for all that expose the registry together. One more
+    /// gets status 503, unless a client that reads nothing can be cut off for it. Requests that wait for collectors, which
+    /// they share, are not counted before they have them; at most a thousand do.
     #[must_use]
     pub fn max_scrapes(self, most: usize) -> Self {
-        Self { slots: Slots::new(most), ..self }
+        Self { slots: Slots::new(most.max(1)), ..self }
     }
 
     /// Answers a request.
@@ -72,17 +73,13 @@ impl Exposition {
         headers.extend(gzip.then_some(("content-encoding", "gzip")));
         if asked.method == Method::Head {
             own::answered(200, Some(format));
-            return Answer { status: 200, headers, body: Body::Whole(Bytes::new()) };
+            return Answer { status: 200, headers, body: Body::Head };
         }
-        let Some(slot) = self.slots.take() else {
-            let mut answer = Answer::text(503, "Too many scrapes are being answered.\n");
-            answer.headers.push(("retry-after", "1"));
-            return answer;
-        };
         let in_flight = own::in_flight();
-        let Some(sources) = self.registry.gather(asked.patience()).await else {
-            return Answer::text(500, "The scrape failed.\n");
-        };
+        let Some(waiting) = self.slots.wait() else { return Answer::busy() };
+        let sources = self.registry.gather(asked.patience()).await;
+        drop(waiting);
+        let Some(slot) = self.slots.take() else { return Answer::busy() };
         own::answered(200, Some(format));
         let encoding = Encoding::new(Steps::new(sources, false), format);
         let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
@@ -118,6 +115,12 @@ impl Answer {
         Self { status, headers, body: Body::Whole(Bytes::from_static(text.as_bytes())) }
     }
 
+    fn busy() -> Self {
+        let mut answer = Self::text(503, "Too many scrapes are being answered.\n");
+        answer.headers.push(("retry-after", "1"));
+        answer
+    }
+
     fn failed(error: &io::Error) -> Self {
         log::error!("a scrape failed: {error}");
         Self::text(500, "The scrape failed.\n")
@@ -125,16 +128,23 @@ impl Answer {
 }
 
 /// The body of an answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Body {
+    /// Nothing, in answer to HEAD.
+    #[default]
+    Head,
     Whole(Bytes),
-    Stream { first: Option<Bytes>, stream: Box<Stream> },
+    Stream {
+        first: Option<Bytes>,
+        stream: Box<Stream>,
+    },
 }
 
 impl Body {
     /// What is to be sent next; nothing at the end.
     pub(crate) fn next(&mut self) -> Option<io::Result<Bytes>> {
         match self {
+            Self::Head => None,
             Self::Whole(bytes) => {
                 Some(Ok(std::mem::take(bytes))).filter(|bytes| bytes.as_ref().is_ok_and(|b| !b.is_empty()))
             }
@@ -142,11 +152,16 @@ impl Body {
         }
     }
 
-    /// How long it is, where that is known.
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Head) || self.len() == Some(0)
+    }
+
+    /// How long it is, where that is known; in answer to HEAD, it is that of GET that counts.
     pub(crate) fn len(&self) -> Option<u64> {
         match self {
             Self::Whole(bytes) => Some(bytes.len() as u64),
-            Self::Stream { .. } => None,
+            Self::Head | Self::Stream { .. } => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Answers to scrapes in the types of `http`, which most servers speak.
 
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,9 +26,27 @@ impl Exposition {
     ///     Exposition::new().respond(&request).await
     /// }
     /// ```
-    pub async fn respond<B>(&self, request: &Request<B>) -> Response<ExpositionBody> {
-        let asked = asked(request);
-        self.clone().answer(asked).await.into_response()
+    pub fn respond<B>(&self, request: &Request<B>) -> Responding {
+        let (exposition, asked) = (self.clone(), asked(request));
+        Responding(Box::pin(async move { exposition.answer(asked).await.into_response() }))
+    }
+}
+
+/// An answer to a scrape that is being made; of [`Exposition::respond`].
+#[must_use = "an answer is not made unless it is awaited"]
+pub struct Responding(Pin<Box<dyn Future<Output = Response<ExpositionBody>> + Send>>);
+
+impl Future for Responding {
+    type Output = Response<ExpositionBody>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Responding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responding").finish_non_exhaustive()
     }
 }
 
@@ -57,8 +77,9 @@ impl Answer {
 
 /// The body of an answer to a scrape; made while it is sent.
 ///
-/// It ends with an error where another client needed its place and this one read nothing.
-#[derive(Debug)]
+/// It ends with an error where another client needed its place and this one read nothing. That of `default()` is empty, for
+/// what answers in place of the metrics.
+#[derive(Debug, Default)]
 pub struct ExpositionBody(Body);
 
 impl http_body::Body for ExpositionBody {
@@ -70,7 +91,7 @@ impl http_body::Body for ExpositionBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.len() == Some(0)
+        self.0.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

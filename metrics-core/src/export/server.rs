@@ -137,7 +137,8 @@ impl HttpServerBuilder {
     /// # Errors
     ///
     /// As [`start_http_server`]. With [`HttpServerBuilder::strict`] also where something was declared wrongly; the error
-    /// lists it all. With `tls` also where a certificate, a key or an authority cannot be used.
+    /// lists it all. With `tls` also where a certificate, a key or an authority
+    /// cannot be used; with `auth` where credentials cannot be meant.
     pub fn start(self, addr: impl ToSocketAddrs) -> io::Result<HttpServer> {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
         if self.strict {
@@ -148,6 +149,7 @@ impl HttpServerBuilder {
             Some(most) => exposition.max_scrapes(most),
             None => exposition,
         };
+        self.admission.iter().try_for_each(|admission| admission.check())?;
         let secure = self.secure.map(|secure| secure.acceptor()).transpose()?;
         let serving = Serving::new(exposition, self.max_connections, secure, self.admission);
         let listener = bind(addr)?;

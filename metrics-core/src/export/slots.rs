@@ -1,11 +1,14 @@
 //! How many scrapes are answered at once.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use crate::cell::lock;
 
+/// Requests that may wait for collectors; each costs a few hundred bytes.
+const MOST_WAITING: usize = 1_000;
 /// A client that has read nothing for this long makes room for another, if there is none.
 const STALLED: Duration = Duration::from_secs(1);
 /// So does one whose answer takes longer than this.
@@ -17,7 +20,12 @@ pub(super) struct Slots {
     most: usize,
     epoch: Instant,
     held: Mutex<Vec<Arc<Held>>>,
+    waiting: AtomicUsize,
 }
+
+/// A request that waits for collectors.
+#[derive(Debug)]
+pub(super) struct Waiting(Arc<Slots>);
 
 #[derive(Debug)]
 struct Held {
@@ -40,7 +48,27 @@ pub(super) struct Revoked;
 
 impl Slots {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, epoch: Instant::now(), held: Mutex::default() })
+        Arc::new(Self { most, epoch: Instant::now(), held: Mutex::default(), waiting: AtomicUsize::new(0) })
+    }
+
+    /// Those of this registry, which all share that do not bring their own.
+    pub(super) fn of(registry: u64, most: usize) -> Arc<Self> {
+        static OF_REGISTRIES: Mutex<BTreeMap<u64, Weak<Slots>>> = Mutex::new(BTreeMap::new());
+        let mut all = lock(&OF_REGISTRIES);
+        if let Some(slots) = all.get(&registry).and_then(Weak::upgrade) {
+            return slots;
+        }
+        all.retain(|_, slots| slots.strong_count() > 0);
+        let slots = Self::new(most);
+        all.insert(registry, Arc::downgrade(&slots));
+        slots
+    }
+
+    /// Leave to wait, which is given back when it is dropped; `None` if too many wait.
+    pub(super) fn wait(self: &Arc<Self>) -> Option<Waiting> {
+        let waiting = Waiting(Arc::clone(self));
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        (before < MOST_WAITING).then_some(waiting)
     }
 
     /// A place, if one is free, or held for a client that does not read.
@@ -76,6 +104,12 @@ impl Slot {
     pub(super) fn touch(&self) -> Result<(), Revoked> {
         self.held.taken.store(self.slots.now(), Ordering::Relaxed);
         if self.held.is_revoked.load(Ordering::Relaxed) { Err(Revoked) } else { Ok(()) }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

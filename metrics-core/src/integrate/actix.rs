@@ -70,7 +70,11 @@ impl MessageBody for ExpositionBody {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {
-        self.0.len().map_or(BodySize::Stream, BodySize::Sized)
+        match self.0.len() {
+            Some(length) => BodySize::Sized(length),
+            None if self.0.is_empty() => BodySize::None,
+            None => BodySize::Stream,
+        }
     }
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
@@ -175,7 +179,8 @@ fn measured<B: MessageBody>(
     let size = response.response().body().size();
     if let Some(recording) = &mut recording {
         recording.respond(status.as_u16());
-        if !has_body || status.is_informational() || matches!(size, BodySize::None | BodySize::Sized(0)) {
+        let has_body = has_body && !status.is_informational() && ![204, 304].contains(&status.as_u16());
+        if !has_body || matches!(size, BodySize::None | BodySize::Sized(0)) {
             // The server will not ask for it.
             recording.end(Outcome::Done);
         }

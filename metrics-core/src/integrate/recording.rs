@@ -17,7 +17,7 @@ pub(super) struct Recording {
     path: Box<str>,
     method: &'static str,
     route: Route,
-    _in_flight: InFlight,
+    in_flight: Option<InFlight>,
     status: Option<u16>,
     stage: Stage,
 }
@@ -57,7 +57,7 @@ impl Recording {
             begin: Instant::now(),
             path: path.into(),
             method,
-            _in_flight: route.in_flight.track_in_flight(),
+            in_flight: Some(route.in_flight.track_in_flight()),
             route,
             status: None,
             stage: Stage::Waiting,
@@ -93,6 +93,7 @@ impl Recording {
             return;
         }
         let latency = self.begin.elapsed();
+        self.in_flight = None;
         let mut digits = itoa::Buffer::new();
         let status = match (self.status, outcome) {
             (Some(status), _) => digits.format(status),

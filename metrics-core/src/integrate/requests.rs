@@ -39,6 +39,9 @@ const OK: &str = "200";
 /// `sum by (path) (rate(<prefix>_request_exceptions_total[5m])) / sum by (path)
 /// (rate(<prefix>_request_latency_seconds_count[5m]))`.
 ///
+/// One layer on a request's way: what stands on an outer and on a nested router, or on a scope too, counts the same
+/// requests twice. A layer outside of this one that drops the body it is given makes the request a cancelled one.
+///
 /// Cloning it gives the same one.
 ///
 /// # Example: all routes of an axum service
@@ -67,8 +70,10 @@ struct Inner {
     /// Paths that are label values where the framework knows no routes.
     paths: BTreeSet<String>,
     excluded: BTreeSet<String>,
-    is_exception: fn(u16) -> bool,
+    is_exception: IsException,
 }
+
+type IsException = Arc<dyn Fn(u16) -> bool + Send + Sync>;
 
 enum Latency {
     Summary(Family<Summary, 3>),
@@ -93,7 +98,7 @@ impl RequestMetrics {
             max_series: None,
             routes: Vec::new(),
             excluded: BTreeSet::from([METRICS.to_owned()]),
-            is_exception: |status| status >= 500,
+            is_exception: Arc::new(|status| status >= 500),
         }
     }
 
@@ -160,7 +165,7 @@ pub(super) fn method_label(method: &str) -> &'static str {
 }
 
 /// Options of [`RequestMetrics`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "nothing is measured until `build` is called, and what it gives is put into a service"]
 pub struct RequestMetricsBuilder {
     prefix: String,
@@ -168,7 +173,13 @@ pub struct RequestMetricsBuilder {
     max_series: Option<usize>,
     routes: Vec<(String, String)>,
     excluded: BTreeSet<String>,
-    is_exception: fn(u16) -> bool,
+    is_exception: IsException,
+}
+
+impl fmt::Debug for RequestMetricsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestMetricsBuilder").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 impl RequestMetricsBuilder {
@@ -201,8 +212,8 @@ impl RequestMetricsBuilder {
     }
 
     /// Which statuses are exceptions; those of 500 and more if not set.
-    pub fn exception_if(mut self, is_exception: fn(u16) -> bool) -> Self {
-        self.is_exception = is_exception;
+    pub fn exception_if(mut self, is_exception: impl Fn(u16) -> bool + Send + Sync + 'static) -> Self {
+        self.is_exception = Arc::new(is_exception);
         self
     }
 
@@ -303,5 +314,20 @@ fn capped<M: crate::Metric, const N: usize>(
     match max_series {
         Some(most) => builder.max_series(most),
         None => builder,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrapes_read_what_is_a_share_of_the_requests_before_them() {
+        // A scrape reads families by name, so exceptions never exceed requests in it.
+        let metrics = RequestMetrics::builder("a").build_in(&Registry::new()).expect("an empty registry");
+        let Inner { latency: Latency::Summary(latency), exceptions, cancelled, .. } = &*metrics.inner else {
+            panic!("a summary if not set");
+        };
+        assert!(exceptions.name() < latency.name() && cancelled.name() < latency.name());
     }
 }

@@ -1,6 +1,7 @@
 //! Layers and services of tower: for axum, tonic, and hyper.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,7 +18,7 @@ use super::axum::matched_route;
 use super::recording::{Outcome, Recording};
 use super::requests::RequestMetrics;
 use crate::export::response::IsExposition;
-use crate::{Exposition, ExpositionBody};
+use crate::{Exposition, ExpositionBody, Responding};
 
 /// Statuses of gRPC that say that the server is at fault: unknown, deadline exceeded, unimplemented, internal,
 /// unavailable and data loss, as the conventions of OpenTelemetry have it for servers.
@@ -151,6 +152,19 @@ pin_project! {
     }
 }
 
+impl<B: Default> Default for MeasuredBody<B> {
+    /// A body that belongs to no request: of a response that somebody else makes in place of the service.
+    fn default() -> Self {
+        Self { body: B::default(), recording: None, left: None, is_grpc: false }
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for MeasuredBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeasuredBody").field("body", &self.body).field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
 impl<B: Body> Body for MeasuredBody<B> {
     type Data = B::Data;
     type Error = B::Error;
@@ -193,14 +207,25 @@ fn data_len(data: &impl bytes::Buf) -> u64 {
 impl<B> Service<Request<B>> for Exposition {
     type Response = Response<ExpositionBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answered;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (exposition, asked) = (self.clone(), crate::export::response::asked(&request));
-        Box::pin(async move { Ok(exposition.answer(asked).await.into_response()) })
+        Answered(self.respond(&request))
+    }
+}
+
+/// The future of an [`Exposition`] as a service.
+#[derive(Debug)]
+pub struct Answered(Responding);
+
+impl Future for Answered {
+    type Output = Result<Response<ExpositionBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(Ok)
     }
 }

@@ -92,8 +92,9 @@ impl Collecting {
         Some(collecting)
     }
 
-    pub(super) fn since(&self) -> Instant {
-        self.since
+    /// Whether it is for a registry that is in another one.
+    pub(super) fn is_inner(&self) -> bool {
+        self.registries.len() > 1
     }
 
     pub(super) fn patience(&self) -> Duration {

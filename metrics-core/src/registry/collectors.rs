@@ -11,9 +11,10 @@ use prometheus::core::Collector;
 
 use super::Registry;
 use super::bridge::Collecting;
-use super::foreign::{self, Shown};
+use super::foreign::{self, Reason, Shown};
 use super::recorded::Recorder;
 use super::runs::{Asked, Runs};
+use super::waiter::Waiter;
 use crate::error::Error;
 use crate::internal::InternalError;
 use crate::labels;
@@ -25,7 +26,8 @@ pub(super) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 /// Shows families that are made at each scrape, from something that counts by itself: a pool, a cache, the system.
 ///
 /// It runs on a thread of its own; on the one that scrapes only where none can be started. Scrapes at the same time
-/// each run it, so it may run several times at once (at most four). It has until the scrape's time is over
+/// share a run; where one has given up on it, the next begins another (there are at most four at once). It has until the
+/// scrape's time is over
 /// ([`Scrape::collector_timeout`](crate::Scrape::collector_timeout), 5 seconds if not set); later its families are left
 /// out, and scrapes that would not wait longer do without it until it comes back.
 ///
@@ -83,7 +85,7 @@ pub(super) struct Collectors {
 struct Entry {
     names: Vec<String>,
     source: Source,
-    runs: Runs,
+    runs: Runs<Collected>,
 }
 
 /// What collects.
@@ -99,14 +101,11 @@ enum Source {
 pub(super) struct Collected {
     /// Which collector, as messages name it.
     pub(super) by: String,
-    pub(super) families: Vec<Shown>,
+    /// Families, each with the reason for which it cannot be exported, if there is one.
+    pub(super) families: Vec<(Shown, Option<Arc<Reason>>)>,
 }
 
 impl Collectors {
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
-    }
-
     pub(super) fn describes(&self, name: &str) -> bool {
         self.by_id.values().any(|entry| entry.names.iter().any(|described| described == name))
     }
@@ -178,10 +177,13 @@ impl Registry {
         removed.is_some()
     }
 
-    /// What all collectors show now, and the default registry of the `prometheus` crate if this is the global one.
-    ///
-    /// Each runs on a thread of its own where one can be had; those that are not done in time are left behind.
-    pub(super) fn collect_foreign(&self, patience: Duration) -> Vec<Collected> {
+    /// Asks all collectors, and the default registry of the `prometheus` crate if this is the global one; each runs on a
+    /// thread of its own where one can be had.
+    pub(super) fn ask_collectors(
+        &self,
+        collecting: &Collecting,
+        waiter: &Arc<Waiter>,
+    ) -> Vec<(String, Option<Asked<Collected>>)> {
         let mut entries: Vec<Entry> = self.read().collectors.by_id.values().cloned().collect();
         if self.inner.is_global {
             entries.push(Entry {
@@ -190,18 +192,16 @@ impl Registry {
                 runs: self.inner.default_runs.clone(),
             });
         }
-        let collecting = Collecting::also_for(self, patience);
-        let asked: Vec<_> = entries.into_iter().map(|entry| entry.ask(&collecting)).collect();
-        asked.into_iter().filter_map(|(name, asked)| finish(&name, asked, &collecting)).collect()
+        entries.into_iter().map(|entry| entry.ask(collecting, waiter)).collect()
     }
 }
 
 impl Entry {
     /// Its name, and what is to be waited for.
-    fn ask(self, collecting: &Collecting) -> (String, Option<Asked>) {
+    fn ask(self, collecting: &Collecting, waiter: &Arc<Waiter>) -> (String, Option<Asked<Collected>>) {
         let name = self.name();
         let (source, by) = (self.source, name.clone());
-        let asked = self.runs.ask(&name, collecting, move || source.collect(&by));
+        let asked = self.runs.ask(&name, collecting, waiter, move || source.collect(&by));
         (name, asked)
     }
 
@@ -215,14 +215,6 @@ impl Entry {
     }
 }
 
-fn finish(name: &str, asked: Option<Asked>, collecting: &Collecting) -> Option<Collected> {
-    if let Some(Ok(collected)) = asked.map(|asked| asked.wait(collecting)) {
-        return collected;
-    }
-    InternalError::CollectorTimeout.record(&name);
-    None
-}
-
 impl Source {
     fn collect(&self, by: &str) -> Option<Collected> {
         let families = match self {
@@ -230,7 +222,12 @@ impl Source {
             Self::Prometheus(collector) => isolated(by, || foreign::shown(collector.collect())),
             Self::DefaultRegistry => isolated(by, || foreign::shown(super::bridge::gather_default())),
         };
-        families.map(|families| Collected { by: by.to_owned(), families })
+        let families = families?.into_iter().filter(|shown| !shown.is_empty());
+        let checked = families.map(|shown| {
+            let reason = shown.check().err().map(Arc::new);
+            (shown, reason)
+        });
+        Some(Collected { by: by.to_owned(), families: checked.collect() })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
 
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
@@ -17,13 +17,21 @@ use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
 /// What collectors showed in one scrape.
 #[derive(Default)]
 pub(super) struct Foreign {
-    pub(super) families: BTreeMap<String, Shown>,
+    pub(super) families: BTreeMap<String, ForeignFamily>,
     pub(super) left_out: Vec<LeftOut>,
     /// Sample names of these families, and the family each belongs to.
     taken: HashMap<String, String>,
 }
 
-/// One family that collectors showed.
+/// One family, as scrapes that share what a collector has shown have it.
+pub(super) enum ForeignFamily {
+    /// One of those that a collector has shown.
+    Shared(Arc<Collected>, usize),
+    /// Put together of what several have shown.
+    Merged(Shown),
+}
+
+/// One family that a collector showed.
 pub(super) enum Shown {
     /// By a collector of ours.
     Own(Recorded),
@@ -36,7 +44,7 @@ pub(super) struct LeftOut {
     pub(super) name: String,
     /// The collector that showed it.
     by: String,
-    reason: Reason,
+    reason: Arc<Reason>,
 }
 
 /// Why a family is left out.
@@ -79,26 +87,25 @@ impl fmt::Display for LeftOut {
 }
 
 impl Registry {
-    /// Collects; runs user code, so no lock may be held.
-    pub(super) fn gather_foreign(&self, patience: Duration) -> Foreign {
-        let collected = self.collect_foreign(patience);
+    /// What of this is to be shown.
+    pub(super) fn foreign(&self, collected: Vec<Arc<Collected>>) -> Foreign {
         let mut foreign = Foreign::default();
         let state = self.read();
-        for Collected { by, families } in collected {
-            for shown in families.into_iter().filter(|shown| !shown.is_empty()) {
-                let name = shown.name().to_owned();
-                let added = match state.members.clash(&name, shown.kind()) {
-                    Some(ours) => Err(Reason::Taken(ours.to_owned())),
-                    None => foreign.add(&name, shown),
+        for collected in collected {
+            for (at, (shown, reason)) in collected.families.iter().enumerate() {
+                let name = shown.name();
+                let added = match (state.members.clash(name, shown.kind()), reason) {
+                    (Some(ours), _) => Err(Arc::new(Reason::Taken(ours.to_owned()))),
+                    (None, Some(reason)) => Err(Arc::clone(reason)),
+                    (None, None) => foreign.add(name, &collected, at).map_err(Arc::new),
                 };
                 if let Err(reason) = added {
-                    foreign.left_out.push(LeftOut { name, by: by.clone(), reason });
+                    foreign.left_out.push(LeftOut { name: name.to_owned(), by: collected.by.clone(), reason });
                 }
             }
         }
         // Recording logs, and a logger is user code.
         drop(state);
-        foreign.families.values_mut().for_each(Shown::show_once);
         for LeftOut { name, reason, .. } in &foreign.left_out {
             InternalError::ForeignConflict.record_cause(name, reason);
         }
@@ -108,26 +115,47 @@ impl Registry {
 
 impl Foreign {
     /// Adds a family, or a part of one.
-    fn add(&mut self, name: &str, shown: Shown) -> Result<(), Reason> {
-        shown.check()?;
-        match (self.families.get_mut(name), shown) {
-            (None, shown) => {
-                let samples: Vec<String> = text_samples(name, shown.kind()).collect();
-                if let Some(by) = samples.iter().find_map(|sample| self.taken.get(sample)) {
-                    return Err(Reason::Taken(by.clone()));
-                }
-                self.taken.extend(samples.into_iter().map(|sample| (sample, name.to_owned())));
-                self.families.insert(name.to_owned(), shown);
+    fn add(&mut self, name: &str, collected: &Arc<Collected>, at: usize) -> Result<(), Reason> {
+        let (added, _) = &collected.families[at];
+        let Some(known) = self.families.get_mut(name) else {
+            let samples: Vec<String> = text_samples(name, added.kind()).collect();
+            if let Some(by) = samples.iter().find_map(|sample| self.taken.get(sample)) {
+                return Err(Reason::Taken(by.clone()));
             }
-            (Some(Shown::Prometheus(parts)), Shown::Prometheus(more))
+            self.taken.extend(samples.into_iter().map(|sample| (sample, name.to_owned())));
+            self.families.insert(name.to_owned(), ForeignFamily::Shared(Arc::clone(collected), at));
+            return Ok(());
+        };
+        match (known.shown(), added) {
+            (Shown::Prometheus(parts), Shown::Prometheus(more))
                 if parts.first().map(kind_of) == more.first().map(kind_of) =>
             {
-                parts.extend(more);
+                *known = ForeignFamily::Merged(Shown::Prometheus(merged(parts, more)));
+                Ok(())
             }
-            _ => return Err(Reason::Mixed),
+            _ => Err(Reason::Mixed),
         }
-        Ok(())
     }
+}
+
+impl ForeignFamily {
+    pub(super) fn shown(&self) -> &Shown {
+        match self {
+            Self::Shared(collected, at) => &collected.families[*at].0,
+            Self::Merged(shown) => shown,
+        }
+    }
+}
+
+/// All parts. One metric may be there by two ways; twice in one exposition it would be refused.
+fn merged(parts: &[MetricFamily], more: &[MetricFamily]) -> Vec<MetricFamily> {
+    let mut seen = HashSet::new();
+    let mut all: Vec<MetricFamily> = parts.iter().chain(more).cloned().collect();
+    for part in &mut all {
+        let metrics = std::mem::take(part.mut_metric());
+        *part.mut_metric() = metrics.into_iter().filter(|metric| seen.insert(pairs(metric))).collect();
+    }
+    all
 }
 
 /// The sample names that a family of this name has in the text format.
@@ -156,7 +184,7 @@ impl Shown {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Own(family) => family.is_empty(),
             Self::Prometheus(parts) => parts.iter().all(|part| part.get_metric().is_empty()),
@@ -164,27 +192,13 @@ impl Shown {
     }
 
     /// Whether it can be written without spoiling the scrape for all others.
-    fn check(&self) -> Result<(), Reason> {
+    pub(super) fn check(&self) -> Result<(), Reason> {
         if !labels::is_metric_name(self.name()) {
             return Err(Reason::Invalid(Error::InvalidName { name: self.name().to_owned() }));
         }
         match self {
             Self::Own(family) => family.check(),
             Self::Prometheus(parts) => parts.iter().try_for_each(check_labels),
-        }
-    }
-
-    /// Leaves out what several parts have.
-    fn show_once(&mut self) {
-        let Self::Prometheus(parts) = self else { return };
-        if parts.len() < 2 {
-            return;
-        }
-        // One metric may be there by two ways; twice in one exposition it would be refused.
-        let mut shown = HashSet::new();
-        for part in parts {
-            let metrics = std::mem::take(part.mut_metric());
-            *part.mut_metric() = metrics.into_iter().filter(|metric| shown.insert(pairs(metric))).collect();
         }
     }
 

@@ -1,114 +1,176 @@
-//! Gathering for several scrapes at once: those that come while one is going on share what it finds.
+//! What a scrape does before it shows anything: it has declarations brought up, and asks collectors and callbacks, all
+//! within its time.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use std::thread;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::Registry;
+use super::bridge::Collecting;
+use super::collectors::{Collected, isolated};
+use super::names::{Callback, Member};
+use super::runs::Asked;
 use super::scrape::Sources;
-use crate::cell::lock;
+use super::waiter::{Alarm, Waiter};
+use super::{Registry, declared};
 use crate::internal::InternalError;
+use crate::sample::Value;
 
-/// What is being gathered from one registry.
-#[derive(Default)]
-pub(super) struct Gatherings(Mutex<Vec<Arc<Gathering>>>);
-
-struct Gathering {
-    /// When collectors are not waited for any more.
-    until: Instant,
-    state: Mutex<State>,
+/// What was asked, and has answered or not.
+pub(super) struct Gathering {
+    waiter: Arc<Waiter>,
+    collecting: Collecting,
+    collectors: Vec<(String, Option<Asked<Collected>>)>,
+    callbacks: Vec<(Arc<Callback>, Option<Asked<Value<'static>>>)>,
 }
 
-#[derive(Default)]
-struct State {
-    has_ended: bool,
-    sources: Option<Arc<Sources>>,
-    waiting: Vec<Waker>,
+/// What there is to show.
+pub(super) struct Found {
+    pub(super) collected: Vec<Arc<Collected>>,
+    pub(super) values: Vec<(Arc<Callback>, Value<'static>)>,
 }
 
-/// Everything that a scrape shows, once collectors have shown theirs; `None` if gathering has failed.
-pub(crate) struct Gathered {
-    gathering: Arc<Gathering>,
-    /// Where our waker stands.
-    place: Option<usize>,
+impl Gathering {
+    /// Asks the callbacks of a registry, and its collectors if they are wanted.
+    pub(super) fn begin(registry: &Registry, patience: Duration, collectors: bool, may_block: bool) -> Self {
+        let waiter = Waiter::new(may_block);
+        let collecting = Collecting::also_for(registry, patience);
+        let collectors = if collectors { registry.ask_collectors(&collecting, &waiter) } else { Vec::new() };
+        let callbacks = registry.ask_callbacks(patience, &waiter);
+        Self { waiter, collecting, collectors, callbacks }
+    }
+
+    /// Waits on this thread.
+    pub(super) fn wait(self) -> Found {
+        self.waiter.wait(self.collecting.time_left());
+        self.found()
+    }
+
+    /// What has answered by now; what has not is left out, and counted.
+    fn found(self) -> Found {
+        let collected = self.collectors.into_iter().filter_map(|(name, asked)| answer(&name, asked)).collect();
+        let value = |(callback, asked): (Arc<Callback>, _)| {
+            let value = answer(&callback.core.declaration.name, asked)?;
+            Some((callback, *value))
+        };
+        Found { collected, values: self.callbacks.into_iter().filter_map(value).collect() }
+    }
+}
+
+fn answer<T>(name: &str, asked: Option<Asked<T>>) -> Option<Arc<T>> {
+    match asked.map(|asked| asked.result()) {
+        Some(Ok(answer)) => answer,
+        None | Some(Err(())) => {
+            InternalError::CollectorTimeout.record(&name);
+            None
+        }
+    }
 }
 
 impl Registry {
-    /// Gathers on a thread of its own, or joins a gathering that will not take longer.
+    fn ask_callbacks(
+        &self,
+        patience: Duration,
+        waiter: &Arc<Waiter>,
+    ) -> Vec<(Arc<Callback>, Option<Asked<Value<'static>>>)> {
+        // A callback that scrapes its own registry would ask itself without end.
+        let Some(collecting) = Collecting::callbacks_of(self, patience) else { return Vec::new() };
+        let callbacks: Vec<_> = self
+            .read()
+            .members
+            .all()
+            .into_iter()
+            .filter_map(|member| if let Member::Callback(callback) = member { Some(callback) } else { None })
+            .collect();
+        let ask = |callback: Arc<Callback>| {
+            let (asked, name) = (Arc::clone(&callback), &callback.core.declaration.name);
+            let value = move || isolated(&asked.core.declaration.name, || (asked.value)());
+            let run = callback.runs.ask(name, &collecting, waiter, value);
+            (callback, run)
+        };
+        callbacks.into_iter().map(ask).collect()
+    }
+}
+
+/// A gathering as a task: nothing of it blocks, whatever collectors do.
+pub(crate) struct Gather {
+    registry: Registry,
+    begin: Instant,
+    patience: Duration,
+    stage: Stage,
+    alarm: Option<Alarm>,
+}
+
+enum Stage {
+    Claiming(Arc<Waiter>, Option<Asked<()>>),
+    Collecting(Gathering),
+    Over,
+}
+
+impl Registry {
+    /// Gathers everything that a scrape shows, for so long.
     #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "what exposes it is a feature"))]
-    pub(crate) fn gather(&self, patience: Duration) -> Gathered {
-        let until = Instant::now() + patience;
-        let gathering = {
-            let mut gatherings = lock(&self.inner.gatherings.0);
-            gatherings.retain(|gathering| !lock(&gathering.state).has_ended);
-            if let Some(joined) = gatherings.iter().find(|gathering| gathering.until <= until) {
-                return Gathered { gathering: Arc::clone(joined), place: None };
-            }
-            let gathering = Arc::new(Gathering { until, state: Mutex::default() });
-            gatherings.push(Arc::clone(&gathering));
-            gathering
-        };
-        let end = End(Arc::clone(&gathering));
-        if self.collects() {
-            let registry = self.clone();
-            let thread = thread::Builder::new().name("metrics-gather".to_owned());
-            if thread.spawn(move || end.gather(&registry, patience)).is_err() {
-                InternalError::NoThread.record(&"a scrape");
-                End(Arc::clone(&gathering)).gather(self, patience);
-            }
-        } else {
-            end.gather(self, patience);
-        }
-        Gathered { gathering, place: None }
-    }
-
-    /// Whether a scrape runs code that it does not know.
-    fn collects(&self) -> bool {
-        let state = self.read();
-        self.inner.is_global || !state.collectors.is_empty() || state.members.has_callbacks()
+    pub(crate) fn gather(&self, patience: Duration) -> Gather {
+        let begin = Instant::now();
+        let waiter = Waiter::new(false);
+        let is_claimed = !self.inner.is_global || declared::all_claimed();
+        let claiming = (!is_claimed).then(|| {
+            let collecting = Collecting::also_for(self, patience);
+            self.inner.claims.ask("declarations", &collecting, &waiter, || {
+                declared::claim_all(true);
+                Some(())
+            })
+        });
+        let stage = Stage::Claiming(waiter, claiming.flatten());
+        Gather { registry: self.clone(), begin, patience, stage, alarm: None }
     }
 }
 
-/// Ends a gathering when it is dropped, with or without a result.
-struct End(Arc<Gathering>);
-
-impl End {
-    fn gather(self, registry: &Registry, patience: Duration) {
-        let sources = Sources::gather(registry, patience);
-        lock(&self.0.state).sources = Some(Arc::new(sources));
+impl Gather {
+    fn time_left(&self) -> Duration {
+        self.patience.saturating_sub(self.begin.elapsed())
     }
-}
 
-impl Drop for End {
-    fn drop(&mut self) {
-        let waiting = {
-            let mut state = lock(&self.0.state);
-            state.has_ended = true;
-            std::mem::take(&mut state.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Future for Gathered {
-    type Output = Option<Arc<Sources>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let gathering = Arc::clone(&self.gathering);
-        let mut state = lock(&gathering.state);
-        if state.has_ended {
-            return Poll::Ready(state.sources.clone());
+    /// Whether it has to go on with what there is.
+    fn is_over(&mut self, waiter: &Waiter, cx: &Context<'_>) -> bool {
+        if waiter.is_done(cx.waker()) || self.time_left().is_zero() {
+            return true;
         }
-        match self.place {
-            Some(place) => state.waiting[place].clone_from(cx.waker()),
-            None => {
-                self.place = Some(state.waiting.len());
-                state.waiting.push(cx.waker().clone());
+        let at = self.begin.checked_add(self.patience);
+        // The task may have moved on to another waker.
+        self.alarm = at.and_then(|at| Alarm::set(at, cx.waker()));
+        // Nobody would tell it.
+        at.is_some() && self.alarm.is_none()
+    }
+}
+
+impl Future for Gather {
+    type Output = Sources;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sources> {
+        let this = &mut *self;
+        loop {
+            match std::mem::replace(&mut this.stage, Stage::Over) {
+                Stage::Claiming(waiter, claiming) => {
+                    if claiming.is_some() && !this.is_over(&waiter, cx) {
+                        this.stage = Stage::Claiming(waiter, claiming);
+                        return Poll::Pending;
+                    }
+                    if let Some(asked) = claiming {
+                        answer("bringing up declarations", Some(asked));
+                    }
+                    this.stage = Stage::Collecting(Gathering::begin(&this.registry, this.time_left(), true, false));
+                }
+                Stage::Collecting(gathering) => {
+                    if !this.is_over(&Arc::clone(&gathering.waiter), cx) {
+                        this.stage = Stage::Collecting(gathering);
+                        return Poll::Pending;
+                    }
+                    return Poll::Ready(Sources::new(&this.registry, Some(gathering.found())));
+                }
+                Stage::Over => return Poll::Ready(Sources::new(&this.registry, None)),
             }
         }
-        Poll::Pending
     }
 }

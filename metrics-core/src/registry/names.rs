@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicIsize;
 
+use super::runs::Runs;
 use crate::error::Error;
 use crate::family::declaration::sample_names;
 use crate::family::{Declaration, FamilyCore};
@@ -20,8 +20,7 @@ pub(crate) enum Member {
 pub(crate) struct Callback {
     pub(crate) core: FamilyCore,
     pub(crate) value: Box<dyn Fn() -> Value<'static> + Send + Sync>,
-    /// How many scrapes have given up on it, and it has not come back yet.
-    pub(crate) hanging: AtomicIsize,
+    pub(super) runs: Runs<Value<'static>>,
 }
 
 impl Member {
@@ -93,10 +92,6 @@ impl Members {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
-    }
-
-    pub(crate) fn has_callbacks(&self) -> bool {
-        self.by_name.values().any(|member| matches!(member, Member::Callback(_)))
     }
 
     /// All families, by name.

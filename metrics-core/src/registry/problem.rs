@@ -4,6 +4,8 @@ use std::fmt;
 use std::panic::Location;
 
 use super::Registry;
+use super::collectors::DEFAULT_PATIENCE;
+use super::gathering::Gathering;
 use crate::error::Error;
 use crate::lint::StyleRule;
 
@@ -79,7 +81,8 @@ impl Problems {
 impl Registry {
     pub(super) fn find_problems(&self) -> Vec<Problem> {
         super::declared::claim_all(self.inner.is_global);
-        let foreign = self.gather_foreign(super::collectors::DEFAULT_PATIENCE);
+        let found = Gathering::begin(self, DEFAULT_PATIENCE, true, true).wait();
+        let foreign = self.foreign(found.collected);
         let mut problems = self.read().problems.all().to_vec();
         problems.extend(foreign.left_out.iter().map(|left_out| Problem {
             kind: ProblemKind::ForeignFamily,

@@ -2,10 +2,10 @@
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::AtomicIsize;
 
 use super::names::{Callback, Member};
 use super::problem::Problem;
+use super::runs::Runs;
 use super::{Registry, State};
 use crate::builder::{Builder, Built};
 use crate::counter::Counter;
@@ -98,7 +98,7 @@ impl<M: Metric, T: Built> Builder<M, T> {
     }
 
     fn into_callback(self, value: impl Fn() -> Value<'static> + Send + Sync + 'static) -> Callback {
-        Callback { core: self.into_core(), value: Box::new(value), hanging: AtomicIsize::new(0) }
+        Callback { core: self.into_core(), value: Box::new(value), runs: Runs::default() }
     }
 }
 

@@ -1,150 +1,176 @@
-//! The runs of one collector: how many there are at the same time, and which scrapes wait for one.
+//! The runs of what a scrape asks: how many there are at the same time, and which scrapes share one.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bridge::Collecting;
-use super::collectors::Collected;
+use super::waiter::Waiter;
 use crate::cell::lock;
 use crate::internal::InternalError;
 
-/// Runs of one collector at the same time; further scrapes wait for one of them to end.
+/// Runs of one collector at the same time: one that scrapes share, and others where scrapes have given up on one.
 const MOST: usize = 4;
 
-/// The runs of one collector.
-#[derive(Clone, Default)]
-pub(super) struct Runs(Arc<Mutex<State>>);
+/// The runs of one collector, or of one callback, that have not ended; the newest is the last.
+pub(super) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
 
-#[derive(Default)]
-struct State {
-    last: u64,
-    /// The runs that have not ended, and since when each has been on its present request.
-    since: BTreeMap<u64, Instant>,
-    waiting: VecDeque<Request>,
+/// One run, and the scrapes that wait for it.
+pub(super) struct Run<T> {
+    since: Instant,
+    /// How long whoever began it waits, which is what a registry inside of this one goes by.
+    patience: Duration,
+    /// Whether a scrape has given up on it.
+    was_given_up: AtomicBool,
+    state: Mutex<State<T>>,
 }
 
-/// What one scrape asks for.
-struct Request {
-    collecting: Collecting,
-    answer: Sender<Option<Collected>>,
-    /// Gone once the scrape has given up.
-    wanted: Weak<()>,
+struct State<T> {
+    has_ended: bool,
+    result: Option<Arc<T>>,
+    waiting: Vec<Weak<Waiter>>,
 }
 
-/// What a scrape waits for.
-pub(super) struct Asked {
-    answer: Receiver<Option<Collected>>,
-    _wanted: Arc<()>,
-    /// The run, where no thread could be started for it.
-    here: Option<Work>,
-}
+/// A run that a scrape waits for.
+pub(super) struct Asked<T>(Arc<Run<T>>);
 
-type Work = Box<dyn FnOnce() + Send>;
-
-/// One run, which goes on to the scrapes that wait.
-struct Run {
-    runs: Runs,
-    id: u64,
-}
-
-impl Runs {
-    /// Asks for a run on a thread of its own; `None` if one has taken longer by now than this scrape would wait.
+impl<T: Send + Sync + 'static> Runs<T> {
+    /// Asks for a result, of a run that is going on or of a new one on a thread of its own; `None` if one has taken longer
+    /// by now than this scrape would wait.
+    ///
+    /// A run is shared as long as it is the newest, so that what a scrape shows is never older than what an earlier one
+    /// has shown.
     pub(super) fn ask(
         &self,
         name: &str,
         collecting: &Collecting,
-        collect: impl Fn() -> Option<Collected> + Send + 'static,
-    ) -> Option<Asked> {
-        if self.is_overdue(collecting.patience()) {
-            return None;
-        }
-        let wanted = Arc::new(());
-        let (answer, answered) = mpsc::channel();
-        let request = Request { collecting: collecting.clone(), answer, wanted: Arc::downgrade(&wanted) };
-        let run = self.begin(request);
-        let here = run.and_then(|(run, first)| spawn(name, Box::new(move || run.work(first, &collect))));
-        Some(Asked { answer: answered, _wanted: wanted, here })
-    }
-
-    fn is_overdue(&self, patience: Duration) -> bool {
-        lock(&self.0).since.values().any(|since| since.elapsed() >= patience)
-    }
-
-    /// A run for this request; `None` if it waits for one of those that there are.
-    fn begin(&self, request: Request) -> Option<(Run, Request)> {
-        let mut state = lock(&self.0);
-        if state.since.len() >= MOST {
-            state.waiting.retain(Request::is_wanted);
-            state.waiting.push_back(request);
-            return None;
-        }
-        state.last += 1;
-        let id = state.last;
-        state.since.insert(id, request.collecting.since());
-        Some((Run { runs: self.clone(), id }, request))
-    }
-}
-
-impl Request {
-    fn is_wanted(&self) -> bool {
-        self.wanted.strong_count() > 0
-    }
-}
-
-impl Run {
-    fn work(self, first: Request, collect: &dyn Fn() -> Option<Collected>) {
-        let mut next = Some(first);
-        while let Some(Request { collecting, answer, .. }) = next {
-            // Nobody listens any more if it took too long.
-            let _ = answer.send(collecting.during(collect));
-            next = self.next();
-        }
-    }
-
-    /// The scrape that has waited longest; without one the run has ended.
-    fn next(&self) -> Option<Request> {
-        let mut state = lock(&self.runs.0);
-        state.waiting.retain(Request::is_wanted);
-        let next = state.waiting.pop_front();
-        match next {
-            Some(_) => state.since.insert(self.id, Instant::now()),
-            None => state.since.remove(&self.id),
+        waiter: &Arc<Waiter>,
+        collect: impl FnOnce() -> Option<T> + Send + 'static,
+    ) -> Option<Asked<T>> {
+        let patience = collecting.patience();
+        let (run, is_new) = {
+            let mut runs = lock(&self.0);
+            if runs.iter().any(|run| run.since.elapsed() >= patience) {
+                return None;
+            }
+            match runs.last().filter(|newest| runs.len() >= MOST || newest.may_be_shared(collecting)) {
+                Some(newest) => (Arc::clone(newest), false),
+                None => {
+                    let run = Arc::new(Run::new(collecting));
+                    runs.push(Arc::clone(&run));
+                    (run, true)
+                }
+            }
         };
-        next
+        run.wait_for(waiter);
+        if is_new {
+            self.start(name, &run, collecting.clone(), waiter, collect);
+        }
+        Some(Asked(run))
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        run: &Arc<Run<T>>,
+        collecting: Collecting,
+        waiter: &Waiter,
+        collect: impl FnOnce() -> Option<T> + Send + 'static,
+    ) {
+        // Handed over by the run, not by the thread: a thread that cannot be started drops what it was given.
+        let work = Arc::new(Mutex::new(Some((collecting, collect))));
+        let (theirs, runs, of_thread) = (Arc::clone(&work), self.clone(), Arc::clone(run));
+        let perform = move || {
+            let end = End { runs: &runs, run: &of_thread };
+            let work = lock(&theirs).take();
+            end.with(work.and_then(|(collecting, collect)| collecting.during(collect)));
+        };
+        if thread::Builder::new().name("metrics-collector".to_owned()).spawn(perform).is_ok() {
+            return;
+        }
+        InternalError::NoThread.record(&name);
+        let end = End { runs: self, run };
+        let work = lock(&work).take().filter(|_| waiter.may_block());
+        end.with(work.and_then(|(collecting, collect)| collecting.during(collect)));
     }
 }
 
-impl Drop for Run {
+impl<T> Clone for Runs<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Runs<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Run<T> {
+    fn new(collecting: &Collecting) -> Self {
+        Self {
+            since: Instant::now(),
+            patience: collecting.patience(),
+            was_given_up: AtomicBool::new(false),
+            state: Mutex::new(State { has_ended: false, result: None, waiting: Vec::new() }),
+        }
+    }
+
+    /// Whether a scrape may wait for it. Not from inside of another one: two registries that are in each other would wait
+    /// for each other.
+    fn may_be_shared(&self, collecting: &Collecting) -> bool {
+        let has_time = self.patience >= collecting.patience() / 2;
+        has_time && !collecting.is_inner() && !self.was_given_up.load(Ordering::Relaxed)
+    }
+
+    fn wait_for(&self, waiter: &Arc<Waiter>) {
+        let mut state = lock(&self.state);
+        if state.has_ended {
+            return;
+        }
+        if state.waiting.len() == state.waiting.capacity() {
+            state.waiting.retain(|waiter| waiter.strong_count() > 0);
+        }
+        waiter.expect_one();
+        state.waiting.push(Arc::downgrade(waiter));
+    }
+}
+
+/// Ends a run when it is dropped, also by a panic.
+struct End<'r, T> {
+    runs: &'r Runs<T>,
+    run: &'r Arc<Run<T>>,
+}
+
+impl<T> End<'_, T> {
+    fn with(self, result: Option<T>) {
+        lock(&self.run.state).result = result.map(Arc::new);
+    }
+}
+
+impl<T> Drop for End<'_, T> {
     fn drop(&mut self) {
-        lock(&self.runs.0).since.remove(&self.id);
+        // No scrape finds it any more before those that wait are told: the next one begins another.
+        lock(&self.runs.0).retain(|run| !Arc::ptr_eq(run, self.run));
+        let waiting = {
+            let mut state = lock(&self.run.state);
+            state.has_ended = true;
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.iter().filter_map(Weak::upgrade).for_each(|waiter| waiter.arrive());
     }
 }
 
-impl Asked {
-    /// What was collected; an error where it is not there in time.
-    pub(super) fn wait(self, collecting: &Collecting) -> Result<Option<Collected>, mpsc::RecvTimeoutError> {
-        if let Some(work) = self.here.filter(|_| !collecting.time_left().is_zero()) {
-            work();
+impl<T> Asked<T> {
+    /// What it gave; an error if it has not ended.
+    pub(super) fn result(&self) -> Result<Option<Arc<T>>, ()> {
+        let state = lock(&self.0.state);
+        if state.has_ended {
+            return Ok(state.result.clone());
         }
-        self.answer.recv_timeout(collecting.time_left())
+        self.0.was_given_up.store(true, Ordering::Relaxed);
+        Err(())
     }
-}
-
-/// Starts a thread for `work`, or gives it back.
-fn spawn(name: &str, work: Work) -> Option<Work> {
-    // Handed over once the thread is there: a thread that cannot be started drops what it was given.
-    let (hand_over, work_here) = mpsc::channel::<Work>();
-    let run = move || {
-        if let Ok(work) = work_here.recv() {
-            work();
-        }
-    };
-    if thread::Builder::new().name("metrics-collector".to_owned()).spawn(run).is_ok() {
-        return hand_over.send(work).err().map(|unsent| unsent.0);
-    }
-    InternalError::NoThread.record(&name);
-    Some(work)
 }

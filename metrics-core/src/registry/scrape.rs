@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::collectors::DEFAULT_PATIENCE;
-use super::foreign::{Foreign, Shown};
+use super::foreign::ForeignFamily;
+use super::gathering::{Found, Gathering};
 use super::names::{Callback, Member};
 use super::steps::{Reader, Steps};
-use super::{Registry, callbacks, declared};
+use super::{Registry, declared};
 use crate::cell::{Handle, counter};
 use crate::family::FamilyCore;
 use crate::sample::{Kind, Value, Visitor};
@@ -59,11 +60,11 @@ impl Scrape<'_> {
 
     /// Collects what is collected at a scrape, and begins to show everything.
     pub(crate) fn begin(self) -> Steps {
-        Steps::new(Sources::gather(self.registry, self.patience).into(), self.sorted)
+        Steps::new(Sources::gather(self.registry, self.patience), self.sorted)
     }
 }
 
-/// Where the families of one scrape come from, by name; several scrapes at the same time can show the same.
+/// Where the families of one scrape come from, by name.
 pub(crate) struct Sources {
     pub(super) families: Vec<(String, Source)>,
 }
@@ -72,7 +73,7 @@ pub(super) enum Source {
     /// With what was read early, where it was.
     Family(Arc<FamilyCore>, Option<Vec<(Handle, counter::Total)>>),
     Callback(Arc<Callback>, Value<'static>),
-    Foreign(Shown),
+    Foreign(ForeignFamily),
     InternalErrors,
     Overflowed,
     Problems(usize),
@@ -80,41 +81,38 @@ pub(super) enum Source {
 
 impl Sources {
     /// Everything that a scrape shows. Waits for collectors.
-    pub(crate) fn gather(registry: &Registry, patience: Duration) -> Self {
+    pub(super) fn gather(registry: &Registry, patience: Duration) -> Self {
         declared::claim_all(registry.inner.is_global);
         Self::all(registry, patience)
     }
 
     /// Our own families.
     pub(super) fn own(registry: &Registry) -> Self {
-        Self::with_foreign(registry, DEFAULT_PATIENCE, None)
+        Self::new(registry, Some(Gathering::begin(registry, DEFAULT_PATIENCE, false, true).wait()))
     }
 
     /// Our own families and those of collectors.
     pub(super) fn all(registry: &Registry, patience: Duration) -> Self {
-        let foreign = registry.gather_foreign(patience);
-        Self::with_foreign(registry, patience, Some(foreign))
+        Self::new(registry, Some(Gathering::begin(registry, patience, true, true).wait()))
     }
 
-    fn with_foreign(registry: &Registry, patience: Duration, foreign: Option<Foreign>) -> Self {
+    /// Our own families, and what else was found.
+    pub(super) fn new(registry: &Registry, found: Option<Found>) -> Self {
+        let (collected, values) = found.map_or_else(Default::default, |found| (found.collected, found.values));
+        let foreign = registry.foreign(collected);
         let (members, problems) = {
             let state = registry.read();
             (state.members.all(), state.problems.all().len())
         };
         let mut by_name = BTreeMap::new();
-        let mut asked = Vec::new();
         for member in members {
-            match member {
-                Member::Family(core) => {
-                    by_name.insert(core.declaration.name.clone(), Source::Family(core, None));
-                }
-                Member::Callback(callback) => asked.push(callback),
+            if let Member::Family(core) = member {
+                by_name.insert(core.declaration.name.clone(), Source::Family(core, None));
             }
         }
-        for (callback, value) in callbacks::ask(registry, asked, patience) {
+        for (callback, value) in values {
             by_name.insert(callback.core.declaration.name.clone(), Source::Callback(callback, value));
         }
-        let foreign = foreign.unwrap_or_default();
         if registry.inner.is_global {
             by_name.insert(INTERNAL_ERRORS.to_owned(), Source::InternalErrors);
             by_name.insert(OVERFLOWED.to_owned(), Source::Overflowed);
@@ -153,7 +151,7 @@ impl Sources {
 
     /// Shows everything to `visitor`.
     pub(super) fn show_all(self, visitor: &mut dyn Visitor) {
-        Steps::new(self.into(), false).show_all(visitor);
+        Steps::new(self, false).show_all(visitor);
     }
 }
 
@@ -162,7 +160,7 @@ impl Source {
         match self {
             Self::Family(core, _) => core.declaration.kind(),
             Self::Callback(callback, _) => callback.core.declaration.kind(),
-            Self::Foreign(shown) => shown.kind(),
+            Self::Foreign(family) => family.shown().kind(),
             Self::InternalErrors | Self::Overflowed => Kind::Counter,
             Self::Problems(_) => Kind::Gauge,
         }

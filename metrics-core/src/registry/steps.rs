@@ -19,7 +19,7 @@ const AT_ONCE: usize = 128;
 
 /// A scrape that is being shown, some series at a time; between the steps no lock is held, and nothing has to go on.
 pub(crate) struct Steps {
-    sources: Arc<Sources>,
+    sources: Sources,
     sorted: bool,
     /// The family to show next.
     at: usize,
@@ -40,7 +40,7 @@ enum Part {
 }
 
 impl Steps {
-    pub(crate) fn new(sources: Arc<Sources>, sorted: bool) -> Self {
+    pub(crate) fn new(sources: Sources, sorted: bool) -> Self {
         Self { sources, sorted, at: 0, current: None, reader: Reader::default() }
     }
 
@@ -67,14 +67,14 @@ impl Steps {
                 let early = early.as_deref().map(|early| Early { read: early, passed });
                 reader.show(walk, early, begun, self.sorted, visitor)
             }
-            (None, Source::Foreign(shown)) => {
-                shown.begin(visitor);
+            (None, Source::Foreign(family)) => {
+                family.shown().begin(visitor);
                 self.current = Some(Part::Foreign { from: 0 });
                 true
             }
-            (Some(Part::Foreign { from }), Source::Foreign(shown)) => {
+            (Some(Part::Foreign { from }), Source::Foreign(family)) => {
                 *from += AT_ONCE;
-                shown.show(*from - AT_ONCE, AT_ONCE, visitor)
+                family.shown().show(*from - AT_ONCE, AT_ONCE, visitor)
             }
             (None, Source::Callback(callback, value)) => {
                 visitor.family(&callback.core.declaration.info());

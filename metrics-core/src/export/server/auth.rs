@@ -1,6 +1,7 @@
-//! Who may scrape: credentials, compared in a time that tells nothing about them.
+//! Who may scrape: credentials, compared in a time that tells nothing about them but their length.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -11,17 +12,19 @@ use super::HttpServerBuilder;
 use super::serve::Admission;
 
 impl HttpServerBuilder {
-    /// Only answers requests with this token (`Authorization: Bearer ..`); others get status 401.
+    /// Only answers requests with this token (`Authorization: Bearer ..`); others get status 401. White space around it is
+    /// none of it; an empty one is an error of [`HttpServerBuilder::start`].
     ///
-    /// Whoever can read the network can read the token: use it with TLS.
+    /// The last of this and [`HttpServerBuilder::basic_auth`] holds. Whoever can read the network can read the token: use it with TLS.
     pub fn bearer_token(mut self, token: &str) -> Self {
         self.admission = Some(Arc::new(Credentials::bearer(token)));
         self
     }
 
-    /// Only answers requests with this name and password (`Authorization: Basic ..`); others get status 401.
+    /// Only answers requests with this name and password (`Authorization: Basic ..`); others get status 401. Where one of
+    /// them is empty, or the name has a colon, [`HttpServerBuilder::start`] gives an error.
     ///
-    /// Whoever can read the network can read the password: use it with TLS.
+    /// The last of this and [`HttpServerBuilder::bearer_token`] holds. Whoever can read the network can read the password: use it with TLS.
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
         self.admission = Some(Arc::new(Credentials::basic(user, password)));
         self
@@ -32,19 +35,35 @@ impl HttpServerBuilder {
 struct Credentials {
     scheme: &'static str,
     secret: Vec<u8>,
+    /// Whether it can be meant.
+    is_valid: bool,
 }
 
 impl Credentials {
     fn bearer(token: &str) -> Self {
-        Self { scheme: "Bearer", secret: token.as_bytes().to_vec() }
+        Self { scheme: "Bearer", secret: token.trim().as_bytes().to_vec(), is_valid: !token.trim().is_empty() }
     }
 
     fn basic(user: &str, password: &str) -> Self {
-        Self { scheme: "Basic", secret: BASE64_STANDARD.encode(format!("{user}:{password}")).into_bytes() }
+        let secret = BASE64_STANDARD.encode(format!("{user}:{password}")).into_bytes();
+        let is_valid = !user.is_empty() && !user.contains(':') && !password.is_empty();
+        Self { scheme: "Basic", secret, is_valid }
     }
 }
 
 impl Admission for Credentials {
+    fn check(&self) -> io::Result<()> {
+        if self.is_valid {
+            return Ok(());
+        }
+        let message = if self.scheme == "Basic" {
+            "a user name is not empty and has no colon, and a password is not empty"
+        } else {
+            "a bearer token is not empty"
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
+
     fn challenge(&self) -> &'static str {
         if self.scheme == "Basic" { "Basic realm=\"metrics\", charset=\"UTF-8\"" } else { "Bearer realm=\"metrics\"" }
     }

@@ -17,7 +17,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
 /// One that has read nothing of its answer, for this long.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// One that has read nothing for this long goes if there are too many.
+/// One that has waited for a collector for this long; they take less time than that.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// One that has sent a request, and with which nothing has happened for this long, goes if there are too many.
 const STALLED: Duration = Duration::from_secs(1);
 
 lazy_static! {
@@ -35,7 +37,14 @@ const REASONS: [&str; 6] = ["evicted", "handshake", "head_timeout", "idle_timeou
 /// All connections that are open.
 pub(super) struct Connections {
     most: usize,
-    open: Mutex<BTreeMap<u64, Arc<Open>>>,
+    all: Mutex<All>,
+}
+
+#[derive(Default)]
+struct All {
+    /// The number of the connection that was opened last; none is given twice.
+    last: u64,
+    open: BTreeMap<u64, Arc<Open>>,
 }
 
 struct Open {
@@ -68,60 +77,67 @@ impl Connections {
         for reason in REASONS {
             CLOSED.labels([reason]);
         }
-        Arc::new(Self { most, open: Mutex::default() })
+        Arc::new(Self { most, all: Mutex::default() })
     }
 
     /// Makes room for one more by closing another: one that waits for its client, the longest first. `None` if there is
     /// no such connection.
     pub(super) fn open(self: &Arc<Self>) -> Option<Connection> {
-        let mut all = lock(&self.open);
-        if all.len() >= self.most {
-            let closable = all.iter().filter_map(|(id, open)| {
-                let (phase, since) = *lock(&open.phase);
-                let may_go = match phase {
-                    Phase::New | Phase::Idle => true,
-                    Phase::Sending => since.elapsed() >= STALLED,
-                    Phase::Answering => false,
-                };
-                may_go.then_some((phase, since, *id))
-            });
-            let Some((_, _, id)) = closable.min() else {
-                closed("refused");
-                return None;
-            };
-            close(&mut all, id, "evicted");
+        let (opened, closes) = {
+            let mut all = lock(&self.all);
+            let is_full = all.open.len() >= self.most;
+            let evicted = is_full && all.evict();
+            if is_full && !evicted {
+                (None, Some("refused"))
+            } else {
+                all.last += 1;
+                let id = all.last;
+                let open = Arc::new(Open { phase: Mutex::new((Phase::New, Instant::now())), close: Notify::new() });
+                all.open.insert(id, Arc::clone(&open));
+                (Some(Connection { connections: Arc::clone(self), id, open }), evicted.then_some("evicted"))
+            }
+        };
+        // Counted without the lock, which all connections want.
+        if let Some(reason) = closes {
+            closed(reason);
         }
-        let id = all.last_key_value().map_or(0, |(last, _)| last + 1);
-        let open = Arc::new(Open { phase: Mutex::new((Phase::New, Instant::now())), close: Notify::new() });
-        all.insert(id, Arc::clone(&open));
-        Some(Connection { connections: Arc::clone(self), id, open })
+        opened
+    }
+
+    /// Closes one that waits for its client, since there is no room for another for some reason.
+    pub(super) fn make_room(&self) {
+        let evicted = lock(&self.all).evict();
+        if evicted {
+            closed("evicted");
+        }
     }
 
     /// Closes those that wait for their client for too long.
     pub(super) fn sweep(&self) {
-        let mut all = lock(&self.open);
-        let over: Vec<_> = all
-            .iter()
-            .filter_map(|(id, open)| {
-                let (phase, since) = *lock(&open.phase);
-                let (timeout, reason) = match phase {
-                    Phase::New => (HEAD_TIMEOUT, "head_timeout"),
-                    Phase::Idle => (IDLE_TIMEOUT, "idle_timeout"),
-                    Phase::Sending => (STALL_TIMEOUT, "stalled"),
-                    Phase::Answering => return None,
-                };
-                (since.elapsed() >= timeout).then_some((*id, reason))
-            })
-            .collect();
-        for (id, reason) in over {
-            close(&mut all, id, reason);
+        let mut reasons = Vec::new();
+        lock(&self.all).open.retain(|_, open| {
+            let (phase, since) = *lock(&open.phase);
+            let (timeout, reason) = match phase {
+                Phase::New => (HEAD_TIMEOUT, "head_timeout"),
+                Phase::Idle => (IDLE_TIMEOUT, "idle_timeout"),
+                Phase::Sending => (STALL_TIMEOUT, "stalled"),
+                Phase::Answering => (ANSWER_TIMEOUT, "stalled"),
+            };
+            let goes_on = since.elapsed() < timeout;
+            if !goes_on {
+                open.close.notify_one();
+                reasons.push(reason);
+            }
+            goes_on
+        });
+        for reason in reasons {
+            closed(reason);
         }
     }
 
     /// Closes those that have not sent a request yet.
     pub(super) fn close_new(&self) {
-        let mut all = lock(&self.open);
-        all.retain(|_, open| {
+        lock(&self.all).open.retain(|_, open| {
             let is_new = lock(&open.phase).0 == Phase::New;
             if is_new {
                 open.close.notify_one();
@@ -131,16 +147,24 @@ impl Connections {
     }
 }
 
+impl All {
+    /// Closes the connection whose end harms least, if there is one that may go.
+    fn evict(&mut self) -> bool {
+        let closable = self.open.iter().filter_map(|(id, open)| {
+            let (phase, since) = *lock(&open.phase);
+            (phase == Phase::New || since.elapsed() >= STALLED).then_some((phase, since, *id))
+        });
+        let Some((_, _, id)) = closable.min() else { return false };
+        if let Some(open) = self.open.remove(&id) {
+            open.close.notify_one();
+        }
+        true
+    }
+}
+
 /// Counts a connection that the server closes.
 pub(super) fn closed(reason: &str) {
     CLOSED.labels([reason]).inc();
-}
-
-fn close(all: &mut BTreeMap<u64, Arc<Open>>, id: u64, reason: &'static str) {
-    if let Some(open) = all.remove(&id) {
-        open.close.notify_one();
-        closed(reason);
-    }
 }
 
 impl Connection {
@@ -157,7 +181,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        lock(&self.connections.open).remove(&self.id);
+        lock(&self.connections.all).open.remove(&self.id);
     }
 }
 
@@ -178,17 +202,33 @@ mod tests {
         let [first, second, third] = &opened[..] else { panic!("three may be open") };
         first.enter(Phase::Answering);
         second.enter(Phase::Idle);
-        // One that has never asked for anything goes before one that has.
         let fourth = connections.open().expect("made by the third");
         assert_eq!([first, second, third].map(is_closed), [false, false, true]);
-        fourth.enter(Phase::Sending);
-        let fifth = connections.open().expect("made by the second");
-        assert_eq!([first, second, &fourth].map(is_closed), [false, true, false]);
-        fifth.enter(Phase::Answering);
-        assert!(connections.open().is_none(), "all are being answered");
-        connections.sweep();
-        assert!(![first, &fourth, &fifth].into_iter().any(is_closed));
-        drop(fourth);
-        assert!(connections.open().is_some());
+        // What became of the third does nothing to the fourth.
+        drop(connections.open().expect("made by the fourth"));
+        assert!(is_closed(&fourth));
+        let fifth = connections.open().expect("there is a place");
+        fifth.enter(Phase::Sending);
+        assert!(connections.open().is_none(), "nobody has waited for long");
+        assert!(![first, second, &fifth].into_iter().any(is_closed));
+        let waits = |connection: &Connection| lock(&connection.open.phase).1.elapsed() >= STALLED;
+        while ![first, second, &fifth].into_iter().all(waits) {
+            std::thread::yield_now();
+        }
+        let _sixth = connections.open().expect("made by the second");
+        assert_eq!([first, second, &fifth].map(is_closed), [false, true, false]);
+    }
+
+    #[test]
+    fn connections_that_were_closed_take_nobody_with_them() {
+        let connections = Connections::new(1);
+        let first = connections.open().expect("there is a place");
+        let second = connections.open().expect("made by the first");
+        drop(first);
+        assert_eq!(lock(&connections.all).open.len(), 1);
+        let _third = connections.open().expect("made by the second");
+        assert!(is_closed(&second));
+        connections.close_new();
+        assert_eq!(lock(&connections.all).open.len(), 0);
     }
 }

@@ -40,6 +40,9 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Who may scrape.
 pub(crate) trait Admission: fmt::Debug + Send + Sync {
+    /// An error where the credentials cannot be meant.
+    fn check(&self) -> io::Result<()>;
+
     /// Whether the value of an `Authorization` header may pass.
     fn allows(&self, authorization: Option<&[u8]>) -> bool;
 
@@ -130,7 +133,9 @@ pub(super) async fn serve(listener: TcpListener, serving: Arc<Serving>, stop: &N
                 }
             }
             Err(error) => {
-                log::warn!("cannot accept a scrape: {error}");
+                // No file descriptor is left, most likely.
+                serving.failed("cannot accept a scrape", &error);
+                serving.connections.make_room();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
