@@ -1,5 +1,7 @@
 //! A family without the type of its metric: its declaration, its series, and how label values become handles.
 
+mod walk;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,6 +14,9 @@ use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
 use crate::metric::Keep;
+
+use walk::Position;
+pub(crate) use walk::Walk;
 
 /// The cap of a family whose builder names none.
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
@@ -44,8 +49,8 @@ pub struct FamilyCore {
 #[derive(Default)]
 struct Shared {
     table: RwLock<Table>,
-    /// Walks that remember positions in the table, which therefore must not change.
-    walks: AtomicUsize,
+    /// Where the walks stand that are under way.
+    walks: Mutex<Vec<Arc<Position>>>,
 }
 
 /// Stands on cache lines of its own: writing to it disturbs nobody who reads what stands beside it.
@@ -274,7 +279,10 @@ impl FamilyCore {
     /// Must be called before the lock on the table is given back, so that nobody finds an old handle in the new epoch.
     fn after_removal(&self, table: &mut Table) {
         self.epoch.store(cache::new_epoch(), Ordering::Release);
-        if table.wants_compaction() && self.shared.0.walks.load(Ordering::Acquire) == 0 {
+        if table.wants_compaction() {
+            for position in cell::lock(&self.shared.0.walks).iter() {
+                position.move_to(table);
+            }
             table.compact();
         }
     }
@@ -289,14 +297,6 @@ impl FamilyCore {
         self.read().copy(0, usize::MAX, usize::MAX, &mut all);
         let values = |at| labels::pairs(all.text(at)).map(|(_, value)| value.into_owned()).collect();
         all.handles().iter().enumerate().map(|(at, handle)| (values(at), *handle)).collect()
-    }
-
-    /// Begins to go through the series there are by now.
-    pub(crate) fn walk(self: &Arc<Self>) -> Walk {
-        // Under the lock, so that a removal that saw no walk has finished its compaction.
-        let table = self.read();
-        self.shared.0.walks.fetch_add(1, Ordering::AcqRel);
-        Walk { core: Arc::clone(self), from: Some(0), end: table.end() }
     }
 
     /// The counter of label sets that went to the overflow series.
@@ -330,37 +330,5 @@ impl Keep for FamilyCore {
 impl Drop for FamilyCore {
     fn drop(&mut self) {
         self.clear();
-    }
-}
-
-/// A way through the series of a family; keeps their positions valid while it lives.
-///
-/// It ends where the series ended when it began: one that is removed and made anew meanwhile is not shown twice.
-pub(crate) struct Walk {
-    core: Arc<FamilyCore>,
-    /// The position to go on from; none once there are no more.
-    from: Option<usize>,
-    end: usize,
-}
-
-impl Walk {
-    /// The family it goes through.
-    pub(crate) fn core(&self) -> &FamilyCore {
-        &self.core
-    }
-
-    /// Copies the next series, in the order of their creation, into `chunk`: some, or all at once. False if there were
-    /// none left.
-    pub(crate) fn next(&mut self, at_once: bool, chunk: &mut Chunk) -> bool {
-        let Some(from) = self.from else { return false };
-        let most = if at_once { usize::MAX } else { CHUNK };
-        self.from = self.core.read().copy(from, self.end, most, chunk);
-        true
-    }
-}
-
-impl Drop for Walk {
-    fn drop(&mut self) {
-        self.core.shared.0.walks.fetch_sub(1, Ordering::AcqRel);
     }
 }

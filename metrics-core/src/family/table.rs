@@ -114,6 +114,11 @@ impl Table {
         }
     }
 
+    /// Where the series at this position, or behind it, stand after a compaction.
+    pub(crate) fn compacted(&self, position: usize) -> usize {
+        self.entries.iter().take(position).filter(|entry| !entry.handle.is_none()).count()
+    }
+
     /// The position behind the last series.
     pub(crate) fn end(&self) -> usize {
         self.entries.len()

@@ -168,6 +168,22 @@ fn credentials() {
 }
 
 #[test]
+fn credentials_that_cannot_be_meant_are_an_error() {
+    for wrong in [
+        builder().bearer_token(" \n"),
+        builder().basic_auth("", "open sesame"),
+        builder().basic_auth("Ala:ddin", "open sesame"),
+        builder().basic_auth("Aladdin", ""),
+    ] {
+        let error = wrong.start("127.0.0.1:0").expect_err("they cannot be meant");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
+    // As it stands in a file.
+    let addr = serve(builder().bearer_token("s3cret\n"));
+    assert_eq!(ask(addr, "GET /metrics", "Authorization: Bearer s3cret\r\n").status(), 200);
+}
+
+#[test]
 fn credentials_behind_tls() {
     let authority = Authority::new();
     let addr = serve(builder().tls(authority.server().tls()).bearer_token("s3cret"));

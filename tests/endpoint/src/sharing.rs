@@ -1,14 +1,14 @@
 //! Scrapes at the same time, and collectors that hold them up.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_core::{Counter, Gauge, HttpServer, Kind, Registry, Value};
+use metrics_core::{Counter, Gauge, HttpServer, Kind, Number, Registry, Value};
 
-use crate::client::{ask, head, send};
+use crate::client::ask;
 use crate::collectors::{register, show};
 use crate::{global, wait_until};
 
@@ -63,14 +63,12 @@ fn scrapes_at_the_same_time_share_what_collectors_show() {
         show(visitor, "slow", Kind::Gauge, &[Value::Gauge(1.0)]);
         Ok(())
     });
-    let addr = serve(&registry, SCRAPES);
+    // Those that wait for a collector take nobody's place.
+    let addr = serve(&registry, 1);
     let before = global("metrics_core_scrapes_in_flight");
     thread::scope(|scope| {
         let scrapes: Vec<_> = (0..SCRAPES).map(|_| scope.spawn(|| ask(addr, "GET /metrics", ""))).collect();
         wait_until("all scrapes", || global("metrics_core_scrapes_in_flight") >= before + SCRAPES as f64);
-        // One is too many.
-        let refused = ask(addr, "GET /metrics", "");
-        assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
         assert_eq!(ask(addr, "HEAD /metrics", "").status(), 200);
         gate.open();
         for scrape in scrapes {
@@ -89,26 +87,109 @@ fn the_deadline_of_a_scrape_is_kept() {
     counted(&registry);
     let gate = Arc::new(Gate::default());
     let _opens = Opens(&gate);
-    let at_work = Arc::clone(&gate);
+    let (at_work, called) = (Arc::clone(&gate), Arc::clone(&gate));
     register(&registry, &["hanging"], move |visitor| {
         at_work.wait();
         show(visitor, "hanging", Kind::Gauge, &[Value::Gauge(1.0)]);
         Ok(())
     });
+    // Both are asked at once: the time is not spent twice.
+    let callback = move || {
+        called.wait();
+        2.0
+    };
+    Gauge::builder("told", "Told.").register_callback_in(&registry, callback).expect("valid");
     let addr = serve(&registry, 4);
     let timeouts = "metrics_core_internal_errors_total{kind=\"collector_timeout\"}";
     let before = global(timeouts);
     let begin = Instant::now();
-    let answer = ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.5\r\n");
+    let answer = ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 2\r\n");
     let took = begin.elapsed();
-    assert!((Duration::from_millis(400)..Duration::from_secs(4)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(1_700)..Duration::from_millis(3_000)).contains(&took), "{took:?}");
     assert_eq!(answer.text(), "# HELP served_total Served.\n# TYPE served_total counter\nserved_total 1\n");
-    assert!(global(timeouts) > before);
+    assert!(global(timeouts) >= before + 2.0);
+    // One that would not wait as long as it has taken by now does without, at once.
+    let begin = Instant::now();
+    assert!(
+        ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 1\r\n").text().ends_with("served_total 1\n")
+    );
+    assert!(begin.elapsed() < Duration::from_millis(800), "{:?}", begin.elapsed());
     gate.open();
-    wait_until("the collector", || {
-        ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.5\r\n")
-            .text()
-            .contains("hanging{n=\"0\"} 1\n")
+    wait_until("both", || {
+        let answer = ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 2\r\n");
+        answer.text().contains("hanging{n=\"0\"} 1\n") && answer.text().contains("told 2\n")
+    });
+}
+
+#[test]
+fn a_scrape_with_little_time_takes_nothing_from_others() {
+    let registry = Registry::new();
+    let pause = Duration::from_millis(100);
+    register(&registry, &["slow"], move |visitor| {
+        thread::sleep(pause);
+        show(visitor, "slow", Kind::Gauge, &[Value::Gauge(1.0)]);
+        Ok(())
+    });
+    let callback = move || {
+        thread::sleep(pause);
+        2.0
+    };
+    Gauge::builder("told", "Told.").register_callback_in(&registry, callback).expect("valid");
+    let addr = serve(&registry, 32);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for seconds in ["0.000001", "0.05", "0.1"] {
+            let (headers, is_over) = (format!("X-Prometheus-Scrape-Timeout-Seconds: {seconds}\r\n"), &is_over);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    ask(addr, "GET /metrics", &headers);
+                }
+            });
+        }
+        for round in 0..15 {
+            let answer = ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 20\r\n");
+            let text = answer.text();
+            let complete = text.contains("slow{n=\"0\"} 1\n") && text.contains("told 2\n");
+            if !complete {
+                is_over.store(true, Ordering::Relaxed);
+            }
+            assert!(complete, "round {round}: {text}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn what_a_client_sees_never_goes_back() {
+    let registry = Registry::new();
+    let runs = AtomicUsize::new(0);
+    register(&registry, &["runs_total"], move |visitor| {
+        let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
+        show(visitor, "runs_total", Kind::Counter, &[Value::Counter(Number::Whole(run as u64))]);
+        Ok(())
+    });
+    let gate = Arc::new(Gate::default());
+    let _opens = Opens(&gate);
+    let at_work = Arc::clone(&gate);
+    register(&registry, &["hanging"], move |_| {
+        at_work.wait();
+        Ok(())
+    });
+    let addr = serve(&registry, 32);
+    thread::scope(|scope| {
+        for seconds in ["0.1", "0.3", "0.9"] {
+            scope.spawn(move || {
+                let mut last = 0;
+                for _ in 0..8 {
+                    let answer =
+                        ask(addr, "GET /metrics", &format!("X-Prometheus-Scrape-Timeout-Seconds: {seconds}\r\n"));
+                    let seen = answer.text().lines().find_map(|line| line.strip_prefix("runs_total{n=\"0\"} "));
+                    let seen: u64 = seen.and_then(|seen| seen.parse().ok()).expect("it is quick");
+                    assert!(seen > last, "{seen} after {last}");
+                    last = seen;
+                }
+            });
+        }
     });
 }
 
@@ -155,26 +236,4 @@ fn collectors_that_fail_cost_their_own_families_only() {
     let addr = serve(&registry, 4);
     let answer = ask(addr, "GET /metrics", "");
     assert_eq!(answer.text(), "# HELP served_total Served.\n# TYPE served_total counter\nserved_total 1\n");
-}
-
-#[test]
-fn a_client_that_hangs_up_gives_its_place_back() {
-    let registry = Registry::new();
-    counted(&registry);
-    let gate = Arc::new(Gate::default());
-    let _opens = Opens(&gate);
-    let at_work = Arc::clone(&gate);
-    register(&registry, &["slow"], move |_| {
-        at_work.wait();
-        Ok(())
-    });
-    let addr = serve(&registry, 1);
-    let given_up = send(addr, &head("GET /metrics", ""));
-    wait_until("the collector", || gate.waiting.load(Ordering::SeqCst) == 1);
-    assert_eq!(ask(addr, "GET /metrics", "").status(), 503);
-    drop(given_up);
-    // The collector still hangs: only the place can have come free.
-    wait_until("the place", || {
-        ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.3\r\n").text().ends_with("served_total 1\n")
-    });
 }

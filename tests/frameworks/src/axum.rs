@@ -7,12 +7,14 @@ use std::net::SocketAddr;
 
 use ::axum::Router;
 use ::axum::body::Body;
+use ::axum::extract::Request;
 use ::axum::http::StatusCode;
 use ::axum::http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
-use ::axum::response::IntoResponse;
+use ::axum::response::{IntoResponse, Response};
 use ::axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use metrics_core::Exposition;
 use tokio::net::TcpListener;
 
 use crate::behaviour::{Measured, check};
@@ -26,6 +28,11 @@ pub(crate) fn first_then(second: fn() -> Result<Bytes, io::Error>) -> Body {
         second()
     });
     Body::from_stream(stream::iter([first]).chain(second))
+}
+
+/// By a handler of one's own, whose future goes from thread to thread.
+async fn handled(request: Request) -> Response {
+    Exposition::new().respond(&request).await.map(Body::new)
 }
 
 async fn panicking() -> &'static str {
@@ -58,6 +65,7 @@ fn app(measured: &Measured) -> Router {
             }),
         )
         .route_service("/metrics", measured.exposition())
+        .route("/handled/metrics", get(handled))
 }
 
 async fn serve(app: Router) -> SocketAddr {
@@ -71,7 +79,17 @@ async fn serve(app: Router) -> SocketAddr {
 async fn every_end_of_a_request_is_recorded() {
     let measured = Measured::new();
     let addr = serve(app(&measured).layer(measured.build(|builder| builder))).await;
-    tokio::task::spawn_blocking(move || check(addr, &measured, "/users/{id}")).await.expect("no panic");
+    tokio::task::spawn_blocking(move || {
+        check(addr, &measured, "/users/{id}");
+        assert!(ask(addr, "GET", "/handled/metrics").contains("\nmetrics_core_problems "));
+        assert_eq!(
+            measured
+                .value("web_request_latency_seconds_count{path=\"/handled/metrics\",method=\"GET\",status=\"200\"}"),
+            None
+        );
+    })
+    .await
+    .expect("no panic");
 }
 
 #[tokio::test(flavor = "multi_thread")]

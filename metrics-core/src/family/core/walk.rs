@@ -1,0 +1,109 @@
+//! Ways through the series of a family.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{CHUNK, FamilyCore};
+use crate::cell;
+use crate::family::table::{Chunk, Table};
+
+/// A way through the series of a family, which may take its time: when the table is made smaller, it is taken along.
+///
+/// It ends where the series ended when it began: one that is removed and made anew meanwhile is not shown twice.
+pub(crate) struct Walk {
+    core: Arc<FamilyCore>,
+    position: Arc<Position>,
+}
+
+/// Where a walk stands in the table. Changed under the table's lock: by the walk under that for readers, by a compaction
+/// under that for writers.
+pub(super) struct Position {
+    /// The position to go on from; `ENDED` once there are no more.
+    next: AtomicUsize,
+    end: AtomicUsize,
+}
+
+const ENDED: usize = usize::MAX;
+
+impl Position {
+    /// Follows the series to where a compaction is about to move them.
+    pub(super) fn move_to(&self, table: &Table) {
+        for position in [&self.next, &self.end] {
+            let old = position.load(Ordering::Relaxed);
+            if old != ENDED {
+                position.store(table.compacted(old), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl FamilyCore {
+    /// Begins to go through the series there are by now.
+    pub(crate) fn walk(self: &Arc<Self>) -> Walk {
+        let table = self.read();
+        let position = Arc::new(Position { next: AtomicUsize::new(0), end: AtomicUsize::new(table.end()) });
+        // Under the lock on the table, so that no compaction comes between.
+        cell::lock(&self.shared.0.walks).push(Arc::clone(&position));
+        Walk { core: Arc::clone(self), position }
+    }
+}
+
+impl Walk {
+    /// The family it goes through.
+    pub(crate) fn core(&self) -> &FamilyCore {
+        &self.core
+    }
+
+    /// Copies the next series, in the order of their creation, into `chunk`: some, or all at once. False if there were
+    /// none left.
+    pub(crate) fn next(&mut self, at_once: bool, chunk: &mut Chunk) -> bool {
+        let most = if at_once { usize::MAX } else { CHUNK };
+        let table = self.core.read();
+        let next = self.position.next.load(Ordering::Relaxed);
+        if next == ENDED {
+            return false;
+        }
+        let after = table.copy(next, self.position.end.load(Ordering::Relaxed), most, chunk);
+        self.position.next.store(after.unwrap_or(ENDED), Ordering::Relaxed);
+        true
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        cell::lock(&self.core.shared.0.walks).retain(|position| !Arc::ptr_eq(position, &self.position));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Counter, Family};
+
+    #[test]
+    fn a_walk_goes_on_where_it_was_after_series_are_removed() {
+        let family: Family<Counter, 1> = Counter::builder("walked_total", "").labels(["n"]).build();
+        for n in 0..1_000 {
+            family.labels([&n.to_string()]);
+        }
+        let mut walk = family.core.walk();
+        let mut chunk = Chunk::default();
+        let mut seen: Vec<String> = Vec::new();
+        let mut removed = 0..1_000;
+        while walk.next(false, &mut chunk) {
+            seen.extend((0..chunk.handles().len()).map(|at| chunk.text(at).to_owned()));
+            // Before and behind it, by and by nearly all of them; and new ones come.
+            for n in removed.by_ref().take(130).filter(|n| n % 10 != 0) {
+                assert!(family.remove([&n.to_string()]));
+                family.labels([&format!("new {n}")]);
+                family.remove([&format!("new {n}")]);
+            }
+        }
+        for n in (0..1_000).step_by(10) {
+            let text = format!("n=\"{n}\"");
+            assert_eq!(seen.iter().filter(|seen| **seen == text).count(), 1, "{text}");
+        }
+        assert!(!seen.iter().any(|seen| seen.contains("new")));
+        assert!(family.core.read().end() < 400, "{} entries are kept", family.core.read().end());
+    }
+}
