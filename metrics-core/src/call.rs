@@ -22,6 +22,8 @@ pub use by_result::{CallByResult, Ending};
 pub use entering::Entering;
 pub use feeds::{Fed, cancelled, exceptions, in_flight, latency};
 pub use guard::Call;
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub(crate) use held::Held;
 pub use held::{KindsOf, NoKinds, kind, kind_of, of_result};
 pub use measured::{create, measure};
 pub use outcome::{NoResult, Returned, exception_if, output};

@@ -22,7 +22,8 @@ pub enum Format {
     /// OpenMetrics, version 1.0.0.
     ///
     /// The names of samples are those of the other formats: a counter whose name does not end in `_total`, which only
-    /// collectors can have, is of type `unknown` here. Sums below 0 are left out, as this format forbids them.
+    /// collectors can have, is of type `unknown` here. Sums below 0 are left out, as this format forbids them, and so is a
+    /// family whose name this format keeps for a sample of another one (`x_created` beside a summary `x`).
     OpenMetrics,
     /// Delimited protobuf messages, `io.prometheus.client.MetricFamily`. A family larger than 1 MiB is written as
     /// several messages of its name.

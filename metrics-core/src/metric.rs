@@ -22,6 +22,9 @@ pub(crate) type Keeper = Option<Arc<dyn Keep>>;
 pub trait Keep: Send + Sync {
     /// Has scrapes read the metric before all others: what it counts is counted elsewhere before.
     fn read_first(&self);
+
+    /// The family's name.
+    fn name(&self) -> &str;
 }
 
 /// A metric type's ways with its cells.

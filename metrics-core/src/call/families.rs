@@ -107,7 +107,19 @@ impl Families {
                 families.fed[role as usize] = Some(bound);
             }
         }
+        families.have_shares_read_first();
         families
+    }
+
+    /// Has scrapes read what is a share of the calls before the calls: by itself it is, where its name comes first.
+    fn have_shares_read_first(&self) {
+        let target = |role: Role| self.fed[role as usize].as_ref().map(|bound| bound.target.as_ref());
+        let calls = target(Role::Latency).and_then(TargetRef::name);
+        for share in [Role::Exceptions, Role::Cancelled].into_iter().filter_map(target) {
+            if calls.is_some_and(|calls| share.name().is_none_or(|name| name > calls)) {
+                share.read_first();
+            }
+        }
     }
 
     fn bind(&self, site: &Site, role: Role) -> Bound {
@@ -118,9 +130,6 @@ impl Families {
                 Err(_) => self.detached(site, role, "its expression panicked"),
             },
         };
-        if let Role::Exceptions | Role::Cancelled = role {
-            target.as_ref().read_first();
-        }
         match self.order_for(role, target.label_names()) {
             Some(order) => Bound { target, order },
             None => {

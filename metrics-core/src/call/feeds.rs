@@ -53,7 +53,15 @@ impl Target {
     }
 }
 
-impl TargetRef<'_> {
+impl<'a> TargetRef<'a> {
+    /// The name under which it is exported, if it is.
+    pub(super) fn name(self) -> Option<&'a str> {
+        match self {
+            Self::Family(core) => Some(&core.declaration.name),
+            Self::Alone { keeper, .. } => keeper.as_deref().map(Keep::name),
+        }
+    }
+
     /// Has scrapes read the target before all others.
     pub(super) fn read_first(self) {
         match self {

@@ -22,7 +22,7 @@ enum Text {
 impl Held {
     /// What is longer than any series can show is cut, to a length that is still too long.
     #[inline]
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let len = text.len();
         match u8::try_from(len) {
             Ok(short) if len <= MAX_INLINE => {
@@ -43,7 +43,7 @@ impl Held {
     }
 
     #[inline]
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match &self.0 {
             Text::Inline { len, bytes } => {
                 std::str::from_utf8(&bytes[..usize::from(*len).min(MAX_INLINE)]).unwrap_or_default()

@@ -12,7 +12,13 @@ pub(super) const ABOUT: About = About {
     name: "openmetrics",
     content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
     encoder: |sources| {
-        Box::new(Encoder { lines: Lines::new(push_canonical), counter: "", beside_base: beside_base(sources) })
+        Box::new(Encoder {
+            lines: Lines::new(push_canonical),
+            counter: "",
+            beside_base: beside_base(sources),
+            created: created(sources),
+            is_left_out: false,
+        })
     },
 };
 
@@ -23,14 +29,30 @@ struct Encoder {
     /// What follows the family's name in a counter's sample.
     counter: &'static str,
     beside_base: HashSet<String>,
+    /// Families that have the name of a sample which the format keeps for another one; only collectors can bring that
+    /// about, and only this format knows such samples.
+    created: HashSet<String>,
+    /// Whether the family is one of those.
+    is_left_out: bool,
 }
 
 const TOTAL: &str = "_total";
 
 /// Names of families that end in `_total` and stand beside one whose name is the same without it.
 fn beside_base(sources: &Sources) -> HashSet<String> {
-    let beside = |name: &&str| name.strip_suffix(TOTAL).is_some_and(|base| sources.has(base));
+    let beside = |name: &&str| {
+        name.strip_suffix(TOTAL).is_some_and(|base| sources.has(base) || sources.has(&format!("{base}_created")))
+    };
     sources.names().filter(beside).map(str::to_owned).collect()
+}
+
+/// Names of families that end in `_created` and stand beside a summary or histogram that could have such a sample.
+fn created(sources: &Sources) -> HashSet<String> {
+    let kept = |name: &&str| {
+        let kind = name.strip_suffix("_created").and_then(|base| sources.kind(base));
+        matches!(kind, Some(Kind::Summary | Kind::Histogram))
+    };
+    sources.names().filter(kept).map(str::to_owned).collect()
 }
 
 impl Encode for Encoder {
@@ -53,6 +75,10 @@ impl Visitor for Encoder {
             (kind, _) => (family.name, kind.as_str()),
         };
         self.counter = if base.is_some() { TOTAL } else { "" };
+        self.is_left_out = self.created.contains(family.name);
+        if self.is_left_out {
+            return;
+        }
         let Self { lines, .. } = self;
         lines.begin(name);
         lines.push(&["# TYPE ", name, " ", kind, "\n"]);
@@ -66,6 +92,7 @@ impl Visitor for Encoder {
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
         let Self { lines, counter, .. } = self;
         match *value {
+            _ if self.is_left_out => {}
             Value::Counter(total) if counter.is_empty() || is_total(total.as_f64()) => {
                 lines.number(counter, labels, total);
             }

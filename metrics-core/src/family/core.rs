@@ -319,6 +319,10 @@ impl FamilyCore {
 }
 
 impl Keep for FamilyCore {
+    fn name(&self) -> &str {
+        &self.declaration.name
+    }
+
     fn read_first(&self) {
         // Asked by calls that name their families: they must not all write to one word.
         if !self.reads_first.load(Ordering::Relaxed) {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::requests::{RequestMetrics, Route, method_label};
+use crate::call::Held;
 use crate::{CANCELLED, InFlight, OTHER, PANIC};
 
 /// The status of a request whose service ended with an error instead of a response.
@@ -14,7 +15,7 @@ const ERROR: &str = "error";
 pub(super) struct Recording {
     metrics: RequestMetrics,
     begin: Instant,
-    path: Box<str>,
+    path: Held,
     method: &'static str,
     route: Route,
     in_flight: Option<InFlight>,
@@ -55,7 +56,7 @@ impl Recording {
         Some(Self {
             metrics: metrics.clone(),
             begin: Instant::now(),
-            path: path.into(),
+            path: Held::new(path),
             method,
             in_flight: Some(route.in_flight.track_in_flight()),
             route,
@@ -102,7 +103,7 @@ impl Recording {
             (None, Outcome::Failed) => ERROR,
             (None, Outcome::Done) => OTHER,
         };
-        self.metrics.observe([&self.path, self.method, status], latency);
+        self.metrics.observe([self.path.as_str(), self.method, status], latency);
         match outcome {
             Outcome::Done if !self.status.is_some_and(|status| self.metrics.is_exception(status)) => {}
             Outcome::Done | Outcome::Failed | Outcome::Panicked => self.route.exceptions.inc(),

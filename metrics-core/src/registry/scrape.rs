@@ -141,7 +141,13 @@ impl Sources {
 
     /// Whether there is a family of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.families.binary_search_by(|(other, _)| other.as_str().cmp(name)).is_ok()
+        self.kind(name).is_some()
+    }
+
+    /// The type of the family of this name.
+    pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
+        let at = self.families.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()?;
+        Some(self.families[at].1.kind())
     }
 
     /// The names of all families.

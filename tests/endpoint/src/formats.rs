@@ -74,7 +74,7 @@ fn what_openmetrics_has_no_way_to_write() {
         registry.register_collector(Box::new(counter.clone())).expect("valid");
         counter.inc();
     }
-    let names = ["c_total", "h", "hn", "q", "s", "u"];
+    let names = ["c_total", "h", "hn", "q", "runs_created", "s", "s_created", "u"];
     register(&registry, &names, |visitor| {
         let counters = [f64::NAN, -1.0, 2.0].map(|value| Value::Counter(Number::Float(value)));
         show(visitor, "c_total", Kind::Counter, &counters);
@@ -87,8 +87,11 @@ fn what_openmetrics_has_no_way_to_write() {
         let sums = [-1.0, f64::NAN].map(|sum| Value::Summary { count: 1, sum, quantiles: &[] });
         show(visitor, "s", Kind::Summary, &sums);
         show(visitor, "u", Kind::Untyped, &[Value::Untyped(f64::NAN)]);
+        show(visitor, "runs_created", Kind::Gauge, &[Value::Gauge(5.0)]);
+        show(visitor, "s_created", Kind::Gauge, &[Value::Gauge(6.0)]);
         Ok(())
     });
+    assert!(registry.to_text().contains("s_created{n=\"0\"} 6\n"));
     let text = openmetrics(&registry);
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("# HELP")).collect();
     let expected = [
@@ -109,7 +112,9 @@ fn what_openmetrics_has_no_way_to_write() {
         "q{n=\"0\",quantile=\"1.0\"} 2",
         "q_sum{n=\"0\"} 2",
         "q_count{n=\"0\"} 1",
-        "# TYPE runs counter",
+        "# TYPE runs_created gauge",
+        "runs_created{n=\"0\"} 5",
+        "# TYPE runs_total unknown",
         "runs_total 1",
         "# TYPE s summary",
         "s_count{n=\"0\"} 1",
