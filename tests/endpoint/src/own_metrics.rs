@@ -1,0 +1,81 @@
+//! What the endpoint tells about itself, in a process where nobody else is scraped.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use metrics_core::HttpServer;
+
+#[allow(dead_code, reason = "the other tests use all of it")]
+mod client;
+
+use client::{ask, connect, head, send};
+
+const NAMES: [&str; 3] =
+    ["metrics_core_scrapes_total", "metrics_core_scrapes_in_flight", "metrics_core_connections_closed_total"];
+
+/// The series of these families and their values, as a scrape shows them.
+fn shown(text: &str) -> BTreeMap<String, f64> {
+    let samples = text.lines().filter(|line| NAMES.iter().any(|name| line.starts_with(name)));
+    let samples = samples.filter_map(|line| line.rsplit_once(' '));
+    samples.map(|(series, value)| (series.to_owned(), value.parse().expect("a number"))).collect()
+}
+
+#[test]
+fn every_answer_counts_once_from_zero_on() {
+    let addr = HttpServer::builder().bearer_token("t").start("127.0.0.1:0").expect("a free port").local_addr();
+    let may = "Authorization: Bearer t\r\n";
+    let scrape = || shown(ask(addr, "GET /metrics", may).text());
+    let mut expected: BTreeMap<String, f64> =
+        ["evicted", "handshake", "head_timeout", "idle_timeout", "refused", "stalled"]
+            .map(|reason| (format!("metrics_core_connections_closed_total{{reason=\"{reason}\"}}"), 0.0))
+            .into();
+    let of = |code: &str, format: &str| format!("metrics_core_scrapes_total{{code=\"{code}\",format=\"{format}\"}}");
+    for format in ["text", "openmetrics", "protobuf"] {
+        expected.insert(of("200", format), 0.0);
+    }
+    for code in ["401", "404", "405", "500", "503"] {
+        expected.insert(of(code, "none"), 0.0);
+    }
+    // The scrape that shows it is itself being answered, and is counted before it is shown.
+    expected.insert("metrics_core_scrapes_in_flight".to_owned(), 1.0);
+    expected.insert(of("200", "text"), 1.0);
+    assert_eq!(scrape(), expected);
+
+    let open = "Accept: application/openmetrics-text\r\n";
+    let protobuf =
+        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
+    for (line, headers, credentials, (code, format)) in [
+        ("GET /metrics", open, may, ("200", "openmetrics")),
+        ("GET /metrics", protobuf, may, ("200", "protobuf")),
+        ("HEAD /metrics", protobuf, may, ("200", "protobuf")),
+        ("GET /metrics?name[]=nothing", "Accept-Encoding: gzip\r\n", may, ("200", "text")),
+        ("GET /metrics", open, "", ("401", "none")),
+        ("GET /else", "", "", ("401", "none")),
+        ("GET /else", "", may, ("404", "none")),
+        ("POST /metrics", "", may, ("405", "none")),
+    ] {
+        assert_eq!(ask(addr, line, &format!("{headers}{credentials}")).status().to_string(), code, "{line}");
+        *expected.get_mut(&of(code, format)).expect("it was there at 0") += 1.0;
+        *expected.get_mut(&of("200", "text")).expect("it was there at 0") += 1.0;
+        assert_eq!(scrape(), expected, "{line} {headers}");
+    }
+
+    // Whoever hangs up, or was never heard of, is no scrape.
+    drop(connect(addr));
+    drop(send(addr, b"GET /met"));
+    *expected.get_mut(&of("200", "text")).expect("it was there at 0") += 1.0;
+    assert_eq!(scrape(), expected);
+    // An answer that nobody reads is being answered until its client has gone.
+    drop(send(addr, &head("GET /metrics", may)));
+    *expected.get_mut(&of("200", "text")).expect("it was there at 0") += 1.0;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        *expected.get_mut(&of("200", "text")).expect("it was there at 0") += 1.0;
+        if scrape() == expected {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{expected:?}");
+    }
+}
