@@ -148,19 +148,51 @@ fn scrapes(format: &str) -> f64 {
 
 #[test]
 fn prometheus_reads_every_format() {
-    let server = HttpServer::builder().registry(&everything()).start("127.0.0.1:0").expect("a free port");
+    let registry = everything();
+    // In OpenMetrics both of these counters would be called `done`, and to Python `done_total`.
+    for (name, done) in [("done", 3), ("done_total", 4)] {
+        let counter = metrics_core::prometheus::IntCounter::new(name, "Done.").expect("valid");
+        counter.inc_by(done);
+        registry.register_collector(Box::new(counter)).expect("valid");
+    }
+    let server = HttpServer::builder().registry(&registry).start("127.0.0.1:0").expect("a free port");
     let addr = server.local_addr().to_string();
     let text = accepting(addr.clone(), "text/plain;version=0.0.4;q=0.5,*/*;q=0.1");
-    let protobuf = ["--enable-feature=native-histograms"];
-    for (format, target, arguments) in
-        [("openmetrics", &addr, &[][..]), ("protobuf", &addr, &protobuf[..]), ("text", &text, &[][..])]
-    {
+    let started = |format: &str, target: &str, arguments: &[&str]| {
         let before = scrapes(format);
-        let prometheus = Prometheus::start(target, "", arguments);
+        // Enough time for what is several MiB long.
+        let prometheus = Prometheus::start(target, ", scrape_interval: 1s, scrape_timeout: 1s", arguments);
         wait_for("scrapes", || (scrapes(format) >= before + 2.0).then_some(()));
         is_read_in_full(&prometheus);
-    }
+        assert_eq!((prometheus.value("done"), prometheus.value("done_total")), (3.0, 4.0), "{format}");
+        prometheus
+    };
+    let by_protobuf = thread::scope(|scope| {
+        scope.spawn(|| started("openmetrics", &addr, &[]));
+        scope.spawn(|| started("text", &text, &[]));
+        scope.spawn(|| started("protobuf", &addr, &["--enable-feature=native-histograms"])).join()
+    });
+    let prometheus = by_protobuf.expect("it is read");
+    let before = scrapes("protobuf");
+    let series = several_messages(&registry);
+    wait_for("all series", || (prometheus.query("count(large_total)").first()?.1 == f64::from(series)).then_some(()));
+    assert_eq!(prometheus.value("sum(large_total)"), f64::from(series) * f64::from(series - 1) / 2.0);
+    assert!(scrapes("protobuf") > before);
     server.shutdown();
+}
+
+/// Adds a family that is more than one message of protobuf, with this many series, which count from 0 on.
+fn several_messages(registry: &Registry) -> u32 {
+    const SERIES: u32 = 4_000;
+    let family = Counter::builder("large_total", "Large.").labels(["n"]).max_series(SERIES as usize);
+    let family = family.register_in(registry).expect("valid");
+    for n in 0..SERIES {
+        family.labels([&format!("{n:0800}")]).inc_by(n);
+    }
+    let mut out = Vec::new();
+    registry.encode(Format::Protobuf, &mut out);
+    assert!(out.len() > 5 << 19, "at least two messages: {} bytes", out.len());
+    SERIES
 }
 
 #[test]
