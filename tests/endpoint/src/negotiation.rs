@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use metrics_core::{Counter, Format, HttpServer, Registry, Summary};
 
-use crate::client::ask;
+use crate::client::{Answer, ask, send};
 use crate::{global, wait_until};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -127,6 +127,26 @@ fn answers_of_any_size_are_whole_in_every_format() {
                 "{accept} of {series}, gzip"
             );
         }
+    }
+}
+
+#[test]
+fn clients_of_http_1_0_and_of_proxies() {
+    let registry = Registry::new();
+    let family = Counter::builder("long_total", "Long.").labels(["n"]).max_series(50_000).register_in(&registry);
+    let family = family.expect("valid");
+    let server = HttpServer::builder().registry(&registry).start("127.0.0.1:0").expect("a free port");
+    for series in [1, 30_000_u32] {
+        for n in 0..series {
+            family.labels([&n.to_string()]);
+        }
+        let expected = encoded(&registry, Format::Text);
+        // Such a client does not know of chunks: the answer ends with the connection.
+        let old = Answer::read(send(server.local_addr(), b"GET /metrics HTTP/1.0\r\n\r\n"));
+        assert_eq!((old.status(), old.header("transfer-encoding")), (200, None));
+        assert!(old.body == expected, "{series} series");
+        let absolute = ask(server.local_addr(), "GET http://example.com/metrics", "");
+        assert!(absolute.status() == 200 && absolute.body == expected, "{series} series");
     }
 }
 
