@@ -21,9 +21,10 @@ pub enum Format {
     Text,
     /// OpenMetrics, version 1.0.0.
     ///
-    /// The names of samples are those of the other formats: a counter whose name does not end in `_total`, which only
-    /// collectors can have, is of type `unknown` here. Sums below 0 are left out, as this format forbids them, and so is a
-    /// family whose name this format keeps for a sample of another one (`x_created` beside a summary `x`).
+    /// The names of samples are those of the other formats: a counter whose name does not end in `_total`, or is taken
+    /// without it, which only those of collectors can be, is of type `unknown` here. What this format forbids is left
+    /// out: sums and counters below 0, quantiles that are not from 0 to 1, buckets in no order, and families that have
+    /// the name of a sample that it keeps for another one (`x_created` beside a summary `x`).
     OpenMetrics,
     /// Delimited protobuf messages, `io.prometheus.client.MetricFamily`. A family larger than 1 MiB is written as
     /// several messages of its name.

@@ -22,8 +22,8 @@ pub(super) const ABOUT: About = About {
     },
 };
 
-/// A counter is a family without the `_total` that its samples have, so one whose name has none, or that stands beside
-/// a family of the shorter name, is exposed as of unknown type: sample names are the same in all formats.
+/// A counter is a family without the `_total` that its samples have, so one whose name has none, or whose
+/// shorter name is taken, is exposed as of unknown type: sample names are the same in all formats.
 struct Encoder {
     lines: Lines,
     /// What follows the family's name in a counter's sample.
@@ -38,18 +38,31 @@ struct Encoder {
 
 const TOTAL: &str = "_total";
 
-/// Names of families that end in `_total` and stand beside one whose name is the same without it.
+const CREATED: &str = "_created";
+
+/// Names of counters that would, without their `_total`, have the name of a sample in common with another family.
 fn beside_base(sources: &Sources) -> HashSet<String> {
-    let beside = |name: &&str| {
-        name.strip_suffix(TOTAL).is_some_and(|base| sources.has(base) || sources.has(&format!("{base}_created")))
-    };
+    let beside = |name: &&str| name.strip_suffix(TOTAL).is_some_and(|base| is_taken(base, sources));
     sources.names().filter(beside).map(str::to_owned).collect()
+}
+
+/// Whether a counter may not be called so: its name, or the one of its `_created`, is one that another family may use.
+fn is_taken(base: &str, sources: &Sources) -> bool {
+    let is_sample = |suffix: &&str| {
+        let of = base.strip_suffix(suffix).and_then(|name| sources.kind_of(name));
+        of.is_some_and(|kind| kind != Kind::Counter && kind.suffixes().contains(suffix))
+    };
+    let is_of_counter = |of: &str| sources.kind_of(&format!("{of}{TOTAL}")) == Some(Kind::Counter);
+    sources.kind_of(base).is_some()
+        || sources.kind_of(&format!("{base}{CREATED}")).is_some()
+        || base.strip_suffix(CREATED).is_some_and(is_of_counter)
+        || Kind::Histogram.suffixes().iter().any(is_sample)
 }
 
 /// Names of families that end in `_created` and stand beside a summary or histogram that could have such a sample.
 fn created(sources: &Sources) -> HashSet<String> {
     let kept = |name: &&str| {
-        let kind = name.strip_suffix("_created").and_then(|base| sources.kind(base));
+        let kind = name.strip_suffix(CREATED).and_then(|base| sources.kind_of(base));
         matches!(kind, Some(Kind::Summary | Kind::Histogram))
     };
     sources.names().filter(kept).map(str::to_owned).collect()
@@ -101,8 +114,8 @@ impl Visitor for Encoder {
             Value::Gauge(value) | Value::Untyped(value) => lines.float("", labels, None, value),
             Value::Summary { count, sum, quantiles } => {
                 for (at, (quantile, value)) in quantiles.iter().enumerate() {
-                    // Their values are not negative, by the format; of what is, count and sum tell.
-                    if *value >= 0.0 || value.is_nan() {
+                    // By the format they are from 0 to 1, and not negative; of what is, count and sum tell.
+                    if (0.0..=1.0).contains(quantile) && (*value >= 0.0 || value.is_nan()) {
                         lines.float("", labels, Some(("quantile", *quantile, at)), *value);
                     }
                 }
@@ -111,9 +124,14 @@ impl Visitor for Encoder {
                 }
                 lines.whole("_count", labels, None, count);
             }
-            Value::Histogram { count, sum, buckets } => {
-                for (at, (bound, count)) in buckets.iter().enumerate() {
-                    lines.whole("_bucket", labels, Some(("le", *bound, at)), *count);
+            // As with such counters: buckets that are in no order.
+            Value::Histogram { buckets, .. } if !buckets.is_sorted_by(|(one, _), (next, _)| one < next) => {}
+            Value::Histogram { sum, buckets, .. } => {
+                // What is read while it changes may go down from a bucket to the next, which the format forbids.
+                let mut count = 0;
+                for (at, (bound, cumulative)) in buckets.iter().enumerate() {
+                    count = count.max(*cumulative);
+                    lines.whole("_bucket", labels, Some(("le", *bound, at)), count);
                 }
                 // Without a sum there may be no count either; the last bucket has it.
                 if is_total(sum) && buckets.first().is_none_or(|(bound, _)| *bound >= 0.0) {

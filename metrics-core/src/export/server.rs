@@ -13,7 +13,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -26,6 +26,9 @@ use serve::{Admission, Secure, Serving};
 
 /// Connections that are open at once, if the user does not say.
 const MAX_CONNECTIONS: usize = 512;
+/// Connections that wait for the server's thread. One more is tried again by its client's system after a second or
+/// more, so that a burst of them would hold up scrapers.
+const BACKLOG: u32 = 4_096;
 
 /// Serves the global registry under `/metrics`, from a thread of its own.
 ///
@@ -152,36 +155,37 @@ impl HttpServerBuilder {
         self.admission.iter().try_for_each(|admission| admission.check())?;
         let secure = self.secure.map(|secure| secure.acceptor()).transpose()?;
         let serving = Serving::new(exposition, self.max_connections, secure, self.admission);
-        let listener = bind(addr)?;
-        listener.set_nonblocking(true)?;
-        let local_addr = listener.local_addr()?;
+        let addrs: Vec<SocketAddr> = addr.to_socket_addrs()?.collect();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let (ready, started) = mpsc::channel();
         // The runtime lives and ends on that thread: the caller may be inside of another one, where it could not end.
         let thread = thread::Builder::new().name("metrics-http".to_owned()).spawn(move || {
-            let (runtime, listener) = match enter(listener) {
-                Ok(entered) => entered,
+            let (runtime, listener) = match enter(&addrs) {
+                Ok((runtime, listener, local_addr)) => {
+                    drop(ready.send(Ok(local_addr)));
+                    (runtime, listener)
+                }
                 Err(error) => return drop(ready.send(Err(error))),
             };
-            drop(ready.send(Ok(())));
             runtime.block_on(serve::serve(listener, Arc::new(serving), &stopped));
             // A collector that does not come back must not keep the server from ending.
             runtime.shutdown_background();
         })?;
-        started.recv().map_err(io::Error::other)??;
+        let local_addr = started.recv().map_err(io::Error::other)??;
         Ok(HttpServer { local_addr, stop, thread })
     }
 }
 
-/// A runtime for this thread, and the listener in it.
-fn enter(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener)> {
+/// A runtime for this thread, and a listener in it with its address.
+fn enter(addrs: &[SocketAddr]) -> io::Result<(Runtime, TcpListener, SocketAddr)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let listener = {
         let _context = runtime.enter();
-        TcpListener::from_std(listener)?
+        bind(addrs)?
     };
-    Ok((runtime, listener))
+    let local_addr = listener.local_addr()?;
+    Ok((runtime, listener, local_addr))
 }
 
 fn refuse_problems(registry: &Registry) -> io::Result<()> {
@@ -198,10 +202,24 @@ fn refuse_problems(registry: &Registry) -> io::Result<()> {
 }
 
 /// Listens on the first address that can be had.
-fn bind(addr: impl ToSocketAddrs) -> io::Result<std::net::TcpListener> {
-    let addrs: Vec<SocketAddr> = addr.to_socket_addrs()?.collect();
-    std::net::TcpListener::bind(addrs.as_slice()).map_err(|error| {
-        let addrs: Vec<String> = addrs.iter().map(ToString::to_string).collect();
-        io::Error::new(error.kind(), format!("cannot serve metrics on {}: {error}", addrs.join(", ")))
-    })
+fn bind(addrs: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
+    for addr in addrs {
+        match listen(*addr) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    let addrs: Vec<String> = addrs.iter().map(ToString::to_string).collect();
+    Err(io::Error::new(failed.kind(), format!("cannot serve metrics on {}: {failed}", addrs.join(", "))))
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As the standard library does: what is left of a server that has ended does not keep its port. On Windows it would
+    // let several servers have one port.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }

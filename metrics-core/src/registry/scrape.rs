@@ -139,15 +139,10 @@ impl Sources {
         }
     }
 
-    /// Whether there is a family of this name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.kind(name).is_some()
-    }
-
-    /// The type of the family of this name.
-    pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
+    /// The type of the family of this name, if there is one.
+    pub(crate) fn kind_of(&self, name: &str) -> Option<Kind> {
         let at = self.families.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()?;
-        Some(self.families[at].1.kind())
+        self.families.get(at).map(|(_, source)| source.kind())
     }
 
     /// The names of all families.

@@ -9,6 +9,7 @@ mod example;
 mod examples;
 mod formats;
 mod hostile;
+mod odd_families;
 mod prometheus;
 mod readers;
 mod readme;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
 
+#[allow(dead_code, reason = "the other tests use all of it")]
 mod client;
 
 use std::sync::{Condvar, Mutex};

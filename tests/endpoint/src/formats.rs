@@ -127,6 +127,66 @@ fn what_openmetrics_has_no_way_to_write() {
 }
 
 #[test]
+fn counters_whose_shorter_name_is_taken_are_of_unknown_type() {
+    let registry = Registry::new();
+    register(&registry, &["a", "a_sum_total", "b_total", "b_created", "c_total", "c_created_total"], |visitor| {
+        show(visitor, "a", Kind::Summary, &[Value::Summary { count: 1, sum: 2.0, quantiles: &[] }]);
+        show(visitor, "b_created", Kind::Gauge, &[Value::Gauge(4.0)]);
+        for counter in ["a_sum_total", "b_total", "c_total", "c_created_total", "d_sum_total", "d_total"] {
+            show(visitor, counter, Kind::Counter, &[Value::Counter(Number::Whole(3))]);
+        }
+        Ok(())
+    });
+    let text = openmetrics(&registry);
+    let types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let expected = [
+        "a summary",
+        "a_sum_total unknown",
+        "b_created gauge",
+        "b_total unknown",
+        "c_created_total unknown",
+        "c counter",
+        "d_sum counter",
+        "d counter",
+    ];
+    assert_eq!(types, expected);
+    for sample in ["a_sum{n=\"0\"} 2", "a_sum_total{n=\"0\"} 3", "b_total{n=\"0\"} 3", "c_created_total{n=\"0\"} 3"] {
+        assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
+    }
+}
+
+#[test]
+fn histograms_that_openmetrics_forbids() {
+    let registry = Registry::new();
+    register(&registry, &["h", "q"], |visitor| {
+        let racy = [(1.0, 5), (2.0, 4), (f64::INFINITY, 7)];
+        let unordered = [(2.0, 1), (1.0, 2), (f64::INFINITY, 2)];
+        let no_bound = [(f64::NAN, 1)];
+        let histograms =
+            [&racy[..], &unordered, &no_bound].map(|buckets| Value::Histogram { count: 6, sum: 1.0, buckets });
+        show(visitor, "h", Kind::Histogram, &histograms);
+        let quantiles = [(-0.5, 1.0), (0.5, 2.0), (1.5, 3.0), (f64::NAN, 4.0)];
+        show(visitor, "q", Kind::Summary, &[Value::Summary { count: 1, sum: 2.0, quantiles: &quantiles }]);
+        Ok(())
+    });
+    let text = openmetrics(&registry);
+    let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let expected = [
+        "h_bucket{n=\"0\",le=\"1.0\"} 5",
+        "h_bucket{n=\"0\",le=\"2.0\"} 5",
+        "h_bucket{n=\"0\",le=\"+Inf\"} 7",
+        "h_sum{n=\"0\"} 1",
+        "h_count{n=\"0\"} 7",
+        "q{n=\"0\",quantile=\"0.5\"} 2",
+        "q_sum{n=\"0\"} 2",
+        "q_count{n=\"0\"} 1",
+    ];
+    assert_eq!(samples, expected);
+    // What is in them all the same is in the other formats.
+    assert!(registry.to_text().contains("h_bucket{n=\"1\",le=\"1\"} 2\n"));
+}
+
+#[test]
 fn families_of_others_whose_samples_clash_are_left_out() {
     let registry = Registry::new();
     register(&registry, &["a", "a_count"], |visitor| {

@@ -1,14 +1,16 @@
 //! TLS, client certificates and credentials, over real sockets.
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use metrics_core::{Counter, HttpServer, HttpServerBuilder, Registry, Tls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 use crate::client::{Answer, ask, connect, head, send};
 use crate::{global, wait_until};
@@ -66,17 +68,19 @@ fn serve(builder: HttpServerBuilder) -> SocketAddr {
     builder.start("127.0.0.1:0").expect("a free port").local_addr()
 }
 
-/// What a client that trusts this authority, with this identity, is answered; an error where it does not come to that.
-fn ask_tls(
+type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// A connection of a client that trusts this authority, with this identity, in one of these versions.
+fn connect_tls(
     addr: SocketAddr,
     trusted: &Authority,
     identity: Option<&Identity>,
-    headers: &str,
-) -> std::io::Result<Answer> {
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsStream {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted.pem().as_bytes()).expect("valid")).expect("valid");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("possible");
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).expect("possible");
     let config = config.with_root_certificates(roots);
     let config = match identity {
         None => config.with_no_client_auth(),
@@ -87,8 +91,17 @@ fn ask_tls(
         }
     };
     let name = ServerName::try_from("localhost").expect("a name");
-    let connection = ClientConnection::new(Arc::new(config), name).expect("possible");
-    let mut stream = StreamOwned::new(connection, connect(addr));
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("possible"), connect(addr))
+}
+
+/// What such a client is answered; an error where it does not come to that.
+fn ask_tls(
+    addr: SocketAddr,
+    trusted: &Authority,
+    identity: Option<&Identity>,
+    headers: &str,
+) -> std::io::Result<Answer> {
+    let mut stream = connect_tls(addr, trusted, identity, rustls::DEFAULT_VERSIONS);
     stream.write_all(&head("GET /metrics", headers))?;
     let answer = Answer::read(stream);
     if answer.status() == 0 { Err(std::io::Error::other("no answer")) } else { Ok(answer) }
@@ -109,6 +122,39 @@ fn tls_for_those_who_trust_the_authority() {
         global("metrics_core_connections_closed_total{reason=\"handshake\"}") >= before + 2.0
     });
     assert!(ask_tls(addr, &authority, None, "").is_ok());
+}
+
+#[test]
+fn both_versions_of_tls_and_a_clean_end() {
+    let authority = Authority::new();
+    let registry = Registry::new();
+    let family = Counter::builder("long_total", "Long.").labels(["n"]).max_series(50_000).register_in(&registry);
+    let family = family.expect("valid");
+    for n in 0..20_000_u32 {
+        family.labels([&n.to_string()]).inc();
+    }
+    let server = HttpServer::builder().registry(&registry).tls(authority.server().tls());
+    let addr = server.start("127.0.0.1:0").expect("a free port").local_addr();
+    for version in [&TLS12, &TLS13] {
+        let mut stream = connect_tls(addr, &authority, None, &[version]);
+        stream.write_all(&head("GET /metrics", "")).expect("sent");
+        let mut answer = Vec::new();
+        // An error if the end were not told, as where somebody cuts the answer off.
+        stream.read_to_end(&mut answer).expect("an end that the server has told");
+        assert!(Answer::read(&answer[..]).body == registry.to_text().into_bytes(), "{version:?}");
+    }
+}
+
+#[test]
+fn tls_on_a_plain_port_is_told_at_once() {
+    let addr = serve(builder());
+    let mut stream = connect_tls(addr, &Authority::new(), None, rustls::DEFAULT_VERSIONS);
+    let begin = Instant::now();
+    let error = stream.write_all(&head("GET /metrics", "")).and_then(|()| stream.read(&mut [0; 1]));
+    assert!(error.is_err());
+    // Long before the time that a client has for the head of its request.
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert_eq!(ask(addr, "GET /metrics", "").status(), 200);
 }
 
 #[test]
@@ -198,7 +244,21 @@ fn a_shutdown_waits_for_no_handshake() {
     let addr = server.local_addr();
     let _silent = connect(addr);
     let _half = send(addr, b"\x16\x03\x01");
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     server.shutdown();
-    assert!(begin.elapsed() < std::time::Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_shutdown_waits_for_no_client_that_was_answered() {
+    let authority = Authority::new();
+    let server = builder().tls(authority.server().tls()).start("127.0.0.1:0").expect("a free port");
+    let mut stream = connect_tls(server.local_addr(), &authority, None, rustls::DEFAULT_VERSIONS);
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+    stream.read_exact(&mut [0; 12]).expect("an answer");
+    // It keeps its connection, and has begun to ask again.
+    stream.write_all(b"GET /met").expect("sent");
+    let begin = Instant::now();
+    server.shutdown();
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
 }

@@ -105,7 +105,7 @@ fn the_deadline_of_a_scrape_is_kept() {
     let begin = Instant::now();
     let answer = ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 2\r\n");
     let took = begin.elapsed();
-    assert!((Duration::from_millis(1_700)..Duration::from_millis(3_000)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(1_700)..Duration::from_secs(3)).contains(&took), "{took:?}");
     assert_eq!(answer.text(), "# HELP served_total Served.\n# TYPE served_total counter\nserved_total 1\n");
     assert!(global(timeouts) >= before + 2.0);
     // One that would not wait as long as it has taken by now does without, at once.

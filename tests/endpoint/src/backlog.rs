@@ -1,0 +1,55 @@
+//! Clients that connect all at once, while the server's thread is busy.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use log::{LevelFilter, Log, Metadata, Record};
+use metrics_core::{HttpServer, Registry};
+
+/// Holds up the server's thread when it first has something to say.
+struct Holds {
+    held: Mutex<Sender<()>>,
+    released: Mutex<Receiver<()>>,
+}
+
+static LOGGER: OnceLock<Holds> = OnceLock::new();
+
+impl Log for Holds {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, _: &Record<'_>) {
+        if std::thread::current().name() == Some("metrics-http") {
+            self.held.lock().expect("no panic").send(()).ok();
+            self.released.lock().expect("no panic").recv().ok();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn as_many_as_may_be_open_can_connect_at_once() {
+    let (held, is_held) = channel();
+    let (release, released) = channel();
+    let holds = Holds { held: Mutex::new(held), released: Mutex::new(released) };
+    log::set_logger(LOGGER.get_or_init(|| holds)).expect("the first");
+    log::set_max_level(LevelFilter::Warn);
+    let server = HttpServer::builder().registry(&Registry::new()).start("127.0.0.1:0").expect("a free port");
+    let addr = server.local_addr();
+    let mut garbage = TcpStream::connect(addr).expect("the server listens");
+    garbage.write_all(b"\0\0\r\n\r\n").expect("sent");
+    is_held.recv().expect("the server's thread complains");
+    // Where a client finds no place in the queue, the system has it try again after a second, and then after two.
+    let connected =
+        (0..512).take_while(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(900)).is_ok()).count();
+    assert_eq!(connected, 512);
+    drop(release);
+    server.shutdown();
+}
