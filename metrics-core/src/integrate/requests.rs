@@ -205,7 +205,8 @@ impl RequestMetricsBuilder {
         self
     }
 
-    /// Requests for this path are not measured, like those for `/metrics`.
+    /// Requests for this path are not measured, like those for `/metrics`. It is compared with what the client sent,
+    /// whatever stands under it; what an [`Exposition`](crate::Exposition) answers need not be named.
     pub fn exclude(mut self, path: impl Into<String>) -> Self {
         self.excluded.insert(path.into());
         self

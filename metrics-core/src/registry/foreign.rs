@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
@@ -166,7 +167,8 @@ fn text_samples(name: &str, kind: Kind) -> impl Iterator<Item = String> + '_ {
 
 /// The families of a collector of the `prometheus` crate, each by itself.
 pub(super) fn shown(families: Vec<MetricFamily>) -> Vec<Shown> {
-    families.into_iter().map(|family| Shown::Prometheus(vec![family])).collect()
+    let once = |family| if repeats(&family) { merged(&[family], &[]) } else { vec![family] };
+    families.into_iter().map(|family| Shown::Prometheus(once(family))).collect()
 }
 
 impl Shown {
@@ -228,6 +230,18 @@ fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
         metric.get_label().iter().map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
     pairs.sort_unstable();
     pairs
+}
+
+/// Whether two metrics have the same labels. Most families are told by hashes that there are no such.
+fn repeats(family: &MetricFamily) -> bool {
+    let hasher = foldhash::fast::FixedState::default();
+    let hash = |pair: &LabelPair| hasher.hash_one((pair.name(), pair.value()));
+    let of = |metric: &proto::Metric| metric.get_label().iter().map(hash).fold(0, u64::wrapping_add);
+    let metrics = family.get_metric();
+    let mut hashes: Vec<u64> = metrics.iter().map(of).collect();
+    hashes.sort_unstable();
+    let mut seen = HashSet::new();
+    !hashes.is_sorted_by(|one, next| one < next) && !metrics.iter().all(|metric| seen.insert(pairs(metric)))
 }
 
 fn check_labels(family: &MetricFamily) -> Result<(), Reason> {

@@ -170,6 +170,19 @@ fn what_would_spoil_the_exposition_is_left_out() {
 }
 
 #[test]
+fn a_collector_that_shows_a_metric_twice_has_it_once() {
+    let registry = Registry::new();
+    let twice = || {
+        let mut families = untyped_family();
+        let metric = families[0].get_metric()[0].clone();
+        families[0].mut_metric().push(metric);
+        families
+    };
+    registry.register_collector(Shows::boxed("unknown", twice)).expect("valid");
+    assert_eq!(registry.to_text(), "# HELP unknown Of no type.\n# TYPE unknown untyped\nunknown 42.5\n");
+}
+
+#[test]
 fn names_described_by_collectors_are_taken() {
     let registry = Registry::new();
     registry.register_collector(Shows::boxed("described", Vec::new)).expect("valid");
