@@ -13,6 +13,7 @@
 
 #[doc(hidden)]
 pub mod __private;
+mod alarm;
 mod amount;
 mod builder;
 mod cache;
@@ -23,7 +24,7 @@ mod counter;
 mod declare;
 mod encode;
 mod error;
-#[cfg(feature = "exposition")]
+#[cfg(any(feature = "exposition", feature = "push"))]
 mod export;
 mod family;
 mod gauge;
@@ -65,6 +66,10 @@ pub use encode::Format;
 pub use error::{Error, Field};
 #[cfg(feature = "exposition")]
 pub use export::exposition::Exposition;
+#[cfg(feature = "push")]
+pub use export::graphite::GraphiteBridge;
+#[cfg(feature = "push")]
+pub use export::push::{Push, PushError, Pusher, PusherBuilder, Receiver};
 #[cfg(feature = "exposition")]
 pub use export::response::{ExpositionBody, Responding};
 #[cfg(feature = "tls")]

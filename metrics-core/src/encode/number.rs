@@ -16,7 +16,7 @@ pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends a number as OpenMetrics wants bounds and quantiles: as Go would, and never as a whole number.
-pub(super) fn push_canonical(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn push_canonical(out: &mut Vec<u8>, value: f64) {
     if !value.is_finite() {
         return push_float(out, value);
     }

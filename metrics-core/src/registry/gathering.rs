@@ -12,8 +12,9 @@ use super::collectors::{Collected, isolated};
 use super::names::{Callback, Member};
 use super::runs::Asked;
 use super::scrape::Sources;
-use super::waiter::{Alarm, Waiter};
+use super::waiter::Waiter;
 use super::{Registry, declared};
+use crate::alarm::Alarm;
 use crate::internal::InternalError;
 use crate::sample::Value;
 

@@ -5,10 +5,12 @@
 use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use lazy_static::lazy_static;
 use log::{Log, Metadata, Record};
-use metrics_core::{Collect, Counter, Family, Gauge, Registry, Summary, Visitor};
+use metrics_core::{Collect, Counter, Family, Gauge, Push, Pusher, Receiver, Registry, Summary, Visitor};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -46,6 +48,29 @@ impl Collect for Fails {
 
     fn collect(&self, _: &mut dyn Visitor) -> Result<(), Box<dyn Error + Send + Sync>> {
         Err(format!("no answer to request {}", self.0.fetch_add(1, Ordering::Relaxed)).into())
+    }
+}
+
+/// Fails for one reason, then for another, then works, then fails again; then it is over.
+struct FailsInTurn(u32, Sender<()>);
+
+impl Receiver for FailsInTurn {
+    fn name(&self) -> &'static str {
+        "in_turn"
+    }
+
+    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0 += 1;
+        match self.0 {
+            1..=5 | 16..=20 => return Err("nobody is there".into()),
+            6..=9 => return Err("somebody does not answer".into()),
+            10..=15 => {
+                push.leave_out("is odd", "one");
+                push.leave_out("is odd", "another");
+            }
+            _ => self.1.send(()).unwrap_or_default(),
+        }
+        Ok(())
     }
 }
 
@@ -95,4 +120,20 @@ fn each_cause_is_logged_once_and_the_logger_may_count() {
     }
     assert_eq!(lines("no answer to request 0"), 1, "{:?}", LINES.lock());
     assert_eq!(lines("no answer to request"), 1, "{:?}", LINES.lock());
+
+    let (over, is_over) = channel();
+    let pusher = Pusher::builder(FailsInTurn(0, over)).interval(Duration::from_millis(2)).start().expect("a thread");
+    is_over.recv().expect("it works in the end");
+    pusher.shutdown().expect("it works");
+    let said: Vec<String> =
+        LINES.lock().expect("no panic").iter().filter(|line| line.contains("in_turn")).cloned().collect();
+    let expected = [
+        "in_turn: nobody is there (logged once; it is tried again)",
+        "in_turn: somebody does not answer (logged once; it is tried again)",
+        "in_turn: leaves out one, which is odd (logged once)",
+        "in_turn: works again, after 9 pushes that failed",
+        "in_turn: nobody is there (logged once; it is tried again)",
+        "in_turn: works again, after 5 pushes that failed",
+    ];
+    assert_eq!(said, expected);
 }

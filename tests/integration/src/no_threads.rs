@@ -6,8 +6,9 @@
 use std::env;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
-use metrics_core::{Gauge, Registry};
+use metrics_core::{Gauge, GraphiteBridge, Registry};
 
 /// The size of the stack of each new thread, read by the standard library.
 const STACK: &str = "RUST_MIN_STACK";
@@ -46,4 +47,6 @@ fn shows_everything() {
         text.lines().find_map(|line| line.strip_prefix("metrics_core_internal_errors_total{kind=\"no_thread\"} "));
     let errors: u64 = errors.and_then(|count| count.parse().ok()).expect("counted");
     assert!(errors >= 30, "{errors}");
+    let error = GraphiteBridge::new("127.0.0.1:2003").start(Duration::from_secs(1)).expect_err("no thread");
+    assert_ne!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
 }

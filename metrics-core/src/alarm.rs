@@ -1,0 +1,118 @@
+//! One thread that wakes tasks when their time has come; there only while somebody waits.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cell::lock;
+
+/// Wakes a task at some time, unless it is dropped before.
+pub(crate) struct Alarm(Key);
+
+type Key = (Instant, u64);
+
+#[derive(Default)]
+struct Alarms {
+    last: u64,
+    by_time: BTreeMap<Key, Waker>,
+    has_thread: bool,
+}
+
+/// The thread that wakes ends when there was nothing to do for this long.
+const IDLE: Duration = Duration::from_secs(30);
+
+fn alarms() -> &'static (Mutex<Alarms>, Condvar) {
+    static ALARMS: OnceLock<(Mutex<Alarms>, Condvar)> = OnceLock::new();
+    ALARMS.get_or_init(Default::default)
+}
+
+impl Alarm {
+    /// `None` if there is nobody who could wake it.
+    pub(crate) fn set(at: Instant, waker: &Waker) -> Option<Self> {
+        let waker = waker.clone();
+        let (state, changed) = alarms();
+        let mut alarms = lock(state);
+        if !alarms.has_thread {
+            thread::Builder::new().name("metrics-alarms".to_owned()).spawn(wake_all).ok()?;
+            alarms.has_thread = true;
+        }
+        alarms.last += 1;
+        let key = (at, alarms.last);
+        alarms.by_time.insert(key, waker);
+        changed.notify_all();
+        Some(Self(key))
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        let waker = lock(&alarms().0).by_time.remove(&self.0);
+        drop(waker);
+    }
+}
+
+fn wake_all() {
+    let (state, changed) = alarms();
+    let mut alarms = lock(state);
+    loop {
+        let now = Instant::now();
+        let (pause, is_idle) = match alarms.by_time.first_key_value() {
+            Some(((at, _), _)) if *at <= now => {
+                let due = alarms.by_time.pop_first();
+                drop(alarms);
+                if let Some((_, waker)) = due {
+                    // Somebody else's code; if it panics, the others are to be woken all the same.
+                    drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+                }
+                alarms = lock(state);
+                continue;
+            }
+            Some(((at, _), _)) => (*at - now, false),
+            None => (IDLE, true),
+        };
+        let (after, timeout) = changed.wait_timeout(alarms, pause).unwrap_or_else(PoisonError::into_inner);
+        alarms = after;
+        if is_idle && timeout.timed_out() && alarms.by_time.is_empty() {
+            alarms.has_thread = false;
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counts(AtomicUsize);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn alarms_go_off_in_their_time_unless_they_are_dropped() {
+        let (counts, dropped) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
+        let begin = Instant::now();
+        let later = Alarm::set(begin + Duration::from_millis(40), &Waker::from(Arc::clone(&counts))).expect("a thread");
+        let sooner =
+            Alarm::set(begin + Duration::from_millis(20), &Waker::from(Arc::clone(&counts))).expect("a thread");
+        drop(Alarm::set(begin + Duration::from_millis(30), &Waker::from(Arc::clone(&dropped))));
+        while counts.0.load(Ordering::SeqCst) < 2 {
+            thread::yield_now();
+        }
+        assert!(begin.elapsed() >= Duration::from_millis(40));
+        assert_eq!(dropped.0.load(Ordering::SeqCst), 0);
+        drop((later, sooner));
+        assert!(lock(&alarms().0).by_time.is_empty());
+    }
+}

@@ -1,0 +1,245 @@
+//! Graphite: what a registry shows, as lines to carbon.
+
+mod line;
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::push::{Push, PushError, Pusher, PusherBuilder, Receiver, TIMEOUT};
+use crate::registry::Registry;
+use line::Lines;
+
+/// Bytes that are sent at once.
+const CHUNK: usize = 64 * 1_024;
+
+/// Sends what a registry shows to Graphite: to a carbon, or whatever else takes its plaintext protocol.
+///
+/// ```text
+/// shop_request_latency_seconds_count.method.GET.path._foo 12.0 1434898897
+/// shop_request_latency_seconds_count;method=GET;path=_foo 12.0 1434898897        (tagged)
+/// ```
+///
+/// - The names are those of samples in the text format; labels follow by name. Characters outside of `[a-zA-Z0-9_-]` become
+///   `_`. An empty label value becomes `_`; with tags the tag is left out, as Graphite has none that are empty.
+/// - A label called `name` is the tag `exported_name`, since Graphite keeps the series' own name under `name`.
+/// - All lines of a push have the same time stamp, in seconds.
+/// - Left out, counted and logged once is what carbon could not keep: values that are not a number; names that are longer
+///   than its files' (a part over 250 bytes, 3,500 in all; with tags, 16,000); and series that have the name of another one
+///   once their characters are replaced, where the last would win.
+///
+/// Each push makes one connection, and is a success when carbon has closed it, having read everything. What went on while
+/// carbon was away is in the next push, as totals always are; points of that time are missing. Memory holds 64 KiB, and 10 to
+/// 30 bytes for each line while a push goes on.
+///
+/// # Example: every ten seconds, and once more at the end
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use metrics_core::GraphiteBridge;
+///
+/// # let carbon = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let address = carbon.local_addr()?.to_string();
+/// # let address = address.as_str();
+/// # std::thread::spawn(move || {
+/// #     for connection in carbon.incoming().flatten() {
+/// #         std::io::copy(&mut &connection, &mut std::io::sink()).ok();
+/// #     }
+/// # });
+/// // For example "graphite.example:2003".
+/// let pusher = GraphiteBridge::new(address).prefix("shop.eu-1").start(Duration::from_secs(10))?;
+/// // .. the service runs, until it is told to end ..
+/// pusher.shutdown()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent until `start` or `push` is called"]
+pub struct GraphiteBridge {
+    graphite: Graphite,
+    registry: Option<Registry>,
+    timeout: Duration,
+}
+
+/// Where to send lines, and what they look like.
+#[derive(Clone, Debug)]
+struct Graphite {
+    name: String,
+    address: String,
+    /// Of valid characters, and with a dot at its end if there is one.
+    prefix: String,
+    tagged: bool,
+}
+
+impl GraphiteBridge {
+    /// Sends to this address, `host:port`; carbon listens on port 2003. The name is resolved anew by each push.
+    pub fn new(address: impl Into<String>) -> Self {
+        let (name, address) = ("graphite".to_owned(), address.into());
+        let graphite = Graphite { name, address, prefix: String::new(), tagged: false };
+        Self { graphite, registry: None, timeout: TIMEOUT }
+    }
+
+    /// What all names begin with, with dots between its parts. Characters that no name can have become `_`, and empty
+    /// parts are left out.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.graphite.prefix = line::prefix(prefix);
+        self
+    }
+
+    /// Writes labels as tags (`;path=_foo`), which Graphite has since version 1.1, and not as parts of the name
+    /// (`.path._foo`).
+    pub fn tagged(mut self) -> Self {
+        self.graphite.tagged = true;
+        self
+    }
+
+    /// The registry to send, if not the global one.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = Some(registry.clone());
+        self
+    }
+
+    /// How long one push may take, name look-up not included; 10 seconds if not set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The value of label `receiver` in what this tells about itself, `graphite` if not set: for services that have several.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.graphite.name = name.into();
+        self
+    }
+
+    /// Sends everything once, on this thread.
+    ///
+    /// # Errors
+    ///
+    /// Where the address is none, cannot be resolved or reached, or not everything was read in time.
+    pub fn push(&self) -> Result<(), PushError> {
+        self.pusher().push()
+    }
+
+    /// Sends everything now, and then once in each interval, from a thread; [`Pusher`] tells when, and what becomes of
+    /// failures.
+    ///
+    /// # Errors
+    ///
+    /// Where the address is not of the form `host:port`, the interval or the timeout is 0, or the system has no thread left.
+    /// That carbon cannot be reached is no such error: it may be there later.
+    pub fn start(&self, interval: Duration) -> io::Result<Pusher> {
+        self.graphite.target()?;
+        self.pusher().interval(interval).start()
+    }
+
+    fn pusher(&self) -> PusherBuilder {
+        let pusher = Pusher::builder(self.graphite.clone()).timeout(self.timeout);
+        match &self.registry {
+            Some(registry) => pusher.registry(registry),
+            None => pusher,
+        }
+    }
+}
+
+impl Graphite {
+    /// Host and port of the address.
+    fn target(&self) -> io::Result<(&str, u16)> {
+        let parts = self.address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        let target = parts.and_then(|(host, port)| {
+            // As in URLs, IPv6 addresses stand in brackets.
+            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            Some((host, port.parse().ok().filter(|port| *port != 0)?))
+        });
+        target.ok_or_else(|| {
+            let message =
+                format!("{:?} is no address of a carbon: write host:port, as in \"localhost:2003\"", self.address);
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })
+    }
+
+    /// Connects to the first address of that name that can be reached; each has its share of the time.
+    fn connect(&self, push: &Push<'_>) -> io::Result<TcpStream> {
+        let in_words = |what: &'static str| move |error| self.failed(what, &error);
+        let addrs: Vec<SocketAddr> = self.target()?.to_socket_addrs().map_err(in_words("cannot resolve"))?.collect();
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+        for (at, addr) in addrs.iter().enumerate() {
+            let others = u32::try_from(addrs.len() - at).unwrap_or(u32::MAX);
+            let patience =
+                (push.time_left().map_err(in_words("cannot connect to"))? / others).max(Duration::from_millis(1));
+            match TcpStream::connect_timeout(addr, patience) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(self.failed("cannot connect to", &failed))
+    }
+
+    fn failed(&self, what: &str, error: &io::Error) -> io::Error {
+        let in_words: &dyn fmt::Display = match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => &"no answer in time",
+            _ => error,
+        };
+        io::Error::new(error.kind(), format!("{what} {}: {in_words}", self.address))
+    }
+}
+
+impl Receiver for Graphite {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let time = push.time().duration_since(UNIX_EPOCH).map_err(|_| "the system's clock stands before 1970")?;
+        let mut connection = Connection { stream: self.connect(push)?, push };
+        let mut lines = Lines::new(&self.prefix, self.tagged, time.as_secs(), push);
+        let mut steps = push.scrape().begin();
+        let mut has_more = true;
+        while has_more {
+            has_more = steps.step(&|_, _| true, &mut lines);
+            if lines.out.len() >= CHUNK || !has_more {
+                connection.write(&lines.out).map_err(|error| self.failed("cannot send everything to", &error))?;
+                lines.out.clear();
+            }
+        }
+        Ok(connection.end().map_err(|error| self.failed("not everything was read by", &error))?)
+    }
+}
+
+/// A connection, used for no longer than the push may take.
+struct Connection<'p> {
+    stream: TcpStream,
+    push: &'p Push<'p>,
+}
+
+impl Connection<'_> {
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.set_write_timeout(Some(self.push.time_left()?))?;
+            match self.stream.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the connection from this side, and waits until the other side has done so: what is read by then was read whole,
+    /// where a connection that is cut off would be an error.
+    fn end(mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)?;
+        let mut ignored = [0; 512];
+        loop {
+            self.stream.set_read_timeout(Some(self.push.time_left()?))?;
+            match self.stream.read(&mut ignored) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

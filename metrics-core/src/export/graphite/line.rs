@@ -1,0 +1,179 @@
+//! Lines of Graphite's plaintext protocol: `name value seconds`.
+
+use std::borrow::Cow;
+use std::hash::BuildHasher;
+
+use hashbrown::HashSet;
+
+use super::super::push::Push;
+use crate::encode::number::{push_canonical, push_float};
+use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
+
+/// The longest part between dots, in bytes: the name of a file or folder on carbon's disk, with its ending.
+const LONGEST_PART: usize = 250;
+/// The longest name, in bytes: a path on carbon's disk.
+const LONGEST_NAME: usize = 3_500;
+/// With tags files are named by a hash, and it is carbon's longest line that counts, 16 KiB.
+const LONGEST_TAGGED: usize = 16_000;
+
+const NOT_A_NUMBER: &str = "is not a number";
+const TOO_LONG: &str = "has a longer name than carbon can keep";
+const SAME_NAME: &str = "has the name of another series, once characters are replaced";
+
+/// Writes a line for each sample it is shown.
+pub(super) struct Lines<'p> {
+    pub(super) out: Vec<u8>,
+    prefix: &'p str,
+    tagged: bool,
+    /// What stands behind each value.
+    end: String,
+    /// The name of the family.
+    family: String,
+    /// Hashes of the names by now. Two names may have the same hash, which then costs a line; with a million of them that
+    /// happens in one of 30 million pushes.
+    seen: HashSet<u64, foldhash::fast::FixedState>,
+    push: &'p Push<'p>,
+}
+
+impl<'p> Lines<'p> {
+    /// `prefix` is one that [`prefix`] has made.
+    pub(super) fn new(prefix: &'p str, tagged: bool, seconds: u64, push: &'p Push<'p>) -> Self {
+        let (end, family, seen) = (format!(" {seconds}\n"), String::new(), HashSet::default());
+        Self { out: Vec::new(), prefix, tagged, end, family, seen, push }
+    }
+
+    fn sample(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<(&'static str, f64)>, value: Number) {
+        let start = self.out.len();
+        self.push_name(suffix, labels, bound);
+        match self.unfit(start, value) {
+            None => {
+                self.out.push(b' ');
+                push_value(&mut self.out, value);
+                self.out.extend_from_slice(self.end.as_bytes());
+            }
+            Some(reason) => {
+                self.push.leave_out(reason, &String::from_utf8_lossy(&self.out[start..]));
+                self.out.truncate(start);
+            }
+        }
+    }
+
+    /// Why there can be no such line, of the name that begins there.
+    fn unfit(&mut self, start: usize, value: Number) -> Option<&'static str> {
+        let name = &self.out[start..];
+        let is_too_long = if self.tagged {
+            name.len() > LONGEST_TAGGED
+        } else {
+            name.len() > LONGEST_NAME || name.split(|byte| *byte == b'.').any(|part| part.len() > LONGEST_PART)
+        };
+        if value.as_f64().is_nan() {
+            Some(NOT_A_NUMBER)
+        } else if is_too_long {
+            Some(TOO_LONG)
+        } else {
+            let hash = self.seen.hasher().hash_one(name);
+            (!self.seen.insert(hash)).then_some(SAME_NAME)
+        }
+    }
+
+    fn push_name(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<(&'static str, f64)>) {
+        let Self { out, prefix, family, tagged, .. } = self;
+        for part in [prefix, family.as_str(), suffix] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        let mut pairs: Vec<(&str, Cow<'_, str>)> = labels.iter().collect();
+        if let Some((name, value)) = bound {
+            let mut text = Vec::new();
+            push_canonical(&mut text, value);
+            pairs.push((name, String::from_utf8_lossy(&text).into_owned().into()));
+        }
+        pairs.sort_unstable_by_key(|(name, _)| *name);
+        for (name, value) in &pairs {
+            if !*tagged {
+                out.push(b'.');
+                push_valid(out, name);
+                out.push(b'.');
+                push_valid(out, if value.is_empty() { "_" } else { value });
+            } else if !value.is_empty() {
+                out.push(b';');
+                push_tag(out, name, &pairs);
+                out.push(b'=');
+                push_valid(out, value);
+            }
+        }
+    }
+}
+
+impl Visitor for Lines<'_> {
+    fn family(&mut self, family: &FamilyInfo<'_>) {
+        let mut name = Vec::new();
+        push_valid(&mut name, family.name);
+        self.family = String::from_utf8_lossy(&name).into_owned();
+    }
+
+    fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        match *value {
+            Value::Counter(total) => self.sample("", labels, None, total),
+            Value::Gauge(value) | Value::Untyped(value) => self.sample("", labels, None, Number::Float(value)),
+            Value::Summary { count, sum, quantiles } => {
+                for (quantile, value) in quantiles {
+                    self.sample("", labels, Some(("quantile", *quantile)), Number::Float(*value));
+                }
+                self.sample("_count", labels, None, Number::Whole(count));
+                self.sample("_sum", labels, None, Number::Float(sum));
+            }
+            Value::Histogram { count, sum, buckets } => {
+                for (bound, count) in buckets {
+                    self.sample("_bucket", labels, Some(("le", *bound)), Number::Whole(*count));
+                }
+                self.sample("_count", labels, None, Number::Whole(count));
+                self.sample("_sum", labels, None, Number::Float(sum));
+            }
+        }
+    }
+}
+
+/// A prefix as it can stand before a name.
+pub(super) fn prefix(text: &str) -> String {
+    let mut valid = Vec::new();
+    for part in text.split('.').filter(|part| !part.is_empty()) {
+        push_valid(&mut valid, part);
+        valid.push(b'.');
+    }
+    String::from_utf8_lossy(&valid).into_owned()
+}
+
+/// Appends `text` with a `_` for each character that no part of a name may have.
+fn push_valid(out: &mut Vec<u8>, text: &str) {
+    let valid = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    out.extend(text.chars().map(valid).map(|c| c as u8));
+}
+
+/// Appends the tag for a label. `name` is the one that Graphite keeps for itself.
+fn push_tag(out: &mut Vec<u8>, name: &str, pairs: &[(&str, Cow<'_, str>)]) {
+    let mut tag = Cow::Borrowed(name);
+    while tag == "name" || (tag != name && pairs.iter().any(|(other, _)| *other == tag)) {
+        tag = format!("exported_{tag}").into();
+    }
+    push_valid(out, &tag);
+}
+
+/// Appends a value, as Python would write a float.
+fn push_value(out: &mut Vec<u8>, value: Number) {
+    match value {
+        Number::Whole(whole) => {
+            out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+            out.extend_from_slice(b".0");
+        }
+        Number::Float(float) if float.is_infinite() => {
+            out.extend_from_slice(if float > 0.0 { b"inf" } else { b"-inf" });
+        }
+        Number::Float(float) => {
+            let start = out.len();
+            push_float(out, float);
+            if out[start..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+                out.extend_from_slice(b".0");
+            }
+        }
+    }
+}

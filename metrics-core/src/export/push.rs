@@ -1,0 +1,300 @@
+//! Receivers: systems that do not scrape, and are sent what a registry shows instead.
+
+mod job;
+mod own;
+mod retry;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::registry::Registry;
+use crate::registry::scrape::Scrape;
+use job::Job;
+
+/// The time from one push to the next, if the user does not say.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How long one push may take, if the user does not say.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a push waits for collectors.
+const COLLECTORS: Duration = Duration::from_secs(5);
+
+/// A system that is sent what a registry shows, as Graphite is by a [`GraphiteBridge`](crate::GraphiteBridge).
+///
+/// What to send and how is all that an implementation has to know. A [`Pusher`] calls it again and again, keeps time,
+/// tries again after an error, counts, logs and stops.
+///
+/// # Example: a receiver of one's own
+///
+/// ```
+/// use std::error::Error;
+/// use std::io::Write;
+/// use std::net::TcpStream;
+///
+/// use metrics_core::{Push, Pusher, Receiver};
+///
+/// /// Sends the text format to a port.
+/// struct Port(&'static str);
+///
+/// impl Receiver for Port {
+///     fn name(&self) -> &str {
+///         "port"
+///     }
+///
+///     fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+///         let mut stream = TcpStream::connect(self.0)?;
+///         stream.set_write_timeout(Some(push.time_left()?))?;
+///         stream.write_all(push.scrape().to_text().as_bytes())?;
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let pusher = Pusher::builder(Port("127.0.0.1:9999")).start()?;
+/// # drop(pusher);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Receiver: Send + 'static {
+    /// The value of label `receiver` in what a [`Pusher`] tells about itself.
+    fn name(&self) -> &str;
+
+    /// Sends what the registry shows now, once. It may block, for as long as [`Push::time_left`] says.
+    ///
+    /// # Errors
+    ///
+    /// Whatever has gone wrong, in words that tell an operator which system it is and what to do: it is logged.
+    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>>;
+}
+
+/// One push: what there is to send, and how long there is.
+pub struct Push<'a> {
+    registry: &'a Registry,
+    time: SystemTime,
+    deadline: Instant,
+    receiver: &'a str,
+    /// Why samples were left out, and the first for each reason.
+    left_out: RefCell<BTreeMap<&'static str, String>>,
+}
+
+impl<'a> Push<'a> {
+    fn new(registry: &'a Registry, receiver: &'a str, deadline: Instant) -> Self {
+        Self { registry, time: SystemTime::now(), deadline, receiver, left_out: RefCell::default() }
+    }
+
+    /// A scrape of the registry; it waits for collectors for half of the time that is left, and 5 seconds at most.
+    pub fn scrape(&self) -> Scrape<'a> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.registry.scrape().collector_timeout((left / 2).min(COLLECTORS))
+    }
+
+    /// When the push began, by the system's clock: the one time stamp of all that it sends.
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+
+    /// How long the push may still take, to be given to whatever blocks; never 0.
+    ///
+    /// # Errors
+    ///
+    /// Of kind [`TimedOut`](io::ErrorKind::TimedOut), once there is no time left.
+    pub fn time_left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "there was not enough time"))
+        } else {
+            Ok(left)
+        }
+    }
+
+    /// Notes that a sample is not sent, since the receiver could not read it. It counts in
+    /// `metrics_core_export_left_out_total`, and the first for each reason is logged.
+    pub fn leave_out(&self, reason: &'static str, sample: &str) {
+        own::left_out(self.receiver);
+        self.left_out.borrow_mut().entry(reason).or_insert_with(|| sample.to_owned());
+    }
+}
+
+impl fmt::Debug for Push<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push").field("time", &self.time).finish_non_exhaustive()
+    }
+}
+
+/// Sends what a registry shows to a [`Receiver`], now and then. Dropping it leaves it going.
+///
+/// The first push is made at once, then one in each interval; one that was missed is not made up for. Pushes of one
+/// receiver never overlap, and no receiver waits for another: one thread keeps the time of all, and each push runs on a
+/// thread of its own that ends with it.
+///
+/// A push that fails is tried again after a second, then after two, four and so on up to the interval (or a minute, where
+/// that is shorter), each less a random part of up to a half. Each try sends what the registry shows then: totals are never
+/// lost by an outage, and nothing is kept for later. The first failure of each kind is logged, and that it works again.
+///
+/// | family | labels |
+/// |---|---|
+/// | `metrics_core_export_total` | `receiver`; `outcome`: `success`, `error`, `timeout` or `panic` |
+/// | `metrics_core_export_last_success_timestamp_seconds` | `receiver`; 0 before the first |
+/// | `metrics_core_export_left_out_total` | `receiver`; samples that it could not have read |
+///
+/// All of them are in the global registry, at 0 from the start. To be told when a receiver gets nothing any more:
+/// `time() - metrics_core_export_last_success_timestamp_seconds > 300`.
+#[derive(Debug)]
+pub struct Pusher {
+    job: Arc<Job>,
+}
+
+impl Pusher {
+    /// Options of a pusher, and how to start it.
+    pub fn builder(receiver: impl Receiver) -> PusherBuilder {
+        PusherBuilder { receiver: Box::new(receiver), registry: None, interval: INTERVAL, timeout: TIMEOUT }
+    }
+
+    /// Ends it, with a last push of what the registry shows now: whatever was recorded before is sent when this returns
+    /// without an error.
+    ///
+    /// It blocks for as long as one push may take, at most; a push that fails is tried again until then. A process that is
+    /// ended by a signal has to catch it and call this, or what came after the push before is not sent.
+    ///
+    /// # Errors
+    ///
+    /// Where the last push has failed, or was not done in time.
+    pub fn shutdown(self) -> Result<(), PushError> {
+        self.job.shutdown()
+    }
+}
+
+/// Options of a [`Pusher`].
+#[must_use = "nothing is sent until `start` or `push` is called"]
+pub struct PusherBuilder {
+    receiver: Box<dyn Receiver>,
+    registry: Option<Registry>,
+    interval: Duration,
+    timeout: Duration,
+}
+
+impl PusherBuilder {
+    /// The registry to send, if not the global one.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = Some(registry.clone());
+        self
+    }
+
+    /// The time from one push to the next; a minute if not set.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// How long one push may take; 10 seconds if not set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Pushes now and then, from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where the interval or the timeout is 0, or the system has no thread left. That the receiver cannot be reached is no
+    /// such error: it may be there later.
+    pub fn start(self) -> io::Result<Pusher> {
+        for (what, duration) in [("interval", self.interval), ("timeout", self.timeout)] {
+            if duration.is_zero() {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the {what} of a pusher is 0")));
+            }
+        }
+        let job = Arc::new(self.job());
+        job.start()?;
+        Ok(Pusher { job })
+    }
+
+    /// Pushes once, on this thread; nothing is tried again.
+    ///
+    /// # Errors
+    ///
+    /// Where that has failed.
+    pub fn push(self) -> Result<(), PushError> {
+        self.job().push_once()
+    }
+
+    fn job(self) -> Job {
+        let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
+        Job::new(self.receiver, registry, self.interval, self.timeout)
+    }
+}
+
+impl fmt::Debug for PusherBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PusherBuilder")
+            .field("receiver", &self.receiver.name())
+            .field("interval", &self.interval)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why something was not sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The receiver's own error.
+    Receiver {
+        /// The receiver's name.
+        receiver: String,
+        /// What it said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The receiver panicked.
+    Panicked {
+        /// The receiver's name.
+        receiver: String,
+    },
+    /// The last push was not done in time.
+    TimedOut {
+        /// The receiver's name.
+        receiver: String,
+    },
+}
+
+impl PushError {
+    /// The value of label `outcome`.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Receiver { source, .. } if is_timeout(source.as_ref()) => own::TIMEOUT,
+            Self::Receiver { .. } => own::ERROR,
+            Self::Panicked { .. } => own::PANIC,
+            Self::TimedOut { .. } => own::TIMEOUT,
+        }
+    }
+}
+
+/// Whether the error, or what caused it, says that there was not enough time.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    // The second is what a socket on Unix says whose timeout is over.
+    matches!(kind, Some(io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)) || error.source().is_some_and(is_timeout)
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Receiver { receiver, source } => write!(f, "{receiver}: {source}"),
+            Self::Panicked { receiver } => write!(f, "{receiver}: the receiver panicked"),
+            Self::TimedOut { receiver } => write!(f, "{receiver}: the last push was not done in time"),
+        }
+    }
+}
+
+impl Error for PushError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Receiver { source, .. } => Some(source.as_ref()),
+            Self::Panicked { .. } | Self::TimedOut { .. } => None,
+        }
+    }
+}

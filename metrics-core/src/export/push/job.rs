@@ -1,0 +1,231 @@
+//! The work of one pusher: when it pushes, when it tries again, and how it ends.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Push, PushError, Receiver, own, retry};
+use crate::alarm::Alarm;
+use crate::cell::lock;
+use crate::internal::{InternalError, guarded};
+use crate::registry::Registry;
+
+/// Causes that are remembered, so as to log each once.
+const LOGGED_CAUSES: usize = 16;
+/// Where the clock cannot tell when something is due, since that is too far away.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+pub(super) struct Job {
+    name: String,
+    registry: Registry,
+    interval: Duration,
+    timeout: Duration,
+    begun: Instant,
+    /// Held by the push that runs.
+    pushing: Mutex<Pushing>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What pushes need, one after the other.
+struct Pushing {
+    receiver: Box<dyn Receiver>,
+    failures: u32,
+    /// Why pushes have failed since the last one that did not.
+    logged: HashSet<String>,
+    /// Why samples were ever left out.
+    left_out: HashSet<&'static str>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether a thread is at work, and will see what changes here.
+    is_at_work: bool,
+    /// Wakes this job, where no thread is at work.
+    alarm: Option<Alarm>,
+    /// Until when the last push may take, once it is asked for.
+    until: Option<Instant>,
+    /// What has become of the last push.
+    ended: Option<Result<(), PushError>>,
+}
+
+impl Job {
+    pub(super) fn new(receiver: Box<dyn Receiver>, registry: Registry, interval: Duration, timeout: Duration) -> Self {
+        let name = receiver.name().to_owned();
+        own::init(&name);
+        Self {
+            name,
+            registry,
+            interval,
+            timeout,
+            begun: Instant::now(),
+            pushing: Mutex::new(Pushing { receiver, failures: 0, logged: HashSet::new(), left_out: HashSet::new() }),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Pushes at once, and from then on.
+    pub(super) fn start(self: &Arc<Self>) -> io::Result<()> {
+        lock(&self.state).is_at_work = true;
+        self.spawn()
+    }
+
+    fn spawn(self: &Arc<Self>) -> io::Result<()> {
+        let job = Arc::clone(self);
+        thread::Builder::new().name(format!("metrics-{}", self.name)).spawn(move || job.work()).map(drop)
+    }
+
+    /// Asks for the last push, and waits for it.
+    pub(super) fn shutdown(self: &Arc<Self>) -> Result<(), PushError> {
+        let until = after(Instant::now(), self.timeout);
+        let mut state = lock(&self.state);
+        state.until = Some(until);
+        let alarm = state.alarm.take();
+        let is_at_work = std::mem::replace(&mut state.is_at_work, true);
+        drop(state);
+        drop(alarm);
+        if is_at_work {
+            self.changed.notify_all();
+        } else if self.spawn().is_err() {
+            InternalError::NoThread.record(&self.name);
+            Arc::clone(self).work();
+        }
+        let mut state = self.wait_until(lock(&self.state), until, |state| state.ended.is_none());
+        state.ended.take().unwrap_or_else(|| Err(PushError::TimedOut { receiver: self.name.clone() }))
+    }
+
+    /// Pushes until there is nothing to do for a while, or never again.
+    fn work(self: Arc<Self>) {
+        loop {
+            let until = lock(&self.state).until;
+            let now = Instant::now();
+            let deadline = after(now, self.timeout);
+            let pushed = self.push(until.map_or(deadline, |until| deadline.min(until)));
+            let mut state = lock(&self.state);
+            let due = match (until, state.until) {
+                // It was asked for before the push began, so this is the last, unless there is time for another try.
+                (Some(until), _) => {
+                    let again = after(Instant::now(), pushed.retry);
+                    if pushed.result.is_ok() || again >= until {
+                        state.ended = Some(pushed.result);
+                        drop(state);
+                        self.changed.notify_all();
+                        return;
+                    }
+                    again
+                }
+                (None, Some(_)) => continue,
+                (None, None) => self.due(pushed.result.is_err().then_some(pushed.retry)),
+            };
+            if until.is_none()
+                && let Some(alarm) = Alarm::set(due, &Waker::from(Arc::clone(&self)))
+            {
+                state.is_at_work = false;
+                state.alarm = Some(alarm);
+                return;
+            }
+            drop(self.wait_until(state, due, |state| state.until == until));
+        }
+    }
+
+    /// When to push next: a whole number of intervals after the begin, or before that to try again.
+    fn due(&self, retry: Option<Duration>) -> Instant {
+        let now = Instant::now();
+        let interval = self.interval.as_nanos();
+        let intervals = now.duration_since(self.begun).as_nanos() / interval + 1;
+        let tick = u64::try_from(intervals.saturating_mul(interval)).map_or(FAR, Duration::from_nanos);
+        let next = after(self.begun, tick);
+        retry.map_or(next, |retry| next.min(after(now, retry)))
+    }
+
+    /// Waits so long, as long as this holds.
+    fn wait_until<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        until: Instant,
+        holds: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        let patience = until.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(state, patience, |state| holds(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Pushes once, whatever becomes of it.
+    pub(super) fn push_once(&self) -> Result<(), PushError> {
+        self.push(after(Instant::now(), self.timeout)).result
+    }
+
+    fn push(&self, deadline: Instant) -> Pushed {
+        let mut pushing = lock(&self.pushing);
+        let Pushing { receiver, failures, logged, left_out } = &mut *pushing;
+        let push = Push::new(&self.registry, &self.name, deadline);
+        let result = match catch_unwind(AssertUnwindSafe(|| receiver.push(&push))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(source)) => Err(PushError::Receiver { receiver: self.name.clone(), source }),
+            Err(_) => Err(PushError::Panicked { receiver: self.name.clone() }),
+        };
+        for (reason, sample) in push.left_out.take() {
+            if left_out.len() < LOGGED_CAUSES && left_out.insert(reason) {
+                guarded(|| log::warn!("{}: leaves out {sample}, which {reason} (logged once)", self.name));
+            }
+        }
+        own::pushed(&self.name, result.as_ref().map_or_else(PushError::outcome, |()| own::SUCCESS));
+        match &result {
+            Ok(()) if *failures > 0 => {
+                guarded(|| log::info!("{}: works again, after {failures} pushes that failed", self.name));
+                *failures = 0;
+                // What goes wrong the next time is news again.
+                logged.clear();
+            }
+            Ok(()) => {}
+            Err(error) => {
+                *failures = failures.saturating_add(1);
+                let cause = error.to_string();
+                if logged.len() < LOGGED_CAUSES && logged.insert(cause) {
+                    guarded(|| log::warn!("{error} (logged once; it is tried again)"));
+                }
+            }
+        }
+        Pushed { result, retry: retry::delay(*failures, self.interval) }
+    }
+}
+
+/// What has become of a push, and how long to wait before another try.
+struct Pushed {
+    result: Result<(), PushError>,
+    retry: Duration,
+}
+
+impl Wake for Job {
+    fn wake(self: Arc<Self>) {
+        let mut state = lock(&self.state);
+        if state.is_at_work {
+            return;
+        }
+        state.is_at_work = true;
+        drop(state);
+        if self.spawn().is_err() {
+            InternalError::NoThread.record(&self.name);
+            let mut state = lock(&self.state);
+            state.is_at_work = false;
+            state.alarm = Alarm::set(self.due(None), &Waker::from(Arc::clone(&self)));
+        }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("receiver", &self.name).field("interval", &self.interval).finish_non_exhaustive()
+    }
+}
+
+/// That time after this one; far away, if the clock cannot tell.
+fn after(instant: Instant, duration: Duration) -> Instant {
+    instant.checked_add(duration).or_else(|| instant.checked_add(FAR)).unwrap_or(instant)
+}

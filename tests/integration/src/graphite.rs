@@ -1,0 +1,350 @@
+//! What is sent to Graphite, byte by byte, and what becomes of connections.
+
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use metrics_core::{
+    Collect, Counter, FamilyInfo, Gauge, GraphiteBridge, Histogram, Kind, Labels, PushError, Registry, Summary, Value,
+    Visitor,
+};
+
+use crate::sample;
+
+/// What listens where carbon would, and what each connection has sent.
+struct Carbon {
+    address: String,
+    received: Receiver<String>,
+}
+
+impl Carbon {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (sends, received) = channel();
+        thread::spawn(move || {
+            for mut connection in listener.incoming().flatten() {
+                let mut text = String::new();
+                connection.read_to_string(&mut text).ok();
+                if sends.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { address, received }
+    }
+
+    fn bridge(&self, registry: &Registry) -> GraphiteBridge {
+        GraphiteBridge::new(&self.address).registry(registry)
+    }
+
+    fn received(&self) -> String {
+        self.received.recv_timeout(Duration::from_secs(20)).expect("a connection")
+    }
+
+    /// What one push sends: names and values, without the one time stamp.
+    fn lines(&self, bridge: &GraphiteBridge) -> Vec<String> {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let before = now();
+        bridge.push().expect("it is read");
+        let text = self.received();
+        assert!(text.ends_with('\n') || text.is_empty(), "{text:?}");
+        let lines = text.lines().map(|line| {
+            let (line, stamp) = line.rsplit_once(' ').expect("three fields");
+            assert!((before..=now()).contains(&stamp.parse().expect("seconds")), "{stamp}");
+            line.to_owned()
+        });
+        lines.collect()
+    }
+}
+
+#[test]
+fn lines_are_as_the_python_client_sends_them() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    Gauge::builder("g", "Plain.").register_in(&registry).expect("valid").set(1);
+    let labelled = Counter::builder("labels", "With labels.").labels(["b", "a"]).register_in(&registry).expect("valid");
+    labelled.labels(["d", "c"]).inc();
+    let bridge = carbon.bridge(&registry);
+    assert_eq!(carbon.lines(&bridge), ["g 1.0", "labels.a.c.b.d 1.0"]);
+    assert_eq!(carbon.lines(&bridge.clone().tagged()), ["g 1.0", "labels;a=c;b=d 1.0"]);
+    let prefixed = bridge.clone().prefix("pre.fix");
+    assert_eq!(carbon.lines(&prefixed), ["pre.fix.g 1.0", "pre.fix.labels.a.c.b.d 1.0"]);
+    assert_eq!(carbon.lines(&prefixed.tagged()), ["pre.fix.g 1.0", "pre.fix.labels;a=c;b=d 1.0"]);
+}
+
+#[test]
+fn every_type_has_the_samples_of_the_text_format() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    Counter::builder("c_total", "").register_in(&registry).expect("valid").inc_by(9_007_199_254_740_993_u64);
+    let histogram = Histogram::builder("h", "").buckets([0.005, 1.0]).register_in(&registry).expect("valid");
+    histogram.observe(0.5);
+    let summary = Summary::builder("s_seconds", "").labels(["path"]).register_in(&registry).expect("valid");
+    summary.labels(["/foo"]).observe(0.25);
+    let expected = [
+        "c_total 9007199254740993.0",
+        "h_bucket.le.0_005 0.0",
+        "h_bucket.le.1_0 1.0",
+        "h_bucket.le._Inf 1.0",
+        "h_count 1.0",
+        "h_sum 0.5",
+        "s_seconds_count.path._foo 1.0",
+        "s_seconds_sum.path._foo 0.25",
+    ];
+    assert_eq!(carbon.lines(&carbon.bridge(&registry)), expected);
+}
+
+#[test]
+fn families_of_the_prometheus_crate_and_of_collectors_are_sent() {
+    struct Pool;
+    impl Collect for Pool {
+        fn names(&self) -> Vec<String> {
+            vec!["pool".to_owned()]
+        }
+
+        fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn Error + Send + Sync>> {
+            visitor.family(&FamilyInfo::new("pool", "Shown.", Kind::Summary));
+            let value = Value::Summary { count: 2, sum: 3.0, quantiles: &[(0.5, 1.5)] };
+            visitor.series(Labels::of(&[("state", "idle")]).borrow(), &value);
+            visitor.family(&FamilyInfo::new("pool:free", "Shown.", Kind::Untyped));
+            visitor.series(Labels::default(), &Value::Untyped(-4.0));
+            Ok(())
+        }
+    }
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    registry.register_collect(Pool).expect("valid");
+    let theirs = prometheus::IntGauge::new("theirs", "Theirs.").expect("valid");
+    theirs.set(5);
+    registry.register_collector(Box::new(theirs)).expect("valid");
+    let expected = [
+        "pool.quantile.0_5.state.idle 1.5",
+        "pool_count.state.idle 2.0",
+        "pool_sum.state.idle 3.0",
+        "pool_free -4.0",
+        "theirs 5.0",
+    ];
+    assert_eq!(carbon.lines(&carbon.bridge(&registry)), expected);
+}
+
+#[test]
+fn names_are_made_valid() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let gauge = Gauge::builder("g", "").labels(["v"]).register_in(&registry).expect("valid");
+    let values = ["c.:8", "a b", "ü/ß", "", "~x;y=z!^", "two\nlines", "-"];
+    for value in values {
+        gauge.labels([value]).set(1);
+    }
+    let written = ["c__8", "a_b", "___", "_", "_x_y_z__", "two_lines", "-"];
+    let expected: Vec<String> = written.map(|value| format!("my_pre.fix_.g.v.{value} 1.0")).into();
+    let bridge = carbon.bridge(&registry).prefix("my pre..fix/.");
+    assert_eq!(carbon.lines(&bridge), expected);
+    let tagged: Vec<String> =
+        written.map(|value| if value == "_" { "g 1.0".to_owned() } else { format!("g;v={value} 1.0") }).into();
+    assert_eq!(carbon.lines(&carbon.bridge(&registry).tagged()), tagged);
+}
+
+#[test]
+fn the_tag_called_name_stays_graphites_own() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let gauge = Gauge::builder("g", "").labels(["name", "exported_name"]).register_in(&registry).expect("valid");
+    gauge.labels(["x", "y"]).set(1);
+    assert_eq!(carbon.lines(&carbon.bridge(&registry)), ["g.exported_name.y.name.x 1.0"]);
+    let tagged = "g;exported_name=y;exported_exported_name=x 1.0";
+    assert_eq!(carbon.lines(&carbon.bridge(&registry).tagged()), [tagged]);
+}
+
+#[test]
+fn what_carbon_could_not_keep_is_left_out_and_counted() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let gauge = Gauge::builder("g", "").labels(["v", "w"]).register_in(&registry).expect("valid");
+    let long = "x".repeat(251);
+    for (v, w) in [("/a", "1"), (".a", "1"), ("_a", "1"), (&long, "1"), (&long[..250], "1"), ("nan", "1"), ("inf", "1")]
+    {
+        gauge.labels([v, w]).set(1);
+    }
+    gauge.labels(["nan", "1"]).set(f64::NAN);
+    gauge.labels(["inf", "1"]).set(f64::NEG_INFINITY);
+    let bridge = carbon.bridge(&registry).name("left_out");
+    let kept = format!("g.v.{}.w.1 1.0", &long[..250]);
+    assert_eq!(carbon.lines(&bridge), ["g.v._a.w.1 1.0", &kept, "g.v.inf.w.1 -inf"]);
+    let left_out = || sample("metrics_core_export_left_out_total{receiver=\"left_out\"}").expect("it is there");
+    assert_eq!(left_out(), 4.0);
+    // Tags may be longer, and each push tells names apart anew.
+    let tagged = carbon.lines(&bridge.clone().tagged());
+    assert_eq!(tagged.len(), 4, "{tagged:?}");
+    assert_eq!(left_out(), 7.0);
+}
+
+#[test]
+fn names_in_all_are_as_long_as_a_path_may_be() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let labels = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let gauge = Gauge::builder("g", "").labels(labels).register_in(&registry).expect("valid");
+    let long = "x".repeat(1_000);
+    gauge.labels([long.as_str(); 8]).set(1);
+    gauge.labels([&long[..250]; 8]).set(2);
+    let bridge = carbon.bridge(&registry).name("long").prefix(&vec!["p".repeat(250); 6].join("."));
+    assert_eq!(carbon.lines(&bridge), Vec::<String>::new());
+    assert_eq!(sample("metrics_core_export_left_out_total{receiver=\"long\"}"), Some(2.0));
+    assert_eq!(carbon.lines(&carbon.bridge(&registry)).len(), 1);
+    assert_eq!(carbon.lines(&bridge.tagged()).len(), 2);
+}
+
+#[test]
+fn a_large_registry_goes_through_one_connection() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let counter =
+        Counter::builder("c_total", "").labels(["n"]).max_series(50_000).register_in(&registry).expect("valid");
+    for n in 0..50_000 {
+        counter.labels([&n.to_string()]).inc();
+    }
+    let lines = carbon.lines(&carbon.bridge(&registry));
+    assert_eq!((lines.len(), lines.last().map(String::as_str)), (50_000, Some("c_total.n.49999 1.0")));
+}
+
+fn error_of(bridge: &GraphiteBridge) -> String {
+    bridge.push().expect_err("it fails").to_string()
+}
+
+#[test]
+fn addresses_that_are_none_are_refused_at_the_start() {
+    for address in ["", "localhost", "localhost:", "localhost:0", "localhost:70000", ":2003", "localhost:carbon"] {
+        let bridge = GraphiteBridge::new(address);
+        let expected = format!("{address:?} is no address of a carbon: write host:port, as in \"localhost:2003\"");
+        let error = bridge.start(Duration::from_secs(1)).expect_err("refused");
+        assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, expected.clone()));
+        assert_eq!(error_of(&bridge), format!("graphite: {expected}"));
+    }
+    let zero = GraphiteBridge::new("localhost:2003").start(Duration::ZERO).expect_err("refused");
+    assert_eq!(zero.to_string(), "the interval of a pusher is 0");
+}
+
+#[test]
+fn errors_name_the_carbon_and_what_is_wrong_with_it() {
+    let registry = Registry::new();
+    Gauge::builder("g", "").register_in(&registry).expect("valid");
+    // Nobody listens.
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("an address").to_string()
+    };
+    let error = error_of(&GraphiteBridge::new(&address).registry(&registry));
+    assert!(error.starts_with(&format!("graphite: cannot connect to {address}: Connection refused")), "{error}");
+    // Nobody has that name, by the rules for names.
+    let error = error_of(&GraphiteBridge::new("carbon.invalid:2003").registry(&registry));
+    assert!(error.starts_with("graphite: cannot resolve carbon.invalid:2003: "), "{error}");
+}
+
+#[test]
+fn a_carbon_that_never_reads_costs_no_more_than_its_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let registry = Registry::new();
+    let gauge = Gauge::builder("g", "").labels(["v"]).max_series(100_000).register_in(&registry).expect("valid");
+    gauge.labels(["x"]).set(1);
+    let bridge =
+        GraphiteBridge::new(&address).registry(&registry).timeout(Duration::from_millis(300)).name("never_reads");
+    // A little fits into what the system keeps, but nobody has read it.
+    let begin = Instant::now();
+    let expected = format!("never_reads: not everything was read by {address}: no answer in time");
+    assert_eq!(error_of(&bridge), expected);
+    // So much does not.
+    let long = "x".repeat(200);
+    for n in 0..50_000 {
+        gauge.labels([&format!("{n}{long}")]).set(1);
+    }
+    assert_eq!(error_of(&bridge), format!("never_reads: cannot send everything to {address}: no answer in time"));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    let timeouts = sample("metrics_core_export_total{receiver=\"never_reads\",outcome=\"timeout\"}");
+    assert_eq!(timeouts, Some(2.0));
+}
+
+#[test]
+fn a_carbon_that_is_cut_off_is_an_error_although_all_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let cut = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        // What is closed with something unread is reset, as when a process is killed.
+        connection.read_exact(&mut [0; 4]).expect("something");
+    });
+    let registry = Registry::new();
+    let gauge = Gauge::builder("g", "").labels(["v"]).register_in(&registry).expect("valid");
+    gauge.labels(["a value that is longer than what is read"]).set(1);
+    let error = GraphiteBridge::new(&address).registry(&registry).push().expect_err("it is cut off");
+    assert!(matches!(error, PushError::Receiver { .. }), "{error:?}");
+    cut.join().expect("no panic");
+}
+
+#[test]
+fn a_slow_carbon_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let (sends, received) = channel();
+    thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        // It says something too, which nobody wants to know.
+        connection.write_all(b"hello\n").ok();
+        let mut all = Vec::new();
+        while let Some(byte) = read_byte(&mut connection) {
+            all.push(byte);
+            thread::yield_now();
+        }
+        sends.send(all).ok();
+        connection.shutdown(Shutdown::Both).ok();
+    });
+    let registry = Registry::new();
+    Gauge::builder("g", "").register_in(&registry).expect("valid").set(2);
+    GraphiteBridge::new(&address).registry(&registry).push().expect("it is read in the end");
+    let text = String::from_utf8(received.recv_timeout(Duration::from_secs(20)).expect("read")).expect("ASCII");
+    assert!(text.starts_with("g 2.0 ") && text.ends_with('\n'), "{text}");
+}
+
+fn read_byte(connection: &mut TcpStream) -> Option<u8> {
+    let mut byte = [0];
+    connection.read_exact(&mut byte).ok().map(|()| byte[0])
+}
+
+#[test]
+fn an_address_may_be_one_of_ipv6() {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return };
+    let port = listener.local_addr().expect("an address").port();
+    let registry = Registry::new();
+    Gauge::builder("g", "").register_in(&registry).expect("valid").set(2);
+    let reads = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        let mut text = String::new();
+        connection.read_to_string(&mut text).expect("UTF-8");
+        text
+    });
+    GraphiteBridge::new(format!("[::1]:{port}")).registry(&registry).push().expect("it is read");
+    assert!(reads.join().expect("no panic").starts_with("g 2.0 "));
+}
+
+#[test]
+fn a_bridge_goes_on_by_itself_and_sends_the_end() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let counter = Counter::builder("c_total", "").register_in(&registry).expect("valid");
+    let pusher = carbon.bridge(&registry).start(Duration::from_millis(20)).expect("a thread");
+    for _ in 0..3 {
+        assert!(carbon.received().starts_with("c_total 0.0 "));
+    }
+    counter.inc_by(3);
+    pusher.shutdown().expect("it is read");
+    let mut last = String::new();
+    while let Ok(text) = carbon.received.recv_timeout(Duration::from_millis(1)) {
+        last = text;
+    }
+    assert!(last.starts_with("c_total 3.0 "), "{last}");
+}

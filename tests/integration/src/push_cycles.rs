@@ -1,0 +1,67 @@
+//! Pushers that are started and stopped again and again: nothing of them stays.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics_core::{Counter, GraphiteBridge, Registry};
+
+const CYCLES: u32 = 1_000;
+
+/// How many threads and how many open files this process has.
+fn held() -> (usize, usize) {
+    let entries = |folder: &str| std::fs::read_dir(folder).expect("Linux has it").count();
+    (entries("/proc/self/task"), entries("/proc/self/fd"))
+}
+
+fn memory_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Starts and stops one so often.
+fn cycle(address: &str, cycles: u32) {
+    let bridge = GraphiteBridge::new(address);
+    for _ in 0..cycles {
+        bridge.start(Duration::from_secs(10)).expect("a thread").shutdown().expect("it is read");
+    }
+}
+
+#[test]
+fn a_thousand_of_them_leave_nothing_behind() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let mut text = String::new();
+            connection.read_to_string(&mut text).expect("UTF-8");
+            assert!(text.contains("cycled_total 1.0 "), "{text}");
+        }
+    });
+    Counter::builder("cycled_total", "Counted.").register().inc();
+    cycle(&address, 50);
+    let (before, memory) = (held(), memory_kib());
+    let size = Registry::global().to_text().lines().count();
+    cycle(&address, CYCLES);
+    // The last threads have said that they are done, and may not have ended yet.
+    let begin = Instant::now();
+    while held() > before {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?} are left of {before:?}", held());
+        thread::yield_now();
+    }
+    let more = memory_kib().saturating_sub(memory);
+    assert!(more < 1_024, "{more} KiB more than before");
+    let text = Registry::global().to_text();
+    assert_eq!(text.lines().count(), size);
+    let successes = text
+        .lines()
+        .find_map(|line| line.strip_prefix("metrics_core_export_total{receiver=\"graphite\",outcome=\"success\"} "));
+    let successes: u32 = successes.expect("counted").parse().expect("a number");
+    // Two of each, unless the end came before the begin.
+    assert!((CYCLES + 50..=2 * (CYCLES + 50)).contains(&successes), "{successes}");
+}

@@ -1,0 +1,283 @@
+//! Receivers: when they are pushed to, what becomes of failures, and how it ends.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io;
+use std::sync::mpsc::{Receiver as Channel, Sender, channel};
+use std::time::{Duration, Instant};
+
+use metrics_core::{Counter, Push, PushError, Pusher, Receiver, Registry};
+
+use crate::sample;
+
+/// Longer than any test waits for what must come.
+const LONG: Duration = Duration::from_secs(20);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What a push does, beside sending.
+enum Does {
+    Fails(&'static str),
+    Panics,
+    TimesOut,
+    /// Blocks until it is told to go on.
+    Waits(Channel<()>),
+    LeavesOut(&'static str),
+}
+
+/// Sends the value of `pushed_total` in each push to a channel.
+struct Told {
+    name: &'static str,
+    does: VecDeque<Does>,
+    begun: Sender<Instant>,
+    values: Sender<f64>,
+}
+
+impl Receiver for Told {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let value = crate::sample_in(&push.scrape().to_text(), "pushed_total").expect("it is in the registry");
+        self.begun.send(Instant::now()).ok();
+        match self.does.pop_front() {
+            Some(Does::Fails(why)) => return Err(why.into()),
+            #[expect(clippy::panic, reason = "this is the receiver that panics")]
+            Some(Does::Panics) => panic!("a receiver"),
+            Some(Does::TimesOut) => return Err(Box::new(io::Error::from(io::ErrorKind::TimedOut))),
+            Some(Does::Waits(gate)) => drop(gate.recv()),
+            Some(Does::LeavesOut(why)) => {
+                push.leave_out(why, "one");
+                push.leave_out(why, "another");
+            }
+            None => {}
+        }
+        self.values.send(value).ok();
+        Ok(())
+    }
+}
+
+struct Test {
+    registry: Registry,
+    counter: Counter,
+    begun: Channel<Instant>,
+    values: Channel<f64>,
+}
+
+impl Test {
+    fn new(name: &'static str, does: impl IntoIterator<Item = Does>) -> (Self, metrics_core::PusherBuilder) {
+        let registry = Registry::new();
+        let counter = Counter::builder("pushed_total", "Counted.").register_in(&registry).expect("valid");
+        let ((begins, begun), (sends, values)) = (channel(), channel());
+        let told = Told { name, does: does.into_iter().collect(), begun: begins, values: sends };
+        let builder = Pusher::builder(told).registry(&registry);
+        (Self { registry, counter, begun, values }, builder)
+    }
+
+    /// The value in the next push that succeeds.
+    fn value(&self) -> f64 {
+        self.values.recv_timeout(LONG).expect("a push")
+    }
+}
+
+/// How many pushes have ended so.
+fn outcomes(receiver: &str, outcome: &str) -> f64 {
+    let name = format!("metrics_core_export_total{{receiver=\"{receiver}\",outcome=\"{outcome}\"}}");
+    sample(&name).unwrap_or_else(|| panic!("{name} is not there"))
+}
+
+fn of(family: &str, receiver: &str) -> f64 {
+    let name = format!("metrics_core_export_{family}{{receiver=\"{receiver}\"}}");
+    sample(&name).unwrap_or_else(|| panic!("{name} is not there"))
+}
+
+#[test]
+fn everything_is_there_at_0_before_the_first_push() {
+    let (gate, waits) = channel();
+    let (test, builder) = Test::new("zeros", [Does::Waits(waits)]);
+    let pusher = builder.interval(HOUR).start().expect("a thread");
+    test.begun.recv_timeout(LONG).expect("it begins");
+    for outcome in ["success", "error", "timeout", "panic"] {
+        assert_eq!(outcomes("zeros", outcome), 0.0);
+    }
+    assert_eq!(of("last_success_timestamp_seconds", "zeros"), 0.0);
+    assert_eq!(of("left_out_total", "zeros"), 0.0);
+    drop(gate);
+    pusher.shutdown().expect("it sends");
+    assert_eq!(outcomes("zeros", "success"), 2.0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    let last = of("last_success_timestamp_seconds", "zeros");
+    assert!((now - 20.0..=now).contains(&last), "{last} is not just before {now}");
+}
+
+#[test]
+fn the_first_push_is_made_at_once_and_the_others_in_each_interval() {
+    let interval = Duration::from_millis(100);
+    let (test, builder) = Test::new("intervals", []);
+    let begin = Instant::now();
+    let pusher = builder.interval(interval).start().expect("a thread");
+    let times: Vec<Duration> =
+        (0..4).map(|_| test.begun.recv_timeout(LONG).expect("a push").duration_since(begin)).collect();
+    for (number, time) in times.iter().enumerate() {
+        let number = u32::try_from(number).expect("few");
+        assert!(*time >= interval * number, "push {number} came {time:?} after the begin");
+    }
+    pusher.shutdown().expect("it sends");
+}
+
+#[test]
+fn missed_pushes_are_not_made_up_for() {
+    let interval = Duration::from_millis(50);
+    let (gate, waits) = channel();
+    let (test, builder) = Test::new("missed", [Does::Waits(waits)]);
+    let pusher = builder.interval(interval).start().expect("a thread");
+    let begin = test.begun.recv_timeout(LONG).expect("it begins");
+    while begin.elapsed() < interval * 10 {
+        std::thread::yield_now();
+    }
+    assert!(test.begun.try_recv().is_err(), "pushes of one receiver overlap");
+    drop(gate);
+    let ended = Instant::now();
+    let times: Vec<Instant> = (0..4).map(|_| test.begun.recv_timeout(LONG).expect("a push")).collect();
+    assert!(times[3].duration_since(ended) >= interval * 2, "{times:?} come one upon the other");
+    pusher.shutdown().expect("it sends");
+}
+
+#[test]
+fn a_shutdown_sends_what_was_recorded_before_it() {
+    let (test, builder) = Test::new("last", []);
+    let pusher = builder.interval(HOUR).start().expect("a thread");
+    assert_eq!(test.value(), 0.0);
+    test.counter.inc_by(7);
+    pusher.shutdown().expect("it sends");
+    assert_eq!(test.value(), 7.0);
+    assert!(test.values.recv_timeout(Duration::from_millis(1)).is_err());
+}
+
+#[test]
+fn a_shutdown_in_the_middle_of_a_push_makes_another() {
+    let (gate, waits) = channel();
+    let (test, builder) = Test::new("another", [Does::Waits(waits)]);
+    let pusher = builder.interval(HOUR).start().expect("a thread");
+    test.begun.recv_timeout(LONG).expect("it begins");
+    test.counter.inc();
+    let ending = std::thread::spawn(move || pusher.shutdown());
+    assert!(test.begun.recv_timeout(Duration::from_millis(50)).is_err(), "pushes of one receiver overlap");
+    drop(gate);
+    ending.join().expect("no panic").expect("it sends");
+    assert_eq!((test.value(), test.value()), (0.0, 1.0));
+}
+
+#[test]
+fn a_last_push_that_fails_is_tried_again() {
+    let (test, builder) = Test::new("again", [Does::Fails("away"), Does::Fails("away"), Does::Panics]);
+    let interval = Duration::from_millis(20);
+    let pusher = builder.interval(interval).start().expect("a thread");
+    test.begun.recv_timeout(LONG).expect("it begins");
+    test.counter.inc();
+    pusher.shutdown().expect("it sends at last");
+    while let Ok(value) = test.values.recv_timeout(Duration::from_millis(1)) {
+        assert!(value <= 1.0);
+    }
+    assert_eq!((outcomes("again", "error"), outcomes("again", "panic")), (2.0, 1.0));
+}
+
+#[test]
+fn a_receiver_that_stays_away_is_told_of() {
+    let (_test, builder) = Test::new("away", (0..1_000).map(|_| Does::Fails("nobody is there")));
+    let begin = Instant::now();
+    let timeout = Duration::from_millis(300);
+    let pusher = builder.interval(Duration::from_millis(50)).timeout(timeout).start().expect("a thread");
+    let error = pusher.shutdown().expect_err("it cannot send");
+    assert_eq!(error.to_string(), "away: nobody is there");
+    assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("nobody is there"));
+    assert!(begin.elapsed() < LONG);
+    assert!(outcomes("away", "error") >= 2.0);
+    assert_eq!(of("last_success_timestamp_seconds", "away"), 0.0);
+}
+
+#[test]
+fn a_receiver_that_hangs_holds_up_nobody_for_longer_than_its_time() {
+    let (gate, waits) = channel();
+    let (hangs, builder) = Test::new("hangs", [Does::Waits(waits)]);
+    let hanging = builder.interval(HOUR).timeout(Duration::from_millis(200)).start().expect("a thread");
+    hangs.begun.recv_timeout(LONG).expect("it begins");
+    // Others go on.
+    let (test, builder) = Test::new("beside", []);
+    let beside = builder.interval(Duration::from_millis(10)).start().expect("a thread");
+    for _ in 0..5 {
+        assert_eq!(test.value(), 0.0);
+    }
+    beside.shutdown().expect("it sends");
+    let error = hanging.shutdown().expect_err("it hangs");
+    assert!(matches!(&error, PushError::TimedOut { receiver } if receiver == "hangs"), "{error:?}");
+    assert_eq!(error.to_string(), "hangs: the last push was not done in time");
+    drop(gate);
+}
+
+#[test]
+fn failures_are_counted_by_what_they_are_and_tried_again() {
+    let does = [Does::Fails("away"), Does::Panics, Does::TimesOut, Does::LeavesOut("is odd")];
+    let (test, builder) = Test::new("failing", does);
+    let pusher = builder.interval(Duration::from_millis(20)).start().expect("a thread");
+    assert_eq!((test.value(), test.value()), (0.0, 0.0));
+    pusher.shutdown().expect("it sends");
+    let failures = ["error", "panic", "timeout"].map(|outcome| outcomes("failing", outcome));
+    assert_eq!(failures, [1.0; 3]);
+    assert!(outcomes("failing", "success") >= 3.0);
+    assert_eq!(of("left_out_total", "failing"), 2.0);
+}
+
+#[test]
+fn a_failure_is_tried_again_long_before_the_interval_is_over() {
+    let (test, builder) = Test::new("sooner", [Does::Fails("away")]);
+    let begin = Instant::now();
+    let pusher = builder.interval(HOUR).start().expect("a thread");
+    assert_eq!(test.value(), 0.0);
+    assert!(begin.elapsed() >= Duration::from_millis(500), "it hammers");
+    pusher.shutdown().expect("it sends");
+}
+
+#[test]
+fn one_push_is_made_by_the_calling_thread() {
+    let (test, builder) = Test::new("once", [Does::LeavesOut("is odd")]);
+    test.counter.inc();
+    builder.push().expect("it sends");
+    assert_eq!(test.value(), 1.0);
+    assert_eq!((outcomes("once", "success"), of("left_out_total", "once")), (1.0, 2.0));
+    let (_, builder) = Test::new("once", [Does::Panics]);
+    let error = builder.push().expect_err("it panics");
+    assert!(matches!(&error, PushError::Panicked { receiver } if receiver == "once"), "{error:?}");
+}
+
+#[test]
+fn an_interval_or_a_time_of_0_is_refused() {
+    let (_, builder) = Test::new("zero", []);
+    let error = builder.interval(Duration::ZERO).start().expect_err("refused");
+    assert_eq!(error.to_string(), "the interval of a pusher is 0");
+    let (_, builder) = Test::new("zero", []);
+    let error = builder.timeout(Duration::ZERO).start().expect_err("refused");
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (io::ErrorKind::InvalidInput, "the timeout of a pusher is 0")
+    );
+}
+
+#[test]
+fn intervals_and_times_may_be_as_long_as_can_be() {
+    let (test, builder) = Test::new("for_ever", []);
+    let pusher = builder.interval(Duration::MAX).timeout(Duration::MAX).start().expect("a thread");
+    assert_eq!(test.value(), 0.0);
+    pusher.shutdown().expect("it sends");
+    assert_eq!(test.value(), 0.0);
+}
+
+#[test]
+fn a_pusher_that_is_dropped_goes_on() {
+    let (test, builder) = Test::new("dropped", []);
+    drop(builder.interval(Duration::from_millis(10)).start().expect("a thread"));
+    test.value();
+    test.counter.inc();
+    while test.value() < 1.0 {}
+    assert!(!test.registry.to_text().is_empty());
+}
