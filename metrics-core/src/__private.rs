@@ -10,4 +10,6 @@ pub use crate::call::{
 pub use crate::declare::{Field, Global, register, register_in};
 pub use crate::label_value::closed;
 pub use crate::lint::{check_name, check_name_and_style};
+#[cfg(feature = "process")]
+pub use crate::process::{first_known, register as process_metrics};
 pub use crate::registry::declared::{Declared, Entry, linked};

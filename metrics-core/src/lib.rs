@@ -37,6 +37,8 @@ mod label_value;
 mod labels;
 mod lint;
 mod metric;
+#[cfg(feature = "process")]
+mod process;
 mod registry;
 mod sample;
 mod summary;

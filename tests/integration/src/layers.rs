@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 8] = [
     &["metric", "counter", "gauge", "summary", "histogram", "threads", "timer"],
     &["cache", "family", "builder"],
     &["registry"],
-    &["call", "encode", "declare", "testing"],
+    &["call", "encode", "declare", "process", "testing"],
     &["export"],
     &["integrate"],
     &["__private", "guide", "lib"],
