@@ -47,9 +47,18 @@ impl Example {
     }
 
     /// Ends it as Ctrl-C does.
-    pub(crate) fn interrupt(mut self) -> ExitStatus {
+    pub(crate) fn interrupt(self) -> ExitStatus {
+        self.signal("-INT")
+    }
+
+    /// Ends it as a service manager does.
+    pub(crate) fn terminate(self) -> ExitStatus {
+        self.signal("-TERM")
+    }
+
+    fn signal(mut self, signal: &str) -> ExitStatus {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
         self.child.wait().expect("it ends")
     }
 

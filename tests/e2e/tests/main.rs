@@ -4,10 +4,12 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
 
+mod carbon;
 mod differential;
 mod example;
 mod examples;
 mod formats;
+mod graphite;
 mod hostile;
 mod odd_families;
 mod prometheus;

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,16 +19,18 @@ use crate::{get, readers, wait_for};
 const SECONDS: u32 = 5;
 const CLIENTS: u32 = 8;
 const PER_SECOND: u32 = 250;
+/// All of them.
+pub(crate) const REQUESTS: u32 = SECONDS * CLIENTS * PER_SECOND;
 
 /// A request that is driven, and the series it belongs to.
-struct Driven {
+pub(crate) struct Driven {
     method: &'static str,
     path: &'static str,
-    status: u16,
-    route: &'static str,
+    pub(crate) status: u16,
+    pub(crate) route: &'static str,
 }
 
-const fn driven(method: &'static str, path: &'static str, status: u16, route: &'static str) -> Driven {
+pub(crate) const fn driven(method: &'static str, path: &'static str, status: u16, route: &'static str) -> Driven {
     Driven { method, path, status, route }
 }
 
@@ -75,7 +77,7 @@ fn answer(stream: &mut BufReader<TcpStream>) -> u16 {
 }
 
 /// Drives a service while others attack it, or another address; how many of each request were answered.
-fn drive(service: &str, attacked: &str, requests: &'static [Driven]) -> Vec<u32> {
+pub(crate) fn drive(service: &str, attacked: &str, requests: &'static [Driven]) -> Vec<u32> {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for attack in hostile::ATTACKS {
@@ -100,7 +102,7 @@ fn drive(service: &str, attacked: &str, requests: &'static [Driven]) -> Vec<u32>
 }
 
 /// Waits until a query gives what was driven, and no more.
-fn is_in_prometheus(prometheus: &Prometheus, query: &str, expected: u32) {
+pub(crate) fn is_in_prometheus(prometheus: &Prometheus, query: &str, expected: u32) {
     let expected = f64::from(expected);
     wait_for(&format!("{expected} of {query}"), || {
         prometheus.query(query).first().is_some_and(|(_, value)| *value >= expected).then_some(())
@@ -109,11 +111,14 @@ fn is_in_prometheus(prometheus: &Prometheus, query: &str, expected: u32) {
 }
 
 /// One after the other: each is to have the whole load.
-static ALONE: Mutex<()> = Mutex::new(());
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Drives an example with hostile clients beside, and compares what Prometheus says.
 fn totals_are_right(name: &str, requests: &'static [Driven]) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let mut example = Example::start(name, &["127.0.0.1:0"]);
     let service = example.addr();
     let prometheus = Prometheus::scraping(&service);
@@ -142,7 +147,7 @@ fn a_server_for_metrics_alone_under_load_and_attack() {
         driven("GET", "/fail", 500, "/fail"),
         driven("GET", "/else", 404, "other"),
     ];
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let mut router = Example::start("router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
     let (service, metrics) = (router.addr(), router.addr());
     let prometheus = Prometheus::scraping(&metrics);

@@ -156,8 +156,19 @@ fn the_tag_called_name_stays_graphites_own() {
     let gauge = Gauge::builder("g", "").labels(["name", "exported_name"]).register_in(&registry).expect("valid");
     gauge.labels(["x", "y"]).set(1);
     assert_eq!(carbon.lines(&carbon.bridge(&registry)), ["g.exported_name.y.name.x 1.0"]);
-    let tagged = "g;exported_name=y;exported_exported_name=x 1.0";
+    let tagged = "g;exported_exported_name=x;exported_name=y 1.0";
     assert_eq!(carbon.lines(&carbon.bridge(&registry).tagged()), [tagged]);
+}
+
+#[test]
+fn labels_are_in_order() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let gauge = Gauge::builder("g", "").labels(["b", "a1", "a", "a_b"]).register_in(&registry).expect("valid");
+    gauge.labels(["1", "2", "3", "4"]).set(1);
+    assert_eq!(carbon.lines(&carbon.bridge(&registry)), ["g.a.3.a1.2.a_b.4.b.1 1.0"]);
+    // In the order in which carbon writes them to disk.
+    assert_eq!(carbon.lines(&carbon.bridge(&registry).tagged()), ["g;a1=2;a=3;a_b=4;b=1 1.0"]);
 }
 
 #[test]

@@ -20,6 +20,9 @@ const NOT_A_NUMBER: &str = "is not a number";
 const TOO_LONG: &str = "has a longer name than carbon can keep";
 const SAME_NAME: &str = "has the name of another series, once characters are replaced";
 
+/// Name and value of a label.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// Writes a line for each sample it is shown.
 pub(super) struct Lines<'p> {
     pub(super) out: Vec<u8>,
@@ -81,13 +84,19 @@ impl<'p> Lines<'p> {
         for part in [prefix, family.as_str(), suffix] {
             out.extend_from_slice(part.as_bytes());
         }
-        let mut pairs: Vec<(&str, Cow<'_, str>)> = labels.iter().collect();
+        let mut pairs: Vec<Pair<'_>> = labels.iter().map(|(name, value)| (name.into(), value)).collect();
         if let Some((name, value)) = bound {
             let mut text = Vec::new();
             push_canonical(&mut text, value);
-            pairs.push((name, String::from_utf8_lossy(&text).into_owned().into()));
+            pairs.push((name.into(), String::from_utf8_lossy(&text).into_owned().into()));
         }
-        pairs.sort_unstable_by_key(|(name, _)| *name);
+        if *tagged {
+            rename_tags(&mut pairs);
+            // As carbon would write them: `a1=` comes before `a=`.
+            pairs.sort_unstable_by(|(one, _), (other, _)| one.bytes().chain([b'=']).cmp(other.bytes().chain([b'='])));
+        } else {
+            pairs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        }
         for (name, value) in &pairs {
             if !*tagged {
                 out.push(b'.');
@@ -96,7 +105,7 @@ impl<'p> Lines<'p> {
                 push_valid(out, if value.is_empty() { "_" } else { value });
             } else if !value.is_empty() {
                 out.push(b';');
-                push_tag(out, name, &pairs);
+                push_valid(out, name);
                 out.push(b'=');
                 push_valid(out, value);
             }
@@ -149,13 +158,14 @@ fn push_valid(out: &mut Vec<u8>, text: &str) {
     out.extend(text.chars().map(valid).map(|c| c as u8));
 }
 
-/// Appends the tag for a label. `name` is the one that Graphite keeps for itself.
-fn push_tag(out: &mut Vec<u8>, name: &str, pairs: &[(&str, Cow<'_, str>)]) {
-    let mut tag = Cow::Borrowed(name);
-    while tag == "name" || (tag != name && pairs.iter().any(|(other, _)| *other == tag)) {
-        tag = format!("exported_{tag}").into();
+/// Gives the label called `name`, which Graphite keeps for itself, another name.
+fn rename_tags(pairs: &mut [Pair<'_>]) {
+    let Some(at) = pairs.iter().position(|(name, _)| name == "name") else { return };
+    let mut tag = "exported_name".to_owned();
+    while pairs.iter().any(|(name, _)| *name == tag) {
+        tag.insert_str(0, "exported_");
     }
-    push_valid(out, &tag);
+    pairs[at].0 = tag.into();
 }
 
 /// Appends a value, as Python would write a float.

@@ -1,0 +1,74 @@
+//! A receiver of one's own: a system that metrics are sent to, in one file.
+//!
+//! `cargo run --example receiver -- 1`
+
+use std::error::Error;
+use std::io::{self, BufRead, Write};
+use std::time::{Duration, UNIX_EPOCH};
+
+use metrics_core::{
+    Counter, Family, FamilyInfo, Labels, Push, Pusher, Receiver, Summary, Value, Visitor, process_metrics,
+};
+
+/// Prints the total of each counter, and count and mean of each summary, where there is anything to tell.
+struct Console;
+
+impl Receiver for Console {
+    fn name(&self) -> &'static str {
+        "console"
+    }
+
+    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let seconds = push.time().duration_since(UNIX_EPOCH)?.as_secs();
+        let mut lines = Lines { push, seconds, family: String::new(), text: String::new() };
+        push.scrape().visit(&mut lines);
+        // Whatever fails is counted, logged once, and tried again.
+        Ok(io::stdout().lock().write_all(lines.text.as_bytes())?)
+    }
+}
+
+/// Is shown each family and then its series, and writes lines.
+struct Lines<'a> {
+    push: &'a Push<'a>,
+    seconds: u64,
+    family: String,
+    text: String,
+}
+
+impl Visitor for Lines<'_> {
+    fn family(&mut self, family: &FamilyInfo<'_>) {
+        family.name.clone_into(&mut self.family);
+    }
+
+    fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        let said = match value {
+            Value::Counter(total) if total.as_f64() == 0.0 => return,
+            Value::Counter(total) => format!("{}", total.as_f64()),
+            Value::Summary { count: 0, .. } => return,
+            Value::Summary { count, sum, .. } => format!("{count} times, {:.3} on average", sum / *count as f64),
+            // What it has no words for is left out, which is counted.
+            _ => return self.push.leave_out("is neither a counter nor a summary", &self.family),
+        };
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+        let line = format!("{} {} {}{said}\n", self.seconds, self.family, labels.concat());
+        self.text.push_str(&line);
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    process_metrics!();
+    let lines: Family<Counter, 1> = Counter::builder("lines_total", "Lines read.").labels(["kind"]).register();
+    let length = Summary::builder("line_length_bytes", "Length of lines.").register();
+    let [empty, other] = ["empty", "other"].map(|kind| lines.labels([kind]));
+
+    let interval = std::env::args().nth(1).unwrap_or_else(|| "5".to_owned()).parse()?;
+    let pusher = Pusher::builder(Console).interval(Duration::try_from_secs_f64(interval)?).start()?;
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        if line.is_empty() { &empty } else { &other }.inc();
+        length.observe(line.len());
+    }
+    pusher.shutdown()?;
+    Ok(())
+}

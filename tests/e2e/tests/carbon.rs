@@ -1,0 +1,147 @@
+//! A real carbon-cache on a free port, with a memory of an hour by the second.
+
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tempfile::TempDir;
+
+use crate::wait_for;
+
+pub(crate) struct Carbon {
+    dir: TempDir,
+    address: String,
+    child: Option<Child>,
+}
+
+impl Carbon {
+    /// A port, and a place on disk; nothing runs yet.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        // Both are held until both are known, so that they differ.
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let [lines, queries] = listeners.map(|listener| listener.local_addr().expect("an address"));
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let config = format!(
+            "[cache]\nSTORAGE_DIR = {}\nLOCAL_DATA_DIR = {}\nCONF_DIR = {}\nLOG_DIR = {}\nPID_DIR = {}\nUSER =\n\
+             MAX_CACHE_SIZE = inf\nMAX_UPDATES_PER_SECOND = inf\nMAX_CREATES_PER_MINUTE = inf\n\
+             LINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {}\nPICKLE_RECEIVER_PORT = 0\n\
+             CACHE_QUERY_INTERFACE = 127.0.0.1\nCACHE_QUERY_PORT = {}\nENABLE_UDP_LISTENER = False\n\
+             ENABLE_TAGS = False\nCARBON_METRIC_INTERVAL = 0\n",
+            at(""),
+            at("whisper"),
+            at(""),
+            at("log"),
+            at(""),
+            lines.port(),
+            queries.port(),
+        );
+        fs::write(dir.path().join("carbon.conf"), config).expect("written");
+        let schemas = "[all]\npattern = .*\nretentions = 1s:1h\n";
+        fs::write(dir.path().join("storage-schemas.conf"), schemas).expect("written");
+        Self { dir, address: lines.to_string(), child: None }
+    }
+
+    pub(crate) fn started() -> Self {
+        let mut this = Self::new();
+        this.start();
+        this
+    }
+
+    /// Starts it, with what it has on disk, and waits until it listens.
+    pub(crate) fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log()).expect("a file");
+        let child = Command::new("carbon-cache")
+            .arg(format!("--config={}", self.dir.path().join("carbon.conf").display()))
+            .args(["--nodaemon", "start"])
+            .stderr(log.try_clone().expect("a file"))
+            .stdout(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("carbon is installed: run ./tests/run");
+        self.child = Some(child);
+        wait_for("carbon", || TcpStream::connect(&self.address).ok());
+    }
+
+    /// Ends it without a warning; what it has not written to disk is lost.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        // What would make another one believe that this one still runs.
+        fs::remove_file(self.dir.path().join("carbon-cache-a.pid")).ok();
+    }
+
+    /// Where it takes lines.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("console.log")
+    }
+
+    /// What it said of lines that it could not read.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.log()).expect("it says something");
+        log.lines()
+            .filter(|line| line.contains("invalid line") || line.contains("Traceback"))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The last value that it has on disk under this name, with six digits after the point, as `whisper-fetch` reads it.
+    fn value(&self, name: &str) -> Option<String> {
+        let file = self.dir.path().join("whisper").join(file_of(name));
+        if !file.exists() {
+            return None;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let mut fetch = Command::new("whisper-fetch");
+        let output = fetch.arg(&file).arg(format!("--from={}", now - 600)).output().expect("it is there with carbon");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let mut values =
+            text.lines().filter_map(|line| line.split_whitespace().nth(1)).filter(|value| *value != "None");
+        values.next_back().map(str::to_owned)
+    }
+
+    /// Waits until the last value under this name is this one.
+    pub(crate) fn shows(&self, name: &str, expected: f64) {
+        let expected = format!("{expected:.6}");
+        wait_for(&format!("{name} {expected} in carbon"), || {
+            (self.value(name).as_deref() == Some(&expected)).then_some(())
+        });
+    }
+}
+
+impl Drop for Carbon {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+/// The file in which carbon keeps a metric, as its own code has it.
+fn file_of(name: &str) -> String {
+    if !name.contains(';') {
+        return format!("{}.wsp", name.replace('.', "/"));
+    }
+    let path = python(
+        "import sys\nfrom carbon.util import TaggedSeries\nprint(TaggedSeries.encode(sys.argv[1], '/', True))",
+        name,
+    );
+    format!("{}.wsp", path.trim())
+}
+
+/// What a program prints that uses carbon's own code.
+pub(crate) fn python(script: &str, argument: &str) -> String {
+    let output =
+        Command::new("/usr/bin/python3").args(["-c", script, argument]).output().expect("Python, as carbon has it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
