@@ -20,3 +20,6 @@ pub mod actix {}
 
 #[doc = include_str!("guide/tower.md")]
 pub mod tower {}
+
+#[doc = include_str!("guide/graphite.md")]
+pub mod graphite {}

@@ -3,6 +3,7 @@
 //! - [`macro@instrument`] on a function feeds a latency [`Summary`] and an exceptions [`Counter`];
 //! - [`Counter`], [`Gauge`], [`Summary`] and [`Histogram`], alone or with labels as a [`Family`], are declared by hand;
 //! - [`start_http_server`] exposes everything to Prometheus; [`guide::exposing`] tells how a web framework does;
+//! - `GraphiteBridge` sends everything to Graphite, and [`guide::graphite`] tells how to send it to other systems;
 //! - with the features `axum`, `actix` or `tower`, one layer measures all routes of a service.
 //!
 //! Series exist at 0 before their first use where their labels are known, the number of series is capped whatever

@@ -14,6 +14,7 @@ mod lookups;
 mod memory;
 mod migration;
 mod polling;
+mod push;
 mod scrape;
 mod table;
 mod two_threads;
@@ -30,7 +31,7 @@ pub(crate) struct Group {
     pub(crate) run: fn(usize, &mut Report) -> Result<()>,
 }
 
-pub(crate) const GROUPS: [Group; 17] = [
+pub(crate) const GROUPS: [Group; 18] = [
     Group { name: "calls", run: calls::run },
     Group { name: "async", run: polling::run },
     Group { name: "handles", run: handles::run },
@@ -48,4 +49,5 @@ pub(crate) const GROUPS: [Group; 17] = [
     Group { name: "cold", run: cold::run },
     Group { name: "clock", run: clock::run },
     Group { name: "endpoint", run: endpoint::run },
+    Group { name: "push", run: push::run },
 ];

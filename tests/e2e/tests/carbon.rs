@@ -19,6 +19,11 @@ pub(crate) struct Carbon {
 impl Carbon {
     /// A port, and a place on disk; nothing runs yet.
     pub(crate) fn new() -> Self {
+        Self::with("MAX_CREATES_PER_MINUTE = inf\n", "[all]\npattern = .*\nretentions = 1s:1h\n", "")
+    }
+
+    /// With more for its configuration, its schemas, and its rules of aggregation.
+    pub(crate) fn with(options: &str, schemas: &str, aggregation: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         // Both are held until both are known, so that they differ.
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
@@ -26,10 +31,10 @@ impl Carbon {
         let at = |name: &str| dir.path().join(name).display().to_string();
         let config = format!(
             "[cache]\nSTORAGE_DIR = {}\nLOCAL_DATA_DIR = {}\nCONF_DIR = {}\nLOG_DIR = {}\nPID_DIR = {}\nUSER =\n\
-             MAX_CACHE_SIZE = inf\nMAX_UPDATES_PER_SECOND = inf\nMAX_CREATES_PER_MINUTE = inf\n\
+             MAX_CACHE_SIZE = inf\nMAX_UPDATES_PER_SECOND = inf\n\
              LINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {}\nPICKLE_RECEIVER_PORT = 0\n\
              CACHE_QUERY_INTERFACE = 127.0.0.1\nCACHE_QUERY_PORT = {}\nENABLE_UDP_LISTENER = False\n\
-             ENABLE_TAGS = False\nCARBON_METRIC_INTERVAL = 0\n",
+             CARBON_METRIC_INTERVAL = 0\n{options}",
             at(""),
             at("whisper"),
             at(""),
@@ -38,9 +43,10 @@ impl Carbon {
             lines.port(),
             queries.port(),
         );
-        fs::write(dir.path().join("carbon.conf"), config).expect("written");
-        let schemas = "[all]\npattern = .*\nretentions = 1s:1h\n";
-        fs::write(dir.path().join("storage-schemas.conf"), schemas).expect("written");
+        let files = [("carbon", config.as_str()), ("storage-schemas", schemas), ("storage-aggregation", aggregation)];
+        for (name, text) in files {
+            fs::write(dir.path().join(format!("{name}.conf")), text).expect("written");
+        }
         Self { dir, address: lines.to_string(), child: None }
     }
 
@@ -106,6 +112,15 @@ impl Carbon {
         let mut values =
             text.lines().filter_map(|line| line.split_whitespace().nth(1)).filter(|value| *value != "None");
         values.next_back().map(str::to_owned)
+    }
+
+    /// What it has on disk says of itself, one a line.
+    pub(crate) fn info(&self, name: &str) -> String {
+        let file = self.dir.path().join("whisper").join(file_of(name));
+        wait_for(&format!("{name} in carbon"), || file.exists().then_some(()));
+        let output = Command::new("whisper-info").arg(&file).output().expect("it is there with carbon");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     /// Waits until the last value under this name is this one.

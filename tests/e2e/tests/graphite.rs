@@ -125,6 +125,34 @@ fn tagged_lines_obey_carbons_rules() {
     assert!(broken.is_err());
 }
 
+#[test]
+fn carbon_understands_the_lines_of_the_guide() {
+    let blocks: Vec<&str> = include_str!("../../../metrics-core/src/guide/graphite.md")
+        .split("```ini\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let [schemas, aggregation, options] = blocks[..] else { panic!("the guide has these three files") };
+    let options = options.strip_prefix("[cache]\n").expect("it is of this section");
+    let schemas = format!("{schemas}\n[default]\npattern = .*\nretentions = 1m:1d\n");
+    let mut carbon = Carbon::with(options, &schemas, aggregation);
+    carbon.start();
+    let registry = everything();
+    for tagged in [false, true] {
+        let bridge = GraphiteBridge::new(carbon.address()).registry(&registry).prefix("shop.eu-1");
+        if tagged { bridge.tagged() } else { bridge }.push().expect("it is read");
+    }
+    let totals =
+        ["jobs_total", "latency_seconds_count.method.GET.path._users__id_", "size_bytes_bucket.le.1_0", "theirs_sum"];
+    let tagged = ["latency_seconds_sum;method=GET;path=_users__id_", "size_bytes_bucket;le=_Inf"];
+    for name in totals.into_iter().chain(tagged) {
+        let info = carbon.info(&format!("shop.eu-1.{name}"));
+        assert!(info.contains("aggregationMethod: last\n") && info.contains("secondsPerPoint: 10\n"), "{name}: {info}");
+    }
+    let info = carbon.info("shop.eu-1.level.of._");
+    assert!(info.contains("aggregationMethod: average\n") && info.contains("secondsPerPoint: 10\n"), "{info}");
+}
+
 /// A metric that a bridge tells about itself, in this process.
 fn exports(receiver: &str, outcome: &str) -> f64 {
     let name = format!("metrics_core_export_total{{receiver=\"{receiver}\",outcome=\"{outcome}\"}} ");

@@ -204,9 +204,13 @@ fn dependencies(page: &str, number: usize) -> String {
 fn examples_work_in_new_projects() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("pasted");
-    for (name, page, number) in
-        [("axum", "axum.md", 0), ("actix", "actix.md", 0), ("hyper", "tower.md", 0), ("tonic", "tower.md", 1)]
-    {
+    for (name, page, number) in [
+        ("axum", "axum.md", 0),
+        ("actix", "actix.md", 0),
+        ("hyper", "tower.md", 0),
+        ("tonic", "tower.md", 1),
+        ("graphite", "graphite.md", 0),
+    ] {
         let project = tempfile::tempdir().expect("a temporary directory");
         let name_of = format!("pasted-{name}");
         let manifest = format!(
