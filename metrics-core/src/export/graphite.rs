@@ -243,3 +243,40 @@ impl Connection<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::{Instant, SystemTime};
+
+    use super::*;
+    use crate::gauge::Gauge;
+
+    /// What is sent by a push at this time.
+    fn sent_at(time: SystemTime) -> Result<String, Box<dyn Error + Send + Sync>> {
+        let registry = Registry::new();
+        Gauge::builder("g", "").register_in(&registry).expect("valid").set(1);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let reading = thread::spawn(move || {
+            let mut text = String::new();
+            listener.accept().expect("a connection").0.read_to_string(&mut text).expect("UTF-8");
+            text
+        });
+        let push = Push::new(&registry, "graphite", Instant::now() + TIMEOUT).at(time);
+        GraphiteBridge::new(address).graphite.push(&push)?;
+        Ok(reading.join().expect("no panic"))
+    }
+
+    #[test]
+    fn the_time_stamp_is_what_the_clock_says_wherever_it_stands() {
+        let year = Duration::from_secs(365 * 24 * 3_600);
+        for time in [UNIX_EPOCH, UNIX_EPOCH + Duration::from_secs(1_434_898_897), UNIX_EPOCH + year * 1_000] {
+            let seconds = time.duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+            assert_eq!(sent_at(time).expect("sent"), format!("g 1.0 {seconds}\n"));
+        }
+        let error = sent_at(UNIX_EPOCH - year).expect_err("carbon has no such times");
+        assert_eq!(error.to_string(), "the system's clock stands before 1970");
+    }
+}

@@ -82,8 +82,14 @@ pub struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    fn new(registry: &'a Registry, receiver: &'a str, deadline: Instant) -> Self {
+    pub(super) fn new(registry: &'a Registry, receiver: &'a str, deadline: Instant) -> Self {
         Self { registry, time: SystemTime::now(), deadline, receiver, left_out: RefCell::default() }
+    }
+
+    /// The same at another time.
+    #[cfg(test)]
+    pub(super) fn at(self, time: SystemTime) -> Self {
+        Self { time, ..self }
     }
 
     /// A scrape of the registry; it waits for collectors for half of the time that is left, and 5 seconds at most.
@@ -129,7 +135,7 @@ impl fmt::Debug for Push<'_> {
 ///
 /// The first push is made at once, then one in each interval; one that was missed is not made up for. Pushes of one
 /// receiver never overlap, and no receiver waits for another: one thread keeps the time of all, and each push runs on a
-/// thread of its own that ends with it.
+/// thread of its own that ends with it. The schedule goes by a clock that nobody can set.
 ///
 /// A push that fails is tried again after a second, then after two, four and so on up to the interval (or a minute, where
 /// that is shorter), each less a random part of up to a half. Each try sends what the registry shows then: totals are never

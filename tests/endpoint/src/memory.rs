@@ -4,11 +4,14 @@
 #![allow(unsafe_code, reason = "an allocator can be written in no other way")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicIsize, Ordering};
+use std::thread;
 
 use http::Request;
 use http_body_util::BodyExt;
-use metrics_core::{Counter, Exposition, Registry};
+use metrics_core::{Counter, Exposition, GraphiteBridge, Registry};
 
 /// Counts the bytes that are allocated, and the most there were.
 struct Counting;
@@ -54,6 +57,20 @@ async fn answer(registry: &Registry, accept: &str, encoding: &str) -> (isize, us
     (MOST.load(Ordering::Relaxed) - before, length)
 }
 
+/// The most bytes that a push to Graphite takes at once, and how long it is.
+fn push(registry: &Registry) -> (isize, u64) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let bridge = GraphiteBridge::new(listener.local_addr().expect("an address").to_string()).registry(registry);
+    let reading = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        io::copy(&mut connection, &mut io::sink()).expect("no error")
+    });
+    let before = LIVE.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    bridge.push().expect("it is read");
+    (MOST.load(Ordering::Relaxed) - before, reading.join().expect("no panic"))
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn a_large_registry_takes_no_more_than_a_small_one() {
     const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
@@ -71,4 +88,9 @@ async fn a_large_registry_takes_no_more_than_a_small_one() {
             assert!(length > if encoding == "gzip" { 700_000 } else { 8_000_000 }, "{accept} {encoding}: {length}");
         }
     }
+    // Graphite has no label sets that differ where names are the same: their hashes are kept until the end.
+    let (bytes, length) = push(&registry);
+    println!("Graphite: {bytes} bytes for {length}");
+    assert!(bytes < 200_000 * 30 + 300_000, "{bytes} bytes");
+    assert!(length > 8_000_000, "{length}");
 }
