@@ -75,7 +75,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     axum::serve(listener, Router::new().fallback(answer)).with_graceful_shutdown(ended()).await?;
 
     // What came since the last push is sent too. It blocks, for ten seconds at most.
-    tokio::task::spawn_blocking(move || pusher.shutdown()).await??;
-    println!("Everything is in {carbon}.");
+    match tokio::task::spawn_blocking(move || pusher.shutdown()).await? {
+        Ok(()) => println!("Everything is in {carbon}."),
+        Err(error) => eprintln!("Not everything is in {carbon}: {error}"),
+    }
     Ok(())
 }

@@ -183,6 +183,18 @@ fn a_last_push_that_fails_is_tried_again() {
 }
 
 #[test]
+fn a_last_push_is_tried_again_within_its_time() {
+    // With longer waits each time it would take seven seconds at least. A name may be anything.
+    let (test, builder) = Test::new("within\0", (0..4).map(|_| Does::Fails("away")));
+    let pusher = builder.interval(HOUR).start().expect("a thread");
+    test.begun.recv_timeout(LONG).expect("it begins");
+    let begin = Instant::now();
+    pusher.shutdown().expect("it sends at last");
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+    assert_eq!(test.value(), 0.0);
+}
+
+#[test]
 fn a_receiver_that_stays_away_is_told_of() {
     let (_test, builder) = Test::new("away", (0..1_000).map(|_| Does::Fails("nobody is there")));
     let begin = Instant::now();

@@ -78,7 +78,7 @@ impl Job {
 
     fn spawn(self: &Arc<Self>) -> io::Result<()> {
         let job = Arc::clone(self);
-        thread::Builder::new().name(format!("metrics-{}", self.name)).spawn(move || job.work()).map(drop)
+        thread::Builder::new().name("metrics-push".to_owned()).spawn(move || job.work()).map(drop)
     }
 
     /// Asks for the last push, and waits for it.
@@ -111,7 +111,8 @@ impl Job {
             let due = match (until, state.until) {
                 // It was asked for before the push began, so this is the last, unless there is time for another try.
                 (Some(until), _) => {
-                    let again = after(Instant::now(), pushed.retry);
+                    // However long the outage was: there is not much time left.
+                    let again = after(Instant::now(), pushed.retry.min(retry::FIRST));
                     if pushed.result.is_ok() || again >= until {
                         state.ended = Some(pushed.result);
                         drop(state);
