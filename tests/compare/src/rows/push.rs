@@ -79,7 +79,7 @@ fn sink() -> Result<String> {
 /// Calls a second, of all threads, over one interval.
 fn rate(calls: &Operation) -> f64 {
     let batch = count_for(calls, Duration::from_micros(100));
-    let count = thread::scope(|scope| {
+    thread::scope(|scope| {
         let count = |worker: usize| {
             bind_to_core(worker);
             let (start, mut count) = (Instant::now(), 0);
@@ -91,6 +91,5 @@ fn rate(calls: &Operation) -> f64 {
         };
         let workers: Vec<_> = (0..THREADS).map(|worker| scope.spawn(move || count(worker))).collect();
         workers.into_iter().map(|worker| worker.join().unwrap_or(f64::NAN)).sum()
-    });
-    count
+    })
 }
