@@ -36,9 +36,19 @@ fn main() -> Result<ExitCode> {
     }
     let upkeep = peers::metrics::install();
     let mut report = Report::default();
-    for group in rows::GROUPS.iter().filter(|group| group.name.contains(&options.only)) {
+    let is_wanted = |name: &str| name.contains(&options.only);
+    let mut calls = is_wanted(rows::CALLS).then(|| rows::calls::Calls::begin(options.rounds));
+    for group in rows::GROUPS.iter().filter(|group| is_wanted(group.name)) {
+        if let Some(calls) = &mut calls {
+            calls.sit();
+        }
         eprintln!("{}", group.name);
         (group.run)(options.rounds, &mut report).with_context(|| format!("rows of `{}`", group.name))?;
+        upkeep.run_upkeep();
+    }
+    if let Some(calls) = calls {
+        eprintln!("{}", rows::CALLS);
+        calls.finish(&mut report);
         upkeep.run_upkeep();
     }
     Ok(if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -57,12 +67,13 @@ fn options() -> Result<Options> {
             _ => return Err(argument.unexpected().into()),
         }
     }
+    let names = || [rows::CALLS].into_iter().chain(rows::GROUPS.map(|group| group.name));
     ensure!(options.rounds > 0, "--rounds is 1 at least");
     ensure!(
-        rows::GROUPS.iter().any(|group| group.name.contains(&options.only)),
+        names().any(|name| name.contains(&options.only)),
         "no group of rows has `{}` in its name; there are: {}",
         options.only,
-        rows::GROUPS.map(|group| group.name).join(", ")
+        names().collect::<Vec<_>>().join(", ")
     );
     Ok(options)
 }

@@ -58,34 +58,59 @@ impl Contest {
 
     /// Runs all, beginning with another one in each round; the quieter half of the rounds counts.
     pub(crate) fn run(self, rounds: usize) -> Figures {
-        let [figures] = run_all([self], rounds, Sittings::FEW);
-        figures
+        run_in(self, rounds, Sittings::FEW)
     }
 }
 
-/// Runs several contests, each in all sittings: so each meets the same of what disturbs the machine.
-pub(crate) fn run_all<const N: usize>(contests: [Contest; N], rounds: usize, sittings: Sittings) -> [Figures; N] {
-    let mut counted = contests.map(|Contest { contestants }| {
-        let figures = Figures::new(contestants.iter().map(|(name, _)| name.clone()));
-        let operations: Vec<_> = contestants.into_iter().map(|(_, operation)| operation).collect();
-        let counts: Vec<_> = operations.iter().map(|operation| count_for(operation, SLICE)).collect();
-        (operations, counts, figures)
-    });
-    let rounds: Vec<usize> = (0..rounds).collect();
-    for (sitting, rounds) in rounds.chunks(rounds.len().div_ceil(sittings.count)).enumerate() {
+/// Runs a contest in all its sittings.
+fn run_in(contest: Contest, rounds: usize, sittings: Sittings) -> Figures {
+    let mut running = Running::new([contest]);
+    let per_sitting = rounds.div_ceil(sittings.count);
+    for sitting in 0..rounds.div_ceil(per_sitting) {
         if sitting > 0 {
             thread::sleep(sittings.pause);
         }
-        for (operations, counts, figures) in &mut counted {
-            for round in rounds {
+        running.sit(per_sitting.min(rounds - sitting * per_sitting));
+    }
+    let [figures] = running.finish();
+    figures
+}
+
+/// Several contests that are held in sittings, each in all of them: so each meets the same of what disturbs the machine.
+pub(crate) struct Running<const N: usize> {
+    contests: [(Vec<Operation>, Vec<u64>, Figures); N],
+    round: usize,
+}
+
+impl<const N: usize> Running<N> {
+    pub(crate) fn new(contests: [Contest; N]) -> Self {
+        let contests = contests.map(|Contest { contestants }| {
+            let figures = Figures::new(contestants.iter().map(|(name, _)| name.clone()));
+            let operations: Vec<_> = contestants.into_iter().map(|(_, operation)| operation).collect();
+            let counts: Vec<_> = operations.iter().map(|operation| count_for(operation, SLICE)).collect();
+            (operations, counts, figures)
+        });
+        Self { contests, round: 0 }
+    }
+
+    /// Holds so many rounds more.
+    pub(crate) fn sit(&mut self, rounds: usize) {
+        let until = self.round + rounds;
+        for (operations, counts, figures) in &mut self.contests {
+            for round in self.round..until {
                 for offset in 0..operations.len() {
                     let at = (round + offset) % operations.len();
-                    figures.push(at, time(&operations[at], *round as u64, counts[at]));
+                    figures.push(at, time(&operations[at], round as u64, counts[at]));
                 }
             }
         }
+        self.round = until;
     }
-    counted.map(|(_, _, figures)| figures.quieter_half())
+
+    /// The quieter half of the rounds of each.
+    pub(crate) fn finish(self) -> [Figures; N] {
+        self.contests.map(|(_, _, figures)| figures.quieter_half())
+    }
 }
 
 /// Nanoseconds for one operation. A part of the slice runs unmeasured: it brings back what others put out of the caches.

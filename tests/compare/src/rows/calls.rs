@@ -1,9 +1,10 @@
 //! Instrumented calls on one thread, over the limit and over the `prometheus` crate.
 
-use anyhow::Result;
+use std::thread;
+use std::time::Duration;
 
 use crate::labels::paths;
-use crate::measure::{Contest, Figures, Sittings, run_all};
+use crate::measure::{Contest, Figures, Running};
 use crate::peers::limit::{self, Limit};
 use crate::peers::ours::{self, Ours};
 use crate::peers::prometheus::{self, Prometheus};
@@ -15,9 +16,41 @@ const HELD: &str = "prometheus, handles held";
 /// The names of all contestants, and of the columns.
 const COLUMNS: [&str; 5] = ["ours", "limit", "prometheus", HELD, "bare"];
 
-pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
-    let contests = [by_literal(false), by_path(false), by_literal(true), by_path(true)];
-    let [literal_ok, path_ok, literal_err, path_err] = run_all(contests, rounds, Sittings::MANY);
+/// Sittings at least, of which some may be held between other groups of rows.
+const SITTINGS: usize = 8;
+/// How long it is quiet between sittings that have nothing between them.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The contests of calls, held all along a run. On a machine that is shared, a core may be slower for minutes at a time; the
+/// limit hardly feels it, since it is mostly the clock, and what does more than the limit does.
+pub(crate) struct Calls {
+    running: Running<4>,
+    rounds: usize,
+    sittings: usize,
+}
+
+impl Calls {
+    pub(crate) fn begin(rounds: usize) -> Self {
+        let contests = [by_literal(false), by_path(false), by_literal(true), by_path(true)];
+        Self { running: Running::new(contests), rounds: rounds.div_ceil(SITTINGS), sittings: 0 }
+    }
+
+    pub(crate) fn sit(&mut self) {
+        self.running.sit(self.rounds);
+        self.sittings += 1;
+    }
+
+    pub(crate) fn finish(mut self, report: &mut Report) {
+        self.sit();
+        while self.sittings < SITTINGS {
+            thread::sleep(PAUSE);
+            self.sit();
+        }
+        tell(self.running.finish(), report);
+    }
+}
+
+fn tell([literal_ok, path_ok, literal_err, path_err]: [Figures; 4], report: &mut Report) {
     let mut rows = Vec::new();
     for (outcome, literal, path) in [("Ok", literal_ok, path_ok), ("Err", literal_err, path_err)] {
         let id = outcome.to_lowercase();
@@ -33,7 +66,6 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         .chain(["ours over limit", "over prometheus", "over handles held"])
         .collect();
     report.table("Instrumented calls, one thread", &columns, &rows);
-    Ok(())
 }
 
 fn by_literal(fails: bool) -> Contest {
