@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::sync::mpsc::{Receiver as Channel, Sender, channel};
 use std::time::{Duration, Instant};
@@ -14,9 +15,23 @@ use crate::sample;
 const LONG: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3_600);
 
+/// An error that cannot be told.
+#[derive(Debug)]
+struct Untold;
+
+impl fmt::Display for Untold {
+    #[expect(clippy::panic, reason = "this is the error that panics")]
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("an error");
+    }
+}
+
+impl Error for Untold {}
+
 /// What a push does, beside sending.
 enum Does {
     Fails(&'static str),
+    FailsUntold,
     Panics,
     TimesOut,
     /// Blocks until it is told to go on.
@@ -42,6 +57,7 @@ impl Receiver for Told {
         self.begun.send(Instant::now()).ok();
         match self.does.pop_front() {
             Some(Does::Fails(why)) => return Err(why.into()),
+            Some(Does::FailsUntold) => return Err(Box::new(Untold)),
             #[expect(clippy::panic, reason = "this is the receiver that panics")]
             Some(Does::Panics) => panic!("a receiver"),
             Some(Does::TimesOut) => return Err(Box::new(io::Error::from(io::ErrorKind::TimedOut))),
@@ -229,13 +245,13 @@ fn a_receiver_that_hangs_holds_up_nobody_for_longer_than_its_time() {
 
 #[test]
 fn failures_are_counted_by_what_they_are_and_tried_again() {
-    let does = [Does::Fails("away"), Does::Panics, Does::TimesOut, Does::LeavesOut("is odd")];
+    let does = [Does::Fails("away"), Does::FailsUntold, Does::Panics, Does::TimesOut, Does::LeavesOut("is odd")];
     let (test, builder) = Test::new("failing", does);
     let pusher = builder.interval(Duration::from_millis(20)).start().expect("a thread");
     assert_eq!((test.value(), test.value()), (0.0, 0.0));
     pusher.shutdown().expect("it sends");
     let failures = ["error", "panic", "timeout"].map(|outcome| outcomes("failing", outcome));
-    assert_eq!(failures, [1.0; 3]);
+    assert_eq!(failures, [2.0, 1.0, 1.0]);
     assert!(outcomes("failing", "success") >= 3.0);
     assert_eq!(of("left_out_total", "failing"), 2.0);
 }

@@ -176,7 +176,9 @@ impl Job {
                 guarded(|| log::warn!("{}: leaves out {sample}, which {reason} (logged once)", self.name));
             }
         }
-        own::pushed(&self.name, result.as_ref().map_or_else(PushError::outcome, |()| own::SUCCESS));
+        // An error is somebody else's code too.
+        let outcome = || result.as_ref().map_or_else(PushError::outcome, |()| own::SUCCESS);
+        own::pushed(&self.name, catch_unwind(AssertUnwindSafe(outcome)).unwrap_or(own::PANIC));
         match &result {
             Ok(()) if *failures > 0 => {
                 guarded(|| log::info!("{}: works again, after {failures} pushes that failed", self.name));
@@ -187,10 +189,12 @@ impl Job {
             Ok(()) => {}
             Err(error) => {
                 *failures = failures.saturating_add(1);
-                let cause = error.to_string();
-                if logged.len() < LOGGED_CAUSES && logged.insert(cause) {
-                    guarded(|| log::warn!("{error} (logged once; it is tried again)"));
-                }
+                guarded(|| {
+                    let cause = error.to_string();
+                    if logged.len() < LOGGED_CAUSES && logged.insert(cause.clone()) {
+                        log::warn!("{cause} (logged once; it is tried again)");
+                    }
+                });
             }
         }
         Pushed { result, retry: retry::delay(*failures, self.interval) }
