@@ -222,6 +222,8 @@ fn examples_work_in_new_projects() {
         fs::copy(root.join(format!("examples/{name}.rs")), project.path().join("src/main.rs")).expect("copied");
         let mut build = Command::new(env!("CARGO"));
         build.arg("build").current_dir(project.path()).env("CARGO_TARGET_DIR", &target);
+        // Nobody debugs them, and it would be most of what they take on the disk.
+        build.env("CARGO_PROFILE_DEV_DEBUG", "none");
         let output = build.stdout(Stdio::inherit()).output().expect("cargo");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let mut pasted = Example::start_file(&target.join("debug").join(name_of), &["127.0.0.1:0", "127.0.0.1:0"]);
