@@ -12,11 +12,14 @@ mod rows;
 mod threads;
 
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::child::Task;
 use crate::report::Report;
+use crate::rows::AllAlong;
 
 const USAGE: &str = "options: --only <part of the name of a group of rows>, --rounds <number, 41 unless given>";
 
@@ -37,21 +40,59 @@ fn main() -> Result<ExitCode> {
     let upkeep = peers::metrics::install();
     let mut report = Report::default();
     let is_wanted = |name: &str| name.contains(&options.only);
-    let mut calls = is_wanted(rows::CALLS).then(|| rows::calls::Calls::begin(options.rounds));
+    let mut long = Long::begin(options.rounds, is_wanted);
     for group in rows::GROUPS.iter().filter(|group| is_wanted(group.name)) {
-        if let Some(calls) = &mut calls {
-            calls.sit();
-        }
+        long.sit();
         eprintln!("{}", group.name);
         (group.run)(options.rounds, &mut report).with_context(|| format!("rows of `{}`", group.name))?;
         upkeep.run_upkeep();
     }
-    if let Some(calls) = calls {
-        eprintln!("{}", rows::CALLS);
-        calls.finish(&mut report);
-        upkeep.run_upkeep();
-    }
+    long.finish(&mut report);
+    upkeep.run_upkeep();
     Ok(if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The groups that are measured all along the run, in sittings.
+struct Long {
+    groups: Vec<(&'static str, Box<dyn AllAlong>)>,
+    /// Of each sitting.
+    rounds: usize,
+    sittings: usize,
+}
+
+impl Long {
+    /// Sittings at least, of which some may be held between other groups.
+    const SITTINGS: usize = 8;
+    /// How long it is quiet between sittings that have nothing between them.
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    fn begin(rounds: usize, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let wanted = rows::LONG_GROUPS.into_iter().filter(|group| is_wanted(group.name));
+        let groups = wanted.map(|group| (group.name, (group.begin)())).collect();
+        Self { groups, rounds: rounds.div_ceil(Self::SITTINGS), sittings: 0 }
+    }
+
+    fn sit(&mut self) {
+        for (_, group) in &mut self.groups {
+            group.sit(self.rounds);
+        }
+        self.sittings += 1;
+    }
+
+    fn finish(mut self, report: &mut Report) {
+        if self.groups.is_empty() {
+            return;
+        }
+        self.sit();
+        while self.sittings < Self::SITTINGS {
+            thread::sleep(Self::PAUSE);
+            self.sit();
+        }
+        for (name, group) in self.groups {
+            eprintln!("{name}");
+            group.finish(report);
+        }
+    }
 }
 
 fn options() -> Result<Options> {
@@ -67,7 +108,7 @@ fn options() -> Result<Options> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    let names = || [rows::CALLS].into_iter().chain(rows::GROUPS.map(|group| group.name));
+    let names = || rows::LONG_GROUPS.map(|group| group.name).into_iter().chain(rows::GROUPS.map(|group| group.name));
     ensure!(options.rounds > 0, "--rounds is 1 at least");
     ensure!(
         names().any(|name| name.contains(&options.only)),

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::ops::Range;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,27 +10,17 @@ use crate::labels::PICKS;
 
 /// How long one contestant runs in one round.
 const SLICE: Duration = Duration::from_millis(2);
-/// In how many sittings the rounds of contests are held, and how long it is quiet between two: a machine that is shared is
-/// slower for seconds at a time.
-#[derive(Clone, Copy)]
-pub(crate) struct Sittings {
-    pub(crate) count: usize,
-    pub(crate) pause: Duration,
-}
-
-impl Sittings {
-    pub(crate) const FEW: Self = Self { count: 3, pause: Duration::from_secs(1) };
-    /// Over most of a minute. The limit hardly feels another program on its core, what does more than the limit does; and
-    /// two cores may be one for a while, which a virtual machine is not told.
-    pub(crate) const MANY: Self = Self { count: 8, pause: Duration::from_secs(5) };
-}
+/// In how many sittings rounds are held: a machine that is shared is slower for seconds at a time.
+const SITTINGS: usize = 3;
+/// How long it is quiet between two.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is measured: runs once for each number of the range, which picks label values and amounts.
-pub(crate) type Operation = Box<dyn Fn(Range<u64>) + Send + Sync>;
+pub(crate) type Operation = Arc<dyn Fn(Range<u64>) + Send + Sync>;
 
 /// Makes an operation whose results the optimiser has to keep.
 pub(crate) fn operation<R>(run: impl Fn(u64) -> R + Send + Sync + 'static) -> Operation {
-    Box::new(move |numbers| {
+    Arc::new(move |numbers| {
         for number in numbers {
             black_box(run(number));
         }
@@ -58,22 +49,22 @@ impl Contest {
 
     /// Runs all, beginning with another one in each round; the quieter half of the rounds counts.
     pub(crate) fn run(self, rounds: usize) -> Figures {
-        run_in(self, rounds, Sittings::FEW)
+        let mut running = Running::new([self]);
+        in_sittings(rounds, |rounds| running.sit(rounds));
+        let [figures] = running.finish();
+        figures
     }
 }
 
-/// Runs a contest in all its sittings.
-fn run_in(contest: Contest, rounds: usize, sittings: Sittings) -> Figures {
-    let mut running = Running::new([contest]);
-    let per_sitting = rounds.div_ceil(sittings.count);
+/// Holds so many rounds in a few sittings.
+pub(crate) fn in_sittings(rounds: usize, mut sit: impl FnMut(usize)) {
+    let per_sitting = rounds.div_ceil(SITTINGS);
     for sitting in 0..rounds.div_ceil(per_sitting) {
         if sitting > 0 {
-            thread::sleep(sittings.pause);
+            thread::sleep(PAUSE);
         }
-        running.sit(per_sitting.min(rounds - sitting * per_sitting));
+        sit(per_sitting.min(rounds - sitting * per_sitting));
     }
-    let [figures] = running.finish();
-    figures
 }
 
 /// Several contests that are held in sittings, each in all of them: so each meets the same of what disturbs the machine.

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use super::{Exposition, Peer, latency};
@@ -79,7 +79,7 @@ pub(crate) fn call_literal(fails: bool) -> Operation {
 
 /// Gives the factor of the clock to the thread that runs the operation.
 fn calibrated(run: Operation) -> Operation {
-    Box::new(move |numbers| {
+    Arc::new(move |numbers| {
         SECONDS_PER_TICK.set(*CALIBRATED);
         run(numbers);
     })

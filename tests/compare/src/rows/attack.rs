@@ -1,24 +1,25 @@
 //! A family at its cap, to which threads send label values that nobody has seen.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use metrics_core::Counter;
 
-use crate::measure::{Operation, Sittings};
+use crate::measure::Operation;
 use crate::report::{Report, figure};
 use crate::threads::{Entrant, rates};
 
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let (values, overflowing) = (new_values(), overflowing());
-    let entrants = [
+    let entrants = vec![
         Entrant::new("values 1", &values, 1),
         Entrant::new("values 2", &values, 2),
         Entrant::new("ours 1", &overflowing, 1),
         Entrant::new("ours 2", &overflowing, 2),
     ];
-    let rates = rates(&entrants, rounds, Sittings::FEW);
+    let rates = rates(entrants, rounds);
     let row = |what: &str, name: &str| {
         let [one, two] = [format!("{name} 1"), format!("{name} 2")];
         vec![
@@ -57,7 +58,7 @@ fn new_values() -> Operation {
 /// Runs with numbers as text, none of which comes twice.
 fn each_new(run: impl Fn(&str) + Send + Sync + 'static) -> Operation {
     let next = AtomicU64::new(0);
-    Box::new(move |numbers| {
+    Arc::new(move |numbers| {
         let count = numbers.end - numbers.start;
         let first = next.fetch_add(count, Ordering::Relaxed);
         for number in first..first + count {

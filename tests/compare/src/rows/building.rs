@@ -20,7 +20,7 @@ fn functions(rounds: usize, report: &mut Report) -> Result<()> {
     let manifest = Path::new(REPOSITORY).join("tests/compile-cost/Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--release", "--manifest-path"]).arg(manifest);
-    cargo.args(["--", "--only", "metrics-core,fastrace", "--check-only", "--rounds", &rounds.min(15).to_string()]);
+    cargo.args(["--", "--only", "metrics-core,fastrace", "--check-only", "--rounds", &rounds.min(31).to_string()]);
     let text = output(&mut cargo)?;
     let check = figure_of(&text, "check_ratio")?;
     let bytes = figure_of(&text, "text_bytes")?;

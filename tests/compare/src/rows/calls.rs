@@ -1,8 +1,5 @@
 //! Instrumented calls on one thread, over the limit and over the `prometheus` crate.
 
-use std::thread;
-use std::time::Duration;
-
 use crate::labels::paths;
 use crate::measure::{Contest, Figures, Running};
 use crate::peers::limit::{self, Limit};
@@ -10,43 +7,29 @@ use crate::peers::ours::{self, Ours};
 use crate::peers::prometheus::{self, Prometheus};
 use crate::peers::{Peer, bare};
 use crate::report::{Report, figure};
+use crate::rows::AllAlong;
 
 const HELD: &str = "prometheus, handles held";
 
 /// The names of all contestants, and of the columns.
 const COLUMNS: [&str; 5] = ["ours", "limit", "prometheus", HELD, "bare"];
 
-/// Sittings at least, of which some may be held between other groups of rows.
-const SITTINGS: usize = 8;
-/// How long it is quiet between sittings that have nothing between them.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// The contests of calls, held all along a run. On a machine that is shared, a core may be slower for minutes at a time; the
-/// limit hardly feels it, since it is mostly the clock, and what does more than the limit does.
-pub(crate) struct Calls {
-    running: Running<4>,
-    rounds: usize,
-    sittings: usize,
-}
+/// Outcomes by literal and by path.
+pub(crate) struct Calls(Running<4>);
 
 impl Calls {
-    pub(crate) fn begin(rounds: usize) -> Self {
-        let contests = [by_literal(false), by_path(false), by_literal(true), by_path(true)];
-        Self { running: Running::new(contests), rounds: rounds.div_ceil(SITTINGS), sittings: 0 }
+    pub(crate) fn begin() -> Box<dyn AllAlong> {
+        Box::new(Self(Running::new([by_literal(false), by_path(false), by_literal(true), by_path(true)])))
+    }
+}
+
+impl AllAlong for Calls {
+    fn sit(&mut self, rounds: usize) {
+        self.0.sit(rounds);
     }
 
-    pub(crate) fn sit(&mut self) {
-        self.running.sit(self.rounds);
-        self.sittings += 1;
-    }
-
-    pub(crate) fn finish(mut self, report: &mut Report) {
-        self.sit();
-        while self.sittings < SITTINGS {
-            thread::sleep(PAUSE);
-            self.sit();
-        }
-        tell(self.running.finish(), report);
+    fn finish(self: Box<Self>, report: &mut Report) {
+        tell(self.0.finish(), report);
     }
 }
 

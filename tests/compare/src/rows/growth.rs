@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::labels::{Labels, paths};
-use crate::measure::{Contest, Operation, Sittings};
+use crate::measure::{Contest, Operation};
 use crate::peers::Peer;
 use crate::peers::limit::Limit;
 use crate::peers::ours::{self, Ours};
@@ -80,7 +80,7 @@ fn by_threads(rounds: usize, report: &mut Report) {
             calls.iter().map(move |(name, call)| Entrant::new(format!("{name} {threads}"), call, threads))
         })
         .collect();
-    let rates = rates(&entrants, rounds, Sittings::FEW);
+    let rates = rates(entrants, rounds);
     let row = |threads: usize| {
         let rate = |name: &str| figure(rates.median(&format!("{name} {threads}")) / 1e6);
         let ratio = rates.ratio(&format!("ours {threads}"), &format!("prometheus {threads}"));
