@@ -2,7 +2,8 @@
 //! is hard to foresee.
 //!
 //! An entry is 16 words: whose it is and in which epoch, the lengths of the values, the values, the handles. A value is
-//! compared word by word, so no hash decides; which of two entries may hold a label set hangs on the ends of its values.
+//! compared word by word, so no hash decides; which two entries may hold a label set hangs on the ends of its values. Which
+//! of the two it is, nobody can foresee: it is computed. A branch there costs up to half of a look-up.
 //! The words belong to the thread's block and go on to the next thread with it: what they say is true for any thread.
 
 use std::sync::atomic::AtomicU64;
@@ -16,6 +17,7 @@ pub(crate) const WORDS: usize = ENTRIES * ENTRY_WORDS;
 const ENTRIES: usize = 512;
 const ENTRY_WORDS: usize = 16;
 const ENTRY_MASK: u64 = ENTRIES as u64 - 1;
+const OWNER_MASK: u64 = u32::MAX as u64;
 
 const OWNER: usize = 0;
 const EPOCH: usize = 1;
@@ -39,23 +41,25 @@ pub(super) fn find<'w>(
 ) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
-    let [first, second] = candidates(words, id, mixed)?;
-    let is_of = |entry: &Entry| is_of(entry, id, epoch, lengths) && has(entry, values, &last);
-    let entry = if is_of(first) {
-        first
-    } else if is_of(second) {
-        second
-    } else {
-        return None;
-    };
-    entry.last_chunk()
+    let (entries, first) = place(words, id, mixed)?;
+    let owner = owner(id, mixed);
+    let is_of = |entry: &Entry| is_of(entry, owner, epoch, lengths) && has(entry, values, &last);
+    let is_second = entries[first][OWNER].load(Relaxed) != owner;
+    let entry = &entries[first ^ usize::from(is_second)];
+    if is_of(entry) {
+        return entry.last_chunk();
+    }
+    // Other values may have the same mark, if hardly ever.
+    let second = &entries[first ^ 1];
+    if !is_second && is_of(second) { second.last_chunk() } else { None }
 }
 
 /// Remembers handles; `turn` says which of the two entries gives way where both are in use.
 pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle], turn: usize) {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
-    let Some(candidates) = candidates(words, id, mixed) else { return };
+    let Some((entries, first)) = place(words, id, mixed) else { return };
+    let candidates = [&entries[first], &entries[first ^ 1]];
     let key_words: usize = values.iter().map(|value| words_of(value, 0).count()).sum();
     let fits = key_words <= HANDLES - KEY && handles.len() <= MAX_HANDLES && values.len() <= MAX_VALUES;
     if !fits || values.iter().any(|value| value.len() >= LONGEST) {
@@ -69,7 +73,7 @@ pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&s
         None => return,
     };
     let entry = candidates[at];
-    entry[OWNER].store(owner(id), Relaxed);
+    entry[OWNER].store(owner(id, mixed), Relaxed);
     entry[EPOCH].store(epoch, Relaxed);
     entry[LENGTHS].store(lengths, Relaxed);
     let key = values.iter().zip(last).flat_map(|(value, last)| words_of(value, last));
@@ -106,24 +110,31 @@ fn words_of(value: &str, last: u64) -> impl Iterator<Item = u64> {
     before.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain([last])
 }
 
-/// The two entries where such values can stand; `None` if the thread has none.
+/// All entries, and which is the first where such values can stand; the second differs in the last bit. `None` if the thread
+/// has none.
 #[inline]
-fn candidates<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<[&'w Entry; 2]> {
+fn place<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [Entry; ENTRIES], usize)> {
     let (entries, _) = words.as_chunks::<ENTRY_WORDS>();
-    let entries: &[Entry; ENTRIES] = entries.try_into().ok()?;
-    let at = ((mixed ^ owner(id)) & ENTRY_MASK) as usize;
-    Some([&entries[at], &entries[at ^ 1]])
+    let entries = entries.try_into().ok()?;
+    Some((entries, ((mixed ^ index(id)) & ENTRY_MASK) as usize))
 }
 
-fn owner(id: &CacheId) -> u64 {
+/// Whose values these are, and a mark by which most of them differ that stand at the same place.
+#[inline]
+fn owner(id: &CacheId, mixed: u64) -> u64 {
+    mixed & !OWNER_MASK | index(id)
+}
+
+/// The number of an owner, of which there are never as many as the mask has room for.
+fn index(id: &CacheId) -> u64 {
     // 0 is nobody's.
     id.index as u64 + 1
 }
 
 #[inline]
-fn is_of(entry: &Entry, id: &CacheId, epoch: u64, lengths: u64) -> bool {
+fn is_of(entry: &Entry, owner: u64, epoch: u64, lengths: u64) -> bool {
     let [of, at, lens] = [OWNER, EPOCH, LENGTHS].map(|word| entry[word].load(Relaxed));
-    (of ^ owner(id)) | (at ^ epoch) | (lens ^ lengths) == 0
+    (of ^ owner) | (at ^ epoch) | (lens ^ lengths) == 0
 }
 
 /// Whether the entry has these values; it has some of the same lengths, and so as many words.
@@ -147,7 +158,7 @@ fn has(entry: &Entry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
 
 /// Whether the entry is of an epoch that has passed.
 fn is_older(entry: &Entry, id: &CacheId, epoch: u64) -> bool {
-    entry[OWNER].load(Relaxed) == owner(id) && entry[EPOCH].load(Relaxed) != epoch
+    entry[OWNER].load(Relaxed) & OWNER_MASK == index(id) && entry[EPOCH].load(Relaxed) != epoch
 }
 
 /// The last 8 bytes, or all of them where there are fewer.
@@ -210,6 +221,23 @@ mod tests {
         }
         // All that fit: 8 words beside the one for the second value.
         assert_eq!(remembered, values.iter().filter(|value| value.len() <= 64).count());
+    }
+
+    #[test]
+    fn values_with_the_same_ends_share_a_place_and_are_told_apart() {
+        let (words, id) = (zeros(WORDS), CacheId::new());
+        let value = |middle: &str| format!("beginning{middle}the very end");
+        let [one, two, three] = ["one", "two", "six"].map(value);
+        for (value, n) in [(&one, 1), (&two, 2)] {
+            insert(&words, &id, 1, &[value], &handles(n), 0);
+        }
+        assert_eq!(found(&words, &id, 1, &[&one]), Some(handles(1).map(Handle::word)));
+        assert_eq!(found(&words, &id, 1, &[&two]), Some(handles(2).map(Handle::word)));
+        assert_eq!(found(&words, &id, 1, &[&three]), None);
+        insert(&words, &id, 1, &[&three], &handles(3), 4);
+        assert_eq!(found(&words, &id, 1, &[&one]), Some(handles(1).map(Handle::word)));
+        assert_eq!(found(&words, &id, 1, &[&two]), None);
+        assert_eq!(found(&words, &id, 1, &[&three]), Some(handles(3).map(Handle::word)));
     }
 
     #[test]

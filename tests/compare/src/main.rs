@@ -21,7 +21,8 @@ use crate::child::Task;
 use crate::report::Report;
 use crate::rows::AllAlong;
 
-const USAGE: &str = "options: --only <part of the name of a group of rows>, --rounds <number, 41 unless given>";
+const USAGE: &str =
+    "options: --only <parts of names of groups of rows, with commas>, --rounds <number, 41 unless given>";
 
 /// What to measure, and how often.
 struct Options {
@@ -39,7 +40,7 @@ fn main() -> Result<ExitCode> {
     }
     let upkeep = peers::metrics::install();
     let mut report = Report::default();
-    let is_wanted = |name: &str| name.contains(&options.only);
+    let is_wanted = |name: &str| options.only.split(',').any(|only| name.contains(only));
     let mut long = Long::begin(options.rounds, is_wanted);
     for group in rows::GROUPS.iter().filter(|group| is_wanted(group.name)) {
         long.sit();
@@ -111,8 +112,8 @@ fn options() -> Result<Options> {
     let names = || rows::LONG_GROUPS.map(|group| group.name).into_iter().chain(rows::GROUPS.map(|group| group.name));
     ensure!(options.rounds > 0, "--rounds is 1 at least");
     ensure!(
-        names().any(|name| name.contains(&options.only)),
-        "no group of rows has `{}` in its name; there are: {}",
+        options.only.split(',').all(|only| names().any(|name| name.contains(only))),
+        "no group of rows has each of `{}` in its name; there are: {}",
         options.only,
         names().collect::<Vec<_>>().join(", ")
     );

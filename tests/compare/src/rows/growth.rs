@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::labels::{Labels, paths};
+use crate::labels::{Labels, PICKS, paths};
 use crate::measure::{Contest, Operation};
 use crate::peers::Peer;
 use crate::peers::limit::Limit;
@@ -36,6 +36,8 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         by_labels::<5>(rounds, report),
     ];
     table("Labels, 10 sets", "labels", &rows, report);
+    let rows = [1, 16, 64].map(|families| by_families(families, rounds, report));
+    table("10 series of the last family that a thread feeds", "families", &rows, report);
     by_threads(rounds, report);
     Ok(())
 }
@@ -46,6 +48,16 @@ fn by_labels<const N: usize>(rounds: usize, report: &mut Report) -> Vec<String> 
     let labels = Labels::new(10, |set| std::array::from_fn(|at| format!("{}-{set:02}", NAMES[at])));
     let ours = ours::counter_by(names, labels.clone());
     compare(&format!("labels_{N}"), N, Some(ours), Some(prometheus::counter_by(names, labels)), rounds, report)
+}
+
+fn by_families(families: usize, rounds: usize, report: &mut Report) -> Vec<String> {
+    let counter = || ours::counter_by(["path"], paths(10));
+    let others: Vec<_> = (1..families).map(|_| counter()).collect();
+    for other in others.iter().chain(&others) {
+        other(0..PICKS as u64);
+    }
+    let prometheus = prometheus::counter_by(["path"], paths(10));
+    compare(&format!("families_{families}"), families, Some(counter()), Some(prometheus), rounds, report)
 }
 
 fn compare(
