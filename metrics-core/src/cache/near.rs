@@ -167,13 +167,13 @@ fn last_word(bytes: &[u8]) -> u64 {
     if let Some(chunk) = bytes.last_chunk::<8>() {
         return u64::from_le_bytes(*chunk);
     }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
-    }
-    match bytes {
-        [] => 0,
-        [first, .., last] => u64::from(*first) | u64::from(bytes[bytes.len() / 2]) << 8 | u64::from(*last) << 16,
-        [only] => u64::from(*only),
+    // Whether there are 3, 4 or 6 is no branch: such values come in any order, as methods do.
+    match bytes.len().checked_sub(2) {
+        Some(end) => [0, end.min(2), end.min(4), end].into_iter().fold(0, |word, at| {
+            let pair = bytes[at..].first_chunk().map_or(0, |pair| u16::from_le_bytes(*pair));
+            word << 16 | u64::from(pair)
+        }),
+        None => bytes.first().map_or(0, |only| u64::from(*only)),
     }
 }
 
