@@ -47,7 +47,7 @@ impl Contest {
         }
     }
 
-    /// Runs all, beginning with another one in each round; the quieter half of the rounds counts.
+    /// Runs all, beginning with another one in each round; the quietest quarter of the rounds counts.
     pub(crate) fn run(self, rounds: usize) -> Figures {
         let mut running = Running::new([self]);
         in_sittings(rounds, |rounds| running.sit(rounds));
@@ -98,9 +98,9 @@ impl<const N: usize> Running<N> {
         self.round = until;
     }
 
-    /// The quieter half of the rounds of each.
+    /// The quietest quarter of the rounds of each.
     pub(crate) fn finish(self) -> [Figures; N] {
-        self.contests.map(|(_, _, figures)| figures.quieter_half())
+        self.contests.map(|(_, _, figures)| figures.quietest_quarter())
     }
 }
 
@@ -144,18 +144,18 @@ impl Figures {
         self.contestants[contestant].1.push(figure);
     }
 
-    /// The half of the rounds in which all contestants together were nearest to their best. Where each took more than it
+    /// The quarter of the rounds in which all contestants together were nearest to their best. Where each took more than it
     /// does else, another program had the machine, and what that costs is not the same for all.
-    pub(crate) fn quieter_half(self) -> Self {
-        self.better_half(|figure, median| figure / median)
+    pub(crate) fn quietest_quarter(self) -> Self {
+        self.best_quarter(|figure, median| figure / median)
     }
 
-    /// As [`Figures::quieter_half`], of figures that are better when they are larger.
-    pub(crate) fn quieter_half_of_rates(self) -> Self {
-        self.better_half(|figure, median| median / figure)
+    /// As [`Figures::quietest_quarter`], of figures that are better when they are larger.
+    pub(crate) fn quietest_quarter_of_rates(self) -> Self {
+        self.best_quarter(|figure, median| median / figure)
     }
 
-    fn better_half(mut self, disturbance: impl Fn(f64, f64) -> f64) -> Self {
+    fn best_quarter(mut self, disturbance: impl Fn(f64, f64) -> f64) -> Self {
         self.all = Some(Box::new(self.clone()));
         let medians: Vec<f64> = self.contestants.iter().map(|(_, figures)| median(figures.clone())).collect();
         let rounds = self.contestants.iter().map(|(_, figures)| figures.len()).min().unwrap_or(0);
@@ -168,7 +168,7 @@ impl Figures {
         };
         let mut order: Vec<(f64, usize)> = (0..rounds).map(|round| (disturbance(round), round)).collect();
         order.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        order.truncate(rounds.div_ceil(2));
+        order.truncate(rounds.div_ceil(4));
         for (_, figures) in &mut self.contestants {
             *figures = order.iter().map(|(_, round)| figures[*round]).collect();
         }

@@ -87,9 +87,9 @@ impl Race {
         self.round += rounds;
     }
 
-    /// The quieter half of the rounds.
+    /// The quietest quarter of the rounds.
     pub(crate) fn finish(self) -> Figures {
-        self.figures.quieter_half_of_rates()
+        self.figures.quietest_quarter_of_rates()
     }
 }
 
