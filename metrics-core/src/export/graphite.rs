@@ -27,10 +27,10 @@ const CHUNK: usize = 64 * 1_024;
 /// - A label called `name` is the tag `exported_name`, since Graphite keeps the series' own name under `name`.
 /// - All lines of a push have the same time stamp, in seconds.
 /// - Left out, counted and logged once is what carbon could not keep: values that are not a number; names that are longer
-///   than its files' (a part over 250 bytes, 3,500 in all; with tags, 16,000); and series that have the name of another one
-///   once their characters are replaced, where the last would win.
+///   than its files' (a part over 250 bytes, 3,500 in all; names that have tags, 16,000); and series that have the name of
+///   another one, shown before, once their characters are replaced, where the last would win.
 ///
-/// Each push makes one connection, and is a success when carbon has closed it, having read everything. What went on while
+/// Each push makes one connection, and is a success when carbon has closed it after everything was sent. What went on while
 /// carbon was away is in the next push, as totals always are; points of that time are missing. Memory holds 64 KiB, and 10 to
 /// 30 bytes for each line while a push goes on.
 ///
@@ -101,7 +101,8 @@ impl GraphiteBridge {
         self
     }
 
-    /// How long one push may take, name look-up not included; 10 seconds if not set.
+    /// How long one push may take; 10 seconds if not set. The system's name look-up cannot be cut short: where it takes longer,
+    /// the push fails as soon as it is over.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -113,7 +114,7 @@ impl GraphiteBridge {
         self
     }
 
-    /// Sends everything once, on this thread.
+    /// Sends everything once, on this thread; a failure is returned and not logged.
     ///
     /// # Errors
     ///
@@ -162,13 +163,20 @@ impl Graphite {
     /// Connects to the first address of that name that can be reached; each has its share of the time.
     fn connect(&self, push: &Push<'_>) -> io::Result<TcpStream> {
         let in_words = |what: &'static str| move |error| self.failed(what, &error);
-        let addrs: Vec<SocketAddr> = self.target()?.to_socket_addrs().map_err(in_words("cannot resolve"))?.collect();
+        let target = self.target()?;
+        let look_up = || {
+            push.time_left()?;
+            let addrs: Vec<SocketAddr> = target.to_socket_addrs()?.collect();
+            push.time_left().map(|_| addrs)
+        };
+        let addrs = look_up().map_err(in_words("cannot resolve"))?;
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
         for (at, addr) in addrs.iter().enumerate() {
             let others = u32::try_from(addrs.len() - at).unwrap_or(u32::MAX);
             let patience =
                 (push.time_left().map_err(in_words("cannot connect to"))? / others).max(Duration::from_millis(1));
             match TcpStream::connect_timeout(addr, patience) {
+                Ok(stream) if is_own_end(&stream) => failed = io::ErrorKind::ConnectionRefused.into(),
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = error,
             }
@@ -207,6 +215,11 @@ impl Receiver for Graphite {
     }
 }
 
+/// Whether a port is connected with itself, as happens where nobody listens on a port that the system gives to clients.
+fn is_own_end(stream: &TcpStream) -> bool {
+    stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| own == peer))
+}
+
 /// A connection, used for no longer than the push may take.
 struct Connection<'p> {
     stream: TcpStream,
@@ -230,7 +243,25 @@ impl Connection<'_> {
     /// Ends the connection from this side, and waits until the other side has done so: what is read by then was read whole,
     /// where a connection that is cut off would be an error.
     fn end(mut self) -> io::Result<()> {
+        self.stream.set_nonblocking(true)?;
+        match self.skip() {
+            // It has not waited for everything, and may have read nothing.
+            Ok(()) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "it closed the connection before everything was sent",
+                ));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        self.stream.set_nonblocking(false)?;
         self.stream.shutdown(Shutdown::Write)?;
+        self.skip()
+    }
+
+    /// Reads what nobody wants to know, until the other side says no more.
+    fn skip(&mut self) -> io::Result<()> {
         let mut ignored = [0; 512];
         loop {
             self.stream.set_read_timeout(Some(self.push.time_left()?))?;
@@ -267,6 +298,25 @@ mod tests {
         let push = Push::new(&registry, "graphite", Instant::now() + TIMEOUT).at(time);
         GraphiteBridge::new(address).graphite.push(&push)?;
         Ok(reading.join().expect("no panic"))
+    }
+
+    #[test]
+    fn what_has_no_time_left_is_not_even_looked_up() {
+        let registry = Registry::new();
+        let push = Push::new(&registry, "graphite", Instant::now());
+        let error = GraphiteBridge::new("carbon.invalid:2003").graphite.push(&push).expect_err("it is too late");
+        assert_eq!(error.to_string(), "cannot resolve carbon.invalid:2003: no answer in time");
+    }
+
+    #[test]
+    fn a_port_that_is_connected_with_itself_is_no_carbon() {
+        let own = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        own.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        own.connect(&own.local_addr().expect("an address")).expect("itself");
+        assert!(is_own_end(&own.into()));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let other = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        assert!(!is_own_end(&other));
     }
 
     #[test]

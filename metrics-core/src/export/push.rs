@@ -163,8 +163,9 @@ impl Pusher {
     /// Ends it, with a last push of what the registry shows now: whatever was recorded before is sent when this returns
     /// without an error.
     ///
-    /// It blocks for as long as one push may take, at most; a push that fails is tried again until then. A process that is
-    /// ended by a signal has to catch it and call this, or what came after the push before is not sent.
+    /// It blocks for as long as one push may take, at most; a push that fails is tried again until then, and one that is under
+    /// way takes its share of that time. A process that is ended by a signal has to catch it and call this, or what came
+    /// after the push before is not sent.
     ///
     /// # Errors
     ///
@@ -219,7 +220,7 @@ impl PusherBuilder {
         Ok(Pusher { job })
     }
 
-    /// Pushes once, on this thread; nothing is tried again.
+    /// Pushes once, on this thread; nothing is tried again, and a failure is returned and not logged.
     ///
     /// # Errors
     ///

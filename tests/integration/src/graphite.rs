@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -207,7 +208,24 @@ fn names_in_all_are_as_long_as_a_path_may_be() {
     assert_eq!(carbon.lines(&bridge), Vec::<String>::new());
     assert_eq!(sample("metrics_core_export_left_out_total{receiver=\"long\"}"), Some(2.0));
     assert_eq!(carbon.lines(&carbon.bridge(&registry)).len(), 1);
-    assert_eq!(carbon.lines(&bridge.tagged()).len(), 2);
+    assert_eq!(carbon.lines(&bridge.clone().tagged()).len(), 2);
+    // Without a tag, a name is a path on disk all the same.
+    gauge.labels([""; 8]).set(3);
+    let tagged = bridge.tagged().prefix(&"p".repeat(251));
+    assert_eq!(carbon.lines(&tagged).len(), 2);
+    assert_eq!(sample("metrics_core_export_left_out_total{receiver=\"long\"}"), Some(3.0));
+}
+
+#[test]
+fn a_series_that_is_not_a_number_for_a_while_leaves_its_name_to_no_other() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let gauge = Gauge::builder("g", "").labels(["v"]).register_in(&registry).expect("valid");
+    gauge.labels(["/a"]).set(f64::NAN);
+    gauge.labels(["_a"]).set(2);
+    assert_eq!(carbon.lines(&carbon.bridge(&registry)), Vec::<String>::new());
+    gauge.labels(["/a"]).set(1);
+    assert_eq!(carbon.lines(&carbon.bridge(&registry)), ["g.v._a 1.0"]);
 }
 
 #[test]
@@ -295,6 +313,37 @@ fn a_carbon_that_is_cut_off_is_an_error_although_all_was_sent() {
     let error = GraphiteBridge::new(&address).registry(&registry).push().expect_err("it is cut off");
     assert!(matches!(error, PushError::Receiver { .. }), "{error:?}");
     cut.join().expect("no panic");
+}
+
+#[test]
+fn a_carbon_that_says_no_more_before_everything_was_sent_has_not_read_it() {
+    /// Shows something as soon as the connection is closed from the other side.
+    struct Late(Mutex<Receiver<TcpStream>>);
+
+    impl Collect for Late {
+        fn names(&self) -> Vec<String> {
+            vec!["late".to_owned()]
+        }
+
+        fn collect(&self, _: &mut dyn Visitor) -> Result<(), Box<dyn Error + Send + Sync>> {
+            let connection = self.0.lock().expect("no panic").recv()?;
+            connection.shutdown(Shutdown::Write)?;
+            // Nothing is reset: as far as this machine can tell, the other one goes on to read.
+            std::mem::forget(connection);
+            Ok(())
+        }
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let (sends, connections) = channel();
+    thread::spawn(move || sends.send(listener.accept().expect("a connection").0));
+    let registry = Registry::new();
+    Gauge::builder("g", "").register_in(&registry).expect("valid");
+    registry.register_collect(Late(Mutex::new(connections))).expect("valid");
+    let expected =
+        format!("graphite: not everything was read by {address}: it closed the connection before everything was sent");
+    assert_eq!(error_of(&GraphiteBridge::new(&address).registry(&registry)), expected);
 }
 
 #[test]

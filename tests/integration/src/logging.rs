@@ -78,6 +78,20 @@ fn lines(part: &str) -> usize {
     LINES.lock().expect("no panic").iter().filter(|line| line.contains(part)).count()
 }
 
+/// Leaves something out, and fails.
+struct Once;
+
+impl Receiver for Once {
+    fn name(&self) -> &'static str {
+        "one_shot"
+    }
+
+    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        push.leave_out("is odd", "this");
+        Err("nobody is there".into())
+    }
+}
+
 #[test]
 fn each_cause_is_logged_once_and_the_logger_may_count() {
     log::set_logger(&Logger).expect("the first");
@@ -136,4 +150,11 @@ fn each_cause_is_logged_once_and_the_logger_may_count() {
         "in_turn: works again, after 5 pushes that failed",
     ];
     assert_eq!(said, expected);
+
+    // Who pushes once is told, and needs no log; what is left out is no news the second time.
+    for _ in 0..3 {
+        Pusher::builder(Once).push().expect_err("it fails");
+    }
+    assert_eq!(lines("one_shot"), 1, "{:?}", LINES.lock());
+    assert_eq!(lines("one_shot: leaves out this, which is odd (logged once)"), 1);
 }

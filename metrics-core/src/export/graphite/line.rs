@@ -13,7 +13,7 @@ use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 const LONGEST_PART: usize = 250;
 /// The longest name, in bytes: a path on carbon's disk.
 const LONGEST_NAME: usize = 3_500;
-/// With tags files are named by a hash, and it is carbon's longest line that counts, 16 KiB.
+/// Of a name with tags the file is named by a hash, and it is carbon's longest line that counts, 16 KiB.
 const LONGEST_TAGGED: usize = 16_000;
 
 const NOT_A_NUMBER: &str = "is not a number";
@@ -64,19 +64,21 @@ impl<'p> Lines<'p> {
     /// Why there can be no such line, of the name that begins there.
     fn unfit(&mut self, start: usize, value: Number) -> Option<&'static str> {
         let name = &self.out[start..];
-        let is_too_long = if self.tagged {
+        // A name without tags is a path on disk there too.
+        let is_too_long = if name.contains(&b';') {
             name.len() > LONGEST_TAGGED
         } else {
             name.len() > LONGEST_NAME || name.split(|byte| *byte == b'.').any(|part| part.len() > LONGEST_PART)
         };
-        if value.as_f64().is_nan() {
-            Some(NOT_A_NUMBER)
-        } else if is_too_long {
-            Some(TOO_LONG)
-        } else {
-            let hash = self.seen.hasher().hash_one(name);
-            (!self.seen.insert(hash)).then_some(SAME_NAME)
+        if is_too_long {
+            return Some(TOO_LONG);
         }
+        let hash = self.seen.hasher().hash_one(name);
+        if !self.seen.insert(hash) {
+            return Some(SAME_NAME);
+        }
+        // It keeps its name all the same: no other series is to come and go with its values.
+        value.as_f64().is_nan().then_some(NOT_A_NUMBER)
     }
 
     fn push_name(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<(&'static str, f64)>) {

@@ -1,6 +1,6 @@
 //! The work of one pusher: when it pushes, when it tries again, and how it ends.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +17,8 @@ use crate::registry::Registry;
 
 /// Causes that are remembered, so as to log each once.
 const LOGGED_CAUSES: usize = 16;
+/// Reasons to leave samples out that are remembered, of all receivers.
+const LOGGED_REASONS: usize = 256;
 /// Where the clock cannot tell when something is due, since that is too far away.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
@@ -38,8 +40,6 @@ struct Pushing {
     failures: u32,
     /// Why pushes have failed since the last one that did not.
     logged: HashSet<String>,
-    /// Why samples were ever left out.
-    left_out: HashSet<&'static str>,
 }
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Job {
             interval,
             timeout,
             begun: Instant::now(),
-            pushing: Mutex::new(Pushing { receiver, failures: 0, logged: HashSet::new(), left_out: HashSet::new() }),
+            pushing: Mutex::new(Pushing { receiver, failures: 0, logged: HashSet::new() }),
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -87,17 +87,24 @@ impl Job {
         let mut state = lock(&self.state);
         state.until = Some(until);
         let alarm = state.alarm.take();
-        let is_at_work = std::mem::replace(&mut state.is_at_work, true);
         drop(state);
         drop(alarm);
-        if is_at_work {
-            self.changed.notify_all();
-        } else if self.spawn().is_err() {
-            InternalError::NoThread.record(&self.name);
-            Arc::clone(self).work();
+        self.changed.notify_all();
+        loop {
+            let is_at_work = std::mem::replace(&mut lock(&self.state).is_at_work, true);
+            if !is_at_work && self.spawn().is_err() {
+                InternalError::NoThread.record(&self.name);
+                Arc::clone(self).work();
+            }
+            let state = lock(&self.state);
+            let mut state = self.wait_until(state, until, |state| state.ended.is_none() && state.is_at_work);
+            match state.ended.take() {
+                Some(ended) => return ended,
+                None if state.is_at_work => return Err(PushError::TimedOut { receiver: self.name.clone() }),
+                // Whoever was to do it had no thread.
+                None => {}
+            }
         }
-        let mut state = self.wait_until(lock(&self.state), until, |state| state.ended.is_none());
-        state.ended.take().unwrap_or_else(|| Err(PushError::TimedOut { receiver: self.name.clone() }))
     }
 
     /// Pushes until there is nothing to do for a while, or never again.
@@ -157,14 +164,13 @@ impl Job {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Pushes once, whatever becomes of it.
+    /// Pushes once, whatever becomes of it: the caller is told.
     pub(super) fn push_once(&self) -> Result<(), PushError> {
-        self.push(after(Instant::now(), self.timeout)).result
+        self.send(&mut *lock(&self.pushing).receiver, after(Instant::now(), self.timeout))
     }
 
-    fn push(&self, deadline: Instant) -> Pushed {
-        let mut pushing = lock(&self.pushing);
-        let Pushing { receiver, failures, logged, left_out } = &mut *pushing;
+    /// Sends everything, and counts what has become of it.
+    fn send(&self, receiver: &mut dyn Receiver, deadline: Instant) -> Result<(), PushError> {
         let push = Push::new(&self.registry, &self.name, deadline);
         let result = match catch_unwind(AssertUnwindSafe(|| receiver.push(&push))) {
             Ok(Ok(())) => Ok(()),
@@ -172,13 +178,21 @@ impl Job {
             Err(_) => Err(PushError::Panicked { receiver: self.name.clone() }),
         };
         for (reason, sample) in push.left_out.take() {
-            if left_out.len() < LOGGED_CAUSES && left_out.insert(reason) {
+            if is_first(&self.name, reason) {
                 guarded(|| log::warn!("{}: leaves out {sample}, which {reason} (logged once)", self.name));
             }
         }
         // An error is somebody else's code too.
         let outcome = || result.as_ref().map_or_else(PushError::outcome, |()| own::SUCCESS);
         own::pushed(&self.name, catch_unwind(AssertUnwindSafe(outcome)).unwrap_or(own::PANIC));
+        result
+    }
+
+    /// Pushes, and logs what goes wrong for the first time, or works again.
+    fn push(&self, deadline: Instant) -> Pushed {
+        let mut pushing = lock(&self.pushing);
+        let Pushing { receiver, failures, logged } = &mut *pushing;
+        let result = self.send(&mut **receiver, deadline);
         match &result {
             Ok(()) if *failures > 0 => {
                 guarded(|| log::info!("{}: works again, after {failures} pushes that failed", self.name));
@@ -216,10 +230,14 @@ impl Wake for Job {
         state.is_at_work = true;
         drop(state);
         if self.spawn().is_err() {
-            InternalError::NoThread.record(&self.name);
             let mut state = lock(&self.state);
             state.is_at_work = false;
-            state.alarm = Alarm::set(self.due(None), &Waker::from(Arc::clone(&self)));
+            if state.until.is_none() {
+                state.alarm = Alarm::set(self.due(None), &Waker::from(Arc::clone(&self)));
+            }
+            drop(state);
+            self.changed.notify_all();
+            InternalError::NoThread.record(&self.name);
         }
     }
 }
@@ -228,6 +246,13 @@ impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job").field("receiver", &self.name).field("interval", &self.interval).finish_non_exhaustive()
     }
+}
+
+/// Whether nothing was left out for this reason before, by any pusher to this receiver: one-shot pushes are many pushers.
+fn is_first(receiver: &str, reason: &'static str) -> bool {
+    static LOGGED: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
+    let mut logged = lock(&LOGGED);
+    logged.len() < LOGGED_REASONS && logged.insert((receiver.to_owned(), reason))
 }
 
 /// That time after this one; far away, if the clock cannot tell.

@@ -1,0 +1,108 @@
+//! A pusher where from some time on no thread can be started: its last push is made all the same.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, reason = "a test says what it expects, and panics where it is not so")]
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::process::{self, Command};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver as Channel, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::{Log, Metadata, Record};
+use metrics_core::{Counter, Push, Pusher, Receiver, Registry};
+
+/// The size of the stack of each new thread, read by the standard library.
+const STACK: &str = "RUST_MIN_STACK";
+/// So large that it does not fit where anything else does.
+const STACK_KIB: u64 = 1024 * 1024;
+const INTERVAL: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_secs(20);
+
+/// Sends what it was pushed.
+struct Texts(Sender<String>);
+
+impl Receiver for Texts {
+    fn name(&self) -> &'static str {
+        "texts"
+    }
+
+    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(self.0.send(push.scrape().to_text())?)
+    }
+}
+
+/// Says that a thread could not be started, and waits to be told to go on.
+struct Logger(Mutex<(Sender<()>, Channel<()>)>);
+
+impl Log for Logger {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if record.args().to_string().contains("a thread could not be started") {
+            let gate = self.0.lock().expect("no panic");
+            gate.0.send(()).expect("somebody waits");
+            gate.1.recv_timeout(LONG).ok();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn the_last_push_is_made_all_the_same() {
+    if env::var_os(STACK).is_some() {
+        ends();
+        return;
+    }
+    let mut same = Command::new(env::current_exe().expect("known"));
+    let output = same.arg("--test-threads=1").env(STACK, (STACK_KIB << 10).to_string()).output().expect("started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+fn ends() {
+    let ((says, failed), (go_on, waits)) = (channel(), channel());
+    log::set_logger(Box::leak(Box::new(Logger(Mutex::new((says, waits)))))).expect("the only one");
+    log::set_max_level(log::LevelFilter::Warn);
+    let registry = Registry::new();
+    let counter = Counter::builder("c_total", "").register_in(&registry).expect("valid");
+    let (sends, texts) = channel();
+    let pusher = Pusher::builder(Texts(sends)).registry(&registry).interval(INTERVAL).start().expect("a thread");
+    // The second one was begun by the thread that keeps the time, which goes on.
+    for _ in 0..2 {
+        texts.recv_timeout(LONG).expect("a push");
+    }
+    // The least of what is taken, seen until the next push is over: that is while nobody pushes.
+    let mut taken = u64::MAX;
+    while texts.try_recv().is_err() {
+        taken = taken.min(memory_kib());
+    }
+    let limit = (taken + STACK_KIB / 2) << 10;
+    let mut prlimit = Command::new("prlimit");
+    prlimit.arg(format!("--pid={}", process::id())).arg(format!("--as={limit}:{limit}"));
+    assert!(prlimit.status().expect("it is there").success());
+    // The stacks of threads that have ended are kept for others; these are taken.
+    let begin = Instant::now();
+    while failed.try_recv().is_err() {
+        assert!(begin.elapsed() < LONG, "threads can be started all the same");
+        thread::Builder::new().spawn(thread::park).ok();
+        thread::yield_now();
+    }
+    // Whoever was to begin that push still tells so.
+    counter.inc();
+    pusher.shutdown().expect("it is made on this thread");
+    assert_eq!(texts.try_iter().last().as_deref(), Some("# TYPE c_total counter\nc_total 1\n"));
+    go_on.send(()).expect("it waits");
+}
+
+/// How much of the address space is taken.
+fn memory_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("it is there");
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("it is told");
+    size.trim().trim_end_matches(" kB").parse().expect("a number")
+}
