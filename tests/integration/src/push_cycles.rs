@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::net::TcpListener;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,14 +37,20 @@ fn cycle(address: &str, cycles: u32) {
 fn a_thousand_of_them_leave_nothing_behind() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
+    let (sends, received) = channel();
     thread::spawn(move || {
         for mut connection in listener.incoming().flatten() {
             let mut text = String::new();
             connection.read_to_string(&mut text).expect("UTF-8");
             assert!(text.contains("cycled_total 1.0 "), "{text}");
+            sends.send(()).ok();
         }
     });
     Counter::builder("cycled_total", "Counted.").register().inc();
+    // The thread that keeps the time stays for a while once it is there: it begins every push but the first.
+    let pusher = GraphiteBridge::new(&address).name("first").start(Duration::from_millis(1)).expect("a thread");
+    received.iter().nth(1).expect("two pushes");
+    pusher.shutdown().expect("it is read");
     cycle(&address, 50);
     let (before, memory) = (held(), memory_kib());
     let size = Registry::global().to_text().lines().count();
