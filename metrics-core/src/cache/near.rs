@@ -32,7 +32,8 @@ const LONGEST: usize = 255;
 
 type Entry = [AtomicU64; ENTRY_WORDS];
 
-/// The words of the handles that are remembered for these values.
+/// The words of the handles that are remembered for these values. Each id comes with as many values every time, and for as
+/// many handles: sets of different numbers are not told apart.
 pub(super) fn find<'w>(
     words: &'w [AtomicU64],
     id: &CacheId,
