@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::cell::{Handle, lock, process};
+use crate::cell::{Handle, access, lock};
 
 /// A table keeps at most this many label sets; others are looked up where they are shared.
 const MAX_ENTRIES: usize = 16 << 10;
@@ -129,7 +129,7 @@ pub(crate) fn get_near<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]
     if id.is_large() {
         return None;
     }
-    let words = near::find(process::notes(), id, epoch, values)?;
+    let words = near::find(access::notes(), id, epoch, values)?;
     // Each by itself, from where they stand: two loaded at once from where they were just stored have to wait.
     Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
 }
@@ -147,7 +147,7 @@ pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str])
             if !id.is_large() {
                 let turn = table.turn.get();
                 table.turn.set(turn.wrapping_add(1));
-                near::insert(process::notes(), id, epoch, values, handles, turn);
+                near::insert(access::notes(), id, epoch, values, handles, turn);
             }
             Some(*handles)
         })
@@ -161,7 +161,7 @@ pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str])
 /// counts).
 #[cold]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
-    if process::make_notes(near::WORDS).is_none() {
+    if access::make_notes(near::WORDS).is_none() {
         return;
     }
     let _ = TABLES.try_with(|tables| {

@@ -2,21 +2,21 @@
 //!
 //! A series is a [`Handle`]: a place of a few 64-bit words, the same in the pages of every thread, and a generation.
 //! Counters, summaries and histograms are written by plain loads and stores to the writing thread's own words
-//! ([`own`]), and read by adding up the words of all threads in an order that never changes ([`store`]). Gauges need an
+//! ([`thread_block`]), and read by adding up the words of all threads in an order that never changes ([`store`]). Gauges need an
 //! order between `set` and `add`, and so share one place ([`gauge`]).
 //!
-//! All but [`statics`], [`sync`] and [`gauge`] is compiled into `tests/models` too, where Loom runs it in every order there is.
+//! All but [`thread_locals`], [`sync`] and [`gauge`] is compiled into `tests/models` too, where Loom runs it in every order there is.
 
+pub(crate) mod access;
 pub(crate) mod counter;
 pub(crate) mod gauge;
+pub(crate) mod handle;
 pub(crate) mod histogram;
-mod own;
-pub(crate) mod process;
-pub(crate) mod slot;
-mod statics;
 mod store;
 pub(crate) mod summary;
 pub(crate) mod sync;
+mod thread_block;
+mod thread_locals;
 
-pub(crate) use slot::Handle;
+pub(crate) use handle::Handle;
 pub(crate) use sync::lock;

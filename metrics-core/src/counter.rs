@@ -6,7 +6,7 @@ use std::panic::Location;
 
 use crate::amount::Amount;
 use crate::cell::counter::{self as cell, Total};
-use crate::cell::{Handle, process};
+use crate::cell::{Handle, access};
 use crate::internal::InternalError;
 use crate::metric::{Keeper, Type, sealed};
 use crate::sample::{Kind, Number, Value};
@@ -62,7 +62,7 @@ impl Counter {
     pub fn value(&self) -> f64 {
         let total = cell::read(self.handle);
         // What is read while the series ends is neither its value nor 0.
-        if process::is_live(self.handle) { number(total).as_f64() } else { 0.0 }
+        if access::is_live(self.handle) { number(total).as_f64() } else { 0.0 }
     }
 
     /// The metric, found through whatever dereferences to it; for generated code.
@@ -145,10 +145,10 @@ impl sealed::Metric for Counter {
     const TYPE: &'static Type = &Type {
         kind: Kind::Counter,
         allocate: |_| cell::allocate(),
-        free: |handle, _| process::free(handle, cell::WORDS),
+        free: |handle, _| access::free(handle, cell::WORDS),
         read: |handles, _, readings| cell::read_all(handles, &mut readings.counters),
         value: |readings, at| Value::Counter(number(readings.counters[at])),
-        are_live: process::are_live,
+        are_live: access::are_live,
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::amount::Amount;
 use crate::cell::histogram as cell;
-use crate::cell::{Handle, lock, process};
+use crate::cell::{Handle, access, lock};
 use crate::internal::InternalError;
 use crate::metric::{Keeper, Readings, Type, sealed};
 use crate::sample::{Kind, Value};
@@ -78,7 +78,7 @@ impl Histogram {
         let mut totals = cell::Totals::default();
         cell::read_all(&[self.handle], self.bounds, &mut totals);
         // The sum of a series that has ended is 0.
-        if process::is_live(self.handle) { (totals.buckets.iter().sum(), totals.sums[0]) } else { (0, 0.0) }
+        if access::is_live(self.handle) { (totals.buckets.iter().sum(), totals.sums[0]) } else { (0, 0.0) }
     }
 }
 
@@ -130,7 +130,7 @@ impl sealed::Metric for Histogram {
         free: |handle, bounds| cell::free(handle, bounds),
         read,
         value,
-        are_live: process::are_live,
+        are_live: access::are_live,
     };
 
     fn from_cell(handle: Handle, bounds: &'static [f64], keeper: Keeper) -> Self {

@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use crate::amount::Amount;
 use crate::cell::summary as cell;
-use crate::cell::{Handle, process};
+use crate::cell::{Handle, access};
 use crate::internal::InternalError;
 use crate::metric::{Keeper, Type, sealed};
 use crate::sample::{Kind, Value};
@@ -67,7 +67,7 @@ impl Summary {
     fn read(&self) -> cell::Total {
         let total = cell::read(self.handle);
         // What is read while the series ends is neither its total nor 0.
-        if process::is_live(self.handle) { total } else { cell::Total::default() }
+        if access::is_live(self.handle) { total } else { cell::Total::default() }
     }
 }
 
@@ -93,13 +93,13 @@ impl sealed::Metric for Summary {
     const TYPE: &'static Type = &Type {
         kind: Kind::Summary,
         allocate: |_| cell::allocate(),
-        free: |handle, _| process::free(handle, cell::WORDS),
+        free: |handle, _| access::free(handle, cell::WORDS),
         read: |handles, _, readings| cell::read_all(handles, &mut readings.summaries),
         value: |readings, at| {
             let cell::Total { count, sum } = readings.summaries[at];
             Value::Summary { count, sum, quantiles: &[] }
         },
-        are_live: process::are_live,
+        are_live: access::are_live,
     };
 
     fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {

@@ -1,6 +1,6 @@
 //! How many threads have cells and look-up tables of their own.
 
-use crate::cell::process;
+use crate::cell::access;
 
 /// Gives cells of their own to at most `threads` threads at once; all further threads share theirs, under a lock.
 ///
@@ -20,5 +20,5 @@ use crate::cell::process;
 /// metrics_core::limit_own_cells(64);
 /// ```
 pub fn limit_own_cells(threads: usize) {
-    process::limit_threads(threads);
+    access::limit_threads(threads);
 }

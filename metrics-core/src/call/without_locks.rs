@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::site::{Site, label};
-use crate::cell::{gauge, process};
+use crate::cell::{access, gauge};
 use crate::{Counter, Family, Histogram, Registry, Summary, cache};
 
 static LITERAL: Site = Site::new("without_locks", "literal").fixed_label("path", "/foo");
@@ -66,7 +66,7 @@ fn a_thread_that_has_seen_its_series_waits_for_nobody() {
             .flat_map(|site| site.families().expect("made").cores());
         let tables: Vec<_> =
             cores.chain([&metrics.counter.core, &metrics.summary.core]).map(|core| core.hold_lock()).collect();
-        let others = (process::hold_locks(), gauge::hold_lock(), cache::hold_lock(), Registry::global().hold_lock());
+        let others = (access::hold_locks(), gauge::hold_lock(), cache::hold_lock(), Registry::global().hold_lock());
         go.send(()).expect("the thread waits");
         let waited = is_done.recv_timeout(Duration::from_secs(20));
         drop((tables, others));

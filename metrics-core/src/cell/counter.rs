@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::process::{self, holds};
-use super::slot::Handle;
+use super::access::{self, holds};
+use super::handle::Handle;
 use super::sync::AtomicU64;
 
 /// Generation, whole part, fractional part.
@@ -18,13 +18,13 @@ pub(crate) struct Total {
 
 /// A new counter at 0.
 pub(crate) fn allocate() -> Option<Handle> {
-    process::allocate(WORDS)
+    access::allocate(WORDS)
 }
 
 /// Adds a whole amount; at `u64::MAX` the count stands still.
 #[inline]
 pub(crate) fn add_whole(handle: Handle, amount: u64) {
-    process::with_array::<WORDS>(handle, |[_, whole, _]| {
+    access::with_array::<WORDS>(handle, |[_, whole, _]| {
         whole.store(whole.load(Relaxed).saturating_add(amount), Release);
     });
 }
@@ -32,7 +32,7 @@ pub(crate) fn add_whole(handle: Handle, amount: u64) {
 /// Adds an amount that is not negative and finite.
 #[inline]
 pub(crate) fn add_fraction(handle: Handle, amount: f64) {
-    process::with_array::<WORDS>(handle, |[_, _, fraction]| {
+    access::with_array::<WORDS>(handle, |[_, _, fraction]| {
         let sum = f64::from_bits(fraction.load(Relaxed)) + amount;
         fraction.store(sum.to_bits(), Release);
     });
@@ -40,12 +40,12 @@ pub(crate) fn add_fraction(handle: Handle, amount: f64) {
 
 /// The counter's total over all threads.
 pub(crate) fn read(handle: Handle) -> Total {
-    process::total(handle, WORDS, Total::add)
+    access::total(handle, WORDS, Total::add)
 }
 
 /// The totals of many counters, in their order.
 pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
-    process::totals(handles, WORDS, totals, Total::add);
+    access::totals(handles, WORDS, totals, Total::add);
 }
 
 impl Total {

@@ -8,8 +8,8 @@ use std::sync::{Mutex, OnceLock};
 
 use portable_atomic::AtomicU128;
 
+use super::handle::Handle;
 use super::lock;
-use super::slot::Handle;
 
 const FIRST_PAGE: usize = 64;
 const PAGES: usize = 26;

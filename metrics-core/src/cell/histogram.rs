@@ -6,8 +6,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::process::{self, holds};
-use super::slot::Handle;
+use super::access::{self, holds};
+use super::handle::Handle;
 use super::summary::read_pair;
 use super::sync::{AtomicU64, TRIES};
 
@@ -19,19 +19,19 @@ fn words(bounds: &[f64]) -> usize {
 
 /// A new histogram at 0 with these upper bounds, `+Inf` left out.
 pub(crate) fn allocate(bounds: &[f64]) -> Option<Handle> {
-    process::allocate(words(bounds))
+    access::allocate(words(bounds))
 }
 
 /// Ends a histogram's series.
 pub(crate) fn free(handle: Handle, bounds: &[f64]) {
-    process::free(handle, words(bounds));
+    access::free(handle, words(bounds));
 }
 
 /// Adds one observation, to the first bucket whose bound is not below it.
 #[inline]
 pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
     let bucket = HEADER + bounds.partition_point(|bound| *bound < value);
-    process::with_slice(handle, words(bounds), |cell| {
+    access::with_slice(handle, words(bounds), |cell| {
         let n = cell[1].load(Relaxed);
         let (now, next) = (sum_word(n), sum_word(n + 1));
         let sum = f64::from_bits(cell[now].load(Relaxed)) + value;
@@ -60,7 +60,7 @@ pub(crate) fn read_all(handles: &[Handle], bounds: &[f64], totals: &mut Totals) 
     buckets.clear();
     buckets.resize(handles.len() * len, 0);
     own.resize(len, 0);
-    process::each_cell(handles, words(bounds), |position, cell| {
+    access::each_cell(handles, words(bounds), |position, cell| {
         let sum = read_cell(cell, own);
         if holds(cell, handles[position]) {
             sums[position] += sum;

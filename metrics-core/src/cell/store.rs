@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{array, iter};
 
-use super::slot::{self, Handle, Places};
+use super::handle::{self, Handle, Places};
 use super::sync::{AtomicU64, AtomicUsize, Mutex, OnceLock, PAGES, lock, zeros};
 
 /// One writer's pages, for ever: blocks are leaked, and there are as many as threads were alive at once.
@@ -25,7 +25,7 @@ impl Block {
     }
 
     pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
-        self.pages[page].get_or_init(|| zeros(slot::page_words(page)))
+        self.pages[page].get_or_init(|| zeros(handle::page_words(page)))
     }
 
     pub(super) fn notes(&self, words: usize) -> &[AtomicU64] {

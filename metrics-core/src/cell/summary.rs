@@ -6,8 +6,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::process::{self, holds};
-use super::slot::Handle;
+use super::access::{self, holds};
+use super::handle::Handle;
 use super::sync::AtomicU64;
 
 /// Generation, count, sum at even counts, sum at odd counts.
@@ -22,13 +22,13 @@ pub(crate) struct Total {
 
 /// A new summary at 0.
 pub(crate) fn allocate() -> Option<Handle> {
-    process::allocate(WORDS)
+    access::allocate(WORDS)
 }
 
 /// Adds one observation.
 #[inline]
 pub(crate) fn observe(handle: Handle, value: f64) {
-    process::with_array::<WORDS>(handle, |[_, count, even, odd]| {
+    access::with_array::<WORDS>(handle, |[_, count, even, odd]| {
         let n = count.load(Relaxed);
         let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
         next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
@@ -38,12 +38,12 @@ pub(crate) fn observe(handle: Handle, value: f64) {
 
 /// Count and sum over all threads.
 pub(crate) fn read(handle: Handle) -> Total {
-    process::total(handle, WORDS, Total::add)
+    access::total(handle, WORDS, Total::add)
 }
 
 /// Count and sum of many summaries, in their order.
 pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
-    process::totals(handles, WORDS, totals, Total::add);
+    access::totals(handles, WORDS, totals, Total::add);
 }
 
 impl Total {

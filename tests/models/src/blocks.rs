@@ -2,7 +2,7 @@
 
 use loom::thread;
 
-use crate::cell::{counter, process, summary};
+use crate::cell::{access, counter, summary};
 use crate::check;
 
 #[test]
@@ -66,7 +66,7 @@ fn blocks_grow_while_a_scrape_reads() {
 #[test]
 fn threads_that_share_cells_lose_nothing() {
     check(3, || {
-        process::limit_threads(1);
+        access::limit_threads(1);
         let handle = summary::allocate().expect("a place");
         let writers = [0; 2].map(|_| {
             thread::spawn(move || {

@@ -4,7 +4,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
 
-use crate::cell::{Handle, counter, process, summary};
+use crate::cell::{Handle, access, counter, summary};
 use crate::{cache, check};
 
 #[test]
@@ -15,7 +15,7 @@ fn a_stale_handle_never_writes_into_the_next_series() {
             counter::add_whole(old, 10);
             counter::add_whole(old, 10);
         });
-        process::free(old, counter::WORDS);
+        access::free(old, counter::WORDS);
         let new = counter::allocate().expect("the same place");
         assert_ne!(old, new);
         thread::spawn(move || counter::add_whole(new, 1)).join().expect("no panic");
@@ -39,7 +39,7 @@ fn a_place_taken_over_shows_only_what_is_its_own() {
             summary::observe(old, 4.0);
             summary::observe(new, 0.5);
         });
-        process::free(old, summary::WORDS);
+        access::free(old, summary::WORDS);
         let new = summary::allocate().expect("the same place");
         at_new.send(new).expect("received");
         let mut last = 0;
@@ -66,7 +66,7 @@ fn a_scrape_of_a_series_that_ends_sees_nothing_of_the_next() {
             let summary::Total { count, sum } = summary::read(old);
             assert_eq!(sum, count as f64 * 4.0);
         });
-        process::free(old, summary::WORDS);
+        access::free(old, summary::WORDS);
         let new = summary::allocate().expect("the same place");
         // Gets the block of the first thread, and so takes the very cell over.
         write(new, 0.5).join().expect("no panic");

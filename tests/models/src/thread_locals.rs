@@ -1,9 +1,9 @@
-//! What `cell::statics` is in the process, here anew for each run of a model.
+//! What `cell::thread_locals` is in the process, here anew for each run of a model.
 
-use super::own::{Own, Pages};
-use super::slot::Handle;
+use super::handle::Handle;
 use super::store::Store;
 use super::sync::AtomicU64;
+use super::thread_block::{Own, Pages};
 
 loom::lazy_static! {
     static ref STORE: Store = Store::new();

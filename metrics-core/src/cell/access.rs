@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::own;
-use super::slot::Handle;
-use super::statics::{store, with_own, words_from};
+use super::handle::Handle;
 use super::sync::AtomicU64;
+use super::thread_block;
+use super::thread_locals::{store, with_own, words_from};
 
 pub(super) use super::store::holds;
 
@@ -36,8 +36,8 @@ pub(super) fn with_slice(handle: Handle, words: usize, write: impl Fn(&[AtomicU6
 #[cold]
 #[inline(never)]
 fn write_cold(handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
-    if with_own(|pages, own| own::write(store(), Some((pages, own)), handle, words, write)).is_none() {
-        own::write(store(), None, handle, words, write);
+    if with_own(|pages, own| thread_block::write(store(), Some((pages, own)), handle, words, write)).is_none() {
+        thread_block::write(store(), None, handle, words, write);
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn limit_threads(most: usize) {
 /// What the current thread has noted of its look-ups; empty where it has nothing.
 #[inline]
 pub(crate) fn notes() -> &'static [AtomicU64] {
-    super::statics::notes()
+    super::thread_locals::notes()
 }
 
 /// As [`notes`], made if there are none yet; `None` where the thread has no words of its own.

@@ -2,10 +2,10 @@
 
 use lazy_static::lazy_static;
 
-use super::own::{Own, Pages};
-use super::slot::Handle;
+use super::handle::Handle;
 use super::store::Store;
 use super::sync::AtomicU64;
+use super::thread_block::{Own, Pages};
 
 lazy_static! {
     static ref STORE: Store = Store::new();

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::slot::Handle;
+use super::handle::Handle;
 use super::store::{Block, Store, start_generation};
 use super::sync::{AtomicU64, PAGES};
 
