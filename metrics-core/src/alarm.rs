@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cell::lock;
+use crate::lock::lock;
 
 /// Wakes a task at some time, unless it is dropped before.
 pub(crate) struct Alarm(Key);

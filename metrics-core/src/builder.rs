@@ -168,7 +168,7 @@ impl<M: Metric, T: Built> Builder<M, T> {
             location: self.location,
         };
         declaration.const_labels.sort();
-        if M::TYPE.kind == crate::sample::Kind::Histogram {
+        if M::TYPE.kind == crate::kind::Kind::Histogram {
             declaration.set_bounds(self.bounds.as_deref().unwrap_or(&DEFAULT_BUCKETS));
         }
         FamilyCore::new(declaration, self.max_series)

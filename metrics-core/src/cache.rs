@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::cell::{Handle, access, lock};
+use crate::cell::{Handle, access};
+use crate::lock::lock;
 
 /// A table keeps at most this many label sets; others are looked up where they are shared.
 const MAX_ENTRIES: usize = 16 << 10;

@@ -19,4 +19,3 @@ mod thread_block;
 mod thread_locals;
 
 pub(crate) use handle::Handle;
-pub(crate) use sync::lock;

@@ -5,11 +5,12 @@ use std::future::Future;
 use std::panic::Location;
 
 use crate::amount::Amount;
-use crate::cell::counter::{self as cell, Total};
-use crate::cell::{Handle, access};
+use crate::cell::counter::Total;
+use crate::cell::{Handle, access, counter as cell};
 use crate::internal::InternalError;
+use crate::kind::Kind;
 use crate::metric::{Keeper, Type, sealed};
-use crate::sample::{Kind, Number, Value};
+use crate::sample::{Number, Value};
 
 /// A count that only goes up: requests, errors, bytes sent.
 ///

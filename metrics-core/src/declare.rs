@@ -12,12 +12,13 @@ use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
 use crate::internal::InternalError;
+use crate::kind::Kind;
 use crate::label_value::Label;
 use crate::lint::StyleRule;
-use crate::metric::{Metric, sealed::Metric as _};
+use crate::metric::Metric;
+use crate::metric::sealed::Metric as _;
 use crate::registry::declared::Declared;
 use crate::registry::{Problem, Registry};
-use crate::sample::Kind;
 use crate::summary::Summary;
 
 /// A struct of metrics. Derive it: `#[derive(Metrics)]`.

@@ -7,10 +7,11 @@ mod openmetrics;
 mod protobuf;
 mod text;
 
+use crate::kind::Kind;
 use crate::registry::Registry;
 use crate::registry::scrape::{Scrape, Sources};
 use crate::registry::steps::Steps;
-use crate::sample::{Kind, Visitor};
+use crate::sample::Visitor;
 
 /// A format in which a registry can be exposed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

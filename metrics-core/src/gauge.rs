@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::amount::Amount;
-use crate::cell::Handle;
-use crate::cell::gauge as cell;
+use crate::cell::{Handle, gauge as cell};
+use crate::kind::Kind;
 use crate::metric::{Keeper, Type, sealed};
-use crate::sample::{Kind, Value};
+use crate::sample::Value;
 
 /// A number that goes up and down: a queue's length, a temperature, requests in flight.
 ///

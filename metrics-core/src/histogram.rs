@@ -5,11 +5,12 @@ use std::panic::Location;
 use std::sync::Mutex;
 
 use crate::amount::Amount;
-use crate::cell::histogram as cell;
-use crate::cell::{Handle, access, lock};
+use crate::cell::{Handle, access, histogram as cell};
 use crate::internal::InternalError;
+use crate::kind::Kind;
+use crate::lock::lock;
 use crate::metric::{Keeper, Readings, Type, sealed};
-use crate::sample::{Kind, Value};
+use crate::sample::Value;
 
 /// The upper bounds of a histogram whose builder names none, for latencies in seconds; `+Inf` is implied.
 pub const DEFAULT_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::cell::lock;
+use crate::lock::lock;
 
 /// The kinds of `metrics_core_internal_errors_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::error::Error;
-use crate::sample::Kind;
+use crate::kind::Kind;
 
 /// The value of every label of a family's overflow series.
 pub const OVERFLOW: &str = "__overflow__";

@@ -34,9 +34,11 @@ mod histogram;
 #[cfg(any(feature = "tower", feature = "actix"))]
 pub mod integrate;
 mod internal;
+mod kind;
 mod label_value;
 mod labels;
 mod lint;
+mod lock;
 mod metric;
 #[cfg(feature = "process")]
 mod process;
@@ -84,13 +86,14 @@ pub use gauge::{Gauge, InFlight};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
 #[cfg(any(feature = "tower", feature = "actix"))]
 pub use integrate::{RequestMetrics, RequestMetricsBuilder};
+pub use kind::Kind;
 pub use label_value::{Label, LabelValue};
 pub use labels::{CANCELLED, OTHER, OVERFLOW, PANIC};
 pub use lint::StyleRule;
 pub use metric::Metric;
 pub use registry::scrape::Scrape;
 pub use registry::{Collect, CollectorId, DeclaredFamily, DeclaredLabel, Problem, ProblemKind, Registry, init};
-pub use sample::{FamilyInfo, Kind, Labels, Number, OwnedLabels, Value, Visitor};
+pub use sample::{FamilyInfo, Labels, Number, OwnedLabels, Value, Visitor};
 pub use summary::Summary;
 pub use threads::limit_own_cells;
 pub use timer::Timer;

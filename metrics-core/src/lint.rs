@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::sample::Kind;
+use crate::kind::Kind;
 
 /// A rule of style for names, as `promtool check metrics` knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::cell::{Handle, counter, histogram, summary};
-use crate::sample::{Kind, Value};
+use crate::kind::Kind;
+use crate::sample::Value;
 
 /// A metric of one series: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Summary`](crate::Summary) or
 /// [`Histogram`](crate::Histogram).

@@ -10,8 +10,9 @@ use std::sync::Once;
 
 use crate::gauge::Gauge;
 use crate::internal::InternalError;
+use crate::kind::Kind;
 use crate::registry::{Collect, Registry};
-use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
+use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 #[cfg(target_os = "linux")]
 use linux::read;
 #[cfg(not(target_os = "linux"))]

@@ -25,11 +25,10 @@ pub use catalogue::{DeclaredFamily, DeclaredLabel};
 pub use collectors::{Collect, CollectorId};
 pub use problem::{Problem, ProblemKind};
 
-use crate::clock;
 use crate::error::Error;
 use crate::internal::guarded;
-use crate::labels;
-use crate::sample::Kind;
+use crate::kind::Kind;
+use crate::{clock, labels};
 use collectors::Collectors;
 use names::Members;
 use problem::Problems;

@@ -2,46 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The type of a family, as its `# TYPE` line says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// A count that only goes up.
-    Counter,
-    /// A number that goes up and down.
-    Gauge,
-    /// A count and a sum of observations.
-    Summary,
-    /// Observations counted in buckets.
-    Histogram,
-    /// A number of unknown type; only foreign families have it.
-    Untyped,
-}
-
-impl Kind {
-    /// The type's name in the text format.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Summary => "summary",
-            Self::Histogram => "histogram",
-            Self::Untyped => "untyped",
-        }
-    }
-
-    /// What is appended to the name of a family of this type to name its samples, beside the name alone.
-    #[must_use]
-    pub(crate) fn suffixes(self) -> &'static [&'static str] {
-        match self {
-            Self::Counter => &["_created"],
-            Self::Gauge | Self::Untyped => &[],
-            Self::Summary => &["_count", "_sum", "_created"],
-            Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
-        }
-    }
-}
+use crate::kind::Kind;
 
 /// What all series of a family have in common.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,11 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::amount::Amount;
-use crate::cell::summary as cell;
-use crate::cell::{Handle, access};
+use crate::cell::{Handle, access, summary as cell};
 use crate::internal::InternalError;
+use crate::kind::Kind;
 use crate::metric::{Keeper, Type, sealed};
-use crate::sample::{Kind, Value};
+use crate::sample::Value;
 
 /// Count and sum of observations, such as latencies in seconds: rate and mean in one metric.
 ///

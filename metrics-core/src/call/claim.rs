@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use crate::cell::lock;
+use crate::lock::lock;
 
 /// The longest that another thread waits for the one that makes the value.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use portable_atomic::AtomicU128;
 
 use super::handle::Handle;
-use super::lock;
+use crate::lock::lock;
 
 const FIRST_PAGE: usize = 64;
 const PAGES: usize = 26;

@@ -3,7 +3,7 @@
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 pub(crate) use std::sync::{Mutex, OnceLock};
 
-use std::sync::{MutexGuard, PoisonError};
+pub(crate) use crate::lock::lock;
 
 /// Pages a block has places for.
 pub(crate) const PAGES: usize = 32;
@@ -12,11 +12,6 @@ pub(crate) const FIRST_PAGE_WORDS: usize = 512;
 /// Readings of a histogram's cell that is being written, before one is taken whose distribution may be a few observations
 /// off.
 pub(crate) const TRIES: usize = 1_000;
-
-/// Locks `mutex`; a panic of another holder does not matter, since no holder leaves the data half changed.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// So many words at zero; the system gives them memory only where they are written.
 pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use super::lines::Lines;
 use super::number::push_canonical;
 use super::{About, Encode};
+use crate::kind::Kind;
 use crate::registry::scrape::Sources;
-use crate::sample::{FamilyInfo, Kind, Labels, Value, Visitor};
+use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 pub(super) const ABOUT: About = About {
     name: "openmetrics",

@@ -3,7 +3,8 @@
 //! The numbers of fields and types are those of Prometheus' `metrics.proto`.
 
 use super::{About, Encode};
-use crate::sample::{FamilyInfo, Kind, Labels, Value, Visitor};
+use crate::kind::Kind;
+use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 pub(super) const ABOUT: About = About {
     name: "protobuf",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::encode::Format;
 use crate::family::declaration::sample_names;
-use crate::sample::Kind;
+use crate::kind::Kind;
 
 /// How long collectors are waited for if the request does not say.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);

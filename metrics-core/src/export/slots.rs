@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use crate::cell::lock;
+use crate::lock::lock;
 
 /// Requests that may wait for collectors; each costs a few hundred bytes.
 const MOST_WAITING: usize = 1_000;

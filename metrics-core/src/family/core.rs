@@ -13,6 +13,7 @@ use crate::cell::{self, Handle};
 use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
+use crate::lock::lock;
 use crate::metric::Keep;
 
 use walk::Position;
@@ -138,7 +139,7 @@ impl FamilyCore {
 
     /// Notes values of the label at this position that are known before their first use.
     pub(crate) fn know_values(&self, position: usize, values: impl IntoIterator<Item = String>) {
-        let mut known = cell::lock(&self.known_values);
+        let mut known = lock(&self.known_values);
         let known = known.entry(position).or_default();
         for value in values {
             if !known.contains(&value) {
@@ -151,7 +152,7 @@ impl FamilyCore {
     pub(crate) fn known_values(&self, position: usize) -> Vec<String> {
         let declared = self.declaration.label_values.get(position).copied().flatten().unwrap_or_default();
         let mut values: Vec<String> = declared.iter().map(|value| (*value).to_owned()).collect();
-        if let Some(noted) = cell::lock(&self.known_values).get(&position) {
+        if let Some(noted) = lock(&self.known_values).get(&position) {
             values.extend(noted.iter().filter(|value| !declared.contains(&value.as_str())).cloned());
         }
         values
@@ -280,7 +281,7 @@ impl FamilyCore {
     fn after_removal(&self, table: &mut Table) {
         self.epoch.store(cache::new_epoch(), Ordering::Release);
         if table.wants_compaction() {
-            for position in cell::lock(&self.shared.0.walks).iter() {
+            for position in lock(&self.shared.0.walks).iter() {
                 position.move_to(table);
             }
             table.compact();

@@ -3,11 +3,11 @@
 use std::panic::Location;
 
 use crate::error::{Error, Field};
-use crate::histogram;
-use crate::labels;
+use crate::kind::Kind;
 use crate::lint::StyleRule;
 use crate::metric::Type;
-use crate::sample::{FamilyInfo, Kind};
+use crate::sample::FamilyInfo;
+use crate::{histogram, labels};
 
 /// Everything about a family but its series.
 pub(crate) struct Declaration {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use crate::cell::{Handle, counter, lock};
+use crate::cell::{Handle, counter};
+use crate::lock::lock;
 
 /// Family names with their counters, which are never given back: names come from code, not from callers.
 static COUNTERS: Mutex<BTreeMap<String, Handle>> = Mutex::new(BTreeMap::new());

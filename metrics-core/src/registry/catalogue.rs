@@ -5,7 +5,7 @@ use std::panic::Location;
 use super::names::Member;
 use super::{Registry, declared};
 use crate::family::FamilyCore;
-use crate::sample::Kind;
+use crate::kind::Kind;
 
 /// One declared family.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,8 +17,9 @@ use super::runs::{Asked, Runs};
 use super::waiter::Waiter;
 use crate::error::Error;
 use crate::internal::InternalError;
+use crate::kind::Kind;
 use crate::labels;
-use crate::sample::{Kind, Visitor};
+use crate::sample::Visitor;
 
 /// How long a scrape waits for collectors, unless it says otherwise.
 pub(super) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);

@@ -12,8 +12,9 @@ use super::collectors::Collected;
 use super::recorded::{Recorded, closed};
 use crate::error::Error;
 use crate::internal::InternalError;
+use crate::kind::Kind;
 use crate::labels;
-use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
+use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 
 /// What collectors showed in one scrape.
 #[derive(Default)]

@@ -7,7 +7,8 @@ use super::runs::Runs;
 use crate::error::Error;
 use crate::family::declaration::sample_names;
 use crate::family::{Declaration, FamilyCore};
-use crate::sample::{Kind, Value};
+use crate::kind::Kind;
+use crate::sample::Value;
 
 /// A family of a registry: with series of its own, or with one that is asked for at each scrape.
 #[derive(Clone)]

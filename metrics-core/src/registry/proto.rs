@@ -8,7 +8,8 @@ use prometheus::proto::{
 
 use super::Registry;
 use super::scrape::Sources;
-use crate::sample::{FamilyInfo, Kind, Labels, Value, Visitor};
+use crate::kind::Kind;
+use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 /// What we have ourselves.
 pub(super) fn own_families(registry: &Registry) -> Vec<MetricFamily> {

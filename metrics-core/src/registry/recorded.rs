@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::foreign::Reason;
+use crate::kind::Kind;
 use crate::labels;
-use crate::sample::{FamilyInfo, Kind, Labels, Value, Visitor};
+use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 /// A family and its series.
 pub(super) struct Recorded {

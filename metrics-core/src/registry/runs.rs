@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::bridge::Collecting;
 use super::waiter::Waiter;
-use crate::cell::lock;
 use crate::internal::InternalError;
+use crate::lock::lock;
 
 /// Runs of one collector at the same time: one that scrapes share, and others where scrapes have given up on one.
 const MOST: usize = 4;

@@ -12,7 +12,8 @@ use super::steps::{Reader, Steps};
 use super::{Registry, declared};
 use crate::cell::{Handle, counter};
 use crate::family::FamilyCore;
-use crate::sample::{Kind, Value, Visitor};
+use crate::kind::Kind;
+use crate::sample::{Value, Visitor};
 
 pub(super) const INTERNAL_ERRORS: &str = "metrics_core_internal_errors_total";
 pub(super) const OVERFLOWED: &str = "metrics_core_overflowed_total";

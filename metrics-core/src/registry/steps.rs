@@ -10,9 +10,10 @@ use crate::family::core::Walk;
 use crate::family::table::Chunk;
 use crate::family::{Declaration, FamilyCore, overflow};
 use crate::internal::InternalError;
+use crate::kind::Kind;
 use crate::labels;
 use crate::metric::Readings;
-use crate::sample::{FamilyInfo, Kind, Labels, Number, Value, Visitor};
+use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 
 /// Series of a collector that are shown in one step.
 const AT_ONCE: usize = 128;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::cell::lock;
+use crate::lock::lock;
 
 /// Counts the answers that are missing, and tells when there are none.
 pub(super) struct Waiter {

@@ -5,7 +5,20 @@ use std::path::Path;
 
 /// From the lowest to the highest; what stands in one row may use each other.
 const LAYERS: [&[&str]; 8] = [
-    &["cell", "sample", "labels", "label_value", "error", "alarm", "amount", "clock", "internal", "lint"],
+    &[
+        "cell",
+        "sample",
+        "labels",
+        "label_value",
+        "error",
+        "kind",
+        "lock",
+        "alarm",
+        "amount",
+        "clock",
+        "internal",
+        "lint",
+    ],
     &["metric", "counter", "gauge", "summary", "histogram", "threads", "timer"],
     &["cache", "family", "builder"],
     &["registry"],

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::{Push, PushError, Receiver, own, retry};
 use crate::alarm::Alarm;
-use crate::cell::lock;
 use crate::internal::{InternalError, guarded};
+use crate::lock::lock;
 use crate::registry::Registry;
 
 /// Causes that are remembered, so as to log each once.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use lazy_static::lazy_static;
 use tokio::sync::Notify;
 
-use crate::cell::lock;
 use crate::counter::Counter;
 use crate::family::Family;
+use crate::lock::lock;
 
 /// A client that has not sent its first request for this long is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{CHUNK, FamilyCore};
-use crate::cell;
 use crate::family::table::{Chunk, Table};
+use crate::lock::lock;
 
 /// A way through the series of a family, which may take its time: when the table is made smaller, it is taken along.
 ///
@@ -43,7 +43,7 @@ impl FamilyCore {
         let table = self.read();
         let position = Arc::new(Position { next: AtomicUsize::new(0), end: AtomicUsize::new(table.end()) });
         // Under the lock on the table, so that no compaction comes between.
-        cell::lock(&self.shared.0.walks).push(Arc::clone(&position));
+        lock(&self.shared.0.walks).push(Arc::clone(&position));
         Walk { core: Arc::clone(self), position }
     }
 }
@@ -71,7 +71,7 @@ impl Walk {
 
 impl Drop for Walk {
     fn drop(&mut self) {
-        cell::lock(&self.core.shared.0.walks).retain(|position| !Arc::ptr_eq(position, &self.position));
+        lock(&self.core.shared.0.walks).retain(|position| !Arc::ptr_eq(position, &self.position));
     }
 }
 
