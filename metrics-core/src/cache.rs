@@ -1,14 +1,14 @@
 //! What a thread has looked up: label values to handles, without a lock and, once seen, without an allocation.
 //!
 //! Each family and each annotated function has a table in every thread that used it, before which stand the entries
-//! that all of a thread's tables share ([`near`]). An epoch that its owner changes when a series is removed makes all its
+//! that all of a thread's tables share ([`set_associative`]). An epoch that its owner changes when a series is removed makes all its
 //! tables start anew.
 
-mod closed;
+mod dense;
 mod fixed;
-mod near;
+mod set_associative;
 
-pub(crate) use closed::Closed;
+pub(crate) use dense::Closed;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -130,7 +130,7 @@ pub(crate) fn get_near<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]
     if id.is_large() {
         return None;
     }
-    let words = near::find(access::notes(), id, epoch, values)?;
+    let words = set_associative::find(access::notes(), id, epoch, values)?;
     // Each by itself, from where they stand: two loaded at once from where they were just stored have to wait.
     Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
 }
@@ -148,7 +148,7 @@ pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str])
             if !id.is_large() {
                 let turn = table.turn.get();
                 table.turn.set(turn.wrapping_add(1));
-                near::insert(access::notes(), id, epoch, values, handles, turn);
+                set_associative::insert(access::notes(), id, epoch, values, handles, turn);
             }
             Some(*handles)
         })
@@ -162,7 +162,7 @@ pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str])
 /// counts).
 #[cold]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
-    if access::make_notes(near::WORDS).is_none() {
+    if access::make_notes(set_associative::WORDS).is_none() {
         return;
     }
     let _ = TABLES.try_with(|tables| {
