@@ -35,6 +35,7 @@ mod histogram;
 pub mod integrate;
 mod internal;
 mod kind;
+mod label_text;
 mod label_value;
 mod labels;
 mod lint;

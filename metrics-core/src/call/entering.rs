@@ -2,13 +2,13 @@
 
 use std::mem::ManuallyDrop;
 
-use super::by_result::{Entered, EnteringByResult};
-use super::families::Series;
-use super::feeds::{Fed, FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
-use super::guard::{Call, Prepared};
-use super::measured::Unbegun;
+use super::declaration::label_source::Role;
+use super::feed::families::Series;
+use super::feed::target::{Fed, FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
+use super::late_labels::{Entered, EnteringByResult};
+use super::run::future::Unbegun;
+use super::run::guard::{Call, Prepared};
 use super::site::Site;
-use super::source::Role;
 use crate::cell::Handle;
 use crate::clock::Moment;
 use crate::internal::InternalError;

@@ -3,12 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
+use super::declaration::label_source::{List, MAX_LABELS, Role, Source};
 use super::entering::PerCall;
-use super::families::{Families, Handles, Series, Values};
-use super::guard::Call;
-use super::known::KnownValues;
+use super::feed::families::{Families, Handles, Series, Values};
+use super::feed::known_values::KnownValues;
+use super::run::guard::Call;
 use super::site::Site;
-use super::source::{List, MAX_LABELS, Role, Source};
 use crate::cache::{self, CacheId};
 use crate::cell::Handle;
 use crate::clock::Moment;

@@ -3,13 +3,13 @@
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 
-use super::claim::Claim;
+use super::declaration::function_name;
+use super::declaration::label_source::{List, MAX_LABELS, Role, Source};
 use super::entering::{Entering, EnteringWith};
-use super::families::Families;
-use super::feeds::Fed;
-use super::function_name;
-use super::guard::{Call, Prepared};
-use super::source::{List, MAX_LABELS, Role, Source};
+use super::feed::families::Families;
+use super::feed::reentrant_once::Claim;
+use super::feed::target::Fed;
+use super::run::guard::{Call, Prepared};
 use crate::clock::Moment;
 use crate::label_value::{Label, LabelValue};
 

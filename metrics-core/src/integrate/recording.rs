@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::requests::{RequestMetrics, Route, method_label};
-use crate::call::Held;
+use crate::label_text::Held;
 use crate::{CANCELLED, InFlight, OTHER, PANIC};
 
 /// The status of a request whose service ended with an error instead of a response.

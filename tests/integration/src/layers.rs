@@ -9,6 +9,7 @@ const LAYERS: [&[&str]; 8] = [
         "cell",
         "sample",
         "labels",
+        "label_text",
         "label_value",
         "error",
         "kind",

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::future::Future;
 
+use super::declaration::label_source::{MAX_LABELS, Role};
 use super::entering::PerCall;
-use super::feeds::Fed;
-use super::guard::{self, Outcome, Progress, Running};
-use super::held::Held;
-use super::measured::{Begun, Unbegun};
+use super::feed::target::Fed;
+use super::run::future::{Begun, Unbegun};
+use super::run::guard::{self, Outcome, Progress, Running};
 use super::site::Site;
-use super::source::{MAX_LABELS, Role};
 use crate::cell::Handle;
 use crate::clock::Moment;
+use crate::label_text::Held;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 
@@ -89,7 +89,7 @@ struct State<const N: usize, F> {
     in_flight: Handle,
 }
 
-/// As [`Prepared`](super::guard::Prepared), for such a call.
+/// As [`Prepared`](super::run::guard::Prepared), for such a call.
 #[must_use = "the call is recorded by what it measures"]
 #[derive(Debug)]
 pub struct PreparedByResult<const N: usize, F: Named>(State<N, F>);

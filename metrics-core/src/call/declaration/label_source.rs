@@ -1,11 +1,11 @@
 //! What a site counts of its calls, and where the labels of it come from.
 
 /// Labels an annotated function can have.
-pub(super) const MAX_LABELS: usize = 8;
+pub(crate) const MAX_LABELS: usize = 8;
 
 /// What a family counts of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Latency,
     Exceptions,
     Cancelled,
@@ -13,11 +13,11 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) const COUNT: usize = 4;
-    pub(super) const ALL: [Self; Self::COUNT] = [Self::Latency, Self::Exceptions, Self::Cancelled, Self::InFlight];
+    pub(crate) const COUNT: usize = 4;
+    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Latency, Self::Exceptions, Self::Cancelled, Self::InFlight];
 
     /// The name of the option that gives its family.
-    pub(super) fn option(self) -> &'static str {
+    pub(crate) fn option(self) -> &'static str {
         match self {
             Self::Latency => "latency",
             Self::Exceptions => "exceptions",
@@ -29,15 +29,15 @@ impl Role {
 
 /// A list after `in`.
 #[derive(Clone, Copy)]
-pub(super) struct List {
-    pub(super) values: fn() -> Vec<String>,
+pub(crate) struct List {
+    pub(crate) values: fn() -> Vec<String>,
     /// Whether anything that is not in it is recorded as `other`.
-    pub(super) closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// How a label of a function gets its value, and which values are known.
 #[derive(Clone, Copy)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Fixed(&'static str),
     /// From the arguments, when the call begins.
     Call(Option<List>),
@@ -48,7 +48,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn list(self) -> Option<List> {
+    pub(crate) fn list(self) -> Option<List> {
         match self {
             Self::Fixed(_) => None,
             Self::Call(list) | Self::Result(list) | Self::Kind(list) => list,
@@ -56,12 +56,12 @@ impl Source {
     }
 
     /// Whether the value is known only when the call ends.
-    pub(super) fn is_late(self) -> bool {
+    pub(crate) fn is_late(self) -> bool {
         matches!(self, Self::Result(_) | Self::Kind(_))
     }
 
     /// Whether a family for `role` has the label if it is the default one, and must have it if it is another.
-    pub(super) fn belongs_to(self, role: Role) -> bool {
+    pub(crate) fn belongs_to(self, role: Role) -> bool {
         match self {
             Self::Fixed(_) | Self::Call(_) => true,
             Self::Result(_) => matches!(role, Role::Latency | Role::Exceptions),
@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// Whether a family for `role` may have the label.
-    pub(super) fn may_be_of(self, role: Role) -> bool {
+    pub(crate) fn may_be_of(self, role: Role) -> bool {
         self.belongs_to(role) || matches!((self, role), (Self::Result(_), Role::Cancelled))
     }
 }

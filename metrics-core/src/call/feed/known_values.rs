@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::labels::OTHER;
 
 /// What is known of each label of a site; `None` where nothing is.
-pub(super) struct KnownValues(Vec<Option<Known>>);
+pub(crate) struct KnownValues(Vec<Option<Known>>);
 
 struct Known {
     /// In the order of the list, each once; `other` at the end of a closed set.
@@ -14,17 +14,17 @@ struct Known {
 }
 
 impl KnownValues {
-    pub(super) fn new(labels: impl Iterator<Item = Option<(Vec<String>, bool)>>) -> Self {
+    pub(crate) fn new(labels: impl Iterator<Item = Option<(Vec<String>, bool)>>) -> Self {
         Self(labels.map(|label| label.map(|(values, closed)| Known::new(values, closed))).collect())
     }
 
     /// All values of the label at this position that are known.
-    pub(super) fn values(&self, position: usize) -> Option<&[String]> {
+    pub(crate) fn values(&self, position: usize) -> Option<&[String]> {
         self.0.get(position)?.as_ref().map(|known| known.values.as_slice())
     }
 
     /// The value itself, or `other` if it is not in the closed set of the label at this position.
-    pub(super) fn closed_value<'v>(&self, position: usize, value: &'v str) -> &'v str {
+    pub(crate) fn closed_value<'v>(&self, position: usize, value: &'v str) -> &'v str {
         match self.0.get(position) {
             Some(Some(Known { closed: Some(set), .. })) if !set.contains(value) => OTHER,
             _ => value,

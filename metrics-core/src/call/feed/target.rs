@@ -12,10 +12,10 @@ use crate::summary::Summary;
 
 /// A family that calls feed, or one metric without labels.
 #[derive(Clone)]
-pub struct Fed(pub(super) Target);
+pub struct Fed(pub(crate) Target);
 
 impl Fed {
-    pub(super) fn target(&self) -> TargetRef<'_> {
+    pub(crate) fn target(&self) -> TargetRef<'_> {
         self.0.as_ref()
     }
 }
@@ -27,7 +27,7 @@ impl std::fmt::Debug for Fed {
 }
 
 #[derive(Clone)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Family(Arc<FamilyCore>),
     /// A metric without labels, and what keeps its series.
     Alone {
@@ -45,7 +45,7 @@ pub enum TargetRef<'a> {
 }
 
 impl Target {
-    pub(super) fn as_ref(&self) -> TargetRef<'_> {
+    pub(crate) fn as_ref(&self) -> TargetRef<'_> {
         match self {
             Self::Family(core) => TargetRef::Family(core),
             Self::Alone { handle, bounds, keeper } => TargetRef::Alone { handle: *handle, bounds, keeper },
@@ -55,7 +55,7 @@ impl Target {
 
 impl<'a> TargetRef<'a> {
     /// The name under which it is exported, if it is.
-    pub(super) fn name(self) -> Option<&'a str> {
+    pub(crate) fn name(self) -> Option<&'a str> {
         match self {
             Self::Family(core) => Some(&core.declaration.name),
             Self::Alone { keeper, .. } => keeper.as_deref().map(Keep::name),
@@ -63,7 +63,7 @@ impl<'a> TargetRef<'a> {
     }
 
     /// Has scrapes read the target before all others.
-    pub(super) fn read_first(self) {
+    pub(crate) fn read_first(self) {
         match self {
             Self::Family(core) => core.read_first(),
             Self::Alone { keeper, .. } => {
@@ -75,7 +75,7 @@ impl<'a> TargetRef<'a> {
     }
 
     /// The target for longer than the call's arguments live.
-    pub(super) fn to_fed(self) -> Fed {
+    pub(crate) fn to_fed(self) -> Fed {
         Fed(match self {
             Self::Family(core) => Target::Family(Arc::clone(core)),
             Self::Alone { handle, bounds, keeper } => Target::Alone { handle, bounds, keeper: keeper.clone() },
@@ -83,7 +83,7 @@ impl<'a> TargetRef<'a> {
     }
 
     /// Upper bounds of the buckets; none where it is no histogram.
-    pub(super) fn bounds(self) -> &'static [f64] {
+    pub(crate) fn bounds(self) -> &'static [f64] {
         match self {
             Self::Family(core) => core.declaration.bounds,
             Self::Alone { bounds, .. } => bounds,
@@ -91,8 +91,8 @@ impl<'a> TargetRef<'a> {
     }
 }
 
-pub(super) mod sealed {
-    use super::TargetRef;
+pub(crate) mod sealed {
+    use crate::call::feed::target::TargetRef;
 
     pub trait Feed {
         #[doc(hidden)]

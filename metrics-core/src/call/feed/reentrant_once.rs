@@ -10,7 +10,7 @@ use crate::lock::lock;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Like a `OnceLock`, but asking while one is just making the value gives `None` instead of a deadlock.
-pub(super) struct Claim<T> {
+pub(crate) struct Claim<T> {
     value: OnceLock<T>,
     /// Apart and made when needed: the compiler looks through each part of a static, in each function that has one.
     making: OnceLock<Box<Making<T>>>,
@@ -32,12 +32,12 @@ impl<T> Default for Making<T> {
 }
 
 impl<T> Claim<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { value: OnceLock::new(), making: OnceLock::new() }
     }
 
     #[inline]
-    pub(super) fn get(&self) -> Option<&T> {
+    pub(crate) fn get(&self) -> Option<&T> {
         self.value.get()
     }
 
@@ -46,7 +46,7 @@ impl<T> Claim<T> {
     /// `None` if `make` itself asks. Where another thread does not finish in time, which may be because it waits for
     /// something that the caller holds, the caller makes a second value, so that no call is miscounted.
     #[cold]
-    pub(super) fn get_or_make(&self, make: impl FnOnce() -> T) -> Option<&T> {
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let this = thread::current().id();
         let making: &Making<T> = self.making.get_or_init(Box::default);
         let made = || self.value.get().or_else(|| making.fallback.get());

@@ -4,40 +4,40 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock};
 
-use super::claim::Claim;
-use super::feeds::{Target, TargetRef};
-use super::known::KnownValues;
-use super::site::Site;
-use super::source::{MAX_LABELS, Role, Source};
+use super::known_values::KnownValues;
+use super::reentrant_once::Claim;
+use super::target::{Target, TargetRef};
 use crate::cache::{self, CacheId, Closed, Fixed};
+use crate::call::declaration::label_source::{MAX_LABELS, Role, Source};
+use crate::call::site::Site;
 use crate::cell::Handle;
 use crate::family::FamilyCore;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 
 /// The series of one call, by [`Role`].
-pub(super) type Handles = [Handle; Role::COUNT];
+pub(crate) type Handles = [Handle; Role::COUNT];
 
 /// What one call feeds.
 #[derive(Debug)]
-pub(super) struct Series {
-    pub(super) handles: Handles,
+pub(crate) struct Series {
+    pub(crate) handles: Handles,
     /// Upper bounds of the latency's buckets; none for a summary.
-    pub(super) bounds: &'static [f64],
+    pub(crate) bounds: &'static [f64],
 }
 
 impl Series {
-    pub(super) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], bounds: &[] };
+    pub(crate) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], bounds: &[] };
 }
 
 /// Of more combinations of closed sets, series are looked up.
 const MAX_CLOSED: usize = 1024;
 
 /// Values of all labels of a site, in the order of the attribute.
-pub(super) type Values<'v> = [&'v str; MAX_LABELS];
+pub(crate) type Values<'v> = [&'v str; MAX_LABELS];
 
 /// What a site feeds, and the labels it feeds it with.
-pub(super) struct Families {
+pub(crate) struct Families {
     /// Names of the labels, in the order of the attribute; `function` alone where it has none.
     names: Vec<&'static str>,
     sources: Vec<Source>,
@@ -50,17 +50,17 @@ pub(super) struct Families {
     /// Those of them that are families with labels, and the bounds of the latency's buckets: what each call asks for.
     cores: Vec<Arc<FamilyCore>>,
     bounds: &'static [f64],
-    pub(super) cache: CacheId,
+    pub(crate) cache: CacheId,
     /// Look-ups of calls that begin, where the labels are complete only when they end.
-    pub(super) beginnings: Option<CacheId>,
+    pub(crate) beginnings: Option<CacheId>,
     /// The values after `in`, once they were evaluated.
-    pub(super) known: Claim<KnownValues>,
+    pub(crate) known: Claim<KnownValues>,
     /// The series of each label set, where the labels of the first call were all of closed sets that are small enough.
-    pub(super) closed: OnceLock<Option<Closed<{ Role::COUNT }>>>,
+    pub(crate) closed: OnceLock<Option<Closed<{ Role::COUNT }>>>,
     /// The series of all calls, where all labels are fixed.
-    pub(super) series: Fixed<{ Role::COUNT }>,
+    pub(crate) series: Fixed<{ Role::COUNT }>,
     /// A bit for each role whose mismatch is noted.
-    pub(super) noted: AtomicU8,
+    pub(crate) noted: AtomicU8,
 }
 
 /// A target, and for each of its labels the position of that label at the site.
@@ -71,7 +71,7 @@ struct Bound {
 
 impl Families {
     /// Finds or registers everything; what does not fit is replaced by a family that is not exported.
-    pub(super) fn of(site: &Site) -> Self {
+    pub(crate) fn of(site: &Site) -> Self {
         let path = site.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, Source::Fixed("")));
         let (names, sources): (Vec<_>, Vec<_>) = function.into_iter().chain(site.own_labels()).unzip();
@@ -142,13 +142,13 @@ impl Families {
     }
 
     /// The labels of the default family for this role.
-    pub(super) fn labels_of(&self, role: Role) -> Vec<String> {
+    pub(crate) fn labels_of(&self, role: Role) -> Vec<String> {
         let labels = self.names.iter().zip(&self.sources).filter(|(_, source)| source.belongs_to(role));
         labels.map(|(name, _)| (*name).to_owned()).collect()
     }
 
     /// Where each of these labels stands at the site; `None` if they are not the labels for this role.
-    pub(super) fn order_for(&self, role: Role, labels: &[String]) -> Option<Vec<usize>> {
+    pub(crate) fn order_for(&self, role: Role, labels: &[String]) -> Option<Vec<usize>> {
         // A function without labels of its own can feed a metric without labels.
         if labels.is_empty() && self.names == [FUNCTION] {
             return Some(Vec::new());
@@ -164,18 +164,18 @@ impl Families {
 
     /// Changes when a series of any of the families is removed; never 0.
     #[inline]
-    pub(super) fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.cores.iter().fold(1, |sum, core| sum.wrapping_add(core.epoch()))
     }
 
     /// Bounds of the latency's buckets, where it is a histogram.
     #[inline]
-    pub(super) fn bounds(&self) -> &'static [f64] {
+    pub(crate) fn bounds(&self) -> &'static [f64] {
         self.bounds
     }
 
     /// The series of these roles for these values; `None` if a family has no room for them.
-    pub(super) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
+    pub(crate) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
             handles[*role as usize] = match &self.fed[*role as usize] {
@@ -196,7 +196,7 @@ impl Families {
     /// The series of all calls, where all labels are fixed.
     #[cold]
     #[inline(never)]
-    pub(super) fn resolve_fixed(&self, epoch: u64) -> Handles {
+    pub(crate) fn resolve_fixed(&self, epoch: u64) -> Handles {
         let Some(handles) = self.within_cap(&self.all_values(&[]), &Role::ALL) else {
             return self.overflow(&Role::ALL);
         };
@@ -205,7 +205,7 @@ impl Families {
     }
 
     /// Gives the series of a label set a place, if it was found within the cap, in this epoch, by this thread.
-    pub(super) fn keep_closed(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
+    pub(crate) fn keep_closed(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
         let closed = self.closed.get_or_init(|| {
             let sets = labels.iter().map(|label| Some(label.closed()?.0)).collect::<Option<_>>()?;
             Closed::new(sets, MAX_CLOSED)
@@ -226,7 +226,7 @@ impl Families {
     }
 
     /// The overflow series of all families of these roles: of all, so that each shows the same calls.
-    pub(super) fn overflow(&self, roles: &[Role]) -> Handles {
+    pub(crate) fn overflow(&self, roles: &[Role]) -> Handles {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
             handles[*role as usize] = match &self.fed[*role as usize] {
@@ -239,7 +239,7 @@ impl Families {
     }
 
     /// Tells the families which values of their labels are known.
-    pub(super) fn know_values(&self, known: &KnownValues) {
+    pub(crate) fn know_values(&self, known: &KnownValues) {
         let values = |at: usize| match &self.fixed[at] {
             Some(value) => std::slice::from_ref(value),
             None => known.values(at).unwrap_or_default(),
@@ -256,7 +256,7 @@ impl Families {
     /// Creates at 0 the series for the values that are known and those that a call has begun with, where that is all.
     ///
     /// False if a family has no room for them.
-    pub(super) fn create_known(&self, known: &KnownValues, begun_with: &[&str]) -> bool {
+    pub(crate) fn create_known(&self, known: &KnownValues, begun_with: &[&str]) -> bool {
         let begun = self.all_values(begun_with);
         let lists: Vec<Option<Vec<&str>>> = (0..self.names.len())
             .map(|at| match self.given.iter().position(|given| *given == at) {
@@ -305,17 +305,17 @@ impl Families {
     }
 
     #[cfg(test)]
-    pub(super) fn cores(&self) -> &[Arc<FamilyCore>] {
+    pub(crate) fn cores(&self) -> &[Arc<FamilyCore>] {
         &self.cores
     }
 
     /// Whether there is anything to look up.
-    pub(super) fn feeds_anything(&self) -> bool {
+    pub(crate) fn feeds_anything(&self) -> bool {
         self.fed.iter().any(Option::is_some)
     }
 
     /// The series for these values in a target that a call has named; `None` if its labels are others.
-    pub(super) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Handle> {
+    pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Handle> {
         let core = match target {
             TargetRef::Alone { handle, .. } => return Some(handle),
             TargetRef::Family(core) => core,
@@ -337,7 +337,7 @@ impl Families {
     }
 
     /// All values: those that are fixed, and those that a call gives, as many as it has by now.
-    pub(super) fn all_values<'v>(&'v self, given: &[&'v str]) -> Values<'v> {
+    pub(crate) fn all_values<'v>(&'v self, given: &[&'v str]) -> Values<'v> {
         let mut all = [""; MAX_LABELS];
         for (value, fixed) in all.iter_mut().zip(&self.fixed) {
             *value = fixed.as_deref().unwrap_or_default();
@@ -349,22 +349,22 @@ impl Families {
     }
 
     /// Where the label stands at the site that calls give as the one at this position.
-    pub(super) fn position_of_given(&self, position: usize) -> Option<usize> {
+    pub(crate) fn position_of_given(&self, position: usize) -> Option<usize> {
         self.given.get(position).copied()
     }
 
     /// Where each label of the site comes from.
-    pub(super) fn sources(&self) -> &[Source] {
+    pub(crate) fn sources(&self) -> &[Source] {
         &self.sources
     }
 
     /// Whether every family has as much room as it has series.
-    pub(super) fn is_half_empty(&self) -> bool {
+    pub(crate) fn is_half_empty(&self) -> bool {
         self.cores.iter().all(|core| core.len() * 2 <= core.max_series())
     }
 
     /// The smallest cap of the families, and the name of the one that has it.
-    pub(super) fn cap(&self) -> Option<(usize, &str)> {
+    pub(crate) fn cap(&self) -> Option<(usize, &str)> {
         self.cores.iter().map(|core| (core.max_series(), core.declaration.name.as_str())).min()
     }
 }
@@ -380,7 +380,7 @@ fn given(sources: &[Source]) -> Vec<usize> {
 }
 
 /// The label of functions that have no others.
-pub(super) const FUNCTION: &str = "function";
+pub(crate) const FUNCTION: &str = "function";
 
 impl Target {
     fn label_names(&self) -> &[String] {

@@ -2,7 +2,7 @@
 
 /// `my_router::Api::load` for a closure in the static `__METRICS_SITE` of that function; `fallback` where the name
 /// has a form that is not known here, since the compiler promises none.
-pub(super) fn readable(closure: &str, fallback: &str) -> String {
+pub(crate) fn readable(closure: &str, fallback: &str) -> String {
     let mut path = closure;
     for suffix in ["::{{closure}}", "::__METRICS_SITE"] {
         path = path.strip_suffix(suffix).unwrap_or(path);
@@ -68,7 +68,7 @@ fn without_generics(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::readable;
+    use crate::call::declaration::function_name::readable;
 
     #[test]
     fn names_of_all_places_read_as_paths() {

@@ -1,57 +1,10 @@
-//! A label's value, held for as long as a call.
+//! The kind of an error, and the values of labels that come from the result.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use crate::label_value::{Label, LabelValue};
-use crate::labels::MAX_VALUE_LEN;
-
-/// Longer values are held on the heap.
-const MAX_INLINE: usize = 62;
-
-/// The text of a label's value.
-#[derive(Clone, Debug)]
-pub struct Held(Text);
-
-#[derive(Clone, Debug)]
-enum Text {
-    Inline { len: u8, bytes: [u8; MAX_INLINE] },
-    Heap(Box<str>),
-}
-
-impl Held {
-    /// What is longer than any series can show is cut, to a length that is still too long.
-    #[inline]
-    pub(crate) fn new(text: &str) -> Self {
-        let len = text.len();
-        match u8::try_from(len) {
-            Ok(short) if len <= MAX_INLINE => {
-                let mut bytes = [0; MAX_INLINE];
-                bytes[..len].copy_from_slice(text.as_bytes());
-                Self(Text::Inline { len: short, bytes })
-            }
-            _ => {
-                let end = (len.min(MAX_VALUE_LEN + 1)..len).find(|at| text.is_char_boundary(*at)).unwrap_or(len);
-                Self(Text::Heap(text[..end].into()))
-            }
-        }
-    }
-
-    #[inline]
-    pub(super) fn of(label: &Label<'_>) -> Self {
-        Self::new(label.as_str())
-    }
-
-    #[inline]
-    pub(crate) fn as_str(&self) -> &str {
-        match &self.0 {
-            Text::Inline { len, bytes } => {
-                std::str::from_utf8(&bytes[..usize::from(*len).min(MAX_INLINE)]).unwrap_or_default()
-            }
-            Text::Heap(text) => text,
-        }
-    }
-}
+use crate::label_text::Held;
+use crate::label_value::LabelValue;
 
 /// The value that a label from the result gets.
 #[inline]
@@ -133,27 +86,5 @@ impl<R> Deref for KindsOf<R> {
 
     fn deref(&self) -> &NoKinds {
         &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_of_any_length_is_held() {
-        for len in [0, 1, MAX_INLINE, MAX_INLINE + 1, MAX_VALUE_LEN] {
-            let text = "x".repeat(len);
-            assert_eq!(Held::new(&text).as_str(), text);
-        }
-    }
-
-    #[test]
-    fn text_that_is_too_long_is_cut_and_still_too_long() {
-        for text in ["x".repeat(5_000), "\u{1F600}".repeat(5_000)] {
-            let held = Held::new(&text);
-            assert!((MAX_VALUE_LEN + 1..MAX_VALUE_LEN + 5).contains(&held.as_str().len()));
-            assert!(text.starts_with(held.as_str()));
-        }
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::families::Families;
-use super::feeds::Target;
-use super::site::Site;
-use super::source::Role;
+use super::target::Target;
 use crate::builder::Builder;
+use crate::call::declaration::label_source::Role;
+use crate::call::site::Site;
 use crate::counter::Counter;
 use crate::error::{Error, Field};
 use crate::family::FamilyCore;
@@ -19,7 +19,7 @@ use crate::summary::Summary;
 
 impl Families {
     /// The family of the default name, which other sites may have registered.
-    pub(super) fn default_family(&self, site: &Site, role: Role) -> Arc<FamilyCore> {
+    pub(crate) fn default_family(&self, site: &Site, role: Role) -> Arc<FamilyCore> {
         let name = site.default_name(role);
         let own = self.labels_of(role);
         let global = Registry::global();
@@ -68,7 +68,7 @@ impl Families {
     }
 
     /// A family that counts for a site whose own cannot be used, with the problem noted.
-    pub(super) fn detached(&self, site: &Site, role: Role, why: &str) -> Target {
+    pub(crate) fn detached(&self, site: &Site, role: Role, why: &str) -> Target {
         let name = site.default_name(role);
         InternalError::SiteConflict.record(&site.location());
         Registry::global().add_problem(Problem {

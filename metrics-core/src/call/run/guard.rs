@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::families::Series;
-use super::measured::{Begun, Unbegun};
-use super::source::Role;
+use super::future::{Begun, Unbegun};
+use crate::call::declaration::label_source::Role;
+use crate::call::feed::families::Series;
 use crate::cell::{self, Handle};
 use crate::clock::Moment;
 
@@ -24,7 +24,7 @@ pub struct Prepared {
 
 impl Prepared {
     #[inline]
-    pub(super) fn new(start: Moment, series: Series) -> Self {
+    pub(crate) fn new(start: Moment, series: Series) -> Self {
         Self { start, series }
     }
 }
@@ -63,34 +63,34 @@ impl Progress {
     const RECORDED: u8 = 2;
 
     #[inline]
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicU8::new(Self::RUNNING))
     }
 
     #[inline]
-    pub(super) fn set_running(&self, running: bool) {
+    pub(crate) fn set_running(&self, running: bool) {
         self.0.store(if running { Self::RUNNING } else { Self::WAITING }, Ordering::Relaxed);
     }
 
     #[inline]
-    pub(super) fn set_recorded(&self) {
+    pub(crate) fn set_recorded(&self) {
         self.0.store(Self::RECORDED, Ordering::Relaxed);
     }
 
     #[inline]
-    pub(super) fn is_recorded(&mut self) -> bool {
+    pub(crate) fn is_recorded(&mut self) -> bool {
         *self.0.get_mut() == Self::RECORDED
     }
 
     /// What a call that is dropped before it was recorded has come to.
-    pub(super) fn dropped(&mut self) -> Outcome {
+    pub(crate) fn dropped(&mut self) -> Outcome {
         if *self.0.get_mut() == Self::WAITING { Outcome::Cancelled } else { Outcome::Exception }
     }
 }
 
 /// How a call ended.
 #[derive(Clone, Copy)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Ok,
     Exception,
     Cancelled,
@@ -98,14 +98,14 @@ pub(super) enum Outcome {
 
 impl Outcome {
     #[inline]
-    pub(super) fn returned(exception: bool) -> Self {
+    pub(crate) fn returned(exception: bool) -> Self {
         if exception { Self::Exception } else { Self::Ok }
     }
 }
 
 impl Call {
     #[inline]
-    pub(super) fn begin(start: Moment, series: Series) -> Self {
+    pub(crate) fn begin(start: Moment, series: Series) -> Self {
         enter(series.handles[Role::InFlight as usize]);
         Self { start, series, progress: Progress::new() }
     }
@@ -166,7 +166,7 @@ impl Drop for Call {
 
 /// One more call in flight.
 #[inline]
-pub(super) fn enter(in_flight: Handle) {
+pub(crate) fn enter(in_flight: Handle) {
     if !in_flight.is_none() {
         change_in_flight(in_flight, 1.0);
     }
@@ -175,7 +175,7 @@ pub(super) fn enter(in_flight: Handle) {
 /// Latency first: whoever reads exceptions before it then never sees more of them than calls.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "a tenth of a call: the handles then stay in registers")]
-pub(super) fn record(start: Moment, Series { handles, bounds }: &Series, outcome: Outcome) {
+pub(crate) fn record(start: Moment, Series { handles, bounds }: &Series, outcome: Outcome) {
     // Each by itself: a load of two at once would have to wait until both of their stores are through.
     let [latency, exceptions, cancelled, in_flight] = handles;
     let seconds = start.seconds();
@@ -224,7 +224,7 @@ pin_project! {
 
 impl<'c, F> Running<'c, F> {
     #[inline]
-    pub(super) fn new(progress: &'c Progress, body: F) -> Self {
+    pub(crate) fn new(progress: &'c Progress, body: F) -> Self {
         Self { progress, body }
     }
 }
