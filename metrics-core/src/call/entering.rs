@@ -3,11 +3,11 @@
 use std::mem::ManuallyDrop;
 
 use super::declaration::label_source::Role;
-use super::feed::families::Series;
+use super::feed::series::Series;
 use super::feed::target::{Fed, FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
 use super::late_labels::{Entered, EnteringByResult};
-use super::run::future::Unbegun;
 use super::run::guard::{Call, Prepared};
+use super::run::lifecycle::Unbegun;
 use super::site::Site;
 use crate::cell::Handle;
 use crate::clock::Moment;

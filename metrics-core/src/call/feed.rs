@@ -4,4 +4,5 @@ mod default_family;
 pub(crate) mod families;
 pub(crate) mod known_values;
 pub(crate) mod reentrant_once;
+pub(crate) mod series;
 pub(crate) mod target;

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{List, MAX_LABELS, Role, Source};
 use super::entering::PerCall;
-use super::feed::families::{Families, Handles, Series, Values};
+use super::feed::families::Families;
 use super::feed::known_values::KnownValues;
+use super::feed::series::{Handles, Series, Values};
 use super::run::guard::Call;
 use super::site::Site;
 use crate::cache::{self, CacheId};

@@ -3,4 +3,5 @@
 pub(crate) mod error_kind;
 pub(crate) mod future;
 pub(crate) mod guard;
+pub(crate) mod lifecycle;
 pub(crate) mod returned;

@@ -68,7 +68,7 @@ fn without_generics(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::call::declaration::function_name::readable;
+    use super::readable;
 
     #[test]
     fn names_of_all_places_read_as_paths() {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::known_values::KnownValues;
 use super::reentrant_once::Claim;
+use super::series::{Handles, Values};
 use super::target::{Target, TargetRef};
 use crate::cache::{self, CacheId, Closed, Fixed};
 use crate::call::declaration::label_source::{MAX_LABELS, Role, Source};
@@ -15,26 +16,8 @@ use crate::family::FamilyCore;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 
-/// The series of one call, by [`Role`].
-pub(crate) type Handles = [Handle; Role::COUNT];
-
-/// What one call feeds.
-#[derive(Debug)]
-pub(crate) struct Series {
-    pub(crate) handles: Handles,
-    /// Upper bounds of the latency's buckets; none for a summary.
-    pub(crate) bounds: &'static [f64],
-}
-
-impl Series {
-    pub(crate) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], bounds: &[] };
-}
-
 /// Of more combinations of closed sets, series are looked up.
 const MAX_CLOSED: usize = 1024;
-
-/// Values of all labels of a site, in the order of the attribute.
-pub(crate) type Values<'v> = [&'v str; MAX_LABELS];
 
 /// What a site feeds, and the labels it feeds it with.
 pub(crate) struct Families {

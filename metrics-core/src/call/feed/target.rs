@@ -92,7 +92,7 @@ impl<'a> TargetRef<'a> {
 }
 
 pub(crate) mod sealed {
-    use crate::call::feed::target::TargetRef;
+    use super::TargetRef;
 
     pub trait Feed {
         #[doc(hidden)]

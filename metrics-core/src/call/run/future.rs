@@ -9,19 +9,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::guard::Progress;
-
-/// A call that has not begun.
-pub trait Unbegun: Sized {
-    /// The call once it has begun.
-    type Call;
-
-    /// Begins the call.
-    fn begin(self) -> Self::Call;
-
-    /// Begins the call as of when its labels were evaluated.
-    fn begin_back_then(self) -> Self::Call;
-}
+use super::lifecycle::{Begun, Unbegun};
 
 /// Measures a future.
 #[inline]
@@ -45,15 +33,6 @@ where
     let creating = Creating(Some(call));
     let future = make();
     Measured { future, state: creating.created(ending), known: PhantomData }
-}
-
-/// A call that has begun, of which `E` is known when it has returned. Dropped, it has panicked or was cancelled.
-pub trait Begun<E> {
-    /// How far the call is.
-    fn progress(&self) -> &Progress;
-
-    /// Ends a call that has returned.
-    fn finish(&self, ending: E);
 }
 
 /// A call whose future is being made. Dropped, that has panicked.

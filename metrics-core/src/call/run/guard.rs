@@ -3,14 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::future::{Begun, Unbegun};
+use super::lifecycle::{Begun, Outcome, Progress, Unbegun};
 use crate::call::declaration::label_source::Role;
-use crate::call::feed::families::Series;
+use crate::call::feed::series::Series;
 use crate::cell::{self, Handle};
 use crate::clock::Moment;
 
@@ -49,58 +48,6 @@ pub struct Call {
     start: Moment,
     series: Series,
     progress: Progress,
-}
-
-/// How far a call is.
-#[derive(Debug)]
-pub struct Progress(AtomicU8);
-
-impl Progress {
-    /// Between two polls of the future: dropped now, it is cancelled.
-    const WAITING: u8 = 0;
-    /// The body is running: dropped now, it is unwinding.
-    const RUNNING: u8 = 1;
-    const RECORDED: u8 = 2;
-
-    #[inline]
-    pub(crate) fn new() -> Self {
-        Self(AtomicU8::new(Self::RUNNING))
-    }
-
-    #[inline]
-    pub(crate) fn set_running(&self, running: bool) {
-        self.0.store(if running { Self::RUNNING } else { Self::WAITING }, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn set_recorded(&self) {
-        self.0.store(Self::RECORDED, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn is_recorded(&mut self) -> bool {
-        *self.0.get_mut() == Self::RECORDED
-    }
-
-    /// What a call that is dropped before it was recorded has come to.
-    pub(crate) fn dropped(&mut self) -> Outcome {
-        if *self.0.get_mut() == Self::WAITING { Outcome::Cancelled } else { Outcome::Exception }
-    }
-}
-
-/// How a call ended.
-#[derive(Clone, Copy)]
-pub(crate) enum Outcome {
-    Ok,
-    Exception,
-    Cancelled,
-}
-
-impl Outcome {
-    #[inline]
-    pub(crate) fn returned(exception: bool) -> Self {
-        if exception { Self::Exception } else { Self::Ok }
-    }
 }
 
 impl Call {
