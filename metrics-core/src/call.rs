@@ -10,6 +10,7 @@ mod site;
 #[cfg(test)]
 mod without_locks;
 
+pub use declaration::label_source::{label, values};
 pub use entering::Entering;
 pub use feed::target::{Fed, cancelled, exceptions, in_flight, latency};
 pub use late_labels::{CallByResult, Ending};
@@ -17,4 +18,4 @@ pub use run::error_kind::{KindsOf, NoKinds, kind, kind_of, of_result};
 pub use run::future::{create, measure};
 pub use run::guard::Call;
 pub use run::returned::{NoResult, Returned, exception_if, output};
-pub use site::{Site, label, values};
+pub use site::Site;

@@ -1,4 +1,128 @@
-//! What an annotated function declares: where its labels come from, and its path.
+//! What an annotated function declares: its labels and options, as plain data.
 
 pub(crate) mod function_name;
 pub(crate) mod label_source;
+
+use std::panic::Location;
+
+use crate::call::feed::target::Fed;
+use label_source::{MAX_LABELS, Role, Source};
+
+/// Where the family of a role comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    /// The site does not feed this role.
+    None,
+    /// The family with the default name.
+    Default,
+    /// An expression that is evaluated once.
+    Static(fn() -> Fed),
+    /// An expression that each call evaluates.
+    PerCall,
+}
+
+/// The labels and options of an annotated function.
+pub(crate) struct Declaration {
+    pub(crate) module: &'static str,
+    pub(crate) function: &'static str,
+    pub(crate) closure: Option<fn() -> &'static str>,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) prefix: Option<&'static str>,
+    pub(crate) labels: [Option<(&'static str, Source)>; MAX_LABELS],
+    pub(crate) origins: [Origin; Role::COUNT],
+    pub(crate) buckets: Option<&'static [f64]>,
+    pub(crate) max_series: Option<usize>,
+}
+
+impl Declaration {
+    pub(crate) const fn new(
+        module: &'static str,
+        function: &'static str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            module,
+            function,
+            closure: None,
+            location,
+            prefix: None,
+            labels: [None; MAX_LABELS],
+            origins: [Origin::Default, Origin::Default, Origin::None, Origin::None],
+            buckets: None,
+            max_series: None,
+        }
+    }
+
+    /// Whether the families of the site include one for `role`.
+    pub(crate) fn feeds(&self, role: Role) -> bool {
+        matches!(self.origins[role as usize], Origin::Default | Origin::Static(_))
+    }
+
+    /// Whether the future of the function can be dropped before it ends.
+    pub(crate) fn is_cancellable(&self) -> bool {
+        !matches!(self.origins[Role::Cancelled as usize], Origin::None)
+    }
+
+    pub(crate) fn given(&self, role: Role) -> Option<fn() -> Fed> {
+        match self.origins[role as usize] {
+            Origin::Static(family) => Some(family),
+            Origin::None | Origin::Default | Origin::PerCall => None,
+        }
+    }
+
+    pub(crate) fn default_name(&self, role: Role) -> String {
+        let prefix = self.prefix.or_else(|| self.module.split("::").next()).unwrap_or_default();
+        let what = if self.closure.is_none() { "request" } else { "function" };
+        match role {
+            Role::Latency => format!("{prefix}_{what}_latency_seconds"),
+            Role::Exceptions => format!("{prefix}_{what}_exceptions_total"),
+            Role::Cancelled => format!("{prefix}_{what}_cancelled_total"),
+            Role::InFlight => format!("{prefix}_{what}s_in_flight"),
+        }
+    }
+
+    pub(crate) fn help(&self, role: Role) -> &'static str {
+        match (role, self.closure.is_none()) {
+            (Role::Latency, true) => "Latency of requests, in seconds.",
+            (Role::Exceptions, true) => "Requests that ended with an error or a panic.",
+            (Role::Cancelled, true) => "Requests that were dropped before they ended.",
+            (Role::InFlight, true) => "Requests that are running.",
+            (Role::Latency, false) => "Latency of function calls, in seconds.",
+            (Role::Exceptions, false) => "Function calls that ended with an error or a panic.",
+            (Role::Cancelled, false) => "Function calls that were dropped before they ended.",
+            (Role::InFlight, false) => "Function calls that are running.",
+        }
+    }
+
+    /// The labels that the attribute names, and where they come from.
+    pub(crate) fn own_labels(&self) -> impl Iterator<Item = (&'static str, Source)> {
+        self.labels.iter().flatten().copied()
+    }
+
+    /// The path of the function with its type, where that is its label.
+    pub(crate) fn function_path(&self) -> Option<String> {
+        let closure = self.closure?;
+        Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))
+    }
+
+    /// The labels that a call gets when it ends.
+    #[inline]
+    pub(crate) fn late_labels(&self) -> LateLabels {
+        self.labels.iter().flatten().fold(LateLabels::default(), |late, (_, source)| match source {
+            Source::Fixed(_) | Source::Call(_) => late,
+            Source::Result(_) => LateLabels { results: late.results + 1, ..late },
+            Source::Kind(_) => LateLabels { kind: true, ..late },
+        })
+    }
+
+    pub(crate) fn has_known_values(&self) -> bool {
+        self.labels.iter().flatten().any(|(_, source)| source.list().is_some())
+    }
+}
+
+/// How many labels come from the result, and whether there is one for the kind of its error.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct LateLabels {
+    pub(crate) results: usize,
+    pub(crate) kind: bool,
+}

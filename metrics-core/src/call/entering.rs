@@ -2,13 +2,13 @@
 
 use std::mem::ManuallyDrop;
 
-use super::declaration::label_source::Role;
+use super::declaration::label_source::{MAX_LABELS, Role};
 use super::feed::series::Series;
-use super::feed::target::{Fed, FeedsCount, FeedsLatency, FeedsLevel, TargetRef};
-use super::late_labels::{Entered, EnteringByResult};
+use super::feed::target::{FeedsCount, FeedsLatency, FeedsLevel, PerCall, TargetRef};
 use super::run::guard::{Call, Prepared};
 use super::run::lifecycle::Unbegun;
 use super::site::Site;
+use crate::cache;
 use crate::cell::Handle;
 use crate::clock::Moment;
 use crate::internal::InternalError;
@@ -48,20 +48,11 @@ impl Entering {
         Prepared::new(this.start, this.site.resolve(&values))
     }
 
-    /// Some labels come from the result.
+    /// The labels are there; what comes next records the call.
     #[inline]
-    pub fn by_result(self) -> EnteringByResult<Self> {
-        EnteringByResult(self)
-    }
-}
-
-impl Entered for Entering {
-    type Named = ();
-
-    #[inline]
-    fn into_parts(self) -> (&'static Site, Moment, ()) {
+    pub(super) fn into_parts(self) -> (&'static Site, Moment) {
         let this = ManuallyDrop::new(self);
-        (this.site, this.start, ())
+        (this.site, this.start)
     }
 }
 
@@ -78,9 +69,6 @@ pub struct EnteringWith<'a> {
     entering: ManuallyDrop<Entering>,
     per_call: PerCall<'a>,
 }
-
-/// The families that a call has named, by [`Role`].
-pub(super) type PerCall<'a> = [Option<TargetRef<'a>>; Role::COUNT];
 
 impl<'a> EnteringWith<'a> {
     #[inline]
@@ -138,25 +126,10 @@ impl<'a> EnteringWith<'a> {
         Prepared::new(start, series)
     }
 
-    /// Some labels come from the result.
-    #[inline]
-    pub fn by_result(self) -> EnteringByResult<Self> {
-        EnteringByResult(self)
-    }
-
     /// The labels are there; what comes next records the call.
-    fn into_borrowed(self) -> (&'static Site, Moment, PerCall<'a>) {
+    pub(super) fn into_borrowed(self) -> (&'static Site, Moment, PerCall<'a>) {
         let this = ManuallyDrop::new(self);
         (this.entering.site, this.entering.start, this.per_call)
-    }
-}
-
-impl Entered for EnteringWith<'_> {
-    type Named = [Option<Fed>; Role::COUNT];
-
-    fn into_parts(self) -> (&'static Site, Moment, Self::Named) {
-        let (site, start, per_call) = self.into_borrowed();
-        (site, start, per_call.map(|target| Some(target?.to_fed())))
     }
 }
 
@@ -167,10 +140,100 @@ impl Drop for EnteringWith<'_> {
     }
 }
 
+impl Site {
+    /// Begins a call of a function all of whose labels are fixed. Not inlined: it would be all the code of most functions.
+    pub fn start(&'static self) -> Call {
+        self.begin_fixed(Moment::now())
+    }
+
+    /// As [`Site::start`], for a call that begins later.
+    pub fn prepare(&'static self) -> Prepared {
+        Prepared::new(Moment::now(), self.resolve_fixed())
+    }
+
+    /// Begins a call whose labels are evaluated next.
+    #[inline]
+    pub fn enter(&'static self) -> Entering {
+        Entering::new(self)
+    }
+
+    /// Begins a call whose families and labels are evaluated next.
+    #[inline]
+    pub fn enter_with<'a>(&'static self) -> EnteringWith<'a> {
+        EnteringWith::new(self)
+    }
+
+    /// Begins a call with the values that come with it. Not inlined: it would be all the code of most functions.
+    fn begin(&self, start: Moment, values: &[&str]) -> Call {
+        if let Some(families) = self.families.get()
+            && let Some(handles) = cache::get_near(&families.cache, families.epoch(), values)
+        {
+            return Call::begin(start, Series { handles, bounds: families.bounds() });
+        }
+        self.begin_far(start, values)
+    }
+
+    #[inline(never)]
+    fn begin_far(&self, start: Moment, values: &[&str]) -> Call {
+        if let Some(families) = self.families.get()
+            && let Some(handles) = cache::get_far(&families.cache, families.epoch(), values)
+        {
+            return Call::begin(start, Series { handles, bounds: families.bounds() });
+        }
+        let series = self.resolve(values);
+        // What was made for the first call is no part of it.
+        Call::begin(Moment::now(), series)
+    }
+
+    /// As [`Site::begin`], with values that are all of closed sets: nothing is looked up.
+    fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
+        if let Some(families) = self.families.get()
+            && let Some(closed) = families.closed.get()
+            && let Some(place) = closed.as_ref().and_then(|closed| closed.find(labels))
+            && let Some(handles) = place.get(families.epoch())
+        {
+            return Call::begin(start, Series { handles, bounds: families.bounds() });
+        }
+        self.begin_closed_first(labels)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_closed_first(&self, labels: &[Label<'_>]) -> Call {
+        let mut values = [""; MAX_LABELS];
+        for (value, label) in values.iter_mut().zip(labels) {
+            *value = label.as_str();
+        }
+        let values = &values[..labels.len().min(MAX_LABELS)];
+        let Some(families) = self.families() else { return Call::begin(Moment::now(), self.unresolved()) };
+        let epoch = families.epoch();
+        let series = self.resolve(values);
+        families.keep_closed(epoch, labels, values);
+        Call::begin(Moment::now(), series)
+    }
+
+    /// Begins a call of a function whose labels are all fixed.
+    fn begin_fixed(&self, start: Moment) -> Call {
+        if let Some(families) = self.families.get()
+            && let Some(handles) = families.series.get(families.epoch())
+        {
+            return Call::begin(start, Series { handles, bounds: families.bounds() });
+        }
+        self.begin_first()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_first(&self) -> Call {
+        let series = self.resolve_fixed();
+        Call::begin(Moment::now(), series)
+    }
+}
+
 /// Records a call that a label expression has ended, by panicking or by leaving the function.
 #[cold]
 fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
-    InternalError::LabelPanic.record(&site.location());
+    InternalError::LabelPanic.record(&site.declaration.location);
     let mut series = match site.families() {
         Some(families) => Series { handles: families.overflow(&Role::ALL), bounds: families.bounds() },
         None => site.unresolved(),

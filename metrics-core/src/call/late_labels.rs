@@ -4,8 +4,8 @@ use std::fmt;
 use std::future::Future;
 
 use super::declaration::label_source::{MAX_LABELS, Role};
-use super::entering::PerCall;
-use super::feed::target::Fed;
+use super::entering::{Entering, EnteringWith};
+use super::feed::target::{Fed, PerCall};
 use super::run::guard::{self, Running};
 use super::run::lifecycle::{Begun, Outcome, Progress, Unbegun};
 use super::site::Site;
@@ -17,7 +17,7 @@ use crate::labels::{CANCELLED, OTHER, PANIC};
 
 /// As [`Entering`](super::Entering), for such a call.
 #[must_use = "the call begins when `start` is called"]
-pub struct EnteringByResult<E>(pub(super) E);
+pub struct EnteringByResult<E>(E);
 
 /// What is known of a call whose labels have been evaluated.
 pub trait Entered {
@@ -44,6 +44,41 @@ impl Named for () {
 impl Named for [Option<Fed>; Role::COUNT] {
     fn targets(&self) -> PerCall<'_> {
         self.each_ref().map(|fed| Some(fed.as_ref()?.target()))
+    }
+}
+
+impl Entering {
+    /// Some labels come from the result.
+    #[inline]
+    pub fn by_result(self) -> EnteringByResult<Self> {
+        EnteringByResult(self)
+    }
+}
+
+impl EnteringWith<'_> {
+    /// Some labels come from the result.
+    #[inline]
+    pub fn by_result(self) -> EnteringByResult<Self> {
+        EnteringByResult(self)
+    }
+}
+
+impl Entered for Entering {
+    type Named = ();
+
+    #[inline]
+    fn into_parts(self) -> (&'static Site, Moment, ()) {
+        let (site, start) = self.into_parts();
+        (site, start, ())
+    }
+}
+
+impl Entered for EnteringWith<'_> {
+    type Named = [Option<Fed>; Role::COUNT];
+
+    fn into_parts(self) -> (&'static Site, Moment, Self::Named) {
+        let (site, start, per_call) = self.into_borrowed();
+        (site, start, per_call.map(|target| Some(target?.to_fed())))
     }
 }
 
@@ -177,7 +212,7 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
         let State { site, start, labels, named, in_flight } = &self.state;
         let mut values = [""; MAX_LABELS];
-        let late = site.late_labels();
+        let late = site.declaration.late_labels();
         let results = (0..late.results).map(result);
         let all = labels.iter().map(Held::as_str).chain(results).chain(late.kind.then_some(kind));
         let mut count = 0;
@@ -186,8 +221,9 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
             count += 1;
         }
         let values = &values[..count];
-        let mut series = site.resolve_end(values);
-        site.resolve_per_call(values, &named.targets(), site.roles_at_end(values), &mut series);
+        let roles = site.roles_at_end(values);
+        let mut series = site.resolve_end(values, roles);
+        site.resolve_per_call(values, &named.targets(), roles, &mut series);
         series.handles[Role::InFlight as usize] = *in_flight;
         guard::record(*start, &series, outcome);
     }

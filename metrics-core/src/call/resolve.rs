@@ -4,26 +4,34 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{List, MAX_LABELS, Role, Source};
-use super::entering::PerCall;
 use super::feed::families::Families;
 use super::feed::known_values::KnownValues;
 use super::feed::series::{Handles, Series, Values};
-use super::run::guard::Call;
+use super::feed::target::PerCall;
 use super::site::Site;
 use crate::cache::{self, CacheId};
 use crate::cell::Handle;
-use crate::clock::Moment;
 use crate::internal::InternalError;
-use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 use crate::registry::declared::Declared;
 use crate::registry::{Problem, ProblemKind, Registry};
+
+/// A look-up of label values: the cache that remembers it, and the roles that it is for.
+struct Lookup<'f> {
+    cache: &'f CacheId,
+    roles: &'static [Role],
+    /// The other labels come when the call ends.
+    completes_later: bool,
+}
 
 impl Site {
     /// `None` only while the families are just being made by the expressions they are given by.
     #[inline]
     pub(super) fn families(&self) -> Option<&Families> {
-        self.families.get().or_else(|| self.families.get_or_make(|| Box::new(Families::of(self)))).map(Box::as_ref)
+        self.families
+            .get()
+            .or_else(|| self.families.get_or_make(|| Box::new(Families::of(&self.declaration))))
+            .map(Box::as_ref)
     }
 
     /// Whether no call has found the families yet: what the first one makes is no part of it.
@@ -53,7 +61,7 @@ impl Site {
             Source::Fixed(_) | Source::Call(_) => list,
             Source::Result(_) => list.map(|(mut values, closed)| {
                 values.push(PANIC.to_owned());
-                if self.is_cancellable() {
+                if self.declaration.is_cancellable() {
                     values.push(CANCELLED.to_owned());
                 }
                 (values, closed)
@@ -68,7 +76,7 @@ impl Site {
 
     fn evaluate(&self, values: fn() -> Vec<String>) -> Vec<String> {
         catch_unwind(AssertUnwindSafe(values)).unwrap_or_else(|_| {
-            InternalError::LabelValues.record(&self.location());
+            InternalError::LabelValues.record(&self.declaration.location);
             Vec::new()
         })
     }
@@ -82,57 +90,8 @@ impl Site {
             message: format!(
                 "the known label sets are more than {family} has room for: those beyond its max_series of {cap} are not exported at 0; raise `max_series`"
             ),
-            location: Some(self.location()),
+            location: Some(self.declaration.location),
         });
-    }
-
-    /// Begins a call with the values that come with it. Not inlined: it would be all the code of most functions.
-    pub(super) fn begin(&self, start: Moment, values: &[&str]) -> Call {
-        if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_near(&families.cache, families.epoch(), values)
-        {
-            return Call::begin(start, Series { handles, bounds: families.bounds() });
-        }
-        self.begin_far(start, values)
-    }
-
-    #[inline(never)]
-    fn begin_far(&self, start: Moment, values: &[&str]) -> Call {
-        if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_far(&families.cache, families.epoch(), values)
-        {
-            return Call::begin(start, Series { handles, bounds: families.bounds() });
-        }
-        let series = self.resolve(values);
-        // What was made for the first call is no part of it.
-        Call::begin(Moment::now(), series)
-    }
-
-    /// As [`Site::begin`], with values that are all of closed sets: nothing is looked up.
-    pub(super) fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
-        if let Some(families) = self.families.get()
-            && let Some(closed) = families.closed.get()
-            && let Some(place) = closed.as_ref().and_then(|closed| closed.find(labels))
-            && let Some(handles) = place.get(families.epoch())
-        {
-            return Call::begin(start, Series { handles, bounds: families.bounds() });
-        }
-        self.begin_closed_first(labels)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn begin_closed_first(&self, labels: &[Label<'_>]) -> Call {
-        let mut values = [""; MAX_LABELS];
-        for (value, label) in values.iter_mut().zip(labels) {
-            *value = label.as_str();
-        }
-        let values = &values[..labels.len().min(MAX_LABELS)];
-        let Some(families) = self.families() else { return Call::begin(Moment::now(), self.unresolved()) };
-        let epoch = families.epoch();
-        let series = self.resolve(values);
-        families.keep_closed(epoch, labels, values);
-        Call::begin(Moment::now(), series)
     }
 
     /// The series for the values that come with a call.
@@ -142,88 +101,62 @@ impl Site {
         if !families.feeds_anything() {
             return Series { bounds: families.bounds(), ..Series::NONE };
         }
-        let epoch = families.epoch();
-        let known = cache::get(&families.cache, epoch, values);
-        let handles = known.unwrap_or_else(|| self.resolve_new(families, epoch, values));
-        Series { handles, bounds: families.bounds() }
-    }
-
-    #[cold]
-    fn resolve_new(&self, families: &Families, epoch: u64, values: &[&str]) -> Handles {
-        let mut replaced = [""; MAX_LABELS];
-        let values = self.within_sets(families, values, &mut replaced);
-        if let Some(handles) = cache::get(&families.cache, epoch, values) {
-            return handles;
-        }
-        let Some(handles) = families.within_cap(&families.all_values(values), &Role::ALL) else {
-            return families.overflow(&Role::ALL);
-        };
-        cache::insert(&families.cache, epoch, values, handles);
-        handles
+        let lookup = Lookup { cache: &families.cache, roles: &Role::ALL, completes_later: false };
+        Series { handles: self.look_up(families, &lookup, values), bounds: families.bounds() }
     }
 
     /// The series of a call that begins, whose other labels come with its end: those are created at 0 if they are known.
     #[inline]
     pub(super) fn resolve_beginning(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
-        let Some(id) = &families.beginnings else { return Series::NONE };
-        let epoch = families.epoch();
-        let known = cache::get(id, epoch, values);
-        let handles = known.unwrap_or_else(|| self.resolve_new_beginning(families, id, epoch, values));
-        Series { handles, ..Series::NONE }
+        let Some(cache) = &families.beginnings else { return Series::NONE };
+        let lookup = Lookup { cache, roles: &[Role::InFlight], completes_later: true };
+        Series { handles: self.look_up(families, &lookup, values), ..Series::NONE }
     }
 
-    #[cold]
-    fn resolve_new_beginning(&self, families: &Families, id: &CacheId, epoch: u64, values: &[&str]) -> Handles {
-        let mut replaced = [""; MAX_LABELS];
-        let values = self.within_sets(families, values, &mut replaced);
-        if let Some(handles) = cache::get(id, epoch, values) {
-            return handles;
-        }
-        // Zeros for what may come leave room for what does come.
-        if let Some(known) = self.known(families).filter(|_| families.is_half_empty()) {
-            families.create_known(known, values);
-        }
-        let roles = [Role::InFlight];
-        let Some(handles) = families.within_cap(&families.all_values(values), &roles) else {
-            return families.overflow(&roles);
-        };
-        cache::insert(id, epoch, values, handles);
-        handles
-    }
-
-    /// The series of a call that has ended; `values` are those from its arguments, its result, and its kind of exception,
-    /// which is empty where it was none.
+    /// The series of a call that has ended, for `roles` as [`Site::roles_at_end`] gives them; `values` are those from its
+    /// arguments, its result, and its kind of exception, which is empty where it was none.
     #[inline]
-    pub(super) fn resolve_end(&self, values: &[&str]) -> Series {
+    pub(super) fn resolve_end(&self, values: &[&str], roles: &'static [Role]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
-        let epoch = families.epoch();
-        let known = cache::get(&families.cache, epoch, values);
-        let handles = known.unwrap_or_else(|| self.resolve_new_end(families, epoch, values));
-        Series { handles, bounds: families.bounds() }
+        let lookup = Lookup { cache: &families.cache, roles, completes_later: false };
+        Series { handles: self.look_up(families, &lookup, values), bounds: families.bounds() }
     }
 
     /// The roles whose series such values are for: without a kind it was no exception.
+    #[inline]
     pub(super) fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
-        let has_kinds = self.labels.iter().flatten().any(|(_, source)| matches!(source, Source::Kind(_)));
         match values.last() {
-            Some(&"") if has_kinds => &[Role::Latency, Role::Cancelled],
+            Some(&"") if self.declaration.late_labels().kind => &[Role::Latency, Role::Cancelled],
             _ => &[Role::Latency, Role::Exceptions, Role::Cancelled],
         }
     }
 
+    #[inline]
+    fn look_up(&self, families: &Families, lookup: &Lookup<'_>, values: &[&str]) -> Handles {
+        let epoch = families.epoch();
+        let known = cache::get(lookup.cache, epoch, values);
+        known.unwrap_or_else(|| self.look_up_new(families, lookup, epoch, values))
+    }
+
     #[cold]
-    fn resolve_new_end(&self, families: &Families, epoch: u64, values: &[&str]) -> Handles {
+    fn look_up_new(&self, families: &Families, lookup: &Lookup<'_>, epoch: u64, values: &[&str]) -> Handles {
         let mut replaced = [""; MAX_LABELS];
         let values = self.within_sets(families, values, &mut replaced);
-        if let Some(handles) = cache::get(&families.cache, epoch, values) {
+        if let Some(handles) = cache::get(lookup.cache, epoch, values) {
             return handles;
         }
-        let roles = self.roles_at_end(values);
-        let Some(handles) = families.within_cap(&families.all_values(values), roles) else {
-            return families.overflow(roles);
+        // Zeros for what may come leave room for what does come.
+        if lookup.completes_later
+            && let Some(known) = self.known(families)
+            && families.is_half_empty()
+        {
+            families.create_known(known, values);
+        }
+        let Some(handles) = families.within_cap(&families.all_values(values), lookup.roles) else {
+            return families.overflow(lookup.roles);
         };
-        cache::insert(&families.cache, epoch, values, handles);
+        cache::insert(lookup.cache, epoch, values, handles);
         handles
     }
 
@@ -234,12 +167,12 @@ impl Site {
         values: &'v [&'v str],
         replaced: &'v mut Values<'v>,
     ) -> &'v [&'v str] {
-        if !self.has_known_values() {
+        if !self.declaration.has_known_values() {
             return values;
         }
         let known = self.known(families);
         if known.is_none() {
-            InternalError::LabelValues.record(&self.location());
+            InternalError::LabelValues.record(&self.declaration.location);
         }
         for (position, (slot, value)) in replaced.iter_mut().zip(values).enumerate() {
             let at = families.position_of_given(position).unwrap_or_default();
@@ -284,16 +217,16 @@ impl Site {
     /// A call named a family that has other labels; it is not fed.
     #[cold]
     fn note_mismatch(&self, families: &Families, role: Role) {
-        InternalError::SiteConflict.record(&self.location());
+        InternalError::SiteConflict.record(&self.declaration.location);
         if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
             Registry::global().add_problem(Problem {
                 kind: ProblemKind::Declaration,
-                family: self.default_name(role),
+                family: self.declaration.default_name(role),
                 message: format!(
                     "the family given as `{}` has other labels than the function; it is not fed",
                     role.option()
                 ),
-                location: Some(self.location()),
+                location: Some(self.declaration.location),
             });
         }
     }
@@ -301,25 +234,8 @@ impl Site {
     /// Nothing to write to: a family's own expression calls the function that feeds it.
     #[cold]
     pub(super) fn unresolved(&self) -> Series {
-        InternalError::SiteConflict.record(&self.location());
+        InternalError::SiteConflict.record(&self.declaration.location);
         Series::NONE
-    }
-
-    /// Begins a call of a function whose labels are all fixed.
-    pub(super) fn begin_fixed(&self, start: Moment) -> Call {
-        if let Some(families) = self.families.get()
-            && let Some(handles) = families.series.get(families.epoch())
-        {
-            return Call::begin(start, Series { handles, bounds: families.bounds() });
-        }
-        self.begin_first()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn begin_first(&self) -> Call {
-        let series = self.resolve_fixed();
-        Call::begin(Moment::now(), series)
     }
 
     /// The series of a function whose labels are all fixed.

@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::site::{Site, label};
+use super::declaration::label_source::label;
+use super::site::Site;
 use crate::cell::{access, gauge};
 use crate::{Counter, Family, Histogram, Registry, Summary, cache};
 

@@ -1,5 +1,7 @@
 //! What a site counts of its calls, and where the labels of it come from.
 
+use crate::label_value::{Label, LabelValue};
+
 /// Labels an annotated function can have.
 pub(crate) const MAX_LABELS: usize = 8;
 
@@ -73,4 +75,19 @@ impl Source {
     pub(crate) fn may_be_of(self, role: Role) -> bool {
         self.belongs_to(role) || matches!((self, role), (Self::Result(_), Role::Cancelled))
     }
+}
+
+/// The text of a label's value.
+#[inline]
+pub fn label<T: LabelValue + ?Sized>(value: &T) -> Label<'_> {
+    value.label()
+}
+
+/// The values after `in`.
+pub fn values<I>(values: I) -> Vec<String>
+where
+    I: IntoIterator,
+    I::Item: AsRef<str>,
+{
+    values.into_iter().map(|value| value.as_ref().to_owned()).collect()
 }

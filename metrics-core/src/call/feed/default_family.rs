@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::families::Families;
 use super::target::Target;
 use crate::builder::Builder;
+use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::Role;
-use crate::call::site::Site;
 use crate::counter::Counter;
 use crate::error::{Error, Field};
 use crate::family::FamilyCore;
@@ -19,13 +19,13 @@ use crate::summary::Summary;
 
 impl Families {
     /// The family of the default name, which other sites may have registered.
-    pub(crate) fn default_family(&self, site: &Site, role: Role) -> Arc<FamilyCore> {
-        let name = site.default_name(role);
+    pub(crate) fn default_family(&self, declaration: &Declaration, role: Role) -> Arc<FamilyCore> {
+        let name = declaration.default_name(role);
         let own = self.labels_of(role);
         let global = Registry::global();
         let mut names = own.clone();
         let (core, error) = loop {
-            let core = Arc::new(new_core(site, role, name.clone(), names.iter().cloned()));
+            let core = Arc::new(new_core(declaration, role, name.clone(), names.iter().cloned()));
             let error = match global.register_shared(&core) {
                 Ok(family) => return family,
                 Err(error) => error,
@@ -39,7 +39,7 @@ impl Families {
                 None => break (core, error),
             }
         };
-        InternalError::SiteConflict.record(&site.location());
+        InternalError::SiteConflict.record(&declaration.location);
         let message = match (&error, global.declared(&name)) {
             (Error::Conflict { field: Field::LabelNames, .. }, Some((names, first))) => format!(
                 "this function and the one at {}:{} both feed {name}, with labels {own:?} and {names:?}: set `prefix` on one of them",
@@ -55,7 +55,7 @@ impl Families {
             kind: ProblemKind::Declaration,
             family: name,
             message,
-            location: Some(site.location()),
+            location: Some(declaration.location),
         });
         core
     }
@@ -68,35 +68,40 @@ impl Families {
     }
 
     /// A family that counts for a site whose own cannot be used, with the problem noted.
-    pub(crate) fn detached(&self, site: &Site, role: Role, why: &str) -> Target {
-        let name = site.default_name(role);
-        InternalError::SiteConflict.record(&site.location());
+    pub(crate) fn detached(&self, declaration: &Declaration, role: Role, why: &str) -> Target {
+        let name = declaration.default_name(role);
+        InternalError::SiteConflict.record(&declaration.location);
         Registry::global().add_problem(Problem {
             kind: ProblemKind::Declaration,
             family: name.clone(),
             message: format!("the family given as `{}` cannot be used: {why}", role.option()),
-            location: Some(site.location()),
+            location: Some(declaration.location),
         });
-        Target::Family(Arc::new(new_core(site, role, name, self.labels_of(role).into_iter())))
+        Target::Family(Arc::new(new_core(declaration, role, name, self.labels_of(role).into_iter())))
     }
 }
 
 /// A family for `role`, which is not registered yet.
-fn new_core(site: &Site, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
+fn new_core(declaration: &Declaration, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
     match role {
-        Role::Latency if site.bucket_bounds().is_some() => core::<Histogram>(site, role, name, labels),
-        Role::Latency => core::<Summary>(site, role, name, labels),
-        Role::Exceptions | Role::Cancelled => core::<Counter>(site, role, name, labels),
-        Role::InFlight => core::<Gauge>(site, role, name, labels),
+        Role::Latency if declaration.buckets.is_some() => core::<Histogram>(declaration, role, name, labels),
+        Role::Latency => core::<Summary>(declaration, role, name, labels),
+        Role::Exceptions | Role::Cancelled => core::<Counter>(declaration, role, name, labels),
+        Role::InFlight => core::<Gauge>(declaration, role, name, labels),
     }
 }
 
-fn core<M: Metric>(site: &Site, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
-    let mut builder = Builder::<M>::new(name, site.help(role).to_owned());
+fn core<M: Metric>(
+    declaration: &Declaration,
+    role: Role,
+    name: String,
+    labels: impl Iterator<Item = String>,
+) -> FamilyCore {
+    let mut builder = Builder::<M>::new(name, declaration.help(role).to_owned());
     builder.label_names = labels.collect();
-    builder.location = site.location();
-    builder.bounds = site.bucket_bounds().map(<[f64]>::to_vec);
-    if let Some(max_series) = site.cap() {
+    builder.location = declaration.location;
+    builder.bounds = declaration.buckets.map(<[f64]>::to_vec);
+    if let Some(max_series) = declaration.max_series {
         builder.max_series = max_series;
     }
     builder.into_core()

@@ -9,8 +9,8 @@ use super::reentrant_once::Claim;
 use super::series::{Handles, Values};
 use super::target::{Target, TargetRef};
 use crate::cache::{self, CacheId, Closed, Fixed};
+use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::{MAX_LABELS, Role, Source};
-use crate::call::site::Site;
 use crate::cell::Handle;
 use crate::family::FamilyCore;
 use crate::label_value::Label;
@@ -46,7 +46,7 @@ pub(crate) struct Families {
     pub(crate) noted: AtomicU8,
 }
 
-/// A target, and for each of its labels the position of that label at the site.
+/// A target, and for each of its labels the position of that label at the declaration.
 struct Bound {
     target: Target,
     order: Vec<usize>,
@@ -54,10 +54,10 @@ struct Bound {
 
 impl Families {
     /// Finds or registers everything; what does not fit is replaced by a family that is not exported.
-    pub(crate) fn of(site: &Site) -> Self {
-        let path = site.function_path();
+    pub(crate) fn of(declaration: &Declaration) -> Self {
+        let path = declaration.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, Source::Fixed("")));
-        let (names, sources): (Vec<_>, Vec<_>) = function.into_iter().chain(site.own_labels()).unzip();
+        let (names, sources): (Vec<_>, Vec<_>) = function.into_iter().chain(declaration.own_labels()).unzip();
         let fixed_value = |source: &Source| match source {
             Source::Fixed(value) => Some(path.clone().unwrap_or_else(|| (*value).to_owned())),
             Source::Call(_) | Source::Result(_) | Source::Kind(_) => None,
@@ -78,8 +78,8 @@ impl Families {
             sources,
         };
         for role in Role::ALL {
-            if site.feeds(role) {
-                let bound = families.bind(site, role);
+            if declaration.feeds(role) {
+                let bound = families.bind(declaration, role);
                 match &bound.target {
                     Target::Family(core) => families.cores.push(Arc::clone(core)),
                     Target::Alone { .. } => {}
@@ -105,12 +105,12 @@ impl Families {
         }
     }
 
-    fn bind(&self, site: &Site, role: Role) -> Bound {
-        let target = match site.given(role) {
-            None => Target::Family(self.default_family(site, role)),
+    fn bind(&self, declaration: &Declaration, role: Role) -> Bound {
+        let target = match declaration.given(role) {
+            None => Target::Family(self.default_family(declaration, role)),
             Some(expression) => match catch_unwind(AssertUnwindSafe(expression)) {
                 Ok(fed) => fed.0,
-                Err(_) => self.detached(site, role, "its expression panicked"),
+                Err(_) => self.detached(declaration, role, "its expression panicked"),
             },
         };
         match self.order_for(role, target.label_names()) {
@@ -119,7 +119,7 @@ impl Families {
                 let labels = target.label_names().to_vec();
                 let why = format!("its labels are {labels:?}, those of the function {:?}", self.labels_of(role));
                 let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
-                Bound { target: self.detached(site, role, &why), order }
+                Bound { target: self.detached(declaration, role, &why), order }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::call::declaration::label_source::Role;
 use crate::cell::Handle;
 use crate::counter::Counter;
 use crate::family::{Family, FamilyCore};
@@ -43,6 +44,9 @@ pub enum TargetRef<'a> {
     Family(&'a Arc<FamilyCore>),
     Alone { handle: Handle, bounds: &'static [f64], keeper: &'a Keeper },
 }
+
+/// The families that a call has named, by [`Role`].
+pub(crate) type PerCall<'a> = [Option<TargetRef<'a>>; Role::COUNT];
 
 impl Target {
     pub(crate) fn as_ref(&self) -> TargetRef<'_> {
