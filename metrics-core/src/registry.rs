@@ -2,19 +2,13 @@
 
 pub(crate) mod bridge;
 mod catalogue;
-pub(crate) mod collectors;
+pub(crate) mod collect;
 pub(crate) mod declared;
-mod foreign;
-pub(crate) mod gathering;
-mod names;
+mod members;
 mod problem;
-mod proto;
-mod recorded;
 mod register;
-mod runs;
 pub(crate) mod scrape;
-pub(crate) mod steps;
-mod waiter;
+mod shown;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -22,17 +16,17 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use lazy_static::lazy_static;
 
 pub use catalogue::{DeclaredFamily, DeclaredLabel};
-pub use collectors::{Collect, CollectorId};
+pub use collect::{Collect, CollectorId};
 pub use problem::{Problem, ProblemKind};
 
 use crate::error::Error;
 use crate::internal::guarded;
 use crate::kind::Kind;
 use crate::{clock, labels};
-use collectors::Collectors;
-use names::Members;
+use collect::Collectors;
+use collect::runs::Runs;
+use members::Members;
 use problem::Problems;
-use runs::Runs;
 
 /// A set of families that is scraped together.
 ///
@@ -62,7 +56,7 @@ pub(crate) struct Inner {
     is_global: bool,
     state: RwLock<State>,
     /// Runs of the default registry of the `prometheus` crate.
-    default_runs: Runs<collectors::Collected>,
+    default_runs: Runs<collect::Collected>,
     /// Runs that bring up what the linker collected.
     claims: Runs<()>,
     /// What the `prometheus` crate knows this registry by.

@@ -13,7 +13,7 @@ use super::slots::{Slot, Slots};
 use crate::encode::Encoding;
 use crate::gauge::InFlight;
 use crate::registry::Registry;
-use crate::registry::steps::Steps;
+use crate::registry::scrape::steps::Steps;
 
 /// Scrapes that are answered at once, if the user does not say.
 const MAX_SCRAPES: usize = 32;

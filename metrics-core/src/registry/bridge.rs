@@ -1,5 +1,7 @@
 //! The two registries: the `prometheus` crate's default one shows our families, and our global one shows its own.
 
+mod to_prometheus;
+
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -9,8 +11,8 @@ use std::time::{Duration, Instant};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use super::collectors::DEFAULT_PATIENCE;
-use super::{Registry, declared, proto};
+use super::collect::DEFAULT_PATIENCE;
+use super::{Registry, declared};
 use crate::internal::{InternalError, guarded};
 
 /// The longest that anything waits for the `prometheus` registry's lock.
@@ -39,7 +41,7 @@ impl Collector for Bridge {
         if !declared::all_claimed() {
             aside("metrics-core-claim", || declared::claim_all(true));
         }
-        proto::own_families(self.0)
+        to_prometheus::own_families(self.0)
     }
 }
 
@@ -54,13 +56,13 @@ impl Collector for Registry {
         if outer.as_ref().is_some_and(|outer| outer.registries.contains(&self.inner.desc.id)) {
             return Vec::new();
         }
-        proto::all_families(self, outer.map_or(DEFAULT_PATIENCE, |outer| outer.inner_patience()))
+        to_prometheus::all_families(self, outer.map_or(DEFAULT_PATIENCE, |outer| outer.inner_patience()))
     }
 }
 
 /// What is being collected for.
 #[derive(Clone)]
-pub(super) struct Collecting {
+pub(crate) struct Collecting {
     /// Registries, one inside of the other, by the ids of their descriptions.
     registries: Vec<u64>,
     /// Registries whose callbacks are being asked.
@@ -73,7 +75,7 @@ pub(super) struct Collecting {
 
 impl Collecting {
     /// A scrape of `registry`, inside of what this thread is collecting for.
-    pub(super) fn also_for(registry: &Registry, patience: Duration) -> Self {
+    pub(crate) fn also_for(registry: &Registry, patience: Duration) -> Self {
         let outer = COLLECTING.with_borrow(Clone::clone);
         let (mut registries, asked) = outer.map_or_else(Default::default, |outer| (outer.registries, outer.asked));
         registries.push(registry.inner.desc.id);
@@ -81,7 +83,7 @@ impl Collecting {
     }
 
     /// A scrape of `registry` that asks its callbacks; none where one of them makes it.
-    pub(super) fn callbacks_of(registry: &Registry, patience: Duration) -> Option<Self> {
+    pub(crate) fn callbacks_of(registry: &Registry, patience: Duration) -> Option<Self> {
         let asked = COLLECTING
             .with_borrow(|outer| outer.as_ref().is_some_and(|outer| outer.asked.contains(&registry.inner.desc.id)));
         if asked {
@@ -93,16 +95,16 @@ impl Collecting {
     }
 
     /// Whether it is for a registry that is in another one.
-    pub(super) fn is_inner(&self) -> bool {
+    pub(crate) fn is_inner(&self) -> bool {
         self.registries.len() > 1
     }
 
-    pub(super) fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         self.patience
     }
 
     /// How long the scrape still waits.
-    pub(super) fn time_left(&self) -> Duration {
+    pub(crate) fn time_left(&self) -> Duration {
         self.patience.saturating_sub(self.since.elapsed())
     }
 
@@ -113,7 +115,7 @@ impl Collecting {
     }
 
     /// Runs `f` as a part of that collecting.
-    pub(super) fn during<R>(self, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn during<R>(self, f: impl FnOnce() -> R) -> R {
         struct Reset(Option<Collecting>);
         impl Drop for Reset {
             fn drop(&mut self) {
@@ -126,7 +128,7 @@ impl Collecting {
 }
 
 /// Registers the bridge, once.
-pub(super) fn install(global: &'static Registry) {
+pub(crate) fn install(global: &'static Registry) {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::Relaxed) {
         return;
@@ -140,7 +142,7 @@ pub(super) fn install(global: &'static Registry) {
 }
 
 /// What the default registry shows without us.
-pub(super) fn gather_default() -> Vec<MetricFamily> {
+pub(crate) fn gather_default() -> Vec<MetricFamily> {
     struct Reset;
     impl Drop for Reset {
         fn drop(&mut self) {
@@ -169,7 +171,7 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
 }
 
 /// One constant description for each registry, so that creating families never touches the `prometheus` crate.
-pub(super) fn desc(is_global: bool) -> Desc {
+pub(crate) fn desc(is_global: bool) -> Desc {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let number = if is_global { 0 } else { LAST.fetch_add(1, Ordering::Relaxed) + 1 };
     Desc {

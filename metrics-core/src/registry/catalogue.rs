@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use super::names::Member;
+use super::members::Member;
 use super::{Registry, declared};
 use crate::family::FamilyCore;
 use crate::kind::Kind;

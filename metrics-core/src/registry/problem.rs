@@ -4,8 +4,8 @@ use std::fmt;
 use std::panic::Location;
 
 use super::Registry;
-use super::collectors::DEFAULT_PATIENCE;
-use super::gathering::Gathering;
+use super::collect::DEFAULT_PATIENCE;
+use super::scrape::gathering::Gathering;
 use crate::error::Error;
 use crate::lint::StyleRule;
 

@@ -3,9 +3,9 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::names::{Callback, Member};
+use super::collect::runs::Runs;
+use super::members::{Callback, Member};
 use super::problem::Problem;
-use super::runs::Runs;
 use super::{Registry, State};
 use crate::builder::{Builder, Built};
 use crate::counter::Counter;

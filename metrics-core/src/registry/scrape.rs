@@ -1,26 +1,29 @@
 //! One scrape: every family by name, each series once, shown to a visitor.
 
+pub(crate) mod gathering;
+pub(crate) mod steps;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::collectors::DEFAULT_PATIENCE;
-use super::foreign::ForeignFamily;
-use super::gathering::{Found, Gathering};
-use super::names::{Callback, Member};
-use super::steps::{Reader, Steps};
+use super::collect::DEFAULT_PATIENCE;
+use super::members::{Callback, Member};
+use super::shown::merge::ForeignFamily;
 use super::{Registry, declared};
 use crate::cell::{Handle, counter};
 use crate::family::FamilyCore;
 use crate::kind::Kind;
 use crate::sample::{Value, Visitor};
+use gathering::{Found, Gathering};
+use steps::{Reader, Steps};
 
-pub(super) const INTERNAL_ERRORS: &str = "metrics_core_internal_errors_total";
-pub(super) const OVERFLOWED: &str = "metrics_core_overflowed_total";
-pub(super) const PROBLEMS: &str = "metrics_core_problems";
+pub(crate) const INTERNAL_ERRORS: &str = "metrics_core_internal_errors_total";
+pub(crate) const OVERFLOWED: &str = "metrics_core_overflowed_total";
+pub(crate) const PROBLEMS: &str = "metrics_core_problems";
 
 /// The families of the global registry that tell about itself.
-pub(super) const OWN_FAMILIES: [(&str, Kind); 3] =
+pub(crate) const OWN_FAMILIES: [(&str, Kind); 3] =
     [(INTERNAL_ERRORS, Kind::Counter), (OVERFLOWED, Kind::Counter), (PROBLEMS, Kind::Gauge)];
 
 /// A scrape that is about to be made; made by [`Registry::scrape`].
@@ -67,10 +70,10 @@ impl Scrape<'_> {
 
 /// Where the families of one scrape come from, by name.
 pub(crate) struct Sources {
-    pub(super) families: Vec<(String, Source)>,
+    pub(crate) families: Vec<(String, Source)>,
 }
 
-pub(super) enum Source {
+pub(crate) enum Source {
     /// With what was read early, where it was.
     Family(Arc<FamilyCore>, Option<Vec<(Handle, counter::Total)>>),
     Callback(Arc<Callback>, Value<'static>),
@@ -82,23 +85,23 @@ pub(super) enum Source {
 
 impl Sources {
     /// Everything that a scrape shows. Waits for collectors.
-    pub(super) fn gather(registry: &Registry, patience: Duration) -> Self {
+    pub(crate) fn gather(registry: &Registry, patience: Duration) -> Self {
         declared::claim_all(registry.inner.is_global);
         Self::all(registry, patience)
     }
 
     /// Our own families.
-    pub(super) fn own(registry: &Registry) -> Self {
+    pub(crate) fn own(registry: &Registry) -> Self {
         Self::new(registry, Some(Gathering::begin(registry, DEFAULT_PATIENCE, false, true).wait()))
     }
 
     /// Our own families and those of collectors.
-    pub(super) fn all(registry: &Registry, patience: Duration) -> Self {
+    pub(crate) fn all(registry: &Registry, patience: Duration) -> Self {
         Self::new(registry, Some(Gathering::begin(registry, patience, true, true).wait()))
     }
 
     /// Our own families, and what else was found.
-    pub(super) fn new(registry: &Registry, found: Option<Found>) -> Self {
+    pub(crate) fn new(registry: &Registry, found: Option<Found>) -> Self {
         let (collected, values) = found.map_or_else(Default::default, |found| (found.collected, found.values));
         let foreign = registry.foreign(collected);
         let (members, problems) = {
@@ -152,13 +155,13 @@ impl Sources {
     }
 
     /// Shows everything to `visitor`.
-    pub(super) fn show_all(self, visitor: &mut dyn Visitor) {
+    pub(crate) fn show_all(self, visitor: &mut dyn Visitor) {
         Steps::new(self, false).show_all(visitor);
     }
 }
 
 impl Source {
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Family(core, _) => core.declaration.kind(),
             Self::Callback(callback, _) => callback.core.declaration.kind(),

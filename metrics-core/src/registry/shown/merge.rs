@@ -7,26 +7,26 @@ use std::sync::Arc;
 
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
-use super::Registry;
-use super::collectors::Collected;
 use super::recorded::{Recorded, closed};
 use crate::error::Error;
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::labels;
+use crate::registry::Registry;
+use crate::registry::collect::Collected;
 use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 
 /// What collectors showed in one scrape.
 #[derive(Default)]
-pub(super) struct Foreign {
-    pub(super) families: BTreeMap<String, ForeignFamily>,
-    pub(super) left_out: Vec<LeftOut>,
+pub(crate) struct Foreign {
+    pub(crate) families: BTreeMap<String, ForeignFamily>,
+    pub(crate) left_out: Vec<LeftOut>,
     /// Sample names of these families, and the family each belongs to.
     taken: HashMap<String, String>,
 }
 
 /// One family, as scrapes that share what a collector has shown have it.
-pub(super) enum ForeignFamily {
+pub(crate) enum ForeignFamily {
     /// One of those that a collector has shown.
     Shared(Arc<Collected>, usize),
     /// Put together of what several have shown.
@@ -34,7 +34,7 @@ pub(super) enum ForeignFamily {
 }
 
 /// One family that a collector showed.
-pub(super) enum Shown {
+pub(crate) enum Shown {
     /// By a collector of ours.
     Own(Recorded),
     /// By collectors of the `prometheus` crate, several of which may each have a part of it.
@@ -42,15 +42,15 @@ pub(super) enum Shown {
 }
 
 /// A family that is not exported.
-pub(super) struct LeftOut {
-    pub(super) name: String,
+pub(crate) struct LeftOut {
+    pub(crate) name: String,
     /// The collector that showed it.
     by: String,
     reason: Arc<Reason>,
 }
 
 /// Why a family is left out.
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// Its name, or a sample name, belongs to this family of ours.
     Taken(String),
     /// What another collector has shown under its name is of another type, or comes from another crate.
@@ -90,7 +90,7 @@ impl fmt::Display for LeftOut {
 
 impl Registry {
     /// What of this is to be shown.
-    pub(super) fn foreign(&self, collected: Vec<Arc<Collected>>) -> Foreign {
+    pub(crate) fn foreign(&self, collected: Vec<Arc<Collected>>) -> Foreign {
         let mut foreign = Foreign::default();
         let state = self.read();
         for collected in collected {
@@ -141,7 +141,7 @@ impl Foreign {
 }
 
 impl ForeignFamily {
-    pub(super) fn shown(&self) -> &Shown {
+    pub(crate) fn shown(&self) -> &Shown {
         match self {
             Self::Shared(collected, at) => &collected.families[*at].0,
             Self::Merged(shown) => shown,
@@ -167,7 +167,7 @@ fn text_samples(name: &str, kind: Kind) -> impl Iterator<Item = String> + '_ {
 }
 
 /// The families of a collector of the `prometheus` crate, each by itself.
-pub(super) fn shown(families: Vec<MetricFamily>) -> Vec<Shown> {
+pub(crate) fn shown(families: Vec<MetricFamily>) -> Vec<Shown> {
     let once = |family| if repeats(&family) { merged(&[family], &[]) } else { vec![family] };
     families.into_iter().map(|family| Shown::Prometheus(once(family))).collect()
 }
@@ -180,14 +180,14 @@ impl Shown {
         }
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Own(family) => family.kind,
             Self::Prometheus(parts) => parts.first().map_or(Kind::Untyped, kind_of),
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Own(family) => family.is_empty(),
             Self::Prometheus(parts) => parts.iter().all(|part| part.get_metric().is_empty()),
@@ -195,7 +195,7 @@ impl Shown {
     }
 
     /// Whether it can be written without spoiling the scrape for all others.
-    pub(super) fn check(&self) -> Result<(), Reason> {
+    pub(crate) fn check(&self) -> Result<(), Reason> {
         if !labels::is_metric_name(self.name()) {
             return Err(Reason::Invalid(Error::InvalidName { name: self.name().to_owned() }));
         }
@@ -206,7 +206,7 @@ impl Shown {
     }
 
     /// Shows the family to a visitor, without its series.
-    pub(super) fn begin(&self, visitor: &mut dyn Visitor) {
+    pub(crate) fn begin(&self, visitor: &mut dyn Visitor) {
         match self {
             Self::Own(family) => visitor.family(&family.info()),
             Self::Prometheus(parts) => {
@@ -217,7 +217,7 @@ impl Shown {
     }
 
     /// Shows so many of the series; false if there are no more behind them.
-    pub(super) fn show(&self, from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
+    pub(crate) fn show(&self, from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
         match self {
             Self::Own(family) => family.show(from, most, visitor),
             Self::Prometheus(parts) => show(parts, from, most, visitor),

@@ -5,19 +5,19 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bridge::Collecting;
 use super::waiter::Waiter;
 use crate::internal::InternalError;
 use crate::lock::lock;
+use crate::registry::bridge::Collecting;
 
 /// Runs of one collector at the same time: one that scrapes share, and others where scrapes have given up on one.
 const MOST: usize = 4;
 
 /// The runs of one collector, or of one callback, that have not ended; the newest is the last.
-pub(super) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
+pub(crate) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
 
 /// One run, and the scrapes that wait for it.
-pub(super) struct Run<T> {
+pub(crate) struct Run<T> {
     since: Instant,
     /// How long whoever began it waits, which is what a registry inside of this one goes by.
     patience: Duration,
@@ -33,7 +33,7 @@ struct State<T> {
 }
 
 /// A run that a scrape waits for.
-pub(super) struct Asked<T>(Arc<Run<T>>);
+pub(crate) struct Asked<T>(Arc<Run<T>>);
 
 impl<T: Send + Sync + 'static> Runs<T> {
     /// Asks for a result, of a run that is going on or of a new one on a thread of its own; `None` if one has taken longer
@@ -41,7 +41,7 @@ impl<T: Send + Sync + 'static> Runs<T> {
     ///
     /// A run is shared as long as it is the newest, so that what a scrape shows is never older than what an earlier one
     /// has shown.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &self,
         name: &str,
         collecting: &Collecting,
@@ -165,7 +165,7 @@ impl<T> Drop for End<'_, T> {
 
 impl<T> Asked<T> {
     /// What it gave; an error if it has not ended.
-    pub(super) fn result(&self) -> Result<Option<Arc<T>>, ()> {
+    pub(crate) fn result(&self) -> Result<Option<Arc<T>>, ()> {
         let state = lock(&self.0.state);
         if state.has_ended {
             return Ok(state.result.clone());

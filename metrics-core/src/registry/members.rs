@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::runs::Runs;
+use super::collect::runs::Runs;
 use crate::error::Error;
 use crate::family::declaration::sample_names;
 use crate::family::{Declaration, FamilyCore};
@@ -21,7 +21,7 @@ pub(crate) enum Member {
 pub(crate) struct Callback {
     pub(crate) core: FamilyCore,
     pub(crate) value: Box<dyn Fn() -> Value<'static> + Send + Sync>,
-    pub(super) runs: Runs<Value<'static>>,
+    pub(crate) runs: Runs<Value<'static>>,
 }
 
 impl Member {

@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
-use super::foreign::Reason;
+use super::merge::Reason;
 use crate::kind::Kind;
 use crate::labels;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 /// A family and its series.
-pub(super) struct Recorded {
-    pub(super) name: String,
+pub(crate) struct Recorded {
+    pub(crate) name: String,
     help: String,
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     unit: Option<String>,
     series: Vec<(String, OwnedValue)>,
 }
@@ -47,7 +47,7 @@ impl From<&Value<'_>> for OwnedValue {
 }
 
 /// Buckets with their last one, `+Inf`, which some leave out.
-pub(super) fn closed(mut buckets: Vec<(f64, u64)>, count: u64) -> Vec<(f64, u64)> {
+pub(crate) fn closed(mut buckets: Vec<(f64, u64)>, count: u64) -> Vec<(f64, u64)> {
     if buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
         buckets.push((f64::INFINITY, count));
     }
@@ -78,7 +78,7 @@ impl OwnedValue {
 impl Recorded {
     /// Whether it can be written without spoiling the scrape for all others: its names are valid, no two series are the
     /// same, and its values are of its type.
-    pub(super) fn check(&self) -> Result<(), Reason> {
+    pub(crate) fn check(&self) -> Result<(), Reason> {
         let mut seen = HashSet::new();
         for (text, value) in &self.series {
             let mut pairs: Vec<_> = labels::pairs(text).collect();
@@ -94,16 +94,16 @@ impl Recorded {
         Ok(())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
 
-    pub(super) fn info(&self) -> FamilyInfo<'_> {
+    pub(crate) fn info(&self) -> FamilyInfo<'_> {
         FamilyInfo { unit: self.unit.as_deref(), ..FamilyInfo::new(&self.name, &self.help, self.kind) }
     }
 
     /// Shows so many of the series; false if there are no more behind them.
-    pub(super) fn show(&self, from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
+    pub(crate) fn show(&self, from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
         for (text, value) in self.series.iter().skip(from).take(most) {
             visitor.series(Labels::new("", text), &value.as_value());
         }
@@ -113,14 +113,14 @@ impl Recorded {
 
 /// Keeps what it visits; parts of one family become one.
 #[derive(Default)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     families: Vec<Recorded>,
     /// Where the family that was begun last stands.
     current: usize,
 }
 
 impl Recorder {
-    pub(super) fn families(self) -> Vec<Recorded> {
+    pub(crate) fn families(self) -> Vec<Recorded> {
         self.families
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::lock::lock;
 
 /// Counts the answers that are missing, and tells when there are none.
-pub(super) struct Waiter {
+pub(crate) struct Waiter {
     may_block: bool,
     state: Mutex<State>,
     arrived: Condvar,
@@ -21,19 +21,19 @@ struct State {
 
 impl Waiter {
     /// A waiter that is a task must not be blocked.
-    pub(super) fn new(may_block: bool) -> Arc<Self> {
+    pub(crate) fn new(may_block: bool) -> Arc<Self> {
         Arc::new(Self { may_block, state: Mutex::default(), arrived: Condvar::new() })
     }
 
-    pub(super) fn may_block(&self) -> bool {
+    pub(crate) fn may_block(&self) -> bool {
         self.may_block
     }
 
-    pub(super) fn expect_one(&self) {
+    pub(crate) fn expect_one(&self) {
         lock(&self.state).missing += 1;
     }
 
-    pub(super) fn arrive(&self) {
+    pub(crate) fn arrive(&self) {
         let waker = {
             let mut state = lock(&self.state);
             state.missing = state.missing.saturating_sub(1);
@@ -49,14 +49,14 @@ impl Waiter {
     }
 
     /// Blocks until no answer is missing, or for so long.
-    pub(super) fn wait(&self, patience: Duration) {
+    pub(crate) fn wait(&self, patience: Duration) {
         let state = lock(&self.state);
         let waited = self.arrived.wait_timeout_while(state, patience, |state| state.missing > 0);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Whether no answer is missing; else `waker` is told once there is none.
-    pub(super) fn is_done(&self, waker: &Waker) -> bool {
+    pub(crate) fn is_done(&self, waker: &Waker) -> bool {
         let old = {
             let mut state = lock(&self.state);
             if state.missing == 0 {

@@ -6,20 +6,20 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary,
 };
 
-use super::Registry;
-use super::scrape::Sources;
 use crate::kind::Kind;
+use crate::registry::Registry;
+use crate::registry::scrape::Sources;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 /// What we have ourselves.
-pub(super) fn own_families(registry: &Registry) -> Vec<MetricFamily> {
+pub(crate) fn own_families(registry: &Registry) -> Vec<MetricFamily> {
     let mut families = Families::default();
     Sources::own(registry).show_all(&mut families);
     families.0
 }
 
 /// That, and what our collectors show in this time.
-pub(super) fn all_families(registry: &Registry, patience: Duration) -> Vec<MetricFamily> {
+pub(crate) fn all_families(registry: &Registry, patience: Duration) -> Vec<MetricFamily> {
     let mut families = Families::default();
     Sources::all(registry, patience).show_all(&mut families);
     families.0

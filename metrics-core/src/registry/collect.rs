@@ -1,6 +1,9 @@
 //! Collectors, of ours and of the `prometheus` crate, each on its own: one that fails, panics or is slow costs its own
 //! families only.
 
+pub(crate) mod runs;
+pub(crate) mod waiter;
+
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,18 +14,18 @@ use prometheus::core::Collector;
 
 use super::Registry;
 use super::bridge::Collecting;
-use super::foreign::{self, Reason, Shown};
-use super::recorded::Recorder;
-use super::runs::{Asked, Runs};
-use super::waiter::Waiter;
+use super::shown::merge::{self, Reason, Shown};
+use super::shown::recorded::Recorder;
 use crate::error::Error;
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::labels;
 use crate::sample::Visitor;
+use runs::{Asked, Runs};
+use waiter::Waiter;
 
 /// How long a scrape waits for collectors, unless it says otherwise.
-pub(super) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Shows families that are made at each scrape, from something that counts by itself: a pool, a cache, the system.
 ///
@@ -77,7 +80,7 @@ pub struct CollectorId(u64);
 
 /// The collectors of a registry.
 #[derive(Default)]
-pub(super) struct Collectors {
+pub(crate) struct Collectors {
     last: u64,
     by_id: BTreeMap<CollectorId, Entry>,
 }
@@ -99,15 +102,15 @@ enum Source {
 }
 
 /// What a collector has shown.
-pub(super) struct Collected {
+pub(crate) struct Collected {
     /// Which collector, as messages name it.
-    pub(super) by: String,
+    pub(crate) by: String,
     /// Families, each with the reason for which it cannot be exported, if there is one.
-    pub(super) families: Vec<(Shown, Option<Arc<Reason>>)>,
+    pub(crate) families: Vec<(Shown, Option<Arc<Reason>>)>,
 }
 
 impl Collectors {
-    pub(super) fn describes(&self, name: &str) -> bool {
+    pub(crate) fn describes(&self, name: &str) -> bool {
         self.by_id.values().any(|entry| entry.names.iter().any(|described| described == name))
     }
 }
@@ -180,7 +183,7 @@ impl Registry {
 
     /// Asks all collectors, and the default registry of the `prometheus` crate if this is the global one; each runs on a
     /// thread of its own where one can be had.
-    pub(super) fn ask_collectors(
+    pub(crate) fn ask_collectors(
         &self,
         collecting: &Collecting,
         waiter: &Arc<Waiter>,
@@ -220,8 +223,8 @@ impl Source {
     fn collect(&self, by: &str) -> Option<Collected> {
         let families = match self {
             Self::Own(collector) => isolated(by, || record(&**collector, by)).flatten(),
-            Self::Prometheus(collector) => isolated(by, || foreign::shown(collector.collect())),
-            Self::DefaultRegistry => isolated(by, || foreign::shown(super::bridge::gather_default())),
+            Self::Prometheus(collector) => isolated(by, || merge::shown(collector.collect())),
+            Self::DefaultRegistry => isolated(by, || merge::shown(super::bridge::gather_default())),
         };
         let families = families?.into_iter().filter(|shown| !shown.is_empty());
         let checked = families.map(|shown| {
@@ -244,6 +247,6 @@ fn record(collector: &dyn Collect, by: &str) -> Option<Vec<Shown>> {
 }
 
 /// Runs user code; a panic is counted, and ends here.
-pub(super) fn isolated<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn isolated<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(f)).inspect_err(|_| InternalError::CollectorPanic.record(&what)).ok()
 }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::scrape::{INTERNAL_ERRORS, OVERFLOWED, PROBLEMS, Source, Sources};
+use super::{INTERNAL_ERRORS, OVERFLOWED, PROBLEMS, Source, Sources};
 use crate::cell::{Handle, counter};
 use crate::counter::number;
 use crate::family::core::Walk;
@@ -50,7 +50,7 @@ impl Steps {
         &self.sources
     }
 
-    pub(super) fn show_all(mut self, visitor: &mut dyn Visitor) {
+    pub(crate) fn show_all(mut self, visitor: &mut dyn Visitor) {
         while self.step(&|_, _| true, visitor) {}
     }
 
@@ -117,14 +117,14 @@ impl Early<'_> {
 }
 
 #[derive(Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     readings: Readings,
     chunk: Chunk,
     live: Vec<bool>,
 }
 
 impl Reader {
-    pub(super) fn read_early(&mut self, family: &Arc<FamilyCore>) -> Vec<(Handle, counter::Total)> {
+    pub(crate) fn read_early(&mut self, family: &Arc<FamilyCore>) -> Vec<(Handle, counter::Total)> {
         let Declaration { metric, bounds, .. } = family.declaration;
         let mut walk = family.walk();
         let mut totals = Vec::with_capacity(family.len());

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::bridge::Collecting;
-use super::collectors::{Collected, isolated};
-use super::names::{Callback, Member};
-use super::runs::Asked;
-use super::scrape::Sources;
-use super::waiter::Waiter;
-use super::{Registry, declared};
+use super::Sources;
 use crate::alarm::Alarm;
 use crate::internal::InternalError;
+use crate::registry::bridge::Collecting;
+use crate::registry::collect::runs::Asked;
+use crate::registry::collect::waiter::Waiter;
+use crate::registry::collect::{Collected, isolated};
+use crate::registry::members::{Callback, Member};
+use crate::registry::{Registry, declared};
 use crate::sample::Value;
 
 /// What was asked, and has answered or not.
-pub(super) struct Gathering {
+pub(crate) struct Gathering {
     waiter: Arc<Waiter>,
     collecting: Collecting,
     collectors: Vec<(String, Option<Asked<Collected>>)>,
@@ -27,14 +27,14 @@ pub(super) struct Gathering {
 }
 
 /// What there is to show.
-pub(super) struct Found {
-    pub(super) collected: Vec<Arc<Collected>>,
-    pub(super) values: Vec<(Arc<Callback>, Value<'static>)>,
+pub(crate) struct Found {
+    pub(crate) collected: Vec<Arc<Collected>>,
+    pub(crate) values: Vec<(Arc<Callback>, Value<'static>)>,
 }
 
 impl Gathering {
     /// Asks the callbacks of a registry, and its collectors if they are wanted.
-    pub(super) fn begin(registry: &Registry, patience: Duration, collectors: bool, may_block: bool) -> Self {
+    pub(crate) fn begin(registry: &Registry, patience: Duration, collectors: bool, may_block: bool) -> Self {
         let waiter = Waiter::new(may_block);
         let collecting = Collecting::also_for(registry, patience);
         let collectors = if collectors { registry.ask_collectors(&collecting, &waiter) } else { Vec::new() };
@@ -43,7 +43,7 @@ impl Gathering {
     }
 
     /// Waits on this thread.
-    pub(super) fn wait(self) -> Found {
+    pub(crate) fn wait(self) -> Found {
         self.waiter.wait(self.collecting.time_left());
         self.found()
     }

@@ -1,0 +1,4 @@
+//! What collectors have shown in one scrape.
+
+pub(crate) mod merge;
+pub(crate) mod recorded;
