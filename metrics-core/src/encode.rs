@@ -9,8 +9,9 @@ mod text;
 
 use crate::kind::Kind;
 use crate::registry::Registry;
+use crate::registry::scrape::Scrape;
+use crate::registry::scrape::sources::Sources;
 use crate::registry::scrape::steps::Steps;
-use crate::registry::scrape::{Scrape, Sources};
 use crate::sample::Visitor;
 
 /// A format in which a registry can be exposed.

@@ -56,7 +56,7 @@ pub(crate) struct Inner {
     is_global: bool,
     state: RwLock<State>,
     /// Runs of the default registry of the `prometheus` crate.
-    default_runs: Runs<collect::Collected>,
+    default_runs: Runs<shown::Collected>,
     /// Runs that bring up what the linker collected.
     claims: Runs<()>,
     /// What the `prometheus` crate knows this registry by.
@@ -111,7 +111,7 @@ impl Registry {
         if is_global {
             // Here, so that no call has to.
             clock::init();
-            registry.write().members.reserve(scrape::OWN_FAMILIES);
+            registry.write().members.reserve(scrape::own_families::OWN_FAMILIES);
         }
         registry
     }

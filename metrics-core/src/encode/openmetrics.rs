@@ -6,7 +6,7 @@ use super::lines::Lines;
 use super::number::push_canonical;
 use super::{About, Encode};
 use crate::kind::Kind;
-use crate::registry::scrape::Sources;
+use crate::registry::scrape::sources::Sources;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 pub(super) const ABOUT: About = About {

@@ -2,28 +2,20 @@
 
 mod to_prometheus;
 
-use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use super::collect::DEFAULT_PATIENCE;
+use super::collect::context::{self, Collecting, DEFAULT_PATIENCE};
 use super::{Registry, declared};
 use crate::internal::{InternalError, guarded};
 
 /// The longest that anything waits for the `prometheus` registry's lock.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-thread_local! {
-    /// Whether this thread is gathering the default registry for a scrape of ours.
-    static GATHERING: Cell<bool> = const { Cell::new(false) };
-    /// What this thread is collecting for.
-    static COLLECTING: RefCell<Option<Collecting>> = const { RefCell::new(None) };
-}
 
 /// Our families in the default registry of the `prometheus` crate.
 struct Bridge(&'static Registry);
@@ -34,7 +26,7 @@ impl Collector for Bridge {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        if GATHERING.get() {
+        if context::is_gathering_default() {
             return Vec::new();
         }
         // Their registry is locked here, and what is brought up may register with it.
@@ -52,78 +44,11 @@ impl Collector for Registry {
 
     fn collect(&self) -> Vec<MetricFamily> {
         // A registry in itself, by whatever way, shows its families once.
-        let outer = COLLECTING.with_borrow(Clone::clone);
-        if outer.as_ref().is_some_and(|outer| outer.registries.contains(&self.inner.desc.id)) {
+        let outer = Collecting::current();
+        if outer.as_ref().is_some_and(|outer| outer.is_for(self)) {
             return Vec::new();
         }
         to_prometheus::all_families(self, outer.map_or(DEFAULT_PATIENCE, |outer| outer.inner_patience()))
-    }
-}
-
-/// What is being collected for.
-#[derive(Clone)]
-pub(crate) struct Collecting {
-    /// Registries, one inside of the other, by the ids of their descriptions.
-    registries: Vec<u64>,
-    /// Registries whose callbacks are being asked.
-    asked: Vec<u64>,
-    /// When the scrape of the innermost one began to wait.
-    since: Instant,
-    /// How long it waits in all.
-    patience: Duration,
-}
-
-impl Collecting {
-    /// A scrape of `registry`, inside of what this thread is collecting for.
-    pub(crate) fn also_for(registry: &Registry, patience: Duration) -> Self {
-        let outer = COLLECTING.with_borrow(Clone::clone);
-        let (mut registries, asked) = outer.map_or_else(Default::default, |outer| (outer.registries, outer.asked));
-        registries.push(registry.inner.desc.id);
-        Self { registries, asked, since: Instant::now(), patience }
-    }
-
-    /// A scrape of `registry` that asks its callbacks; none where one of them makes it.
-    pub(crate) fn callbacks_of(registry: &Registry, patience: Duration) -> Option<Self> {
-        let asked = COLLECTING
-            .with_borrow(|outer| outer.as_ref().is_some_and(|outer| outer.asked.contains(&registry.inner.desc.id)));
-        if asked {
-            return None;
-        }
-        let mut collecting = Self::also_for(registry, patience);
-        collecting.asked.push(registry.inner.desc.id);
-        Some(collecting)
-    }
-
-    /// Whether it is for a registry that is in another one.
-    pub(crate) fn is_inner(&self) -> bool {
-        self.registries.len() > 1
-    }
-
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
-    }
-
-    /// How long the scrape still waits.
-    pub(crate) fn time_left(&self) -> Duration {
-        self.patience.saturating_sub(self.since.elapsed())
-    }
-
-    /// How long a registry inside may wait, so that what it has is there in time for this scrape.
-    fn inner_patience(&self) -> Duration {
-        let left = self.time_left();
-        left.saturating_sub(left / 10)
-    }
-
-    /// Runs `f` as a part of that collecting.
-    pub(crate) fn during<R>(self, f: impl FnOnce() -> R) -> R {
-        struct Reset(Option<Collecting>);
-        impl Drop for Reset {
-            fn drop(&mut self) {
-                COLLECTING.set(self.0.take());
-            }
-        }
-        let _reset = Reset(COLLECTING.replace(Some(self)));
-        f()
     }
 }
 
@@ -139,19 +64,6 @@ pub(crate) fn install(global: &'static Registry) {
             guarded(|| log::error!("`prometheus::gather` will not show the families of metrics-core: {error}"));
         }
     });
-}
-
-/// What the default registry shows without us.
-pub(crate) fn gather_default() -> Vec<MetricFamily> {
-    struct Reset;
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            GATHERING.set(false);
-        }
-    }
-    GATHERING.set(true);
-    let _reset = Reset;
-    prometheus::gather()
 }
 
 /// Runs `f` on a thread of its own and waits for it, but not for ever.

@@ -1,6 +1,7 @@
 //! Collectors, of ours and of the `prometheus` crate, each on its own: one that fails, panics or is slow costs its own
 //! families only.
 
+pub(crate) mod context;
 pub(crate) mod runs;
 pub(crate) mod waiter;
 
@@ -8,24 +9,20 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus::core::Collector;
 
 use super::Registry;
-use super::bridge::Collecting;
-use super::shown::merge::{self, Reason, Shown};
 use super::shown::recorded::Recorder;
+use super::shown::{Collected, Shown};
 use crate::error::Error;
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::labels;
 use crate::sample::Visitor;
+use context::Collecting;
 use runs::{Asked, Runs};
 use waiter::Waiter;
-
-/// How long a scrape waits for collectors, unless it says otherwise.
-pub(crate) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Shows families that are made at each scrape, from something that counts by itself: a pool, a cache, the system.
 ///
@@ -99,14 +96,6 @@ enum Source {
     Prometheus(Arc<dyn Collector>),
     /// The default registry of the `prometheus` crate, which is one unit.
     DefaultRegistry,
-}
-
-/// What a collector has shown.
-pub(crate) struct Collected {
-    /// Which collector, as messages name it.
-    pub(crate) by: String,
-    /// Families, each with the reason for which it cannot be exported, if there is one.
-    pub(crate) families: Vec<(Shown, Option<Arc<Reason>>)>,
 }
 
 impl Collectors {
@@ -223,8 +212,8 @@ impl Source {
     fn collect(&self, by: &str) -> Option<Collected> {
         let families = match self {
             Self::Own(collector) => isolated(by, || record(&**collector, by)).flatten(),
-            Self::Prometheus(collector) => isolated(by, || merge::shown(collector.collect())),
-            Self::DefaultRegistry => isolated(by, || merge::shown(super::bridge::gather_default())),
+            Self::Prometheus(collector) => isolated(by, || Shown::all_of(collector.collect())),
+            Self::DefaultRegistry => isolated(by, || Shown::all_of(context::gather_default())),
         };
         let families = families?.into_iter().filter(|shown| !shown.is_empty());
         let checked = families.map(|shown| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 
 use super::Registry;
-use super::collect::DEFAULT_PATIENCE;
+use super::collect::context::DEFAULT_PATIENCE;
 use super::scrape::gathering::Gathering;
 use crate::error::Error;
 use crate::lint::StyleRule;

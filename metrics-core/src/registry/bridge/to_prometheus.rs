@@ -8,20 +8,21 @@ use prometheus::proto::{
 
 use crate::kind::Kind;
 use crate::registry::Registry;
-use crate::registry::scrape::Sources;
+use crate::registry::scrape::sources::Sources;
+use crate::registry::scrape::steps::Steps;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 /// What we have ourselves.
 pub(crate) fn own_families(registry: &Registry) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    Sources::own(registry).show_all(&mut families);
+    Steps::new(Sources::own(registry), false).show_all(&mut families);
     families.0
 }
 
 /// That, and what our collectors show in this time.
 pub(crate) fn all_families(registry: &Registry, patience: Duration) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    Sources::all(registry, patience).show_all(&mut families);
+    Steps::new(Sources::all(registry, patience), false).show_all(&mut families);
     families.0
 }
 

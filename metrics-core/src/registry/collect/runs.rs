@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::context::Collecting;
 use super::waiter::Waiter;
 use crate::internal::InternalError;
 use crate::lock::lock;
-use crate::registry::bridge::Collecting;
 
 /// Runs of one collector at the same time: one that scrapes share, and others where scrapes have given up on one.
 const MOST: usize = 4;

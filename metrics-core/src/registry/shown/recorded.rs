@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::merge::Reason;
+use super::skipped::Reason;
 use crate::kind::Kind;
 use crate::labels;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};

@@ -1,0 +1,113 @@
+//! What a thread is collecting for, and how long that may take.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use prometheus::proto::MetricFamily;
+
+use crate::registry::Registry;
+
+/// How long a scrape waits for collectors, unless it says otherwise.
+pub(crate) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// Whether this thread is gathering the default registry for a scrape of ours.
+    static GATHERING: Cell<bool> = const { Cell::new(false) };
+    /// What this thread is collecting for.
+    static COLLECTING: RefCell<Option<Collecting>> = const { RefCell::new(None) };
+}
+
+/// What is being collected for.
+#[derive(Clone)]
+pub(crate) struct Collecting {
+    /// Registries, one inside of the other, by the ids of their descriptions.
+    registries: Vec<u64>,
+    /// Registries whose callbacks are being asked.
+    asked: Vec<u64>,
+    /// When the scrape of the innermost one began to wait.
+    since: Instant,
+    /// How long it waits in all.
+    patience: Duration,
+}
+
+impl Collecting {
+    /// What this thread is collecting for, if it is.
+    pub(crate) fn current() -> Option<Self> {
+        COLLECTING.with_borrow(Clone::clone)
+    }
+
+    /// A scrape of `registry`, inside of what this thread is collecting for.
+    pub(crate) fn also_for(registry: &Registry, patience: Duration) -> Self {
+        let outer = Self::current();
+        let (mut registries, asked) = outer.map_or_else(Default::default, |outer| (outer.registries, outer.asked));
+        registries.push(registry.inner.desc.id);
+        Self { registries, asked, since: Instant::now(), patience }
+    }
+
+    /// A scrape of `registry` that asks its callbacks; none where one of them makes it.
+    pub(crate) fn callbacks_of(registry: &Registry, patience: Duration) -> Option<Self> {
+        let asked = COLLECTING
+            .with_borrow(|outer| outer.as_ref().is_some_and(|outer| outer.asked.contains(&registry.inner.desc.id)));
+        if asked {
+            return None;
+        }
+        let mut collecting = Self::also_for(registry, patience);
+        collecting.asked.push(registry.inner.desc.id);
+        Some(collecting)
+    }
+
+    /// Whether `registry` is one of those that it is for.
+    pub(crate) fn is_for(&self, registry: &Registry) -> bool {
+        self.registries.contains(&registry.inner.desc.id)
+    }
+
+    /// Whether it is for a registry that is in another one.
+    pub(crate) fn is_inner(&self) -> bool {
+        self.registries.len() > 1
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// How long the scrape still waits.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.patience.saturating_sub(self.since.elapsed())
+    }
+
+    /// How long a registry inside may wait, so that what it has is there in time for this scrape.
+    pub(crate) fn inner_patience(&self) -> Duration {
+        let left = self.time_left();
+        left.saturating_sub(left / 10)
+    }
+
+    /// Runs `f` as a part of that collecting.
+    pub(crate) fn during<R>(self, f: impl FnOnce() -> R) -> R {
+        struct Reset(Option<Collecting>);
+        impl Drop for Reset {
+            fn drop(&mut self) {
+                COLLECTING.set(self.0.take());
+            }
+        }
+        let _reset = Reset(COLLECTING.replace(Some(self)));
+        f()
+    }
+}
+
+/// Whether this thread is gathering the default registry for a scrape of ours.
+pub(crate) fn is_gathering_default() -> bool {
+    GATHERING.get()
+}
+
+/// What the default registry shows without us.
+pub(crate) fn gather_default() -> Vec<MetricFamily> {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            GATHERING.set(false);
+        }
+    }
+    GATHERING.set(true);
+    let _reset = Reset;
+    prometheus::gather()
+}

@@ -1,0 +1,192 @@
+//! Families of the `prometheus` crate, as a visitor sees them.
+
+use std::collections::HashSet;
+use std::hash::BuildHasher;
+
+use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
+
+use super::recorded::closed;
+use super::skipped::Reason;
+use crate::kind::Kind;
+use crate::labels;
+use crate::sample::{Labels, Number, Value, Visitor};
+
+/// The family, each of its series once.
+pub(crate) fn without_repeats(family: MetricFamily) -> Vec<MetricFamily> {
+    if repeats(&family) { merged(&[family], &[]) } else { vec![family] }
+}
+
+/// All parts. One metric may be there by two ways; twice in one exposition it would be refused.
+pub(crate) fn merged(parts: &[MetricFamily], more: &[MetricFamily]) -> Vec<MetricFamily> {
+    let mut seen = HashSet::new();
+    let mut all: Vec<MetricFamily> = parts.iter().chain(more).cloned().collect();
+    for part in &mut all {
+        let metrics = std::mem::take(part.mut_metric());
+        *part.mut_metric() = metrics.into_iter().filter(|metric| seen.insert(pairs(metric))).collect();
+    }
+    all
+}
+
+/// The labels of a metric, in order.
+fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> =
+        metric.get_label().iter().map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// Whether two metrics have the same labels. Most families are told by hashes that there are no such.
+fn repeats(family: &MetricFamily) -> bool {
+    let hasher = foldhash::fast::FixedState::default();
+    let hash = |pair: &LabelPair| hasher.hash_one((pair.name(), pair.value()));
+    let of = |metric: &proto::Metric| metric.get_label().iter().map(hash).fold(0, u64::wrapping_add);
+    let metrics = family.get_metric();
+    let mut hashes: Vec<u64> = metrics.iter().map(of).collect();
+    hashes.sort_unstable();
+    let mut seen = HashSet::new();
+    !hashes.is_sorted_by(|one, next| one < next) && !metrics.iter().all(|metric| seen.insert(pairs(metric)))
+}
+
+pub(crate) fn check_labels(family: &MetricFamily) -> Result<(), Reason> {
+    family.get_metric().iter().try_for_each(|metric| {
+        let names = metric.get_label().iter().map(LabelPair::name);
+        Ok(labels::check_names(family.name(), kind_of(family), &names)?)
+    })
+}
+
+pub(crate) fn kind_of(family: &MetricFamily) -> Kind {
+    match family.get_field_type() {
+        MetricType::COUNTER => Kind::Counter,
+        MetricType::GAUGE => Kind::Gauge,
+        MetricType::SUMMARY => Kind::Summary,
+        MetricType::HISTOGRAM => Kind::Histogram,
+        MetricType::UNTYPED => Kind::Untyped,
+    }
+}
+
+pub(crate) fn show(parts: &[MetricFamily], mut from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
+    let mut text = String::new();
+    let mut left = most;
+    for part in parts {
+        let metrics = part.get_metric();
+        let kind = kind_of(part);
+        for metric in metrics.iter().skip(from).take(left) {
+            text.clear();
+            for pair in metric.get_label() {
+                labels::push_pair(&mut text, 0, pair.name(), pair.value());
+            }
+            visit_value(kind, metric, |value| visitor.series(Labels::new("", &text), value));
+        }
+        left -= metrics.len().saturating_sub(from).min(left);
+        from = from.saturating_sub(metrics.len());
+    }
+    left == 0
+}
+
+fn visit_value(kind: Kind, metric: &proto::Metric, mut visit: impl FnMut(&Value<'_>)) {
+    match kind {
+        Kind::Counter => visit(&Value::Counter(whole_if_exact(counter_value(metric.get_counter())))),
+        Kind::Gauge => visit(&Value::Gauge(gauge_value(metric.get_gauge()))),
+        Kind::Untyped => visit(&Value::Untyped(untyped_value(metric))),
+        Kind::Summary => {
+            let summary = metric.get_summary();
+            let quantiles: Vec<_> =
+                summary.get_quantile().iter().map(|quantile| (quantile.quantile(), quantile.value())).collect();
+            visit(&Value::Summary { count: summary.sample_count(), sum: summary.sample_sum(), quantiles: &quantiles });
+        }
+        Kind::Histogram => {
+            let histogram = metric.get_histogram();
+            let count = histogram.get_sample_count();
+            let buckets =
+                histogram.get_bucket().iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect();
+            visit(&Value::Histogram { count, sum: histogram.get_sample_sum(), buckets: &closed(buckets, count) });
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+fn whole_if_exact(value: f64) -> Number {
+    if (0.0..9_007_199_254_740_992.0).contains(&value) && value.trunc() == value {
+        Number::Whole(value as u64)
+    } else {
+        Number::Float(value)
+    }
+}
+
+// With its `protobuf` feature, which any crate in the tree may turn on, the `prometheus` crate has other structs with
+// other getters. Method names are looked up on the type itself first and on traits second, so with a trait for the
+// getter that is missing, one expression compiles and means the same both ways.
+
+#[allow(dead_code, reason = "used where the feature is off")]
+trait WithoutProtobuf {
+    fn value(&self) -> f64;
+}
+
+#[allow(dead_code, reason = "used where the feature is on")]
+trait WithProtobuf {
+    fn get_value(&self) -> f64;
+}
+
+impl WithoutProtobuf for proto::Counter {
+    fn value(&self) -> f64 {
+        self.get_value()
+    }
+}
+
+impl WithProtobuf for proto::Counter {
+    fn get_value(&self) -> f64 {
+        self.value()
+    }
+}
+
+impl WithoutProtobuf for proto::Gauge {
+    fn value(&self) -> f64 {
+        self.get_value()
+    }
+}
+
+impl WithProtobuf for proto::Gauge {
+    fn get_value(&self) -> f64 {
+        self.value()
+    }
+}
+
+fn counter_value(counter: &proto::Counter) -> f64 {
+    counter.get_value()
+}
+
+fn gauge_value(gauge: &proto::Gauge) -> f64 {
+    gauge.get_value()
+}
+
+/// An untyped value that only the struct's `Debug` shows.
+#[allow(dead_code, reason = "used where the feature is on")]
+struct DebugValue(f64);
+
+#[allow(dead_code, reason = "used where the feature is on")]
+impl DebugValue {
+    fn get_value(&self) -> f64 {
+        self.0
+    }
+}
+
+#[allow(dead_code, reason = "used where the feature is on")]
+trait UntypedWithProtobuf {
+    fn get_untyped(&self) -> DebugValue;
+}
+
+impl UntypedWithProtobuf for proto::Metric {
+    /// There is no getter in this case, and the field exists in this case only.
+    fn get_untyped(&self) -> DebugValue {
+        let shown = format!("{self:?}");
+        let value = shown.split("untyped:").nth(1).and_then(|rest| rest.split("value:").nth(1));
+        let number = value.map(|rest| rest.trim_start().trim_start_matches("Some("));
+        let end = |rest: &str| rest.find([')', ',', ' ', '}']).unwrap_or(rest.len());
+        DebugValue(number.and_then(|rest| rest[..end(rest)].parse().ok()).unwrap_or(f64::NAN))
+    }
+}
+
+#[allow(deprecated, reason = "the one getter that exists without `protobuf`")]
+fn untyped_value(metric: &proto::Metric) -> f64 {
+    metric.get_untyped().get_value()
+}

@@ -1,0 +1,53 @@
+//! Families that are left out of a scrape, and why.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Error;
+
+/// A family that is not exported.
+pub(crate) struct LeftOut {
+    pub(crate) name: String,
+    /// The collector that showed it.
+    pub(crate) by: String,
+    pub(crate) reason: Arc<Reason>,
+}
+
+/// Why a family is left out.
+pub(crate) enum Reason {
+    /// Its name, or a sample name, belongs to this family of ours.
+    Taken(String),
+    /// What another collector has shown under its name is of another type, or comes from another crate.
+    Mixed,
+    /// A name in it is invalid.
+    Invalid(Error),
+    /// Two of its series have the same labels.
+    Repeated,
+    /// A value is not of its type.
+    Mistyped,
+}
+
+impl From<Error> for Reason {
+    fn from(error: Error) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken(by) => write!(f, "its name belongs to {by}"),
+            Self::Mixed => f.write_str("another family of its name, which it does not go with, is shown"),
+            Self::Invalid(error) => error.fmt(f),
+            Self::Repeated => f.write_str("two of its series have the same labels"),
+            Self::Mistyped => f.write_str("a value is not of its type"),
+        }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, by, reason } = self;
+        write!(f, "{name} of {by} is left out: {reason}")
+    }
+}
