@@ -64,20 +64,20 @@ pub use prometheus;
 #[cfg(feature = "tls")]
 pub use rustls;
 
+#[cfg(feature = "exposition")]
+pub use crate::export::http::exposition::Exposition;
+#[cfg(feature = "exposition")]
+pub use crate::export::http::response::{ExpositionBody, Responding};
 pub use amount::Amount;
 pub use builder::{Builder, Built};
 pub use counter::Counter;
 pub use declare::{Declaring, LabelledField, MetricField, MetricGroup, Scope};
 pub use encode::Format;
 pub use error::{Error, Field};
-#[cfg(feature = "exposition")]
-pub use export::exposition::Exposition;
 #[cfg(feature = "push")]
 pub use export::graphite::GraphiteBridge;
 #[cfg(feature = "push")]
 pub use export::push::{Push, PushError, Pusher, PusherBuilder, Receiver};
-#[cfg(feature = "exposition")]
-pub use export::response::{ExpositionBody, Responding};
 #[cfg(feature = "tls")]
 pub use export::server::Tls;
 #[cfg(feature = "http")]

@@ -1,8 +1,8 @@
 //! Receivers: systems that do not scrape, and are sent what a registry shows instead.
 
-mod job;
-mod own;
-mod retry;
+mod backoff;
+mod schedule;
+mod self_metrics;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::registry::Registry;
 use crate::registry::scrape::Scrape;
-use job::Job;
+use schedule::Job;
 
 /// The time from one push to the next, if the user does not say.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -120,7 +120,7 @@ impl<'a> Push<'a> {
     /// Notes that a sample is not sent, since the receiver could not read it. It counts in
     /// `metrics_core_export_left_out_total`, and the first for each reason is logged.
     pub fn leave_out(&self, reason: &'static str, sample: &str) {
-        own::left_out(self.receiver);
+        self_metrics::left_out(self.receiver);
         self.left_out.borrow_mut().entry(reason).or_insert_with(|| sample.to_owned());
     }
 }
@@ -272,10 +272,10 @@ impl PushError {
     /// The value of label `outcome`.
     fn outcome(&self) -> &'static str {
         match self {
-            Self::Receiver { source, .. } if is_timeout(source.as_ref()) => own::TIMEOUT,
-            Self::Receiver { .. } => own::ERROR,
-            Self::Panicked { .. } => own::PANIC,
-            Self::TimedOut { .. } => own::TIMEOUT,
+            Self::Receiver { source, .. } if is_timeout(source.as_ref()) => self_metrics::TIMEOUT,
+            Self::Receiver { .. } => self_metrics::ERROR,
+            Self::Panicked { .. } => self_metrics::PANIC,
+            Self::TimedOut { .. } => self_metrics::TIMEOUT,
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 
-use super::exposition::Exposition;
+use super::http::exposition::Exposition;
 use crate::registry::{ProblemKind, Registry};
 use serve::{Admission, Secure, Serving};
 

@@ -16,8 +16,8 @@ use pin_project_lite::pin_project;
 use super::recording::{Outcome, Recording};
 use super::requests::RequestMetrics;
 use crate::Exposition;
-use crate::export::asked::Asked;
-use crate::export::exposition::{Answer, Body};
+use crate::export::http::exposition::{Answer, Body};
+use crate::export::http::request::Asked;
 
 /// Marks requests that were answered with metrics.
 struct IsExposition;

@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::axum::matched_route;
 use super::recording::{Outcome, Recording};
 use super::requests::RequestMetrics;
-use crate::export::response::IsExposition;
+use crate::export::http::response::IsExposition;
 use crate::{Exposition, ExpositionBody, Responding};
 
 /// Statuses of gRPC that say that the server is at fault: unknown, deadline exceeded, unimplemented, internal,

@@ -25,8 +25,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::connections::{self, Connection, Connections, Phase};
-use crate::export::exposition::{Answer, Exposition};
-use crate::export::response::ExpositionBody;
+use crate::export::http::exposition::{Answer, Exposition};
+use crate::export::http::response::ExpositionBody;
 
 const PATH: &str = "/metrics";
 /// The head of a request, and what waits to be sent of its answer, are at most so long.

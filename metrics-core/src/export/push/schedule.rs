@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Push, PushError, Receiver, own, retry};
+use super::{Push, PushError, Receiver, backoff, self_metrics};
 use crate::alarm::Alarm;
 use crate::internal::{InternalError, guarded};
 use crate::lock::lock;
@@ -57,7 +57,7 @@ struct State {
 impl Job {
     pub(super) fn new(receiver: Box<dyn Receiver>, registry: Registry, interval: Duration, timeout: Duration) -> Self {
         let name = receiver.name().to_owned();
-        own::init(&name);
+        self_metrics::init(&name);
         Self {
             name,
             registry,
@@ -119,7 +119,7 @@ impl Job {
                 // It was asked for before the push began, so this is the last, unless there is time for another try.
                 (Some(until), _) => {
                     // However long the outage was: there is not much time left.
-                    let again = after(Instant::now(), pushed.retry.min(retry::FIRST));
+                    let again = after(Instant::now(), pushed.retry.min(backoff::FIRST));
                     if pushed.result.is_ok() || again >= until {
                         state.ended = Some(pushed.result);
                         drop(state);
@@ -183,8 +183,8 @@ impl Job {
             }
         }
         // An error is somebody else's code too.
-        let outcome = || result.as_ref().map_or_else(PushError::outcome, |()| own::SUCCESS);
-        own::pushed(&self.name, catch_unwind(AssertUnwindSafe(outcome)).unwrap_or(own::PANIC));
+        let outcome = || result.as_ref().map_or_else(PushError::outcome, |()| self_metrics::SUCCESS);
+        self_metrics::pushed(&self.name, catch_unwind(AssertUnwindSafe(outcome)).unwrap_or(self_metrics::PANIC));
         result
     }
 
@@ -211,7 +211,7 @@ impl Job {
                 });
             }
         }
-        Pushed { result, retry: retry::delay(*failures, self.interval) }
+        Pushed { result, retry: backoff::delay(*failures, self.interval) }
     }
 }
 

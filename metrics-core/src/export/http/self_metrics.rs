@@ -24,7 +24,7 @@ lazy_static! {
 }
 
 /// Makes all series of answers, at 0.
-pub(super) fn init() {
+pub(crate) fn init() {
     for format in Format::ALL {
         SCRAPES.labels(["200", format.name()]);
     }
@@ -35,10 +35,10 @@ pub(super) fn init() {
 }
 
 /// Counts an answer.
-pub(super) fn answered(code: u16, format: Option<Format>) {
+pub(crate) fn answered(code: u16, format: Option<Format>) {
     SCRAPES.labels([itoa::Buffer::new().format(code), format.map_or(NONE, Format::name)]).inc();
 }
 
-pub(super) fn in_flight() -> InFlight {
+pub(crate) fn in_flight() -> InFlight {
     IN_FLIGHT.track_in_flight()
 }

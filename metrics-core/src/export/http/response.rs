@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
-use super::asked::Asked;
 use super::exposition::{Answer, Body, Exposition};
+use super::request::Asked;
 
 impl Exposition {
     /// Answers a request, whatever its path; its body is not read.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::asked::{Asked, Method};
-use super::own;
-use super::slots::{Slot, Slots};
+use super::request::{Asked, Method};
+use super::scrape_limit::{Slot, Slots};
+use super::self_metrics;
 use crate::encode::Encoding;
 use crate::gauge::InFlight;
 use crate::registry::Registry;
@@ -49,7 +49,7 @@ impl Exposition {
     /// Exposes this registry.
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
-        own::init();
+        self_metrics::init();
         Self { slots: Slots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
     }
 
@@ -72,15 +72,15 @@ impl Exposition {
         let mut headers = vec![("content-type", format.content_type()), ("vary", "accept, accept-encoding")];
         headers.extend(gzip.then_some(("content-encoding", "gzip")));
         if asked.method == Method::Head {
-            own::answered(200, Some(format));
+            self_metrics::answered(200, Some(format));
             return Answer { status: 200, headers, body: Body::Head };
         }
-        let in_flight = own::in_flight();
+        let in_flight = self_metrics::in_flight();
         let Some(waiting) = self.slots.wait() else { return Answer::busy() };
         let sources = self.registry.gather(asked.patience()).await;
         drop(waiting);
         let Some(slot) = self.slots.take() else { return Answer::busy() };
-        own::answered(200, Some(format));
+        self_metrics::answered(200, Some(format));
         let encoding = Encoding::new(Steps::new(sources, false), format);
         let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
         let mut stream = Stream { asked, encoding: Some(encoding), gzip, slot, _in_flight: in_flight };
@@ -110,7 +110,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// An answer without metrics.
     pub(crate) fn text(status: u16, text: &'static str) -> Self {
-        own::answered(status, None);
+        self_metrics::answered(status, None);
         let headers = vec![("content-type", "text/plain; charset=utf-8")];
         Self { status, headers, body: Body::Whole(Bytes::from_static(text.as_bytes())) }
     }

@@ -16,7 +16,7 @@ const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// Places for scrapes; each is held until the answer's last byte is taken, or the client is gone.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     most: usize,
     epoch: Instant,
     held: Mutex<Vec<Arc<Held>>>,
@@ -25,7 +25,7 @@ pub(super) struct Slots {
 
 /// A request that waits for collectors.
 #[derive(Debug)]
-pub(super) struct Waiting(Arc<Slots>);
+pub(crate) struct Waiting(Arc<Slots>);
 
 #[derive(Debug)]
 struct Held {
@@ -37,22 +37,22 @@ struct Held {
 
 /// A place, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     slots: Arc<Slots>,
     held: Arc<Held>,
 }
 
 /// The place was given to another scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Revoked;
+pub(crate) struct Revoked;
 
 impl Slots {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, epoch: Instant::now(), held: Mutex::default(), waiting: AtomicUsize::new(0) })
     }
 
     /// Those of this registry, which all share that do not bring their own.
-    pub(super) fn of(registry: u64, most: usize) -> Arc<Self> {
+    pub(crate) fn of(registry: u64, most: usize) -> Arc<Self> {
         static OF_REGISTRIES: Mutex<BTreeMap<u64, Weak<Slots>>> = Mutex::new(BTreeMap::new());
         let mut all = lock(&OF_REGISTRIES);
         if let Some(slots) = all.get(&registry).and_then(Weak::upgrade) {
@@ -65,14 +65,14 @@ impl Slots {
     }
 
     /// Leave to wait, which is given back when it is dropped; `None` if too many wait.
-    pub(super) fn wait(self: &Arc<Self>) -> Option<Waiting> {
+    pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
         let waiting = Waiting(Arc::clone(self));
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         (before < MOST_WAITING).then_some(waiting)
     }
 
     /// A place, if one is free, or held for a client that does not read.
-    pub(super) fn take(self: &Arc<Self>) -> Option<Slot> {
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Slot> {
         let mut held = lock(&self.held);
         if held.len() >= self.most {
             let stalled = held.iter().enumerate().filter_map(|(at, held)| Some((self.stalled_for(held)?, at)));
@@ -101,7 +101,7 @@ impl Slots {
 
 impl Slot {
     /// Notes that the client takes something.
-    pub(super) fn touch(&self) -> Result<(), Revoked> {
+    pub(crate) fn touch(&self) -> Result<(), Revoked> {
         self.held.taken.store(self.slots.now(), Ordering::Relaxed);
         if self.held.is_revoked.load(Ordering::Relaxed) { Err(Revoked) } else { Ok(()) }
     }
