@@ -1,24 +1,31 @@
-//! The layers of `metrics-core`: a file may use what is below it, never what is above.
+//! The layers of `metrics-core`: a file uses what is below it, never what is above, and no two files use each other.
+//!
+//! Read from the syntax of the source: each `use` and each path that begins with `crate`, `super` or `self`, followed
+//! through re-exports to the file that defines the item.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// From the lowest to the highest; what stands in one row may use each other.
+use syn::visit::{self, Visit};
+use syn::{Attribute, Item, ItemMod, ItemUse, Meta, UseTree, Visibility};
+
+/// From the lowest to the highest; modules in one row may use each other.
 const LAYERS: [&[&str]; 8] = [
     &[
-        "cell",
-        "sample",
-        "labels",
-        "label_text",
-        "label_value",
-        "error",
-        "kind",
-        "lock",
         "alarm",
         "amount",
+        "cell",
         "clock",
+        "error",
         "internal",
+        "kind",
+        "label_text",
+        "label_value",
+        "labels",
         "lint",
+        "lock",
+        "sample",
     ],
     &["metric", "counter", "gauge", "summary", "histogram", "threads", "timer"],
     &["cache", "family", "builder"],
@@ -26,52 +33,264 @@ const LAYERS: [&[&str]; 8] = [
     &["call", "encode", "declare", "process", "testing"],
     &["export"],
     &["integrate"],
-    &["__private", "guide", "lib"],
+    &["__private", "guide"],
 ];
 
-fn layer(module: &str) -> usize {
-    LAYERS.iter().position(|layer| layer.contains(&module)).unwrap_or_else(|| panic!("{module} has no layer"))
+/// The path of a module, or of an item in it, from the root of its crate.
+type ModulePath = Vec<String>;
+
+/// What the source of a crate says of its modules.
+#[derive(Default)]
+struct Crate {
+    files: BTreeMap<ModulePath, File>,
 }
 
-/// Files of `dir` with the top-level module each belongs to.
-fn files(dir: &Path, module: Option<&str>, found: &mut Vec<(String, String)>) {
+#[derive(Default)]
+struct File {
+    /// Paths that the file names, from the root of the crate.
+    uses: BTreeSet<ModulePath>,
+    /// Names that it re-exports, and what they stand for.
+    exports: BTreeMap<String, ModulePath>,
+}
+
+impl Crate {
+    fn read(source: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(source);
+        let mut sources = BTreeMap::new();
+        collect(&root, &[], &mut sources);
+        let mut of_tests = BTreeSet::new();
+        let mut this = Self::default();
+        let modules: BTreeSet<ModulePath> = sources.keys().cloned().collect();
+        for (module, text) in &sources {
+            let syntax = syn::parse_file(text).unwrap_or_else(|error| panic!("{module:?}: {error}"));
+            let mut reader =
+                Reader { module: module.clone(), modules: &modules, file: File::default(), tests: &mut of_tests };
+            reader.visit_file(&syntax);
+            let file = reader.file;
+            this.files.insert(module.clone(), file);
+        }
+        this.files.retain(|module, _| !of_tests.contains(module));
+        this
+    }
+
+    /// The file that defines what `path` names.
+    fn defining(&self, path: &[String]) -> ModulePath {
+        let mut at = 0;
+        while at < path.len() && self.files.contains_key(&path[..=at]) {
+            at += 1;
+        }
+        let module = &path[..at];
+        match path.get(at).and_then(|name| self.files.get(module)?.exports.get(name)) {
+            Some(target) if !target.starts_with(path) => {
+                let target: ModulePath = target.iter().chain(&path[at + 1..]).cloned().collect();
+                self.defining(&target)
+            }
+            _ => module.to_vec(),
+        }
+    }
+
+    /// Which files each file uses. A file with a folder is made of the files in there, so using those is not counted.
+    fn edges(&self) -> BTreeMap<ModulePath, BTreeSet<ModulePath>> {
+        let used_by = |(module, file): (&ModulePath, &File)| {
+            let used = file.uses.iter().map(|path| self.defining(path));
+            (module.clone(), used.filter(|used| !used.starts_with(module)).collect())
+        };
+        self.files.iter().map(used_by).collect()
+    }
+}
+
+/// The text of each file below `dir`, by its module.
+fn collect(dir: &Path, outer: &[String], sources: &mut BTreeMap<ModulePath, String>) {
     for entry in fs::read_dir(dir).expect("a folder") {
         let path = entry.expect("readable").path();
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("UTF-8").to_owned();
-        let module = module.unwrap_or(&name);
+        let module: ModulePath = outer.iter().cloned().chain([name]).collect();
         if path.is_dir() {
-            files(&path, Some(module), found);
+            collect(&path, &module, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push((module.to_owned(), fs::read_to_string(&path).expect("readable")));
+            let module = if module == ["lib"] { Vec::new() } else { module };
+            sources.insert(module, fs::read_to_string(&path).expect("readable"));
         }
     }
+}
+
+struct Reader<'a> {
+    /// The module that is being read; longer than that of its file inside of an inline module.
+    module: ModulePath,
+    modules: &'a BTreeSet<ModulePath>,
+    file: File,
+    /// Modules that tests alone have.
+    tests: &'a mut BTreeSet<ModulePath>,
+}
+
+impl Reader<'_> {
+    /// The path from the root of the crate, if it is one within it.
+    fn absolute(&self, path: &[String]) -> Option<ModulePath> {
+        let mut from = match path.first()?.as_str() {
+            "crate" => Vec::new(),
+            "self" | "super" => self.module.clone(),
+            first => {
+                let child: ModulePath = self.module.iter().cloned().chain([first.to_owned()]).collect();
+                self.modules.contains(&child).then(|| self.module.clone())?
+            }
+        };
+        let mut rest = path;
+        while let Some((first, after)) = rest.split_first() {
+            match first.as_str() {
+                "crate" | "self" => {}
+                "super" => drop(from.pop()?),
+                _ => break,
+            }
+            rest = after;
+        }
+        from.extend(rest.iter().filter(|name| *name != "self" && *name != "*").cloned());
+        Some(from)
+    }
+
+    fn add(&mut self, path: &[String]) {
+        if let Some(path) = self.absolute(path) {
+            self.file.uses.insert(path);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let attributes: &[Attribute] = match item {
+            Item::Fn(item) => &item.attrs,
+            Item::Impl(item) => &item.attrs,
+            Item::Mod(item) => &item.attrs,
+            Item::Use(item) => &item.attrs,
+            _ => &[],
+        };
+        if !attributes.iter().any(is_for_tests) {
+            visit::visit_item(self, item);
+        } else if let Item::Mod(module) = item {
+            self.tests.insert(self.module.iter().cloned().chain([module.ident.to_string()]).collect());
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if item.content.is_some() {
+            self.module.push(item.ident.to_string());
+            visit::visit_item_mod(self, item);
+            self.module.pop();
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        let mut named = Vec::new();
+        flatten(&item.tree, &mut Vec::new(), &mut named);
+        for (name, path) in named {
+            let Some(path) = self.absolute(&path) else { continue };
+            match item.vis {
+                Visibility::Inherited => drop(self.file.uses.insert(path)),
+                _ => drop(self.file.exports.insert(name, path)),
+            }
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if matches!(names.first().map(String::as_str), Some("crate" | "super")) {
+            self.add(&names);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
+    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+        // `$crate` belongs to whoever calls a macro of ours.
+        let text = mac.tokens.to_string().replace(" :: ", "::").replace("$ ", "$");
+        let words = text.split(|c: char| !c.is_alphanumeric() && !['_', ':', '$'].contains(&c));
+        for word in words.filter(|word| word.starts_with("crate::") || word.starts_with("super::")) {
+            self.add(&word.split("::").map(str::to_owned).collect::<Vec<_>>());
+        }
+    }
+}
+
+fn is_for_tests(attribute: &Attribute) -> bool {
+    let Meta::List(list) = &attribute.meta else { return false };
+    list.path.is_ident("cfg") && list.tokens.to_string() == "test"
+}
+
+/// Each name that a `use` brings in, and its path.
+fn flatten(tree: &UseTree, path: &mut Vec<String>, named: &mut Vec<(String, Vec<String>)>) {
+    let mut leaf = |ident: String, name: String| {
+        let path = path.iter().cloned().chain([ident]).collect();
+        named.push((name, path));
+    };
+    match tree {
+        UseTree::Path(outer) => {
+            path.push(outer.ident.to_string());
+            flatten(&outer.tree, path, named);
+            path.pop();
+        }
+        UseTree::Name(name) => leaf(name.ident.to_string(), name.ident.to_string()),
+        UseTree::Rename(rename) => leaf(rename.ident.to_string(), rename.rename.to_string()),
+        UseTree::Glob(_) => leaf("*".to_owned(), "*".to_owned()),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| flatten(tree, path, named)),
+    }
+}
+
+fn name(module: &[String]) -> String {
+    if module.is_empty() { "lib".to_owned() } else { module.join("/") }
 }
 
 #[test]
 fn no_file_uses_a_layer_above_it() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-core/src");
-    let mut all = Vec::new();
-    files(&source, None, &mut all);
-    let mut uses = 0;
-    for (module, text) in &all {
-        for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with("//")) {
-            let used = line.split("crate::").skip(1).filter(|_| !line.contains("$crate"));
-            for path in used {
-                let names = match path.strip_prefix('{') {
-                    Some(group) => group.split(',').collect(),
-                    None => vec![path],
-                };
-                for name in names {
-                    let used: String = name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                    // Re-exports of the crate root name public types; the root itself is above all.
-                    if used.starts_with(|c: char| c.is_uppercase()) || used == "__metrics_core_site" {
-                        continue;
-                    }
-                    uses += 1;
-                    assert!(layer(module) >= layer(&used), "{module} uses {used}, which is above it: {line}");
-                }
-            }
+    let layer = |module: &[String]| {
+        let name = module.first()?;
+        let layer = LAYERS.iter().position(|layer| layer.contains(&name.as_str()));
+        Some(layer.unwrap_or_else(|| panic!("{name} has no layer")))
+    };
+    let edges = Crate::read("metrics-core/src").edges();
+    let mut count = 0;
+    for (module, used) in &edges {
+        for used in used {
+            count += 1;
+            assert!(layer(module) >= layer(used), "{} uses {}, which is above it", name(module), name(used));
         }
     }
-    assert!(uses > 100, "{uses} uses were read: are the files still there?");
+    assert!(count > 300, "{count} imports were read: are the files still there?");
+}
+
+#[test]
+fn no_two_files_use_each_other() {
+    for source in ["metrics-core/src", "metrics-macros/src"] {
+        let mut edges = Crate::read(source).edges();
+        assert!(edges.len() > 10, "{source}: {} files were read", edges.len());
+        // What uses nothing that is left is in no cycle.
+        loop {
+            let left = edges.len();
+            let known: BTreeSet<ModulePath> = edges.keys().cloned().collect();
+            edges.retain(|_, used| used.iter().any(|used| known.contains(used)));
+            if edges.len() == left {
+                break;
+            }
+        }
+        let Some(mut module) = edges.keys().next() else { continue };
+        let mut way = Vec::new();
+        while !way.contains(module) {
+            way.push(module.clone());
+            module = edges[module].iter().find(|used| edges.contains_key(*used)).expect("it uses one that is left");
+        }
+        let names: Vec<String> = way.iter().chain([module]).map(|module| name(module)).collect();
+        panic!("{source}: files use each other: {}", names.join(" -> "));
+    }
+}
+
+#[test]
+fn adapters_use_what_their_first_line_says() {
+    let source = Crate::read("metrics-core/src");
+    for (module, file) in source.files.iter().filter(|(module, _)| module.first().is_some_and(|top| top == "integrate"))
+    {
+        for path in &file.uses {
+            let is_public = path.len() == 1;
+            let is_allowed = ["integrate", "label_text"].contains(&path[0].as_str())
+                || path.starts_with(&["export".to_owned(), "http".to_owned()]);
+            assert!(is_public || is_allowed, "{} uses {}", name(module), path.join("::"));
+        }
+    }
 }
