@@ -64,10 +64,6 @@ pub use prometheus;
 #[cfg(feature = "tls")]
 pub use rustls;
 
-#[cfg(feature = "exposition")]
-pub use crate::export::http::exposition::Exposition;
-#[cfg(feature = "exposition")]
-pub use crate::export::http::response::{ExpositionBody, Responding};
 pub use amount::Amount;
 pub use builder::{Builder, Built};
 pub use counter::Counter;
@@ -76,6 +72,10 @@ pub use encode::Format;
 pub use error::{Error, Field};
 #[cfg(feature = "push")]
 pub use export::graphite::GraphiteBridge;
+#[cfg(feature = "exposition")]
+pub use export::http::exposition::Exposition;
+#[cfg(feature = "exposition")]
+pub use export::http::response::{ExpositionBody, Responding};
 #[cfg(feature = "push")]
 pub use export::push::{Push, PushError, Pusher, PusherBuilder, Receiver};
 #[cfg(feature = "tls")]
