@@ -96,5 +96,5 @@ pub use registry::scrape::Scrape;
 pub use registry::{Collect, CollectorId, DeclaredFamily, DeclaredLabel, Problem, ProblemKind, Registry, init};
 pub use sample::{FamilyInfo, Labels, Number, OwnedLabels, Value, Visitor};
 pub use summary::Summary;
-pub use threads::limit_own_cells;
+pub use threads::limit_thread_local_cells;
 pub use timer::Timer;

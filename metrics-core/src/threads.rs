@@ -17,8 +17,8 @@ use crate::cell::access;
 /// # Example: cells for 64 threads
 ///
 /// ```
-/// metrics_core::limit_own_cells(64);
+/// metrics_core::limit_thread_local_cells(64);
 /// ```
-pub fn limit_own_cells(threads: usize) {
+pub fn limit_thread_local_cells(threads: usize) {
     access::limit_threads(threads);
 }

@@ -5,7 +5,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use metrics_core::{Counter, Format, Histogram, Registry, Summary, instrument, limit_own_cells};
+use metrics_core::{Counter, Format, Histogram, Registry, Summary, instrument, limit_thread_local_cells};
 
 const THREADS: u32 = 12;
 const WRITES: u32 = 2_000;
@@ -17,7 +17,7 @@ fn annotated(path: &str) -> usize {
 
 #[test]
 fn threads_without_cells_of_their_own_lose_nothing() {
-    limit_own_cells(2);
+    limit_thread_local_cells(2);
     let registry = Registry::new();
     let counter = Counter::builder("few_total", "").labels(["n"]).register_in(&registry).expect("the registry is new");
     let summary = Summary::builder("few_seconds", "").register_in(&registry).expect("the registry is new");
