@@ -35,7 +35,7 @@ async fn main() -> std::io::Result<()> {
     let exposition = Exposition::new();
     // 2. Count, latency, errors and requests in flight. Hyper knows no routes, so these are the paths that are labels,
     //    at 0 from the start; any other counts as `other`.
-    let request_metrics = RequestMetrics::builder("shop").expect([("GET", "/hello"), ("GET", "/fail")]).build();
+    let request_metrics = RequestMetrics::builder("shop").known_routes([("GET", "/hello"), ("GET", "/fail")]).build();
     let service = request_metrics.layer(service_fn(move |request| route(request, exposition.clone())));
 
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Server::builder()
         // 2. Count, latency, errors and calls in flight of each method. A status by which the server is at fault, in the
         //    trailers too, is an exception.
-        .layer(RequestMetrics::builder("health").expect(METHODS).build())
+        .layer(RequestMetrics::builder("health").known_routes(METHODS).build())
         .add_service(health)
         .serve_with_incoming(TcpIncoming::from(listener))
         .await?;

@@ -136,7 +136,7 @@ impl RequestMetrics {
     }
 
     /// Makes the series of a route, at 0.
-    fn expect(&self, method: &str, path: &str) {
+    fn create_route(&self, method: &str, path: &str) {
         let labels = [path, method, OK];
         match &self.inner.latency {
             Latency::Summary(family) => drop(family.labels(labels)),
@@ -199,7 +199,7 @@ impl RequestMetricsBuilder {
     ///
     /// Where no framework tells the route of a request (plain hyper, tonic), the paths of these are the ones that are
     /// label values; any other counts as `other`.
-    pub fn expect<M: AsRef<str>, P: AsRef<str>>(mut self, routes: impl IntoIterator<Item = (M, P)>) -> Self {
+    pub fn known_routes<M: AsRef<str>, P: AsRef<str>>(mut self, routes: impl IntoIterator<Item = (M, P)>) -> Self {
         let routes = routes.into_iter().map(|(method, path)| (method.as_ref().to_owned(), path.as_ref().to_owned()));
         self.routes.extend(routes);
         self
@@ -263,7 +263,7 @@ impl RequestMetricsBuilder {
         };
         let built = RequestMetrics { inner: Arc::new(inner) };
         for (method, path) in &routes {
-            built.expect(method_label(method), path);
+            built.create_route(method_label(method), path);
         }
         Ok(built)
     }

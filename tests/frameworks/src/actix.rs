@@ -100,7 +100,7 @@ fn every_end_of_a_request_is_recorded() {
 #[test]
 fn known_routes_are_there_at_0() {
     let measured = Measured::new();
-    let metrics = measured.build(|builder| builder.expect([("GET", "/users/{id}")]).exclude("/empty"));
+    let metrics = measured.build(|builder| builder.known_routes([("GET", "/users/{id}")]).exclude("/empty"));
     let addr = serve(metrics, measured.exposition());
     let series = "web_request_latency_seconds_count{path=\"/users/{id}\",method=\"GET\",status=\"200\"}";
     assert_eq!(measured.value(series), Some(0.0));

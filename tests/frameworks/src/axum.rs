@@ -97,7 +97,8 @@ async fn nested_routes_methods_and_options() {
     let measured = Measured::new();
     let nested = Router::new().route("/orders/{id}", get(|| async { StatusCode::IM_A_TEAPOT }));
     let metrics = measured.build(|builder| {
-        let builder = builder.buckets([0.1, 1.0, 60.0]).expect([("GET", "/shop/orders/{id}"), ("POST", "/unused")]);
+        let builder =
+            builder.buckets([0.1, 1.0, 60.0]).known_routes([("GET", "/shop/orders/{id}"), ("POST", "/unused")]);
         builder.exclude("/healthz").exception_if(|status| status == 418)
     });
     let app = Router::new().nest("/shop", nested).route("/healthz", get(|| async {})).layer(metrics);

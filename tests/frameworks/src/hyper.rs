@@ -74,7 +74,7 @@ const PATHS: [&str; 9] =
 #[tokio::test(flavor = "multi_thread")]
 async fn every_end_of_a_request_is_recorded() {
     let measured = Measured::new();
-    let metrics = measured.build(|builder| builder.expect(PATHS.map(|path| ("GET", path))));
+    let metrics = measured.build(|builder| builder.known_routes(PATHS.map(|path| ("GET", path))));
     let addr = serve(metrics, measured.exposition()).await;
     for path in PATHS {
         let series = format!("web_request_latency_seconds_count{{path=\"{path}\",method=\"GET\",status=\"200\"}}");

@@ -17,7 +17,7 @@ const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 async fn serve(measured: &Measured) -> SocketAddr {
-    let metrics = measured.build(|builder| builder.expect([("POST", CHECK), ("POST", WATCH)]));
+    let metrics = measured.build(|builder| builder.known_routes([("POST", CHECK), ("POST", WATCH)]));
     let (reporter, health) = health_reporter();
     reporter.set_service_status("shop", ServingStatus::Serving).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
