@@ -121,17 +121,17 @@ impl Registry {
     ///
     /// let registry = Registry::new();
     /// let jobs = prometheus::IntCounter::new("jobs_total", "Jobs done.")?;
-    /// registry.register_collector(Box::new(jobs.clone()))?;
+    /// registry.register_prometheus_collector(Box::new(jobs.clone()))?;
     /// jobs.inc();
     /// assert!(registry.to_text().ends_with("jobs_total 1\n"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn register_collector(&self, collector: Box<dyn Collector>) -> Result<CollectorId, Error> {
+    pub fn register_prometheus_collector(&self, collector: Box<dyn Collector>) -> Result<CollectorId, Error> {
         let names = collector.desc().iter().map(|desc| desc.fq_name.clone()).collect();
         self.register_source(names, Source::Prometheus(Arc::from(collector)))
     }
 
-    /// Adds a collector, which is isolated as those of [`Registry::register_collector`] are.
+    /// Adds a collector, which is isolated as those of [`Registry::register_prometheus_collector`] are.
     ///
     /// Only our scrapes show it: what collectors of the global registry show is not part of [`prometheus::gather`],
     /// which runs under a lock.

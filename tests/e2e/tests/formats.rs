@@ -153,7 +153,7 @@ fn prometheus_reads_every_format() {
     for (name, done) in [("done", 3), ("done_total", 4)] {
         let counter = metrics_core::prometheus::IntCounter::new(name, "Done.").expect("valid");
         counter.inc_by(done);
-        registry.register_collector(Box::new(counter)).expect("valid");
+        registry.register_prometheus_collector(Box::new(counter)).expect("valid");
     }
     let server = HttpServer::builder().registry(&registry).start("127.0.0.1:0").expect("a free port");
     let addr = server.local_addr().to_string();

@@ -60,7 +60,7 @@ fn everything() -> Registry {
     registry.register_collect(Odd).expect("valid");
     let theirs = prometheus::Histogram::with_opts(prometheus::HistogramOpts::new("theirs", "Theirs.")).expect("valid");
     theirs.observe(0.3);
-    registry.register_collector(Box::new(theirs)).expect("valid");
+    registry.register_prometheus_collector(Box::new(theirs)).expect("valid");
     registry
 }
 

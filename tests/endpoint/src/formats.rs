@@ -71,7 +71,7 @@ fn what_openmetrics_has_no_way_to_write() {
     let jobs_total = prometheus::IntCounter::new("jobs_total", "All jobs.").expect("valid");
     let runs_total = prometheus::IntCounter::new("runs_total", "Runs.").expect("valid");
     for counter in [&jobs, &jobs_total, &runs_total] {
-        registry.register_collector(Box::new(counter.clone())).expect("valid");
+        registry.register_prometheus_collector(Box::new(counter.clone())).expect("valid");
         counter.inc();
     }
     let names = ["c_total", "h", "hn", "q", "runs_created", "s", "s_created", "u"];

@@ -118,16 +118,16 @@ fn untyped_family() -> Vec<MetricFamily> {
 #[test]
 fn untyped_families_are_written_with_their_value() {
     let registry = Registry::new();
-    registry.register_collector(Shows::boxed("unknown", untyped_family)).expect("valid");
+    registry.register_prometheus_collector(Shows::boxed("unknown", untyped_family)).expect("valid");
     assert_eq!(registry.to_text(), "# HELP unknown Of no type.\n# TYPE unknown untyped\nunknown 42.5\n");
 }
 
 #[test]
 fn a_collector_that_panics_costs_its_own_families_only() {
     let registry = Registry::new();
-    registry.register_collector(Shows::boxed("bad", || panic!("a collector"))).expect("valid");
+    registry.register_prometheus_collector(Shows::boxed("bad", || panic!("a collector"))).expect("valid");
     let good = prometheus::IntCounter::new("good_total", "Good.").expect("valid");
-    let id = registry.register_collector(Box::new(good)).expect("valid");
+    let id = registry.register_prometheus_collector(Box::new(good)).expect("valid");
     let before = internal_errors("collector_panic");
     assert_eq!(registry.to_text(), "# HELP good_total Good.\n# TYPE good_total counter\ngood_total 0\n");
     assert!(internal_errors("collector_panic") > before);
@@ -143,7 +143,7 @@ fn a_collector_may_use_the_registry_it_is_in() {
         Counter::builder("registered_while_gathering_total", "").register().inc();
         untyped_family()
     });
-    let id = registry.register_collector(collector).expect("valid");
+    let id = registry.register_prometheus_collector(collector).expect("valid");
     assert!(registry.to_text().contains("\nunknown 42.5\n"));
     assert!(sample("registered_while_gathering_total") >= Some(2.0));
     registry.unregister_collector(id);
@@ -164,8 +164,8 @@ fn what_would_spoil_the_exposition_is_left_out() {
         families[0].mut_metric()[0].set_label(vec![pair]);
         families
     };
-    registry.register_collector(Shows::boxed("one", bad_name)).expect("valid");
-    registry.register_collector(Shows::boxed("two", bad_label)).expect("valid");
+    registry.register_prometheus_collector(Shows::boxed("one", bad_name)).expect("valid");
+    registry.register_prometheus_collector(Shows::boxed("two", bad_label)).expect("valid");
     assert_eq!(registry.to_text(), "");
 }
 
@@ -178,20 +178,20 @@ fn a_collector_that_shows_a_metric_twice_has_it_once() {
         families[0].mut_metric().push(metric);
         families
     };
-    registry.register_collector(Shows::boxed("unknown", twice)).expect("valid");
+    registry.register_prometheus_collector(Shows::boxed("unknown", twice)).expect("valid");
     assert_eq!(registry.to_text(), "# HELP unknown Of no type.\n# TYPE unknown untyped\nunknown 42.5\n");
 }
 
 #[test]
 fn names_described_by_collectors_are_taken() {
     let registry = Registry::new();
-    registry.register_collector(Shows::boxed("described", Vec::new)).expect("valid");
+    registry.register_prometheus_collector(Shows::boxed("described", Vec::new)).expect("valid");
     let error = Gauge::builder("described", "").register_in(&registry).map(drop);
     assert!(matches!(error, Err(Error::NameTaken { .. })), "{error:?}");
-    let error = registry.register_collector(Shows::boxed("described", Vec::new)).map(drop);
+    let error = registry.register_prometheus_collector(Shows::boxed("described", Vec::new)).map(drop);
     assert!(matches!(error, Err(Error::Collector { .. })), "{error:?}");
     Summary::builder("s", "").register_in(&registry).expect("free");
-    let error = registry.register_collector(Shows::boxed("s_sum", Vec::new)).map(drop);
+    let error = registry.register_prometheus_collector(Shows::boxed("s_sum", Vec::new)).map(drop);
     assert!(matches!(error, Err(Error::Collector { .. })), "{error:?}");
 }
 
@@ -200,9 +200,9 @@ fn a_registry_in_itself_shows_its_families_once() {
     let (one, other) = (Registry::new(), Registry::new());
     Counter::builder("one_total", "").register_in(&one).expect("valid");
     Counter::builder("other_total", "").register_in(&other).expect("valid");
-    one.register_collector(Box::new(one.clone())).expect("no name is taken");
-    one.register_collector(Box::new(other.clone())).expect("no name is taken");
-    other.register_collector(Box::new(one.clone())).expect("no name is taken");
+    one.register_prometheus_collector(Box::new(one.clone())).expect("no name is taken");
+    one.register_prometheus_collector(Box::new(other.clone())).expect("no name is taken");
+    other.register_prometheus_collector(Box::new(one.clone())).expect("no name is taken");
     let text = one.to_text();
     assert_eq!((text.matches("\none_total 0").count(), text.matches("\nother_total 0").count()), (1, 1), "{text}");
 }
@@ -212,7 +212,7 @@ fn one_metric_reached_by_two_ways_shows_once() {
     let counter = prometheus::IntCounterVec::new(prometheus::Opts::new("both_total", "Both."), &["a"]).expect("valid");
     counter.with_label_values(&["x"]).inc();
     prometheus::register(Box::new(counter.clone())).expect("free");
-    let id = Registry::global().register_collector(Box::new(counter)).expect("valid");
+    let id = Registry::global().register_prometheus_collector(Box::new(counter)).expect("valid");
     let text = Registry::global().to_text();
     assert_eq!(text.matches("both_total{").count(), 1, "{text}");
     Registry::global().unregister_collector(id);
@@ -241,8 +241,8 @@ fn in_the_order(names: [&str; 2]) -> Vec<MetricFamily> {
 #[test]
 fn one_label_set_in_two_orders_shows_once() {
     let registry = Registry::new();
-    registry.register_collector(Shows::boxed("one", || in_the_order(["a", "b"]))).expect("valid");
-    registry.register_collector(Shows::boxed("other", || in_the_order(["b", "a"]))).expect("valid");
+    registry.register_prometheus_collector(Shows::boxed("one", || in_the_order(["a", "b"]))).expect("valid");
+    registry.register_prometheus_collector(Shows::boxed("other", || in_the_order(["b", "a"]))).expect("valid");
     assert_eq!(registry.to_text(), "# TYPE ordered gauge\nordered{a=\"x\",b=\"x\"} 0\n");
 }
 

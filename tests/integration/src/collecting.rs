@@ -235,7 +235,7 @@ fn a_scrape_may_wait_for_ever() {
     });
     registry.register_collect(collector).expect("valid");
     let outer = Registry::new();
-    outer.register_collector(Box::new(registry)).expect("valid");
+    outer.register_prometheus_collector(Box::new(registry)).expect("valid");
     assert!(outer.scrape().collector_timeout(Duration::MAX).to_text().ends_with("awaited 1.5\n"));
 }
 
@@ -251,7 +251,7 @@ fn a_slow_collector_of_a_registry_in_another_costs_its_own_families() {
     });
     inner.register_collect(slow).expect("valid");
     Gauge::builder("fast", "").register_in(&inner).expect("valid");
-    outer.register_collector(Box::new(inner)).expect("valid");
+    outer.register_prometheus_collector(Box::new(inner)).expect("valid");
     let text = outer.scrape().collector_timeout(Duration::from_secs(2)).to_text();
     assert_eq!(text, "# TYPE fast gauge\nfast 0\n");
 }

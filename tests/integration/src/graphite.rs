@@ -121,7 +121,7 @@ fn families_of_the_prometheus_crate_and_of_collectors_are_sent() {
     registry.register_collect(Pool).expect("valid");
     let theirs = prometheus::IntGauge::new("theirs", "Theirs.").expect("valid");
     theirs.set(5);
-    registry.register_collector(Box::new(theirs)).expect("valid");
+    registry.register_prometheus_collector(Box::new(theirs)).expect("valid");
     let expected = [
         "pool.quantile.0_5.state.idle 1.5",
         "pool_count.state.idle 2.0",

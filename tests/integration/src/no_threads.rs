@@ -30,10 +30,10 @@ fn shows_everything() {
     assert!(spawned.is_err(), "threads can be started all the same");
     let (outer, inner) = (Registry::new(), Registry::new());
     let jobs = prometheus::IntCounter::new("jobs_total", "Jobs done.").expect("valid");
-    outer.register_collector(Box::new(jobs)).expect("valid");
+    outer.register_prometheus_collector(Box::new(jobs)).expect("valid");
     Gauge::builder("inner", "").register_in(&inner).expect("valid");
-    inner.register_collector(Box::new(outer.clone())).expect("valid");
-    outer.register_collector(Box::new(inner)).expect("valid");
+    inner.register_prometheus_collector(Box::new(outer.clone())).expect("valid");
+    outer.register_prometheus_collector(Box::new(inner)).expect("valid");
     let expected =
         "# TYPE inner gauge\ninner 0\n# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 0\n";
     for _ in 0..10 {
