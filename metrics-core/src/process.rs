@@ -91,7 +91,7 @@ impl Collect for Process {
 pub fn register(module_path: &str, version: &str, revision: &str) {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        if let Err(error) = Registry::global().register_collect(Process) {
+        if let Err(error) = Registry::global().register_collector(Process) {
             InternalError::ForeignConflict.record_cause(&"process metrics", &error);
         }
     });

@@ -54,7 +54,7 @@ use waiter::Waiter;
 /// }
 ///
 /// let registry = Registry::new();
-/// registry.register_collect(Pool)?;
+/// registry.register_collector(Pool)?;
 /// assert!(registry.to_text().ends_with("pool_connections{state=\"idle\"} 3\n"));
 /// # Ok::<(), metrics_core::Error>(())
 /// ```
@@ -139,7 +139,7 @@ impl Registry {
     /// # Errors
     ///
     /// Where a name of it is invalid or belongs to something registered before.
-    pub fn register_collect(&self, collector: impl Collect) -> Result<CollectorId, Error> {
+    pub fn register_collector(&self, collector: impl Collect) -> Result<CollectorId, Error> {
         self.register_source(collector.names(), Source::Own(Arc::new(collector)))
     }
 

@@ -48,7 +48,7 @@ fn everything() -> Registry {
         summary.observe(value);
         histogram.observe(value);
     }
-    registry.register_collect(Others).expect("valid");
+    registry.register_collector(Others).expect("valid");
     registry
 }
 

@@ -57,7 +57,7 @@ fn everything() -> Registry {
     latency.labels(["/users/{id}", "GET"]).observe(0.125);
     let sizes = Histogram::builder("size_bytes", "").buckets([0.001, 1.0, 1e6]).register_in(&registry).expect("valid");
     sizes.observe(3);
-    registry.register_collect(Odd).expect("valid");
+    registry.register_collector(Odd).expect("valid");
     let theirs = prometheus::Histogram::with_opts(prometheus::HistogramOpts::new("theirs", "Theirs.")).expect("valid");
     theirs.observe(0.3);
     registry.register_prometheus_collector(Box::new(theirs)).expect("valid");

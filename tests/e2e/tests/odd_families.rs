@@ -117,7 +117,7 @@ fn is_read(format: Format, parser: &str, at_least: usize) {
             for name in NAMES {
                 let odd = Odd::of(&mut random, name);
                 if random.next().is_multiple_of(4) {
-                    registry.register_collect(odd).expect("a valid name");
+                    registry.register_collector(odd).expect("a valid name");
                 }
             }
             let mut out = Vec::new();

@@ -28,7 +28,7 @@ pub(crate) fn register(
     collect: impl Fn(&mut dyn Visitor) -> Result<(), Failure> + Send + Sync + 'static,
 ) {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    registry.register_collect(Collector { names, collect }).expect("valid names");
+    registry.register_collector(Collector { names, collect }).expect("valid names");
 }
 
 /// Shows one family with these values, each with a label `n` of its position.

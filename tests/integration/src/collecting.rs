@@ -42,7 +42,7 @@ fn all_types_are_shown() {
         visitor.family(&FamilyInfo::new("empty", "Nothing.", Kind::Gauge));
         Ok(())
     });
-    registry.register_collect(collector).expect("valid");
+    registry.register_collector(collector).expect("valid");
     let expected = "# HELP many Shown.\n# TYPE many gauge\nmany{a=\"say \\\"hi\\\"\\n\"} 1.5\n\
         # HELP many_seconds Summed.\n# TYPE many_seconds summary\nmany_seconds{quantile=\"0.5\"} 1\n\
         many_seconds{quantile=\"0.99\"} 2\nmany_seconds_sum 4\nmany_seconds_count 3\n\
@@ -65,9 +65,9 @@ fn one_that_fails_or_panics_costs_its_own_families() {
         show(visitor, "panicking", &[]);
         panic!("a collector");
     });
-    registry.register_collect(failing).expect("valid");
-    registry.register_collect(panicking).expect("valid");
-    registry.register_collect(good).expect("valid");
+    registry.register_collector(failing).expect("valid");
+    registry.register_collector(panicking).expect("valid");
+    registry.register_collector(good).expect("valid");
     let before = [internal_errors("collector_error"), internal_errors("collector_panic")];
     assert_eq!(registry.to_text(), "# HELP good Shown.\n# TYPE good gauge\ngood 1.5\n");
     assert!(internal_errors("collector_error") > before[0]);
@@ -88,7 +88,7 @@ fn one_that_is_slow_is_left_behind_and_not_started_twice() {
         running.store(false, Ordering::Relaxed);
         Ok(())
     });
-    registry.register_collect(slow).expect("valid");
+    registry.register_collector(slow).expect("valid");
     Gauge::builder("fast", "").register_in(&registry).expect("valid");
     let before = internal_errors("collector_timeout");
     let scrape = || registry.scrape().collector_timeout(Duration::from_millis(20)).to_text();
@@ -116,7 +116,7 @@ fn scrapes_at_the_same_time_all_show_it() {
         show(visitor, "shared", &[]);
         Ok(())
     });
-    registry.register_collect(collector).expect("valid");
+    registry.register_collector(collector).expect("valid");
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -142,7 +142,7 @@ fn what_would_spoil_the_exposition_is_left_out() {
         show(visitor, "good", &[]);
         Ok(())
     });
-    registry.register_collect(bad).expect("valid");
+    registry.register_collector(bad).expect("valid");
     assert_eq!(registry.to_text(), "# HELP good Shown.\n# TYPE good gauge\ngood 1.5\n");
 }
 
@@ -183,7 +183,7 @@ fn scrapes_at_the_same_time_start_few_runs_of_one_that_is_stuck() {
         show(visitor, "stuck", &[]);
         Ok(())
     });
-    registry.register_collect(stuck).expect("valid");
+    registry.register_collector(stuck).expect("valid");
     let at_once = Barrier::new(32);
     thread::scope(|scope| {
         for _ in 0..32 {
@@ -219,7 +219,7 @@ fn a_scrape_that_gives_up_early_takes_nothing_from_one_that_waits_longer() {
         show(visitor, "slow_once", &[]);
         Ok(())
     });
-    registry.register_collect(slow_once).expect("valid");
+    registry.register_collector(slow_once).expect("valid");
     let within = |timeout| registry.scrape().collector_timeout(timeout).to_text();
     assert_eq!(within(Duration::from_millis(20)), "");
     assert_eq!(within(Duration::from_millis(20)), "");
@@ -233,7 +233,7 @@ fn a_scrape_may_wait_for_ever() {
         show(visitor, "awaited", &[]);
         Ok(())
     });
-    registry.register_collect(collector).expect("valid");
+    registry.register_collector(collector).expect("valid");
     let outer = Registry::new();
     outer.register_prometheus_collector(Box::new(registry)).expect("valid");
     assert!(outer.scrape().collector_timeout(Duration::MAX).to_text().ends_with("awaited 1.5\n"));
@@ -249,7 +249,7 @@ fn a_slow_collector_of_a_registry_in_another_costs_its_own_families() {
         shut.pass();
         Ok(())
     });
-    inner.register_collect(slow).expect("valid");
+    inner.register_collector(slow).expect("valid");
     Gauge::builder("fast", "").register_in(&inner).expect("valid");
     outer.register_prometheus_collector(Box::new(inner)).expect("valid");
     let text = outer.scrape().collector_timeout(Duration::from_secs(2)).to_text();
@@ -265,7 +265,7 @@ fn parts_of_a_family_are_shown_as_one() {
         show(visitor, "pool", &[("state", "busy")]);
         Ok(())
     });
-    registry.register_collect(in_parts).expect("valid");
+    registry.register_collector(in_parts).expect("valid");
     let expected = "# HELP other Shown.\n# TYPE other gauge\nother 1.5\n\
         # HELP pool Shown.\n# TYPE pool gauge\npool{state=\"idle\"} 1.5\npool{state=\"busy\"} 1.5\n";
     assert_eq!(registry.to_text(), expected);
@@ -280,7 +280,7 @@ fn a_histogram_gets_its_last_bucket() {
         visitor.series(Labels::default(), &Value::Histogram { count: 3, sum: 4.5, buckets: &[(1.0, 2)] });
         Ok(())
     });
-    registry.register_collect(open).expect("valid");
+    registry.register_collector(open).expect("valid");
     let expected = "# TYPE open histogram\nopen_bucket{le=\"1\"} 2\nopen_bucket{le=\"+Inf\"} 3\n\
         open_sum 4.5\nopen_count 3\n";
     assert_eq!(registry.to_text(), expected);
@@ -301,7 +301,7 @@ fn what_is_left_out_is_listed_with_its_reason() {
         show(visitor, "ours_count", &[]);
         Ok(())
     });
-    registry.register_collect(bad).expect("valid");
+    registry.register_collector(bad).expect("valid");
     metrics_core::Summary::builder("ours", "Ours.").register_in(&registry).expect("free");
     let before = internal_errors("foreign_conflict");
     let problems = registry.check();

@@ -118,7 +118,7 @@ fn families_of_the_prometheus_crate_and_of_collectors_are_sent() {
     }
     let carbon = Carbon::start();
     let registry = Registry::new();
-    registry.register_collect(Pool).expect("valid");
+    registry.register_collector(Pool).expect("valid");
     let theirs = prometheus::IntGauge::new("theirs", "Theirs.").expect("valid");
     theirs.set(5);
     registry.register_prometheus_collector(Box::new(theirs)).expect("valid");
@@ -340,7 +340,7 @@ fn a_carbon_that_says_no_more_before_everything_was_sent_has_not_read_it() {
     thread::spawn(move || sends.send(listener.accept().expect("a connection").0));
     let registry = Registry::new();
     Gauge::builder("g", "").register_in(&registry).expect("valid");
-    registry.register_collect(Late(Mutex::new(connections))).expect("valid");
+    registry.register_collector(Late(Mutex::new(connections))).expect("valid");
     let expected =
         format!("graphite: not everything was read by {address}: it closed the connection before everything was sent");
     assert_eq!(error_of(&GraphiteBridge::new(&address).registry(&registry)), expected);

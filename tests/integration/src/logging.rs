@@ -128,7 +128,7 @@ fn each_cause_is_logged_once_and_the_logger_may_count() {
     assert!(text.contains("logged_lines_total{level=\"ERROR\"} 2\n"), "{text}");
 
     let registry = Registry::new();
-    registry.register_collect(Fails(AtomicU64::new(0))).expect("valid");
+    registry.register_collector(Fails(AtomicU64::new(0))).expect("valid");
     for _ in 0..3 {
         assert_eq!(registry.to_text(), "");
     }
