@@ -75,7 +75,7 @@ pub use export::graphite::GraphiteBridge;
 #[cfg(feature = "exposition")]
 pub use export::http::exposition::Exposition;
 #[cfg(feature = "exposition")]
-pub use export::http::response::{ExpositionBody, Responding};
+pub use export::http::response::{ExpositionBody, ExpositionFuture};
 #[cfg(feature = "push")]
 pub use export::push::{Push, PushError, Pusher, PusherBuilder, Receiver};
 #[cfg(feature = "tls")]

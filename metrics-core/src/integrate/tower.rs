@@ -18,7 +18,7 @@ use super::axum::matched_route;
 use super::recording::{Outcome, Recording};
 use super::requests::RequestMetrics;
 use crate::export::http::response::IsExposition;
-use crate::{Exposition, ExpositionBody, Responding};
+use crate::{Exposition, ExpositionBody, ExpositionFuture};
 
 /// Statuses of gRPC that say that the server is at fault: unknown, deadline exceeded, unimplemented, internal,
 /// unavailable and data loss, as the conventions of OpenTelemetry have it for servers.
@@ -207,22 +207,22 @@ fn data_len(data: &impl bytes::Buf) -> u64 {
 impl<B> Service<Request<B>> for Exposition {
     type Response = Response<ExpositionBody>;
     type Error = Infallible;
-    type Future = Answered;
+    type Future = ExpositionServiceFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Answered(self.respond(&request))
+        ExpositionServiceFuture(self.respond(&request))
     }
 }
 
 /// The future of an [`Exposition`] as a service.
 #[derive(Debug)]
-pub struct Answered(Responding);
+pub struct ExpositionServiceFuture(ExpositionFuture);
 
-impl Future for Answered {
+impl Future for ExpositionServiceFuture {
     type Output = Result<Response<ExpositionBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -26,17 +26,17 @@ impl Exposition {
     ///     Exposition::new().respond(&request).await
     /// }
     /// ```
-    pub fn respond<B>(&self, request: &Request<B>) -> Responding {
+    pub fn respond<B>(&self, request: &Request<B>) -> ExpositionFuture {
         let (exposition, asked) = (self.clone(), asked(request));
-        Responding(Box::pin(async move { exposition.answer(asked).await.into_response() }))
+        ExpositionFuture(Box::pin(async move { exposition.answer(asked).await.into_response() }))
     }
 }
 
 /// An answer to a scrape that is being made; of [`Exposition::respond`].
 #[must_use = "an answer is not made unless it is awaited"]
-pub struct Responding(Pin<Box<dyn Future<Output = Response<ExpositionBody>> + Send>>);
+pub struct ExpositionFuture(Pin<Box<dyn Future<Output = Response<ExpositionBody>> + Send>>);
 
-impl Future for Responding {
+impl Future for ExpositionFuture {
     type Output = Response<ExpositionBody>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -44,9 +44,9 @@ impl Future for Responding {
     }
 }
 
-impl fmt::Debug for Responding {
+impl fmt::Debug for ExpositionFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Responding").finish_non_exhaustive()
+        f.debug_struct("ExpositionFuture").finish_non_exhaustive()
     }
 }
 
