@@ -35,20 +35,20 @@ pub struct Builder<M, T = M> {
 /// What a [`Builder`] can make: a metric that stands alone, or a [`Family`].
 ///
 /// This trait is sealed; it cannot be implemented outside this crate.
-pub trait Built: sealed_built::Built {}
+pub trait BuildTarget: sealed_target::BuildTarget {}
 
-impl<T: sealed_built::Built> Built for T {}
+impl<T: sealed_target::BuildTarget> BuildTarget for T {}
 
-pub(crate) mod sealed_built {
+pub(crate) mod sealed_target {
     use super::{Arc, FamilyCore};
 
-    pub trait Built {
+    pub trait BuildTarget {
         #[doc(hidden)]
         fn from_core(core: Arc<FamilyCore>) -> Self;
     }
 }
 
-impl<M: sealed::Metric> sealed_built::Built for M {
+impl<M: sealed::Metric> sealed_target::BuildTarget for M {
     fn from_core(core: Arc<FamilyCore>) -> Self {
         let handle = core.resolve(&[]);
         let bounds = core.declaration.bounds;
@@ -56,7 +56,7 @@ impl<M: sealed::Metric> sealed_built::Built for M {
     }
 }
 
-impl<M: Metric, const N: usize> sealed_built::Built for Family<M, N> {
+impl<M: Metric, const N: usize> sealed_target::BuildTarget for Family<M, N> {
     fn from_core(core: Arc<FamilyCore>) -> Self {
         Family::from_core(core)
     }
@@ -119,7 +119,7 @@ impl<M: Metric> Builder<M> {
     }
 }
 
-impl<M: Metric, T: Built> Builder<M, T> {
+impl<M: Metric, T: BuildTarget> Builder<M, T> {
     /// Adds a label that has the same value on every series.
     pub fn const_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.const_labels.push((name.into(), value.into()));
@@ -175,7 +175,7 @@ impl<M: Metric, T: Built> Builder<M, T> {
     }
 }
 
-impl<T: Built> Builder<Histogram, T> {
+impl<T: BuildTarget> Builder<Histogram, T> {
     /// The upper bounds of the buckets, strictly increasing; `+Inf` is implied.
     ///
     /// [`DEFAULT_BUCKETS`] if not set.

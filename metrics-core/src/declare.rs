@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::builder::{Builder, Built};
+use crate::builder::{BuildTarget, Builder};
 use crate::counter::Counter;
 use crate::error::Error;
 use crate::family::{Family, FamilyCore};
@@ -198,7 +198,7 @@ pub struct Declaring<'a, 'r> {
 }
 
 impl Declaring<'_, '_> {
-    fn build<M: Metric, T: Built>(self) -> T {
+    fn build<M: Metric, T: BuildTarget>(self) -> T {
         let Self { scope, field, labels } = self;
         let mut builder = Builder::<M>::new(format!("{}{}", scope.prefix, field.name), field.help.to_owned());
         builder.label_names = labels.iter().map(|(name, _)| (*name).to_owned()).collect();

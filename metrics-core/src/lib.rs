@@ -65,7 +65,7 @@ pub use prometheus;
 pub use rustls;
 
 pub use amount::Amount;
-pub use builder::{Builder, Built};
+pub use builder::{BuildTarget, Builder};
 pub use counter::Counter;
 pub use declare::{Declaring, LabelledField, MetricField, MetricGroup, Scope};
 pub use encode::Format;

@@ -7,7 +7,7 @@ use super::collect::runs::Runs;
 use super::members::{Callback, Member};
 use super::problem::Problem;
 use super::{Registry, State};
-use crate::builder::{Builder, Built};
+use crate::builder::{BuildTarget, Builder};
 use crate::counter::Counter;
 use crate::error::Error;
 use crate::family::{Declaration, FamilyCore};
@@ -15,7 +15,7 @@ use crate::gauge::Gauge;
 use crate::metric::Metric;
 use crate::sample::{Number, Value};
 
-impl<M: Metric, T: Built> Builder<M, T> {
+impl<M: Metric, T: BuildTarget> Builder<M, T> {
     /// Registers the metric or family in the global registry, from which every exporter takes it.
     ///
     /// Registering the same again gives the same: type, labels, help, unit and buckets must be equal; the larger
@@ -90,7 +90,7 @@ impl Builder<Counter> {
     }
 }
 
-impl<M: Metric, T: Built> Builder<M, T> {
+impl<M: Metric, T: BuildTarget> Builder<M, T> {
     /// The builder with the constant labels of `registry` added.
     pub(crate) fn within(mut self, registry: &Registry) -> Self {
         self.const_labels.extend(registry.inner.const_labels.iter().cloned());
