@@ -79,8 +79,8 @@ impl<'r> Scope<'r> {
 
     /// A field without labels, to be declared.
     #[doc(hidden)]
-    pub fn field(&mut self, field: Field) -> Declaring<'_, 'r> {
-        Declaring { scope: self, field, labels: &[] }
+    pub fn field(&mut self, field: Field) -> FieldBuilder<'_, 'r> {
+        FieldBuilder { scope: self, field, labels: &[] }
     }
 
     /// A field with labels, to be declared: their names, and all their values where they are a closed set.
@@ -89,8 +89,8 @@ impl<'r> Scope<'r> {
         &'a mut self,
         field: Field,
         labels: &'a [(&'static str, Option<&'static [&'static str]>)],
-    ) -> Declaring<'a, 'r> {
-        Declaring { scope: self, field, labels }
+    ) -> FieldBuilder<'a, 'r> {
+        FieldBuilder { scope: self, field, labels }
     }
 
     /// The family of a field; one that cannot be registered counts by itself.
@@ -191,13 +191,13 @@ impl Field {
 }
 
 /// One field that is being declared; the type of the field takes it on to the metric that it is.
-pub struct Declaring<'a, 'r> {
+pub struct FieldBuilder<'a, 'r> {
     scope: &'a mut Scope<'r>,
     field: Field,
     labels: &'a [KnownLabel],
 }
 
-impl Declaring<'_, '_> {
+impl FieldBuilder<'_, '_> {
     fn build<M: Metric, T: BuildTarget>(self) -> T {
         let Self { scope, field, labels } = self;
         let mut builder = Builder::<M>::new(format!("{}{}", scope.prefix, field.name), field.help.to_owned());
@@ -226,7 +226,7 @@ impl Declaring<'_, '_> {
 /// # Example: a field type of one's own
 ///
 /// ```
-/// use metrics_core::{Counter, Declaring, Kind, MetricField, Metrics, Registry};
+/// use metrics_core::{Counter, FieldBuilder, Kind, MetricField, Metrics, Registry};
 ///
 /// /// Counts money, in cents.
 /// struct Revenue(Counter);
@@ -234,8 +234,8 @@ impl Declaring<'_, '_> {
 /// impl MetricField for Revenue {
 ///     const KIND: Kind = Counter::KIND;
 ///
-///     fn declare(declaring: Declaring<'_, '_>) -> Self {
-///         Self(Counter::declare(declaring))
+///     fn declare(field: FieldBuilder<'_, '_>) -> Self {
+///         Self(Counter::declare(field))
 ///     }
 /// }
 ///
@@ -259,7 +259,7 @@ pub trait MetricField: Sized {
     const KIND: Kind;
 
     /// Declares the metric.
-    fn declare(declaring: Declaring<'_, '_>) -> Self;
+    fn declare(field: FieldBuilder<'_, '_>) -> Self;
 }
 
 /// What a field with `N` labels of a derived struct can be: a [`Family`], or a type of yours that holds one.
@@ -276,7 +276,7 @@ pub trait LabelledField<const N: usize>: Sized {
     type Metric;
 
     /// Declares the family.
-    fn declare(declaring: Declaring<'_, '_>) -> Self;
+    fn declare(field: FieldBuilder<'_, '_>) -> Self;
 
     /// The series with these label values.
     fn series(&self, labels: [Label<'_>; N]) -> Self::Metric;
@@ -287,8 +287,8 @@ macro_rules! fields {
         impl MetricField for $metric {
             const KIND: Kind = $metric::TYPE.kind;
 
-            fn declare(declaring: Declaring<'_, '_>) -> Self {
-                declaring.build::<Self, Self>()
+            fn declare(field: FieldBuilder<'_, '_>) -> Self {
+                field.build::<Self, Self>()
             }
         }
     )*};
@@ -300,8 +300,8 @@ impl<M: Metric, const N: usize> LabelledField<N> for Family<M, N> {
 
     type Metric = M;
 
-    fn declare(declaring: Declaring<'_, '_>) -> Self {
-        declaring.build::<M, Self>()
+    fn declare(field: FieldBuilder<'_, '_>) -> Self {
+        field.build::<M, Self>()
     }
 
     #[inline]

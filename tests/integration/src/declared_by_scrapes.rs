@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
 
 use log::{Log, Metadata, Record};
-use metrics_core::{Counter, Declaring, Family, Gauge, Kind, MetricField, Metrics, Registry};
+use metrics_core::{Counter, Family, FieldBuilder, Gauge, Kind, MetricField, Metrics, Registry};
 
 #[derive(Metrics)]
 #[metrics(global)]
@@ -31,7 +31,7 @@ struct Never;
 impl MetricField for Never {
     const KIND: Kind = Gauge::KIND;
 
-    fn declare(_: Declaring<'_, '_>) -> Self {
+    fn declare(_: FieldBuilder<'_, '_>) -> Self {
         panic!("as it does in the test")
     }
 }

@@ -5,7 +5,7 @@ use std::thread;
 use lazy_static::lazy_static;
 use metrics_core::testing::Snapshot;
 use metrics_core::{
-    Counter, Declaring, Error, Family, Gauge, Histogram, LabelValue, MetricField, Metrics, ProblemKind, Registry,
+    Counter, Error, Family, FieldBuilder, Gauge, Histogram, LabelValue, MetricField, Metrics, ProblemKind, Registry,
     StyleRule, Summary,
 };
 
@@ -352,8 +352,8 @@ struct Meanwhile {
 impl MetricField for Meanwhile {
     const KIND: metrics_core::Kind = Gauge::KIND;
 
-    fn declare(declaring: Declaring<'_, '_>) -> Self {
-        Self { theirs: Contested::register_in(&CONTESTED).expect("valid"), own: Gauge::declare(declaring) }
+    fn declare(field: FieldBuilder<'_, '_>) -> Self {
+        Self { theirs: Contested::register_in(&CONTESTED).expect("valid"), own: Gauge::declare(field) }
     }
 }
 
