@@ -1,7 +1,7 @@
 //! The set of families that is scraped together: registering, conflicts, problems.
 
 pub(crate) mod bridge;
-mod catalogue;
+mod catalog;
 pub(crate) mod collect;
 pub(crate) mod declared;
 mod members;
@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lazy_static::lazy_static;
 
-pub use catalogue::{DeclaredFamily, DeclaredLabel};
+pub use catalog::{DeclaredFamily, DeclaredLabel};
 pub use collect::{Collect, CollectorId};
 pub use problem::{Problem, ProblemKind};
 

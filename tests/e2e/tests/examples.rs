@@ -113,12 +113,12 @@ fn derive() {
 }
 
 #[test]
-fn catalogue() {
-    let (status, text, error) = example::run("catalogue", &[]);
+fn catalog() {
+    let (status, text, error) = example::run("catalog", &[]);
     assert!(status.success(), "{error}");
     let rows: Vec<&str> = text.lines().skip(2).collect();
     assert_eq!(rows.len(), 4, "{text}");
-    let jobs = "| `worker_jobs_total` | counter | `queue` (mail, invoices) | Jobs done. | examples/catalogue.rs:";
+    let jobs = "| `worker_jobs_total` | counter | `queue` (mail, invoices) | Jobs done. | examples/catalog.rs:";
     assert!(rows[0].starts_with(jobs), "{text}");
     let latency = "| `worker_request_latency_seconds` | summary | `path` (/jobs, /health, other) | Latency of requests, in seconds. |";
     assert!(rows[3].starts_with(latency), "{text}");

@@ -12,7 +12,7 @@
 
 mod amounts;
 mod bridge;
-mod cataloguing;
+mod catalog;
 mod collecting;
 mod concurrency;
 mod deriving;

@@ -269,7 +269,7 @@ fn closed_label_sets_are_at_0_also_where_the_family_was_open() {
     let head = "# HELP jobs_total Jobs.\n# TYPE jobs_total counter\njobs_total{queue=\"by_hand\"} 1\n";
     let at_0 = "jobs_total{queue=\"mails\"} 0\njobs_total{queue=\"orders\"} 0\n";
     assert_eq!(registry.to_text(), format!("{head}{at_0}"));
-    assert_eq!(registry.catalogue()[0].labels[0].known_values, ["mails", "orders"]);
+    assert_eq!(registry.catalog()[0].labels[0].known_values, ["mails", "orders"]);
     jobs.jobs_total(Queue::Orders).inc_by(2);
     jobs.jobs_total(Queue::Mails).inc();
     assert_eq!([open.labels(["orders"]).value(), open.labels(["mails"]).value()], [2.0, 1.0]);

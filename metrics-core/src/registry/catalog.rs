@@ -51,13 +51,13 @@ impl Registry {
     ///
     /// let registry = Registry::new();
     /// Counter::builder("jobs_total", "Jobs done.").labels(["queue"]).register_in(&registry)?;
-    /// let [jobs] = &registry.catalogue()[..] else { panic!("one family") };
+    /// let [jobs] = &registry.catalog()[..] else { panic!("one family") };
     /// assert_eq!((jobs.name.as_str(), jobs.kind), ("jobs_total", Kind::Counter));
     /// assert_eq!(jobs.labels[0].name, "queue");
     /// # Ok::<(), metrics_core::Error>(())
     /// ```
     #[must_use]
-    pub fn catalogue(&self) -> Vec<DeclaredFamily> {
+    pub fn catalog(&self) -> Vec<DeclaredFamily> {
         declared::claim_all(self.inner.is_global);
         let members = self.read().members.all();
         members.iter().map(Member::core).map(describe).collect()

@@ -1,6 +1,6 @@
 //! Everything that a program declares, as a Markdown table for its documentation.
 //!
-//! `cargo run --release --example catalogue`
+//! `cargo run --release --example catalog`
 
 use metrics_core::{Counter, DeclaredFamily, Family, Gauge, LabelValue, Metrics, Registry, instrument};
 
@@ -31,7 +31,7 @@ fn route(path: &str) -> Result<usize, String> {
 fn main() {
     println!("| name | type | labels | help | declared in |");
     println!("|---|---|---|---|---|");
-    for family in Registry::global().catalogue() {
+    for family in Registry::global().catalog() {
         let DeclaredFamily { name, kind, help, labels, location, .. } = family;
         let labels: Vec<String> = labels
             .into_iter()
