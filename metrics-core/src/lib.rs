@@ -77,7 +77,7 @@ pub use export::http::exposition::Exposition;
 #[cfg(feature = "exposition")]
 pub use export::http::response::{ExpositionBody, ExpositionFuture};
 #[cfg(feature = "push")]
-pub use export::push::{Push, PushError, Pusher, PusherBuilder, Receiver};
+pub use export::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder};
 #[cfg(feature = "tls")]
 pub use export::server::Tls;
 #[cfg(feature = "http")]

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::push::{Push, PushError, Pusher, PusherBuilder, Receiver, TIMEOUT};
+use super::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder, TIMEOUT};
 use crate::registry::Registry;
 use line::Lines;
 
@@ -161,7 +161,7 @@ impl Graphite {
     }
 
     /// Connects to the first address of that name that can be reached; each has its share of the time.
-    fn connect(&self, push: &Push<'_>) -> io::Result<TcpStream> {
+    fn connect(&self, push: &PushContext<'_>) -> io::Result<TcpStream> {
         let in_words = |what: &'static str| move |error| self.failed(what, &error);
         let target = self.target()?;
         let look_up = || {
@@ -193,12 +193,12 @@ impl Graphite {
     }
 }
 
-impl Receiver for Graphite {
+impl PushTarget for Graphite {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
         let time = push.time().duration_since(UNIX_EPOCH).map_err(|_| "the system's clock stands before 1970")?;
         let mut connection = Connection { stream: self.connect(push)?, push };
         let mut lines = Lines::new(&self.prefix, self.tagged, time.as_secs(), push);
@@ -223,7 +223,7 @@ fn is_own_end(stream: &TcpStream) -> bool {
 /// A connection, used for no longer than the push may take.
 struct Connection<'p> {
     stream: TcpStream,
-    push: &'p Push<'p>,
+    push: &'p PushContext<'p>,
 }
 
 impl Connection<'_> {
@@ -295,7 +295,7 @@ mod tests {
             listener.accept().expect("a connection").0.read_to_string(&mut text).expect("UTF-8");
             text
         });
-        let push = Push::new(&registry, "graphite", Instant::now() + TIMEOUT).at(time);
+        let push = PushContext::new(&registry, "graphite", Instant::now() + TIMEOUT).at(time);
         GraphiteBridge::new(address).graphite.push(&push)?;
         Ok(reading.join().expect("no panic"))
     }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn what_has_no_time_left_is_not_even_looked_up() {
         let registry = Registry::new();
-        let push = Push::new(&registry, "graphite", Instant::now());
+        let push = PushContext::new(&registry, "graphite", Instant::now());
         let error = GraphiteBridge::new("carbon.invalid:2003").graphite.push(&push).expect_err("it is too late");
         assert_eq!(error.to_string(), "cannot resolve carbon.invalid:2003: no answer in time");
     }

@@ -1,4 +1,4 @@
-//! Receivers: systems that do not scrape, and are sent what a registry shows instead.
+//! Push targets: systems that do not scrape, and are sent what a registry shows instead.
 
 mod backoff;
 mod schedule;
@@ -28,24 +28,24 @@ const COLLECTORS: Duration = Duration::from_secs(5);
 /// What to send and how is all that an implementation has to know. A [`Pusher`] calls it again and again, keeps time,
 /// tries again after an error, counts, logs and stops.
 ///
-/// # Example: a receiver of one's own
+/// # Example: a custom target
 ///
 /// ```
 /// use std::error::Error;
 /// use std::io::Write;
 /// use std::net::TcpStream;
 ///
-/// use metrics_core::{Push, Pusher, Receiver};
+/// use metrics_core::{PushContext, Pusher, PushTarget};
 ///
 /// /// Sends the text format to a port.
 /// struct Port(&'static str);
 ///
-/// impl Receiver for Port {
+/// impl PushTarget for Port {
 ///     fn name(&self) -> &str {
 ///         "port"
 ///     }
 ///
-///     fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+///     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
 ///         let mut stream = TcpStream::connect(self.0)?;
 ///         stream.set_write_timeout(Some(push.time_left()?))?;
 ///         stream.write_all(push.scrape().to_text().as_bytes())?;
@@ -59,31 +59,31 @@ const COLLECTORS: Duration = Duration::from_secs(5);
 /// # Ok(())
 /// # }
 /// ```
-pub trait Receiver: Send + 'static {
+pub trait PushTarget: Send + 'static {
     /// The value of label `receiver` in what a [`Pusher`] tells about itself.
     fn name(&self) -> &str;
 
-    /// Sends what the registry shows now, once. It may block, for as long as [`Push::time_left`] says.
+    /// Sends what the registry shows now, once. It may block, for as long as [`PushContext::time_left`] says.
     ///
     /// # Errors
     ///
     /// Whatever has gone wrong, in words that tell an operator which system it is and what to do: it is logged.
-    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>>;
+    fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
 /// One push: what there is to send, and how long there is.
-pub struct Push<'a> {
+pub struct PushContext<'a> {
     registry: &'a Registry,
     time: SystemTime,
     deadline: Instant,
-    receiver: &'a str,
+    target: &'a str,
     /// Why samples were left out, and the first for each reason.
-    left_out: RefCell<BTreeMap<&'static str, String>>,
+    skipped: RefCell<BTreeMap<&'static str, String>>,
 }
 
-impl<'a> Push<'a> {
-    pub(super) fn new(registry: &'a Registry, receiver: &'a str, deadline: Instant) -> Self {
-        Self { registry, time: SystemTime::now(), deadline, receiver, left_out: RefCell::default() }
+impl<'a> PushContext<'a> {
+    pub(super) fn new(registry: &'a Registry, target: &'a str, deadline: Instant) -> Self {
+        Self { registry, time: SystemTime::now(), deadline, target, skipped: RefCell::default() }
     }
 
     /// The same at another time.
@@ -117,24 +117,24 @@ impl<'a> Push<'a> {
         }
     }
 
-    /// Notes that a sample is not sent, since the receiver could not read it. It counts in
+    /// Notes that a sample is not sent, since the target could not read it. It counts in
     /// `metrics_core_export_left_out_total`, and the first for each reason is logged.
-    pub fn leave_out(&self, reason: &'static str, sample: &str) {
-        self_metrics::left_out(self.receiver);
-        self.left_out.borrow_mut().entry(reason).or_insert_with(|| sample.to_owned());
+    pub fn skip(&self, reason: &'static str, sample: &str) {
+        self_metrics::skipped(self.target);
+        self.skipped.borrow_mut().entry(reason).or_insert_with(|| sample.to_owned());
     }
 }
 
-impl fmt::Debug for Push<'_> {
+impl fmt::Debug for PushContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Push").field("time", &self.time).finish_non_exhaustive()
+        f.debug_struct("PushContext").field("time", &self.time).finish_non_exhaustive()
     }
 }
 
-/// Sends what a registry shows to a [`Receiver`], now and then. Dropping it leaves it going.
+/// Sends what a registry shows to a [`PushTarget`], now and then. Dropping it leaves it going.
 ///
 /// The first push is made at once, then one in each interval; one that was missed is not made up for. Pushes of one
-/// receiver never overlap, and no receiver waits for another: one thread keeps the time of all, and each push runs on a
+/// target never overlap, and no target waits for another: one thread keeps the time of all, and each push runs on a
 /// thread of its own that ends with it. The schedule goes by a clock that nobody can set.
 ///
 /// A push that fails is tried again after a second, then after two, four and so on up to the interval (or a minute, where
@@ -147,7 +147,7 @@ impl fmt::Debug for Push<'_> {
 /// | `metrics_core_export_last_success_timestamp_seconds` | `receiver`; 0 before the first |
 /// | `metrics_core_export_left_out_total` | `receiver`; samples that it could not have read |
 ///
-/// All of them are in the global registry, at 0 from the start. To be told when a receiver gets nothing any more:
+/// All of them are in the global registry, at 0 from the start. To be told when a target gets nothing any more:
 /// `time() - metrics_core_export_last_success_timestamp_seconds > 300`.
 #[derive(Debug)]
 pub struct Pusher {
@@ -156,8 +156,8 @@ pub struct Pusher {
 
 impl Pusher {
     /// Options of a pusher, and how to start it.
-    pub fn builder(receiver: impl Receiver) -> PusherBuilder {
-        PusherBuilder { receiver: Box::new(receiver), registry: None, interval: INTERVAL, timeout: TIMEOUT }
+    pub fn builder(target: impl PushTarget) -> PusherBuilder {
+        PusherBuilder { target: Box::new(target), registry: None, interval: INTERVAL, timeout: TIMEOUT }
     }
 
     /// Ends it, with a last push of what the registry shows now: whatever was recorded before is sent when this returns
@@ -178,7 +178,7 @@ impl Pusher {
 /// Options of a [`Pusher`].
 #[must_use = "nothing is sent until `start` or `push` is called"]
 pub struct PusherBuilder {
-    receiver: Box<dyn Receiver>,
+    target: Box<dyn PushTarget>,
     registry: Option<Registry>,
     interval: Duration,
     timeout: Duration,
@@ -207,7 +207,7 @@ impl PusherBuilder {
     ///
     /// # Errors
     ///
-    /// Where the interval or the timeout is 0, or the system has no thread left. That the receiver cannot be reached is no
+    /// Where the interval or the timeout is 0, or the system has no thread left. That the target cannot be reached is no
     /// such error: it may be there later.
     pub fn start(self) -> io::Result<Pusher> {
         for (what, duration) in [("interval", self.interval), ("timeout", self.timeout)] {
@@ -231,14 +231,14 @@ impl PusherBuilder {
 
     fn job(self) -> Job {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
-        Job::new(self.receiver, registry, self.interval, self.timeout)
+        Job::new(self.target, registry, self.interval, self.timeout)
     }
 }
 
 impl fmt::Debug for PusherBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PusherBuilder")
-            .field("receiver", &self.receiver.name())
+            .field("receiver", &self.target.name())
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
@@ -249,22 +249,22 @@ impl fmt::Debug for PusherBuilder {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PushError {
-    /// The receiver's own error.
-    Receiver {
-        /// The receiver's name.
-        receiver: String,
+    /// The target's own error.
+    Target {
+        /// The target's name.
+        target: String,
         /// What it said.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The receiver panicked.
+    /// The target panicked.
     Panicked {
-        /// The receiver's name.
-        receiver: String,
+        /// The target's name.
+        target: String,
     },
     /// The last push was not done in time.
     TimedOut {
-        /// The receiver's name.
-        receiver: String,
+        /// The target's name.
+        target: String,
     },
 }
 
@@ -272,8 +272,8 @@ impl PushError {
     /// The value of label `outcome`.
     fn outcome(&self) -> &'static str {
         match self {
-            Self::Receiver { source, .. } if is_timeout(source.as_ref()) => self_metrics::TIMEOUT,
-            Self::Receiver { .. } => self_metrics::ERROR,
+            Self::Target { source, .. } if is_timeout(source.as_ref()) => self_metrics::TIMEOUT,
+            Self::Target { .. } => self_metrics::ERROR,
             Self::Panicked { .. } => self_metrics::PANIC,
             Self::TimedOut { .. } => self_metrics::TIMEOUT,
         }
@@ -290,9 +290,9 @@ fn is_timeout(error: &(dyn Error + 'static)) -> bool {
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Receiver { receiver, source } => write!(f, "{receiver}: {source}"),
-            Self::Panicked { receiver } => write!(f, "{receiver}: the receiver panicked"),
-            Self::TimedOut { receiver } => write!(f, "{receiver}: the last push was not done in time"),
+            Self::Target { target, source } => write!(f, "{target}: {source}"),
+            Self::Panicked { target } => write!(f, "{target}: the target panicked"),
+            Self::TimedOut { target } => write!(f, "{target}: the last push was not done in time"),
         }
     }
 }
@@ -300,7 +300,7 @@ impl fmt::Display for PushError {
 impl Error for PushError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Receiver { source, .. } => Some(source.as_ref()),
+            Self::Target { source, .. } => Some(source.as_ref()),
             Self::Panicked { .. } | Self::TimedOut { .. } => None,
         }
     }

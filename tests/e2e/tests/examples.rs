@@ -27,18 +27,18 @@ fn quickstart() {
 }
 
 #[test]
-fn receiver() {
-    let mut receiver = Example::start("receiver", &["0.02"]);
+fn push_target() {
+    let mut target = Example::start("push_target", &["0.02"]);
     for line in ["hello", "", "world"] {
-        receiver.write(line);
+        target.write(line);
     }
     // Each push prints what there is by then, without its time stamp.
-    let mut line = || receiver.line().split_once(' ').map(|(_, line)| line.trim_end().to_owned());
+    let mut line = || target.line().split_once(' ').map(|(_, line)| line.trim_end().to_owned());
     while line().as_deref() != Some("line_length_bytes 3 times, 3.333 on average") {}
     assert_eq!(line().as_deref(), Some("lines_total kind=empty 1"));
     assert_eq!(line().as_deref(), Some("lines_total kind=other 2"));
-    receiver.write("the last one");
-    let (status, rest) = receiver.finish();
+    target.write("the last one");
+    let (status, rest) = target.finish();
     assert!(status.success(), "{rest}");
     let last = rest.lines().rfind(|line| line.contains(" lines_total kind=other ")).expect("it is sent");
     assert!(last.ends_with(" 3"), "{rest}");

@@ -311,7 +311,7 @@ fn a_carbon_that_is_cut_off_is_an_error_although_all_was_sent() {
     let gauge = Gauge::builder("g", "").labels(["v"]).register_in(&registry).expect("valid");
     gauge.labels(["a value that is longer than what is read"]).set(1);
     let error = GraphiteBridge::new(&address).registry(&registry).push().expect_err("it is cut off");
-    assert!(matches!(error, PushError::Receiver { .. }), "{error:?}");
+    assert!(matches!(error, PushError::Target { .. }), "{error:?}");
     cut.join().expect("no panic");
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lazy_static::lazy_static;
 use log::{Log, Metadata, Record};
-use metrics_core::{Collect, Counter, Family, Gauge, Push, Pusher, Receiver, Registry, Summary, Visitor};
+use metrics_core::{Collect, Counter, Family, Gauge, PushContext, PushTarget, Pusher, Registry, Summary, Visitor};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -54,19 +54,19 @@ impl Collect for Fails {
 /// Fails for one reason, then for another, then works, then fails again; then it is over.
 struct FailsInTurn(u32, Sender<()>);
 
-impl Receiver for FailsInTurn {
+impl PushTarget for FailsInTurn {
     fn name(&self) -> &'static str {
         "in_turn"
     }
 
-    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.0 += 1;
         match self.0 {
             1..=5 | 16..=20 => return Err("nobody is there".into()),
             6..=9 => return Err("somebody does not answer".into()),
             10..=15 => {
-                push.leave_out("is odd", "one");
-                push.leave_out("is odd", "another");
+                push.skip("is odd", "one");
+                push.skip("is odd", "another");
             }
             _ => self.1.send(()).unwrap_or_default(),
         }
@@ -81,13 +81,13 @@ fn lines(part: &str) -> usize {
 /// Leaves something out, and fails.
 struct Once;
 
-impl Receiver for Once {
+impl PushTarget for Once {
     fn name(&self) -> &'static str {
         "one_shot"
     }
 
-    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        push.leave_out("is odd", "this");
+    fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        push.skip("is odd", "this");
         Err("nobody is there".into())
     }
 }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{Log, Metadata, Record};
-use metrics_core::{Counter, Push, Pusher, Receiver, Registry};
+use metrics_core::{Counter, PushContext, PushTarget, Pusher, Registry};
 
 /// The size of the stack of each new thread, read by the standard library.
 const STACK: &str = "RUST_MIN_STACK";
@@ -25,12 +25,12 @@ const LONG: Duration = Duration::from_secs(20);
 /// Sends what it was pushed.
 struct Texts(Sender<String>);
 
-impl Receiver for Texts {
+impl PushTarget for Texts {
     fn name(&self) -> &'static str {
         "texts"
     }
 
-    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(self.0.send(push.scrape().to_text())?)
     }
 }

@@ -1,4 +1,4 @@
-//! Receivers: when they are pushed to, what becomes of failures, and how it ends.
+//! Push targets: when they are pushed to, what becomes of failures, and how it ends.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::io;
 use std::sync::mpsc::{Receiver as Channel, Sender, channel};
 use std::time::{Duration, Instant};
 
-use metrics_core::{Counter, Push, PushError, Pusher, Receiver, Registry};
+use metrics_core::{Counter, PushContext, PushError, PushTarget, Pusher, Registry};
 
 use crate::sample;
 
@@ -47,24 +47,24 @@ struct Told {
     values: Sender<f64>,
 }
 
-impl Receiver for Told {
+impl PushTarget for Told {
     fn name(&self) -> &str {
         self.name
     }
 
-    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
         let value = crate::sample_in(&push.scrape().to_text(), "pushed_total").expect("it is in the registry");
         self.begun.send(Instant::now()).ok();
         match self.does.pop_front() {
             Some(Does::Fails(why)) => return Err(why.into()),
             Some(Does::FailsUntold) => return Err(Box::new(Untold)),
-            #[expect(clippy::panic, reason = "this is the receiver that panics")]
-            Some(Does::Panics) => panic!("a receiver"),
+            #[expect(clippy::panic, reason = "this is the target that panics")]
+            Some(Does::Panics) => panic!("a target"),
             Some(Does::TimesOut) => return Err(Box::new(io::Error::from(io::ErrorKind::TimedOut))),
             Some(Does::Waits(gate)) => drop(gate.recv()),
             Some(Does::LeavesOut(why)) => {
-                push.leave_out(why, "one");
-                push.leave_out(why, "another");
+                push.skip(why, "one");
+                push.skip(why, "another");
             }
             None => {}
         }
@@ -151,7 +151,7 @@ fn missed_pushes_are_not_made_up_for() {
     while begin.elapsed() < interval * 10 {
         std::thread::yield_now();
     }
-    assert!(test.begun.try_recv().is_err(), "pushes of one receiver overlap");
+    assert!(test.begun.try_recv().is_err(), "pushes to one target overlap");
     drop(gate);
     let ended = Instant::now();
     let times: Vec<Instant> = (0..4).map(|_| test.begun.recv_timeout(LONG).expect("a push")).collect();
@@ -178,7 +178,7 @@ fn a_shutdown_in_the_middle_of_a_push_makes_another() {
     test.begun.recv_timeout(LONG).expect("it begins");
     test.counter.inc();
     let ending = std::thread::spawn(move || pusher.shutdown());
-    assert!(test.begun.recv_timeout(Duration::from_millis(50)).is_err(), "pushes of one receiver overlap");
+    assert!(test.begun.recv_timeout(Duration::from_millis(50)).is_err(), "pushes to one target overlap");
     drop(gate);
     ending.join().expect("no panic").expect("it sends");
     assert_eq!((test.value(), test.value()), (0.0, 1.0));
@@ -238,7 +238,7 @@ fn a_receiver_that_hangs_holds_up_nobody_for_longer_than_its_time() {
     }
     beside.shutdown().expect("it sends");
     let error = hanging.shutdown().expect_err("it hangs");
-    assert!(matches!(&error, PushError::TimedOut { receiver } if receiver == "hangs"), "{error:?}");
+    assert!(matches!(&error, PushError::TimedOut { target } if target == "hangs"), "{error:?}");
     assert_eq!(error.to_string(), "hangs: the last push was not done in time");
     drop(gate);
 }
@@ -275,7 +275,7 @@ fn one_push_is_made_by_the_calling_thread() {
     assert_eq!((outcomes("once", "success"), of("left_out_total", "once")), (1.0, 2.0));
     let (_, builder) = Test::new("once", [Does::Panics]);
     let error = builder.push().expect_err("it panics");
-    assert!(matches!(&error, PushError::Panicked { receiver } if receiver == "once"), "{error:?}");
+    assert!(matches!(&error, PushError::Panicked { target } if target == "once"), "{error:?}");
 }
 
 #[test]

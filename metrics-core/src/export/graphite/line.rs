@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashSet;
 
-use super::super::push::Push;
+use super::super::push::PushContext;
 use crate::encode::number::{push_canonical, push_float};
 use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 
@@ -35,12 +35,12 @@ pub(super) struct Lines<'p> {
     /// Hashes of the names by now. Two names may have the same hash, which then costs a line; with a million of them that
     /// happens in one of 30 million pushes.
     seen: HashSet<u64, foldhash::fast::FixedState>,
-    push: &'p Push<'p>,
+    push: &'p PushContext<'p>,
 }
 
 impl<'p> Lines<'p> {
     /// `prefix` is one that [`prefix`] has made.
-    pub(super) fn new(prefix: &'p str, tagged: bool, seconds: u64, push: &'p Push<'p>) -> Self {
+    pub(super) fn new(prefix: &'p str, tagged: bool, seconds: u64, push: &'p PushContext<'p>) -> Self {
         let (end, family, seen) = (format!(" {seconds}\n"), String::new(), HashSet::default());
         Self { out: Vec::new(), prefix, tagged, end, family, seen, push }
     }
@@ -55,7 +55,7 @@ impl<'p> Lines<'p> {
                 self.out.extend_from_slice(self.end.as_bytes());
             }
             Some(reason) => {
-                self.push.leave_out(reason, &String::from_utf8_lossy(&self.out[start..]));
+                self.push.skip(reason, &String::from_utf8_lossy(&self.out[start..]));
                 self.out.truncate(start);
             }
         }

@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Push, PushError, Receiver, backoff, self_metrics};
+use super::{PushContext, PushError, PushTarget, backoff, self_metrics};
 use crate::alarm::Alarm;
 use crate::internal::{InternalError, guarded};
 use crate::lock::lock;
@@ -17,7 +17,7 @@ use crate::registry::Registry;
 
 /// Causes that are remembered, so as to log each once.
 const LOGGED_CAUSES: usize = 16;
-/// Reasons to leave samples out that are remembered, of all receivers.
+/// Reasons to leave samples out that are remembered, of all targets.
 const LOGGED_REASONS: usize = 256;
 /// Where the clock cannot tell when something is due, since that is too far away.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -36,7 +36,7 @@ pub(super) struct Job {
 
 /// What pushes need, one after the other.
 struct Pushing {
-    receiver: Box<dyn Receiver>,
+    target: Box<dyn PushTarget>,
     failures: u32,
     /// Why pushes have failed since the last one that did not.
     logged: HashSet<String>,
@@ -55,8 +55,8 @@ struct State {
 }
 
 impl Job {
-    pub(super) fn new(receiver: Box<dyn Receiver>, registry: Registry, interval: Duration, timeout: Duration) -> Self {
-        let name = receiver.name().to_owned();
+    pub(super) fn new(target: Box<dyn PushTarget>, registry: Registry, interval: Duration, timeout: Duration) -> Self {
+        let name = target.name().to_owned();
         self_metrics::init(&name);
         Self {
             name,
@@ -64,7 +64,7 @@ impl Job {
             interval,
             timeout,
             begun: Instant::now(),
-            pushing: Mutex::new(Pushing { receiver, failures: 0, logged: HashSet::new() }),
+            pushing: Mutex::new(Pushing { target, failures: 0, logged: HashSet::new() }),
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -100,7 +100,7 @@ impl Job {
             let mut state = self.wait_until(state, until, |state| state.ended.is_none() && state.is_at_work);
             match state.ended.take() {
                 Some(ended) => return ended,
-                None if state.is_at_work => return Err(PushError::TimedOut { receiver: self.name.clone() }),
+                None if state.is_at_work => return Err(PushError::TimedOut { target: self.name.clone() }),
                 // Whoever was to do it had no thread.
                 None => {}
             }
@@ -166,18 +166,18 @@ impl Job {
 
     /// Pushes once, whatever becomes of it: the caller is told.
     pub(super) fn push_once(&self) -> Result<(), PushError> {
-        self.send(&mut *lock(&self.pushing).receiver, after(Instant::now(), self.timeout))
+        self.send(&mut *lock(&self.pushing).target, after(Instant::now(), self.timeout))
     }
 
     /// Sends everything, and counts what has become of it.
-    fn send(&self, receiver: &mut dyn Receiver, deadline: Instant) -> Result<(), PushError> {
-        let push = Push::new(&self.registry, &self.name, deadline);
-        let result = match catch_unwind(AssertUnwindSafe(|| receiver.push(&push))) {
+    fn send(&self, target: &mut dyn PushTarget, deadline: Instant) -> Result<(), PushError> {
+        let push = PushContext::new(&self.registry, &self.name, deadline);
+        let result = match catch_unwind(AssertUnwindSafe(|| target.push(&push))) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(source)) => Err(PushError::Receiver { receiver: self.name.clone(), source }),
-            Err(_) => Err(PushError::Panicked { receiver: self.name.clone() }),
+            Ok(Err(source)) => Err(PushError::Target { target: self.name.clone(), source }),
+            Err(_) => Err(PushError::Panicked { target: self.name.clone() }),
         };
-        for (reason, sample) in push.left_out.take() {
+        for (reason, sample) in push.skipped.take() {
             if is_first(&self.name, reason) {
                 guarded(|| log::warn!("{}: leaves out {sample}, which {reason} (logged once)", self.name));
             }
@@ -191,8 +191,8 @@ impl Job {
     /// Pushes, and logs what goes wrong for the first time, or works again.
     fn push(&self, deadline: Instant) -> Pushed {
         let mut pushing = lock(&self.pushing);
-        let Pushing { receiver, failures, logged } = &mut *pushing;
-        let result = self.send(&mut **receiver, deadline);
+        let Pushing { target, failures, logged } = &mut *pushing;
+        let result = self.send(&mut **target, deadline);
         match &result {
             Ok(()) if *failures > 0 => {
                 guarded(|| log::info!("{}: works again, after {failures} pushes that failed", self.name));
@@ -248,11 +248,11 @@ impl fmt::Debug for Job {
     }
 }
 
-/// Whether nothing was left out for this reason before, by any pusher to this receiver: one-shot pushes are many pushers.
-fn is_first(receiver: &str, reason: &'static str) -> bool {
+/// Whether nothing was left out for this reason before, by any pusher to this target: one-shot pushes are many pushers.
+fn is_first(target: &str, reason: &'static str) -> bool {
     static LOGGED: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
     let mut logged = lock(&LOGGED);
-    logged.len() < LOGGED_REASONS && logged.insert((receiver.to_owned(), reason))
+    logged.len() < LOGGED_REASONS && logged.insert((target.to_owned(), reason))
 }
 
 /// That time after this one; far away, if the clock cannot tell.

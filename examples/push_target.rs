@@ -1,24 +1,24 @@
-//! A receiver of one's own: a system that metrics are sent to, in one file.
+//! A custom push target: a system that metrics are sent to, in one file.
 //!
-//! `cargo run --example receiver -- 1`
+//! `cargo run --example push_target -- 1`
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use metrics_core::{
-    Counter, Family, FamilyInfo, Labels, Push, Pusher, Receiver, Summary, Value, Visitor, process_metrics,
+    Counter, Family, FamilyInfo, Labels, PushContext, PushTarget, Pusher, Summary, Value, Visitor, process_metrics,
 };
 
 /// Prints the total of each counter, and count and mean of each summary, where there is anything to tell.
 struct Console;
 
-impl Receiver for Console {
+impl PushTarget for Console {
     fn name(&self) -> &'static str {
         "console"
     }
 
-    fn push(&mut self, push: &Push<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
         let seconds = push.time().duration_since(UNIX_EPOCH)?.as_secs();
         let mut lines = Lines { push, seconds, family: String::new(), text: String::new() };
         push.scrape().visit(&mut lines);
@@ -29,7 +29,7 @@ impl Receiver for Console {
 
 /// Is shown each family and then its series, and writes lines.
 struct Lines<'a> {
-    push: &'a Push<'a>,
+    push: &'a PushContext<'a>,
     seconds: u64,
     family: String,
     text: String,
@@ -47,7 +47,7 @@ impl Visitor for Lines<'_> {
             Value::Summary { count: 0, .. } => return,
             Value::Summary { count, sum, .. } => format!("{count} times, {:.3} on average", sum / *count as f64),
             // What it has no words for is left out, which is counted.
-            _ => return self.push.leave_out("is neither a counter nor a summary", &self.family),
+            _ => return self.push.skip("is neither a counter nor a summary", &self.family),
         };
         let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value} ")).collect();
         let line = format!("{} {} {}{said}\n", self.seconds, self.family, labels.concat());
