@@ -108,7 +108,7 @@ impl GraphiteBridge {
         self
     }
 
-    /// The value of label `receiver` in what this tells about itself, `graphite` if not set: for services that have several.
+    /// The value of label `target` in what this tells about itself, `graphite` if not set: for services that have several.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.graphite.name = name.into();
         self

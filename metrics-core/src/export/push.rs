@@ -60,7 +60,7 @@ const COLLECTORS: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 pub trait PushTarget: Send + 'static {
-    /// The value of label `receiver` in what a [`Pusher`] tells about itself.
+    /// The value of label `target` in what a [`Pusher`] tells about itself.
     fn name(&self) -> &str;
 
     /// Sends what the registry shows now, once. It may block, for as long as [`PushContext::time_left`] says.
@@ -118,7 +118,7 @@ impl<'a> PushContext<'a> {
     }
 
     /// Notes that a sample is not sent, since the target could not read it. It counts in
-    /// `metrics_core_export_left_out_total`, and the first for each reason is logged.
+    /// `metrics_core_push_samples_dropped_total`, and the first for each reason is logged.
     pub fn skip(&self, reason: &'static str, sample: &str) {
         self_metrics::skipped(self.target);
         self.skipped.borrow_mut().entry(reason).or_insert_with(|| sample.to_owned());
@@ -143,12 +143,12 @@ impl fmt::Debug for PushContext<'_> {
 ///
 /// | family | labels |
 /// |---|---|
-/// | `metrics_core_export_total` | `receiver`; `outcome`: `success`, `error`, `timeout` or `panic` |
-/// | `metrics_core_export_last_success_timestamp_seconds` | `receiver`; 0 before the first |
-/// | `metrics_core_export_left_out_total` | `receiver`; samples that it could not have read |
+/// | `metrics_core_push_total` | `target`; `outcome`: `success`, `error`, `timeout` or `panic` |
+/// | `metrics_core_push_last_success_timestamp_seconds` | `target`; 0 before the first |
+/// | `metrics_core_push_samples_dropped_total` | `target`; samples that it could not have read |
 ///
 /// All of them are in the global registry, at 0 from the start. To be told when a target gets nothing any more:
-/// `time() - metrics_core_export_last_success_timestamp_seconds > 300`.
+/// `time() - metrics_core_push_last_success_timestamp_seconds > 300`.
 #[derive(Debug)]
 pub struct Pusher {
     job: Arc<Job>,
@@ -238,7 +238,7 @@ impl PusherBuilder {
 impl fmt::Debug for PusherBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PusherBuilder")
-            .field("receiver", &self.target.name())
+            .field("target", &self.target.name())
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()

@@ -154,8 +154,8 @@ fn carbon_understands_the_lines_of_the_guide() {
 }
 
 /// A metric that a bridge tells about itself, in this process.
-fn exports(receiver: &str, outcome: &str) -> f64 {
-    let name = format!("metrics_core_export_total{{receiver=\"{receiver}\",outcome=\"{outcome}\"}} ");
+fn exports(target: &str, outcome: &str) -> f64 {
+    let name = format!("metrics_core_push_total{{target=\"{target}\",outcome=\"{outcome}\"}} ");
     let text = Registry::global().to_text();
     text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).expect("it is there")
 }
@@ -226,7 +226,7 @@ fn prometheus_and_carbon_show_the_same_totals_under_load() {
         services::is_in_prometheus(&prometheus, &format!("my_router_request_exceptions_total{labels}"), *exceptions);
     }
     let (_, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
-    assert!(text.contains("metrics_core_export_total{receiver=\"graphite\",outcome=\"panic\"} 0\n"), "{text}");
+    assert!(text.contains("metrics_core_push_total{target=\"graphite\",outcome=\"panic\"} 0\n"), "{text}");
     assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
     // Ended by a signal, it sends the rest.
     assert!(example.terminate().success());

@@ -187,7 +187,7 @@ fn what_carbon_could_not_keep_is_left_out_and_counted() {
     let bridge = carbon.bridge(&registry).name("left_out");
     let kept = format!("g.v.{}.w.1 1.0", &long[..250]);
     assert_eq!(carbon.lines(&bridge), ["g.v._a.w.1 1.0", &kept, "g.v.inf.w.1 -inf"]);
-    let left_out = || sample("metrics_core_export_left_out_total{receiver=\"left_out\"}").expect("it is there");
+    let left_out = || sample("metrics_core_push_samples_dropped_total{target=\"left_out\"}").expect("it is there");
     assert_eq!(left_out(), 4.0);
     // Tags may be longer, and each push tells names apart anew.
     let tagged = carbon.lines(&bridge.clone().tagged());
@@ -206,14 +206,14 @@ fn names_in_all_are_as_long_as_a_path_may_be() {
     gauge.labels([&long[..250]; 8]).set(2);
     let bridge = carbon.bridge(&registry).name("long").prefix(&vec!["p".repeat(250); 6].join("."));
     assert_eq!(carbon.lines(&bridge), Vec::<String>::new());
-    assert_eq!(sample("metrics_core_export_left_out_total{receiver=\"long\"}"), Some(2.0));
+    assert_eq!(sample("metrics_core_push_samples_dropped_total{target=\"long\"}"), Some(2.0));
     assert_eq!(carbon.lines(&carbon.bridge(&registry)).len(), 1);
     assert_eq!(carbon.lines(&bridge.clone().tagged()).len(), 2);
     // Without a tag, a name is a path on disk all the same.
     gauge.labels([""; 8]).set(3);
     let tagged = bridge.tagged().prefix(&"p".repeat(251));
     assert_eq!(carbon.lines(&tagged).len(), 2);
-    assert_eq!(sample("metrics_core_export_left_out_total{receiver=\"long\"}"), Some(3.0));
+    assert_eq!(sample("metrics_core_push_samples_dropped_total{target=\"long\"}"), Some(3.0));
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_carbon_that_never_reads_costs_no_more_than_its_time() {
     }
     assert_eq!(error_of(&bridge), format!("never_reads: cannot send everything to {address}: no answer in time"));
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    let timeouts = sample("metrics_core_export_total{receiver=\"never_reads\",outcome=\"timeout\"}");
+    let timeouts = sample("metrics_core_push_total{target=\"never_reads\",outcome=\"timeout\"}");
     assert_eq!(timeouts, Some(2.0));
 }
 

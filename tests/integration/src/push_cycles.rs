@@ -67,7 +67,7 @@ fn a_thousand_of_them_leave_nothing_behind() {
     assert_eq!(text.lines().count(), size);
     let successes = text
         .lines()
-        .find_map(|line| line.strip_prefix("metrics_core_export_total{receiver=\"graphite\",outcome=\"success\"} "));
+        .find_map(|line| line.strip_prefix("metrics_core_push_total{target=\"graphite\",outcome=\"success\"} "));
     let successes: u32 = successes.expect("counted").parse().expect("a number");
     // Two of each, unless the end came before the begin.
     assert!((CYCLES + 50..=2 * (CYCLES + 50)).contains(&successes), "{successes}");

@@ -97,13 +97,13 @@ impl Test {
 }
 
 /// How many pushes have ended so.
-fn outcomes(receiver: &str, outcome: &str) -> f64 {
-    let name = format!("metrics_core_export_total{{receiver=\"{receiver}\",outcome=\"{outcome}\"}}");
+fn outcomes(target: &str, outcome: &str) -> f64 {
+    let name = format!("metrics_core_push_total{{target=\"{target}\",outcome=\"{outcome}\"}}");
     sample(&name).unwrap_or_else(|| panic!("{name} is not there"))
 }
 
-fn of(family: &str, receiver: &str) -> f64 {
-    let name = format!("metrics_core_export_{family}{{receiver=\"{receiver}\"}}");
+fn of(family: &str, target: &str) -> f64 {
+    let name = format!("metrics_core_push_{family}{{target=\"{target}\"}}");
     sample(&name).unwrap_or_else(|| panic!("{name} is not there"))
 }
 
@@ -117,7 +117,7 @@ fn everything_is_there_at_0_before_the_first_push() {
         assert_eq!(outcomes("zeros", outcome), 0.0);
     }
     assert_eq!(of("last_success_timestamp_seconds", "zeros"), 0.0);
-    assert_eq!(of("left_out_total", "zeros"), 0.0);
+    assert_eq!(of("samples_dropped_total", "zeros"), 0.0);
     drop(gate);
     pusher.shutdown().expect("it sends");
     assert_eq!(outcomes("zeros", "success"), 2.0);
@@ -253,7 +253,7 @@ fn failures_are_counted_by_what_they_are_and_tried_again() {
     let failures = ["error", "panic", "timeout"].map(|outcome| outcomes("failing", outcome));
     assert_eq!(failures, [2.0, 1.0, 1.0]);
     assert!(outcomes("failing", "success") >= 3.0);
-    assert_eq!(of("left_out_total", "failing"), 2.0);
+    assert_eq!(of("samples_dropped_total", "failing"), 2.0);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn one_push_is_made_by_the_calling_thread() {
     test.counter.inc();
     builder.push().expect("it sends");
     assert_eq!(test.value(), 1.0);
-    assert_eq!((outcomes("once", "success"), of("left_out_total", "once")), (1.0, 2.0));
+    assert_eq!((outcomes("once", "success"), of("samples_dropped_total", "once")), (1.0, 2.0));
     let (_, builder) = Test::new("once", [Does::Panics]);
     let error = builder.push().expect_err("it panics");
     assert!(matches!(&error, PushError::Panicked { target } if target == "once"), "{error:?}");

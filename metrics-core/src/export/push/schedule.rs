@@ -244,7 +244,7 @@ impl Wake for Job {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("receiver", &self.name).field("interval", &self.interval).finish_non_exhaustive()
+        f.debug_struct("Job").field("target", &self.name).field("interval", &self.interval).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What pushers tell about themselves, in the global registry.
+//! What pushers count of themselves, in the global registry.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,36 +15,36 @@ pub(super) const TIMEOUT: &str = "timeout";
 pub(super) const PANIC: &str = "panic";
 
 lazy_static! {
-    static ref EXPORTS: Family<Counter, 2> =
-        Counter::builder("metrics_core_export_total", "Pushes to targets, by what has become of them.")
-            .labels(["receiver", "outcome"])
+    static ref PUSHES: Family<Counter, 2> =
+        Counter::builder("metrics_core_push_total", "Pushes to targets, by outcome.")
+            .labels(["target", "outcome"])
             .register();
     static ref LAST_SUCCESS: Family<Gauge, 1> = Gauge::builder(
-        "metrics_core_export_last_success_timestamp_seconds",
-        "When a target was last sent everything, in seconds since 1970."
+        "metrics_core_push_last_success_timestamp_seconds",
+        "Unix time of the last successful push, in seconds."
     )
-    .labels(["receiver"])
+    .labels(["target"])
     .register();
-    static ref LEFT_OUT: Family<Counter, 1> = Counter::builder(
-        "metrics_core_export_left_out_total",
-        "Samples that were not sent to a target, since it could not have read them."
+    static ref SAMPLES_DROPPED: Family<Counter, 1> = Counter::builder(
+        "metrics_core_push_samples_dropped_total",
+        "Samples that were not sent because the target cannot represent them."
     )
-    .labels(["receiver"])
+    .labels(["target"])
     .register();
 }
 
 /// Makes all series of a target, at 0.
 pub(super) fn init(target: &str) {
     for outcome in [SUCCESS, ERROR, TIMEOUT, PANIC] {
-        EXPORTS.labels([target, outcome]);
+        PUSHES.labels([target, outcome]);
     }
     LAST_SUCCESS.labels([target]);
-    LEFT_OUT.labels([target]);
+    SAMPLES_DROPPED.labels([target]);
 }
 
 /// Counts a push.
 pub(super) fn pushed(target: &str, outcome: &str) {
-    EXPORTS.labels([target, outcome]).inc();
+    PUSHES.labels([target, outcome]).inc();
     if outcome == SUCCESS {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         LAST_SUCCESS.labels([target]).set(since.as_secs_f64());
@@ -52,5 +52,5 @@ pub(super) fn pushed(target: &str, outcome: &str) {
 }
 
 pub(super) fn skipped(target: &str) {
-    LEFT_OUT.labels([target]).inc();
+    SAMPLES_DROPPED.labels([target]).inc();
 }
