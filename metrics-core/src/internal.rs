@@ -18,9 +18,9 @@ pub(crate) enum InternalError {
     /// A label expression of an annotated function ended the call.
     LabelPanic,
     /// The list after `in` panicked, or was needed by the code that makes it.
-    LabelValues,
+    LabelList,
     /// An annotated function was given families that do not fit its labels.
-    SiteConflict,
+    InstrumentConflict,
     /// A collector or callback panicked; its families are left out of that scrape.
     CollectorPanic,
     /// A collector has returned an error; its families are left out of that scrape.
@@ -28,26 +28,26 @@ pub(crate) enum InternalError {
     /// A collector was not done in time; its families are left out of that scrape.
     CollectorTimeout,
     /// A family that a collector showed does not go with the others, or is invalid; it is left out of that scrape.
-    ForeignConflict,
+    CollectorConflict,
     /// A thread could not be started; a collector it was for runs on the scraping thread.
-    NoThread,
+    ThreadSpawnFailed,
     /// There was no place for another series; it counts in its family's overflow series.
-    OutOfPlaces,
+    SeriesSlotsExhausted,
 }
 
 impl InternalError {
     pub(crate) const ALL: [Self; 11] = [
+        Self::CollectorConflict,
         Self::CollectorError,
         Self::CollectorPanic,
         Self::CollectorTimeout,
-        Self::ForeignConflict,
+        Self::InstrumentConflict,
         Self::InvalidAmount,
         Self::InvalidObservation,
+        Self::LabelList,
         Self::LabelPanic,
-        Self::LabelValues,
-        Self::NoThread,
-        Self::OutOfPlaces,
-        Self::SiteConflict,
+        Self::SeriesSlotsExhausted,
+        Self::ThreadSpawnFailed,
     ];
 
     /// The value of label `kind`.
@@ -56,14 +56,14 @@ impl InternalError {
             Self::InvalidAmount => "invalid_amount",
             Self::InvalidObservation => "invalid_observation",
             Self::LabelPanic => "label_panic",
-            Self::LabelValues => "label_values",
-            Self::SiteConflict => "site_conflict",
+            Self::LabelList => "label_list",
+            Self::InstrumentConflict => "instrument_conflict",
             Self::CollectorError => "collector_error",
             Self::CollectorPanic => "collector_panic",
             Self::CollectorTimeout => "collector_timeout",
-            Self::ForeignConflict => "foreign_conflict",
-            Self::NoThread => "no_thread",
-            Self::OutOfPlaces => "out_of_places",
+            Self::CollectorConflict => "collector_conflict",
+            Self::ThreadSpawnFailed => "thread_spawn_failed",
+            Self::SeriesSlotsExhausted => "series_slots_exhausted",
         }
     }
 
@@ -103,14 +103,14 @@ impl InternalError {
             Self::InvalidAmount => "a counter ignored an amount that is negative or not finite",
             Self::InvalidObservation => "an observation that is not finite was ignored",
             Self::LabelPanic => "a label expression ended the call; it counts under `__overflow__`",
-            Self::LabelValues => "the list after `in` could not be had; calls count as `other`",
-            Self::SiteConflict => "the families do not fit the labels; nothing is exported from here",
+            Self::LabelList => "the list after `in` could not be had; calls count as `other`",
+            Self::InstrumentConflict => "the families do not fit the labels; nothing is exported from here",
             Self::CollectorError => "a collector failed; its families are left out",
             Self::CollectorPanic => "a collector panicked; its families are left out",
             Self::CollectorTimeout => "a collector was not done in time; its families are left out",
-            Self::ForeignConflict => "a family that a collector shows is left out",
-            Self::NoThread => "a thread could not be started; what it was for is done here, or not at all",
-            Self::OutOfPlaces => "no place is left for another series",
+            Self::CollectorConflict => "a family that a collector shows is left out",
+            Self::ThreadSpawnFailed => "a thread could not be started; what it was for is done here, or not at all",
+            Self::SeriesSlotsExhausted => "no place is left for another series",
         }
     }
 }

@@ -92,7 +92,7 @@ pub fn register(module_path: &str, version: &str, revision: &str) {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         if let Err(error) = Registry::global().register_collector(Process) {
-            InternalError::ForeignConflict.record_cause(&"process metrics", &error);
+            InternalError::CollectorConflict.record_cause(&"process metrics", &error);
         }
     });
     let name = format!("{}_build_info", module_path.split("::").next().unwrap_or_default());

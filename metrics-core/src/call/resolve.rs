@@ -76,7 +76,7 @@ impl Site {
 
     fn evaluate(&self, values: fn() -> Vec<String>) -> Vec<String> {
         catch_unwind(AssertUnwindSafe(values)).unwrap_or_else(|_| {
-            InternalError::LabelValues.record(&self.declaration.location);
+            InternalError::LabelList.record(&self.declaration.location);
             Vec::new()
         })
     }
@@ -172,7 +172,7 @@ impl Site {
         }
         let known = self.known(families);
         if known.is_none() {
-            InternalError::LabelValues.record(&self.declaration.location);
+            InternalError::LabelList.record(&self.declaration.location);
         }
         for (position, (slot, value)) in replaced.iter_mut().zip(values).enumerate() {
             let at = families.position_of_given(position).unwrap_or_default();
@@ -217,7 +217,7 @@ impl Site {
     /// A call named a family that has other labels; it is not fed.
     #[cold]
     fn note_mismatch(&self, families: &Families, role: Role) {
-        InternalError::SiteConflict.record(&self.declaration.location);
+        InternalError::InstrumentConflict.record(&self.declaration.location);
         if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
             Registry::global().add_problem(Problem {
                 kind: ProblemKind::Declaration,
@@ -234,7 +234,7 @@ impl Site {
     /// Nothing to write to: a family's own expression calls the function that feeds it.
     #[cold]
     pub(super) fn unresolved(&self) -> Series {
-        InternalError::SiteConflict.record(&self.declaration.location);
+        InternalError::InstrumentConflict.record(&self.declaration.location);
         Series::NONE
     }
 

@@ -249,7 +249,7 @@ impl FamilyCore {
         }
         let Some(handle) = (metric.allocate)(bounds) else {
             drop(table);
-            InternalError::OutOfPlaces.record(name);
+            InternalError::SeriesSlotsExhausted.record(name);
             return None;
         };
         if table.insert(label_names, values, handle) {

@@ -78,7 +78,7 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
         Ok(_) => {
             let _ = wait.recv_timeout(PATIENCE);
         }
-        Err(_) => InternalError::NoThread.record(&name),
+        Err(_) => InternalError::ThreadSpawnFailed.record(&name),
     }
 }
 

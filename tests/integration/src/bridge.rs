@@ -61,7 +61,7 @@ fn a_foreign_family_with_a_name_of_ours_is_left_out_and_listed() {
     ours.observe(1);
     let theirs = prometheus::IntCounter::new("claimed_count", "Theirs.").expect("valid");
     prometheus::register(Box::new(theirs)).expect("free there");
-    let before = internal_errors("foreign_conflict");
+    let before = internal_errors("collector_conflict");
     let text = Registry::global().to_text();
     assert_eq!(text.matches("claimed_count ").count(), 1, "{text}");
     let problems = Registry::global().check();
@@ -69,7 +69,7 @@ fn a_foreign_family_with_a_name_of_ours_is_left_out_and_listed() {
     assert_eq!(problem.kind, ProblemKind::ForeignFamily);
     let message = "claimed_count of the `prometheus` registry is left out: its name belongs to claimed";
     assert_eq!(problem.to_string(), message);
-    assert!(internal_errors("foreign_conflict") > before);
+    assert!(internal_errors("collector_conflict") > before);
 }
 
 /// A collector that shows what it is given.

@@ -303,7 +303,7 @@ fn what_is_left_out_is_listed_with_its_reason() {
     });
     registry.register_collector(bad).expect("valid");
     metrics_core::Summary::builder("ours", "Ours.").register_in(&registry).expect("free");
-    let before = internal_errors("foreign_conflict");
+    let before = internal_errors("collector_conflict");
     let problems = registry.check();
     assert!(problems.iter().all(|problem| problem.kind == ProblemKind::ForeignFamily), "{problems:?}");
     let mut messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -317,5 +317,5 @@ fn what_is_left_out_is_listed_with_its_reason() {
         "ours_count of the collector of bad is left out: its name belongs to ours",
     ];
     assert_eq!(messages, expected);
-    assert!(internal_errors("foreign_conflict") >= before + 5.0);
+    assert!(internal_errors("collector_conflict") >= before + 5.0);
 }

@@ -249,11 +249,11 @@ fn a_list_that_panics_leaves_other() {
     fn route(path: &str) -> usize {
         path.len()
     }
-    let before = internal_errors("label_values");
+    let before = internal_errors("label_list");
     assert_eq!(route("/x"), 2);
     assert_eq!(count("nolist", "path=\"other\""), Some(1.0));
     // The scrape may have evaluated the list before.
-    assert!(internal_errors("label_values") >= before.max(1.0));
+    assert!(internal_errors("label_list") >= before.max(1.0));
 }
 
 #[test]

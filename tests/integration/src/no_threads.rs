@@ -43,8 +43,9 @@ fn shows_everything() {
     prometheus::register(Box::new(theirs)).expect("free");
     let text = Registry::global().to_text();
     assert!(text.contains("\ntheirs_total 0\n"), "{text}");
-    let errors =
-        text.lines().find_map(|line| line.strip_prefix("metrics_core_internal_errors_total{kind=\"no_thread\"} "));
+    let errors = text
+        .lines()
+        .find_map(|line| line.strip_prefix("metrics_core_internal_errors_total{kind=\"thread_spawn_failed\"} "));
     let errors: u64 = errors.and_then(|count| count.parse().ok()).expect("counted");
     assert!(errors >= 30, "{errors}");
     let error = GraphiteBridge::new("127.0.0.1:2003").start(Duration::from_secs(1)).expect_err("no thread");

@@ -141,7 +141,7 @@ fn sites_that_share_a_name_with_other_labels_are_both_named() {
         .to_string();
     assert_eq!(problem.matches("registering.rs:").count(), 2, "{problem}");
     assert!(problem.contains("set `prefix` on one of them"), "{problem}");
-    assert!(internal_errors("site_conflict") >= 1.0);
+    assert!(internal_errors("instrument_conflict") >= 1.0);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Families {
                 None => break (core, error),
             }
         };
-        InternalError::SiteConflict.record(&declaration.location);
+        InternalError::InstrumentConflict.record(&declaration.location);
         let message = match (&error, global.declared(&name)) {
             (Error::Conflict { field: Field::LabelNames, .. }, Some((names, first))) => format!(
                 "this function and the one at {}:{} both feed {name}, with labels {own:?} and {names:?}: set `prefix` on one of them",
@@ -70,7 +70,7 @@ impl Families {
     /// A family that counts for a site whose own cannot be used, with the problem noted.
     pub(crate) fn detached(&self, declaration: &Declaration, role: Role, why: &str) -> Target {
         let name = declaration.default_name(role);
-        InternalError::SiteConflict.record(&declaration.location);
+        InternalError::InstrumentConflict.record(&declaration.location);
         Registry::global().add_problem(Problem {
             kind: ProblemKind::Declaration,
             family: name.clone(),

@@ -93,7 +93,7 @@ impl Job {
         loop {
             let is_at_work = std::mem::replace(&mut lock(&self.state).is_at_work, true);
             if !is_at_work && self.spawn().is_err() {
-                InternalError::NoThread.record(&self.name);
+                InternalError::ThreadSpawnFailed.record(&self.name);
                 Arc::clone(self).work();
             }
             let state = lock(&self.state);
@@ -237,7 +237,7 @@ impl Wake for Job {
             }
             drop(state);
             self.changed.notify_all();
-            InternalError::NoThread.record(&self.name);
+            InternalError::ThreadSpawnFailed.record(&self.name);
         }
     }
 }

@@ -89,7 +89,7 @@ impl<T: Send + Sync + 'static> Runs<T> {
         if thread::Builder::new().name("metrics-collector".to_owned()).spawn(perform).is_ok() {
             return;
         }
-        InternalError::NoThread.record(&name);
+        InternalError::ThreadSpawnFailed.record(&name);
         let end = End { runs: self, run };
         let work = lock(&work).take().filter(|_| waiter.may_block());
         end.with(work.and_then(|(collecting, collect)| collecting.during(collect)));

@@ -48,7 +48,7 @@ impl Registry {
         // Recording logs, and a logger is user code.
         drop(state);
         for LeftOut { name, reason, .. } in &foreign.left_out {
-            InternalError::ForeignConflict.record_cause(name, reason);
+            InternalError::CollectorConflict.record_cause(name, reason);
         }
         foreign
     }
