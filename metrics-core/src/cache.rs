@@ -130,7 +130,7 @@ pub(crate) fn get_near<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]
     if id.is_large() {
         return None;
     }
-    let words = set_associative::find(access::notes(), id, epoch, values)?;
+    let words = set_associative::find(access::cache_words(), id, epoch, values)?;
     // Each by itself, from where they stand: two loaded at once from where they were just stored have to wait.
     Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
 }
@@ -148,7 +148,7 @@ pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str])
             if !id.is_large() {
                 let turn = table.turn.get();
                 table.turn.set(turn.wrapping_add(1));
-                set_associative::insert(access::notes(), id, epoch, values, handles, turn);
+                set_associative::insert(access::cache_words(), id, epoch, values, handles, turn);
             }
             Some(*handles)
         })
@@ -162,7 +162,7 @@ pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str])
 /// counts).
 #[cold]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
-    if access::make_notes(set_associative::WORDS).is_none() {
+    if access::make_cache_words(set_associative::WORDS).is_none() {
         return;
     }
     let _ = TABLES.try_with(|tables| {

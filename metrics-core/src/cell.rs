@@ -1,9 +1,9 @@
 //! Numbers that many threads write and a scrape reads; knows no names, no labels and no `prometheus`.
 //!
-//! A series is a [`Handle`]: a place of a few 64-bit words, the same in the pages of every thread, and a generation.
+//! A series is a [`Handle`]: a slot of a few 64-bit words, the same in the pages of every thread, and a generation.
 //! Counters, summaries and histograms are written by plain loads and stores to the writing thread's own words
 //! ([`thread_block`]), and read by adding up the words of all threads in an order that never changes ([`store`]). Gauges need an
-//! order between `set` and `add`, and so share one place ([`gauge`]).
+//! order between `set` and `add`, and so share one slot ([`gauge`]).
 //!
 //! All but [`thread_locals`], [`sync`] and [`gauge`] is compiled into `tests/models` too, where Loom runs it in every order there is.
 

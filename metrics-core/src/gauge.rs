@@ -11,7 +11,7 @@ use crate::sample::Value;
 
 /// A number that goes up and down: a queue's length, a temperature, requests in flight.
 ///
-/// All threads share one place, so that a [`Gauge::set`] and an [`Gauge::add`] of two threads have an order.
+/// All threads share one slot, so that a [`Gauge::set`] and an [`Gauge::add`] of two threads have an order.
 ///
 /// # Example: a queue
 ///

@@ -31,7 +31,7 @@ pub trait Keep: Send + Sync {
 /// A metric type's ways with its cells.
 pub struct Type {
     pub(crate) kind: Kind,
-    /// A new series at 0, for a histogram with these bounds; `None` when no place is left.
+    /// A new series at 0, for a histogram with these bounds; `None` when no slot is left.
     pub(crate) allocate: fn(&'static [f64]) -> Option<Handle>,
     /// Ends a series.
     pub(crate) free: fn(Handle, &'static [f64]),

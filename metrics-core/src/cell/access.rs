@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::handle::Handle;
 use super::sync::AtomicU64;
 use super::thread_block;
-use super::thread_locals::{store, with_own, words_from};
+use super::thread_locals::{store, with_block, words_from};
 
 pub(super) use super::store::holds;
 
@@ -36,7 +36,7 @@ pub(super) fn with_slice(handle: Handle, words: usize, write: impl Fn(&[AtomicU6
 #[cold]
 #[inline(never)]
 fn write_cold(handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
-    if with_own(|pages, own| thread_block::write(store(), Some((pages, own)), handle, words, write)).is_none() {
+    if with_block(|pages, block| thread_block::write(store(), Some((pages, block)), handle, words, write)).is_none() {
         thread_block::write(store(), None, handle, words, write);
     }
 }
@@ -48,13 +48,13 @@ pub(crate) fn limit_threads(most: usize) {
 
 /// What the current thread has noted of its look-ups; empty where it has nothing.
 #[inline]
-pub(crate) fn notes() -> &'static [AtomicU64] {
-    super::thread_locals::notes()
+pub(crate) fn cache_words() -> &'static [AtomicU64] {
+    super::thread_locals::cache_words()
 }
 
-/// As [`notes`], made if there are none yet; `None` where the thread has no words of its own.
-pub(crate) fn make_notes(words: usize) -> Option<&'static [AtomicU64]> {
-    with_own(|pages, own| own.notes(store(), pages, words)).flatten()
+/// As [`cache_words`], made if there are none yet; `None` where the thread has no words of its own.
+pub(crate) fn make_cache_words(words: usize) -> Option<&'static [AtomicU64]> {
+    with_block(|pages, block| block.cache_words(store(), pages, words)).flatten()
 }
 
 #[cfg(test)]
@@ -62,14 +62,14 @@ pub(crate) fn hold_locks() -> impl Sized {
     store().hold_locks()
 }
 
-/// A place of `words` words (the generation word included) for a new series, at zero in every thread.
+/// A slot of `words` words (the generation word included) for a new series, at zero in every thread.
 ///
-/// `None` when all places there are (2 GiB a thread) are in use.
+/// `None` when all slots there are (2 GiB a thread) are in use.
 pub(crate) fn allocate(words: usize) -> Option<Handle> {
     store().allocate(words)
 }
 
-/// Ends the series of `handle`: its place may now serve another one.
+/// Ends the series of `handle`: its slot may now serve another one.
 pub(crate) fn free(handle: Handle, words: usize) {
     store().free(handle, words);
 }

@@ -1,6 +1,6 @@
-//! A number that goes up and down and can be set: one place that all threads share.
+//! A number that goes up and down and can be set: one slot that all threads share.
 //!
-//! The place holds the generation beside the value, in 128 bits that are exchanged together, so that a handle of a
+//! The slot holds the generation beside the value, in 128 bits that are exchanged together, so that a handle of a
 //! removed series can never write into the next one.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
@@ -15,22 +15,22 @@ const FIRST_PAGE: usize = 64;
 const PAGES: usize = 26;
 
 static CELLS: [OnceLock<Box<[AtomicU128]>>; PAGES] = [const { OnceLock::new() }; PAGES];
-static PLACES: Mutex<Places> = Mutex::new(Places { used: 0, free: Vec::new() });
+static SLOTS: Mutex<GaugeSlots> = Mutex::new(GaugeSlots { used: 0, free: Vec::new() });
 
-struct Places {
+struct GaugeSlots {
     used: u32,
     free: Vec<Handle>,
 }
 
-/// Where place number `place` lies: its page and the offset in it.
-fn locate(place: u32) -> (usize, usize) {
-    let position = place as usize + FIRST_PAGE;
+/// Where slot number `slot` lies: its page and the offset in it.
+fn locate(slot: u32) -> (usize, usize) {
+    let position = slot as usize + FIRST_PAGE;
     let page = (position.ilog2() - FIRST_PAGE.ilog2()) as usize;
     (page, position - (FIRST_PAGE << page))
 }
 
 fn cell(handle: Handle) -> Option<&'static AtomicU128> {
-    let (page, offset) = locate(handle.place());
+    let (page, offset) = locate(handle.slot());
     CELLS.get(page)?.get()?.get(offset)
 }
 
@@ -44,20 +44,20 @@ fn unpack(cell: u128) -> (u64, f64) {
     (word, f64::from_bits(bits))
 }
 
-/// A new gauge at 0, or `None` when all places are in use.
+/// A new gauge at 0, or `None` when all slots are in use.
 pub(crate) fn allocate() -> Option<Handle> {
     let handle = {
-        let mut places = lock(&PLACES);
-        match places.free.pop() {
-            Some(last) => Handle::new(last.place(), last.generation() + 1),
-            None if locate(places.used).0 < PAGES => {
-                places.used += 1;
-                Handle::new(places.used - 1, 1)
+        let mut slots = lock(&SLOTS);
+        match slots.free.pop() {
+            Some(last) => Handle::new(last.slot(), last.generation() + 1),
+            None if locate(slots.used).0 < PAGES => {
+                slots.used += 1;
+                Handle::new(slots.used - 1, 1)
             }
             None => return None,
         }
     };
-    let (page, offset) = locate(handle.place());
+    let (page, offset) = locate(handle.slot());
     let cells = CELLS[page].get_or_init(|| (0..FIRST_PAGE << page).map(|_| AtomicU128::new(0)).collect());
     cells[offset].store(pack(handle, 0.0), Release);
     Some(handle)
@@ -65,14 +65,14 @@ pub(crate) fn allocate() -> Option<Handle> {
 
 #[cfg(test)]
 pub(crate) fn hold_lock() -> impl Sized {
-    lock(&PLACES)
+    lock(&SLOTS)
 }
 
 /// Ends the series of `handle`.
 pub(crate) fn free(handle: Handle) {
     let ended = update_word(handle, |_| None);
     if ended && handle.generation() < u32::MAX {
-        lock(&PLACES).free.push(handle);
+        lock(&SLOTS).free.push(handle);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Places for series: which words belong to which live series, and when they may be used again.
+//! Handles and slots: which words belong to which live series, and when they may be used again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use super::sync::{FIRST_PAGE_WORDS, PAGES};
 
 /// Bits of a handle that hold the offset in a page; the page stands in those above them.
 const OFFSET_BITS: u32 = 27;
-/// The last page that places are given out in: the offsets of larger ones do not fit, and no thread ever has the last.
+/// The last page that slots are given out in: the offsets of larger ones do not fit, and no thread ever has the last.
 const LAST_PAGE: usize = {
     let largest = (OFFSET_BITS - FIRST_PAGE_WORDS.trailing_zeros()) as usize;
     if largest < PAGES - 1 { largest } else { PAGES - 2 }
@@ -18,9 +18,9 @@ pub(crate) fn page_words(page: usize) -> usize {
     FIRST_PAGE_WORDS << page
 }
 
-/// One series: a place (page and offset, the same in every thread) and the generation of its present owner.
+/// One series: a slot (page and offset, the same in every thread) and the generation of its present owner.
 ///
-/// A handle is a number: to copy, send or drop one touches no shared memory. When its series is removed the place may
+/// A handle is a number: to copy, send or drop one touches no shared memory. When its series is removed the slot may
 /// be given to another series with the next generation; writes through the old handle then go nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(u64);
@@ -29,11 +29,11 @@ impl Handle {
     /// A handle of no series. Its page is one that no thread ever has, so writes through it go nowhere.
     pub(crate) const NONE: Self = Self(((PAGES - 1) as u64) << OFFSET_BITS);
 
-    pub(super) fn new(place: u32, generation: u32) -> Self {
-        Self(u64::from(generation) << 32 | u64::from(place))
+    pub(super) fn new(slot: u32, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(slot))
     }
 
-    /// The handle as the word that a cell of its generation begins with; of one place, later generations have larger ones.
+    /// The handle as the word that a cell of its generation begins with; of one slot, later generations have larger ones.
     #[inline]
     pub(crate) fn word(self) -> u64 {
         self.0
@@ -50,8 +50,8 @@ impl Handle {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the low half is the place")]
-    pub(super) fn place(self) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is the slot")]
+    pub(super) fn slot(self) -> u32 {
         self.0 as u32
     }
 
@@ -61,12 +61,12 @@ impl Handle {
 
     #[inline]
     pub(crate) fn page(self) -> usize {
-        (self.place() >> OFFSET_BITS) as usize
+        (self.slot() >> OFFSET_BITS) as usize
     }
 
     #[inline]
     pub(crate) fn offset(self) -> usize {
-        (self.place() & ((1 << OFFSET_BITS) - 1)) as usize
+        (self.slot() & ((1 << OFFSET_BITS) - 1)) as usize
     }
 
     pub(crate) fn range(self, words: usize) -> Range<usize> {
@@ -74,22 +74,22 @@ impl Handle {
     }
 }
 
-/// Which words are taken. Freed places are kept by length and serve the next series of that length.
-pub(super) struct Places {
+/// Which words are taken. Freed slots are kept by length and serve the next series of that length.
+pub(super) struct SlotAllocator {
     page: usize,
     used_in_page: usize,
     free: Option<HashMap<usize, Vec<Handle>>>,
 }
 
-impl Places {
+impl SlotAllocator {
     pub(super) const fn new() -> Self {
         Self { page: 0, used_in_page: 0, free: None }
     }
 
-    /// A place of so many words; `None` when all there are (2 GiB a thread) are in use.
+    /// A slot of so many words; `None` when all there are (2 GiB a thread) are in use.
     pub(super) fn take(&mut self, words: usize) -> Option<Handle> {
         if let Some(last) = self.free.as_mut().and_then(|free| free.get_mut(&words)?.pop()) {
-            return Some(Handle::new(last.place(), last.generation() + 1));
+            return Some(Handle::new(last.slot(), last.generation() + 1));
         }
         while self.used_in_page + words > page_words(self.page) {
             if self.page == LAST_PAGE {
@@ -98,14 +98,14 @@ impl Places {
             self.page += 1;
             self.used_in_page = 0;
         }
-        let place = u32::try_from(self.page << OFFSET_BITS | self.used_in_page).ok()?;
+        let slot = u32::try_from(self.page << OFFSET_BITS | self.used_in_page).ok()?;
         self.used_in_page += words;
-        Some(Handle::new(place, 1))
+        Some(Handle::new(slot, 1))
     }
 
-    /// The place may serve another series.
+    /// The slot may serve another series.
     pub(super) fn give_back(&mut self, handle: Handle, words: usize) {
-        // A place whose generations are used up is retired: its old handles must stay distinct.
+        // A slot whose generations are used up is retired: its old handles must stay distinct.
         if handle.generation() < u32::MAX {
             self.free.get_or_insert_default().entry(words).or_default().push(handle);
         }

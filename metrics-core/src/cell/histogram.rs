@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::access::{self, holds};
 use super::handle::Handle;
 use super::summary::read_pair;
-use super::sync::{AtomicU64, TRIES};
+use super::sync::{AtomicU64, CONSISTENT_READ_ATTEMPTS};
 
 /// Generation, count, sum at even counts, sum at odd counts; the buckets follow, the one up to `+Inf` last.
 const HEADER: usize = 4;
@@ -77,7 +77,7 @@ fn sum_word(count: u64) -> usize {
 
 fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
     let mut n = cell[1].load(Acquire);
-    for _ in 0..TRIES {
+    for _ in 0..CONSISTENT_READ_ATTEMPTS {
         let mut total = 0;
         for (bucket, word) in buckets.iter_mut().zip(&cell[HEADER..]) {
             *bucket = word.load(Acquire);

@@ -7,48 +7,48 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{array, iter};
 
-use super::handle::{self, Handle, Places};
+use super::handle::{self, Handle, SlotAllocator};
 use super::sync::{AtomicU64, AtomicUsize, Mutex, OnceLock, PAGES, lock, zeros};
 
 /// One writer's pages, for ever: blocks are leaked, and there are as many as threads were alive at once.
 pub(super) struct Block {
     pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
     /// For what its threads have looked up; nobody else reads it.
-    notes: OnceLock<Box<[AtomicU64]>>,
+    cache_words: OnceLock<Box<[AtomicU64]>>,
     /// The block that was made after this one: reading goes along, without a lock or an allocation.
     next: OnceLock<&'static Block>,
 }
 
 impl Block {
     fn new() -> Self {
-        Self { pages: array::from_fn(|_| OnceLock::new()), notes: OnceLock::new(), next: OnceLock::new() }
+        Self { pages: array::from_fn(|_| OnceLock::new()), cache_words: OnceLock::new(), next: OnceLock::new() }
     }
 
     pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
         self.pages[page].get_or_init(|| zeros(handle::page_words(page)))
     }
 
-    pub(super) fn notes(&self, words: usize) -> &[AtomicU64] {
-        self.notes.get_or_init(|| zeros(words))
+    pub(super) fn cache_words(&self, words: usize) -> &[AtomicU64] {
+        self.cache_words.get_or_init(|| zeros(words))
     }
 
-    /// The words of `handle`'s place, if this block has them.
+    /// The words of `handle`'s slot, if this block has them.
     #[inline]
     fn cell(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
         self.pages[handle.page()].get()?.get(handle.range(words))
     }
 }
 
-/// All blocks, and which places in them are in use.
+/// All blocks, and which slots in them are in use.
 pub(super) struct Store {
-    /// Says for each place which generation is live (first word), and takes the writes of threads without a block. All
+    /// Says for each slot which generation is live (first word), and takes the writes of threads without a block. All
     /// other blocks follow it, in the order in which they were made: the order of adding up.
     home: Block,
     /// Held by whoever writes to the home block.
     home_writer: Mutex<()>,
     /// Blocks of ended threads.
     free: Mutex<Vec<&'static Block>>,
-    places: Mutex<Places>,
+    slots: Mutex<SlotAllocator>,
     /// How many blocks may yet be made.
     left: AtomicUsize,
 }
@@ -59,30 +59,30 @@ impl Store {
             home: Block::new(),
             home_writer: Mutex::new(()),
             free: Mutex::new(Vec::new()),
-            places: Mutex::new(Places::new()),
+            slots: Mutex::new(SlotAllocator::new()),
             left: AtomicUsize::new(usize::MAX),
         }
     }
 
-    /// A place of `words` words (the generation word included) for a new series, at zero in every thread.
+    /// A slot of `words` words (the generation word included) for a new series, at zero in every thread.
     ///
-    /// `None` when all places there are (2 GiB a thread) are in use.
+    /// `None` when all slots there are (2 GiB a thread) are in use.
     pub(super) fn allocate(&self, words: usize) -> Option<Handle> {
-        let handle = lock(&self.places).take(words)?;
+        let handle = lock(&self.slots).take(words)?;
         let page = self.home.page(handle.page());
         let _writer = lock(&self.home_writer);
         start_generation(&page[handle.range(words)], handle);
         Some(handle)
     }
 
-    /// Ends the series of `handle`: its place may now serve another one.
+    /// Ends the series of `handle`: its slot may now serve another one.
     pub(super) fn free(&self, handle: Handle, words: usize) {
         if self.close(handle) {
-            lock(&self.places).give_back(handle, words);
+            lock(&self.slots).give_back(handle, words);
         }
     }
 
-    /// Ends the live generation of a place; false if it was not `handle`.
+    /// Ends the live generation of a slot; false if it was not `handle`.
     fn close(&self, handle: Handle) -> bool {
         let _writer = lock(&self.home_writer);
         match self.home.cell(handle, 1) {
@@ -150,7 +150,7 @@ impl Store {
 
     #[cfg(test)]
     pub(super) fn hold_locks(&'static self) -> impl Sized {
-        (lock(&self.home_writer), lock(&self.free), lock(&self.places))
+        (lock(&self.home_writer), lock(&self.free), lock(&self.slots))
     }
 
     /// The cells of many series, block after block: memory is read in the order in which it lies, and each series' cells

@@ -5,13 +5,13 @@ pub(crate) use std::sync::{Mutex, OnceLock};
 
 pub(crate) use crate::lock::lock;
 
-/// Pages a block has places for.
+/// Pages a block has slots for.
 pub(crate) const PAGES: usize = 32;
 /// Words in the first page; each further page is twice as long.
 pub(crate) const FIRST_PAGE_WORDS: usize = 512;
 /// Readings of a histogram's cell that is being written, before one is taken whose distribution may be a few observations
 /// off.
-pub(crate) const TRIES: usize = 1_000;
+pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1_000;
 
 /// So many words at zero; the system gives them memory only where they are written.
 pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {

@@ -15,20 +15,20 @@ use super::sync::{AtomicU64, PAGES};
 pub(super) struct Pages {
     pages: [Cell<&'static [AtomicU64]>; PAGES],
     /// For what the thread has looked up.
-    notes: Cell<&'static [AtomicU64]>,
+    cache_words: Cell<&'static [AtomicU64]>,
 }
 
 impl Pages {
     pub(super) const fn new() -> Self {
-        Self { pages: [const { Cell::new([].as_slice()) }; PAGES], notes: Cell::new(&[]) }
+        Self { pages: [const { Cell::new([].as_slice()) }; PAGES], cache_words: Cell::new(&[]) }
     }
 
     #[inline]
-    pub(super) fn notes(&self) -> &'static [AtomicU64] {
-        self.notes.get()
+    pub(super) fn cache_words(&self) -> &'static [AtomicU64] {
+        self.cache_words.get()
     }
 
-    /// The words from `handle`'s place on; none where they are to be had by [`write`] only.
+    /// The words from `handle`'s slot on; none where they are to be had by [`write`] only.
     #[inline]
     pub(super) fn from(&self, handle: Handle) -> &'static [AtomicU64] {
         self.pages[handle.page()].get().get(handle.offset()..).unwrap_or_default()
@@ -36,12 +36,12 @@ impl Pages {
 
     /// From now on the thread has no words of its own.
     pub(super) fn forget(&self) {
-        self.pages.iter().chain([&self.notes]).for_each(|page| page.set(&[]));
+        self.pages.iter().chain([&self.cache_words]).for_each(|page| page.set(&[]));
     }
 }
 
 /// The thread's block.
-pub(super) struct Own {
+pub(super) struct ThreadBlock {
     block: Cell<Option<&'static Block>>,
     /// Whether it is just being made: an allocator that counts comes back to here and must not find it half made.
     busy: Cell<bool>,
@@ -49,7 +49,7 @@ pub(super) struct Own {
     refused: Cell<bool>,
 }
 
-impl Own {
+impl ThreadBlock {
     pub(super) const fn new() -> Self {
         Self { block: Cell::new(None), busy: Cell::new(false), refused: Cell::new(false) }
     }
@@ -60,10 +60,15 @@ impl Own {
     }
 
     /// The words for what the thread has looked up, so many as the first who asks; `None` if it has no block.
-    pub(super) fn notes(&self, store: &'static Store, pages: &Pages, words: usize) -> Option<&'static [AtomicU64]> {
-        let notes = self.with_block(store, |block| block.notes(words))?;
-        pages.notes.set(notes);
-        Some(notes)
+    pub(super) fn cache_words(
+        &self,
+        store: &'static Store,
+        pages: &Pages,
+        words: usize,
+    ) -> Option<&'static [AtomicU64]> {
+        let cache_words = self.with_block(store, |block| block.cache_words(words))?;
+        pages.cache_words.set(cache_words);
+        Some(cache_words)
     }
 
     fn with_block<R>(&self, store: &'static Store, f: impl FnOnce(&'static Block) -> R) -> Option<R> {
@@ -85,10 +90,10 @@ impl Own {
     }
 }
 
-/// Writes where the thread has no cell of this generation at hand; `own` is `None` once its thread-locals are gone.
+/// Writes where the thread has no cell of this generation at hand; `block` is `None` once its thread-locals are gone.
 pub(super) fn write(
     store: &'static Store,
-    own: Option<(&Pages, &Own)>,
+    block: Option<(&Pages, &ThreadBlock)>,
     handle: Handle,
     words: usize,
     write: &dyn Fn(&[AtomicU64]),
@@ -96,7 +101,7 @@ pub(super) fn write(
     if !store.is_live(handle) {
         return;
     }
-    match own.and_then(|(pages, own)| own.cell(store, pages, handle, words)) {
+    match block.and_then(|(pages, block)| block.cell(store, pages, handle, words)) {
         Some(cell) => {
             match cell[0].load(Relaxed).cmp(&handle.word()) {
                 Ordering::Less => start_generation(cell, handle),

@@ -5,7 +5,7 @@ use lazy_static::lazy_static;
 use super::handle::Handle;
 use super::store::Store;
 use super::sync::AtomicU64;
-use super::thread_block::{Own, Pages};
+use super::thread_block::{Pages, ThreadBlock};
 
 lazy_static! {
     static ref STORE: Store = Store::new();
@@ -14,13 +14,13 @@ lazy_static! {
 thread_local! {
     // No destructor, so that reading it is one plain access.
     static PAGES: Pages = const { Pages::new() };
-    static OWNER: Owner = const { Owner(Own::new()) };
+    static BLOCK: ReleaseOnDrop = const { ReleaseOnDrop(ThreadBlock::new()) };
 }
 
 /// Hands the thread's block on when the thread ends.
-struct Owner(Own);
+struct ReleaseOnDrop(ThreadBlock);
 
-impl Drop for Owner {
+impl Drop for ReleaseOnDrop {
     fn drop(&mut self) {
         PAGES.with(Pages::forget);
         if let Some(block) = self.0.take() {
@@ -33,7 +33,7 @@ pub(super) fn store() -> &'static Store {
     &STORE
 }
 
-/// The current thread's words from `handle`'s place on, where it has them at hand.
+/// The current thread's words from `handle`'s slot on, where it has them at hand.
 #[inline]
 pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     PAGES.with(|pages| pages.from(handle))
@@ -41,11 +41,11 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
 
 /// What the current thread has noted of its look-ups.
 #[inline]
-pub(super) fn notes() -> &'static [AtomicU64] {
-    PAGES.with(Pages::notes)
+pub(super) fn cache_words() -> &'static [AtomicU64] {
+    PAGES.with(Pages::cache_words)
 }
 
 /// `None` once the thread's locals are gone.
-pub(super) fn with_own<R>(f: impl FnOnce(&Pages, &Own) -> R) -> Option<R> {
-    OWNER.try_with(|Owner(own)| PAGES.with(|pages| f(pages, own))).ok()
+pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option<R> {
+    BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
 }

@@ -8,7 +8,7 @@ use crate::check;
 #[test]
 fn a_thread_that_ends_hands_its_block_on_while_a_scrape_reads() {
     check(2, || {
-        let handle = summary::allocate().expect("a place");
+        let handle = summary::allocate().expect("a slot");
         let turns = move || {
             for _ in 0..2 {
                 thread::spawn(move || summary::observe(handle, 0.5)).join().expect("no panic");
@@ -30,7 +30,7 @@ fn a_thread_that_ends_hands_its_block_on_while_a_scrape_reads() {
 #[test]
 fn two_threads_never_have_one_block() {
     check(3, || {
-        let handle = counter::allocate().expect("a place");
+        let handle = counter::allocate().expect("a slot");
         thread::spawn(move || counter::add_whole(handle, 1)).join().expect("no panic");
         // One of them gets the block that is free, the other a new one.
         let writers = [0; 2].map(|_| {
@@ -50,7 +50,7 @@ fn two_threads_never_have_one_block() {
 fn blocks_grow_while_a_scrape_reads() {
     check(3, || {
         // Two of three words fill the first page.
-        let handles = [0; 3].map(|_| counter::allocate().expect("a place"));
+        let handles = [0; 3].map(|_| counter::allocate().expect("a slot"));
         let writer = thread::spawn(move || handles.into_iter().for_each(|handle| counter::add_whole(handle, 1)));
         let mut totals = Vec::new();
         counter::read_all(&handles, &mut totals);
@@ -67,7 +67,7 @@ fn blocks_grow_while_a_scrape_reads() {
 fn threads_that_share_cells_lose_nothing() {
     check(3, || {
         access::limit_threads(1);
-        let handle = summary::allocate().expect("a place");
+        let handle = summary::allocate().expect("a slot");
         let writers = [0; 2].map(|_| {
             thread::spawn(move || {
                 summary::observe(handle, 0.5);

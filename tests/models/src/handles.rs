@@ -1,4 +1,4 @@
-//! Handles of series that end, while others write through them, take over their place, or look them up.
+//! Handles of series that end, while others write through them, take over their slot, or look them up.
 
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
@@ -10,13 +10,13 @@ use crate::{cache, check};
 #[test]
 fn a_stale_handle_never_writes_into_the_next_series() {
     check(3, || {
-        let old = counter::allocate().expect("a place");
+        let old = counter::allocate().expect("a slot");
         let writer = thread::spawn(move || {
             counter::add_whole(old, 10);
             counter::add_whole(old, 10);
         });
         access::free(old, counter::WORDS);
-        let new = counter::allocate().expect("the same place");
+        let new = counter::allocate().expect("the same slot");
         assert_ne!(old, new);
         thread::spawn(move || counter::add_whole(new, 1)).join().expect("no panic");
         assert_eq!(counter::read(new).whole, 1);
@@ -29,7 +29,7 @@ fn a_stale_handle_never_writes_into_the_next_series() {
 #[test]
 fn a_place_taken_over_shows_only_what_is_its_own() {
     check(3, || {
-        let old = summary::allocate().expect("a place");
+        let old = summary::allocate().expect("a slot");
         // The same thread wrote to the old series: its cell changes from one generation to the next.
         let (at_new, new_of) = loom::sync::mpsc::channel::<Handle>();
         let writer = thread::spawn(move || {
@@ -40,7 +40,7 @@ fn a_place_taken_over_shows_only_what_is_its_own() {
             summary::observe(new, 0.5);
         });
         access::free(old, summary::WORDS);
-        let new = summary::allocate().expect("the same place");
+        let new = summary::allocate().expect("the same slot");
         at_new.send(new).expect("received");
         let mut last = 0;
         for _ in 0..2 {
@@ -59,7 +59,7 @@ fn a_place_taken_over_shows_only_what_is_its_own() {
 #[test]
 fn a_scrape_of_a_series_that_ends_sees_nothing_of_the_next() {
     check(3, || {
-        let old = summary::allocate().expect("a place");
+        let old = summary::allocate().expect("a slot");
         let write = |handle, value| thread::spawn(move || summary::observe(handle, value));
         write(old, 4.0).join().expect("no panic");
         let scrape = thread::spawn(move || {
@@ -67,7 +67,7 @@ fn a_scrape_of_a_series_that_ends_sees_nothing_of_the_next() {
             assert_eq!(sum, count as f64 * 4.0);
         });
         access::free(old, summary::WORDS);
-        let new = summary::allocate().expect("the same place");
+        let new = summary::allocate().expect("the same slot");
         // Gets the block of the first thread, and so takes the very cell over.
         write(new, 0.5).join().expect("no panic");
         scrape.join().expect("no panic");

@@ -8,7 +8,7 @@ use crate::check;
 #[test]
 fn count_and_sum_of_a_summary_belong_together() {
     check(3, || {
-        let handle = summary::allocate().expect("a place");
+        let handle = summary::allocate().expect("a slot");
         let writer = thread::spawn(move || (0..3).for_each(|_| summary::observe(handle, 0.5)));
         let mut last = 0;
         for _ in 0..2 {
@@ -26,7 +26,7 @@ fn count_and_sum_of_a_summary_belong_together() {
 fn buckets_and_sum_of_a_histogram_belong_together() {
     const BOUNDS: [f64; 1] = [1.0];
     check(3, || {
-        let handle = histogram::allocate(&BOUNDS).expect("a place");
+        let handle = histogram::allocate(&BOUNDS).expect("a slot");
         let writer = thread::spawn(move || {
             for value in [1.0, 3.0, 1.0] {
                 histogram::observe(handle, &BOUNDS, value);
@@ -51,7 +51,7 @@ fn buckets_and_sum_of_a_histogram_belong_together() {
 #[test]
 fn a_counter_that_many_write_is_exact_and_never_falls() {
     check(2, || {
-        let handle = counter::allocate().expect("a place");
+        let handle = counter::allocate().expect("a slot");
         let writers = [0; 2].map(|_| {
             thread::spawn(move || {
                 counter::add_whole(handle, 1);

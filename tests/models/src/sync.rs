@@ -12,7 +12,7 @@ pub(crate) const PAGES: usize = 3;
 /// Small, since Loom looks at each word.
 pub(crate) const FIRST_PAGE_WORDS: usize = 8;
 /// So few that some orders need the reading that comes after them.
-pub(crate) const TRIES: usize = 1;
+pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no model panics under a lock")

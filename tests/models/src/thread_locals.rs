@@ -3,25 +3,25 @@
 use super::handle::Handle;
 use super::store::Store;
 use super::sync::AtomicU64;
-use super::thread_block::{Own, Pages};
+use super::thread_block::{Pages, ThreadBlock};
 
 loom::lazy_static! {
     static ref STORE: Store = Store::new();
 }
 
 loom::thread_local! {
-    static LOCALS: Locals = Locals { pages: Pages::new(), own: Own::new() };
+    static LOCALS: Locals = Locals { pages: Pages::new(), block: ThreadBlock::new() };
 }
 
 struct Locals {
     pages: Pages,
-    own: Own,
+    block: ThreadBlock,
 }
 
 impl Drop for Locals {
     fn drop(&mut self) {
         self.pages.forget();
-        if let Some(block) = self.own.take() {
+        if let Some(block) = self.block.take() {
             STORE.give_back(block);
         }
     }
@@ -35,10 +35,10 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     LOCALS.try_with(|locals| locals.pages.from(handle)).unwrap_or_default()
 }
 
-pub(super) fn notes() -> &'static [AtomicU64] {
-    LOCALS.try_with(|locals| locals.pages.notes()).unwrap_or_default()
+pub(super) fn cache_words() -> &'static [AtomicU64] {
+    LOCALS.try_with(|locals| locals.pages.cache_words()).unwrap_or_default()
 }
 
-pub(super) fn with_own<R>(f: impl FnOnce(&Pages, &Own) -> R) -> Option<R> {
-    LOCALS.try_with(|locals| f(&locals.pages, &locals.own)).ok()
+pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option<R> {
+    LOCALS.try_with(|locals| f(&locals.pages, &locals.block)).ok()
 }
