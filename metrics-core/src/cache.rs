@@ -8,7 +8,7 @@ mod dense;
 mod fixed;
 mod set_associative;
 
-pub(crate) use dense::Closed;
+pub(crate) use dense::Dense;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -24,7 +24,7 @@ use crate::lock::lock;
 /// A table keeps at most this many label sets; others are looked up where they are shared.
 const MAX_ENTRIES: usize = 16 << 10;
 /// Of owners with more label sets than this none are near at hand: most look-ups there would be in vain.
-const MAX_NEAR: usize = 256;
+const MAX_CACHED_SETS: usize = 256;
 /// A table keeps at most this many bytes of label values.
 const MAX_KEY_BYTES: usize = 4 << 20;
 
@@ -91,14 +91,14 @@ pub(crate) fn new_epoch() -> u64 {
 
 thread_local! {
     /// By the index of their owners; most threads use few of those that there are.
-    static TABLES: RefCell<Vec<Option<Box<Table>>>> = const { RefCell::new(Vec::new()) };
+    static TABLES: RefCell<Vec<Option<Box<ThreadTable>>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One owner's look-ups in one thread.
 #[derive(Default)]
-struct Table {
+struct ThreadTable {
     epoch: u64,
-    index: HashTable<Entry>,
+    index: HashTable<TableEntry>,
     /// Length (4 bytes) and bytes of each value, set after set.
     keys: Vec<u8>,
     handles: Vec<Handle>,
@@ -107,7 +107,7 @@ struct Table {
     turn: Cell<usize>,
 }
 
-struct Entry {
+struct TableEntry {
     key: u32,
     handles: u32,
 }
@@ -115,18 +115,18 @@ struct Entry {
 /// The handles that this thread remembers for these values in this epoch.
 #[inline]
 pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
-    match get_near(id, epoch, values) {
+    match get_cached(id, epoch, values) {
         Some(handles) => Some(handles),
-        None => get_far(id, epoch, values),
+        None => get_in_table(id, epoch, values),
     }
 }
 
-/// As [`get`], where they are near at hand; who asks so goes on with [`get_far`] in a function of its own.
+/// As [`get`], where they are near at hand; who asks so goes on with [`get_in_table`] in a function of its own.
 ///
 /// Two ways to have the handles, in one function, would have them go through memory: a fifth of a call.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
-pub(crate) fn get_near<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+pub(crate) fn get_cached<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
     if id.is_large() {
         return None;
     }
@@ -137,7 +137,7 @@ pub(crate) fn get_near<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]
 
 /// As [`get`], where they are in the owner's own table.
 #[inline(never)]
-pub(crate) fn get_far<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+pub(crate) fn get_in_table<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
     TABLES
         .try_with(|tables| {
             let tables = tables.try_borrow().ok()?;
@@ -172,16 +172,16 @@ pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], 
         }
         let table = tables[id.index].get_or_insert_default();
         if table.epoch != epoch {
-            **table = Table { epoch, ..Table::default() };
+            **table = ThreadTable { epoch, ..ThreadTable::default() };
         }
         table.insert(values, &handles);
-        if table.index.len() > MAX_NEAR {
+        if table.index.len() > MAX_CACHED_SETS {
             id.large.store(true, Ordering::Relaxed);
         }
     });
 }
 
-impl Table {
+impl ThreadTable {
     fn insert(&mut self, values: &[&str], handles: &[Handle]) {
         let key_len: usize = values.iter().map(|value| value.len() + 4).sum();
         if self.index.len() >= MAX_ENTRIES || self.keys.len() + key_len > MAX_KEY_BYTES {
@@ -202,7 +202,9 @@ impl Table {
         self.handles.extend_from_slice(handles);
         let Self { index, keys, hasher, .. } = self;
         let count = values.len();
-        index.insert_unique(hash_of, Entry { key, handles: first }, |entry| hash_key(hasher, keys, entry.key, count));
+        index.insert_unique(hash_of, TableEntry { key, handles: first }, |entry| {
+            hash_key(hasher, keys, entry.key, count)
+        });
     }
 }
 

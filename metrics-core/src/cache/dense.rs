@@ -5,13 +5,13 @@ use super::Fixed;
 use crate::label_value::Label;
 
 /// Handles of all combinations of closed sets.
-pub(crate) struct Closed<const N: usize> {
+pub(crate) struct Dense<const N: usize> {
     sets: Vec<&'static [&'static str]>,
     /// In the order of the positions, that of the last set changing first.
     handles: Box<[Fixed<N>]>,
 }
 
-impl<const N: usize> Closed<N> {
+impl<const N: usize> Dense<N> {
     /// `None` where there are more than `max` combinations, or no labels.
     pub(crate) fn new(sets: Vec<&'static [&'static str]>, max: usize) -> Option<Self> {
         let combinations = sets.iter().try_fold(1_usize, |product, set| product.checked_mul(set.len()))?;
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn each_combination_has_handles_of_its_own() {
-        let all: Closed<1> = Closed::new(vec![ONE, OTHER], 6).expect("6 combinations");
+        let all: Dense<1> = Dense::new(vec![ONE, OTHER], 6).expect("6 combinations");
         let labels = |one, other| [closed(ONE, one), closed(OTHER, other)];
         for n in 0..6 {
             let found = all.find(&labels(n / 3, n % 3)).expect("all are of their sets");
@@ -73,13 +73,13 @@ mod tests {
 
     #[test]
     fn a_value_of_another_set_is_not_found() {
-        let all: Closed<1> = Closed::new(vec![ONE], 2).expect("2 combinations");
+        let all: Dense<1> = Dense::new(vec![ONE], 2).expect("2 combinations");
         assert!(all.find(&[closed(OTHER, 0)]).is_none());
         assert!(all.find(&[closed(OTHER, 2)]).is_none());
         assert!(all.find(&[Label::from("a")]).is_none());
         // Another type of the same text at the same position is as good.
         assert!(all.find(&[closed(&["a", "c"], 0)]).is_some());
-        assert!(Closed::<1>::new(vec![ONE, OTHER], 5).is_none());
-        assert!(Closed::<1>::new(Vec::new(), 5).is_none());
+        assert!(Dense::<1>::new(vec![ONE, OTHER], 5).is_none());
+        assert!(Dense::<1>::new(Vec::new(), 5).is_none());
     }
 }

@@ -30,7 +30,7 @@ const MAX_VALUES: usize = 8;
 /// Values of this length, in bytes, and longer ones are not remembered here.
 const LONGEST: usize = 255;
 
-type Entry = [AtomicU64; ENTRY_WORDS];
+type CacheEntry = [AtomicU64; ENTRY_WORDS];
 
 /// The words of the handles that are remembered for these values. Each id comes with as many values every time, and for as
 /// many handles: sets of different numbers are not told apart.
@@ -44,7 +44,7 @@ pub(super) fn find<'w>(
     let (lengths, mixed) = ends(values, &mut last);
     let (entries, first) = place(words, id, mixed)?;
     let owner = owner(id, mixed);
-    let is_of = |entry: &Entry| is_of(entry, owner, epoch, lengths) && has(entry, values, &last);
+    let is_of = |entry: &CacheEntry| is_of(entry, owner, epoch, lengths) && has(entry, values, &last);
     let is_second = entries[first][OWNER].load(Relaxed) != owner;
     let entry = &entries[first ^ usize::from(is_second)];
     if is_of(entry) {
@@ -114,7 +114,7 @@ fn words_of(value: &str, last: u64) -> impl Iterator<Item = u64> {
 /// All entries, and which is the first where such values can stand; the second differs in the last bit. `None` if the thread
 /// has none.
 #[inline]
-fn place<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [Entry; ENTRIES], usize)> {
+fn place<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [CacheEntry; ENTRIES], usize)> {
     let (entries, _) = words.as_chunks::<ENTRY_WORDS>();
     let entries = entries.try_into().ok()?;
     Some((entries, ((mixed ^ index(id)) & ENTRY_MASK) as usize))
@@ -133,14 +133,14 @@ fn index(id: &CacheId) -> u64 {
 }
 
 #[inline]
-fn is_of(entry: &Entry, owner: u64, epoch: u64, lengths: u64) -> bool {
+fn is_of(entry: &CacheEntry, owner: u64, epoch: u64, lengths: u64) -> bool {
     let [of, at, lens] = [OWNER, EPOCH, LENGTHS].map(|word| entry[word].load(Relaxed));
     (of ^ owner) | (at ^ epoch) | (lens ^ lengths) == 0
 }
 
 /// Whether the entry has these values; it has some of the same lengths, and so as many words.
 #[inline]
-fn has(entry: &Entry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
+fn has(entry: &CacheEntry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
     // The remainder is for the compiler, who then needs no check.
     let differs = |at: usize, word: u64| entry[at % ENTRY_WORDS].load(Relaxed) ^ word;
     let (mut at, mut different) = (KEY, 0);
@@ -158,7 +158,7 @@ fn has(entry: &Entry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
 }
 
 /// Whether the entry is of an epoch that has passed.
-fn is_older(entry: &Entry, id: &CacheId, epoch: u64) -> bool {
+fn is_older(entry: &CacheEntry, id: &CacheId, epoch: u64) -> bool {
     entry[OWNER].load(Relaxed) & OWNER_MASK == index(id) && entry[EPOCH].load(Relaxed) != epoch
 }
 

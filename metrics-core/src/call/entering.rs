@@ -166,17 +166,17 @@ impl Site {
     /// Begins a call with the values that come with it. Not inlined: it would be all the code of most functions.
     fn begin(&self, start: Moment, values: &[&str]) -> Call {
         if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_near(&families.cache, families.epoch(), values)
+            && let Some(handles) = cache::get_cached(&families.cache, families.epoch(), values)
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
-        self.begin_far(start, values)
+        self.begin_from_table(start, values)
     }
 
     #[inline(never)]
-    fn begin_far(&self, start: Moment, values: &[&str]) -> Call {
+    fn begin_from_table(&self, start: Moment, values: &[&str]) -> Call {
         if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_far(&families.cache, families.epoch(), values)
+            && let Some(handles) = cache::get_in_table(&families.cache, families.epoch(), values)
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
@@ -188,8 +188,8 @@ impl Site {
     /// As [`Site::begin`], with values that are all of closed sets: nothing is looked up.
     fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
         if let Some(families) = self.families.get()
-            && let Some(closed) = families.closed.get()
-            && let Some(place) = closed.as_ref().and_then(|closed| closed.find(labels))
+            && let Some(dense) = families.dense.get()
+            && let Some(place) = dense.as_ref().and_then(|dense| dense.find(labels))
             && let Some(handles) = place.get(families.epoch())
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });

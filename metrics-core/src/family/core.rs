@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 
 use super::Declaration;
 use super::table::{Chunk, Table};
-use crate::cache::{self, CacheId, Closed, Fixed};
+use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::cell::{self, Handle};
 use crate::internal::InternalError;
 use crate::label_value::Label;
@@ -34,7 +34,7 @@ pub struct FamilyCore {
     epoch: AtomicU64,
     cache: CacheId,
     /// The handle of each label set, where those are closed sets.
-    closed: Option<Closed<1>>,
+    dense: Option<Dense<1>>,
     /// Counts the label sets that went to the overflow series; made when it is first needed or exported.
     overflowed: OnceLock<Handle>,
     /// The handle of the overflow series.
@@ -68,7 +68,7 @@ impl FamilyCore {
         }
         let sets: Option<Vec<_>> = declaration.label_values.iter().copied().collect();
         let core = Self {
-            closed: sets.and_then(|sets| Closed::new(sets, max_series)),
+            dense: sets.and_then(|sets| Dense::new(sets, max_series)),
             declaration,
             const_text,
             max_series: AtomicUsize::new(max_series),
@@ -102,8 +102,8 @@ impl FamilyCore {
 
     /// Creates the series of all combinations of `declared`'s closed label sets, at 0.
     fn create_closed(&self, declared: &Self) {
-        if let Some(closed) = &declared.closed {
-            closed.for_each(|values| {
+        if let Some(dense) = &declared.dense {
+            dense.for_each(|values| {
                 self.within_cap(values);
             });
         }
@@ -113,7 +113,7 @@ impl FamilyCore {
     #[inline]
     pub(crate) fn resolve_labels<const N: usize>(&self, labels: &[Label<'_>; N]) -> Handle {
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let Some(fixed) = self.closed.as_ref().and_then(|closed| closed.find(labels)) else {
+        let Some(fixed) = self.dense.as_ref().and_then(|dense| dense.find(labels)) else {
             return self.resolve(&values);
         };
         let epoch = self.epoch();
@@ -165,14 +165,14 @@ impl FamilyCore {
     /// The handle for these values, which are as many as the family's labels; created, or the overflow series.
     pub(crate) fn resolve(&self, values: &[&str]) -> Handle {
         let epoch = self.epoch();
-        match cache::get_near(&self.cache, epoch, values) {
+        match cache::get_cached(&self.cache, epoch, values) {
             Some([handle]) => handle,
-            None => self.resolve_far(epoch, values),
+            None => self.resolve_in_table(epoch, values),
         }
     }
 
-    fn resolve_far(&self, epoch: u64, values: &[&str]) -> Handle {
-        match cache::get_far(&self.cache, epoch, values) {
+    fn resolve_in_table(&self, epoch: u64, values: &[&str]) -> Handle {
+        match cache::get_in_table(&self.cache, epoch, values) {
             Some([handle]) => handle,
             None => self.resolve_shared(epoch, values),
         }

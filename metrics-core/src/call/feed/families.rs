@@ -8,7 +8,7 @@ use super::known_values::KnownValues;
 use super::reentrant_once::Claim;
 use super::series::{Handles, Values};
 use super::target::{Target, TargetRef};
-use crate::cache::{self, CacheId, Closed, Fixed};
+use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::{MAX_LABELS, Role, Source};
 use crate::cell::Handle;
@@ -17,7 +17,7 @@ use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 
 /// Of more combinations of closed sets, series are looked up.
-const MAX_CLOSED: usize = 1024;
+const MAX_DENSE: usize = 1024;
 
 /// What a site feeds, and the labels it feeds it with.
 pub(crate) struct Families {
@@ -39,7 +39,7 @@ pub(crate) struct Families {
     /// The values after `in`, once they were evaluated.
     pub(crate) known: Claim<KnownValues>,
     /// The series of each label set, where the labels of the first call were all of closed sets that are small enough.
-    pub(crate) closed: OnceLock<Option<Closed<{ Role::COUNT }>>>,
+    pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
     /// The series of all calls, where all labels are fixed.
     pub(crate) series: Fixed<{ Role::COUNT }>,
     /// A bit for each role whose mismatch is noted.
@@ -71,7 +71,7 @@ impl Families {
             cache: CacheId::permanent(),
             beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
             known: Claim::new(),
-            closed: OnceLock::new(),
+            dense: OnceLock::new(),
             series: Fixed::new(),
             noted: AtomicU8::new(0),
             names,
@@ -189,11 +189,11 @@ impl Families {
 
     /// Gives the series of a label set a place, if it was found within the cap, in this epoch, by this thread.
     pub(crate) fn keep_closed(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
-        let closed = self.closed.get_or_init(|| {
+        let dense = self.dense.get_or_init(|| {
             let sets = labels.iter().map(|label| Some(label.closed()?.0)).collect::<Option<_>>()?;
-            Closed::new(sets, MAX_CLOSED)
+            Dense::new(sets, MAX_DENSE)
         });
-        if let Some(place) = closed.as_ref().and_then(|closed| closed.find(labels))
+        if let Some(place) = dense.as_ref().and_then(|dense| dense.find(labels))
             && let Some(handles) = cache::get(&self.cache, epoch, values)
         {
             place.set(epoch, handles);
