@@ -4,7 +4,7 @@ pub use std::boxed::Box;
 
 pub use crate::__metrics_core_site as site;
 pub use crate::call::{
-    Call, CallByResult, Ending, Entering, Fed, KindsOf, NoKinds, NoResult, Returned, Site, cancelled, create,
+    Call, CallByResult, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult, Returned, Site, cancelled, create,
     exception_if, exceptions, in_flight, kind, kind_of, label, latency, measure, of_result, output, values,
 };
 pub use crate::declare::{Field, Global, register, register_in};

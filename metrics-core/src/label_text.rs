@@ -8,15 +8,15 @@ const MAX_INLINE: usize = 62;
 
 /// The text of a label's value.
 #[derive(Clone, Debug)]
-pub struct Held(Text);
+pub struct LabelText(Repr);
 
 #[derive(Clone, Debug)]
-enum Text {
+enum Repr {
     Inline { len: u8, bytes: [u8; MAX_INLINE] },
     Heap(Box<str>),
 }
 
-impl Held {
+impl LabelText {
     /// What is longer than any series can show is cut, to a length that is still too long.
     #[inline]
     pub(crate) fn new(text: &str) -> Self {
@@ -25,11 +25,11 @@ impl Held {
             Ok(short) if len <= MAX_INLINE => {
                 let mut bytes = [0; MAX_INLINE];
                 bytes[..len].copy_from_slice(text.as_bytes());
-                Self(Text::Inline { len: short, bytes })
+                Self(Repr::Inline { len: short, bytes })
             }
             _ => {
                 let end = (len.min(MAX_VALUE_LEN + 1)..len).find(|at| text.is_char_boundary(*at)).unwrap_or(len);
-                Self(Text::Heap(text[..end].into()))
+                Self(Repr::Heap(text[..end].into()))
             }
         }
     }
@@ -42,10 +42,10 @@ impl Held {
     #[inline]
     pub(crate) fn as_str(&self) -> &str {
         match &self.0 {
-            Text::Inline { len, bytes } => {
+            Repr::Inline { len, bytes } => {
                 std::str::from_utf8(&bytes[..usize::from(*len).min(MAX_INLINE)]).unwrap_or_default()
             }
-            Text::Heap(text) => text,
+            Repr::Heap(text) => text,
         }
     }
 }
@@ -58,14 +58,14 @@ mod tests {
     fn text_of_any_length_is_held() {
         for len in [0, 1, MAX_INLINE, MAX_INLINE + 1, MAX_VALUE_LEN] {
             let text = "x".repeat(len);
-            assert_eq!(Held::new(&text).as_str(), text);
+            assert_eq!(LabelText::new(&text).as_str(), text);
         }
     }
 
     #[test]
     fn text_that_is_too_long_is_cut_and_still_too_long() {
         for text in ["x".repeat(5_000), "\u{1F600}".repeat(5_000)] {
-            let held = Held::new(&text);
+            let held = LabelText::new(&text);
             assert!((MAX_VALUE_LEN + 1..MAX_VALUE_LEN + 5).contains(&held.as_str().len()));
             assert!(text.starts_with(held.as_str()));
         }

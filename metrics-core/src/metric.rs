@@ -22,7 +22,7 @@ pub(crate) type Keeper = Option<Arc<dyn Keep>>;
 /// The family of a metric that stands alone, to the metric.
 pub trait Keep: Send + Sync {
     /// Has scrapes read the metric before all others: what it counts is counted elsewhere before.
-    fn read_first(&self);
+    fn mark_read_early(&self);
 
     /// The family's name.
     fn name(&self) -> &str;

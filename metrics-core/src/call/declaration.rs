@@ -5,8 +5,8 @@ pub(crate) mod label_source;
 
 use std::panic::Location;
 
-use crate::call::feed::target::Fed;
-use label_source::{MAX_LABELS, Role, Source};
+use crate::call::feed::target::FeedTarget;
+use label_source::{LabelSource, MAX_LABELS, Role};
 
 /// Where the family of a role comes from.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ pub(crate) enum Origin {
     /// The family with the default name.
     Default,
     /// An expression that is evaluated once.
-    Static(fn() -> Fed),
+    Static(fn() -> FeedTarget),
     /// An expression that each call evaluates.
     PerCall,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Declaration {
     pub(crate) closure: Option<fn() -> &'static str>,
     pub(crate) location: &'static Location<'static>,
     pub(crate) prefix: Option<&'static str>,
-    pub(crate) labels: [Option<(&'static str, Source)>; MAX_LABELS],
+    pub(crate) labels: [Option<(&'static str, LabelSource)>; MAX_LABELS],
     pub(crate) origins: [Origin; Role::COUNT],
     pub(crate) buckets: Option<&'static [f64]>,
     pub(crate) max_series: Option<usize>,
@@ -63,7 +63,7 @@ impl Declaration {
         !matches!(self.origins[Role::Cancelled as usize], Origin::None)
     }
 
-    pub(crate) fn given(&self, role: Role) -> Option<fn() -> Fed> {
+    pub(crate) fn given(&self, role: Role) -> Option<fn() -> FeedTarget> {
         match self.origins[role as usize] {
             Origin::Static(family) => Some(family),
             Origin::None | Origin::Default | Origin::PerCall => None,
@@ -95,7 +95,7 @@ impl Declaration {
     }
 
     /// The labels that the attribute names, and where they come from.
-    pub(crate) fn own_labels(&self) -> impl Iterator<Item = (&'static str, Source)> {
+    pub(crate) fn own_labels(&self) -> impl Iterator<Item = (&'static str, LabelSource)> {
         self.labels.iter().flatten().copied()
     }
 
@@ -109,9 +109,9 @@ impl Declaration {
     #[inline]
     pub(crate) fn late_labels(&self) -> LateLabels {
         self.labels.iter().flatten().fold(LateLabels::default(), |late, (_, source)| match source {
-            Source::Fixed(_) | Source::Call(_) => late,
-            Source::Result(_) => LateLabels { results: late.results + 1, ..late },
-            Source::Kind(_) => LateLabels { kind: true, ..late },
+            LabelSource::Fixed(_) | LabelSource::Call(_) => late,
+            LabelSource::Result(_) => LateLabels { results: late.results + 1, ..late },
+            LabelSource::Kind(_) => LateLabels { kind: true, ..late },
         })
     }
 

@@ -6,7 +6,7 @@ use super::declaration::label_source::{MAX_LABELS, Role};
 use super::feed::series::Series;
 use super::feed::target::{FeedsCount, FeedsLatency, FeedsLevel, PerCall, TargetRef};
 use super::run::guard::{Call, Prepared};
-use super::run::lifecycle::Unbegun;
+use super::run::lifecycle::PendingCall;
 use super::site::Site;
 use crate::cache;
 use crate::cell::Handle;
@@ -102,7 +102,7 @@ impl<'a> EnteringWith<'a> {
 
     fn with(mut self, role: Role, target: TargetRef<'a>) -> Self {
         if let Role::Exceptions | Role::Cancelled = role {
-            target.read_first();
+            target.mark_read_early();
         }
         self.per_call[role as usize] = Some(target);
         self
@@ -113,7 +113,7 @@ impl<'a> EnteringWith<'a> {
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
         let is_first = self.entering.site.is_new();
         let prepared = self.prepare(labels);
-        if is_first { prepared.begin() } else { prepared.begin_back_then() }
+        if is_first { prepared.begin() } else { prepared.begin_backdated() }
     }
 
     /// As [`EnteringWith::start`], for a call that begins later.
@@ -242,7 +242,7 @@ fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
         let Some(target) = target else { continue };
         series.handles[role as usize] = match *target {
             TargetRef::Family(core) => core.overflow(),
-            TargetRef::Alone { handle, .. } => handle,
+            TargetRef::Unlabeled { handle, .. } => handle,
         };
         if role == Role::Latency {
             series.bounds = target.bounds();

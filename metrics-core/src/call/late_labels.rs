@@ -5,13 +5,13 @@ use std::future::Future;
 
 use super::declaration::label_source::{MAX_LABELS, Role};
 use super::entering::{Entering, EnteringWith};
-use super::feed::target::{Fed, PerCall};
-use super::run::guard::{self, Running};
-use super::run::lifecycle::{Begun, Outcome, Progress, Unbegun};
+use super::feed::target::{FeedTarget, PerCall};
+use super::run::guard::{self, RunningBody};
+use super::run::lifecycle::{Outcome, PendingCall, Progress, RunningCall};
 use super::site::Site;
 use crate::cell::Handle;
 use crate::clock::Moment;
-use crate::label_text::Held;
+use crate::label_text::LabelText;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 
@@ -41,7 +41,7 @@ impl Named for () {
     }
 }
 
-impl Named for [Option<Fed>; Role::COUNT] {
+impl Named for [Option<FeedTarget>; Role::COUNT] {
     fn targets(&self) -> PerCall<'_> {
         self.each_ref().map(|fed| Some(fed.as_ref()?.target()))
     }
@@ -74,7 +74,7 @@ impl Entered for Entering {
 }
 
 impl Entered for EnteringWith<'_> {
-    type Named = [Option<Fed>; Role::COUNT];
+    type Named = [Option<FeedTarget>; Role::COUNT];
 
     fn into_parts(self) -> (&'static Site, Moment, Self::Named) {
         let (site, start, per_call) = self.into_borrowed();
@@ -89,7 +89,7 @@ impl<E: Entered> EnteringByResult<E> {
         let (site, start, named) = self.0.into_parts();
         let is_first = site.is_new();
         let prepared = Self::prepare_for(site, start, named, labels);
-        if is_first { prepared.begin() } else { prepared.begin_back_then() }
+        if is_first { prepared.begin() } else { prepared.begin_backdated() }
     }
 
     /// As [`EnteringByResult::start`], for a call that begins later.
@@ -109,17 +109,17 @@ impl<E: Entered> EnteringByResult<E> {
         let mut series = site.resolve_beginning(&values);
         site.resolve_per_call(&values, &named.targets(), &[Role::InFlight], &mut series);
         let in_flight = series.handles[Role::InFlight as usize];
-        PreparedByResult(State { site, start, labels: labels.each_ref().map(Held::of), named, in_flight })
+        PreparedByResult(LateCall { site, start, labels: labels.each_ref().map(LabelText::of), named, in_flight })
     }
 }
 
 /// What is known of the call until it ends.
 #[derive(Debug)]
-struct State<const N: usize, F> {
+struct LateCall<const N: usize, F> {
     site: &'static Site,
     start: Moment,
     /// Values of the labels that come from the arguments.
-    labels: [Held; N],
+    labels: [LabelText; N],
     named: F,
     in_flight: Handle,
 }
@@ -127,18 +127,18 @@ struct State<const N: usize, F> {
 /// As [`Prepared`](super::run::guard::Prepared), for such a call.
 #[must_use = "the call is recorded by what it measures"]
 #[derive(Debug)]
-pub struct PreparedByResult<const N: usize, F: Named>(State<N, F>);
+pub struct PreparedByResult<const N: usize, F: Named>(LateCall<N, F>);
 
-impl<const N: usize, F: Named> Unbegun for PreparedByResult<N, F> {
+impl<const N: usize, F: Named> PendingCall for PreparedByResult<N, F> {
     type Call = CallByResult<N, F>;
 
     #[inline]
     fn begin(self) -> CallByResult<N, F> {
-        Self(State { start: Moment::now(), ..self.0 }).begin_back_then()
+        Self(LateCall { start: Moment::now(), ..self.0 }).begin_backdated()
     }
 
     #[inline]
-    fn begin_back_then(self) -> CallByResult<N, F> {
+    fn begin_backdated(self) -> CallByResult<N, F> {
         guard::enter(self.0.in_flight);
         CallByResult { state: self.0, progress: Progress::new() }
     }
@@ -147,7 +147,7 @@ impl<const N: usize, F: Named> Unbegun for PreparedByResult<N, F> {
 /// As [`Call`](super::Call), for such a call.
 #[must_use = "dropping the guard says that the call has panicked or was cancelled"]
 pub struct CallByResult<const N: usize, F: Named> {
-    state: State<N, F>,
+    state: LateCall<N, F>,
     progress: Progress,
 }
 
@@ -155,21 +155,21 @@ pub struct CallByResult<const N: usize, F: Named> {
 #[derive(Debug)]
 pub struct Ending<const R: usize> {
     exception: bool,
-    labels: [Held; R],
-    kind: Option<Held>,
+    labels: [LabelText; R],
+    kind: Option<LabelText>,
 }
 
 impl<const R: usize> Ending<R> {
     /// Whether it is an exception, and the labels from the result.
     #[inline]
-    pub fn new(exception: bool, labels: [Held; R]) -> Self {
+    pub fn new(exception: bool, labels: [LabelText; R]) -> Self {
         Self { exception, labels, kind: None }
     }
 
     /// The kind of the error, if one was returned.
     #[inline]
     #[must_use]
-    pub fn kind(self, kind: Option<Held>) -> Self {
+    pub fn kind(self, kind: Option<LabelText>) -> Self {
         Self { kind, ..self }
     }
 }
@@ -183,8 +183,8 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
 
     /// Runs the body of an `async` function.
     #[inline]
-    pub fn run_async<B: Future>(&self, body: B) -> Running<'_, B> {
-        Running::new(&self.progress, body)
+    pub fn run_async<B: Future>(&self, body: B) -> RunningBody<'_, B> {
+        RunningBody::new(&self.progress, body)
     }
 
     /// Runs the body of an `async` function that never returns.
@@ -210,11 +210,11 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
 
     /// Records the call with the label of each result, by its position, and its kind of exception if it was one.
     fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
-        let State { site, start, labels, named, in_flight } = &self.state;
+        let LateCall { site, start, labels, named, in_flight } = &self.state;
         let mut values = [""; MAX_LABELS];
         let late = site.declaration.late_labels();
         let results = (0..late.results).map(result);
-        let all = labels.iter().map(Held::as_str).chain(results).chain(late.kind.then_some(kind));
+        let all = labels.iter().map(LabelText::as_str).chain(results).chain(late.kind.then_some(kind));
         let mut count = 0;
         for (slot, value) in values.iter_mut().zip(all) {
             *slot = value;
@@ -229,7 +229,7 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     }
 }
 
-impl<const N: usize, const R: usize, F: Named> Begun<Ending<R>> for CallByResult<N, F> {
+impl<const N: usize, const R: usize, F: Named> RunningCall<Ending<R>> for CallByResult<N, F> {
     #[inline]
     fn progress(&self) -> &Progress {
         &self.progress

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use super::declaration::label_source::{List, MAX_LABELS, Role, Source};
+use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
 use super::feed::families::Families;
 use super::feed::known_values::KnownValues;
 use super::feed::series::{Handles, Series, Values};
@@ -55,18 +55,18 @@ impl Site {
     }
 
     /// The values of one label that are known, and whether there are no others.
-    fn known_of(&self, source: Source) -> Option<(Vec<String>, bool)> {
-        let list = source.list().map(|List { values, closed }| (self.evaluate(values), closed));
+    fn known_of(&self, source: LabelSource) -> Option<(Vec<String>, bool)> {
+        let list = source.list().map(|LabelList { values, closed }| (self.evaluate(values), closed));
         match source {
-            Source::Fixed(_) | Source::Call(_) => list,
-            Source::Result(_) => list.map(|(mut values, closed)| {
+            LabelSource::Fixed(_) | LabelSource::Call(_) => list,
+            LabelSource::Result(_) => list.map(|(mut values, closed)| {
                 values.push(PANIC.to_owned());
                 if self.declaration.is_cancellable() {
                     values.push(CANCELLED.to_owned());
                 }
                 (values, closed)
             }),
-            Source::Kind(_) => {
+            LabelSource::Kind(_) => {
                 let (mut kinds, closed) = list.unwrap_or_default();
                 kinds.push(PANIC.to_owned());
                 Some((kinds, closed))
@@ -178,7 +178,7 @@ impl Site {
             let at = families.position_of_given(position).unwrap_or_default();
             *slot = match known {
                 // No exception, and so of no kind.
-                _ if value.is_empty() && matches!(families.sources()[at], Source::Kind(_)) => value,
+                _ if value.is_empty() && matches!(families.sources()[at], LabelSource::Kind(_)) => value,
                 Some(known) => known.closed_value(at, value),
                 // The list is just being made, by code that calls this very function.
                 None if families.sources()[at].list().is_some_and(|list| list.closed) => OTHER,

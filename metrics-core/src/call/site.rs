@@ -3,18 +3,18 @@
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 
-use super::declaration::label_source::{List, MAX_LABELS, Role, Source};
+use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
 use super::declaration::{Declaration, Origin};
 use super::feed::families::Families;
-use super::feed::reentrant_once::Claim;
-use super::feed::target::Fed;
+use super::feed::reentrant_once::ReentrantOnce;
+use super::feed::target::FeedTarget;
 
 /// An annotated function.
 pub struct Site {
     pub(super) declaration: Declaration,
     /// Never dropped, as part of a static: the compiler need not prove it in each function. Boxed, since most of a large
     /// service is never called.
-    pub(super) families: ManuallyDrop<Claim<Box<Families>>>,
+    pub(super) families: ManuallyDrop<ReentrantOnce<Box<Families>>>,
 }
 
 impl Site {
@@ -23,7 +23,7 @@ impl Site {
     #[track_caller]
     pub const fn new(module: &'static str, function: &'static str) -> Self {
         let declaration = Declaration::new(module, function, Location::caller());
-        Self { declaration, families: ManuallyDrop::new(Claim::new()) }
+        Self { declaration, families: ManuallyDrop::new(ReentrantOnce::new()) }
     }
 
     /// Without labels that a call begins with: label `function` is the path of the function, read from the closure's type.
@@ -50,64 +50,64 @@ impl Site {
     /// A label with one value.
     #[must_use]
     pub const fn fixed_label(self, name: &'static str, value: &'static str) -> Self {
-        self.with_label(name, Source::Fixed(value))
+        self.with_label(name, LabelSource::Fixed(value))
     }
 
     /// A label whose value comes with each call.
     #[must_use]
     pub const fn label(self, name: &'static str) -> Self {
-        self.with_label(name, Source::Call(None))
+        self.with_label(name, LabelSource::Call(None))
     }
 
     /// A label with a closed set of values.
     #[must_use]
     pub const fn label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
-        self.with_label(name, Source::Call(Some(List { values, closed: true })))
+        self.with_label(name, LabelSource::Call(Some(LabelList { values, closed: true })))
     }
 
     /// A label some of whose values are known.
     #[must_use]
     pub const fn label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
-        self.with_label(name, Source::Call(Some(List { values, closed: false })))
+        self.with_label(name, LabelSource::Call(Some(LabelList { values, closed: false })))
     }
 
     /// A label whose value comes from what each call returns.
     #[must_use]
     pub const fn result_label(self, name: &'static str) -> Self {
-        self.with_label(name, Source::Result(None))
+        self.with_label(name, LabelSource::Result(None))
     }
 
     /// As [`Site::result_label`], with a closed set of values.
     #[must_use]
     pub const fn result_label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
-        self.with_label(name, Source::Result(Some(List { values, closed: true })))
+        self.with_label(name, LabelSource::Result(Some(LabelList { values, closed: true })))
     }
 
     /// As [`Site::result_label`], some of whose values are known.
     #[must_use]
     pub const fn result_label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
-        self.with_label(name, Source::Result(Some(List { values, closed: false })))
+        self.with_label(name, LabelSource::Result(Some(LabelList { values, closed: false })))
     }
 
     /// Label `kind` of the exceptions.
     #[must_use]
     pub const fn kind_label(self, name: &'static str) -> Self {
-        self.with_label(name, Source::Kind(None))
+        self.with_label(name, LabelSource::Kind(None))
     }
 
     /// As [`Site::kind_label`], with a closed set of values.
     #[must_use]
     pub const fn kind_label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
-        self.with_label(name, Source::Kind(Some(List { values, closed: true })))
+        self.with_label(name, LabelSource::Kind(Some(LabelList { values, closed: true })))
     }
 
     /// As [`Site::kind_label`], some of whose values are known.
     #[must_use]
     pub const fn kind_label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
-        self.with_label(name, Source::Kind(Some(List { values, closed: false })))
+        self.with_label(name, LabelSource::Kind(Some(LabelList { values, closed: false })))
     }
 
-    const fn with_label(mut self, name: &'static str, source: Source) -> Self {
+    const fn with_label(mut self, name: &'static str, source: LabelSource) -> Self {
         let mut at = 0;
         while at < MAX_LABELS && self.declaration.labels[at].is_some() {
             at += 1;
@@ -121,25 +121,25 @@ impl Site {
 
     /// Option `latency`, evaluated once.
     #[must_use]
-    pub const fn latency(self, family: fn() -> Fed) -> Self {
+    pub const fn latency(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Latency, Origin::Static(family))
     }
 
     /// Option `exceptions`, evaluated once.
     #[must_use]
-    pub const fn exceptions(self, family: fn() -> Fed) -> Self {
+    pub const fn exceptions(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Exceptions, Origin::Static(family))
     }
 
     /// Option `cancelled`, evaluated once.
     #[must_use]
-    pub const fn cancelled(self, family: fn() -> Fed) -> Self {
+    pub const fn cancelled(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Cancelled, Origin::Static(family))
     }
 
     /// Option `in_flight` with a family, evaluated once.
     #[must_use]
-    pub const fn in_flight(self, family: fn() -> Fed) -> Self {
+    pub const fn in_flight(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::InFlight, Origin::Static(family))
     }
 

@@ -42,7 +42,7 @@ pub struct FamilyCore {
     /// Label values that later declarations and annotated functions know, by the position of the label.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
     /// Whether a scrape reads this family before all others: what it counts is counted elsewhere before.
-    reads_first: AtomicBool,
+    read_early: AtomicBool,
     shared: Apart<Shared>,
 }
 
@@ -77,7 +77,7 @@ impl FamilyCore {
             overflowed: OnceLock::new(),
             overflow: Fixed::new(),
             known_values: Mutex::default(),
-            reads_first: AtomicBool::new(false),
+            read_early: AtomicBool::new(false),
             shared: Apart::default(),
         };
         if core.declaration.label_names.is_empty() {
@@ -158,8 +158,8 @@ impl FamilyCore {
         values
     }
 
-    pub(crate) fn is_read_first(&self) -> bool {
-        self.reads_first.load(Ordering::Relaxed)
+    pub(crate) fn is_read_early(&self) -> bool {
+        self.read_early.load(Ordering::Relaxed)
     }
 
     /// The handle for these values, which are as many as the family's labels; created, or the overflow series.
@@ -324,10 +324,10 @@ impl Keep for FamilyCore {
         &self.declaration.name
     }
 
-    fn read_first(&self) {
+    fn mark_read_early(&self) {
         // Asked by calls that name their families: they must not all write to one word.
-        if !self.reads_first.load(Ordering::Relaxed) {
-            self.reads_first.store(true, Ordering::Relaxed);
+        if !self.read_early.load(Ordering::Relaxed) {
+            self.read_early.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::requests::{RequestMetrics, Route, method_label};
-use crate::label_text::Held;
+use crate::label_text::LabelText;
 use crate::{CANCELLED, InFlight, OTHER, PANIC};
 
 /// The status of a request whose service ended with an error instead of a response.
@@ -15,7 +15,7 @@ const ERROR: &str = "error";
 pub(super) struct Recording {
     metrics: RequestMetrics,
     begin: Instant,
-    path: Held,
+    path: LabelText,
     method: &'static str,
     route: Route,
     in_flight: Option<InFlight>,
@@ -56,7 +56,7 @@ impl Recording {
         Some(Self {
             metrics: metrics.clone(),
             begin: Instant::now(),
-            path: Held::new(path),
+            path: LabelText::new(path),
             method,
             in_flight: Some(route.in_flight.track_in_flight()),
             route,

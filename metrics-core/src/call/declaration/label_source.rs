@@ -31,7 +31,7 @@ impl Role {
 
 /// A list after `in`.
 #[derive(Clone, Copy)]
-pub(crate) struct List {
+pub(crate) struct LabelList {
     pub(crate) values: fn() -> Vec<String>,
     /// Whether anything that is not in it is recorded as `other`.
     pub(crate) closed: bool,
@@ -39,18 +39,18 @@ pub(crate) struct List {
 
 /// How a label of a function gets its value, and which values are known.
 #[derive(Clone, Copy)]
-pub(crate) enum Source {
+pub(crate) enum LabelSource {
     Fixed(&'static str),
     /// From the arguments, when the call begins.
-    Call(Option<List>),
+    Call(Option<LabelList>),
     /// From what the function returns.
-    Result(Option<List>),
+    Result(Option<LabelList>),
     /// From the error that it returns.
-    Kind(Option<List>),
+    Kind(Option<LabelList>),
 }
 
-impl Source {
-    pub(crate) fn list(self) -> Option<List> {
+impl LabelSource {
+    pub(crate) fn list(self) -> Option<LabelList> {
         match self {
             Self::Fixed(_) => None,
             Self::Call(list) | Self::Result(list) | Self::Kind(list) => list,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::families::Families;
-use super::target::Target;
+use super::target::OwnedTarget;
 use crate::builder::Builder;
 use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::Role;
@@ -68,7 +68,7 @@ impl Families {
     }
 
     /// A family that counts for a site whose own cannot be used, with the problem noted.
-    pub(crate) fn detached(&self, declaration: &Declaration, role: Role, why: &str) -> Target {
+    pub(crate) fn detached(&self, declaration: &Declaration, role: Role, why: &str) -> OwnedTarget {
         let name = declaration.default_name(role);
         InternalError::InstrumentConflict.record(&declaration.location);
         Registry::global().add_problem(Problem {
@@ -77,7 +77,7 @@ impl Families {
             message: format!("the family given as `{}` cannot be used: {why}", role.option()),
             location: Some(declaration.location),
         });
-        Target::Family(Arc::new(new_core(declaration, role, name, self.labels_of(role).into_iter())))
+        OwnedTarget::Family(Arc::new(new_core(declaration, role, name, self.labels_of(role).into_iter())))
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock};
 
 use super::known_values::KnownValues;
-use super::reentrant_once::Claim;
+use super::reentrant_once::ReentrantOnce;
 use super::series::{Handles, Values};
-use super::target::{Target, TargetRef};
+use super::target::{OwnedTarget, TargetRef};
 use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::call::declaration::Declaration;
-use crate::call::declaration::label_source::{MAX_LABELS, Role, Source};
+use crate::call::declaration::label_source::{LabelSource, MAX_LABELS, Role};
 use crate::cell::Handle;
 use crate::family::FamilyCore;
 use crate::label_value::Label;
@@ -23,13 +23,13 @@ const MAX_DENSE: usize = 1024;
 pub(crate) struct Families {
     /// Names of the labels, in the order of the attribute; `function` alone where it has none.
     names: Vec<&'static str>,
-    sources: Vec<Source>,
+    sources: Vec<LabelSource>,
     /// Values that are the same for every call; `None` where each call has its own.
     fixed: Vec<Option<String>>,
     /// Where the labels stand that each call gives a value: from its arguments, from its result, of its error.
     given: Vec<usize>,
     /// By [`Role`]; `None` where the site does not feed it, or each call names its own.
-    fed: [Option<Bound>; Role::COUNT],
+    fed: [Option<BoundTarget>; Role::COUNT],
     /// Those of them that are families with labels, and the bounds of the latency's buckets: what each call asks for.
     cores: Vec<Arc<FamilyCore>>,
     bounds: &'static [f64],
@@ -37,7 +37,7 @@ pub(crate) struct Families {
     /// Look-ups of calls that begin, where the labels are complete only when they end.
     pub(crate) beginnings: Option<CacheId>,
     /// The values after `in`, once they were evaluated.
-    pub(crate) known: Claim<KnownValues>,
+    pub(crate) known: ReentrantOnce<KnownValues>,
     /// The series of each label set, where the labels of the first call were all of closed sets that are small enough.
     pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
     /// The series of all calls, where all labels are fixed.
@@ -47,8 +47,8 @@ pub(crate) struct Families {
 }
 
 /// A target, and for each of its labels the position of that label at the declaration.
-struct Bound {
-    target: Target,
+struct BoundTarget {
+    target: OwnedTarget,
     order: Vec<usize>,
 }
 
@@ -56,11 +56,11 @@ impl Families {
     /// Finds or registers everything; what does not fit is replaced by a family that is not exported.
     pub(crate) fn of(declaration: &Declaration) -> Self {
         let path = declaration.function_path();
-        let function = path.as_ref().map(|_| (FUNCTION, Source::Fixed("")));
+        let function = path.as_ref().map(|_| (FUNCTION, LabelSource::Fixed("")));
         let (names, sources): (Vec<_>, Vec<_>) = function.into_iter().chain(declaration.own_labels()).unzip();
-        let fixed_value = |source: &Source| match source {
-            Source::Fixed(value) => Some(path.clone().unwrap_or_else(|| (*value).to_owned())),
-            Source::Call(_) | Source::Result(_) | Source::Kind(_) => None,
+        let fixed_value = |source: &LabelSource| match source {
+            LabelSource::Fixed(value) => Some(path.clone().unwrap_or_else(|| (*value).to_owned())),
+            LabelSource::Call(_) | LabelSource::Result(_) | LabelSource::Kind(_) => None,
         };
         let mut families = Self {
             fixed: sources.iter().map(fixed_value).collect(),
@@ -70,7 +70,7 @@ impl Families {
             bounds: &[],
             cache: CacheId::permanent(),
             beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
-            known: Claim::new(),
+            known: ReentrantOnce::new(),
             dense: OnceLock::new(),
             series: Fixed::new(),
             noted: AtomicU8::new(0),
@@ -81,8 +81,8 @@ impl Families {
             if declaration.feeds(role) {
                 let bound = families.bind(declaration, role);
                 match &bound.target {
-                    Target::Family(core) => families.cores.push(Arc::clone(core)),
-                    Target::Alone { .. } => {}
+                    OwnedTarget::Family(core) => families.cores.push(Arc::clone(core)),
+                    OwnedTarget::Unlabeled { .. } => {}
                 }
                 if role == Role::Latency {
                     families.bounds = bound.target.as_ref().bounds();
@@ -90,36 +90,36 @@ impl Families {
                 families.fed[role as usize] = Some(bound);
             }
         }
-        families.have_shares_read_first();
+        families.mark_read_early();
         families
     }
 
     /// Has scrapes read what is a share of the calls before the calls: by itself it is, where its name comes first.
-    fn have_shares_read_first(&self) {
+    fn mark_read_early(&self) {
         let target = |role: Role| self.fed[role as usize].as_ref().map(|bound| bound.target.as_ref());
         let calls = target(Role::Latency).and_then(TargetRef::name);
         for share in [Role::Exceptions, Role::Cancelled].into_iter().filter_map(target) {
             if calls.is_some_and(|calls| share.name().is_none_or(|name| name > calls)) {
-                share.read_first();
+                share.mark_read_early();
             }
         }
     }
 
-    fn bind(&self, declaration: &Declaration, role: Role) -> Bound {
+    fn bind(&self, declaration: &Declaration, role: Role) -> BoundTarget {
         let target = match declaration.given(role) {
-            None => Target::Family(self.default_family(declaration, role)),
+            None => OwnedTarget::Family(self.default_family(declaration, role)),
             Some(expression) => match catch_unwind(AssertUnwindSafe(expression)) {
                 Ok(fed) => fed.0,
                 Err(_) => self.detached(declaration, role, "its expression panicked"),
             },
         };
         match self.order_for(role, target.label_names()) {
-            Some(order) => Bound { target, order },
+            Some(order) => BoundTarget { target, order },
             None => {
                 let labels = target.label_names().to_vec();
                 let why = format!("its labels are {labels:?}, those of the function {:?}", self.labels_of(role));
                 let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
-                Bound { target: self.detached(declaration, role, &why), order }
+                BoundTarget { target: self.detached(declaration, role, &why), order }
             }
         }
     }
@@ -163,8 +163,8 @@ impl Families {
         for role in roles {
             handles[*role as usize] = match &self.fed[*role as usize] {
                 None => continue,
-                Some(Bound { target: Target::Alone { handle, .. }, .. }) => *handle,
-                Some(Bound { target: Target::Family(core), order }) => {
+                Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
+                Some(BoundTarget { target: OwnedTarget::Family(core), order }) => {
                     let mut values = [""; MAX_LABELS];
                     for (value, at) in values.iter_mut().zip(order) {
                         *value = self.value_for(*role, *at, all);
@@ -203,7 +203,7 @@ impl Families {
     /// The value of the label at this position of the site, in the family of this role.
     fn value_for<'v>(&self, role: Role, at: usize, all: &Values<'v>) -> &'v str {
         match (role, self.sources[at]) {
-            (Role::Cancelled, Source::Result(_)) => CANCELLED,
+            (Role::Cancelled, LabelSource::Result(_)) => CANCELLED,
             _ => all[at],
         }
     }
@@ -214,8 +214,8 @@ impl Families {
         for role in roles {
             handles[*role as usize] = match &self.fed[*role as usize] {
                 None => Handle::NONE,
-                Some(Bound { target: Target::Alone { handle, .. }, .. }) => *handle,
-                Some(Bound { target: Target::Family(core), .. }) => core.overflow(),
+                Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
+                Some(BoundTarget { target: OwnedTarget::Family(core), .. }) => core.overflow(),
             };
         }
         handles
@@ -228,7 +228,7 @@ impl Families {
             None => known.values(at).unwrap_or_default(),
         };
         for bound in self.fed.iter().flatten() {
-            if let Target::Family(core) = &bound.target {
+            if let OwnedTarget::Family(core) = &bound.target {
                 for (position, at) in bound.order.iter().enumerate() {
                     core.know_values(position, values(*at).iter().cloned());
                 }
@@ -253,7 +253,7 @@ impl Families {
     }
 
     fn create_all(&self, role: Role, lists: &[Option<Vec<&str>>]) -> bool {
-        let Some(Bound { order, .. }) = &self.fed[role as usize] else { return true };
+        let Some(BoundTarget { order, .. }) = &self.fed[role as usize] else { return true };
         let ours = |at: usize| if order.contains(&at) { lists[at].as_deref() } else { Some([""].as_slice()) };
         let Some(lists) = (0..lists.len()).map(ours).collect::<Option<Vec<_>>>() else { return true };
         let combinations = lists.iter().fold(1_usize, |product, list| product.saturating_mul(list.len()));
@@ -300,7 +300,7 @@ impl Families {
     /// The series for these values in a target that a call has named; `None` if its labels are others.
     pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Handle> {
         let core = match target {
-            TargetRef::Alone { handle, .. } => return Some(handle),
+            TargetRef::Unlabeled { handle, .. } => return Some(handle),
             TargetRef::Family(core) => core,
         };
         let mut values = [""; MAX_LABELS];
@@ -337,7 +337,7 @@ impl Families {
     }
 
     /// Where each label of the site comes from.
-    pub(crate) fn sources(&self) -> &[Source] {
+    pub(crate) fn sources(&self) -> &[LabelSource] {
         &self.sources
     }
 
@@ -352,24 +352,24 @@ impl Families {
     }
 }
 
-fn given(sources: &[Source]) -> Vec<usize> {
-    let phases: [fn(&Source) -> bool; 3] = [
-        |source| matches!(source, Source::Call(_)),
-        |source| matches!(source, Source::Result(_)),
-        |source| matches!(source, Source::Kind(_)),
+fn given(sources: &[LabelSource]) -> Vec<usize> {
+    let phases: [fn(&LabelSource) -> bool; 3] = [
+        |source| matches!(source, LabelSource::Call(_)),
+        |source| matches!(source, LabelSource::Result(_)),
+        |source| matches!(source, LabelSource::Kind(_)),
     ];
-    let of_phase = |phase: fn(&Source) -> bool| (0..sources.len()).filter(move |at| phase(&sources[*at]));
+    let of_phase = |phase: fn(&LabelSource) -> bool| (0..sources.len()).filter(move |at| phase(&sources[*at]));
     phases.into_iter().flat_map(of_phase).collect()
 }
 
 /// The label of functions that have no others.
 pub(crate) const FUNCTION: &str = "function";
 
-impl Target {
+impl OwnedTarget {
     fn label_names(&self) -> &[String] {
         match self {
             Self::Family(core) => &core.declaration.label_names,
-            Self::Alone { .. } => &[],
+            Self::Unlabeled { .. } => &[],
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::lock::lock;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Like a `OnceLock`, but asking while one is just making the value gives `None` instead of a deadlock.
-pub(crate) struct Claim<T> {
+pub(crate) struct ReentrantOnce<T> {
     value: OnceLock<T>,
     /// Apart and made when needed: the compiler looks through each part of a static, in each function that has one.
     making: OnceLock<Box<Making<T>>>,
@@ -31,7 +31,7 @@ impl<T> Default for Making<T> {
     }
 }
 
-impl<T> Claim<T> {
+impl<T> ReentrantOnce<T> {
     pub(crate) const fn new() -> Self {
         Self { value: OnceLock::new(), making: OnceLock::new() }
     }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn many_threads_at_once_make_one_value() {
-        let claim = Claim::new();
+        let claim = ReentrantOnce::new();
         let made = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..16 {
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_maker_that_waits_for_the_one_who_asks_does_not_hang() {
-        let claim = Claim::new();
+        let claim = ReentrantOnce::new();
         let (begun, wait) = mpsc::channel();
         let held = Mutex::new(());
         let guard = lock(&held);
@@ -129,14 +129,14 @@ mod tests {
 
     #[test]
     fn a_value_that_asks_for_itself_gets_none() {
-        let claim = Claim::new();
+        let claim = ReentrantOnce::new();
         let value = claim.get_or_make(|| claim.get_or_make(|| unreachable!("claimed")).is_none());
         assert_eq!(value, Some(&true));
     }
 
     #[test]
     fn one_who_waited_in_vain_and_asks_again_while_making_goes_on() {
-        let claim = Claim::new();
+        let claim = ReentrantOnce::new();
         let (begun, wait) = mpsc::channel();
         let (end, may_end) = mpsc::channel::<()>();
         thread::scope(|scope| {

@@ -13,46 +13,46 @@ use crate::summary::Summary;
 
 /// A family that calls feed, or one metric without labels.
 #[derive(Clone)]
-pub struct Fed(pub(crate) Target);
+pub struct FeedTarget(pub(crate) OwnedTarget);
 
-impl Fed {
+impl FeedTarget {
     pub(crate) fn target(&self) -> TargetRef<'_> {
         self.0.as_ref()
     }
 }
 
-impl std::fmt::Debug for Fed {
+impl std::fmt::Debug for FeedTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fed").finish_non_exhaustive()
+        f.debug_struct("FeedTarget").finish_non_exhaustive()
     }
 }
 
 #[derive(Clone)]
-pub(crate) enum Target {
+pub(crate) enum OwnedTarget {
     Family(Arc<FamilyCore>),
     /// A metric without labels, and what keeps its series.
-    Alone {
+    Unlabeled {
         handle: Handle,
         bounds: &'static [f64],
         keeper: Keeper,
     },
 }
 
-/// As [`Target`], for the length of a call.
+/// As [`OwnedTarget`], for the length of a call.
 #[derive(Clone, Copy)]
 pub enum TargetRef<'a> {
     Family(&'a Arc<FamilyCore>),
-    Alone { handle: Handle, bounds: &'static [f64], keeper: &'a Keeper },
+    Unlabeled { handle: Handle, bounds: &'static [f64], keeper: &'a Keeper },
 }
 
 /// The families that a call has named, by [`Role`].
 pub(crate) type PerCall<'a> = [Option<TargetRef<'a>>; Role::COUNT];
 
-impl Target {
+impl OwnedTarget {
     pub(crate) fn as_ref(&self) -> TargetRef<'_> {
         match self {
             Self::Family(core) => TargetRef::Family(core),
-            Self::Alone { handle, bounds, keeper } => TargetRef::Alone { handle: *handle, bounds, keeper },
+            Self::Unlabeled { handle, bounds, keeper } => TargetRef::Unlabeled { handle: *handle, bounds, keeper },
         }
     }
 }
@@ -62,27 +62,29 @@ impl<'a> TargetRef<'a> {
     pub(crate) fn name(self) -> Option<&'a str> {
         match self {
             Self::Family(core) => Some(&core.declaration.name),
-            Self::Alone { keeper, .. } => keeper.as_deref().map(Keep::name),
+            Self::Unlabeled { keeper, .. } => keeper.as_deref().map(Keep::name),
         }
     }
 
     /// Has scrapes read the target before all others.
-    pub(crate) fn read_first(self) {
+    pub(crate) fn mark_read_early(self) {
         match self {
-            Self::Family(core) => core.read_first(),
-            Self::Alone { keeper, .. } => {
+            Self::Family(core) => core.mark_read_early(),
+            Self::Unlabeled { keeper, .. } => {
                 if let Some(family) = keeper {
-                    family.read_first();
+                    family.mark_read_early();
                 }
             }
         }
     }
 
     /// The target for longer than the call's arguments live.
-    pub(crate) fn to_fed(self) -> Fed {
-        Fed(match self {
-            Self::Family(core) => Target::Family(Arc::clone(core)),
-            Self::Alone { handle, bounds, keeper } => Target::Alone { handle, bounds, keeper: keeper.clone() },
+    pub(crate) fn to_fed(self) -> FeedTarget {
+        FeedTarget(match self {
+            Self::Family(core) => OwnedTarget::Family(Arc::clone(core)),
+            Self::Unlabeled { handle, bounds, keeper } => {
+                OwnedTarget::Unlabeled { handle, bounds, keeper: keeper.clone() }
+            }
         })
     }
 
@@ -90,7 +92,7 @@ impl<'a> TargetRef<'a> {
     pub(crate) fn bounds(self) -> &'static [f64] {
         match self {
             Self::Family(core) => core.declaration.bounds,
-            Self::Alone { bounds, .. } => bounds,
+            Self::Unlabeled { bounds, .. } => bounds,
         }
     }
 }
@@ -110,17 +112,17 @@ pub(crate) mod sealed {
     }
 }
 
-macro_rules! alone {
+macro_rules! unlabeled {
     ($($metric:ident)*) => {$(
         impl sealed::Feed for $metric {
             fn target(&self) -> TargetRef<'_> {
                 let (handle, bounds, keeper) = self.cell();
-                TargetRef::Alone { handle, bounds, keeper }
+                TargetRef::Unlabeled { handle, bounds, keeper }
             }
         }
     )*};
 }
-alone! { Counter Gauge Summary Histogram }
+unlabeled! { Counter Gauge Summary Histogram }
 
 /// What takes the latency of calls.
 #[diagnostic::on_unimplemented(
@@ -158,21 +160,21 @@ impl<const N: usize> FeedsLevel for Family<Gauge, N> {}
 impl FeedsLevel for Gauge {}
 
 /// A family given as `latency`.
-pub fn latency<M: FeedsLatency>(metric: &M) -> Fed {
+pub fn latency<M: FeedsLatency>(metric: &M) -> FeedTarget {
     metric.target().to_fed()
 }
 
 /// A family given as `exceptions`.
-pub fn exceptions<M: FeedsCount>(metric: &M) -> Fed {
+pub fn exceptions<M: FeedsCount>(metric: &M) -> FeedTarget {
     metric.target().to_fed()
 }
 
 /// A family given as `cancelled`.
-pub fn cancelled<M: FeedsCount>(metric: &M) -> Fed {
+pub fn cancelled<M: FeedsCount>(metric: &M) -> FeedTarget {
     metric.target().to_fed()
 }
 
 /// A family given as `in_flight`.
-pub fn in_flight<M: FeedsLevel>(metric: &M) -> Fed {
+pub fn in_flight<M: FeedsLevel>(metric: &M) -> FeedTarget {
     metric.target().to_fed()
 }

@@ -3,13 +3,13 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use crate::label_text::Held;
+use crate::label_text::LabelText;
 use crate::label_value::LabelValue;
 
 /// The value that a label from the result gets.
 #[inline]
-pub fn of_result<'r, R, L: LabelValue>(returned: &'r R, value: impl FnOnce(&'r R) -> L) -> Held {
-    Held::of(&value(returned).label())
+pub fn of_result<'r, R, L: LabelValue>(returned: &'r R, value: impl FnOnce(&'r R) -> L) -> LabelText {
+    LabelText::of(&value(returned).label())
 }
 
 /// What returns errors that have a kind: a `Result`.
@@ -37,13 +37,16 @@ impl<T, E> Fallible for Result<T, E> {
 
 /// The kind of the error that was returned, if one was.
 #[inline]
-pub fn kind_of<'r, R: Fallible, L: LabelValue>(returned: &'r R, kind: impl FnOnce(&'r R::Error) -> L) -> Option<Held> {
-    returned.error().map(|error| Held::of(&kind(error).label()))
+pub fn kind_of<'r, R: Fallible, L: LabelValue>(
+    returned: &'r R,
+    kind: impl FnOnce(&'r R::Error) -> L,
+) -> Option<LabelText> {
+    returned.error().map(|error| LabelText::of(&kind(error).label()))
 }
 
 /// As [`kind_of`], where the error is itself the value of the label.
 #[inline]
-pub fn kind<R: Fallible<Error: LabelValue>>(returned: &R) -> Option<Held> {
+pub fn kind<R: Fallible<Error: LabelValue>>(returned: &R) -> Option<LabelText> {
     kind_of(returned, |error| error)
 }
 

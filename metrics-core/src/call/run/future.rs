@@ -9,17 +9,17 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::lifecycle::{Begun, Unbegun};
+use super::lifecycle::{PendingCall, RunningCall};
 
 /// Measures a future.
 #[inline]
 pub fn measure<F, P, R, E>(call: P, future: F, ending: R) -> Measured<F, P, R, E>
 where
     F: Future,
-    P: Unbegun<Call: Begun<E>>,
+    P: PendingCall<Call: RunningCall<E>>,
     R: FnOnce(&F::Output) -> E,
 {
-    Measured { future, state: State::Unpolled { call, ending }, known: PhantomData }
+    Measured { future, state: FutureState::Unpolled { call, ending }, known: PhantomData }
 }
 
 /// Makes a future, and measures it. A panic in its making ends the call.
@@ -27,7 +27,7 @@ where
 pub fn create<F, P, R, E>(call: P, make: impl FnOnce() -> F, ending: R) -> Measured<F, P, R, E>
 where
     F: Future,
-    P: Unbegun<Call: Begun<E>>,
+    P: PendingCall<Call: RunningCall<E>>,
     R: FnOnce(&F::Output) -> E,
 {
     let creating = Creating(Some(call));
@@ -36,25 +36,25 @@ where
 }
 
 /// A call whose future is being made. Dropped, that has panicked.
-struct Creating<P: Unbegun>(Option<P>);
+struct Creating<P: PendingCall>(Option<P>);
 
-impl<P: Unbegun> Creating<P> {
+impl<P: PendingCall> Creating<P> {
     #[inline]
-    fn created<R>(mut self, ending: R) -> State<P, R> {
-        self.0.take().map_or(State::Ended, |call| State::Unpolled { call, ending })
+    fn created<R>(mut self, ending: R) -> FutureState<P, R> {
+        self.0.take().map_or(FutureState::Ended, |call| FutureState::Unpolled { call, ending })
     }
 }
 
-impl<P: Unbegun> Drop for Creating<P> {
+impl<P: PendingCall> Drop for Creating<P> {
     #[inline]
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
-            drop(call.begin_back_then());
+            drop(call.begin_backdated());
         }
     }
 }
 
-enum State<P: Unbegun, R> {
+enum FutureState<P: PendingCall, R> {
     Unpolled { call: P, ending: R },
     Running { call: P::Call, ending: R },
     Ended,
@@ -63,11 +63,11 @@ enum State<P: Unbegun, R> {
 pin_project! {
     /// The future of a call.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Measured<F, P: Unbegun, R, E> {
+    pub struct Measured<F, P: PendingCall, R, E> {
         // Before the call, so that what the future holds is dropped before the call ends, as in an `async fn`.
         #[pin]
         future: F,
-        state: State<P, R>,
+        state: FutureState<P, R>,
         known: PhantomData<fn() -> E>,
     }
 }
@@ -75,7 +75,7 @@ pin_project! {
 impl<F, P, R, E> Future for Measured<F, P, R, E>
 where
     F: Future,
-    P: Unbegun<Call: Begun<E>>,
+    P: PendingCall<Call: RunningCall<E>>,
     R: FnOnce(&F::Output) -> E,
 {
     type Output = F::Output;
@@ -84,10 +84,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         // Held here while the future runs, so that its panic ends the call at once.
-        let (call, ending) = match mem::replace(this.state, State::Ended) {
-            State::Unpolled { call, ending } => (call.begin(), ending),
-            State::Running { call, ending } => (call, ending),
-            State::Ended => return this.future.poll(cx),
+        let (call, ending) = match mem::replace(this.state, FutureState::Ended) {
+            FutureState::Unpolled { call, ending } => (call.begin(), ending),
+            FutureState::Running { call, ending } => (call, ending),
+            FutureState::Ended => return this.future.poll(cx),
         };
         call.progress().set_running(true);
         let polled = this.future.poll(cx);
@@ -98,14 +98,14 @@ where
             }
             Poll::Pending => {
                 call.progress().set_running(false);
-                *this.state = State::Running { call, ending };
+                *this.state = FutureState::Running { call, ending };
             }
         }
         polled
     }
 }
 
-impl<F, P: Unbegun, R, E> fmt::Debug for Measured<F, P, R, E> {
+impl<F, P: PendingCall, R, E> fmt::Debug for Measured<F, P, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Measured").finish_non_exhaustive()
     }

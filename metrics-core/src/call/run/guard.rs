@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::lifecycle::{Begun, Outcome, Progress, Unbegun};
+use super::lifecycle::{Outcome, PendingCall, Progress, RunningCall};
 use crate::call::declaration::label_source::Role;
 use crate::call::feed::series::Series;
 use crate::cell::{self, Handle};
@@ -28,16 +28,16 @@ impl Prepared {
     }
 }
 
-impl Unbegun for Prepared {
+impl PendingCall for Prepared {
     type Call = Call;
 
     #[inline]
     fn begin(self) -> Call {
-        Self { start: Moment::now(), ..self }.begin_back_then()
+        Self { start: Moment::now(), ..self }.begin_backdated()
     }
 
     #[inline]
-    fn begin_back_then(self) -> Call {
+    fn begin_backdated(self) -> Call {
         Call::begin(self.start, self.series)
     }
 }
@@ -67,8 +67,8 @@ impl Call {
 
     /// Runs the body of an `async` function.
     #[inline]
-    pub fn run_async<F: Future>(&self, body: F) -> Running<'_, F> {
-        Running::new(&self.progress, body)
+    pub fn run_async<F: Future>(&self, body: F) -> RunningBody<'_, F> {
+        RunningBody::new(&self.progress, body)
     }
 
     /// Runs the body of an `async` function that never returns.
@@ -90,7 +90,7 @@ impl Call {
     }
 }
 
-impl Begun<bool> for Call {
+impl RunningCall<bool> for Call {
     #[inline]
     fn progress(&self) -> &Progress {
         &self.progress
@@ -162,21 +162,21 @@ impl fmt::Debug for Call {
 pin_project! {
     /// The body of an `async` function; tells its call whether it is running.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Running<'c, F> {
+    pub struct RunningBody<'c, F> {
         progress: &'c Progress,
         #[pin]
         body: F,
     }
 }
 
-impl<'c, F> Running<'c, F> {
+impl<'c, F> RunningBody<'c, F> {
     #[inline]
     pub(crate) fn new(progress: &'c Progress, body: F) -> Self {
         Self { progress, body }
     }
 }
 
-impl<F: Future> Future for Running<'_, F> {
+impl<F: Future> Future for RunningBody<'_, F> {
     type Output = F::Output;
 
     #[inline]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A call that has not begun.
-pub trait Unbegun: Sized {
+pub trait PendingCall: Sized {
     /// The call once it has begun.
     type Call;
 
@@ -11,11 +11,11 @@ pub trait Unbegun: Sized {
     fn begin(self) -> Self::Call;
 
     /// Begins the call as of when its labels were evaluated.
-    fn begin_back_then(self) -> Self::Call;
+    fn begin_backdated(self) -> Self::Call;
 }
 
 /// A call that has begun, of which `E` is known when it has returned. Dropped, it has panicked or was cancelled.
-pub trait Begun<E> {
+pub trait RunningCall<E> {
     /// How far the call is.
     fn progress(&self) -> &Progress;
 

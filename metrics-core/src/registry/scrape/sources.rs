@@ -84,7 +84,7 @@ impl Sources {
         let mut reader = Reader::default();
         for (_, source) in &mut self.families {
             if let Source::Family(family, early) = source
-                && family.is_read_first()
+                && family.is_read_early()
             {
                 *early = Some(reader.read_early(family));
             }
