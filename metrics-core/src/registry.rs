@@ -54,7 +54,7 @@ pub struct Registry {
 pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
-    state: RwLock<State>,
+    state: RwLock<RegistryState>,
     /// Runs of the default registry of the `prometheus` crate.
     default_runs: Runs<shown::Collected>,
     /// Runs that bring up what the linker collected.
@@ -64,7 +64,7 @@ pub(crate) struct Inner {
 }
 
 #[derive(Default)]
-struct State {
+struct RegistryState {
     members: Members,
     collectors: Collectors,
     problems: Problems,
@@ -144,11 +144,11 @@ impl Registry {
         self.write()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    fn read(&self) -> RwLockReadGuard<'_, RegistryState> {
         self.inner.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, RegistryState> {
         self.inner.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

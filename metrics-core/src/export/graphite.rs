@@ -173,9 +173,9 @@ impl Graphite {
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
         for (at, addr) in addrs.iter().enumerate() {
             let others = u32::try_from(addrs.len() - at).unwrap_or(u32::MAX);
-            let patience =
+            let timeout =
                 (push.time_left().map_err(in_words("cannot connect to"))? / others).max(Duration::from_millis(1));
-            match TcpStream::connect_timeout(addr, patience) {
+            match TcpStream::connect_timeout(addr, timeout) {
                 Ok(stream) if is_own_end(&stream) => failed = io::ErrorKind::ConnectionRefused.into(),
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = error,

@@ -10,12 +10,12 @@ use std::time::Duration;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use super::collect::context::{self, Collecting, DEFAULT_PATIENCE};
+use super::collect::context::{self, DEFAULT_COLLECT_TIMEOUT, ScrapeContext};
 use super::{Registry, declared};
 use crate::internal::{InternalError, guarded};
 
 /// The longest that anything waits for the `prometheus` registry's lock.
-const PATIENCE: Duration = Duration::from_millis(100);
+const REGISTER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Our families in the default registry of the `prometheus` crate.
 struct Bridge(&'static Registry);
@@ -44,11 +44,11 @@ impl Collector for Registry {
 
     fn collect(&self) -> Vec<MetricFamily> {
         // A registry in itself, by whatever way, shows its families once.
-        let outer = Collecting::current();
+        let outer = ScrapeContext::current();
         if outer.as_ref().is_some_and(|outer| outer.is_for(self)) {
             return Vec::new();
         }
-        to_prometheus::all_families(self, outer.map_or(DEFAULT_PATIENCE, |outer| outer.inner_patience()))
+        to_prometheus::all_families(self, outer.map_or(DEFAULT_COLLECT_TIMEOUT, |outer| outer.inner_timeout()))
     }
 }
 
@@ -76,7 +76,7 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
     });
     match spawned {
         Ok(_) => {
-            let _ = wait.recv_timeout(PATIENCE);
+            let _ = wait.recv_timeout(REGISTER_TIMEOUT);
         }
         Err(_) => InternalError::ThreadSpawnFailed.record(&name),
     }

@@ -14,14 +14,14 @@ use prometheus::core::Collector;
 
 use super::Registry;
 use super::shown::recorded::Recorder;
-use super::shown::{Collected, Shown};
+use super::shown::{Collected, CollectedFamily};
 use crate::error::Error;
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::labels;
 use crate::sample::Visitor;
-use context::Collecting;
-use runs::{Asked, Runs};
+use context::ScrapeContext;
+use runs::{PendingRun, Runs};
 use waiter::Waiter;
 
 /// Shows families that are made at each scrape, from something that counts by itself: a pool, a cache, the system.
@@ -79,19 +79,19 @@ pub struct CollectorId(u64);
 #[derive(Default)]
 pub(crate) struct Collectors {
     last: u64,
-    by_id: BTreeMap<CollectorId, Entry>,
+    by_id: BTreeMap<CollectorId, RegisteredCollector>,
 }
 
 #[derive(Clone)]
-struct Entry {
+struct RegisteredCollector {
     names: Vec<String>,
-    source: Source,
+    source: CollectorSource,
     runs: Runs<Collected>,
 }
 
 /// What collects.
 #[derive(Clone)]
-enum Source {
+enum CollectorSource {
     Own(Arc<dyn Collect>),
     Prometheus(Arc<dyn Collector>),
     /// The default registry of the `prometheus` crate, which is one unit.
@@ -128,7 +128,7 @@ impl Registry {
     /// ```
     pub fn register_prometheus_collector(&self, collector: Box<dyn Collector>) -> Result<CollectorId, Error> {
         let names = collector.desc().iter().map(|desc| desc.fq_name.clone()).collect();
-        self.register_source(names, Source::Prometheus(Arc::from(collector)))
+        self.register_source(names, CollectorSource::Prometheus(Arc::from(collector)))
     }
 
     /// Adds a collector, which is isolated as those of [`Registry::register_prometheus_collector`] are.
@@ -140,10 +140,10 @@ impl Registry {
     ///
     /// Where a name of it is invalid or belongs to something registered before.
     pub fn register_collector(&self, collector: impl Collect) -> Result<CollectorId, Error> {
-        self.register_source(collector.names(), Source::Own(Arc::new(collector)))
+        self.register_source(collector.names(), CollectorSource::Own(Arc::new(collector)))
     }
 
-    fn register_source(&self, names: Vec<String>, source: Source) -> Result<CollectorId, Error> {
+    fn register_source(&self, names: Vec<String>, source: CollectorSource) -> Result<CollectorId, Error> {
         let mut state = self.write();
         for name in &names {
             if !labels::is_metric_name(name) {
@@ -159,7 +159,7 @@ impl Registry {
         let collectors = &mut state.collectors;
         collectors.last += 1;
         let id = CollectorId(collectors.last);
-        collectors.by_id.insert(id, Entry { names, source, runs: Runs::default() });
+        collectors.by_id.insert(id, RegisteredCollector { names, source, runs: Runs::default() });
         Ok(id)
     }
 
@@ -172,48 +172,48 @@ impl Registry {
 
     /// Asks all collectors, and the default registry of the `prometheus` crate if this is the global one; each runs on a
     /// thread of its own where one can be had.
-    pub(crate) fn ask_collectors(
+    pub(crate) fn start_collectors(
         &self,
-        collecting: &Collecting,
+        context: &ScrapeContext,
         waiter: &Arc<Waiter>,
-    ) -> Vec<(String, Option<Asked<Collected>>)> {
-        let mut entries: Vec<Entry> = self.read().collectors.by_id.values().cloned().collect();
+    ) -> Vec<(String, Option<PendingRun<Collected>>)> {
+        let mut entries: Vec<RegisteredCollector> = self.read().collectors.by_id.values().cloned().collect();
         if self.inner.is_global {
-            entries.push(Entry {
+            entries.push(RegisteredCollector {
                 names: Vec::new(),
-                source: Source::DefaultRegistry,
+                source: CollectorSource::DefaultRegistry,
                 runs: self.inner.default_runs.clone(),
             });
         }
-        entries.into_iter().map(|entry| entry.ask(collecting, waiter)).collect()
+        entries.into_iter().map(|entry| entry.join_or_start(context, waiter)).collect()
     }
 }
 
-impl Entry {
+impl RegisteredCollector {
     /// Its name, and what is to be waited for.
-    fn ask(self, collecting: &Collecting, waiter: &Arc<Waiter>) -> (String, Option<Asked<Collected>>) {
+    fn join_or_start(self, context: &ScrapeContext, waiter: &Arc<Waiter>) -> (String, Option<PendingRun<Collected>>) {
         let name = self.name();
         let (source, by) = (self.source, name.clone());
-        let asked = self.runs.ask(&name, collecting, waiter, move || source.collect(&by));
+        let asked = self.runs.join_or_start(&name, context, waiter, move || source.collect(&by));
         (name, asked)
     }
 
     /// What messages call it.
     fn name(&self) -> String {
         match (&self.source, self.names.first()) {
-            (Source::DefaultRegistry, _) => "the `prometheus` registry".to_owned(),
+            (CollectorSource::DefaultRegistry, _) => "the `prometheus` registry".to_owned(),
             (_, Some(name)) => format!("the collector of {name}"),
             (_, None) => "a collector".to_owned(),
         }
     }
 }
 
-impl Source {
+impl CollectorSource {
     fn collect(&self, by: &str) -> Option<Collected> {
         let families = match self {
             Self::Own(collector) => isolated(by, || record(&**collector, by)).flatten(),
-            Self::Prometheus(collector) => isolated(by, || Shown::all_of(collector.collect())),
-            Self::DefaultRegistry => isolated(by, || Shown::all_of(context::gather_default())),
+            Self::Prometheus(collector) => isolated(by, || CollectedFamily::all_of(collector.collect())),
+            Self::DefaultRegistry => isolated(by, || CollectedFamily::all_of(context::gather_default())),
         };
         let families = families?.into_iter().filter(|shown| !shown.is_empty());
         let checked = families.map(|shown| {
@@ -224,10 +224,10 @@ impl Source {
     }
 }
 
-fn record(collector: &dyn Collect, by: &str) -> Option<Vec<Shown>> {
+fn record(collector: &dyn Collect, by: &str) -> Option<Vec<CollectedFamily>> {
     let mut recorder = Recorder::default();
     match collector.collect(&mut recorder) {
-        Ok(()) => Some(recorder.families().into_iter().map(Shown::Own).collect()),
+        Ok(()) => Some(recorder.families().into_iter().map(CollectedFamily::Own).collect()),
         Err(error) => {
             InternalError::CollectorError.record_cause(&by, &error);
             None

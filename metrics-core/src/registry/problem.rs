@@ -4,13 +4,13 @@ use std::fmt;
 use std::panic::Location;
 
 use super::Registry;
-use super::collect::context::DEFAULT_PATIENCE;
+use super::collect::context::DEFAULT_COLLECT_TIMEOUT;
 use super::scrape::gathering::Gathering;
 use crate::error::Error;
 use crate::lint::StyleRule;
 
 /// Problems a registry keeps; what is found beyond is logged only.
-const MOST: usize = 1_000;
+const MAX_PROBLEMS: usize = 1_000;
 
 /// Something that is wrong with what was declared. Its `Display` says what, where, and what to write instead.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +66,7 @@ pub(super) struct Problems(Vec<Problem>);
 impl Problems {
     /// False if it is known already, or there are too many.
     pub(super) fn add(&mut self, problem: Problem) -> bool {
-        let new = self.0.len() < MOST && !self.0.contains(&problem);
+        let new = self.0.len() < MAX_PROBLEMS && !self.0.contains(&problem);
         if new {
             self.0.push(problem);
         }
@@ -81,13 +81,13 @@ impl Problems {
 impl Registry {
     pub(super) fn find_problems(&self) -> Vec<Problem> {
         super::declared::claim_all(self.inner.is_global);
-        let found = Gathering::begin(self, DEFAULT_PATIENCE, true, true).wait();
-        let foreign = self.foreign(found.collected);
+        let found = Gathering::begin(self, DEFAULT_COLLECT_TIMEOUT, true, true).wait();
+        let merged = self.merge(found.collected);
         let mut problems = self.read().problems.all().to_vec();
-        problems.extend(foreign.left_out.iter().map(|left_out| Problem {
+        problems.extend(merged.skipped.iter().map(|skipped| Problem {
             kind: ProblemKind::ForeignFamily,
-            family: left_out.name.clone(),
-            message: left_out.to_string(),
+            family: skipped.name.clone(),
+            message: skipped.to_string(),
             location: None,
         }));
         let members = self.read().members.all();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::collect::runs::Runs;
 use super::members::{Callback, Member};
 use super::problem::Problem;
-use super::{Registry, State};
+use super::{Registry, RegistryState};
 use crate::builder::{BuildTarget, Builder};
 use crate::counter::Counter;
 use crate::error::Error;
@@ -216,7 +216,7 @@ impl Registry {
     }
 }
 
-impl State {
+impl RegistryState {
     fn find_same(&self, core: &FamilyCore) -> Result<Option<Member>, Error> {
         let declaration = &core.declaration;
         if let Some(same) = self.members.same_as(declaration)? {

@@ -10,7 +10,7 @@ pub(crate) mod task;
 use std::time::Duration;
 
 use super::Registry;
-use super::collect::context::DEFAULT_PATIENCE;
+use super::collect::context::DEFAULT_COLLECT_TIMEOUT;
 use crate::sample::Visitor;
 use sources::Sources;
 use steps::Steps;
@@ -21,13 +21,13 @@ use steps::Steps;
 pub struct Scrape<'r> {
     registry: &'r Registry,
     sorted: bool,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Registry {
     /// A scrape of this registry, to be encoded or visited.
     pub fn scrape(&self) -> Scrape<'_> {
-        Scrape { registry: self, sorted: false, patience: DEFAULT_PATIENCE }
+        Scrape { registry: self, sorted: false, timeout: DEFAULT_COLLECT_TIMEOUT }
     }
 }
 
@@ -42,7 +42,7 @@ impl Scrape<'_> {
     /// How long to wait for collectors; 5 seconds if not set. What is not there by then is left out, and counts in
     /// `metrics_core_internal_errors_total{kind="collector_timeout"}`.
     pub fn collector_timeout(mut self, timeout: Duration) -> Self {
-        self.patience = timeout;
+        self.timeout = timeout;
         self
     }
 
@@ -53,6 +53,6 @@ impl Scrape<'_> {
 
     /// Collects what is collected at a scrape, and begins to show everything.
     pub(crate) fn begin(self) -> Steps {
-        Steps::new(Sources::gather(self.registry, self.patience), self.sorted)
+        Steps::new(Sources::gather(self.registry, self.timeout), self.sorted)
     }
 }

@@ -14,25 +14,25 @@ use crate::kind::Kind;
 use crate::labels;
 use crate::sample::{FamilyInfo, Visitor};
 use recorded::Recorded;
-use skipped::Reason;
+use skipped::SkipReason;
 
 /// What a collector has shown.
 pub(crate) struct Collected {
     /// Which collector, as messages name it.
     pub(crate) by: String,
     /// Families, each with the reason for which it cannot be exported, if there is one.
-    pub(crate) families: Vec<(Shown, Option<Arc<Reason>>)>,
+    pub(crate) families: Vec<(CollectedFamily, Option<Arc<SkipReason>>)>,
 }
 
 /// One family that a collector showed.
-pub(crate) enum Shown {
+pub(crate) enum CollectedFamily {
     /// By a collector of ours.
     Own(Recorded),
     /// By collectors of the `prometheus` crate, several of which may each have a part of it.
     Prometheus(Vec<MetricFamily>),
 }
 
-impl Shown {
+impl CollectedFamily {
     /// The families of a collector of the `prometheus` crate, each by itself.
     pub(crate) fn all_of(families: Vec<MetricFamily>) -> Vec<Self> {
         families.into_iter().map(|family| Self::Prometheus(from_prometheus::without_repeats(family))).collect()
@@ -60,9 +60,9 @@ impl Shown {
     }
 
     /// Whether it can be written without spoiling the scrape for all others.
-    pub(crate) fn check(&self) -> Result<(), Reason> {
+    pub(crate) fn check(&self) -> Result<(), SkipReason> {
         if !labels::is_metric_name(self.name()) {
-            return Err(Reason::Invalid(Error::InvalidName { name: self.name().to_owned() }));
+            return Err(SkipReason::Invalid(Error::InvalidName { name: self.name().to_owned() }));
         }
         match self {
             Self::Own(family) => family.check(),

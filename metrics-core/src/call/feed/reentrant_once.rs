@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::lock::lock;
 
 /// The longest that another thread waits for the one that makes the value.
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAKER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Like a `OnceLock`, but asking while one is just making the value gives `None` instead of a deadlock.
 pub(crate) struct ReentrantOnce<T> {
@@ -56,7 +56,7 @@ impl<T> ReentrantOnce<T> {
         }
         if !makers.is_empty() {
             let waiting = |makers: &mut Vec<ThreadId>| !makers.is_empty() && made().is_none();
-            let waited = making.made.wait_timeout_while(makers, PATIENCE, waiting);
+            let waited = making.made.wait_timeout_while(makers, MAKER_TIMEOUT, waiting);
             (makers, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if let Some(value) = made() {
                 return Some(value);

@@ -77,7 +77,7 @@ impl Exposition {
         }
         let in_flight = self_metrics::in_flight();
         let Some(waiting) = self.slots.wait() else { return Answer::busy() };
-        let sources = self.registry.gather(asked.patience()).await;
+        let sources = self.registry.gather(asked.timeout()).await;
         drop(waiting);
         let Some(slot) = self.slots.take() else { return Answer::busy() };
         self_metrics::answered(200, Some(format));

@@ -6,11 +6,10 @@ use std::time::Duration;
 use crate::encode::Format;
 use crate::family::declaration::sample_names;
 use crate::kind::Kind;
+use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
 
-/// How long collectors are waited for if the request does not say.
-const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest that they are waited for, whatever the request says.
-const MOST_PATIENCE: Duration = Duration::from_secs(30);
+/// The longest that a scrape waits for collectors, whatever its request says.
+const MAX_COLLECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request for metrics, without the types of any framework.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub(crate) struct Asked {
     names: HashSet<String>,
     accept: Vec<String>,
     accept_encoding: Option<Vec<String>>,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ impl Asked {
             _ => Method::Other,
         };
         let names = query.map_or_else(HashSet::new, names);
-        Self { method, names, accept: Vec::new(), accept_encoding: None, patience: None }
+        Self { method, names, accept: Vec::new(), accept_encoding: None, timeout: None }
     }
 
     /// Takes note of a header, if it is one that matters; its name is in lower case.
@@ -50,16 +49,16 @@ impl Asked {
             "x-prometheus-scrape-timeout-seconds" => {
                 // The answer must be there before the time is over.
                 let seconds = value.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0);
-                let patience = seconds.map(|seconds| (seconds * 0.9).min(MOST_PATIENCE.as_secs_f64()));
-                self.patience = patience.map(Duration::from_secs_f64);
+                let timeout = seconds.map(|seconds| (seconds * 0.9).min(MAX_COLLECT_TIMEOUT.as_secs_f64()));
+                self.timeout = timeout.map(Duration::from_secs_f64);
             }
             _ => {}
         }
     }
 
     /// How long collectors are waited for.
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience.unwrap_or(DEFAULT_PATIENCE)
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(DEFAULT_COLLECT_TIMEOUT)
     }
 
     /// The format that is liked best; text 0.0.4, which everybody reads, where none that we have is. Of several that are
@@ -262,7 +261,7 @@ mod tests {
         bytes.header("accept", b"\xff\xfe");
         bytes.header("accept-encoding", b"\xff");
         bytes.header("x-prometheus-scrape-timeout-seconds", b"\xff");
-        assert_eq!((bytes.format(), bytes.gzip(), bytes.patience()), (Format::Text, false, DEFAULT_PATIENCE));
+        assert_eq!((bytes.format(), bytes.gzip(), bytes.timeout()), (Format::Text, false, DEFAULT_COLLECT_TIMEOUT));
         for quality in ["nan", "2", "-1", "inf", "", "1e9"] {
             assert_eq!(format(&format!("application/openmetrics-text;q={quality}")), Format::Text, "{quality}");
         }
@@ -298,13 +297,13 @@ mod tests {
 
     #[test]
     fn the_time_there_is() {
-        let patience = |value| asked(&[("x-prometheus-scrape-timeout-seconds", value)]).patience();
-        assert_eq!(patience("10"), Duration::from_secs(9));
-        assert_eq!(patience("0.5"), Duration::from_millis(450));
-        assert_eq!(patience("1e300"), MOST_PATIENCE);
-        assert_eq!(patience("inf"), MOST_PATIENCE);
+        let timeout = |value| asked(&[("x-prometheus-scrape-timeout-seconds", value)]).timeout();
+        assert_eq!(timeout("10"), Duration::from_secs(9));
+        assert_eq!(timeout("0.5"), Duration::from_millis(450));
+        assert_eq!(timeout("1e300"), MAX_COLLECT_TIMEOUT);
+        assert_eq!(timeout("inf"), MAX_COLLECT_TIMEOUT);
         for value in ["", "x", "-1", "0", "nan", "10s"] {
-            assert_eq!(patience(value), DEFAULT_PATIENCE, "{value}");
+            assert_eq!(timeout(value), DEFAULT_COLLECT_TIMEOUT, "{value}");
         }
     }
 }

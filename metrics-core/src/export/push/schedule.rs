@@ -159,8 +159,8 @@ impl Job {
         until: Instant,
         holds: impl Fn(&State) -> bool,
     ) -> MutexGuard<'a, State> {
-        let patience = until.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(state, patience, |state| holds(state));
+        let timeout = until.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| holds(state));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 

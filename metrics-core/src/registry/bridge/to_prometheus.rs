@@ -14,22 +14,22 @@ use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 /// What we have ourselves.
 pub(crate) fn own_families(registry: &Registry) -> Vec<MetricFamily> {
-    let mut families = Families::default();
+    let mut families = ProtoFamilies::default();
     Steps::new(Sources::own(registry), false).show_all(&mut families);
     families.0
 }
 
 /// That, and what our collectors show in this time.
-pub(crate) fn all_families(registry: &Registry, patience: Duration) -> Vec<MetricFamily> {
-    let mut families = Families::default();
-    Steps::new(Sources::all(registry, patience), false).show_all(&mut families);
+pub(crate) fn all_families(registry: &Registry, timeout: Duration) -> Vec<MetricFamily> {
+    let mut families = ProtoFamilies::default();
+    Steps::new(Sources::all(registry, timeout), false).show_all(&mut families);
     families.0
 }
 
 #[derive(Default)]
-struct Families(Vec<MetricFamily>);
+struct ProtoFamilies(Vec<MetricFamily>);
 
-impl Visitor for Families {
+impl Visitor for ProtoFamilies {
     fn family(&mut self, family: &FamilyInfo<'_>) {
         let mut proto = MetricFamily::default();
         proto.set_name(family.name.to_owned());

@@ -8,52 +8,54 @@ use prometheus::proto::MetricFamily;
 use crate::registry::Registry;
 
 /// How long a scrape waits for collectors, unless it says otherwise.
-pub(crate) const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const DEFAULT_COLLECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// Whether this thread is gathering the default registry for a scrape of ours.
     static GATHERING: Cell<bool> = const { Cell::new(false) };
     /// What this thread is collecting for.
-    static COLLECTING: RefCell<Option<Collecting>> = const { RefCell::new(None) };
+    static COLLECTING: RefCell<Option<ScrapeContext>> = const { RefCell::new(None) };
 }
 
 /// What is being collected for.
 #[derive(Clone)]
-pub(crate) struct Collecting {
+pub(crate) struct ScrapeContext {
     /// Registries, one inside of the other, by the ids of their descriptions.
     registries: Vec<u64>,
     /// Registries whose callbacks are being asked.
-    asked: Vec<u64>,
+    callback_registries: Vec<u64>,
     /// When the scrape of the innermost one began to wait.
     since: Instant,
     /// How long it waits in all.
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl Collecting {
+impl ScrapeContext {
     /// What this thread is collecting for, if it is.
     pub(crate) fn current() -> Option<Self> {
         COLLECTING.with_borrow(Clone::clone)
     }
 
     /// A scrape of `registry`, inside of what this thread is collecting for.
-    pub(crate) fn also_for(registry: &Registry, patience: Duration) -> Self {
+    pub(crate) fn nested(registry: &Registry, timeout: Duration) -> Self {
         let outer = Self::current();
-        let (mut registries, asked) = outer.map_or_else(Default::default, |outer| (outer.registries, outer.asked));
+        let (mut registries, callback_registries) =
+            outer.map_or_else(Default::default, |outer| (outer.registries, outer.callback_registries));
         registries.push(registry.inner.desc.id);
-        Self { registries, asked, since: Instant::now(), patience }
+        Self { registries, callback_registries, since: Instant::now(), timeout }
     }
 
     /// A scrape of `registry` that asks its callbacks; none where one of them makes it.
-    pub(crate) fn callbacks_of(registry: &Registry, patience: Duration) -> Option<Self> {
-        let asked = COLLECTING
-            .with_borrow(|outer| outer.as_ref().is_some_and(|outer| outer.asked.contains(&registry.inner.desc.id)));
-        if asked {
+    pub(crate) fn for_callbacks_of(registry: &Registry, timeout: Duration) -> Option<Self> {
+        let callback_registries = COLLECTING.with_borrow(|outer| {
+            outer.as_ref().is_some_and(|outer| outer.callback_registries.contains(&registry.inner.desc.id))
+        });
+        if callback_registries {
             return None;
         }
-        let mut collecting = Self::also_for(registry, patience);
-        collecting.asked.push(registry.inner.desc.id);
-        Some(collecting)
+        let mut context = Self::nested(registry, timeout);
+        context.callback_registries.push(registry.inner.desc.id);
+        Some(context)
     }
 
     /// Whether `registry` is one of those that it is for.
@@ -66,24 +68,24 @@ impl Collecting {
         self.registries.len() > 1
     }
 
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// How long the scrape still waits.
     pub(crate) fn time_left(&self) -> Duration {
-        self.patience.saturating_sub(self.since.elapsed())
+        self.timeout.saturating_sub(self.since.elapsed())
     }
 
     /// How long a registry inside may wait, so that what it has is there in time for this scrape.
-    pub(crate) fn inner_patience(&self) -> Duration {
+    pub(crate) fn inner_timeout(&self) -> Duration {
         let left = self.time_left();
         left.saturating_sub(left / 10)
     }
 
-    /// Runs `f` as a part of that collecting.
+    /// Runs `f` with this as the context of the thread.
     pub(crate) fn during<R>(self, f: impl FnOnce() -> R) -> R {
-        struct Reset(Option<Collecting>);
+        struct Reset(Option<ScrapeContext>);
         impl Drop for Reset {
             fn drop(&mut self) {
                 COLLECTING.set(self.0.take());

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::context::Collecting;
+use super::context::ScrapeContext;
 use super::waiter::Waiter;
 use crate::internal::InternalError;
 use crate::lock::lock;
 
 /// Runs of one collector at the same time: one that scrapes share, and others where scrapes have given up on one.
-const MOST: usize = 4;
+const MAX_CONCURRENT_RUNS: usize = 4;
 
 /// The runs of one collector, or of one callback, that have not ended; the newest is the last.
 pub(crate) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
@@ -20,20 +20,20 @@ pub(crate) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
 pub(crate) struct Run<T> {
     since: Instant,
     /// How long whoever began it waits, which is what a registry inside of this one goes by.
-    patience: Duration,
+    timeout: Duration,
     /// Whether a scrape has given up on it.
     was_given_up: AtomicBool,
-    state: Mutex<State<T>>,
+    state: Mutex<RunState<T>>,
 }
 
-struct State<T> {
+struct RunState<T> {
     has_ended: bool,
     result: Option<Arc<T>>,
     waiting: Vec<Weak<Waiter>>,
 }
 
 /// A run that a scrape waits for.
-pub(crate) struct Asked<T>(Arc<Run<T>>);
+pub(crate) struct PendingRun<T>(Arc<Run<T>>);
 
 impl<T: Send + Sync + 'static> Runs<T> {
     /// Asks for a result, of a run that is going on or of a new one on a thread of its own; `None` if one has taken longer
@@ -41,23 +41,23 @@ impl<T: Send + Sync + 'static> Runs<T> {
     ///
     /// A run is shared as long as it is the newest, so that what a scrape shows is never older than what an earlier one
     /// has shown.
-    pub(crate) fn ask(
+    pub(crate) fn join_or_start(
         &self,
         name: &str,
-        collecting: &Collecting,
+        context: &ScrapeContext,
         waiter: &Arc<Waiter>,
         collect: impl FnOnce() -> Option<T> + Send + 'static,
-    ) -> Option<Asked<T>> {
-        let patience = collecting.patience();
+    ) -> Option<PendingRun<T>> {
+        let timeout = context.timeout();
         let (run, is_new) = {
             let mut runs = lock(&self.0);
-            if runs.iter().any(|run| run.since.elapsed() >= patience) {
+            if runs.iter().any(|run| run.since.elapsed() >= timeout) {
                 return None;
             }
-            match runs.last().filter(|newest| runs.len() >= MOST || newest.may_be_shared(collecting)) {
+            match runs.last().filter(|newest| runs.len() >= MAX_CONCURRENT_RUNS || newest.may_be_shared(context)) {
                 Some(newest) => (Arc::clone(newest), false),
                 None => {
-                    let run = Arc::new(Run::new(collecting));
+                    let run = Arc::new(Run::new(context));
                     runs.push(Arc::clone(&run));
                     (run, true)
                 }
@@ -65,26 +65,26 @@ impl<T: Send + Sync + 'static> Runs<T> {
         };
         run.wait_for(waiter);
         if is_new {
-            self.start(name, &run, collecting.clone(), waiter, collect);
+            self.start(name, &run, context.clone(), waiter, collect);
         }
-        Some(Asked(run))
+        Some(PendingRun(run))
     }
 
     fn start(
         &self,
         name: &str,
         run: &Arc<Run<T>>,
-        collecting: Collecting,
+        context: ScrapeContext,
         waiter: &Waiter,
         collect: impl FnOnce() -> Option<T> + Send + 'static,
     ) {
         // Handed over by the run, not by the thread: a thread that cannot be started drops what it was given.
-        let work = Arc::new(Mutex::new(Some((collecting, collect))));
+        let work = Arc::new(Mutex::new(Some((context, collect))));
         let (theirs, runs, of_thread) = (Arc::clone(&work), self.clone(), Arc::clone(run));
         let perform = move || {
             let end = End { runs: &runs, run: &of_thread };
             let work = lock(&theirs).take();
-            end.with(work.and_then(|(collecting, collect)| collecting.during(collect)));
+            end.with(work.and_then(|(context, collect)| context.during(collect)));
         };
         if thread::Builder::new().name("metrics-collector".to_owned()).spawn(perform).is_ok() {
             return;
@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static> Runs<T> {
         InternalError::ThreadSpawnFailed.record(&name);
         let end = End { runs: self, run };
         let work = lock(&work).take().filter(|_| waiter.may_block());
-        end.with(work.and_then(|(collecting, collect)| collecting.during(collect)));
+        end.with(work.and_then(|(context, collect)| context.during(collect)));
     }
 }
 
@@ -109,20 +109,20 @@ impl<T> Default for Runs<T> {
 }
 
 impl<T> Run<T> {
-    fn new(collecting: &Collecting) -> Self {
+    fn new(context: &ScrapeContext) -> Self {
         Self {
             since: Instant::now(),
-            patience: collecting.patience(),
+            timeout: context.timeout(),
             was_given_up: AtomicBool::new(false),
-            state: Mutex::new(State { has_ended: false, result: None, waiting: Vec::new() }),
+            state: Mutex::new(RunState { has_ended: false, result: None, waiting: Vec::new() }),
         }
     }
 
     /// Whether a scrape may wait for it. Not from inside of another one: two registries that are in each other would wait
     /// for each other.
-    fn may_be_shared(&self, collecting: &Collecting) -> bool {
-        let has_time = self.patience >= collecting.patience() / 2;
-        has_time && !collecting.is_inner() && !self.was_given_up.load(Ordering::Relaxed)
+    fn may_be_shared(&self, context: &ScrapeContext) -> bool {
+        let has_time = self.timeout >= context.timeout() / 2;
+        has_time && !context.is_inner() && !self.was_given_up.load(Ordering::Relaxed)
     }
 
     fn wait_for(&self, waiter: &Arc<Waiter>) {
@@ -163,7 +163,7 @@ impl<T> Drop for End<'_, T> {
     }
 }
 
-impl<T> Asked<T> {
+impl<T> PendingRun<T> {
     /// What it gave; an error if it has not ended.
     pub(crate) fn result(&self) -> Result<Option<Arc<T>>, ()> {
         let state = lock(&self.0.state);

@@ -9,12 +9,12 @@ use crate::lock::lock;
 /// Counts the answers that are missing, and tells when there are none.
 pub(crate) struct Waiter {
     may_block: bool,
-    state: Mutex<State>,
+    state: Mutex<WaiterState>,
     arrived: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct WaiterState {
     missing: usize,
     waker: Option<Waker>,
 }
@@ -49,9 +49,9 @@ impl Waiter {
     }
 
     /// Blocks until no answer is missing, or for so long.
-    pub(crate) fn wait(&self, patience: Duration) {
+    pub(crate) fn wait(&self, timeout: Duration) {
         let state = lock(&self.state);
-        let waited = self.arrived.wait_timeout_while(state, patience, |state| state.missing > 0);
+        let waited = self.arrived.wait_timeout_while(state, timeout, |state| state.missing > 0);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -10,22 +10,22 @@ use super::reader::Reader;
 use crate::cell::{Handle, counter};
 use crate::family::FamilyCore;
 use crate::kind::Kind;
-use crate::registry::collect::context::DEFAULT_PATIENCE;
+use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
 use crate::registry::members::{Callback, Member};
-use crate::registry::shown::merge::ForeignFamily;
+use crate::registry::shown::merge::MergedFamily;
 use crate::registry::{Registry, declared};
 use crate::sample::Value;
 
 /// Where the families of one scrape come from, by name.
 pub(crate) struct Sources {
-    pub(crate) families: Vec<(String, Source)>,
+    pub(crate) families: Vec<(String, FamilySource)>,
 }
 
-pub(crate) enum Source {
+pub(crate) enum FamilySource {
     /// With what was read early, where it was.
     Family(Arc<FamilyCore>, Option<Vec<(Handle, counter::Total)>>),
     Callback(Arc<Callback>, Value<'static>),
-    Foreign(ForeignFamily),
+    Collected(MergedFamily),
     InternalErrors,
     Overflowed,
     Problems(usize),
@@ -33,25 +33,25 @@ pub(crate) enum Source {
 
 impl Sources {
     /// Everything that a scrape shows. Waits for collectors.
-    pub(crate) fn gather(registry: &Registry, patience: Duration) -> Self {
+    pub(crate) fn gather(registry: &Registry, timeout: Duration) -> Self {
         declared::claim_all(registry.inner.is_global);
-        Self::all(registry, patience)
+        Self::all(registry, timeout)
     }
 
     /// Our own families.
     pub(crate) fn own(registry: &Registry) -> Self {
-        Self::new(registry, Some(Gathering::begin(registry, DEFAULT_PATIENCE, false, true).wait()))
+        Self::new(registry, Some(Gathering::begin(registry, DEFAULT_COLLECT_TIMEOUT, false, true).wait()))
     }
 
     /// Our own families and those of collectors.
-    pub(crate) fn all(registry: &Registry, patience: Duration) -> Self {
-        Self::new(registry, Some(Gathering::begin(registry, patience, true, true).wait()))
+    pub(crate) fn all(registry: &Registry, timeout: Duration) -> Self {
+        Self::new(registry, Some(Gathering::begin(registry, timeout, true, true).wait()))
     }
 
     /// Our own families, and what else was found.
     pub(crate) fn new(registry: &Registry, found: Option<Found>) -> Self {
         let (collected, values) = found.map_or_else(Default::default, |found| (found.collected, found.values));
-        let foreign = registry.foreign(collected);
+        let merged = registry.merge(collected);
         let (members, problems) = {
             let state = registry.read();
             (state.members.all(), state.problems.all().len())
@@ -59,19 +59,19 @@ impl Sources {
         let mut by_name = BTreeMap::new();
         for member in members {
             if let Member::Family(core) = member {
-                by_name.insert(core.declaration.name.clone(), Source::Family(core, None));
+                by_name.insert(core.declaration.name.clone(), FamilySource::Family(core, None));
             }
         }
         for (callback, value) in values {
-            by_name.insert(callback.core.declaration.name.clone(), Source::Callback(callback, value));
+            by_name.insert(callback.core.declaration.name.clone(), FamilySource::Callback(callback, value));
         }
         if registry.inner.is_global {
-            by_name.insert(INTERNAL_ERRORS.to_owned(), Source::InternalErrors);
-            by_name.insert(OVERFLOWED.to_owned(), Source::Overflowed);
-            by_name.insert(PROBLEMS.to_owned(), Source::Problems(problems + foreign.left_out.len()));
+            by_name.insert(INTERNAL_ERRORS.to_owned(), FamilySource::InternalErrors);
+            by_name.insert(OVERFLOWED.to_owned(), FamilySource::Overflowed);
+            by_name.insert(PROBLEMS.to_owned(), FamilySource::Problems(problems + merged.skipped.len()));
         }
-        for (name, shown) in foreign.families {
-            by_name.entry(name).or_insert(Source::Foreign(shown));
+        for (name, shown) in merged.families {
+            by_name.entry(name).or_insert(FamilySource::Collected(shown));
         }
         let mut sources = Self { families: by_name.into_iter().collect() };
         sources.read_early();
@@ -83,7 +83,7 @@ impl Sources {
     fn read_early(&mut self) {
         let mut reader = Reader::default();
         for (_, source) in &mut self.families {
-            if let Source::Family(family, early) = source
+            if let FamilySource::Family(family, early) = source
                 && family.is_read_early()
             {
                 *early = Some(reader.read_early(family));
@@ -103,12 +103,12 @@ impl Sources {
     }
 }
 
-impl Source {
+impl FamilySource {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Family(core, _) => core.declaration.kind(),
             Self::Callback(callback, _) => callback.core.declaration.kind(),
-            Self::Foreign(family) => family.shown().kind(),
+            Self::Collected(family) => family.shown().kind(),
             Self::InternalErrors | Self::Overflowed => Kind::Counter,
             Self::Problems(_) => Kind::Gauge,
         }

@@ -2,7 +2,7 @@
 
 use super::own_families;
 use super::reader::{Early, Reader};
-use super::sources::{Source, Sources};
+use super::sources::{FamilySource, Sources};
 use crate::family::core::Walk;
 use crate::kind::Kind;
 use crate::sample::{Labels, Visitor};
@@ -16,12 +16,12 @@ pub(crate) struct Steps {
     sorted: bool,
     /// The family to show next.
     at: usize,
-    current: Option<Part>,
+    current: Option<CursorState>,
     reader: Reader,
 }
 
 /// The family that is being shown.
-enum Part {
+enum CursorState {
     Family {
         walk: Walk,
         /// How much was passed of what was read early.
@@ -29,7 +29,7 @@ enum Part {
         begun: bool,
     },
     /// The family of a collector, from this series on.
-    Foreign { from: usize },
+    Collected { from: usize },
 }
 
 impl Steps {
@@ -52,31 +52,31 @@ impl Steps {
         let Some((name, source)) = sources.families.get(self.at) else { return false };
         let more = match (&mut self.current, source) {
             (None, source) if !wanted(name, source.kind()) => false,
-            (None, Source::Family(family, _)) => {
-                self.current = Some(Part::Family { walk: family.walk(), passed: 0, begun: false });
+            (None, FamilySource::Family(family, _)) => {
+                self.current = Some(CursorState::Family { walk: family.walk(), passed: 0, begun: false });
                 true
             }
-            (Some(Part::Family { walk, passed, begun }), Source::Family(_, early)) => {
+            (Some(CursorState::Family { walk, passed, begun }), FamilySource::Family(_, early)) => {
                 let early = early.as_deref().map(|early| Early { read: early, passed });
                 reader.show(walk, early, begun, self.sorted, visitor)
             }
-            (None, Source::Foreign(family)) => {
+            (None, FamilySource::Collected(family)) => {
                 family.shown().begin(visitor);
-                self.current = Some(Part::Foreign { from: 0 });
+                self.current = Some(CursorState::Collected { from: 0 });
                 true
             }
-            (Some(Part::Foreign { from }), Source::Foreign(family)) => {
+            (Some(CursorState::Collected { from }), FamilySource::Collected(family)) => {
                 *from += AT_ONCE;
                 family.shown().show(*from - AT_ONCE, AT_ONCE, visitor)
             }
-            (None, Source::Callback(callback, value)) => {
+            (None, FamilySource::Callback(callback, value)) => {
                 visitor.family(&callback.core.declaration.info());
                 visitor.series(Labels::new(&callback.core.const_text, ""), value);
                 false
             }
-            (None, Source::InternalErrors) => own_families::internal_errors(visitor),
-            (None, Source::Overflowed) => own_families::overflowed(visitor),
-            (None, Source::Problems(count)) => own_families::problems(*count, visitor),
+            (None, FamilySource::InternalErrors) => own_families::internal_errors(visitor),
+            (None, FamilySource::Overflowed) => own_families::overflowed(visitor),
+            (None, FamilySource::Problems(count)) => own_families::problems(*count, visitor),
             (Some(_), _) => false,
         };
         if !more {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::gathering::{Gathering, answer};
 use super::sources::Sources;
 use crate::alarm::Alarm;
-use crate::registry::collect::context::Collecting;
-use crate::registry::collect::runs::Asked;
+use crate::registry::collect::context::ScrapeContext;
+use crate::registry::collect::runs::PendingRun;
 use crate::registry::collect::waiter::Waiter;
 use crate::registry::{Registry, declared};
 
@@ -18,39 +18,39 @@ use crate::registry::{Registry, declared};
 pub(crate) struct Gather {
     registry: Registry,
     begin: Instant,
-    patience: Duration,
-    stage: Stage,
+    timeout: Duration,
+    stage: GatherStage,
     alarm: Option<Alarm>,
 }
 
-enum Stage {
-    Claiming(Arc<Waiter>, Option<Asked<()>>),
-    Collecting(Gathering),
+enum GatherStage {
+    Claiming(Arc<Waiter>, Option<PendingRun<()>>),
+    ScrapeContext(Gathering),
     Over,
 }
 
 impl Registry {
     /// Gathers everything that a scrape shows, for so long.
     #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "what exposes it is a feature"))]
-    pub(crate) fn gather(&self, patience: Duration) -> Gather {
+    pub(crate) fn gather(&self, timeout: Duration) -> Gather {
         let begin = Instant::now();
         let waiter = Waiter::new(false);
         let is_claimed = !self.inner.is_global || declared::all_claimed();
         let claiming = (!is_claimed).then(|| {
-            let collecting = Collecting::also_for(self, patience);
-            self.inner.claims.ask("declarations", &collecting, &waiter, || {
+            let context = ScrapeContext::nested(self, timeout);
+            self.inner.claims.join_or_start("declarations", &context, &waiter, || {
                 declared::claim_all(true);
                 Some(())
             })
         });
-        let stage = Stage::Claiming(waiter, claiming.flatten());
-        Gather { registry: self.clone(), begin, patience, stage, alarm: None }
+        let stage = GatherStage::Claiming(waiter, claiming.flatten());
+        Gather { registry: self.clone(), begin, timeout, stage, alarm: None }
     }
 }
 
 impl Gather {
     fn time_left(&self) -> Duration {
-        self.patience.saturating_sub(self.begin.elapsed())
+        self.timeout.saturating_sub(self.begin.elapsed())
     }
 
     /// Whether it has to go on with what there is.
@@ -58,7 +58,7 @@ impl Gather {
         if waiter.is_done(cx.waker()) || self.time_left().is_zero() {
             return true;
         }
-        let at = self.begin.checked_add(self.patience);
+        let at = self.begin.checked_add(self.timeout);
         // The task may have moved on to another waker.
         self.alarm = at.and_then(|at| Alarm::set(at, cx.waker()));
         // Nobody would tell it.
@@ -72,25 +72,26 @@ impl Future for Gather {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sources> {
         let this = &mut *self;
         loop {
-            match std::mem::replace(&mut this.stage, Stage::Over) {
-                Stage::Claiming(waiter, claiming) => {
+            match std::mem::replace(&mut this.stage, GatherStage::Over) {
+                GatherStage::Claiming(waiter, claiming) => {
                     if claiming.is_some() && !this.is_over(&waiter, cx) {
-                        this.stage = Stage::Claiming(waiter, claiming);
+                        this.stage = GatherStage::Claiming(waiter, claiming);
                         return Poll::Pending;
                     }
-                    if let Some(asked) = claiming {
-                        answer("bringing up declarations", Some(asked));
+                    if let Some(pending) = claiming {
+                        answer("bringing up declarations", Some(pending));
                     }
-                    this.stage = Stage::Collecting(Gathering::begin(&this.registry, this.time_left(), true, false));
+                    this.stage =
+                        GatherStage::ScrapeContext(Gathering::begin(&this.registry, this.time_left(), true, false));
                 }
-                Stage::Collecting(gathering) => {
+                GatherStage::ScrapeContext(gathering) => {
                     if !this.is_over(&Arc::clone(&gathering.waiter), cx) {
-                        this.stage = Stage::Collecting(gathering);
+                        this.stage = GatherStage::ScrapeContext(gathering);
                         return Poll::Pending;
                     }
                     return Poll::Ready(Sources::new(&this.registry, Some(gathering.found())));
                 }
-                Stage::Over => return Poll::Ready(Sources::new(&this.registry, None)),
+                GatherStage::Over => return Poll::Ready(Sources::new(&this.registry, None)),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
 use super::recorded::closed;
-use super::skipped::Reason;
+use super::skipped::SkipReason;
 use crate::kind::Kind;
 use crate::labels;
 use crate::sample::{Labels, Number, Value, Visitor};
@@ -47,7 +47,7 @@ fn repeats(family: &MetricFamily) -> bool {
     !hashes.is_sorted_by(|one, next| one < next) && !metrics.iter().all(|metric| seen.insert(pairs(metric)))
 }
 
-pub(crate) fn check_labels(family: &MetricFamily) -> Result<(), Reason> {
+pub(crate) fn check_labels(family: &MetricFamily) -> Result<(), SkipReason> {
     family.get_metric().iter().try_for_each(|metric| {
         let names = metric.get_label().iter().map(LabelPair::name);
         Ok(labels::check_names(family.name(), kind_of(family), &names)?)

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::skipped::Reason;
+use super::skipped::SkipReason;
 use crate::kind::Kind;
 use crate::labels;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
@@ -78,17 +78,17 @@ impl OwnedValue {
 impl Recorded {
     /// Whether it can be written without spoiling the scrape for all others: its names are valid, no two series are the
     /// same, and its values are of its type.
-    pub(crate) fn check(&self) -> Result<(), Reason> {
+    pub(crate) fn check(&self) -> Result<(), SkipReason> {
         let mut seen = HashSet::new();
         for (text, value) in &self.series {
             let mut pairs: Vec<_> = labels::pairs(text).collect();
             labels::check_names(&self.name, self.kind, &pairs.iter().map(|(name, _)| *name))?;
             pairs.sort();
             if !seen.insert(pairs) {
-                return Err(Reason::Repeated);
+                return Err(SkipReason::Repeated);
             }
             if !value.is_of(self.kind) {
-                return Err(Reason::Mistyped);
+                return Err(SkipReason::Mistyped);
             }
         }
         Ok(())

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use crate::error::Error;
 
 /// A family that is not exported.
-pub(crate) struct LeftOut {
+pub(crate) struct SkippedFamily {
     pub(crate) name: String,
     /// The collector that showed it.
     pub(crate) by: String,
-    pub(crate) reason: Arc<Reason>,
+    pub(crate) reason: Arc<SkipReason>,
 }
 
 /// Why a family is left out.
-pub(crate) enum Reason {
+pub(crate) enum SkipReason {
     /// Its name, or a sample name, belongs to this family of ours.
     Taken(String),
     /// What another collector has shown under its name is of another type, or comes from another crate.
@@ -27,13 +27,13 @@ pub(crate) enum Reason {
     Mistyped,
 }
 
-impl From<Error> for Reason {
+impl From<Error> for SkipReason {
     fn from(error: Error) -> Self {
         Self::Invalid(error)
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(by) => write!(f, "its name belongs to {by}"),
@@ -45,7 +45,7 @@ impl fmt::Display for Reason {
     }
 }
 
-impl fmt::Display for LeftOut {
+impl fmt::Display for SkippedFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, by, reason } = self;
         write!(f, "{name} of {by} is left out: {reason}")
