@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder, TIMEOUT};
 use crate::registry::Registry;
-use line::Lines;
+use line::GraphiteLines;
 
 /// Bytes that are sent at once.
 const CHUNK: usize = 64 * 1_024;
@@ -201,7 +201,7 @@ impl PushTarget for Graphite {
     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
         let time = push.time().duration_since(UNIX_EPOCH).map_err(|_| "the system's clock stands before 1970")?;
         let mut connection = Connection { stream: self.connect(push)?, push };
-        let mut lines = Lines::new(&self.prefix, self.tagged, time.as_secs(), push);
+        let mut lines = GraphiteLines::new(&self.prefix, self.tagged, time.as_secs(), push);
         let mut steps = push.scrape().begin();
         let mut has_more = true;
         while has_more {

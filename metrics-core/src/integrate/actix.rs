@@ -13,11 +13,11 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 
-use super::recording::{Outcome, Recording};
+use super::recording::{Recording, RequestOutcome};
 use super::requests::RequestMetrics;
 use crate::Exposition;
-use crate::export::http::exposition::{Answer, Body};
-use crate::export::http::request::Asked;
+use crate::export::http::exposition::{Body, ScrapeResponse};
+use crate::export::http::request::ScrapeRequest;
 
 /// Marks requests that were answered with metrics.
 struct IsExposition;
@@ -39,21 +39,21 @@ impl Exposition {
             let exposition = exposition.clone();
             async move {
                 request.extensions_mut().insert(IsExposition);
-                response(exposition.answer(asked(&request)).await)
+                response(exposition.respond_to(scrape_request(&request)).await)
             }
         })
     }
 }
 
-fn asked(request: &HttpRequest) -> Asked {
-    let mut asked = Asked::new(request.method().as_str(), Some(request.query_string()));
+fn scrape_request(request: &HttpRequest) -> ScrapeRequest {
+    let mut scrape = ScrapeRequest::new(request.method().as_str(), Some(request.query_string()));
     for (name, value) in request.headers() {
-        asked.header(name.as_str(), value.as_bytes());
+        scrape.header(name.as_str(), value.as_bytes());
     }
-    asked
+    scrape
 }
 
-fn response(answer: Answer) -> HttpResponse<ExpositionBody> {
+fn response(answer: ScrapeResponse) -> HttpResponse<ExpositionBody> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::with_body(status, ExpositionBody(answer.body));
     for (name, value) in answer.headers {
@@ -160,7 +160,7 @@ where
         if let (Some(recording), Err(error)) = (&mut recording, &result) {
             // What the server will make of it.
             recording.respond(error.as_response_error().status_code().as_u16());
-            recording.end(Outcome::Done);
+            recording.end(RequestOutcome::Done);
         }
         Poll::Ready(result.map(|response| measured(response, recording, *this.has_body)))
     }
@@ -182,7 +182,7 @@ fn measured<B: MessageBody>(
         let has_body = has_body && !status.is_informational() && ![204, 304].contains(&status.as_u16());
         if !has_body || matches!(size, BodySize::None | BodySize::Sized(0)) {
             // The server will not ask for it.
-            recording.end(Outcome::Done);
+            recording.end(RequestOutcome::Done);
         }
     }
     let left = if let BodySize::Sized(length) = size { Some(length) } else { None };
@@ -213,13 +213,13 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
         let polled = recording.during(|| this.body.poll_next(cx));
         match &polled {
             Poll::Pending => {}
-            Poll::Ready(None) => recording.end(Outcome::Done),
-            Poll::Ready(Some(Err(_))) => recording.end(Outcome::Failed),
+            Poll::Ready(None) => recording.end(RequestOutcome::Done),
+            Poll::Ready(Some(Err(_))) => recording.end(RequestOutcome::Failed),
             Poll::Ready(Some(Ok(bytes))) => {
                 if let Some(left) = this.left {
                     *left = left.saturating_sub(bytes.len() as u64);
                     if *left == 0 {
-                        recording.end(Outcome::Done);
+                        recording.end(RequestOutcome::Done);
                     }
                 }
             }

@@ -20,11 +20,11 @@ pub(super) struct Recording {
     route: Route,
     in_flight: Option<InFlight>,
     status: Option<u16>,
-    stage: Stage,
+    stage: RequestStage,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Stage {
+enum RequestStage {
     /// The service's future was never polled: there is nothing to tell.
     Waiting,
     /// The user's code is at work.
@@ -36,7 +36,7 @@ enum Stage {
 
 /// How a request ends.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum RequestOutcome {
     /// With a response, and its whole body.
     Done,
     /// With an error of the service, or in its body.
@@ -61,25 +61,25 @@ impl Recording {
             in_flight: Some(route.in_flight.track_in_flight()),
             route,
             status: None,
-            stage: Stage::Waiting,
+            stage: RequestStage::Waiting,
         })
     }
 
     /// Runs what makes the service's future; a panic in it is one of the request.
     pub(super) fn before<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let result = self.during(f);
-        self.stage = Stage::Waiting;
+        self.stage = RequestStage::Waiting;
         result
     }
 
     /// Runs the user's code: a panic in it is one of the request.
     pub(super) fn during<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        if self.stage == Stage::Over {
+        if self.stage == RequestStage::Over {
             return f();
         }
-        self.stage = Stage::Running;
+        self.stage = RequestStage::Running;
         let result = f();
-        self.stage = Stage::Paused;
+        self.stage = RequestStage::Paused;
         result
     }
 
@@ -89,8 +89,8 @@ impl Recording {
     }
 
     /// Records the end. What is dropped later records nothing.
-    pub(super) fn end(&mut self, outcome: Outcome) {
-        if std::mem::replace(&mut self.stage, Stage::Over) == Stage::Over {
+    pub(super) fn end(&mut self, outcome: RequestOutcome) {
+        if std::mem::replace(&mut self.stage, RequestStage::Over) == RequestStage::Over {
             return;
         }
         let latency = self.begin.elapsed();
@@ -98,31 +98,31 @@ impl Recording {
         let mut digits = itoa::Buffer::new();
         let status = match (self.status, outcome) {
             (Some(status), _) => digits.format(status),
-            (None, Outcome::Panicked) => PANIC,
-            (None, Outcome::Cancelled) => CANCELLED,
-            (None, Outcome::Failed) => ERROR,
-            (None, Outcome::Done) => OTHER,
+            (None, RequestOutcome::Panicked) => PANIC,
+            (None, RequestOutcome::Cancelled) => CANCELLED,
+            (None, RequestOutcome::Failed) => ERROR,
+            (None, RequestOutcome::Done) => OTHER,
         };
         self.metrics.observe([self.path.as_str(), self.method, status], latency);
         match outcome {
-            Outcome::Done if !self.status.is_some_and(|status| self.metrics.is_exception(status)) => {}
-            Outcome::Done | Outcome::Failed | Outcome::Panicked => self.route.exceptions.inc(),
-            Outcome::Cancelled => self.route.cancelled.inc(),
+            RequestOutcome::Done if !self.status.is_some_and(|status| self.metrics.is_exception(status)) => {}
+            RequestOutcome::Done | RequestOutcome::Failed | RequestOutcome::Panicked => self.route.exceptions.inc(),
+            RequestOutcome::Cancelled => self.route.cancelled.inc(),
         }
     }
 
     /// Forgets the request.
     pub(super) fn discard(mut self) {
-        self.stage = Stage::Over;
+        self.stage = RequestStage::Over;
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
         match self.stage {
-            Stage::Running => self.end(Outcome::Panicked),
-            Stage::Paused => self.end(Outcome::Cancelled),
-            Stage::Waiting | Stage::Over => {}
+            RequestStage::Running => self.end(RequestOutcome::Panicked),
+            RequestStage::Paused => self.end(RequestOutcome::Cancelled),
+            RequestStage::Waiting | RequestStage::Over => {}
         }
     }
 }

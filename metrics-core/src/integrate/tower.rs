@@ -15,7 +15,7 @@ use tower_service::Service;
 
 #[cfg(feature = "axum")]
 use super::axum::matched_route;
-use super::recording::{Outcome, Recording};
+use super::recording::{Recording, RequestOutcome};
 use super::requests::RequestMetrics;
 use crate::export::http::response::IsExposition;
 use crate::{Exposition, ExpositionBody, ExpositionFuture};
@@ -100,7 +100,7 @@ where
         if let Some(recording) = &mut recording
             && result.is_err()
         {
-            recording.end(Outcome::Failed);
+            recording.end(RequestOutcome::Failed);
         }
         Poll::Ready(result.map(|response| measured(response, recording, *this.has_body)))
     }
@@ -123,10 +123,10 @@ fn measured<B: Body>(
         recording.respond(head.status.as_u16());
         let has_body = has_body && may_have_body(head.status) && !body.is_end_stream() && left != Some(0);
         if is_grpc && is_fault(&head.headers) {
-            recording.end(Outcome::Failed);
+            recording.end(RequestOutcome::Failed);
         } else if !has_body {
             // The server will not ask for it.
-            recording.end(Outcome::Done);
+            recording.end(RequestOutcome::Done);
         }
     }
     Response::from_parts(head, MeasuredBody { body, recording, left, is_grpc })
@@ -175,16 +175,16 @@ impl<B: Body> Body for MeasuredBody<B> {
         let polled = recording.during(|| this.body.as_mut().poll_frame(cx));
         match &polled {
             Poll::Pending => {}
-            Poll::Ready(None) => recording.end(Outcome::Done),
-            Poll::Ready(Some(Err(_))) => recording.end(Outcome::Failed),
+            Poll::Ready(None) => recording.end(RequestOutcome::Done),
+            Poll::Ready(Some(Err(_))) => recording.end(RequestOutcome::Failed),
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
                     *left = left.saturating_sub(data_len(data));
                 }
                 if *this.is_grpc && frame.trailers_ref().is_some_and(is_fault) {
-                    recording.end(Outcome::Failed);
+                    recording.end(RequestOutcome::Failed);
                 } else if *this.left == Some(0) || frame.is_trailers() || this.body.is_end_stream() {
-                    recording.end(Outcome::Done);
+                    recording.end(RequestOutcome::Done);
                 }
             }
         }

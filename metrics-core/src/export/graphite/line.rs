@@ -24,7 +24,7 @@ const SAME_NAME: &str = "has the name of another series, once characters are rep
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Writes a line for each sample it is shown.
-pub(super) struct Lines<'p> {
+pub(super) struct GraphiteLines<'p> {
     pub(super) out: Vec<u8>,
     prefix: &'p str,
     tagged: bool,
@@ -38,7 +38,7 @@ pub(super) struct Lines<'p> {
     push: &'p PushContext<'p>,
 }
 
-impl<'p> Lines<'p> {
+impl<'p> GraphiteLines<'p> {
     /// `prefix` is one that [`prefix`] has made.
     pub(super) fn new(prefix: &'p str, tagged: bool, seconds: u64, push: &'p PushContext<'p>) -> Self {
         let (end, family, seen) = (format!(" {seconds}\n"), String::new(), HashSet::default());
@@ -115,7 +115,7 @@ impl<'p> Lines<'p> {
     }
 }
 
-impl Visitor for Lines<'_> {
+impl Visitor for GraphiteLines<'_> {
     fn family(&mut self, family: &FamilyInfo<'_>) {
         let mut name = Vec::new();
         push_valid(&mut name, family.name);

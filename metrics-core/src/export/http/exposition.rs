@@ -1,4 +1,4 @@
-//! The answer to a request for metrics, the same in every server and framework.
+//! The response to a request for metrics, the same in every server and framework.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::request::{Asked, Method};
-use super::scrape_limit::{Slot, Slots};
+use super::request::{Method, ScrapeRequest};
+use super::scrape_limit::{ScrapeSlots, Slot};
 use super::self_metrics;
 use crate::encode::Encoding;
 use crate::gauge::InFlight;
@@ -19,7 +19,7 @@ use crate::registry::scrape::steps::Steps;
 const MAX_SCRAPES: usize = 32;
 /// What is encoded at once, before it is sent: enough for few writes, little enough for the thread that others share.
 const CHUNK: usize = 32 << 10;
-/// An answer up to this size is made at once, and says how long it is.
+/// A response up to this size is made at once, and says how long it is.
 const SMALL: usize = 2 * CHUNK;
 
 /// Of 100k series it makes a third less than level 1, in half as much more time; higher ones save hardly anything.
@@ -28,7 +28,7 @@ const GZIP_LEVEL: u32 = 2;
 /// Exposes a registry over HTTP: what a handler for `/metrics` consists of.
 ///
 /// Each format is answered where the request accepts it (text 0.0.4 otherwise), compressed if it accepts that; families
-/// can be picked by `?name[]=`; GET and HEAD are answered. The answer is made while it is sent, so its size does not show
+/// can be picked by `?name[]=`; GET and HEAD are answered. The response is made while it is sent, so its size does not show
 /// in memory. Requests at the same time share what collectors show, and at most 32 are answered at once
 /// ([`Exposition::max_scrapes`]); others get status 503.
 ///
@@ -36,7 +36,7 @@ const GZIP_LEVEL: u32 = 2;
 #[derive(Clone, Debug)]
 pub struct Exposition {
     registry: Registry,
-    slots: Arc<Slots>,
+    slots: Arc<ScrapeSlots>,
 }
 
 impl Exposition {
@@ -50,7 +50,7 @@ impl Exposition {
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
         self_metrics::init();
-        Self { slots: Slots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
+        Self { slots: ScrapeSlots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
     }
 
     /// How many answers are sent at once, at least 1; 32 if not set, for all that expose the registry together. One more
@@ -58,38 +58,38 @@ impl Exposition {
     /// they share, are not counted before they have them; at most a thousand do.
     #[must_use]
     pub fn max_scrapes(self, most: usize) -> Self {
-        Self { slots: Slots::new(most.max(1)), ..self }
+        Self { slots: ScrapeSlots::new(most.max(1)), ..self }
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(self, asked: Asked) -> Answer {
-        if asked.method == Method::Other {
-            let mut answer = Answer::text(405, "Use GET or HEAD.\n");
-            answer.headers.push(("allow", "GET, HEAD"));
-            return answer;
+    pub(crate) async fn respond_to(self, request: ScrapeRequest) -> ScrapeResponse {
+        if request.method == Method::Other {
+            let mut response = ScrapeResponse::text(405, "Use GET or HEAD.\n");
+            response.headers.push(("allow", "GET, HEAD"));
+            return response;
         }
-        let (format, gzip) = (asked.format(), asked.gzip());
+        let (format, gzip) = (request.format(), request.gzip());
         let mut headers = vec![("content-type", format.content_type()), ("vary", "accept, accept-encoding")];
         headers.extend(gzip.then_some(("content-encoding", "gzip")));
-        if asked.method == Method::Head {
+        if request.method == Method::Head {
             self_metrics::answered(200, Some(format));
-            return Answer { status: 200, headers, body: Body::Head };
+            return ScrapeResponse { status: 200, headers, body: Body::Head };
         }
         let in_flight = self_metrics::in_flight();
-        let Some(waiting) = self.slots.wait() else { return Answer::busy() };
-        let sources = self.registry.gather(asked.timeout()).await;
+        let Some(waiting) = self.slots.wait() else { return ScrapeResponse::busy() };
+        let sources = self.registry.gather(request.timeout()).await;
         drop(waiting);
-        let Some(slot) = self.slots.take() else { return Answer::busy() };
+        let Some(slot) = self.slots.take() else { return ScrapeResponse::busy() };
         self_metrics::answered(200, Some(format));
         let encoding = Encoding::new(Steps::new(sources, false), format);
         let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
-        let mut stream = Stream { asked, encoding: Some(encoding), gzip, slot, _in_flight: in_flight };
+        let mut stream = ExpositionStream { request, encoding: Some(encoding), gzip, slot, _in_flight: in_flight };
         let body = match stream.next_of(SMALL) {
             Ok(Some(whole)) if stream.has_ended() => Body::Whole(whole),
             Ok(first) => Body::Stream { first, stream: Box::new(stream) },
-            Err(error) => return Answer::failed(&error),
+            Err(error) => return ScrapeResponse::failed(&error),
         };
-        Answer { status: 200, headers, body }
+        ScrapeResponse { status: 200, headers, body }
     }
 }
 
@@ -99,16 +99,16 @@ impl Default for Exposition {
     }
 }
 
-/// An answer, without the types of any framework.
+/// A response, without the types of any framework.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ScrapeResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, &'static str)>,
     pub(crate) body: Body,
 }
 
-impl Answer {
-    /// An answer without metrics.
+impl ScrapeResponse {
+    /// A response without metrics.
     pub(crate) fn text(status: u16, text: &'static str) -> Self {
         self_metrics::answered(status, None);
         let headers = vec![("content-type", "text/plain; charset=utf-8")];
@@ -116,9 +116,9 @@ impl Answer {
     }
 
     fn busy() -> Self {
-        let mut answer = Self::text(503, "Too many scrapes are being answered.\n");
-        answer.headers.push(("retry-after", "1"));
-        answer
+        let mut response = Self::text(503, "Too many scrapes are being answered.\n");
+        response.headers.push(("retry-after", "1"));
+        response
     }
 
     fn failed(error: &io::Error) -> Self {
@@ -127,16 +127,16 @@ impl Answer {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug, Default)]
 pub(crate) enum Body {
-    /// Nothing, in answer to HEAD.
+    /// Nothing, in response to HEAD.
     #[default]
     Head,
     Whole(Bytes),
     Stream {
         first: Option<Bytes>,
-        stream: Box<Stream>,
+        stream: Box<ExpositionStream>,
     },
 }
 
@@ -157,7 +157,7 @@ impl Body {
         matches!(self, Self::Head) || self.len() == Some(0)
     }
 
-    /// How long it is, where that is known; in answer to HEAD, it is that of GET that counts.
+    /// How long it is, where that is known; in response to HEAD, it is that of GET that counts.
     pub(crate) fn len(&self) -> Option<u64> {
         match self {
             Self::Whole(bytes) => Some(bytes.len() as u64),
@@ -166,9 +166,9 @@ impl Body {
     }
 }
 
-/// An answer that is made while it is sent.
-pub(crate) struct Stream {
-    asked: Asked,
+/// A response that is made while it is sent.
+pub(crate) struct ExpositionStream {
+    request: ScrapeRequest,
     /// Gone at the end.
     encoding: Option<Encoding>,
     gzip: Option<GzEncoder<Vec<u8>>>,
@@ -176,7 +176,7 @@ pub(crate) struct Stream {
     _in_flight: InFlight,
 }
 
-impl Stream {
+impl ExpositionStream {
     fn has_ended(&self) -> bool {
         self.encoding.is_none()
     }
@@ -185,8 +185,8 @@ impl Stream {
     fn next_of(&mut self, size: usize) -> io::Result<Option<Bytes>> {
         while let Some(encoding) = &mut self.encoding {
             self.slot.touch().map_err(|_| io::Error::other("the client reads too slowly"))?;
-            let asked = &self.asked;
-            let goes_on = encoding.fill(size, &|name, kind| asked.wants(name, kind));
+            let request = &self.request;
+            let goes_on = encoding.fill(size, &|name, kind| request.wants(name, kind));
             let out = std::mem::take(encoding.out());
             if !goes_on {
                 self.encoding = None;
@@ -209,8 +209,8 @@ impl Stream {
     }
 }
 
-impl std::fmt::Debug for Stream {
+impl std::fmt::Debug for ExpositionStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stream").field("has_ended", &self.has_ended()).finish_non_exhaustive()
+        f.debug_struct("ExpositionStream").field("has_ended", &self.has_ended()).finish_non_exhaustive()
     }
 }

@@ -13,7 +13,7 @@ const MAX_COLLECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request for metrics, without the types of any framework.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ScrapeRequest {
     pub(crate) method: Method,
     /// The families, by their names or those of their samples; all, if none are named.
     names: HashSet<String>,
@@ -29,7 +29,7 @@ pub(crate) enum Method {
     Other,
 }
 
-impl Asked {
+impl ScrapeRequest {
     pub(crate) fn new(method: &str, query: Option<&str>) -> Self {
         let method = match method {
             "GET" => Method::Get,
@@ -94,7 +94,7 @@ impl Asked {
         gzip > 0.0 && gzip >= of(&["identity"]).unwrap_or(0.0)
     }
 
-    /// Whether this family is asked for.
+    /// Returns true if this family is requested.
     pub(crate) fn wants(&self, name: &str, kind: Kind) -> bool {
         self.names.is_empty() || sample_names(name, kind).any(|sample| self.names.contains(&sample))
     }
@@ -191,21 +191,21 @@ fn hex(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn asked(headers: &[(&str, &str)]) -> Asked {
-        let mut asked = Asked::new("GET", None);
+    fn request(headers: &[(&str, &str)]) -> ScrapeRequest {
+        let mut request = ScrapeRequest::new("GET", None);
         for (name, value) in headers {
-            asked.header(name, value.as_bytes());
+            request.header(name, value.as_bytes());
         }
-        asked
+        request
     }
 
     fn format(accept: &str) -> Format {
-        asked(&[("accept", accept)]).format()
+        request(&[("accept", accept)]).format()
     }
 
     #[test]
     fn the_format_that_is_liked_best() {
-        assert_eq!(asked(&[]).format(), Format::Text);
+        assert_eq!(request(&[]).format(), Format::Text);
         for accept in [
             "*/*",
             "text/plain",
@@ -234,7 +234,7 @@ mod tests {
         ] {
             assert_eq!(format(accept), Format::OpenMetrics, "{accept}");
         }
-        let two_lines = asked(&[("accept", "text/plain;q=0.5"), ("accept", "application/openmetrics-text")]);
+        let two_lines = request(&[("accept", "text/plain;q=0.5"), ("accept", "application/openmetrics-text")]);
         assert_eq!(two_lines.format(), Format::OpenMetrics);
     }
 
@@ -257,7 +257,7 @@ mod tests {
         {
             assert_eq!(format(accept), Format::Text, "{accept}");
         }
-        let mut bytes = Asked::new("GET", None);
+        let mut bytes = ScrapeRequest::new("GET", None);
         bytes.header("accept", b"\xff\xfe");
         bytes.header("accept-encoding", b"\xff");
         bytes.header("x-prometheus-scrape-timeout-seconds", b"\xff");
@@ -269,8 +269,8 @@ mod tests {
 
     #[test]
     fn gzip_where_it_is_wanted() {
-        let gzip = |value| asked(&[("accept-encoding", value)]).gzip();
-        assert!(!asked(&[]).gzip());
+        let gzip = |value| request(&[("accept-encoding", value)]).gzip();
+        assert!(!request(&[]).gzip());
         for value in ["gzip", "*", "deflate, gzip;q=0.5", "GZIP", "identity;q=0.1, gzip;q=0.2", "*;q=0.1", "x-gzip"] {
             assert!(gzip(value), "{value}");
         }
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn families_by_name_and_by_sample() {
-        let wants = |query: &str, name: &str, kind| Asked::new("GET", Some(query)).wants(name, kind);
+        let wants = |query: &str, name: &str, kind| ScrapeRequest::new("GET", Some(query)).wants(name, kind);
         assert!(wants("", "x", Kind::Gauge) && wants("debug=1", "x", Kind::Gauge));
         for query in ["name[]=a_total", "name%5B%5D=a_total", "name[]=a", "x=1&name[]=b&name%5b%5d=a%5ftotal"] {
             assert!(wants(query, "a_total", Kind::Counter), "{query}");
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_time_there_is() {
-        let timeout = |value| asked(&[("x-prometheus-scrape-timeout-seconds", value)]).timeout();
+        let timeout = |value| request(&[("x-prometheus-scrape-timeout-seconds", value)]).timeout();
         assert_eq!(timeout("10"), Duration::from_secs(9));
         assert_eq!(timeout("0.5"), Duration::from_millis(450));
         assert_eq!(timeout("1e300"), MAX_COLLECT_TIMEOUT);

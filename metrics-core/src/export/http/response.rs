@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
-use super::exposition::{Answer, Body, Exposition};
-use super::request::Asked;
+use super::exposition::{Body, Exposition, ScrapeResponse};
+use super::request::ScrapeRequest;
 
 impl Exposition {
     /// Answers a request, whatever its path; its body is not read.
@@ -27,8 +27,8 @@ impl Exposition {
     /// }
     /// ```
     pub fn respond<B>(&self, request: &Request<B>) -> ExpositionFuture {
-        let (exposition, asked) = (self.clone(), asked(request));
-        ExpositionFuture(Box::pin(async move { exposition.answer(asked).await.into_response() }))
+        let (exposition, scrape) = (self.clone(), scrape_request(request));
+        ExpositionFuture(Box::pin(async move { exposition.respond_to(scrape).await.into_response() }))
     }
 }
 
@@ -51,19 +51,19 @@ impl fmt::Debug for ExpositionFuture {
 }
 
 /// What a request asks for.
-pub(crate) fn asked<B>(request: &Request<B>) -> Asked {
-    let mut asked = Asked::new(request.method().as_str(), request.uri().query());
+pub(crate) fn scrape_request<B>(request: &Request<B>) -> ScrapeRequest {
+    let mut scrape = ScrapeRequest::new(request.method().as_str(), request.uri().query());
     for (name, value) in request.headers() {
-        asked.header(name.as_str(), value.as_bytes());
+        scrape.header(name.as_str(), value.as_bytes());
     }
-    asked
+    scrape
 }
 
 /// Marks responses with metrics, which [`RequestMetrics`](crate::integrate::RequestMetrics) does not measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IsExposition;
 
-impl Answer {
+impl ScrapeResponse {
     pub(crate) fn into_response(self) -> Response<ExpositionBody> {
         let mut response = Response::new(ExpositionBody(self.body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

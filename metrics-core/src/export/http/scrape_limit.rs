@@ -10,25 +10,25 @@ use crate::lock::lock;
 /// Requests that may wait for collectors; each costs a few hundred bytes.
 const MOST_WAITING: usize = 1_000;
 /// A client that has read nothing for this long makes room for another, if there is none.
-const STALLED: Duration = Duration::from_secs(1);
+const STALL_AFTER: Duration = Duration::from_secs(1);
 /// So does one whose answer takes longer than this.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// Places for scrapes; each is held until the answer's last byte is taken, or the client is gone.
 #[derive(Debug)]
-pub(crate) struct Slots {
+pub(crate) struct ScrapeSlots {
     most: usize,
     epoch: Instant,
-    held: Mutex<Vec<Arc<Held>>>,
+    held: Mutex<Vec<Arc<HeldSlot>>>,
     waiting: AtomicUsize,
 }
 
 /// A request that waits for collectors.
 #[derive(Debug)]
-pub(crate) struct Waiting(Arc<Slots>);
+pub(crate) struct Waiting(Arc<ScrapeSlots>);
 
 #[derive(Debug)]
-struct Held {
+struct HeldSlot {
     begun: Instant,
     /// When the client last took something, in milliseconds since the slots' epoch; 0 until there is something to take.
     taken: AtomicU64,
@@ -38,22 +38,22 @@ struct Held {
 /// A place, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    slots: Arc<Slots>,
-    held: Arc<Held>,
+    slots: Arc<ScrapeSlots>,
+    held: Arc<HeldSlot>,
 }
 
 /// The place was given to another scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Revoked;
 
-impl Slots {
+impl ScrapeSlots {
     pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, epoch: Instant::now(), held: Mutex::default(), waiting: AtomicUsize::new(0) })
     }
 
     /// Those of this registry, which all share that do not bring their own.
     pub(crate) fn of(registry: u64, most: usize) -> Arc<Self> {
-        static OF_REGISTRIES: Mutex<BTreeMap<u64, Weak<Slots>>> = Mutex::new(BTreeMap::new());
+        static OF_REGISTRIES: Mutex<BTreeMap<u64, Weak<ScrapeSlots>>> = Mutex::new(BTreeMap::new());
         let mut all = lock(&OF_REGISTRIES);
         if let Some(slots) = all.get(&registry).and_then(Weak::upgrade) {
             return slots;
@@ -80,16 +80,16 @@ impl Slots {
             held.swap_remove(at).is_revoked.store(true, Ordering::Relaxed);
         }
         let taken = AtomicU64::new(0);
-        let new = Arc::new(Held { begun: Instant::now(), taken, is_revoked: AtomicBool::new(false) });
+        let new = Arc::new(HeldSlot { begun: Instant::now(), taken, is_revoked: AtomicBool::new(false) });
         held.push(Arc::clone(&new));
         Some(Slot { slots: Arc::clone(self), held: new })
     }
 
     /// For how long its client has read nothing, if that is too long; any time at all once the answer takes too long.
-    fn stalled_for(&self, held: &Held) -> Option<u64> {
+    fn stalled_for(&self, held: &HeldSlot) -> Option<u64> {
         let taken = held.taken.load(Ordering::Relaxed);
         let since = self.now().saturating_sub(taken);
-        let stalled = u128::from(since) >= STALLED.as_millis() || held.begun.elapsed() >= TOO_LONG;
+        let stalled = u128::from(since) >= STALL_AFTER.as_millis() || held.begun.elapsed() >= TOO_LONG;
         (taken > 0 && stalled).then_some(since)
     }
 
@@ -123,7 +123,7 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
-    fn wait_until_stalled(slots: &Slots, slot: &Slot) {
+    fn wait_until_stalled(slots: &ScrapeSlots, slot: &Slot) {
         while slots.stalled_for(&slot.held).is_none() {
             std::thread::yield_now();
         }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_client_that_does_not_read_makes_room() {
-        let slots = Slots::new(2);
+        let slots = ScrapeSlots::new(2);
         let (first, second) = (slots.take().expect("free"), slots.take().expect("free"));
         // Nothing is there to be read yet: collectors are still at work.
         assert!(slots.take().is_none());

@@ -20,7 +20,7 @@ const LOGGED_CAUSES: usize = 16;
 /// Reasons to leave samples out that are remembered, of all targets.
 const LOGGED_REASONS: usize = 256;
 /// Where the clock cannot tell when something is due, since that is too far away.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 pub(super) struct Job {
     name: String,
@@ -30,7 +30,7 @@ pub(super) struct Job {
     begun: Instant,
     /// Held by the push that runs.
     pushing: Mutex<Pushing>,
-    state: Mutex<State>,
+    state: Mutex<JobState>,
     changed: Condvar,
 }
 
@@ -43,7 +43,7 @@ struct Pushing {
 }
 
 #[derive(Default)]
-struct State {
+struct JobState {
     /// Whether a thread is at work, and will see what changes here.
     is_at_work: bool,
     /// Wakes this job, where no thread is at work.
@@ -147,7 +147,7 @@ impl Job {
         let now = Instant::now();
         let interval = self.interval.as_nanos();
         let intervals = now.duration_since(self.begun).as_nanos() / interval + 1;
-        let tick = u64::try_from(intervals.saturating_mul(interval)).map_or(FAR, Duration::from_nanos);
+        let tick = u64::try_from(intervals.saturating_mul(interval)).map_or(FAR_FUTURE, Duration::from_nanos);
         let next = after(self.begun, tick);
         retry.map_or(next, |retry| next.min(after(now, retry)))
     }
@@ -155,10 +155,10 @@ impl Job {
     /// Waits so long, as long as this holds.
     fn wait_until<'a>(
         &self,
-        state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, JobState>,
         until: Instant,
-        holds: impl Fn(&State) -> bool,
-    ) -> MutexGuard<'a, State> {
+        holds: impl Fn(&JobState) -> bool,
+    ) -> MutexGuard<'a, JobState> {
         let timeout = until.saturating_duration_since(Instant::now());
         let waited = self.changed.wait_timeout_while(state, timeout, |state| holds(state));
         waited.unwrap_or_else(PoisonError::into_inner).0
@@ -257,5 +257,5 @@ fn is_first(target: &str, reason: &'static str) -> bool {
 
 /// That time after this one; far away, if the clock cannot tell.
 fn after(instant: Instant, duration: Duration) -> Instant {
-    instant.checked_add(duration).or_else(|| instant.checked_add(FAR)).unwrap_or(instant)
+    instant.checked_add(duration).or_else(|| instant.checked_add(FAR_FUTURE)).unwrap_or(instant)
 }

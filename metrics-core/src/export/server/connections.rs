@@ -20,7 +20,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// One that has waited for a collector for this long; they take less time than that.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// One that has sent a request, and with which nothing has happened for this long, goes if there are too many.
-const STALLED: Duration = Duration::from_secs(1);
+const STALL_AFTER: Duration = Duration::from_secs(1);
 
 lazy_static! {
     static ref CLOSED: Family<Counter, 1> = Counter::builder(
@@ -152,7 +152,7 @@ impl All {
     fn evict(&mut self) -> bool {
         let closable = self.open.iter().filter_map(|(id, open)| {
             let (phase, since) = *lock(&open.phase);
-            (phase == Phase::New || since.elapsed() >= STALLED).then_some((phase, since, *id))
+            (phase == Phase::New || since.elapsed() >= STALL_AFTER).then_some((phase, since, *id))
         });
         let Some((_, _, id)) = closable.min() else { return false };
         if let Some(open) = self.open.remove(&id) {
@@ -211,7 +211,7 @@ mod tests {
         fifth.enter(Phase::Sending);
         assert!(connections.open().is_none(), "nobody has waited for long");
         assert!(![first, second, &fifth].into_iter().any(is_closed));
-        let waits = |connection: &Connection| lock(&connection.open.phase).1.elapsed() >= STALLED;
+        let waits = |connection: &Connection| lock(&connection.open.phase).1.elapsed() >= STALL_AFTER;
         while ![first, second, &fifth].into_iter().all(waits) {
             std::thread::yield_now();
         }

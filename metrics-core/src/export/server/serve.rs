@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::connections::{self, Connection, Connections, Phase};
-use crate::export::http::exposition::{Answer, Exposition};
+use crate::export::http::exposition::{Exposition, ScrapeResponse};
 use crate::export::http::response::ExpositionBody;
 
 const PATH: &str = "/metrics";
@@ -61,12 +61,12 @@ pub(crate) trait Accept: Send + Sync {
 }
 
 /// A secured stream that is being made.
-pub(crate) type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+pub(crate) type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn IoStream>>> + Send>>;
 
 /// What bytes go through.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait IoStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> IoStream for S {}
 
 /// What all connections of a server have in common.
 pub(super) struct Serving {
@@ -93,12 +93,12 @@ impl Serving {
         if let Some(admission) = &self.admission
             && !admission.allows(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes))
         {
-            let mut answer = Answer::text(401, "These are not the credentials to scrape with.\n");
+            let mut answer = ScrapeResponse::text(401, "These are not the credentials to scrape with.\n");
             answer.headers.push(("www-authenticate", admission.challenge()));
             return answer.into_response();
         }
         if request.uri().path() != PATH {
-            return Answer::text(404, "The metrics are under /metrics.\n").into_response();
+            return ScrapeResponse::text(404, "The metrics are under /metrics.\n").into_response();
         }
         self.exposition.respond(request).await
     }
@@ -177,7 +177,7 @@ async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<
 }
 
 async fn serve_stream(
-    stream: impl Stream + 'static,
+    stream: impl IoStream + 'static,
     connection: &Arc<Connection>,
     serving: &Arc<Serving>,
     requests: Watcher,

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::HttpServerBuilder;
-use super::serve::{Accept, Accepting, Secure, Stream};
+use super::serve::{Accept, Accepting, IoStream, Secure};
 
 /// What a server needs to speak TLS 1.2 and 1.3: its certificates and its key, and whose clients it lets in.
 ///
@@ -134,7 +134,7 @@ impl Secure for Tls {
 impl Accept for TlsAcceptor {
     fn accept(&self, stream: TcpStream) -> Accepting {
         let accepted = Self::accept(self, stream);
-        Box::pin(async move { Ok(Box::new(accepted.await?) as Box<dyn Stream>) })
+        Box::pin(async move { Ok(Box::new(accepted.await?) as Box<dyn IoStream>) })
     }
 }
 
