@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::counter::Counter;
 use crate::family::core::DEFAULT_MAX_SERIES;
-use crate::family::{Declaration, Family, FamilyCore};
+use crate::family::{Family, FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
 use crate::histogram::{DEFAULT_BUCKETS, Histogram};
+use crate::kind::Kind;
 use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed};
 use crate::summary::Summary;
@@ -154,11 +155,11 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
     }
 
     pub(crate) fn into_core(self) -> FamilyCore {
-        let mut declaration = Declaration {
+        let mut declaration = FamilyDeclaration {
             name: self.name,
             help: self.help,
             unit: self.unit,
-            metric: M::TYPE,
+            metric: M::VTABLE,
             label_names: self.label_names,
             label_values: self.label_values,
             const_labels: self.const_labels,
@@ -168,7 +169,7 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
             location: self.location,
         };
         declaration.const_labels.sort();
-        if M::TYPE.kind == crate::kind::Kind::Histogram {
+        if M::VTABLE.kind == Kind::Histogram {
             declaration.set_bounds(self.bounds.as_deref().unwrap_or(&DEFAULT_BUCKETS));
         }
         FamilyCore::new(declaration, self.max_series)

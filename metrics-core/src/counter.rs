@@ -9,7 +9,7 @@ use crate::cell::counter::Total;
 use crate::cell::{Handle, access, counter as cell};
 use crate::internal::InternalError;
 use crate::kind::Kind;
-use crate::metric::{Keeper, Type, sealed};
+use crate::metric::{MetricVTable, OptionalOwner, sealed};
 use crate::sample::{Number, Value};
 
 /// A count that only goes up: requests, errors, bytes sent.
@@ -29,7 +29,7 @@ use crate::sample::{Number, Value};
 #[derive(Clone)]
 pub struct Counter {
     handle: Handle,
-    keeper: Keeper,
+    owner: OptionalOwner,
 }
 
 impl Counter {
@@ -73,8 +73,8 @@ impl Counter {
     }
 
     /// The series, the bounds of its buckets where it has some, and what keeps it.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &Keeper) {
-        (self.handle, &[], &self.keeper)
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
+        (self.handle, &[], &self.owner)
     }
 
     /// Runs `f`, counts one if it returns `Err` or panics, and gives back what it returns.
@@ -112,8 +112,8 @@ impl Counter {
     where
         F: Future<Output = Result<T, E>>,
     {
-        // Without the keeper, whose references all threads would count in one word.
-        let counter = Self { handle: self.handle, keeper: None };
+        // Without the owner, whose references all threads would count in one word.
+        let counter = Self { handle: self.handle, owner: None };
         async move {
             let mut future = std::pin::pin!(future);
             std::future::poll_fn(|cx| {
@@ -143,7 +143,7 @@ impl fmt::Debug for Counter {
 }
 
 impl sealed::Metric for Counter {
-    const TYPE: &'static Type = &Type {
+    const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Counter,
         allocate: |_| cell::allocate(),
         free: |handle, _| access::free(handle, cell::WORDS),
@@ -152,8 +152,8 @@ impl sealed::Metric for Counter {
         are_live: access::are_live,
     };
 
-    fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {
-        Self { handle, keeper }
+    fn from_cell(handle: Handle, _: &'static [f64], owner: OptionalOwner) -> Self {
+        Self { handle, owner }
     }
 }
 

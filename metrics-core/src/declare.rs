@@ -285,7 +285,7 @@ pub trait LabelledField<const N: usize>: Sized {
 macro_rules! fields {
     ($($metric:ident)*) => {$(
         impl MetricField for $metric {
-            const KIND: Kind = $metric::TYPE.kind;
+            const KIND: Kind = $metric::VTABLE.kind;
 
             fn declare(field: FieldBuilder<'_, '_>) -> Self {
                 field.build::<Self, Self>()
@@ -296,7 +296,7 @@ macro_rules! fields {
 fields! { Counter Gauge Summary Histogram }
 
 impl<M: Metric, const N: usize> LabelledField<N> for Family<M, N> {
-    const KIND: Kind = M::TYPE.kind;
+    const KIND: Kind = M::VTABLE.kind;
 
     type Metric = M;
 

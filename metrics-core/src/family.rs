@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub(crate) use self::core::FamilyCore;
-pub(crate) use declaration::Declaration;
+pub(crate) use declaration::FamilyDeclaration;
 
 use crate::label_value::Label;
 use crate::metric::Metric;

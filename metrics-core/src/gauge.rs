@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::amount::Amount;
 use crate::cell::{Handle, gauge as cell};
 use crate::kind::Kind;
-use crate::metric::{Keeper, Type, sealed};
+use crate::metric::{MetricVTable, OptionalOwner, sealed};
 use crate::sample::Value;
 
 /// A number that goes up and down: a queue's length, a temperature, requests in flight.
@@ -26,7 +26,7 @@ use crate::sample::Value;
 #[derive(Clone)]
 pub struct Gauge {
     handle: Handle,
-    keeper: Keeper,
+    owner: OptionalOwner,
 }
 
 impl Gauge {
@@ -76,8 +76,8 @@ impl Gauge {
     }
 
     /// The series, the bounds of its buckets where it has some, and what keeps it.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &Keeper) {
-        (self.handle, &[], &self.keeper)
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
+        (self.handle, &[], &self.owner)
     }
 
     /// Adds 1 until the guard is dropped, also by a panic or a cancelled future.
@@ -95,8 +95,8 @@ impl Gauge {
     /// ```
     pub fn track_in_flight(&self) -> InFlight {
         self.inc();
-        // Without the keeper, whose references all threads would count in one word.
-        InFlight { gauge: Self { handle: self.handle, keeper: None } }
+        // Without the owner, whose references all threads would count in one word.
+        InFlight { gauge: Self { handle: self.handle, owner: None } }
     }
 }
 
@@ -120,7 +120,7 @@ impl Drop for InFlight {
 }
 
 impl sealed::Metric for Gauge {
-    const TYPE: &'static Type = &Type {
+    const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Gauge,
         allocate: |_| cell::allocate(),
         free: |handle, _| cell::free(handle),
@@ -135,7 +135,7 @@ impl sealed::Metric for Gauge {
         },
     };
 
-    fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {
-        Self { handle, keeper }
+    fn from_cell(handle: Handle, _: &'static [f64], owner: OptionalOwner) -> Self {
+        Self { handle, owner }
     }
 }

@@ -9,7 +9,7 @@ use crate::cell::{Handle, access, histogram as cell};
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::lock::lock;
-use crate::metric::{Keeper, Readings, Type, sealed};
+use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::Value;
 
 /// The upper bounds of a histogram whose builder names none, for latencies in seconds; `+Inf` is implied.
@@ -38,7 +38,7 @@ const MAX_BUCKETS: usize = 512;
 pub struct Histogram {
     handle: Handle,
     bounds: &'static [f64],
-    keeper: Keeper,
+    owner: OptionalOwner,
 }
 
 impl Histogram {
@@ -59,8 +59,8 @@ impl Histogram {
     }
 
     /// The series, the bounds of its buckets where it has some, and what keeps it.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &Keeper) {
-        (self.handle, self.bounds, &self.keeper)
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
+        (self.handle, self.bounds, &self.owner)
     }
 
     /// How many observations there were, of all threads; 0 once the series is removed.
@@ -125,7 +125,7 @@ impl fmt::Debug for Histogram {
 }
 
 impl sealed::Metric for Histogram {
-    const TYPE: &'static Type = &Type {
+    const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Histogram,
         allocate: |bounds| cell::allocate(bounds),
         free: |handle, bounds| cell::free(handle, bounds),
@@ -134,8 +134,8 @@ impl sealed::Metric for Histogram {
         are_live: access::are_live,
     };
 
-    fn from_cell(handle: Handle, bounds: &'static [f64], keeper: Keeper) -> Self {
-        Self { handle, bounds, keeper }
+    fn from_cell(handle: Handle, bounds: &'static [f64], owner: OptionalOwner) -> Self {
+        Self { handle, bounds, owner }
     }
 }
 

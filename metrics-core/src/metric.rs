@@ -17,10 +17,10 @@ impl<M: sealed::Metric> Metric for M {}
 /// Holds the series of a metric that stands alone for as long as the metric lives.
 ///
 /// Series of a family are held by the family: their handles carry nothing, and copying them counts no references.
-pub(crate) type Keeper = Option<Arc<dyn Keep>>;
+pub(crate) type OptionalOwner = Option<Arc<dyn SeriesOwner>>;
 
 /// The family of a metric that stands alone, to the metric.
-pub trait Keep: Send + Sync {
+pub trait SeriesOwner: Send + Sync {
     /// Has scrapes read the metric before all others: what it counts is counted elsewhere before.
     fn mark_read_early(&self);
 
@@ -29,7 +29,7 @@ pub trait Keep: Send + Sync {
 }
 
 /// A metric type's ways with its cells.
-pub struct Type {
+pub struct MetricVTable {
     pub(crate) kind: Kind,
     /// A new series at 0, for a histogram with these bounds; `None` when no slot is left.
     pub(crate) allocate: fn(&'static [f64]) -> Option<Handle>,
@@ -55,13 +55,13 @@ pub(crate) struct Readings {
 }
 
 pub(crate) mod sealed {
-    use super::{Handle, Keeper, Type};
+    use super::{Handle, MetricVTable, OptionalOwner};
 
     pub trait Metric: Clone + Send + Sync + 'static {
         #[doc(hidden)]
-        const TYPE: &'static Type;
+        const VTABLE: &'static MetricVTable;
 
         #[doc(hidden)]
-        fn from_cell(handle: Handle, bounds: &'static [f64], keeper: Keeper) -> Self;
+        fn from_cell(handle: Handle, bounds: &'static [f64], owner: OptionalOwner) -> Self;
     }
 }

@@ -20,7 +20,7 @@ use other::read;
 
 /// What a system tells about a process; nothing where it does not tell.
 #[derive(Clone, Copy, Debug, Default)]
-struct Readings {
+struct ProcessReadings {
     cpu_seconds: Option<f64>,
     open_fds: Option<f64>,
     max_fds: Option<f64>,
@@ -34,7 +34,7 @@ struct Readings {
 }
 
 /// One family: its name, help and type, and what it shows.
-type Shown = (&'static str, &'static str, Kind, fn(&Readings) -> Option<f64>);
+type Shown = (&'static str, &'static str, Kind, fn(&ProcessReadings) -> Option<f64>);
 
 /// The names are those of the conventions of Prometheus, and of its clients for Go and Python.
 const FAMILIES: [Shown; 10] = [

@@ -7,7 +7,7 @@ use crate::amount::Amount;
 use crate::cell::{Handle, access, summary as cell};
 use crate::internal::InternalError;
 use crate::kind::Kind;
-use crate::metric::{Keeper, Type, sealed};
+use crate::metric::{MetricVTable, OptionalOwner, sealed};
 use crate::sample::Value;
 
 /// Count and sum of observations, such as latencies in seconds: rate and mean in one metric.
@@ -27,7 +27,7 @@ use crate::sample::Value;
 #[derive(Clone)]
 pub struct Summary {
     handle: Handle,
-    keeper: Keeper,
+    owner: OptionalOwner,
 }
 
 impl Summary {
@@ -48,8 +48,8 @@ impl Summary {
     }
 
     /// The series, the bounds of its buckets where it has some, and what keeps it.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &Keeper) {
-        (self.handle, &[], &self.keeper)
+    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
+        (self.handle, &[], &self.owner)
     }
 
     /// How many observations there were, of all threads; 0 once the series is removed.
@@ -90,7 +90,7 @@ impl fmt::Debug for Summary {
 }
 
 impl sealed::Metric for Summary {
-    const TYPE: &'static Type = &Type {
+    const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Summary,
         allocate: |_| cell::allocate(),
         free: |handle, _| access::free(handle, cell::WORDS),
@@ -102,7 +102,7 @@ impl sealed::Metric for Summary {
         are_live: access::are_live,
     };
 
-    fn from_cell(handle: Handle, _: &'static [f64], keeper: Keeper) -> Self {
-        Self { handle, keeper }
+    fn from_cell(handle: Handle, _: &'static [f64], owner: OptionalOwner) -> Self {
+        Self { handle, owner }
     }
 }

@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::Declaration;
-use super::table::{Chunk, Table};
+use super::FamilyDeclaration;
+use super::table::{Chunk, SeriesTable};
 use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::cell::{self, Handle};
 use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
 use crate::lock::lock;
-use crate::metric::Keep;
+use crate::metric::SeriesOwner;
 
-use walk::Position;
 pub(crate) use walk::Walk;
+use walk::WalkPosition;
 
 /// The cap of a family whose builder names none.
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
@@ -26,7 +26,7 @@ const CHUNK: usize = 128;
 
 /// A family's declaration and series.
 pub struct FamilyCore {
-    pub(crate) declaration: Declaration,
+    pub(crate) declaration: FamilyDeclaration,
     /// The constant labels as text, those of the registry included once it is registered.
     pub(crate) const_text: String,
     max_series: AtomicUsize,
@@ -43,25 +43,25 @@ pub struct FamilyCore {
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
     /// Whether a scrape reads this family before all others: what it counts is counted elsewhere before.
     read_early: AtomicBool,
-    shared: Apart<Shared>,
+    shared: CachePadded<Shared>,
 }
 
 /// What scrapes and the makers of series write to.
 #[derive(Default)]
 struct Shared {
-    table: RwLock<Table>,
+    table: RwLock<SeriesTable>,
     /// Where the walks stand that are under way.
-    walks: Mutex<Vec<Arc<Position>>>,
+    walks: Mutex<Vec<Arc<WalkPosition>>>,
 }
 
 /// Stands on cache lines of its own: writing to it disturbs nobody who reads what stands beside it.
 #[derive(Default)]
 #[repr(align(128))]
-struct Apart<T>(T);
+struct CachePadded<T>(T);
 
 impl FamilyCore {
     /// A family that no registry knows. A family without labels has its one series from the start.
-    pub(crate) fn new(declaration: Declaration, max_series: usize) -> Self {
+    pub(crate) fn new(declaration: FamilyDeclaration, max_series: usize) -> Self {
         let mut const_text = String::new();
         for (name, value) in &declaration.const_labels {
             labels::push_pair(&mut const_text, 0, name, value);
@@ -78,7 +78,7 @@ impl FamilyCore {
             overflow: Fixed::new(),
             known_values: Mutex::default(),
             read_early: AtomicBool::new(false),
-            shared: Apart::default(),
+            shared: CachePadded::default(),
         };
         if core.declaration.label_names.is_empty() {
             core.resolve(&[]);
@@ -230,7 +230,7 @@ impl FamilyCore {
     }
 
     fn find_or_create_up_to(&self, values: &[&str], cap: usize) -> Option<Handle> {
-        let Declaration { metric, bounds, label_names, name, .. } = &self.declaration;
+        let FamilyDeclaration { metric, bounds, label_names, name, .. } = &self.declaration;
         {
             let table = self.read();
             if let Some(handle) = table.find(label_names, values) {
@@ -278,7 +278,7 @@ impl FamilyCore {
     }
 
     /// Must be called before the lock on the table is given back, so that nobody finds an old handle in the new epoch.
-    fn after_removal(&self, table: &mut Table) {
+    fn after_removal(&self, table: &mut SeriesTable) {
         self.epoch.store(cache::new_epoch(), Ordering::Release);
         if table.wants_compaction() {
             for position in lock(&self.shared.0.walks).iter() {
@@ -310,16 +310,16 @@ impl FamilyCore {
         self.write()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Table> {
+    fn read(&self) -> RwLockReadGuard<'_, SeriesTable> {
         self.shared.0.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+    fn write(&self) -> RwLockWriteGuard<'_, SeriesTable> {
         self.shared.0.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Keep for FamilyCore {
+impl SeriesOwner for FamilyCore {
     fn name(&self) -> &str {
         &self.declaration.name
     }

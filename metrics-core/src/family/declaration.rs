@@ -5,16 +5,16 @@ use std::panic::Location;
 use crate::error::{Error, Field};
 use crate::kind::Kind;
 use crate::lint::StyleRule;
-use crate::metric::Type;
+use crate::metric::MetricVTable;
 use crate::sample::FamilyInfo;
 use crate::{histogram, labels};
 
 /// Everything about a family but its series.
-pub(crate) struct Declaration {
+pub(crate) struct FamilyDeclaration {
     pub(crate) name: String,
     pub(crate) help: String,
     pub(crate) unit: Option<String>,
-    pub(crate) metric: &'static Type,
+    pub(crate) metric: &'static MetricVTable,
     pub(crate) label_names: Vec<String>,
     /// All values of each label, where they are a closed set; empty where nothing is known.
     pub(crate) label_values: Vec<Option<&'static [&'static str]>>,
@@ -29,7 +29,7 @@ pub(crate) struct Declaration {
     pub(crate) location: &'static Location<'static>,
 }
 
-impl Declaration {
+impl FamilyDeclaration {
     pub(crate) fn kind(&self) -> Kind {
         self.metric.kind
     }
@@ -38,7 +38,7 @@ impl Declaration {
         FamilyInfo { name: &self.name, help: &self.help, kind: self.kind(), unit: self.unit.as_deref() }
     }
 
-    /// Sets the bounds of a histogram; what is wrong with them is told by [`Declaration::check`].
+    /// Sets the bounds of a histogram; what is wrong with them is told by [`FamilyDeclaration::check`].
     pub(crate) fn set_bounds(&mut self, bounds: &[f64]) {
         self.bounds = histogram::intern(bounds);
         self.invalid_bounds = (!histogram::are_bounds(bounds)).then(|| bounds.to_vec());

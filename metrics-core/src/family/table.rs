@@ -11,23 +11,23 @@ use crate::labels;
 
 /// Label sets and handles. The text of a set is written once, when its series is born.
 #[derive(Default)]
-pub(crate) struct Table {
+pub(crate) struct SeriesTable {
     text: String,
     /// In the order of creation; a removed series leaves a gap until the next compaction.
-    entries: Vec<Entry>,
+    entries: Vec<SeriesEntry>,
     index: HashTable<u32>,
     hasher: RandomState,
     has_overflow: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
+struct SeriesEntry {
     start: u32,
     len: u32,
     handle: Handle,
 }
 
-impl Entry {
+impl SeriesEntry {
     fn text(self, text: &str) -> &str {
         &text[self.range()]
     }
@@ -37,7 +37,7 @@ impl Entry {
     }
 }
 
-impl Table {
+impl SeriesTable {
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
@@ -72,7 +72,7 @@ impl Table {
         let hash = self.hash(values);
         self.has_overflow |= is_overflow(values);
         let Self { text, entries, index, hasher, .. } = self;
-        entries.push(Entry { start: first, len, handle });
+        entries.push(SeriesEntry { start: first, len, handle });
         index.insert_unique(hash, position, |at| hash_text(hasher, entries[*at as usize].text(text)));
         true
     }
@@ -107,7 +107,7 @@ impl Table {
                 return;
             };
             self.text.push_str(entry.text(&old.text));
-            self.entries.push(Entry { start, ..entry });
+            self.entries.push(SeriesEntry { start, ..entry });
             let Self { text, entries, index, hasher, .. } = self;
             let hash = |at: &u32| hash_text(hasher, entries[*at as usize].text(text));
             index.insert_unique(hash(&position), position, hash);
@@ -163,7 +163,7 @@ fn is_overflow(values: &[&str]) -> bool {
     !values.is_empty() && values.iter().all(|value| *value == labels::OVERFLOW)
 }
 
-/// As [`Table::hash`], of the values that a text holds.
+/// As [`SeriesTable::hash`], of the values that a text holds.
 fn hash_text(hasher: &RandomState, text: &str) -> u64 {
     let mut state = hasher.build_hasher();
     for (_, value) in labels::pairs(text) {

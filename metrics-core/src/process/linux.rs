@@ -5,16 +5,16 @@ use std::fs;
 use procfs::process::{LimitValue, Process};
 use procfs::{ProcResult, WithCurrentSystemInfo, boot_time_secs, ticks_per_second};
 
-use super::Readings;
+use super::ProcessReadings;
 
 /// Fails where there is no `/proc`; what cannot be read of it is left out.
-pub(super) fn read() -> ProcResult<Readings> {
+pub(super) fn read() -> ProcResult<ProcessReadings> {
     let process = Process::myself()?;
     let stat = process.stat()?;
     let ticks = ticks_per_second() as f64;
     let limits = process.limits().ok();
     let (received, sent) = network(&process).unzip();
-    Ok(Readings {
+    Ok(ProcessReadings {
         cpu_seconds: Some((stat.utime + stat.stime) as f64 / ticks),
         open_fds: process.fd_count().ok().map(|count| count as f64),
         max_fds: limits.as_ref().map(|limits| number(limits.max_open_files.soft_limit)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::collect::runs::Runs;
 use crate::error::Error;
 use crate::family::declaration::sample_names;
-use crate::family::{Declaration, FamilyCore};
+use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::kind::Kind;
 use crate::sample::Value;
 
@@ -32,7 +32,7 @@ impl Member {
         }
     }
 
-    fn declaration(&self) -> &Declaration {
+    fn declaration(&self) -> &FamilyDeclaration {
         &self.core().declaration
     }
 }
@@ -56,7 +56,7 @@ impl Members {
     }
 
     /// The family that is registered under `given`'s name, if it is the same; an error if it, or a sample name, is not.
-    pub(crate) fn same_as(&self, given: &Declaration) -> Result<Option<&Member>, Error> {
+    pub(crate) fn same_as(&self, given: &FamilyDeclaration) -> Result<Option<&Member>, Error> {
         if let Some(member) = self.by_name.get(&given.name) {
             member.declaration().compare(given)?;
             return Ok(Some(member));

@@ -10,7 +10,7 @@ use super::{Registry, RegistryState};
 use crate::builder::{BuildTarget, Builder};
 use crate::counter::Counter;
 use crate::error::Error;
-use crate::family::{Declaration, FamilyCore};
+use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
 use crate::metric::Metric;
 use crate::sample::{Number, Value};
@@ -103,7 +103,7 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
 }
 
 fn register_globally(callback: Callback) {
-    let Declaration { name, location, .. } = &callback.core.declaration;
+    let FamilyDeclaration { name, location, .. } = &callback.core.declaration;
     let (name, location) = (name.clone(), *location);
     let global = Registry::global();
     if let Err(error) = global.register_callback(callback) {
@@ -116,7 +116,7 @@ impl Registry {
     fn register_or_detach(&self, core: FamilyCore) -> Arc<FamilyCore> {
         let core = Arc::new(core);
         self.register_shared(&core).unwrap_or_else(|error| {
-            let Declaration { name, location, .. } = &core.declaration;
+            let FamilyDeclaration { name, location, .. } = &core.declaration;
             self.add_problem(Problem::declaration(name, &error, location));
             core
         })

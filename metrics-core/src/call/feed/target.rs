@@ -8,7 +8,7 @@ use crate::counter::Counter;
 use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
-use crate::metric::{Keep, Keeper, Metric};
+use crate::metric::{Metric, OptionalOwner, SeriesOwner};
 use crate::summary::Summary;
 
 /// A family that calls feed, or one metric without labels.
@@ -34,7 +34,7 @@ pub(crate) enum OwnedTarget {
     Unlabeled {
         handle: Handle,
         bounds: &'static [f64],
-        keeper: Keeper,
+        owner: OptionalOwner,
     },
 }
 
@@ -42,7 +42,7 @@ pub(crate) enum OwnedTarget {
 #[derive(Clone, Copy)]
 pub enum TargetRef<'a> {
     Family(&'a Arc<FamilyCore>),
-    Unlabeled { handle: Handle, bounds: &'static [f64], keeper: &'a Keeper },
+    Unlabeled { handle: Handle, bounds: &'static [f64], owner: &'a OptionalOwner },
 }
 
 /// The families that a call has named, by [`Role`].
@@ -52,7 +52,7 @@ impl OwnedTarget {
     pub(crate) fn as_ref(&self) -> TargetRef<'_> {
         match self {
             Self::Family(core) => TargetRef::Family(core),
-            Self::Unlabeled { handle, bounds, keeper } => TargetRef::Unlabeled { handle: *handle, bounds, keeper },
+            Self::Unlabeled { handle, bounds, owner } => TargetRef::Unlabeled { handle: *handle, bounds, owner },
         }
     }
 }
@@ -62,7 +62,7 @@ impl<'a> TargetRef<'a> {
     pub(crate) fn name(self) -> Option<&'a str> {
         match self {
             Self::Family(core) => Some(&core.declaration.name),
-            Self::Unlabeled { keeper, .. } => keeper.as_deref().map(Keep::name),
+            Self::Unlabeled { owner, .. } => owner.as_deref().map(SeriesOwner::name),
         }
     }
 
@@ -70,8 +70,8 @@ impl<'a> TargetRef<'a> {
     pub(crate) fn mark_read_early(self) {
         match self {
             Self::Family(core) => core.mark_read_early(),
-            Self::Unlabeled { keeper, .. } => {
-                if let Some(family) = keeper {
+            Self::Unlabeled { owner, .. } => {
+                if let Some(family) = owner {
                     family.mark_read_early();
                 }
             }
@@ -82,8 +82,8 @@ impl<'a> TargetRef<'a> {
     pub(crate) fn to_fed(self) -> FeedTarget {
         FeedTarget(match self {
             Self::Family(core) => OwnedTarget::Family(Arc::clone(core)),
-            Self::Unlabeled { handle, bounds, keeper } => {
-                OwnedTarget::Unlabeled { handle, bounds, keeper: keeper.clone() }
+            Self::Unlabeled { handle, bounds, owner } => {
+                OwnedTarget::Unlabeled { handle, bounds, owner: owner.clone() }
             }
         })
     }
@@ -116,8 +116,8 @@ macro_rules! unlabeled {
     ($($metric:ident)*) => {$(
         impl sealed::Feed for $metric {
             fn target(&self) -> TargetRef<'_> {
-                let (handle, bounds, keeper) = self.cell();
-                TargetRef::Unlabeled { handle, bounds, keeper }
+                let (handle, bounds, owner) = self.cell();
+                TargetRef::Unlabeled { handle, bounds, owner }
             }
         }
     )*};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{CHUNK, FamilyCore};
-use crate::family::table::{Chunk, Table};
+use crate::family::table::{Chunk, SeriesTable};
 use crate::lock::lock;
 
 /// A way through the series of a family, which may take its time: when the table is made smaller, it is taken along.
@@ -12,12 +12,12 @@ use crate::lock::lock;
 /// It ends where the series ended when it began: one that is removed and made anew meanwhile is not shown twice.
 pub(crate) struct Walk {
     core: Arc<FamilyCore>,
-    position: Arc<Position>,
+    position: Arc<WalkPosition>,
 }
 
 /// Where a walk stands in the table. Changed under the table's lock: by the walk under that for readers, by a compaction
 /// under that for writers.
-pub(super) struct Position {
+pub(super) struct WalkPosition {
     /// The position to go on from; `ENDED` once there are no more.
     next: AtomicUsize,
     end: AtomicUsize,
@@ -25,9 +25,9 @@ pub(super) struct Position {
 
 const ENDED: usize = usize::MAX;
 
-impl Position {
+impl WalkPosition {
     /// Follows the series to where a compaction is about to move them.
-    pub(super) fn move_to(&self, table: &Table) {
+    pub(super) fn move_to(&self, table: &SeriesTable) {
         for position in [&self.next, &self.end] {
             let old = position.load(Ordering::Relaxed);
             if old != ENDED {
@@ -41,7 +41,7 @@ impl FamilyCore {
     /// Begins to go through the series there are by now.
     pub(crate) fn walk(self: &Arc<Self>) -> Walk {
         let table = self.read();
-        let position = Arc::new(Position { next: AtomicUsize::new(0), end: AtomicUsize::new(table.end()) });
+        let position = Arc::new(WalkPosition { next: AtomicUsize::new(0), end: AtomicUsize::new(table.end()) });
         // Under the lock on the table, so that no compaction comes between.
         lock(&self.shared.0.walks).push(Arc::clone(&position));
         Walk { core: Arc::clone(self), position }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cell::{Handle, counter};
 use crate::family::core::Walk;
 use crate::family::table::Chunk;
-use crate::family::{Declaration, FamilyCore};
+use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::metric::Readings;
 use crate::sample::{Labels, Visitor};
 
@@ -40,7 +40,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn read_early(&mut self, family: &Arc<FamilyCore>) -> Vec<(Handle, counter::Total)> {
-        let Declaration { metric, bounds, .. } = family.declaration;
+        let FamilyDeclaration { metric, bounds, .. } = family.declaration;
         let mut walk = family.walk();
         let mut totals = Vec::with_capacity(family.len());
         while walk.next(false, &mut self.chunk) {
@@ -65,7 +65,7 @@ impl Reader {
             return false;
         }
         let family = walk.core();
-        let Declaration { metric, bounds, .. } = family.declaration;
+        let FamilyDeclaration { metric, bounds, .. } = family.declaration;
         let handles = chunk.handles();
         match early {
             Some(mut early) => {
