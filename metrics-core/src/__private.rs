@@ -7,7 +7,7 @@ pub use crate::call::{
     Call, CallByResult, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult, Returned, Site, cancelled, create,
     exception_if, exceptions, in_flight, kind, kind_of, label, latency, measure, of_result, output, values,
 };
-pub use crate::declare::{Field, Global, register, register_in};
+pub use crate::declare::{FieldDeclaration, Global, register, register_in};
 pub use crate::label_value::closed;
 pub use crate::lint::{check_name, check_name_and_style};
 #[cfg(feature = "process")]

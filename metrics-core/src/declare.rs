@@ -79,7 +79,7 @@ impl<'r> Scope<'r> {
 
     /// A field without labels, to be declared.
     #[doc(hidden)]
-    pub fn field(&mut self, field: Field) -> FieldBuilder<'_, 'r> {
+    pub fn field(&mut self, field: FieldDeclaration) -> FieldBuilder<'_, 'r> {
         FieldBuilder { scope: self, field, labels: &[] }
     }
 
@@ -87,7 +87,7 @@ impl<'r> Scope<'r> {
     #[doc(hidden)]
     pub fn labelled_field<'a>(
         &'a mut self,
-        field: Field,
+        field: FieldDeclaration,
         labels: &'a [(&'static str, Option<&'static [&'static str]>)],
     ) -> FieldBuilder<'a, 'r> {
         FieldBuilder { scope: self, field, labels }
@@ -132,7 +132,7 @@ pub(crate) type KnownLabel = (&'static str, Option<&'static [&'static str]>);
 /// What the attributes of a field say.
 #[doc(hidden)]
 #[must_use]
-pub struct Field {
+pub struct FieldDeclaration {
     name: &'static str,
     help: &'static str,
     unit: Option<&'static str>,
@@ -143,7 +143,7 @@ pub struct Field {
     location: &'static Location<'static>,
 }
 
-impl Field {
+impl FieldDeclaration {
     /// A field by its exported name, without the prefix, and its help text.
     #[track_caller]
     pub const fn new(name: &'static str, help: &'static str) -> Self {
@@ -193,7 +193,7 @@ impl Field {
 /// One field that is being declared; the type of the field takes it on to the metric that it is.
 pub struct FieldBuilder<'a, 'r> {
     scope: &'a mut Scope<'r>,
-    field: Field,
+    field: FieldDeclaration,
     labels: &'a [KnownLabel],
 }
 

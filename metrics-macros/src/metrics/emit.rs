@@ -122,7 +122,7 @@ fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
         Some(krate) => located(&krate.to_token_stream(), span),
         None => quote_spanned! {span=> ::metrics_core },
     };
-    let mut field = quote_spanned! {span=> #krate::__private::Field::new(#name, #help) };
+    let mut field = quote_spanned! {span=> #krate::__private::FieldDeclaration::new(#name, #help) };
     if let Some(unit) = metric.unit.as_ref().map(LitStr::value) {
         field.extend(quote! { .unit(#unit) });
     }

@@ -26,7 +26,7 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
                     >>::declare(
                         __metrics_scope
                             .labelled_field(
-                                ::metrics_core::__private::Field::new(
+                                ::metrics_core::__private::FieldDeclaration::new(
                                         "request_latency_seconds",
                                         "Time to answer a request to the shop.",
                                     )
@@ -41,7 +41,7 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
                     basket: <Gauge as ::metrics_core::MetricField>::declare(
                         __metrics_scope
                             .field(
-                                ::metrics_core::__private::Field::new(
+                                ::metrics_core::__private::FieldDeclaration::new(
                                         "basket_items",
                                         "Items in all baskets.",
                                     )
