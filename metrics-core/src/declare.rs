@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::builder::{BuildTarget, Builder};
 use crate::counter::Counter;
-use crate::error::Error;
+use crate::error::{Error, Owner};
 use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
@@ -111,8 +111,7 @@ impl<'r> Scope<'r> {
     fn find_or_register(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         let name = &core.declaration.name;
         if self.families.iter().any(|(declared, _)| declared.declaration.name == *name) {
-            let by = "another field of the struct".to_owned();
-            return Err(Error::NameTaken { name: name.clone(), sample: name.clone(), by });
+            return Err(Error::NameTaken { name: name.clone(), sample: name.clone(), owner: Owner::Field });
         }
         if self.lenient { self.registry.register_shared(core) } else { self.registry.find_shared(core) }
     }

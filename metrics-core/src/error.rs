@@ -74,16 +74,41 @@ pub enum Error {
         name: String,
         /// The sample name that both have.
         sample: String,
-        /// The family that has it.
-        by: String,
+        /// What the sample name belongs to.
+        owner: Owner,
     },
-    /// A `prometheus` collector is described by the names of something registered before.
+    /// A collector describes a name that belongs to something registered before.
     Collector {
-        /// The first name in question.
+        /// The first such name.
         name: String,
-        /// The family that has it, or what is wrong with it.
-        by: String,
+        /// What the name belongs to.
+        owner: Owner,
     },
+}
+
+/// What a metric name belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Owner {
+    /// A family of this name.
+    Family(String),
+    /// A callback gauge or counter of this name.
+    Callback(String),
+    /// A registered collector.
+    Collector,
+    /// Another field of the same derived struct.
+    Field,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Family(name) => write!(f, "the family {name}"),
+            Self::Callback(name) => write!(f, "the callback {name}"),
+            Self::Collector => f.write_str("a registered collector"),
+            Self::Field => f.write_str("another field of the struct"),
+        }
+    }
 }
 
 /// A part of a family's declaration, named where two declarations differ.
@@ -146,11 +171,11 @@ impl fmt::Display for Error {
             Self::Conflict { name, field, registered, given } => {
                 write!(f, "{name} is registered with another {field}: registered {registered}, given {given}")
             }
-            Self::NameTaken { name, sample, by } => {
-                write!(f, "{name} would export {sample}, which belongs to {by}")
+            Self::NameTaken { name, sample, owner } => {
+                write!(f, "{name} would export {sample}, which belongs to {owner}")
             }
-            Self::Collector { name, by } => {
-                write!(f, "a collector describes {name}: {by}")
+            Self::Collector { name, owner } => {
+                write!(f, "the collector describes {name}, which belongs to {owner}")
             }
         }
     }

@@ -69,7 +69,7 @@ pub use builder::{BuildTarget, Builder};
 pub use counter::Counter;
 pub use declare::{FieldBuilder, LabelledField, MetricField, MetricGroup, Scope};
 pub use encode::Format;
-pub use error::{Error, Field};
+pub use error::{Error, Field, Owner};
 #[cfg(feature = "push")]
 pub use export::graphite::GraphiteBridge;
 #[cfg(feature = "exposition")]

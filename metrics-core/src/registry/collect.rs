@@ -15,7 +15,7 @@ use prometheus::core::Collector;
 use super::Registry;
 use super::shown::recorded::Recorder;
 use super::shown::{Collected, CollectedFamily};
-use crate::error::Error;
+use crate::error::{Error, Owner};
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::labels;
@@ -149,12 +149,12 @@ impl Registry {
             if !labels::is_metric_name(name) {
                 return Err(Error::InvalidName { name: name.clone() });
             }
-            let by = match state.members.clash(name, Kind::Untyped) {
-                Some(by) => by.to_owned(),
-                None if state.collectors.describes(name) => "another collector has it".to_owned(),
+            let owner = match state.members.clash(name, Kind::Untyped) {
+                Some(owner) => owner,
+                None if state.collectors.describes(name) => Owner::Collector,
                 None => continue,
             };
-            return Err(Error::Collector { name: name.clone(), by });
+            return Err(Error::Collector { name: name.clone(), owner });
         }
         let collectors = &mut state.collectors;
         collectors.last += 1;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::collect::runs::Runs;
-use crate::error::Error;
+use crate::error::{Error, Owner};
 use crate::family::declaration::sample_names;
 use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::kind::Kind;
@@ -61,8 +61,8 @@ impl Members {
             member.declaration().compare(given)?;
             return Ok(Some(member));
         }
-        match given.sample_names().find_map(|sample| Some((self.taken.get(&sample)?.clone(), sample))) {
-            Some((by, sample)) => Err(Error::NameTaken { name: given.name.clone(), sample, by }),
+        match given.sample_names().find_map(|sample| Some((self.owner_of(&sample)?, sample))) {
+            Some((owner, sample)) => Err(Error::NameTaken { name: given.name.clone(), sample, owner }),
             None => Ok(None),
         }
     }
@@ -83,8 +83,17 @@ impl Members {
     }
 
     /// The family that a foreign family of this name and type would be mixed up with.
-    pub(crate) fn clash(&self, name: &str, kind: Kind) -> Option<&str> {
-        sample_names(name, kind).find_map(|sample| self.taken.get(&sample)).map(String::as_str)
+    pub(crate) fn clash(&self, name: &str, kind: Kind) -> Option<Owner> {
+        sample_names(name, kind).find_map(|sample| self.owner_of(&sample))
+    }
+
+    fn owner_of(&self, sample: &str) -> Option<Owner> {
+        let family = self.taken.get(sample)?;
+        Some(match self.by_name.get(family) {
+            Some(Member::Callback(_)) => Owner::Callback(family.clone()),
+            // The families that a scrape makes itself are not members.
+            Some(Member::Family(_)) | None => Owner::Family(family.clone()),
+        })
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Member> {

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::{Registry, RegistryState};
 use crate::builder::{BuildTarget, Builder};
 use crate::counter::Counter;
-use crate::error::Error;
+use crate::error::{Error, Owner};
 use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
 use crate::metric::Metric;
@@ -223,11 +223,7 @@ impl RegistryState {
             return Ok(Some(same.clone()));
         }
         match declaration.sample_names().find(|sample| self.collectors.describes(sample)) {
-            Some(sample) => Err(Error::NameTaken {
-                name: declaration.name.clone(),
-                sample,
-                by: "a registered collector".to_owned(),
-            }),
+            Some(sample) => Err(Error::NameTaken { name: declaration.name.clone(), sample, owner: Owner::Collector }),
             None => Ok(None),
         }
     }
@@ -235,5 +231,5 @@ impl RegistryState {
 
 fn already_there(core: &FamilyCore) -> Error {
     let name = &core.declaration.name;
-    Error::NameTaken { name: name.clone(), sample: name.clone(), by: format!("the callback {name}") }
+    Error::NameTaken { name: name.clone(), sample: name.clone(), owner: Owner::Callback(name.clone()) }
 }

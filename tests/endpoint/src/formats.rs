@@ -199,7 +199,7 @@ fn families_of_others_whose_samples_clash_are_left_out() {
     }
     let problems: Vec<String> = registry.check().iter().map(ToString::to_string).collect();
     assert!(
-        problems.iter().any(|problem| problem.contains("a_count") && problem.contains("belongs to a")),
+        problems.iter().any(|problem| problem.contains("a_count") && problem.contains("belongs to the family a")),
         "{problems:?}"
     );
 }

@@ -314,7 +314,7 @@ fn what_is_left_out_is_listed_with_its_reason() {
         "bad of the collector of bad is left out: another family of its name, which it does not go with, is shown",
         "bad_twice of the collector of bad is left out: two of its series have the same labels",
         "bad_type of the collector of bad is left out: a value is not of its type",
-        "ours_count of the collector of bad is left out: its name belongs to ours",
+        "ours_count of the collector of bad is left out: its name belongs to the family ours",
     ];
     assert_eq!(messages, expected);
     assert!(internal_errors("collector_conflict") >= before + 5.0);

@@ -1,7 +1,8 @@
 //! What a registry takes, gives back and refuses.
 
 use metrics_core::{
-    Counter, Error, Family, Field, Gauge, Histogram, LabelValue, Metrics, ProblemKind, Registry, Summary, instrument,
+    Counter, Error, Family, Field, Gauge, Histogram, LabelValue, Metrics, Owner, ProblemKind, Registry, Summary,
+    instrument,
 };
 
 use crate::{internal_errors, sample};
@@ -47,14 +48,35 @@ fn any_difference_is_an_error_that_names_it() {
     assert!(labelled().register_in(&registry).is_ok());
 }
 
+/// What a collector of the `prometheus` crate is told of a name that is taken.
+fn error_of_collector(registry: &Registry, name: &str) -> Owner {
+    let collector = prometheus::Gauge::new(name, "-").expect("valid");
+    match registry.register_prometheus_collector(Box::new(collector)) {
+        Err(Error::Collector { name: first, owner }) if first == name => owner,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn sample_names_belong_to_one_family() {
     let registry = Registry::new();
     Summary::builder("x", "").register_in(&registry).expect("valid");
     for name in ["x_count", "x_sum", "x_created"] {
         let error = Gauge::builder(name, "").register_in(&registry).map(drop).expect_err(name);
-        assert_eq!(error, Error::NameTaken { name: name.to_owned(), sample: name.to_owned(), by: "x".to_owned() });
+        let owner = Owner::Family("x".to_owned());
+        assert_eq!(error, Error::NameTaken { name: name.to_owned(), sample: name.to_owned(), owner });
+        assert_eq!(error_of_collector(&registry, name), Owner::Family("x".to_owned()));
     }
+    Gauge::builder("called", "").register_callback_in(&registry, || 1.0).expect("valid");
+    let error = Gauge::builder("called", "").register_in(&registry).map(drop).expect_err("a callback");
+    assert!(matches!(&error, Error::NameTaken { owner: Owner::Callback(name), .. } if name == "called"), "{error}");
+    assert_eq!(error_of_collector(&registry, "called"), Owner::Callback("called".to_owned()));
+    let collected = prometheus::Gauge::new("collected", "-").expect("valid");
+    registry.register_prometheus_collector(Box::new(collected)).expect("valid");
+    let error = Gauge::builder("collected", "").register_in(&registry).map(drop).expect_err("a collector");
+    assert!(matches!(&error, Error::NameTaken { owner: Owner::Collector, .. }), "{error}");
+    assert_eq!(error.to_string(), "collected would export collected, which belongs to a registered collector");
+    assert_eq!(error_of_collector(&registry, "collected"), Owner::Collector);
     Gauge::builder("y_bucket", "").register_in(&registry).expect("valid");
     assert!(Histogram::builder("y", "").register_in(&registry).is_err());
     assert!(Summary::builder("y", "").register_in(&registry).is_ok());

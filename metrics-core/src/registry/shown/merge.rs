@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::from_prometheus::{kind_of, merged};
 use super::skipped::{SkipReason, SkippedFamily};
 use super::{Collected, CollectedFamily};
+use crate::error::Owner;
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::registry::Registry;
@@ -36,7 +37,7 @@ impl Registry {
             for (at, (shown, reason)) in collected.families.iter().enumerate() {
                 let name = shown.name();
                 let added = match (state.members.clash(name, shown.kind()), reason) {
-                    (Some(ours), _) => Err(Arc::new(SkipReason::Taken(ours.to_owned()))),
+                    (Some(owner), _) => Err(Arc::new(SkipReason::Taken(owner))),
                     (None, Some(reason)) => Err(Arc::clone(reason)),
                     (None, None) => merged.add(name, &collected, at).map_err(Arc::new),
                 };
@@ -61,7 +62,7 @@ impl MergedFamilies {
         let Some(known) = self.families.get_mut(name) else {
             let samples: Vec<String> = text_samples(name, added.kind()).collect();
             if let Some(by) = samples.iter().find_map(|sample| self.taken.get(sample)) {
-                return Err(SkipReason::Taken(by.clone()));
+                return Err(SkipReason::Taken(Owner::Family(by.clone())));
             }
             self.taken.extend(samples.into_iter().map(|sample| (sample, name.to_owned())));
             self.families.insert(name.to_owned(), MergedFamily::Shared(Arc::clone(collected), at));

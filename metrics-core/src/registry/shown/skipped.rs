@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, Owner};
 
 /// A family that is not exported.
 pub(crate) struct SkippedFamily {
@@ -15,8 +15,8 @@ pub(crate) struct SkippedFamily {
 
 /// Why a family is left out.
 pub(crate) enum SkipReason {
-    /// Its name, or a sample name, belongs to this family of ours.
-    Taken(String),
+    /// Its name, or a sample name, belongs to something else.
+    Taken(Owner),
     /// What another collector has shown under its name is of another type, or comes from another crate.
     Mixed,
     /// A name in it is invalid.
