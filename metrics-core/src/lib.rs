@@ -81,7 +81,7 @@ pub use export::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder
 #[cfg(feature = "tls")]
 pub use export::server::Tls;
 #[cfg(feature = "http")]
-pub use export::server::{HttpServer, HttpServerBuilder, start_http_server};
+pub use export::server::{HttpServer, HttpServerBuilder, InvalidCredentials, ServeError, TlsPart, start_http_server};
 pub use family::Family;
 pub use gauge::{Gauge, InFlight};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};

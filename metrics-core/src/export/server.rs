@@ -3,6 +3,7 @@
 #[cfg(feature = "auth")]
 mod auth;
 mod connections;
+mod error;
 mod serve;
 #[cfg(feature = "tls")]
 mod tls;
@@ -17,6 +18,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+pub use error::{InvalidCredentials, ServeError, TlsPart};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 
@@ -37,8 +39,8 @@ const BACKLOG: u32 = 4_096;
 ///
 /// # Errors
 ///
-/// Where the address cannot be resolved, or cannot be listened on, which error names it; or where the system has no
-/// thread left.
+/// Returns an error if the address cannot be resolved or bound, or if no thread can be spawned; the error names the
+/// address.
 ///
 /// # Example: exposing everything
 ///
@@ -47,9 +49,9 @@ const BACKLOG: u32 = 4_096;
 ///
 /// let server = start_http_server("127.0.0.1:0")?;
 /// println!("http://{}/metrics", server.local_addr());
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), metrics_core::ServeError>(())
 /// ```
-pub fn start_http_server(addr: impl ToSocketAddrs) -> io::Result<HttpServer> {
+pub fn start_http_server(addr: impl ToSocketAddrs + fmt::Debug) -> Result<HttpServer, ServeError> {
     HttpServer::builder().start(addr)
 }
 
@@ -139,10 +141,10 @@ impl HttpServerBuilder {
     ///
     /// # Errors
     ///
-    /// As [`start_http_server`]. With [`HttpServerBuilder::strict`] also where something was declared wrongly; the error
-    /// lists it all. With `tls` also where a certificate, a key or an authority
-    /// cannot be used; with `auth` where credentials cannot be meant.
-    pub fn start(self, addr: impl ToSocketAddrs) -> io::Result<HttpServer> {
+    /// Returns the errors of [`start_http_server`]; [`ServeError::Problems`] if [`HttpServerBuilder::strict`] is set and
+    /// the registry has problems; and, with the features `tls` and `auth`, an error if a certificate, a key, an authority
+    /// or credentials cannot be used.
+    pub fn start(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<HttpServer, ServeError> {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
         if self.strict {
             refuse_problems(&registry)?;
@@ -155,12 +157,14 @@ impl HttpServerBuilder {
         self.admission.iter().try_for_each(|admission| admission.check())?;
         let secure = self.secure.map(|secure| secure.acceptor()).transpose()?;
         let serving = Serving::new(exposition, self.max_connections, secure, self.admission);
-        let addrs: Vec<SocketAddr> = addr.to_socket_addrs()?.collect();
+        let addrs =
+            addr.to_socket_addrs().map_err(|source| ServeError::Resolve { addr: format!("{addr:?}"), source })?;
+        let addrs: Vec<SocketAddr> = addrs.collect();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let (ready, started) = mpsc::channel();
         // The runtime lives and ends on that thread: the caller may be inside of another one, where it could not end.
-        let thread = thread::Builder::new().name("metrics-http".to_owned()).spawn(move || {
+        let spawned = thread::Builder::new().name("metrics-http".to_owned()).spawn(move || {
             let (runtime, listener) = match enter(&addrs) {
                 Ok((runtime, listener, local_addr)) => {
                     drop(ready.send(Ok(local_addr)));
@@ -171,47 +175,42 @@ impl HttpServerBuilder {
             runtime.block_on(serve::serve(listener, Arc::new(serving), &stopped));
             // A collector that does not come back must not keep the server from ending.
             runtime.shutdown_background();
-        })?;
-        let local_addr = started.recv().map_err(io::Error::other)??;
+        });
+        let thread = spawned.map_err(|source| ServeError::Spawn { source })?;
+        let local_addr = started.recv().map_err(|error| ServeError::Spawn { source: io::Error::other(error) })??;
         Ok(HttpServer { local_addr, stop, thread })
     }
 }
 
 /// A runtime for this thread, and a listener in it with its address.
-fn enter(addrs: &[SocketAddr]) -> io::Result<(Runtime, TcpListener, SocketAddr)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+fn enter(addrs: &[SocketAddr]) -> Result<(Runtime, TcpListener, SocketAddr), ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.map_err(|source| ServeError::Spawn { source })?;
     let listener = {
         let _context = runtime.enter();
-        bind(addrs)?
+        bind(addrs)
     };
-    let local_addr = listener.local_addr()?;
+    let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (local_addr, listener) = bound.map_err(|source| ServeError::Bind { addrs: addrs.to_vec(), source })?;
     Ok((runtime, listener, local_addr))
 }
 
-fn refuse_problems(registry: &Registry) -> io::Result<()> {
-    let problems: Vec<String> = registry
-        .check()
-        .iter()
-        .filter(|problem| !matches!(problem.kind, ProblemKind::Style(_)))
-        .map(ToString::to_string)
-        .collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidData, problems.join("\n")))
+fn refuse_problems(registry: &Registry) -> Result<(), ServeError> {
+    let mut problems = registry.check();
+    problems.retain(|problem| !matches!(problem.kind, ProblemKind::Style(_)));
+    if problems.is_empty() { Ok(()) } else { Err(ServeError::Problems(problems)) }
 }
 
 /// Listens on the first address that can be had.
 fn bind(addrs: &[SocketAddr]) -> io::Result<TcpListener> {
-    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
     for addr in addrs {
         match listen(*addr) {
             Ok(listener) => return Ok(listener),
             Err(error) => failed = error,
         }
     }
-    let addrs: Vec<String> = addrs.iter().map(ToString::to_string).collect();
-    Err(io::Error::new(failed.kind(), format!("cannot serve metrics on {}: {failed}", addrs.join(", "))))
+    Err(failed)
 }
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {

@@ -1,11 +1,11 @@
 //! TLS, client certificates and credentials, over real sockets.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metrics_core::{Counter, HttpServer, HttpServerBuilder, Registry, Tls};
+use metrics_core::{Counter, HttpServer, HttpServerBuilder, InvalidCredentials, Registry, ServeError, Tls, TlsPart};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -175,21 +175,26 @@ fn what_is_no_certificate_is_an_error_that_says_so() {
     let authority = Authority::new();
     let Identity { certificate, key } = authority.server();
     let error = |certificate: &str, key: &str| match Tls::from_pem(certificate.as_bytes(), key.as_bytes()) {
-        Err(error) => error.to_string(),
-        Ok(tls) => builder().tls(tls).start("127.0.0.1:0").expect_err("not a pair").to_string(),
+        Err(error) => error,
+        Ok(tls) => builder().tls(tls).start("127.0.0.1:0").expect_err("not a pair"),
     };
-    assert_eq!(error("", &key), "there is no certificate in the PEM");
-    assert!(error(&certificate, "").starts_with("the key: "), "{}", error(&certificate, ""));
-    let others = authority.server().key;
-    assert!(
-        error(&certificate, &others).starts_with("the certificate and its key: "),
-        "{}",
-        error(&certificate, &others)
-    );
-    let missing = Tls::from_pem_files("no-such-file.pem", "no-such-file.key").expect_err("missing").to_string();
-    assert!(missing.starts_with("no-such-file.pem: "), "{missing}");
+    let part = |error: ServeError| match error {
+        ServeError::Tls { part, ref source } => {
+            assert_eq!(error.to_string(), format!("cannot use the {part}: {source}"));
+            part
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(error("", &key).to_string(), "cannot use the certificates: the PEM contains no certificate");
+    assert_eq!(part(error("", &key)), TlsPart::Certificates);
+    assert_eq!(part(error(&certificate, "")), TlsPart::Key);
+    assert_eq!(part(error(&certificate, &authority.server().key)), TlsPart::Configuration);
+    let missing = Tls::from_pem_files("no-such-file.pem", "no-such-file.key").expect_err("missing");
+    assert!(matches!(&missing, ServeError::TlsFile { path, .. } if path.ends_with("no-such-file.pem")), "{missing:?}");
+    assert!(missing.to_string().starts_with("cannot read no-such-file.pem: "), "{missing}");
+    assert_eq!(io::Error::from(missing).kind(), io::ErrorKind::NotFound);
     let tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes()).expect("valid");
-    assert_eq!(tls.client_ca(b"").expect_err("empty").to_string(), "there is no certificate in the PEM");
+    assert_eq!(part(tls.client_ca(b"").expect_err("empty")), TlsPart::ClientCa);
 }
 
 #[test]
@@ -215,14 +220,15 @@ fn credentials() {
 
 #[test]
 fn credentials_that_cannot_be_meant_are_an_error() {
-    for wrong in [
-        builder().bearer_token(" \n"),
-        builder().basic_auth("", "open sesame"),
-        builder().basic_auth("Ala:ddin", "open sesame"),
-        builder().basic_auth("Aladdin", ""),
+    for (wrong, why) in [
+        (builder().bearer_token(" \n"), InvalidCredentials::EmptyToken),
+        (builder().basic_auth("", "open sesame"), InvalidCredentials::EmptyUser),
+        (builder().basic_auth("Ala:ddin", "open sesame"), InvalidCredentials::UserWithColon),
+        (builder().basic_auth("Aladdin", ""), InvalidCredentials::EmptyPassword),
     ] {
         let error = wrong.start("127.0.0.1:0").expect_err("they cannot be meant");
-        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert!(matches!(error, ServeError::Credentials(invalid) if invalid == why), "{error:?}");
+        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
     }
     // As it stands in a file.
     let addr = serve(builder().bearer_token("s3cret\n"));

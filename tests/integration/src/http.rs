@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use metrics_core::{Counter, Gauge, HttpServer, Registry, start_http_server};
+use metrics_core::{Counter, Gauge, HttpServer, Registry, ServeError, start_http_server};
 
 /// Sends `head` (a request line and headers, without the last empty line) and reads to the end of the connection.
 fn request(addr: SocketAddr, head: &str) -> String {
@@ -66,6 +66,9 @@ fn an_address_in_use_is_an_error_that_names_it() {
     let server = serving(&Registry::new());
     let addr = server.local_addr();
     let error = start_http_server(addr).expect_err("in use");
+    assert!(matches!(&error, ServeError::Bind { addrs, .. } if *addrs == [addr]), "{error:?}");
+    assert!(error.to_string().starts_with(&format!("cannot serve metrics on {addr}: ")), "{error}");
+    let error = std::io::Error::from(error);
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&addr.to_string()), "{error}");
     // The first goes on, and its port is free once it has ended.
@@ -75,7 +78,19 @@ fn an_address_in_use_is_an_error_that_names_it() {
     let again = HttpServer::builder().start(addr).expect("free again");
     assert_eq!(again.local_addr(), addr);
     again.shutdown();
-    assert!(start_http_server("no such address").is_err());
+}
+
+#[test]
+fn an_address_that_cannot_be_resolved_is_quoted_with_one_that_can() {
+    for addr in ["9464", ":9464", "no such address", "no-such-host.invalid:9464"] {
+        let error = start_http_server(addr).expect_err(addr);
+        assert!(matches!(error, ServeError::Resolve { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("cannot resolve {addr:?}: ")), "{text}");
+        assert!(text.ends_with("write a host and a port, such as \"127.0.0.1:9464\""), "{text}");
+    }
+    let error = start_http_server(&[][..]).expect_err("no address");
+    assert_eq!(error.to_string(), "cannot serve metrics: no address was given");
 }
 
 #[test]
@@ -144,6 +159,8 @@ fn strict_refuses_problems_and_lists_them() {
     Counter::builder("strict_total", "One.").register();
     Counter::builder("strict_total", "Other.").register();
     let error = HttpServer::builder().strict(true).start("127.0.0.1:0").expect_err("a conflict");
+    let ServeError::Problems(problems) = &error else { panic!("{error:?}") };
+    assert!(problems.iter().any(|problem| problem.family == "strict_total"), "{problems:?}");
     assert!(error.to_string().contains("strict_total is registered with another help"), "{error}");
     HttpServer::builder().strict(true).registry(&Registry::new()).start("127.0.0.1:0").expect("no problem").shutdown();
 }

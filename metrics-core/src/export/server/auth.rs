@@ -1,7 +1,6 @@
 //! Who may scrape: credentials, compared in a time that tells nothing about them but their length.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -9,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use subtle::ConstantTimeEq;
 
 use super::HttpServerBuilder;
+use super::error::{InvalidCredentials, ServeError};
 use super::serve::Admission;
 
 impl HttpServerBuilder {
@@ -35,33 +35,32 @@ impl HttpServerBuilder {
 struct Credentials {
     scheme: &'static str,
     secret: Vec<u8>,
-    /// Whether it can be meant.
-    is_valid: bool,
+    /// Why no client could send it, if so.
+    invalid: Option<InvalidCredentials>,
 }
 
 impl Credentials {
     fn bearer(token: &str) -> Self {
-        Self { scheme: "Bearer", secret: token.trim().as_bytes().to_vec(), is_valid: !token.trim().is_empty() }
+        let token = token.trim();
+        let invalid = token.is_empty().then_some(InvalidCredentials::EmptyToken);
+        Self { scheme: "Bearer", secret: token.as_bytes().to_vec(), invalid }
     }
 
     fn basic(user: &str, password: &str) -> Self {
         let secret = BASE64_STANDARD.encode(format!("{user}:{password}")).into_bytes();
-        let is_valid = !user.is_empty() && !user.contains(':') && !password.is_empty();
-        Self { scheme: "Basic", secret, is_valid }
+        let invalid = [
+            (user.is_empty(), InvalidCredentials::EmptyUser),
+            (user.contains(':'), InvalidCredentials::UserWithColon),
+            (password.is_empty(), InvalidCredentials::EmptyPassword),
+        ];
+        let invalid = invalid.into_iter().find_map(|(is_so, invalid)| is_so.then_some(invalid));
+        Self { scheme: "Basic", secret, invalid }
     }
 }
 
 impl Admission for Credentials {
-    fn check(&self) -> io::Result<()> {
-        if self.is_valid {
-            return Ok(());
-        }
-        let message = if self.scheme == "Basic" {
-            "a user name is not empty and has no colon, and a password is not empty"
-        } else {
-            "a bearer token is not empty"
-        };
-        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+    fn check(&self) -> Result<(), ServeError> {
+        self.invalid.map_or(Ok(()), |invalid| Err(ServeError::Credentials(invalid)))
     }
 
     fn challenge(&self) -> &'static str {

@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::connections::{self, Connection, Connections, Phase};
+use super::error::ServeError;
 use crate::export::http::exposition::{Exposition, ScrapeResponse};
 use crate::export::http::response::ExpositionBody;
 
@@ -41,7 +42,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Who may scrape.
 pub(crate) trait Admission: fmt::Debug + Send + Sync {
     /// An error where the credentials cannot be meant.
-    fn check(&self) -> io::Result<()>;
+    fn check(&self) -> Result<(), ServeError>;
 
     /// Whether the value of an `Authorization` header may pass.
     fn allows(&self, authorization: Option<&[u8]>) -> bool;
@@ -52,7 +53,7 @@ pub(crate) trait Admission: fmt::Debug + Send + Sync {
 
 /// What connections are secured by.
 pub(crate) trait Secure: fmt::Debug + Send + Sync {
-    fn acceptor(&self) -> io::Result<Arc<dyn Accept>>;
+    fn acceptor(&self) -> Result<Arc<dyn Accept>, ServeError>;
 }
 
 /// Makes a secured stream of a plain one.

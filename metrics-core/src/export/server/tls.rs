@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::HttpServerBuilder;
+use super::error::{ServeError, TlsPart};
 use super::serve::{Accept, Accepting, IoStream, Secure};
 
 /// What a server needs to speak TLS 1.2 and 1.3: its certificates and its key, and whose clients it lets in.
@@ -25,7 +25,7 @@ use super::serve::{Accept, Accepting, IoStream, Secure};
 ///
 /// let tls = Tls::from_pem_files("server.pem", "server.key")?.client_ca_file("clients.pem")?;
 /// HttpServer::builder().tls(tls).start("0.0.0.0:9100")?;
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), metrics_core::ServeError>(())
 /// ```
 #[derive(Clone)]
 pub struct Tls {
@@ -43,10 +43,10 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// Where there is no certificate, or no key, in them.
-    pub fn from_pem(certificates: &[u8], key: &[u8]) -> io::Result<Self> {
-        let certificates = read_certificates(certificates)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| invalid("the key", &error))?;
+    /// Returns an error if the PEM contains no certificate or no key.
+    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, ServeError> {
+        let certificates = read_certificates(TlsPart::Certificates, certificates)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| ServeError::tls(TlsPart::Key, error))?;
         let from = From::Parts { certificates, key: Arc::new(key), clients: RootCertStore::empty() };
         Ok(Self { from })
     }
@@ -56,8 +56,8 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// As [`Tls::from_pem`], and where a file cannot be read; the error names it.
-    pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> io::Result<Self> {
+    /// Returns the errors of [`Tls::from_pem`], and one that names the file if it cannot be read.
+    pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, ServeError> {
         Self::from_pem(&read(certificates.as_ref())?, &read(key.as_ref())?)
     }
 
@@ -71,17 +71,17 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// Where there is no certificate in it, or one that cannot be an authority; or where the configuration was given by
-    /// [`Tls::from_config`], which has its own rule.
-    pub fn client_ca(mut self, authorities: &[u8]) -> io::Result<Self> {
+    /// Returns an error if the PEM contains no certificate, or one that cannot be an authority; or if the configuration
+    /// was given by [`Tls::from_config`], which verifies clients itself.
+    pub fn client_ca(mut self, authorities: &[u8]) -> Result<Self, ServeError> {
         let From::Parts { clients, .. } = &mut self.from else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the configuration of rustls tells which clients it lets in",
+            return Err(ServeError::tls(
+                TlsPart::ClientCa,
+                "they have no effect together with `from_config`; set the verifier of clients on that configuration",
             ));
         };
-        for authority in read_certificates(authorities)? {
-            clients.add(authority).map_err(|error| invalid("an authority", &error))?;
+        for authority in read_certificates(TlsPart::ClientCa, authorities)? {
+            clients.add(authority).map_err(|error| ServeError::tls(TlsPart::ClientCa, error))?;
         }
         Ok(self)
     }
@@ -90,12 +90,12 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// As [`Tls::client_ca`], and where the file cannot be read; the error names it.
-    pub fn client_ca_file(self, authorities: impl AsRef<Path>) -> io::Result<Self> {
+    /// Returns the errors of [`Tls::client_ca`], and one that names the file if it cannot be read.
+    pub fn client_ca_file(self, authorities: impl AsRef<Path>) -> Result<Self, ServeError> {
         self.client_ca(&read(authorities.as_ref())?)
     }
 
-    fn config(&self) -> io::Result<Arc<ServerConfig>> {
+    fn config(&self) -> Result<Arc<ServerConfig>, ServeError> {
         let (certificates, key, clients) = match self.from.clone() {
             From::Config(config) => return Ok(config),
             From::Parts { certificates, key, clients } => (certificates, key, clients),
@@ -103,15 +103,15 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| invalid("TLS", &error))?;
+            .map_err(|error| ServeError::tls(TlsPart::Configuration, error))?;
         let config = if clients.is_empty() {
             config.with_no_client_auth()
         } else {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), provider).build();
-            config.with_client_cert_verifier(verifier.map_err(|error| invalid("the authorities", &error))?)
+            config.with_client_cert_verifier(verifier.map_err(|error| ServeError::tls(TlsPart::ClientCa, error))?)
         };
         let config = config.with_single_cert(certificates, key.clone_key());
-        let mut config = config.map_err(|error| invalid("the certificate and its key", &error))?;
+        let mut config = config.map_err(|error| ServeError::tls(TlsPart::Configuration, error))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -126,7 +126,7 @@ impl HttpServerBuilder {
 }
 
 impl Secure for Tls {
-    fn acceptor(&self) -> io::Result<Arc<dyn Accept>> {
+    fn acceptor(&self) -> Result<Arc<dyn Accept>, ServeError> {
         Ok(Arc::new(TlsAcceptor::from(self.config()?)))
     }
 }
@@ -144,19 +144,15 @@ impl fmt::Debug for Tls {
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
+    fs::read(path).map_err(|source| ServeError::TlsFile { path: path.to_owned(), source })
 }
 
-fn read_certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+fn read_certificates(part: TlsPart, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ServeError> {
     let read: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = read.map_err(|error| invalid("a certificate", &error))?;
+    let certificates = read.map_err(|error| ServeError::tls(part, error))?;
     if certificates.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "there is no certificate in the PEM"));
+        return Err(ServeError::tls(part, "the PEM contains no certificate"));
     }
     Ok(certificates)
-}
-
-fn invalid(what: &str, error: &dyn fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{what}: {error}"))
 }
