@@ -2,8 +2,6 @@
 //!
 //! `tests/run` installs what this needs.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 mod carbon;
 mod differential;
 mod example;

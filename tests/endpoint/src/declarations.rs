@@ -1,7 +1,5 @@
 //! A list of label values that does not come: a scrape does without it.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 #[allow(dead_code, reason = "the other tests use all of it")]
 mod client;
 

@@ -1,7 +1,5 @@
 //! The exposition formats, and the HTTP server with clients of all kinds.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 mod client;
 mod collectors;
 mod formats;

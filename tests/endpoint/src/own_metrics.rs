@@ -1,7 +1,5 @@
 //! What the endpoint tells about itself, in a process where nobody else is scraped.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,5 @@
 //! The adapters for web frameworks, each in its framework, over real sockets.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 mod actix;
 mod axum;
 mod behaviour;

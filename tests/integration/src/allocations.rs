@@ -1,14 +1,5 @@
 //! What allocates and what does not, and an allocator that counts with our own metrics.
 
-#![allow(
-    clippy::default_trait_access,
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    clippy::needless_for_each,
-    clippy::panic,
-    clippy::too_many_lines,
-    reason = "a test says what it expects, and panics where it is not so"
-)]
 #![allow(unsafe_code, reason = "an allocator can be written in no other way")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

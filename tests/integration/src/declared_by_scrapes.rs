@@ -1,8 +1,6 @@
 //! Structs that a scrape brings up, with what may go wrong then: a logger that counts by one of them, a declaration that
 //! panics.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 use log::{Log, Metadata, Record};
 use metrics_core::{Counter, Family, FieldBuilder, Gauge, Kind, MetricField, Metrics, Registry};
 

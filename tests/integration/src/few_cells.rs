@@ -1,7 +1,5 @@
 //! More threads than there are cells for: numbers are as exact as with cells of their own.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 use std::sync::Barrier;
 use std::thread;
 

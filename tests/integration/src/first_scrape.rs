@@ -1,15 +1,5 @@
 //! A process that does nothing but expose: what its first scrape shows, before any annotated function was called.
 
-#![allow(
-    clippy::default_trait_access,
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    clippy::needless_for_each,
-    clippy::panic,
-    clippy::too_many_lines,
-    reason = "a test says what it expects, and panics where it is not so"
-)]
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;

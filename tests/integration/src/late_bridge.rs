@@ -1,15 +1,5 @@
 //! A process whose first touch of our crate is inside of a collector, while the `prometheus` registry is locked.
 
-#![allow(
-    clippy::default_trait_access,
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    clippy::needless_for_each,
-    clippy::panic,
-    clippy::too_many_lines,
-    reason = "a test says what it expects, and panics where it is not so"
-)]
-
 use lazy_static::lazy_static;
 use metrics_core::Counter;
 use prometheus::core::{Collector, Desc};

@@ -1,15 +1,5 @@
 //! Behaviour of `metrics-core`, through its public interface alone.
 
-#![allow(
-    clippy::default_trait_access,
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    clippy::needless_for_each,
-    clippy::panic,
-    clippy::too_many_lines,
-    reason = "a test says what it expects, and panics where it is not so"
-)]
-
 mod amounts;
 mod bridge;
 mod catalog;

@@ -1,8 +1,6 @@
 //! A pusher where from some time on no thread can be started: its last push is made all the same.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::expect_used, reason = "a test says what it expects, and panics where it is not so")]
-
 use std::env;
 use std::error::Error;
 use std::fs;

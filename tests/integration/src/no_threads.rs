@@ -1,8 +1,6 @@
 //! Collectors where no thread can be started, as where a container has reached its limit.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 use std::env;
 use std::process::Command;
 use std::thread;

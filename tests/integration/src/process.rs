@@ -1,7 +1,5 @@
 //! What the process costs and what was built, by one call.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, Write};

@@ -1,8 +1,6 @@
 //! Pushers that are started and stopped again and again: nothing of them stays.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 use std::io::Read;
 use std::net::TcpListener;
 use std::sync::mpsc::channel;

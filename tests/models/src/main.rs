@@ -1,8 +1,6 @@
 //! Loom runs the cells of `metrics-core`, its own source files, in every order in which threads can meet with two or
 //! three preemptions, and with every value that the memory model lets a load see.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 mod blocks;
 mod cache;
 #[expect(dead_code, unreachable_pub, reason = "the rest of the crate uses more of it")]

@@ -1,8 +1,6 @@
 //! The compiler says the same of a function with the attribute as without it: lints at the same places, errors of the same
 //! kind in the same lines.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects, and panics where it is not so")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
