@@ -170,7 +170,7 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         };
         declaration.const_labels.sort();
         if M::VTABLE.kind == Kind::Histogram {
-            declaration.set_bounds(self.bounds.as_deref().unwrap_or(&DEFAULT_BUCKETS));
+            declaration.set_bounds(self.bounds.as_deref().unwrap_or(DEFAULT_BUCKETS));
         }
         FamilyCore::new(declaration, self.max_series)
     }

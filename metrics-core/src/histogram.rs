@@ -13,7 +13,7 @@ use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::Value;
 
 /// The upper bounds of a histogram whose builder names none, for latencies in seconds; `+Inf` is implied.
-pub const DEFAULT_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub const DEFAULT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// More bounds than these are refused: each is a series in Prometheus.
 const MAX_BUCKETS: usize = 512;
