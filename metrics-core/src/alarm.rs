@@ -83,17 +83,24 @@ fn wake_all() {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
     use super::*;
 
+    /// A waker that counts how often it was woken.
     #[derive(Default)]
-    struct Counts(AtomicUsize);
+    pub(crate) struct Wakes(AtomicUsize);
 
-    impl Wake for Counts {
+    impl Wakes {
+        pub(crate) fn count(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Wake for Wakes {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
@@ -101,17 +108,16 @@ mod tests {
 
     #[test]
     fn alarms_go_off_in_their_time_unless_they_are_dropped() {
-        let (counts, dropped) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
+        let (wakes, dropped) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
         let begin = Instant::now();
-        let later = Alarm::set(begin + Duration::from_millis(40), &Waker::from(Arc::clone(&counts))).expect("a thread");
-        let sooner =
-            Alarm::set(begin + Duration::from_millis(20), &Waker::from(Arc::clone(&counts))).expect("a thread");
+        let later = Alarm::set(begin + Duration::from_millis(40), &Waker::from(Arc::clone(&wakes))).expect("a thread");
+        let sooner = Alarm::set(begin + Duration::from_millis(20), &Waker::from(Arc::clone(&wakes))).expect("a thread");
         drop(Alarm::set(begin + Duration::from_millis(30), &Waker::from(Arc::clone(&dropped))));
-        while counts.0.load(Ordering::SeqCst) < 2 {
+        while wakes.count() < 2 {
             thread::yield_now();
         }
         assert!(begin.elapsed() >= Duration::from_millis(40));
-        assert_eq!(dropped.0.load(Ordering::SeqCst), 0);
+        assert_eq!(dropped.count(), 0);
         drop((later, sooner));
         assert!(lock(&alarms().0).by_time.is_empty());
     }

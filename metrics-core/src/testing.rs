@@ -60,27 +60,6 @@ impl Snapshot {
         self.samples.get(name)?.get(&sorted(labels)).copied()
     }
 
-    /// The value of a sample; labels in any order.
-    ///
-    /// # Panics
-    ///
-    /// If there is no sample of that name with these labels; says which there are.
-    #[must_use]
-    #[track_caller]
-    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        find(&self.samples, name, labels)
-    }
-
-    /// Checks the value of a sample; labels in any order.
-    ///
-    /// # Panics
-    ///
-    /// If it is another, or there is no such sample; says which there are.
-    #[track_caller]
-    pub fn assert(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
-        check(&self.samples, name, labels, expected);
-    }
-
     /// What has changed since an earlier snapshot. A series that was not there then counts from 0.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Difference {
@@ -96,27 +75,6 @@ impl Snapshot {
 }
 
 impl Difference {
-    /// By how much a sample has changed; labels in any order.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such sample in the later snapshot; says which there are.
-    #[must_use]
-    #[track_caller]
-    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        find(&self.samples, name, labels)
-    }
-
-    /// Checks by how much a sample has changed; labels in any order.
-    ///
-    /// # Panics
-    ///
-    /// If it is by another amount, or there is no such sample; says which there are.
-    #[track_caller]
-    pub fn assert(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
-        check(&self.samples, name, labels, expected);
-    }
-
     /// All that has changed, as lines of the exposition with the change as their value.
     fn changed(&self) -> impl Iterator<Item = String> + '_ {
         self.samples.iter().flat_map(|(name, series)| {
@@ -125,6 +83,41 @@ impl Difference {
         })
     }
 }
+
+/// Looks samples up, in a snapshot or in a difference.
+macro_rules! lookups {
+    ($samples:ty, $value:literal, $asserted:literal) => {
+        impl $samples {
+            #[doc = concat!($value, "; labels in any order.")]
+            ///
+            /// # Panics
+            ///
+            /// Panics if there is no sample of that name with these labels; the message lists those that there are.
+            #[must_use]
+            #[track_caller]
+            pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+                find(&self.samples, name, labels)
+            }
+
+            #[doc = concat!("Asserts ", $asserted, "; labels in any order.")]
+            ///
+            /// # Panics
+            ///
+            /// Panics if it is not `expected`, or if there is no such sample; the message lists those that there are.
+            #[track_caller]
+            pub fn assert(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
+                let value = find(&self.samples, name, labels);
+                assert!(
+                    is_same(value, expected),
+                    "{name}{}\n  is:       {value}\n  expected: {expected}",
+                    Shown(&sorted(labels))
+                );
+            }
+        }
+    };
+}
+lookups!(Snapshot, "The value of a sample", "the value of a sample");
+lookups!(Difference, "By how much a sample has changed", "by how much a sample has changed");
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,12 +139,6 @@ fn find(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
             panic!("there is no sample {name}{}; there are:\n  {}", Shown(&labels), sets.join("\n  "))
         }),
     }
-}
-
-#[track_caller]
-fn check(samples: &Samples, name: &str, labels: &[(&str, &str)], expected: f64) {
-    let value = find(samples, name, labels);
-    assert!(is_same(value, expected), "{name}{}\n  is:       {value}\n  expected: {expected}", Shown(&sorted(labels)));
 }
 
 /// Whether the values are equal, or both are no number.

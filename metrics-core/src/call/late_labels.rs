@@ -1,12 +1,11 @@
 //! Calls some of whose labels are known only when they end.
 
 use std::fmt;
-use std::future::Future;
 
 use super::declaration::label_source::{MAX_LABELS, Role};
 use super::entering::{Entering, EnteringWith};
 use super::feed::target::{FeedTarget, PerCall};
-use super::run::guard::{self, RunningBody};
+use super::run::guard::{self, body_methods};
 use super::run::lifecycle::{Outcome, PendingCall, Progress, RunningCall};
 use super::site::Site;
 use crate::cell::Handle;
@@ -175,23 +174,7 @@ impl<const R: usize> Ending<R> {
 }
 
 impl<const N: usize, F: Named> CallByResult<N, F> {
-    /// Runs the body of a function.
-    #[inline]
-    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
-        body()
-    }
-
-    /// Runs the body of an `async` function.
-    #[inline]
-    pub fn run_async<B: Future>(&self, body: B) -> RunningBody<'_, B> {
-        RunningBody::new(&self.progress, body)
-    }
-
-    /// Runs the body of an `async` function that never returns.
-    pub async fn run_never<B: Future>(&self, body: B) -> ! {
-        self.run_async(body).await;
-        unreachable!("the type of the function says that its body never ends")
-    }
+    body_methods!();
 
     /// Ends a call that has returned.
     #[inline]

@@ -50,6 +50,32 @@ pub struct Call {
     progress: Progress,
 }
 
+/// The methods of a guard that run a body; it has a field `progress`.
+macro_rules! body_methods {
+    () => {
+        /// Runs the body of a function.
+        ///
+        /// Handed over as a closure, a body can return early and borrow from what it owns.
+        #[inline]
+        pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+            body()
+        }
+
+        /// Runs the body of an `async` function.
+        #[inline]
+        pub fn run_async<B: std::future::Future>(&self, body: B) -> $crate::call::run::guard::RunningBody<'_, B> {
+            $crate::call::run::guard::RunningBody::new(&self.progress, body)
+        }
+
+        /// Runs the body of an `async` function that never returns.
+        pub async fn run_never<B: std::future::Future>(&self, body: B) -> ! {
+            self.run_async(body).await;
+            unreachable!("the type of the function says that its body never ends")
+        }
+    };
+}
+pub(crate) use body_methods;
+
 impl Call {
     #[inline]
     pub(crate) fn begin(start: Moment, series: Series) -> Self {
@@ -57,25 +83,7 @@ impl Call {
         Self { start, series, progress: Progress::new() }
     }
 
-    /// Runs the body of a function.
-    ///
-    /// Handed over as a closure, a body can return early and borrow from what it owns.
-    #[inline]
-    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
-        body()
-    }
-
-    /// Runs the body of an `async` function.
-    #[inline]
-    pub fn run_async<F: Future>(&self, body: F) -> RunningBody<'_, F> {
-        RunningBody::new(&self.progress, body)
-    }
-
-    /// Runs the body of an `async` function that never returns.
-    pub async fn run_never<F: Future>(&self, body: F) -> ! {
-        self.run_async(body).await;
-        unreachable!("the type of the function says that its body never ends")
-    }
+    body_methods!();
 
     /// Ends a call that has returned. By reference, since the guard of a future would have to be moved out of it.
     pub fn finish(&self, exception: bool) {

@@ -72,33 +72,22 @@ impl Waiter {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
     use super::*;
-
-    #[derive(Default)]
-    struct Counts(AtomicUsize);
-
-    impl Wake for Counts {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::alarm::tests::Wakes;
 
     #[test]
     fn a_task_is_told_when_all_have_answered() {
-        let counts = Arc::new(Counts::default());
-        let waker = Waker::from(Arc::clone(&counts));
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
         let waiter = Waiter::new(false);
         assert!(waiter.is_done(&waker));
         waiter.expect_one();
         waiter.expect_one();
         assert!(!waiter.is_done(&waker));
         waiter.arrive();
-        assert_eq!(counts.0.load(Ordering::SeqCst), 0);
+        assert_eq!(wakes.count(), 0);
         waiter.arrive();
-        assert_eq!(counts.0.load(Ordering::SeqCst), 1);
+        assert_eq!(wakes.count(), 1);
         assert!(waiter.is_done(&waker));
     }
 }
