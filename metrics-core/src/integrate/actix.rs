@@ -13,7 +13,8 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 
-use super::recording::{Recording, RequestOutcome};
+use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead};
+use super::recording::RequestOutcome;
 use super::requests::RequestMetrics;
 use crate::Exposition;
 use crate::export::http::exposition::{Body, ScrapeResponse};
@@ -120,14 +121,10 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let route = request.match_pattern();
-        let mut recording =
-            Recording::begin(&self.metrics, request.path(), route.as_deref(), request.method().as_str());
-        let has_body = request.method() != actix_web::http::Method::HEAD;
-        let future = match &mut recording {
-            Some(recording) => recording.before(|| self.service.call(request)),
-            None => self.service.call(request),
-        };
-        MeasuredFuture { future, recording, has_body }
+        let mut measured =
+            MeasuredRequest::begin(&self.metrics, request.path(), route.as_deref(), request.method().as_str());
+        let future = measured.before(|| self.service.call(request));
+        MeasuredFuture { future, request: measured }
     }
 }
 
@@ -136,9 +133,7 @@ pin_project! {
     pub struct MeasuredFuture<F> {
         #[pin]
         future: F,
-        recording: Option<Recording>,
-        // Whether the response to such a request can have a body.
-        has_body: bool,
+        request: MeasuredRequest,
     }
 }
 
@@ -151,42 +146,29 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = match this.recording {
-            Some(recording) => recording.during(|| this.future.poll(cx)),
-            None => this.future.poll(cx),
-        };
-        let result = until_ready!(polled);
-        let mut recording = this.recording.take();
-        if let (Some(recording), Err(error)) = (&mut recording, &result) {
-            // What the server will make of it.
-            recording.respond(error.as_response_error().status_code().as_u16());
-            recording.end(RequestOutcome::Done);
+        let result = until_ready!(this.request.during(|| this.future.poll(cx)));
+        if let Err(error) = &result {
+            // The status that the server makes of it.
+            this.request.fail(Some(error.as_response_error().status_code().as_u16()));
         }
-        Poll::Ready(result.map(|response| measured(response, recording, *this.has_body)))
+        Poll::Ready(result.map(|response| measured(response, this.request)))
     }
 }
 
-/// The response with a body that tells when it ends.
+/// The response with a body that records its end.
 fn measured<B: MessageBody>(
     response: ServiceResponse<B>,
-    mut recording: Option<Recording>,
-    has_body: bool,
+    request: &mut MeasuredRequest,
 ) -> ServiceResponse<MeasuredBody<B>> {
-    if response.request().extensions().get::<IsExposition>().is_some() {
-        recording.take().into_iter().for_each(Recording::discard);
-    }
-    let status = response.status();
     let size = response.response().body().size();
-    if let Some(recording) = &mut recording {
-        recording.respond(status.as_u16());
-        let has_body = has_body && !status.is_informational() && ![204, 304].contains(&status.as_u16());
-        if !has_body || matches!(size, BodySize::None | BodySize::Sized(0)) {
-            // The server will not ask for it.
-            recording.end(RequestOutcome::Done);
-        }
-    }
-    let left = if let BodySize::Sized(length) = size { Some(length) } else { None };
-    response.map_body(|_, body| MeasuredBody { body, recording, left })
+    let bytes = request.respond(&ResponseHead {
+        status: response.status().as_u16(),
+        is_exposition: response.request().extensions().get::<IsExposition>().is_some(),
+        length: if let BodySize::Sized(length) = size { Some(length) } else { None },
+        is_end: matches!(size, BodySize::None),
+        is_fault: false,
+    });
+    response.map_body(|_, body| MeasuredBody { body, bytes })
 }
 
 pin_project! {
@@ -194,9 +176,7 @@ pin_project! {
     pub struct MeasuredBody<B> {
         #[pin]
         body: B,
-        recording: Option<Recording>,
-        // Bytes that are to come, where that is known: the server may not ask for more.
-        left: Option<u64>,
+        bytes: MeasuredBytes,
     }
 }
 
@@ -209,20 +189,12 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.project();
-        let Some(recording) = this.recording else { return this.body.poll_next(cx) };
-        let polled = recording.during(|| this.body.poll_next(cx));
+        let polled = this.bytes.during(|| this.body.poll_next(cx));
         match &polled {
             Poll::Pending => {}
-            Poll::Ready(None) => recording.end(RequestOutcome::Done),
-            Poll::Ready(Some(Err(_))) => recording.end(RequestOutcome::Failed),
-            Poll::Ready(Some(Ok(bytes))) => {
-                if let Some(left) = this.left {
-                    *left = left.saturating_sub(bytes.len() as u64);
-                    if *left == 0 {
-                        recording.end(RequestOutcome::Done);
-                    }
-                }
-            }
+            Poll::Ready(None) => this.bytes.end(RequestOutcome::Done),
+            Poll::Ready(Some(Err(_))) => this.bytes.end(RequestOutcome::Failed),
+            Poll::Ready(Some(Ok(bytes))) => this.bytes.read(bytes.len() as u64),
         }
         polled
     }

@@ -12,6 +12,7 @@ const ERROR: &str = "error";
 /// One request, from when the service is called until its response's body has ended.
 ///
 /// Dropped before that, it was given up, or what runs it panicked.
+#[derive(Debug)]
 pub(super) struct Recording {
     metrics: RequestMetrics,
     begin: Instant,
@@ -23,7 +24,7 @@ pub(super) struct Recording {
     stage: RequestStage,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum RequestStage {
     /// The service's future was never polled: there is nothing to tell.
     Waiting,

@@ -147,6 +147,7 @@ impl RequestMetrics {
 }
 
 /// The series that requests of one route and method feed.
+#[derive(Debug)]
 pub(super) struct Route {
     pub(super) exceptions: Counter,
     pub(super) cancelled: Counter,

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -15,7 +15,8 @@ use tower_service::Service;
 
 #[cfg(feature = "axum")]
 use super::axum::matched_route;
-use super::recording::{Recording, RequestOutcome};
+use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead};
+use super::recording::RequestOutcome;
 use super::requests::RequestMetrics;
 use crate::export::http::response::IsExposition;
 use crate::{Exposition, ExpositionBody, ExpositionFuture};
@@ -61,13 +62,10 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let route = matched_route(request.extensions());
-        let mut recording = Recording::begin(&self.metrics, request.uri().path(), route, request.method().as_str());
-        let has_body = request.method() != Method::HEAD;
-        let future = match &mut recording {
-            Some(recording) => recording.before(|| self.inner.call(request)),
-            None => self.inner.call(request),
-        };
-        MeasuredFuture { future, recording, has_body }
+        let mut measured =
+            MeasuredRequest::begin(&self.metrics, request.uri().path(), route, request.method().as_str());
+        let future = measured.before(|| self.inner.call(request));
+        MeasuredFuture { future, request: measured }
     }
 }
 
@@ -76,9 +74,7 @@ pin_project! {
     pub struct MeasuredFuture<F> {
         #[pin]
         future: F,
-        recording: Option<Recording>,
-        // Whether the response to such a request can have a body.
-        has_body: bool,
+        request: MeasuredRequest,
     }
 }
 
@@ -91,49 +87,27 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = match this.recording {
-            Some(recording) => recording.during(|| this.future.poll(cx)),
-            None => this.future.poll(cx),
-        };
-        let result = ready!(polled);
-        let mut recording = this.recording.take();
-        if let Some(recording) = &mut recording
-            && result.is_err()
-        {
-            recording.end(RequestOutcome::Failed);
+        let result = ready!(this.request.during(|| this.future.poll(cx)));
+        if result.is_err() {
+            this.request.fail(None);
         }
-        Poll::Ready(result.map(|response| measured(response, recording, *this.has_body)))
+        Poll::Ready(result.map(|response| measured(response, this.request)))
     }
 }
 
-/// The response with a body that tells when it ends.
-fn measured<B: Body>(
-    response: Response<B>,
-    mut recording: Option<Recording>,
-    has_body: bool,
-) -> Response<MeasuredBody<B>> {
+/// The response with a body that records its end.
+fn measured<B: Body>(response: Response<B>, request: &mut MeasuredRequest) -> Response<MeasuredBody<B>> {
     let (head, body) = response.into_parts();
-    if head.extensions.get::<IsExposition>().is_some() {
-        recording.take().into_iter().for_each(Recording::discard);
-    }
     let is_grpc = head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let left = body.size_hint().exact().or(length);
-    if let Some(recording) = &mut recording {
-        recording.respond(head.status.as_u16());
-        let has_body = has_body && may_have_body(head.status) && !body.is_end_stream() && left != Some(0);
-        if is_grpc && is_fault(&head.headers) {
-            recording.end(RequestOutcome::Failed);
-        } else if !has_body {
-            // The server will not ask for it.
-            recording.end(RequestOutcome::Done);
-        }
-    }
-    Response::from_parts(head, MeasuredBody { body, recording, left, is_grpc })
-}
-
-fn may_have_body(status: StatusCode) -> bool {
-    !status.is_informational() && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
+    let declared = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let bytes = request.respond(&ResponseHead {
+        status: head.status.as_u16(),
+        is_exposition: head.extensions.get::<IsExposition>().is_some(),
+        length: body.size_hint().exact().or(declared),
+        is_end: body.is_end_stream(),
+        is_fault: is_grpc && is_fault(&head.headers),
+    });
+    Response::from_parts(head, MeasuredBody { body, bytes, is_grpc })
 }
 
 fn is_fault(headers: &HeaderMap) -> bool {
@@ -145,9 +119,7 @@ pin_project! {
     pub struct MeasuredBody<B> {
         #[pin]
         body: B,
-        recording: Option<Recording>,
-        // Bytes that are to come, where that is known: the server may not ask for more.
-        left: Option<u64>,
+        bytes: MeasuredBytes,
         is_grpc: bool,
     }
 }
@@ -155,13 +127,13 @@ pin_project! {
 impl<B: Default> Default for MeasuredBody<B> {
     /// A body that belongs to no request: of a response that somebody else makes in place of the service.
     fn default() -> Self {
-        Self { body: B::default(), recording: None, left: None, is_grpc: false }
+        Self { body: B::default(), bytes: MeasuredBytes::default(), is_grpc: false }
     }
 }
 
 impl<B: fmt::Debug> fmt::Debug for MeasuredBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MeasuredBody").field("body", &self.body).field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("MeasuredBody").field("body", &self.body).field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
@@ -171,20 +143,19 @@ impl<B: Body> Body for MeasuredBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
-        let Some(recording) = this.recording else { return this.body.poll_frame(cx) };
-        let polled = recording.during(|| this.body.as_mut().poll_frame(cx));
+        let polled = this.bytes.during(|| this.body.as_mut().poll_frame(cx));
         match &polled {
             Poll::Pending => {}
-            Poll::Ready(None) => recording.end(RequestOutcome::Done),
-            Poll::Ready(Some(Err(_))) => recording.end(RequestOutcome::Failed),
+            Poll::Ready(None) => this.bytes.end(RequestOutcome::Done),
+            Poll::Ready(Some(Err(_))) => this.bytes.end(RequestOutcome::Failed),
             Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
-                    *left = left.saturating_sub(data_len(data));
-                }
                 if *this.is_grpc && frame.trailers_ref().is_some_and(is_fault) {
-                    recording.end(RequestOutcome::Failed);
-                } else if *this.left == Some(0) || frame.is_trailers() || this.body.is_end_stream() {
-                    recording.end(RequestOutcome::Done);
+                    this.bytes.end(RequestOutcome::Failed);
+                } else if frame.is_trailers() || this.body.is_end_stream() {
+                    this.bytes.end(RequestOutcome::Done);
+                }
+                if let Some(data) = frame.data_ref() {
+                    this.bytes.read(data_len(data));
                 }
             }
         }
