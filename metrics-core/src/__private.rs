@@ -1,4 +1,4 @@
-//! All that generated code may name. Not part of the public interface: anything here may change at any time.
+//! Everything that generated code may name. Not part of the public interface; anything here may change at any time.
 
 pub use std::boxed::Box;
 

@@ -1,4 +1,9 @@
-//! One thread that wakes tasks when their time has come; there only while somebody waits.
+//! The timekeeping thread, which wakes tasks when their time has come.
+//!
+//! Scrapes that wait for collectors and pushers that wait for their next turn are tasks of this one thread. It is
+//! spawned by the first alarm and ends after 30 seconds without one, so a process that neither scrapes nor pushes has
+//! no such thread. If it cannot be spawned, [`Alarm::set`] returns `None`, and the caller waits in another way or goes
+//! on with what it has.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

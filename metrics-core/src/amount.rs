@@ -1,4 +1,4 @@
-//! What can be counted or observed: any primitive number, and durations as seconds.
+//! Amounts that can be counted or observed: any primitive number, and a `Duration` as seconds.
 
 use std::time::Duration;
 

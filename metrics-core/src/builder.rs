@@ -1,4 +1,4 @@
-//! Building of metrics and families. What registers them stands in `registry`.
+//! Builders of metrics and families; `registry/register` registers what they make.
 
 use std::marker::PhantomData;
 use std::panic::Location;

@@ -1,8 +1,13 @@
-//! What a thread has looked up: label values to handles, without a lock and, once seen, without an allocation.
+//! Per-thread caches from label values to handles: no lock, and no allocation once the thread has seen the label set.
 //!
-//! Each family and each annotated function has a table in every thread that used it, before which stand the entries
-//! that all of a thread's tables share ([`set_associative`]). An epoch that its owner changes when a series is removed makes all its
-//! tables start anew.
+//! A lookup tries two levels. The first is [`set_associative`]: 512 entries that all families and annotated functions
+//! of a thread share, found without hashing. The second is one hash table per thread and owner (a family or an
+//! annotated function). What is in neither is looked up in the family, under its lock, and inserted here.
+//!
+//! Each owner has an epoch, which changes when one of its series is removed. A table or an entry of an older epoch does
+//! not match, so nothing has to be invalidated in other threads. Memory is bounded: a table keeps at most 16,384 label
+//! sets and 4 MiB of values, and an owner with more than 256 label sets in a thread skips the first level, where it
+//! would mostly evict the entries of others.
 
 mod dense;
 mod fixed;

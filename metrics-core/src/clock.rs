@@ -1,5 +1,7 @@
-//! The clock of timers and instrumented calls: the processor's counter where that is steady, else the system's monotonic
-//! clock.
+//! The clock of timers and calls: the processor's time-stamp counter if it is steady, or the system's monotonic clock.
+//!
+//! `quanta` calibrates the counter once. A duration is one subtraction, which does not go below 0, and one
+//! multiplication.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Expositions: a format is a file here, and a line in [`Format`].
+//! Expositions. Each format is one file here, and one line in [`Format`].
 
 mod lines;
 pub(crate) mod number;

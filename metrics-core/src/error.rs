@@ -1,4 +1,4 @@
-//! Why a metric, a label set or a registry could not be made.
+//! Errors of declaring and registering metrics.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Ways out of the process: the only place that does I/O.
+//! Exports: the only files, besides `process`, that do I/O.
 
 #[cfg(feature = "push")]
 pub(crate) mod graphite;

@@ -1,4 +1,4 @@
-//! A family: a metric with labels, one series for each label set.
+//! Families: metrics with labels, one series per label set.
 
 pub(crate) mod core;
 pub(crate) mod declaration;

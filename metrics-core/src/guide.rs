@@ -1,4 +1,4 @@
-//! Guides, for what no single item can tell. They hold documentation only.
+//! Guides to topics that concern more than one item. These modules contain documentation only.
 
 #[doc = include_str!("guide/declaring.md")]
 pub mod declaring {}

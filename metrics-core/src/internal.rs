@@ -1,4 +1,7 @@
-//! What goes wrong inside instrumentation: counted by kind, logged once by kind and place, never raised.
+//! Internal errors of the instrumentation: counted by kind, logged once per kind and place, never raised.
+//!
+//! They are counted in plain statics below everything else, and exported by the scrape itself, so that even the lowest
+//! layer can count one without reaching up.
 
 use std::collections::HashSet;
 use std::fmt;

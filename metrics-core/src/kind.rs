@@ -1,4 +1,4 @@
-//! The type of a family.
+//! The type of a family: counter, gauge, summary, histogram or untyped.
 
 /// The type of a family, as its `# TYPE` line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! What can be the value of a label.
+//! Types whose values can be label values.
 
 use std::borrow::Cow;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
-//! Names and values of labels: what is valid, how a label set is written, and when two are the same.
+//! Label sets: valid names, the text of a set, and equality.
 //!
-//! A label set is kept once, as the escaped text that a scrape copies (`path="/foo",method="GET"`). Escaping is
-//! injective, so two sets are the same exactly when their texts are: no hash decides.
+//! A label set is stored once, as the escaped text that a scrape copies (`path="/foo",method="GET"`). Escaping is
+//! injective, so two sets are equal exactly if their texts are, and no hash decides.
 
 use std::borrow::Cow;
 

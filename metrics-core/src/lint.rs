@@ -1,6 +1,7 @@
-//! Rules for names: hard ones, which the compiler checks in derived structs, and those of style, as `promtool` has them.
+//! Rules for names: hard rules, which the compiler checks in derived structs, and rules of style, as `promtool` has
+//! them.
 //!
-//! All are constant functions, so that a rule is written once for the compiler and for `Registry::check`.
+//! All of them are constant functions, so that each rule is written once for the compiler and for `Registry::check`.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Locking without poisoning.
+//! Locking a mutex without poisoning.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What a type of metric is to families and scrapes: how its series are made, ended and read.
+//! The interface of a metric type to families and scrapes: how its series are created, ended and read.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the process itself costs, and what was built: `process_*` and `build_info`.
+//! Metrics of the process and of the build: `process_*` and `build_info`.
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -1,4 +1,4 @@
-//! The set of families that is scraped together: registering, conflicts, problems.
+//! The registry: the set of families that is scraped together.
 
 pub(crate) mod bridge;
 mod catalog;

@@ -1,4 +1,4 @@
-//! The model a scrape walks (family, series, sample), and the visitor that encoders implement.
+//! The data model of a scrape (family, series, sample), and the visitor that encoders implement.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The summary: how many observations there were, and their sum.
+//! The summary: the number of observations, and their sum.
 
 use std::fmt;
 use std::panic::Location;

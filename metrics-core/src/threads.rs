@@ -1,4 +1,4 @@
-//! How many threads have cells and look-up tables of their own.
+//! The limit on threads that have cells and caches of their own.
 
 use crate::cell::access;
 

@@ -1,4 +1,4 @@
-//! Timing of blocks of code and of futures, for whatever takes durations.
+//! Timers for blocks of code and for futures.
 
 use std::future::Future;
 use std::time::Duration;

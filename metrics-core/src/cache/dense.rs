@@ -1,5 +1,5 @@
-//! A place for each combination of values from closed sets, found by where the values stand in their sets: nothing is
-//! looked up.
+//! Handles of label sets whose labels all have a closed set of values: an array that is indexed by the positions of the
+//! values, so nothing is looked up.
 
 use super::Fixed;
 use crate::label_value::Label;

@@ -1,5 +1,8 @@
-//! Handles that change together with an epoch, so that nobody takes those of another one; compiled into `tests/models`
-//! too.
+//! Handles that are replaced together with an epoch, so that no reader takes those of another epoch.
+//!
+//! The writer sets the epoch to 0, stores the handles, then stores the new epoch; a reader checks the epoch before and
+//! after (a seqlock with the epoch as its sequence number). A failed check is a cache miss, so a reader never spins.
+//! `tests/models` compiles this file too.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

@@ -1,10 +1,12 @@
-//! What a thread has looked up lately, of all families and sites together: found without a call, a lock or a branch that
-//! is hard to foresee.
+//! The first-level cache of a thread: 256 sets of two entries, shared by all families and annotated functions.
 //!
-//! An entry is 16 words: whose it is and in which epoch, the lengths of the values, the values, the handles. A value is
-//! compared word by word, so no hash decides; which two entries may hold a label set hangs on the ends of its values. Which
-//! of the two it is, nobody can foresee: it is computed. A branch there costs up to half of a look-up.
-//! The words belong to the thread's block and go on to the next thread with it: what they say is true for any thread.
+//! An entry is 16 words: its owner and epoch, the lengths of the values, the values themselves, and the handles. Values
+//! are compared word by word, so a match is never decided by a hash; the set is chosen by the first and last bytes of
+//! the values. Which of the two entries of a set matches cannot be predicted by the processor, so it is computed with
+//! masks: a mispredicted branch there costs up to half of a lookup.
+//!
+//! The words belong to the thread's block and stay in it when another thread takes the block over. Their contents
+//! remain valid, since handles are the same for all threads.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;

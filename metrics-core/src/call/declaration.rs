@@ -1,4 +1,4 @@
-//! What an annotated function declares: its labels and options, as plain data.
+//! The declaration of an annotated function: its labels and options, as plain data.
 
 pub(crate) mod function_name;
 pub(crate) mod label_source;

@@ -1,4 +1,11 @@
-//! A call that is about to begin: its labels and families are being evaluated.
+//! The beginning of a call: its labels and families are being evaluated.
+//!
+//! If that ends the call, because a label expression panics or leaves the function, the call is recorded as an
+//! exception under `__overflow__`: a request that failed must show.
+//!
+//! The `begin` functions each build the guard on the path that nearly every call takes, and leave the other paths to
+//! functions of their own. If the handles came from two branches of one function, they would pass through memory,
+//! stored word by word and loaded in pairs, and the processor would stall for longer than the whole lookup takes.
 
 use std::mem::ManuallyDrop;
 

@@ -1,4 +1,4 @@
-//! What annotated functions feed: targets, the families of a site, and the series of a call.
+//! The families and metrics that annotated functions record into, and the series of one call.
 
 mod default_family;
 pub(crate) mod families;

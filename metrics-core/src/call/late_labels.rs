@@ -1,4 +1,10 @@
-//! Calls some of whose labels are known only when they end.
+//! Calls with labels that are known only when they end: labels from the result, and the kind of an error.
+//!
+//! The values of the other labels are kept until then, in place if they are at most 62 bytes long. When the call ends,
+//! the latency and the exceptions are looked up by all values. The label sets that are known to be possible are created
+//! at 0 when the call begins, unless the family is half full: zeros must leave room for what happens. The kind is a
+//! label of the exceptions alone, so that the latency keeps one series per call. Families that such a call names itself
+//! are kept by reference count, since the expression may have returned a temporary.
 
 use std::fmt;
 

@@ -1,4 +1,8 @@
-//! What a site feeds, found once: its families, its known values, and the series of a call.
+//! The series of a call: the families and known values of a function are initialized once, then each set of label
+//! values is looked up, and cached.
+//!
+//! A lookup of values that are new to the thread replaces those outside a closed set by `other`, asks each family for
+//! its series within the cap, and remembers the handles under the epoch that was read first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;

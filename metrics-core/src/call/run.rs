@@ -1,4 +1,4 @@
-//! A call that runs: its guard, its future, and how it ended.
+//! The guard of a call while the body runs, and the ways a call can end.
 
 pub(crate) mod error_kind;
 pub(crate) mod future;

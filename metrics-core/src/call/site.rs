@@ -1,4 +1,7 @@
-//! The static part of an annotated function: its labels and options, and what they were resolved to.
+//! The static that `#[instrument]` puts into a function: its declaration, and the families it is resolved to.
+//!
+//! The compiler looks through each part of a static in each annotated function, so whatever the first call can allocate
+//! (families, locks, known values) is behind one pointer here.
 
 use std::mem::ManuallyDrop;
 use std::panic::Location;

@@ -1,4 +1,4 @@
-//! What a thread has seen once it does without a lock: here while another thread holds every lock there is.
+//! A test that a thread takes no lock for series it has seen: it records while another thread holds every lock.
 
 use std::sync::mpsc;
 use std::thread;

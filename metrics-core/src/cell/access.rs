@@ -1,4 +1,4 @@
-//! The cells of the process: how a handle is written to by the current thread, and read.
+//! Access to the cells of the process: how the current thread writes a handle, and how handles are read.
 
 use std::sync::atomic::Ordering::Relaxed;
 

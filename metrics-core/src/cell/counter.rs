@@ -1,4 +1,5 @@
-//! A count that goes up: whole amounts exactly in one word, fractions in another.
+//! A count that only goes up: whole amounts in one word, fractions in another, so that whole counts stay exact past
+//! 2^53.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

@@ -1,6 +1,6 @@
-//! A number that goes up and down and can be set: one slot that all threads share.
+//! A number that goes up and down and can be set, in one slot that all threads share.
 //!
-//! The slot holds the generation beside the value, in 128 bits that are exchanged together, so that a handle of a
+//! The slot holds the generation next to the value, in 128 bits that are exchanged together, so that the handle of a
 //! removed series can never write into the next one.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};

@@ -1,4 +1,8 @@
-//! Handles and slots: which words belong to which live series, and when they may be used again.
+//! Handles, and the allocator of the slots they name.
+//!
+//! Freed slots are kept by length and serve the next series of that length. The generations of a slot only increase: a
+//! thread that is preempted between its liveness check and its write sees a newer generation in the cell and drops the
+//! write. A slot whose generations are used up is retired.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,8 +1,10 @@
-//! Counts by bucket, and a sum that belongs to them. The first words are those of a summary.
+//! Counts per bucket, and a sum that belongs to them. The first words are those of a summary.
 //!
-//! As in [`super::summary`] the sum has a word for even and one for odd counts. A writer stores the new sum, then the
-//! bucket, then the count, so a reader that finds the count unchanged around the buckets knows from their total which
-//! of the two sums is theirs, even if the writer was stopped half-way.
+//! As in [`super::summary`], the sum has one word for even and one for odd counts. A writer stores the new sum, then
+//! the bucket, then the count. A reader that finds the count unchanged around the buckets therefore knows from their
+//! total which of the two sums is theirs, even if the writer was preempted half-way. If a writer observes without a
+//! pause, so that a thousand reads in a row find the count changed, the buckets are read after the pair and cut to its
+//! count: a few of the last observations may then be in a neighboring bucket until the next scrape.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

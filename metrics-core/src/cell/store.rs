@@ -1,8 +1,12 @@
-//! The words of all threads: who may write them, and how they are read while they are written.
+//! The words of all threads: who may write them, and how they are read while they are being written.
 //!
-//! A block's words are written by the one thread that has it. A thread that ends hands its block, as it is, to the next
-//! new thread: nothing is folded, so sums are always added up in the same order and never fall. Where a thread cannot
-//! have a block it writes to the home block, which all threads share under a lock.
+//! The words of a block are written only by the thread that owns it. A thread that ends hands its block, unchanged, to
+//! the next new thread. Nothing is folded into a total, so floats are always added in the same order and sums never
+//! decrease. The number of blocks is that of the threads that were alive at once. Threads that cannot have a block
+//! write to the home block, which they share under a lock.
+//!
+//! The home block also records which generation of each slot is live. A scrape reads block by block, in the order of
+//! memory, and checks the generation before and after it reads a cell.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{array, iter};

@@ -1,4 +1,4 @@
-//! By what threads meet, and how much they write to; models replace this file by one whose every operation Loom watches.
+//! The synchronization primitives and sizes of the store; models replace this file by one whose operations Loom tracks.
 
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 pub(crate) use std::sync::{Mutex, OnceLock};

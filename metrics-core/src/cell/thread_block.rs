@@ -1,4 +1,4 @@
-//! A thread's side of the store: the pages it writes to, and how it gets them.
+//! The current thread's block: the pages it writes to, and how it gets them.
 
 use std::cell::Cell;
 use std::cmp::Ordering;

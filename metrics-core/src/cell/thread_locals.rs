@@ -1,4 +1,4 @@
-//! The one store of the process, and what each thread has of it; models replace this file, too.
+//! The store of the process, and the thread-locals that hold a thread's block; models replace this file too.
 
 use lazy_static::lazy_static;
 

@@ -1,4 +1,4 @@
-//! What the two text formats have in common: lines with a name, labels and a number.
+//! Lines of a name, labels and a number, which the two text formats share.
 
 use super::number::{push_float, push_number, push_whole};
 use crate::sample::{Labels, Number};

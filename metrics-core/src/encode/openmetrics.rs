@@ -1,4 +1,8 @@
 //! The OpenMetrics text format, version 1.0.0.
+//!
+//! Sample names are the same in all formats. Hence a counter without `_total` in its name, or next to a family that has
+//! that name, is of type `unknown` here. Negative sums and counters that are NaN are skipped, since the format forbids
+//! them.
 
 use std::collections::HashSet;
 

@@ -1,6 +1,7 @@
-//! The delimited protobuf exposition: messages `io.prometheus.client.MetricFamily`, each behind its length.
+//! The delimited protobuf exposition: messages `io.prometheus.client.MetricFamily`, each preceded by its length.
 //!
-//! The numbers of fields and types are those of Prometheus' `metrics.proto`.
+//! Since the length comes first, a family is buffered until it ends; above 1 MiB it is split into several messages of
+//! the same name. The numbers of fields and types are those of Prometheus' `metrics.proto`.
 
 use super::{About, Encode};
 use crate::kind::Kind;

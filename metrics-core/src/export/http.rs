@@ -1,4 +1,4 @@
-//! A scrape over HTTP: the request, the answer, and how many there are at once.
+//! Scrapes over HTTP: the request, the response, and the limit on concurrent scrapes.
 
 pub(crate) mod exposition;
 pub(crate) mod request;

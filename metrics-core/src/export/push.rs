@@ -1,4 +1,4 @@
-//! Push targets: systems that do not scrape, and are sent what a registry shows instead.
+//! Push targets: systems that do not scrape and are sent what a registry contains.
 
 mod backoff;
 mod schedule;

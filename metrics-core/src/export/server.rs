@@ -1,4 +1,7 @@
-//! The HTTP server for `/metrics`, on a thread of its own.
+//! The HTTP server for `/metrics`, on a dedicated thread.
+//!
+//! The thread runs a single-threaded tokio runtime that is created and dropped there, since the caller may be inside
+//! another runtime, where a runtime cannot be dropped.
 
 #[cfg(feature = "auth")]
 mod auth;

@@ -1,4 +1,8 @@
-//! A family without the type of its metric: its declaration, its series, and how label values become handles.
+//! A family without the type of its metric: its declaration, its series, and the lookup from label values to handles.
+//!
+//! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
+//! handle in the new epoch. What scrapes and creators of series write to is on cache lines of its own, apart from what
+//! every lookup reads.
 
 mod walk;
 

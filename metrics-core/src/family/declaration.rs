@@ -1,4 +1,4 @@
-//! What a family was declared as, and how two declarations of one name compare.
+//! The declaration of a family, and the comparison of two declarations of one name.
 
 use std::panic::Location;
 

@@ -1,4 +1,4 @@
-//! Counts of label sets that were refused, one for each family name in the process.
+//! Counters of overflowed lookups, one per family name in the process.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

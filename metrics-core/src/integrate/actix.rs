@@ -1,4 +1,4 @@
-//! The middleware and the resource of actix-web.
+//! The middleware and the resource for actix-web.
 
 use std::future::{Future, Ready, ready};
 use std::io;

@@ -1,4 +1,4 @@
-//! What axum tells of a request: the route that was matched.
+//! The route of a request in axum.
 
 use ::axum::extract::MatchedPath;
 

@@ -1,8 +1,9 @@
-//! One request on its way through an adapter: the service's future, the head of the response, its body.
+//! One measured request on its way through an adapter: the service's future, the head of the response, and its body.
 //!
-//! Frameworks differ in their types and in how a service fails. What a request records at each stage does not, and is
-//! here: nothing for an excluded path, the end at the head where the server will not ask for a body, and the end at the
-//! last byte where the length is known, since servers do not ask whether there is more.
+//! Frameworks differ in their types and in how a service fails; what is recorded at each stage is the same, and is
+//! here. A request lasts until the last byte of its body, so the guard moves on with the response. A body that the
+//! server will not poll (of HEAD, 101, 204, 304, or of length 0) ends with the head. One of known length ends with its
+//! last byte, since servers do not poll for the end.
 
 use super::recording::{Recording, RequestOutcome};
 use super::requests::RequestMetrics;

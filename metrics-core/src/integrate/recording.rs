@@ -1,4 +1,7 @@
-//! The guard of one request: it sees how the request ends, and records it.
+//! The guard of one request, which sees how the request ends and records it.
+//!
+//! Dropped before its end, it distinguishes a panic from a disconnected client in the way that the guard of a call
+//! does: by whether the user's code was running.
 
 use std::time::Instant;
 

@@ -1,4 +1,8 @@
-//! The families that requests feed, whatever framework routes them.
+//! The families that a layer records requests into, independent of the framework.
+//!
+//! The status is a label of the latency only. Exceptions and cancelled requests of a route are at 0 from its first
+//! request on, whatever statuses come; a series that appears together with its first exception would hide it from
+//! `rate()`.
 
 use std::collections::BTreeSet;
 use std::fmt;

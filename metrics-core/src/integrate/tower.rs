@@ -1,4 +1,4 @@
-//! Layers and services of tower: for axum, tonic, and hyper.
+//! Layers and services of tower, for axum, tonic and hyper.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What Linux tells, by `/proc/self`.
+//! Readings of the process on Linux, from `/proc/self`.
 
 use std::fs;
 

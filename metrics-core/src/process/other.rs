@@ -1,4 +1,4 @@
-//! What systems other than Linux tell, as `sysinfo` has it.
+//! Readings of the process on other systems, from `sysinfo`.
 
 use std::io;
 

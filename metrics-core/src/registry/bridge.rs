@@ -1,4 +1,8 @@
-//! The two registries: the `prometheus` crate's default one shows our families, and our global one shows its own.
+//! The bridge between the global registry and the default registry of the `prometheus` crate: each shows the other's
+//! families, once.
+//!
+//! It is registered from a dedicated thread, and for at most 100 ms: the first touch of our registry may come from a
+//! collector, under the very lock that registering needs. While our scrape gathers theirs, the bridge shows nothing.
 
 mod to_prometheus;
 

@@ -1,4 +1,4 @@
-//! All that is declared, as data: for documentation, dashboards and rules.
+//! The catalog: everything that is declared, as data for documentation, dashboards and rules.
 
 use std::panic::Location;
 

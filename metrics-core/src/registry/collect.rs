@@ -1,5 +1,5 @@
-//! Collectors, of ours and of the `prometheus` crate, each on its own: one that fails, panics or is slow costs its own
-//! families only.
+//! Collectors of ours and of the `prometheus` crate, isolated from each other: one that fails, panics or is slow costs
+//! only its own families.
 
 pub(crate) mod context;
 pub(crate) mod runs;

@@ -1,4 +1,8 @@
-//! What the linker collected: declarations that want their series at 0 before their first use.
+//! Declarations that the linker collects, so that their series are at 0 before their first use.
+//!
+//! `#[instrument]` and `#[metrics(global)]` put a pointer to their static into a list that is complete when the program
+//! is linked; a scrape initializes what is new in it. On Linux the list is a section of ours, elsewhere one of
+//! `linkme`.
 
 #[cfg(any(
     target_os = "android",

@@ -1,4 +1,4 @@
-//! Which family has which name, and which sample names are taken.
+//! The families of a registry by name, and the sample names that they occupy.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

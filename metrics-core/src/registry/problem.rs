@@ -1,4 +1,4 @@
-//! What `Registry::check` reports.
+//! Problems that `Registry::check` reports.
 
 use std::fmt;
 use std::panic::Location;

@@ -1,4 +1,4 @@
-//! Registering of what builders make.
+//! Registering what builders make.
 
 use std::panic::Location;
 use std::sync::Arc;

@@ -1,4 +1,8 @@
-//! One scrape: every family by name, each series once, shown to a visitor.
+//! A scrape: every family by name, each series once, shown to a visitor.
+//!
+//! [`gathering`] runs collectors and callbacks within the scrape's time, [`task`] does so without blocking. [`sources`]
+//! lists the families and reads those that must be read early. [`steps`] then shows them in steps of up to 128 series,
+//! whenever the client has taken what there was; between steps no lock is held.
 
 pub(crate) mod gathering;
 pub(crate) mod own_families;

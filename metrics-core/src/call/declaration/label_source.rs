@@ -1,4 +1,4 @@
-//! What a site counts of its calls, and where the labels of it come from.
+//! The roles that a function's families can have, and the sources of its label values.
 
 use crate::label_value::{Label, LabelValue};
 

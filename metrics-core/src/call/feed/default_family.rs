@@ -1,4 +1,4 @@
-//! The family that a site feeds unless it is given another.
+//! The family that a function records into unless the attribute names another, found or registered by its default name.
 
 use std::sync::Arc;
 

@@ -1,4 +1,8 @@
-//! The families of one site: found or registered once, and resolved together for each set of label values.
+//! The families of one annotated function, found or registered once and resolved together for each set of label values.
+//!
+//! If one family has no room for a label set, all families of the function count it in their overflow series, so that
+//! each of them shows the same calls. If exceptions or cancellations sort after the latency, their families are marked
+//! to be read early, so that a scrape never shows more of them than calls.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU8;

@@ -1,4 +1,4 @@
-//! The label values that are known before any call: the lists after `in`.
+//! Label values that are known before any call: the lists after `in`.
 
 use std::collections::HashSet;
 

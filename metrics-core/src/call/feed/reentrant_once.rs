@@ -1,4 +1,8 @@
-//! A value that user code makes, for the first who asks; nobody holds a lock or waits for long meanwhile.
+//! A `OnceLock` whose initializer is user code, and so may re-enter or block.
+//!
+//! Families and value lists are expressions of the user: they may call the function that is being initialized, or wait
+//! for a lock that another caller holds. No lock is held while one runs. A re-entrant caller gets `None`. Another
+//! thread waits for at most a second; then it runs the initializer itself, and the calls of both are counted.
 
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};

@@ -1,4 +1,4 @@
-//! What the families named in `#[instrument(latency = .., exceptions = ..)]` may be.
+//! Targets: the metrics and families that `#[instrument(latency = .., exceptions = ..)]` accepts.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The kind of an error, and the values of labels that come from the result.
+//! The kind of an error, and the label values that come from a result.
 
 use std::marker::PhantomData;
 use std::ops::Deref;

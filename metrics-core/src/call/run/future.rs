@@ -1,4 +1,9 @@
-//! Calls of functions that return a future: they begin with its first poll and end with it.
+//! Calls of functions that return a future, which begin with its first poll and end with its completion.
+//!
+//! A function that is not `async` returns a future if its return type says so, or if its last expression is
+//! `Box::pin(async move { .. })`. Making that future is not the call. [`Measured`] holds it as it is, so nothing is
+//! moved into a second state machine, and drops it before the call ends, as an `async fn` does. A panic while it is
+//! made counts as a call that panicked.
 
 use std::fmt;
 use std::future::Future;

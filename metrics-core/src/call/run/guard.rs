@@ -1,4 +1,13 @@
-//! The guard of one call: sees how the call ends, and records it.
+//! The guard of one call, which sees how the call ends and records it.
+//!
+//! A call ends in exactly one way. [`Call::finish`] records a call that has returned. A guard that is dropped before
+//! that was unwound by a panic, if the body was running, or belongs to a future that was dropped between two polls,
+//! which is a cancellation. `std::thread::panicking` cannot tell these apart, since a future may be dropped while
+//! another panic unwinds; so [`RunningBody`] marks the call as running for each poll.
+//!
+//! The body is handed over as a closure, so that it can return early and borrow from what it owns. `finish` takes the
+//! guard by reference, and the handles are loaded one by one: copied as an array they would pass through memory, which
+//! costs more than recording does.
 
 use std::fmt;
 use std::future::Future;

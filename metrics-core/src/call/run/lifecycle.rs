@@ -1,4 +1,4 @@
-//! The stages of a call: prepared, begun, ended.
+//! The stages of a call: pending, running, and ended in one of three ways.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -1,4 +1,4 @@
-//! Whether what a function returned is an exception.
+//! Decides whether a returned value is an exception, by its type or by the rule given as `exception_if`.
 
 use std::ops::Deref;
 

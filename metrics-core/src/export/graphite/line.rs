@@ -1,4 +1,8 @@
 //! Lines of Graphite's plaintext protocol: `name value seconds`.
+//!
+//! Two series whose names become equal once characters are replaced would overwrite each other, and which one is
+//! written last may change. Only the first is sent; a set of the names' hashes, kept for one push, detects the others.
+//! An empty label value is `_` in a path, since the path would have another depth without it, and no tag at all.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;

@@ -1,4 +1,5 @@
-//! What a request for metrics asks for: format, encoding, families, and how long there is.
+//! The request for a scrape: format, compression, families, and the time limit, as negotiated from its headers and
+//! query.
 
 use std::collections::HashSet;
 use std::time::Duration;

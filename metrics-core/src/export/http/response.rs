@@ -1,4 +1,4 @@
-//! Answers to scrapes in the types of `http`, which most servers speak.
+//! Scrapes in the types of the `http` crate, which most servers use.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,8 @@
-//! How many scrapes are answered at once.
+//! The limit on concurrent scrapes.
+//!
+//! A limit that refuses the next scrape would favor those that came first, which are the slow clients. So when the
+//! limit is reached, the scrape whose client has read nothing for longest, and for at least a second, is cut off for
+//! the new one. Only if there is none does the new one get status 503.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What endpoints tell about themselves, in the global registry.
+//! Metrics of the library's own endpoints, in the global registry.
 
 use lazy_static::lazy_static;
 

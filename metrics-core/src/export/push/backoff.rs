@@ -1,4 +1,4 @@
-//! When to try again.
+//! The back-off after failed pushes.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

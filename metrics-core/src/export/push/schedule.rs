@@ -1,4 +1,13 @@
-//! The work of one pusher: when it pushes, when it tries again, and how it ends.
+//! The schedule of one pusher: when it pushes, when it retries, and how it ends.
+//!
+//! A pusher is a task of the timekeeping thread. When a push is due, it spawns a thread that pushes, sets the next
+//! alarm, and ends. So a target may block, and no target waits for another. Pushes to one target never overlap, since
+//! no alarm is set while its thread works. If the timekeeping thread cannot be had, the pushing thread stays and waits
+//! itself.
+//!
+//! Shutdown is decided under the same lock. If no thread works, shutdown starts the last push; otherwise the working
+//! thread makes one more push after the current one. A push sends the present totals, so nothing is queued for a target
+//! that is away.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What pushers count of themselves, in the global registry.
+//! Metrics of the library's own pushers, in the global registry.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

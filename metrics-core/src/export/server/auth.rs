@@ -1,4 +1,4 @@
-//! Who may scrape: credentials, compared in a time that tells nothing about them but their length.
+//! Credentials of scrapers, compared in constant time for a given length.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,8 @@
-//! The connections of a server: how many there may be, and which must go.
+//! The connections of a server, and the choice of the one to close when there are too many.
+//!
+//! A limit that refuses the next connection would favor silent clients. When the limit is reached, the server closes
+//! the connection whose end does the least harm: one that has not sent a request yet, then one that is idle, then one
+//! that has read nothing for a second. Only if all are being served is the new connection refused.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

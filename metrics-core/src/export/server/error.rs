@@ -1,4 +1,4 @@
-//! Why a server could not be started.
+//! Errors of starting a server.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What the server's thread does: accepting connections, and answering their requests.
+//! The event loop of the server's thread: it accepts connections and serves their requests.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! TLS for the server, and certificates that clients must have.
+//! TLS for the server, and the certificates that it requires of clients.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,8 @@
-//! Ways through the series of a family.
+//! A walk through the series of a family, in chunks of 128, without holding the family's lock in between.
+//!
+//! A walk may pause for as long as its client does. A compaction of the table moves the walks that are under way to the
+//! new positions. A walk ends where the table ended when it began, so that a series that is removed and recreated is
+//! not shown twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

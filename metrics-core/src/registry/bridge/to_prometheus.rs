@@ -1,4 +1,4 @@
-//! Our families as those of the `prometheus` crate: a view with less in it (no units, counters as floats).
+//! Our families as those of the `prometheus` crate, which have no units, and counters as floats.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
-//! What a thread is collecting for, and how long that may take.
+//! The scrape that the current thread collects for: the registries it is nested in, and the time it has left.
+//!
+//! Registries can contain each other, and a callback can scrape its own registry. The context travels with each
+//! collector and callback, so that a registry is shown once and a callback is not asked by itself.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};

@@ -1,4 +1,10 @@
-//! The runs of what a scrape asks: how many there are at the same time, and which scrapes share one.
+//! Collector runs in flight. Concurrent scrapes join the newest run, and at most four run at once, so that a collector
+//! that hangs cannot pile up threads.
+//!
+//! Each run has a thread of its own. A scrape joins the newest run if that may end within the scrape's time; otherwise
+//! it starts one. Only the newest is joined, so that a scrape never shows older values than an earlier one did. If a
+//! run has taken longer than the scrape would wait, the scrape does without that collector. If no thread can be
+//! spawned, a blocking scrape runs the collector itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};

@@ -1,4 +1,4 @@
-//! What one scrape waits for: several answers, for so long, on a thread or as a task.
+//! The wait of one scrape for several runs, as a blocked thread or as a task, with a time limit.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;

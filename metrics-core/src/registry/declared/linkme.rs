@@ -1,4 +1,4 @@
-//! Collected by `linkme`.
+//! The list of declarations, collected by `linkme`.
 
 pub use linkme;
 

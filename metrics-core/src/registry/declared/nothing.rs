@@ -1,4 +1,4 @@
-//! On this platform the linker collects nothing.
+//! An empty list, for platforms on which the linker collects nothing.
 
 use super::Entry;
 

@@ -1,5 +1,7 @@
-//! What a scrape does before it shows anything: it has declarations brought up, and asks collectors and callbacks, all
-//! within its time.
+//! The first phase of a scrape: collectors and callbacks run, all within the scrape's time.
+//!
+//! Every scrape waits for as long as it was given, whoever else is waiting for the same collectors; runs are shared,
+//! gatherings are not.
 
 use std::sync::Arc;
 use std::time::Duration;

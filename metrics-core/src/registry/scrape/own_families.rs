@@ -1,4 +1,4 @@
-//! The families of the global registry that tell about itself, made by each scrape.
+//! The families of the global registry about itself, computed by each scrape: internal errors, overflow, and problems.
 
 use crate::cell::counter;
 use crate::counter::number;

@@ -1,4 +1,4 @@
-//! Reading the series of a family, chunk by chunk, or all of them early.
+//! Reads the series of a family chunk by chunk, block after block in the order of memory; or all of them early.
 
 use std::mem;
 use std::sync::Arc;

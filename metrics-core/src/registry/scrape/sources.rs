@@ -1,4 +1,8 @@
-//! Where the families of one scrape come from.
+//! The families of one scrape, by name, and where the values of each come from.
+//!
+//! A call records its latency before its exception. A scrape that reads exceptions before latencies therefore never
+//! shows more exceptions than calls. In name order `_exceptions_total` comes before `_latency_seconds` anyway; families
+//! whose order does not say so are read here, before all others, and their totals kept until their turn.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

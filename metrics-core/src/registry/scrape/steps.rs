@@ -1,4 +1,4 @@
-//! A scrape as it is shown: step by step, so that whoever it is shown to can take their time.
+//! A scrape in progress, shown step by step at the pace of its client.
 
 use super::own_families;
 use super::reader::{Early, Reader};

@@ -1,4 +1,4 @@
-//! A gathering as a task.
+//! The first phase of a scrape as a future, for servers that must not block.
 
 use std::future::Future;
 use std::pin::Pin;

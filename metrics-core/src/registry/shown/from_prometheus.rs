@@ -1,4 +1,7 @@
-//! Families of the `prometheus` crate, as a visitor sees them.
+//! Families of the `prometheus` crate, shown to our visitors.
+//!
+//! The crate has other structs when its `protobuf` feature is on, which any crate in the tree may turn on. The code
+//! here compiles with both.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;

@@ -1,4 +1,4 @@
-//! Families of several collectors put together: which are exported, and which are left out.
+//! Families of several collectors merged by name, without those that cannot be exported together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a collector has shown, kept until it is known to have ended well.
+//! Families that a collector of ours has shown, buffered until it is known to have succeeded.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Families that are left out of a scrape, and why.
+//! Families that a scrape skips, and the reason for each.
 
 use std::fmt;
 use std::sync::Arc;
