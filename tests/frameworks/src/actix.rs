@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use metrics_core::{Exposition, RequestMetrics};
 
-use crate::behaviour::{Measured, check};
+use crate::behavior::{Measured, check};
 use crate::client::{ask, status};
 
 fn first_then(second: fn() -> io::Result<Bytes>) -> BodyStream<impl Stream<Item = io::Result<Bytes>>> {

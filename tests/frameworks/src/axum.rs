@@ -17,7 +17,7 @@ use futures_util::stream::{self, StreamExt};
 use metrics_core::Exposition;
 use tokio::net::TcpListener;
 
-use crate::behaviour::{Measured, check};
+use crate::behavior::{Measured, check};
 use crate::client::{ask, status};
 
 pub(crate) fn first_then(second: fn() -> Result<Bytes, io::Error>) -> Body {

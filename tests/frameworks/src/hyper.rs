@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tower::{BoxError, Layer, service_fn};
 
 use crate::axum::first_then;
-use crate::behaviour::{Measured, check};
+use crate::behavior::{Measured, check};
 use crate::client::ask;
 
 async fn route(request: Request<Incoming>, exposition: Exposition) -> Result<Response<Body>, BoxError> {

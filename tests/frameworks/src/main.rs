@@ -2,7 +2,7 @@
 
 mod actix;
 mod axum;
-mod behaviour;
+mod behavior;
 mod client;
 mod hyper;
 mod interop;

@@ -87,7 +87,7 @@ fn an_address_that_cannot_be_resolved_is_quoted_with_one_that_can() {
         assert!(matches!(error, ServeError::Resolve { .. }), "{error:?}");
         let text = error.to_string();
         assert!(text.starts_with(&format!("cannot resolve {addr:?}: ")), "{text}");
-        assert!(text.ends_with("write a host and a port, such as \"127.0.0.1:9464\""), "{text}");
+        assert!(text.ends_with("expected a host and a port, such as \"127.0.0.1:9464\""), "{text}");
     }
     let error = start_http_server(&[][..]).expect_err("no address");
     assert_eq!(error.to_string(), "cannot serve metrics: no address was given");

@@ -1,4 +1,4 @@
-//! Behaviour of `metrics-core`, through its public interface alone.
+//! Behavior of `metrics-core`, through its public interface alone.
 
 mod amounts;
 mod bridge;
