@@ -1,4 +1,4 @@
-//! Everything that generated code may name. Not part of the public interface; anything here may change at any time.
+//! Items that generated code refers to. They are not part of the public interface and may change at any time.
 
 pub use std::boxed::Box;
 

@@ -1,9 +1,9 @@
-//! The timekeeping thread, which wakes tasks when their time has come.
+//! The alarm thread, which wakes tasks at the times they requested.
 //!
-//! Scrapes that wait for collectors and pushers that wait for their next turn are tasks of this one thread. It is
-//! spawned by the first alarm and ends after 30 seconds without one, so a process that neither scrapes nor pushes has
-//! no such thread. If it cannot be spawned, [`Alarm::set`] returns `None`, and the caller waits in another way or goes
-//! on with what it has.
+//! One thread serves all scrapes that wait for collectors and all pushers that wait for their next push. The first
+//! alarm spawns it, and it exits after 30 seconds without an alarm, so a process that neither scrapes nor pushes does
+//! not have the thread. If it cannot be spawned, [`Alarm::set`] returns `None`. A pusher then waits on its own thread,
+//! and a scrape continues with the results it has so far.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

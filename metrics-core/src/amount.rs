@@ -1,4 +1,4 @@
-//! Amounts that can be counted or observed: any primitive number, and a `Duration` as seconds.
+//! Types accepted as amounts and observations: every primitive number, and `Duration`, which is converted to seconds.
 
 use std::time::Duration;
 

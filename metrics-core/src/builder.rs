@@ -1,4 +1,4 @@
-//! Builders of metrics and families; `registry/register` registers what they make.
+//! Builders for metrics and families. `registry/register` registers the results.
 
 use std::marker::PhantomData;
 use std::panic::Location;

@@ -1,13 +1,14 @@
-//! Per-thread caches from label values to handles: no lock, and no allocation once the thread has seen the label set.
+//! Per-thread caches that map label values to handles. Once a thread has seen a label set, a lookup neither locks nor
+//! allocates.
 //!
-//! A lookup tries two levels. The first is [`set_associative`]: 512 entries that all families and annotated functions
-//! of a thread share, found without hashing. The second is one hash table per thread and owner (a family or an
-//! annotated function). What is in neither is looked up in the family, under its lock, and inserted here.
+//! A lookup tries two levels. The first is [`set_associative`]: 512 entries per thread, shared by all families and
+//! annotated functions and found without hashing. The second is one hash table per thread and owner (a family or an
+//! annotated function). On a miss in both, the family is searched under its lock and the result is inserted here.
 //!
 //! Each owner has an epoch, which changes when one of its series is removed. A table or an entry of an older epoch does
 //! not match, so nothing has to be invalidated in other threads. Memory is bounded: a table keeps at most 16,384 label
-//! sets and 4 MiB of values, and an owner with more than 256 label sets in a thread skips the first level, where it
-//! would mostly evict the entries of others.
+//! sets and 4 MiB of values. An owner with more than 256 label sets in a thread skips the first level, because it would
+//! mostly evict other owners' entries.
 
 mod dense;
 mod fixed;

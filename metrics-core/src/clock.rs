@@ -1,7 +1,7 @@
-//! The clock of timers and calls: the processor's time-stamp counter if it is steady, or the system's monotonic clock.
+//! The clock for timers and calls: the processor's time-stamp counter if it is invariant, otherwise the system's
+//! monotonic clock.
 //!
-//! `quanta` calibrates the counter once. A duration is one subtraction, which does not go below 0, and one
-//! multiplication.
+//! `quanta` calibrates the counter once. Computing a duration takes one saturating subtraction and one multiplication.
 
 use std::time::Duration;
 

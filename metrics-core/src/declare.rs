@@ -1,9 +1,10 @@
 //! Support for `#[derive(Metrics)]`: groups of metrics, their fields, and the scope in which they are declared.
 //!
-//! Declaring a struct cannot fail. Every field gets a working metric, and the scope keeps the errors: `register`
-//! reports them as problems of the global registry, `register_in` returns the first. `register_in` then registers all
-//! families under one lock, or none; if somebody else has registered one of them in between, the struct is declared
-//! anew. `global()` declares without a lock, since a logger may call it.
+//! Declaring a struct cannot fail. Every field gets a working metric, and the scope collects the errors. `register`
+//! reports them as problems of the global registry; `register_in` returns the first one. If there are no errors,
+//! `register_in` registers all families under one lock, or none of them. If another thread registers one of the
+//! families concurrently, the struct is declared again. `global()` declares without holding a lock, because a logger
+//! may call it.
 
 use std::any::type_name;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};

@@ -1,4 +1,4 @@
-//! Expositions. Each format is one file here, and one line in [`Format`].
+//! Exposition formats. Each format has one file here and one variant of [`Format`].
 
 mod lines;
 pub(crate) mod number;

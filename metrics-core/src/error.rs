@@ -1,4 +1,4 @@
-//! Errors of declaring and registering metrics.
+//! Errors that can occur when declaring and registering metrics.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Exports: the only files, besides `process`, that do I/O.
+//! Exporters. Apart from `process`, only these files perform I/O.
 
 #[cfg(feature = "push")]
 pub(crate) mod graphite;

@@ -1,4 +1,4 @@
-//! Guides to topics that concern more than one item. These modules contain documentation only.
+//! Guides to topics that span more than one item. These modules contain documentation only.
 
 #[doc = include_str!("guide/declaring.md")]
 pub mod declaring {}

@@ -1,7 +1,7 @@
-//! Internal errors of the instrumentation: counted by kind, logged once per kind and place, never raised.
+//! Internal errors of the instrumentation: counted by kind, logged once per kind and source, and never propagated.
 //!
-//! They are counted in plain statics below everything else, and exported by the scrape itself, so that even the lowest
-//! layer can count one without reaching up.
+//! The counts are plain statics in the lowest layer, and the scrape itself exports them. Even the lowest layer can
+//! therefore count an error without depending on a higher one.
 
 use std::collections::HashSet;
 use std::fmt;

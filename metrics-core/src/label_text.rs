@@ -1,4 +1,4 @@
-//! A label value that is kept for the duration of a call, in place if it is short.
+//! A label value that is kept for the duration of a call, inline if it is short.
 
 use crate::label_value::Label;
 use crate::labels::MAX_VALUE_LEN;

@@ -1,4 +1,4 @@
-//! Types whose values can be label values.
+//! Types that can be used as label values.
 
 use std::borrow::Cow;
 use std::rc::Rc;

@@ -1,16 +1,18 @@
 //! Metrics for Rust services: annotate a handler and get its request rate, errors and latency in Prometheus.
 //!
-//! - [`macro@instrument`] on a function feeds a latency [`Summary`] and an exceptions [`Counter`];
-//! - [`Counter`], [`Gauge`], [`Summary`] and [`Histogram`], alone or with labels as a [`Family`], are declared by hand;
-//! - [`start_http_server`] exposes everything to Prometheus; [`guide::exposing`] tells how a web framework does;
-//! - `GraphiteBridge` sends everything to Graphite, and [`guide::graphite`] tells how to send it to other systems;
+//! - [`macro@instrument`] records the latency of a function in a [`Summary`] and its exceptions in a [`Counter`];
+//! - [`Counter`], [`Gauge`], [`Summary`] and [`Histogram`] can be declared directly, alone or with labels as a [`Family`];
+//! - [`start_http_server`] exposes everything to Prometheus; [`guide::exposing`] shows how to use a web framework
+//!   instead;
+//! - `GraphiteBridge` pushes everything to Graphite; [`guide::graphite`] describes how to push to other systems;
 //! - with the features `axum`, `actix` or `tower`, one layer measures all routes of a service.
 //!
-//! Series exist at 0 before their first use where their labels are known, the number of series is capped whatever
-//! callers send, and errors, panics and cancelled futures are counted to the last request. Writing a metric takes no
-//! lock, and no two threads write the same memory.
+//! Series whose labels are known in advance are exported at 0 before their first use. The number of series is capped
+//! regardless of caller input. Errors, panics and canceled futures are all counted. Once a thread has seen a series,
+//! updating it takes no lock. Counters, summaries and histograms are stored per thread, so threads do not contend for
+//! them.
 //!
-//! The README shows all of it in one page; [`guide`] tells how to choose types, names and labels.
+//! The README covers all of this on one page; [`guide`] explains how to choose types, names and labels.
 
 #[doc(hidden)]
 pub mod __private;

@@ -1,7 +1,7 @@
-//! Rules for names: hard rules, which the compiler checks in derived structs, and rules of style, as `promtool` has
-//! them.
+//! Naming rules: hard rules, which are checked at compile time in derived structs, and style rules, which follow
+//! `promtool`.
 //!
-//! All of them are constant functions, so that each rule is written once for the compiler and for `Registry::check`.
+//! All rules are `const fn`s, so that compile-time checks and `Registry::check` share one implementation.
 
 use std::fmt;
 

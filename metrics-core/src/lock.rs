@@ -1,4 +1,4 @@
-//! Locking a mutex without poisoning.
+//! Mutex locking that ignores poisoning.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

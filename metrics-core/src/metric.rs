@@ -1,4 +1,4 @@
-//! The interface of a metric type to families and scrapes: how its series are created, ended and read.
+//! The interface between metric types and families or scrapes: creating, freeing and reading series.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! Help for your own tests: what a registry shows, and what has changed.
+//! Test helpers: snapshots of a registry, and the differences between them.
 //!
-//! Metrics of the global registry are shared by all tests of a process. Take a snapshot before and after, and look at
-//! the difference in series that only this test writes.
+//! All tests in a process share the global registry. Take a snapshot before and after the code under test, and compare
+//! only series that no other test writes.
 //!
-//! # Example: a test of a handler
+//! # Example: testing a handler
 //!
 //! ```
 //! use metrics_core::testing::Snapshot;

@@ -1,4 +1,4 @@
-//! The limit on threads that have cells and caches of their own.
+//! The limit on the number of threads that have dedicated cells and caches.
 
 use crate::cell::access;
 

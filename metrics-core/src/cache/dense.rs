@@ -1,5 +1,5 @@
-//! Handles of label sets whose labels all have a closed set of values: an array that is indexed by the positions of the
-//! values, so nothing is looked up.
+//! Handles for families whose labels all have a closed set of values: an array indexed by the positions of the values,
+//! which needs no lookup.
 
 use super::Fixed;
 use crate::label_value::Label;

@@ -1,8 +1,9 @@
-//! Handles that are replaced together with an epoch, so that no reader takes those of another epoch.
+//! A fixed number of handles that are replaced together with their epoch, so that no reader uses handles of another
+//! epoch.
 //!
-//! The writer sets the epoch to 0, stores the handles, then stores the new epoch; a reader checks the epoch before and
-//! after (a seqlock with the epoch as its sequence number). A failed check is a cache miss, so a reader never spins.
-//! `tests/models` compiles this file too.
+//! The writer sets the epoch to 0, stores the handles, then stores the new epoch. A reader checks the epoch before and
+//! after loading the handles: a seqlock with the epoch as its sequence number. A failed check is a cache miss, so a
+//! reader never spins. `tests/models` also runs this file under Loom.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

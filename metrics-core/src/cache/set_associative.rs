@@ -1,11 +1,11 @@
 //! The first-level cache of a thread: 256 sets of two entries, shared by all families and annotated functions.
 //!
 //! An entry is 16 words: its owner and epoch, the lengths of the values, the values themselves, and the handles. Values
-//! are compared word by word, so a match is never decided by a hash; the set is chosen by the first and last bytes of
-//! the values. Which of the two entries of a set matches cannot be predicted by the processor, so it is computed with
-//! masks: a mispredicted branch there costs up to half of a lookup.
+//! are compared word by word, so a hash never decides a match. The first and last bytes of the values select the set.
+//! The processor cannot predict which of a set's two entries matches, so the entry is selected without a branch. A
+//! misprediction here would cost up to half of a lookup.
 //!
-//! The words belong to the thread's block and stay in it when another thread takes the block over. Their contents
+//! The words belong to the thread's block and stay in it when another thread takes over the block. Their contents
 //! remain valid, since handles are the same for all threads.
 
 use std::sync::atomic::AtomicU64;

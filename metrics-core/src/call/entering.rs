@@ -1,11 +1,12 @@
-//! The beginning of a call: its labels and families are being evaluated.
+//! The start of a call, while its labels and families are evaluated.
 //!
-//! If that ends the call, because a label expression panics or leaves the function, the call is recorded as an
-//! exception under `__overflow__`: a request that failed must show.
+//! If a label expression panics or returns from the function, the call is recorded as an exception under
+//! `__overflow__`, so that the failed request is not lost.
 //!
-//! The `begin` functions each build the guard on the path that nearly every call takes, and leave the other paths to
-//! functions of their own. If the handles came from two branches of one function, they would pass through memory,
-//! stored word by word and loaded in pairs, and the processor would stall for longer than the whole lookup takes.
+//! Each `begin` function builds the guard on the path that nearly every call takes, and delegates the other paths to
+//! separate functions. If one function obtained the handles in two branches, they would pass through memory, stored
+//! word by word and loaded in pairs. The failed store-to-load forwarding would stall the processor for longer than the
+//! whole lookup takes.
 
 use std::mem::ManuallyDrop;
 

@@ -1,10 +1,11 @@
-//! Calls with labels that are known only when they end: labels from the result, and the kind of an error.
+//! Calls with labels that are known only when the call ends: labels from the result, and the kind of an error.
 //!
-//! The values of the other labels are kept until then, in place if they are at most 62 bytes long. When the call ends,
-//! the latency and the exceptions are looked up by all values. The label sets that are known to be possible are created
-//! at 0 when the call begins, unless the family is half full: zeros must leave room for what happens. The kind is a
-//! label of the exceptions alone, so that the latency keeps one series per call. Families that such a call names itself
-//! are kept by reference count, since the expression may have returned a temporary.
+//! The values of the other labels are kept until then, inline if they are at most 62 bytes long. When the call ends,
+//! the series of the latency and the exceptions are looked up by the complete label set. When the call begins, the
+//! series of all label sets known in advance are created at 0, unless the family is already half full. The other half
+//! is reserved for label sets that actually occur. The error kind is a label of the exceptions only, so that it does
+//! not multiply the series of the latency. Families that the call itself names are held by reference count, because the
+//! expression may have returned a temporary.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! The series of a call: the families and known values of a function are initialized once, then each set of label
-//! values is looked up, and cached.
+//! The lookup of a call's series. The families and known values of a function are initialized once; the handles for
+//! each set of label values are then looked up and cached.
 //!
-//! A lookup of values that are new to the thread replaces those outside a closed set by `other`, asks each family for
-//! its series within the cap, and remembers the handles under the epoch that was read first.
+//! On a cache miss, values outside a closed set are replaced with `other`, each family returns its series within the
+//! cap, and the handles are cached under the epoch that was read before the lookup.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;

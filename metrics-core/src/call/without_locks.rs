@@ -1,4 +1,5 @@
-//! A test that a thread takes no lock for series it has seen: it records while another thread holds every lock.
+//! Tests that a thread takes no lock when it records into series it has seen, by recording while another thread holds
+//! every lock.
 
 use std::sync::mpsc;
 use std::thread;

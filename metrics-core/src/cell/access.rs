@@ -1,4 +1,4 @@
-//! Access to the cells of the process: how the current thread writes a handle, and how handles are read.
+//! Access to the cells of the process: writes by the current thread, and reads across all threads.
 
 use std::sync::atomic::Ordering::Relaxed;
 

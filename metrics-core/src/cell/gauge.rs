@@ -1,7 +1,7 @@
 //! A number that goes up and down and can be set, in one slot that all threads share.
 //!
-//! The slot holds the generation next to the value, in 128 bits that are exchanged together, so that the handle of a
-//! removed series can never write into the next one.
+//! The slot holds the generation next to the value, in 128 bits that are replaced by a single compare-and-swap. The
+//! handle of a removed series can therefore never write to the series that reuses the slot.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Mutex, OnceLock};

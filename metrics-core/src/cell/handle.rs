@@ -1,8 +1,8 @@
-//! Handles, and the allocator of the slots they name.
+//! Handles, and the allocator for the slots they refer to.
 //!
-//! Freed slots are kept by length and serve the next series of that length. The generations of a slot only increase: a
-//! thread that is preempted between its liveness check and its write sees a newer generation in the cell and drops the
-//! write. A slot whose generations are used up is retired.
+//! There is one free list per slot length, and a freed slot is reused for the next series of the same length. The
+//! generations of a slot only increase: a thread that is preempted between its liveness check and its write sees a
+//! newer generation in the cell and drops the write. A slot is retired once its generations are exhausted.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,10 +1,11 @@
-//! Counts per bucket, and a sum that belongs to them. The first words are those of a summary.
+//! Counts per bucket, with a sum that is consistent with them. The leading words have the layout of a summary.
 //!
 //! As in [`super::summary`], the sum has one word for even and one for odd counts. A writer stores the new sum, then
-//! the bucket, then the count. A reader that finds the count unchanged around the buckets therefore knows from their
-//! total which of the two sums is theirs, even if the writer was preempted half-way. If a writer observes without a
-//! pause, so that a thousand reads in a row find the count changed, the buckets are read after the pair and cut to its
-//! count: a few of the last observations may then be in a neighboring bucket until the next scrape.
+//! the bucket, then the count. A reader loads the count before and after the buckets. If the count is unchanged, the
+//! total of the buckets determines which of the two sums belongs to them, even if the writer was preempted halfway. If
+//! the count changes in 1,000 consecutive attempts, the reader takes a consistent count and sum, then reads the buckets
+//! and truncates them to that count. A few of the latest observations may then appear in a neighboring bucket until the
+//! next scrape.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

@@ -1,12 +1,12 @@
-//! The words of all threads: who may write them, and how they are read while they are being written.
+//! The words of all threads, and the rules for writing them and for reading them concurrently.
 //!
 //! The words of a block are written only by the thread that owns it. A thread that ends hands its block, unchanged, to
 //! the next new thread. Nothing is folded into a total, so floats are always added in the same order and sums never
-//! decrease. The number of blocks is that of the threads that were alive at once. Threads that cannot have a block
-//! write to the home block, which they share under a lock.
+//! decrease. The number of blocks equals the peak number of live threads. Threads that cannot have a block write to the
+//! home block, which they share under a lock.
 //!
-//! The home block also records which generation of each slot is live. A scrape reads block by block, in the order of
-//! memory, and checks the generation before and after it reads a cell.
+//! The home block also records the live generation of each slot. A scrape reads block by block, so that it accesses
+//! memory sequentially, and checks the generation before and after it reads a cell.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{array, iter};

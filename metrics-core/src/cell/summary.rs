@@ -1,7 +1,7 @@
 //! A count and a sum that belong together in every reading.
 //!
 //! The sum has two words: one for even counts and one for odd counts. A writer stores the new sum into the word that
-//! the present count does not use, then the new count. A reader takes the count, the sum that belongs to it, and the
+//! the current count does not use, then the new count. A reader takes the count, the sum that belongs to it, and the
 //! count again. Nobody waits: a writer that is preempted between its two stores leaves the old pair valid.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};

@@ -1,4 +1,4 @@
-//! The synchronization primitives and sizes of the store; models replace this file by one whose operations Loom tracks.
+//! The synchronization primitives and sizes of the store. The Loom models replace this file with one that Loom tracks.
 
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 pub(crate) use std::sync::{Mutex, OnceLock};

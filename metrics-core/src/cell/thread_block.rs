@@ -1,4 +1,4 @@
-//! The current thread's block: the pages it writes to, and how it gets them.
+//! The current thread's block: the pages that the thread writes to, and their allocation.
 
 use std::cell::Cell;
 use std::cmp::Ordering;

@@ -1,4 +1,4 @@
-//! The store of the process, and the thread-locals that hold a thread's block; models replace this file too.
+//! The process-wide store, and the thread-locals that hold a thread's block. The Loom models replace this file too.
 
 use lazy_static::lazy_static;
 

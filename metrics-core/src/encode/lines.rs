@@ -1,4 +1,4 @@
-//! Lines of a name, labels and a number, which the two text formats share.
+//! Sample lines (a name, labels and a number), shared by the two text formats.
 
 use super::number::{push_float, push_number, push_whole};
 use crate::sample::{Labels, Number};

@@ -1,4 +1,4 @@
-//! Numbers as the formats of Prometheus write them.
+//! Number formatting for the Prometheus exposition formats.
 
 use crate::sample::Number;
 

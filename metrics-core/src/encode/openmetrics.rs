@@ -1,8 +1,8 @@
 //! The OpenMetrics text format, version 1.0.0.
 //!
-//! Sample names are the same in all formats. Hence a counter without `_total` in its name, or next to a family that has
-//! that name, is of type `unknown` here. Negative sums and counters that are NaN are skipped, since the format forbids
-//! them.
+//! Sample names are the same in all formats. Therefore a counter has type `unknown` here if its name does not end in
+//! `_total`, or if another family has the same name without `_total`. Negative sums and NaN counters are skipped,
+//! because the format forbids them.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
 //! The delimited protobuf exposition: messages `io.prometheus.client.MetricFamily`, each preceded by its length.
 //!
-//! Since the length comes first, a family is buffered until it ends; above 1 MiB it is split into several messages of
-//! the same name. The numbers of fields and types are those of Prometheus' `metrics.proto`.
+//! Because the length comes first, a family is buffered until it is complete. A family larger than 1 MiB is split into
+//! several messages with the same name. Field and type numbers are those of Prometheus's `metrics.proto`.
 
 use super::{About, Encode};
 use crate::kind::Kind;

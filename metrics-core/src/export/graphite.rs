@@ -1,9 +1,9 @@
 //! The push target for Graphite: one connection per push, and lines of the plaintext protocol.
 //!
-//! The system accepts bytes for a process that is about to exit, so a successful write says nothing. After the last
-//! line this side shuts its half of the connection down and waits for the peer to close the other half, which carbon
-//! does when it has read everything. A connection that is reset, or that closes before everything was sent, is an
-//! error.
+//! The operating system accepts bytes for a process that is about to exit, so a successful write does not prove
+//! delivery. After the last line, the target shuts down its half of the connection and waits for the peer to close the
+//! other half, which carbon does once it has read everything. If the connection is reset or closed before everything
+//! was sent, the push fails.
 
 mod line;
 

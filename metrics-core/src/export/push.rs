@@ -1,4 +1,4 @@
-//! Push targets: systems that do not scrape and are sent what a registry contains.
+//! Push targets: systems that receive the contents of a registry instead of scraping it.
 
 mod backoff;
 mod schedule;

@@ -1,7 +1,7 @@
 //! The HTTP server for `/metrics`, on a dedicated thread.
 //!
-//! The thread runs a single-threaded tokio runtime that is created and dropped there, since the caller may be inside
-//! another runtime, where a runtime cannot be dropped.
+//! The thread creates, runs and drops a single-threaded tokio runtime. The caller cannot own it, because the caller may
+//! be inside another runtime, where dropping a runtime is not allowed.
 
 #[cfg(feature = "auth")]
 mod auth;

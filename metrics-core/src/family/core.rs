@@ -1,8 +1,8 @@
-//! A family without the type of its metric: its declaration, its series, and the lookup from label values to handles.
+//! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
 //! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
-//! handle in the new epoch. What scrapes and creators of series write to is on cache lines of its own, apart from what
-//! every lookup reads.
+//! handle in the new epoch. State that is written by scrapes and by series creation is on separate cache lines from
+//! state that every lookup reads.
 
 mod walk;
 

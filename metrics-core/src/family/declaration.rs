@@ -1,4 +1,4 @@
-//! The declaration of a family, and the comparison of two declarations of one name.
+//! The declaration of a family, and the comparison of two declarations with the same name.
 
 use std::panic::Location;
 

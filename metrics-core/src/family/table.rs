@@ -1,7 +1,7 @@
-//! The series of one family, in the order of their creation, found by their label values.
+//! The series of one family, in creation order and indexed by their label values.
 //!
-//! A label set is stored as the escaped text that a scrape copies, and compared as such. A removed series leaves a gap
-//! until the next compaction.
+//! A label set is stored, and compared, as the escaped text that a scrape copies. A removed series leaves a gap until
+//! the next compaction.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! The route of a request in axum.
+//! The matched route of an axum request.
 
 use ::axum::extract::MatchedPath;
 

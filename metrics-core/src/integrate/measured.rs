@@ -1,31 +1,32 @@
-//! One measured request on its way through an adapter: the service's future, the head of the response, and its body.
+//! The stages of one measured request in an adapter: the service's future, the response head, and the response body.
 //!
-//! Frameworks differ in their types and in how a service fails; what is recorded at each stage is the same, and is
-//! here. A request lasts until the last byte of its body, so the guard moves on with the response. A body that the
-//! server will not poll (of HEAD, 101, 204, 304, or of length 0) ends with the head. One of known length ends with its
-//! last byte, since servers do not poll for the end.
+//! Frameworks differ in their types and in how a service fails. The recording at each stage is the same, so it is
+//! implemented here. A request lasts until the last byte of its response body, so the guard moves on to the body. If
+//! the server will not poll the body (HEAD requests, status 1xx, 204 or 304, or length 0), the request ends with the
+//! head. If the length is known, the request ends with the last byte, because servers do not poll such a body to its
+//! end.
 
 use super::recording::{Recording, RequestOutcome};
 use super::requests::RequestMetrics;
 
-/// A request before its response.
+/// A measured request whose response head is not available yet.
 pub(super) struct MeasuredRequest {
-    /// None if the path is excluded, and once the request has ended.
+    /// `None` if the path is excluded or the request has ended.
     recording: Option<Recording>,
-    /// False for HEAD.
+    /// `false` for HEAD requests.
     allows_body: bool,
 }
 
-/// The head of a response, as far as it tells what becomes of the body.
+/// The parts of a response head that determine how the request ends.
 pub(super) struct ResponseHead {
     pub(super) status: u16,
-    /// The response is an exposition, which is not measured.
+    /// `true` if the response is an exposition. Expositions are not measured.
     pub(super) is_exposition: bool,
-    /// The length of the body in bytes, where it is known.
+    /// The length of the body in bytes, if known.
     pub(super) length: Option<u64>,
-    /// The body has ended before it began.
+    /// `true` if there is no body to poll.
     pub(super) is_end: bool,
-    /// The head says that the request failed, whatever its status: a gRPC response that is trailers only.
+    /// `true` if the head reports a failure regardless of the HTTP status, as a trailers-only gRPC response does.
     pub(super) is_fault: bool,
 }
 
@@ -33,7 +34,7 @@ pub(super) struct ResponseHead {
 #[derive(Debug, Default)]
 pub(super) struct MeasuredBytes {
     recording: Option<Recording>,
-    /// Bytes still to come, where that is known.
+    /// The remaining bytes of the body, if its length is known.
     left: Option<u64>,
 }
 
@@ -42,7 +43,7 @@ impl MeasuredRequest {
         Self { recording: Recording::begin(metrics, path, route, method), allows_body: method != "HEAD" }
     }
 
-    /// Runs the call that makes the service's future.
+    /// Runs the call that creates the service's future.
     pub(super) fn before<R>(&mut self, f: impl FnOnce() -> R) -> R {
         match &mut self.recording {
             Some(recording) => recording.before(f),
@@ -55,7 +56,7 @@ impl MeasuredRequest {
         during(&mut self.recording, f)
     }
 
-    /// Ends the request with an error of the service, and the status that the server makes of it.
+    /// Ends the request with a service error and, if known, the status that the server responds with.
     pub(super) fn fail(&mut self, status: Option<u16>) {
         let Some(mut recording) = self.recording.take() else { return };
         match status {
@@ -67,7 +68,7 @@ impl MeasuredRequest {
         }
     }
 
-    /// Goes on with the body of the response.
+    /// Records the response head and returns the guard of the body.
     pub(super) fn respond(&mut self, head: &ResponseHead) -> MeasuredBytes {
         let mut recording = self.recording.take();
         if head.is_exposition {
@@ -79,7 +80,7 @@ impl MeasuredRequest {
             if head.is_fault {
                 recording.end(RequestOutcome::Failed);
             } else if !has_body || head.is_end || head.length == Some(0) {
-                // The server will not ask for it.
+                // The server will not poll the body.
                 recording.end(RequestOutcome::Done);
             }
         }
@@ -93,7 +94,7 @@ impl MeasuredBytes {
         during(&mut self.recording, f)
     }
 
-    /// Notes bytes that were read from the body, which ends with the last one if their number is known.
+    /// Records that `len` bytes of the body were read. If the length is known, the last byte ends the request.
     pub(super) fn read(&mut self, len: u64) {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(len);
@@ -103,7 +104,7 @@ impl MeasuredBytes {
         }
     }
 
-    /// Ends the request, unless it has ended.
+    /// Ends the request unless it has already ended.
     pub(super) fn end(&mut self, outcome: RequestOutcome) {
         if let Some(recording) = &mut self.recording {
             recording.end(outcome);

@@ -1,7 +1,7 @@
-//! The guard of one request, which sees how the request ends and records it.
+//! The guard of one request, which detects how the request ends and records it.
 //!
-//! Dropped before its end, it distinguishes a panic from a disconnected client in the way that the guard of a call
-//! does: by whether the user's code was running.
+//! If the guard is dropped before the request ends, it records a panic if the user's code was running, and a
+//! disconnected client otherwise. The guard of a call makes the same distinction.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
 //! The families that a layer records requests into, independent of the framework.
 //!
-//! The status is a label of the latency only. Exceptions and cancelled requests of a route are at 0 from its first
-//! request on, whatever statuses come; a series that appears together with its first exception would hide it from
-//! `rate()`.
+//! The status is a label of the latency only. The exception and cancellation counters of a route are exported at 0 from
+//! its first request, regardless of the statuses that occur. If such a series first appeared with its first exception,
+//! `rate()` would miss that exception.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Layers and services of tower, for axum, tonic and hyper.
+//! Tower layers and services, for axum, tonic and hyper.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Readings of the process on Linux, from `/proc/self`.
+//! Process statistics on Linux, read from `/proc/self`.
 
 use std::fs;
 

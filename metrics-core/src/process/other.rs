@@ -1,4 +1,4 @@
-//! Readings of the process on other systems, from `sysinfo`.
+//! Process statistics on other systems, read with `sysinfo`.
 
 use std::io;
 

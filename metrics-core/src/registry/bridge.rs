@@ -1,8 +1,9 @@
-//! The bridge between the global registry and the default registry of the `prometheus` crate: each shows the other's
-//! families, once.
+//! The bridge between the global registry and the default registry of the `prometheus` crate: each exposes the other's
+//! families exactly once.
 //!
-//! It is registered from a dedicated thread, and for at most 100 ms: the first touch of our registry may come from a
-//! collector, under the very lock that registering needs. While our scrape gathers theirs, the bridge shows nothing.
+//! The bridge is registered from a dedicated thread, and the caller waits for at most 100 ms. The first use of the
+//! global registry may come from a collector that runs under the very lock that registration needs. While a scrape of
+//! this crate gathers the default registry, the bridge reports no families.
 
 mod to_prometheus;
 

@@ -1,4 +1,4 @@
-//! The catalog: everything that is declared, as data for documentation, dashboards and rules.
+//! The catalog: all declared families, as data for generating documentation, dashboards and alerting rules.
 
 use std::panic::Location;
 

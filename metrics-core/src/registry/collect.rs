@@ -1,5 +1,5 @@
-//! Collectors of ours and of the `prometheus` crate, isolated from each other: one that fails, panics or is slow costs
-//! only its own families.
+//! Collectors of this crate and of the `prometheus` crate, isolated from each other. If a collector fails, panics or
+//! times out, only its own families are skipped.
 
 pub(crate) mod context;
 pub(crate) mod runs;

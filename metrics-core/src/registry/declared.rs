@@ -1,8 +1,8 @@
 //! Declarations that the linker collects, so that their series are at 0 before their first use.
 //!
-//! `#[instrument]` and `#[metrics(global)]` put a pointer to their static into a list that is complete when the program
-//! is linked; a scrape initializes what is new in it. On Linux the list is a section of ours, elsewhere one of
-//! `linkme`.
+//! `#[instrument]` and `#[metrics(global)]` add a pointer to their static to a list that the linker assembles. A scrape
+//! initializes the entries that are not initialized yet. On Linux, the list is a dedicated linker section; on other
+//! platforms, `linkme` collects it, or it is empty if `linkme` does not support the platform.
 
 #[cfg(any(
     target_os = "android",

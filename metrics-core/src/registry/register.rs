@@ -1,4 +1,4 @@
-//! Registering what builders make.
+//! Registration of the metrics and families that builders create.
 
 use std::panic::Location;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Families as collectors have shown them.
+//! Families reported by collectors.
 
 pub(crate) mod from_prometheus;
 pub(crate) mod merge;

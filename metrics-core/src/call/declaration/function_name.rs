@@ -1,4 +1,4 @@
-//! The path of a function, with the type it belongs to, read from the type name of a closure inside it.
+//! The path of a function, including the type it is a method of, derived from the type name of a closure inside it.
 
 /// `my_router::Api::load` for a closure in the static `__METRICS_SITE` of that function; `fallback` where the name
 /// has a form that is not known here, since the compiler promises none.

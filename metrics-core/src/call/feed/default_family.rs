@@ -1,4 +1,4 @@
-//! The family that a function records into unless the attribute names another, found or registered by its default name.
+//! The default family of a function, used unless the attribute names another. It is found or registered by name.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The families of one annotated function, found or registered once and resolved together for each set of label values.
 //!
 //! If one family has no room for a label set, all families of the function count it in their overflow series, so that
-//! each of them shows the same calls. If exceptions or cancellations sort after the latency, their families are marked
-//! to be read early, so that a scrape never shows more of them than calls.
+//! they all count the same calls. If the name of the exception or cancellation family sorts after that of the latency,
+//! the family is marked to be read early, so that a scrape never reports more exceptions or cancellations than calls.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU8;

@@ -1,8 +1,9 @@
-//! A `OnceLock` whose initializer is user code, and so may re-enter or block.
+//! A `OnceLock` whose initializer is user code and may therefore re-enter or block.
 //!
-//! Families and value lists are expressions of the user: they may call the function that is being initialized, or wait
-//! for a lock that another caller holds. No lock is held while one runs. A re-entrant caller gets `None`. Another
-//! thread waits for at most a second; then it runs the initializer itself, and the calls of both are counted.
+//! Families and value lists are user-supplied expressions. They may call the function that is being initialized, or
+//! wait for a lock that another caller holds. No lock is held while an initializer runs. A re-entrant caller gets
+//! `None`. Other threads wait for at most one second. A thread whose wait times out runs the initializer itself and
+//! uses that result, so no call is lost.
 
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};

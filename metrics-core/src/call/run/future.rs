@@ -1,9 +1,9 @@
-//! Calls of functions that return a future, which begin with its first poll and end with its completion.
+//! Calls to functions that return a future. A call begins with the first poll and ends when the future completes.
 //!
-//! A function that is not `async` returns a future if its return type says so, or if its last expression is
-//! `Box::pin(async move { .. })`. Making that future is not the call. [`Measured`] holds it as it is, so nothing is
-//! moved into a second state machine, and drops it before the call ends, as an `async fn` does. A panic while it is
-//! made counts as a call that panicked.
+//! A function that is not `async` returns a future if its return type is a future, or if its last expression is
+//! `Box::pin(async move { .. })`. Creating the future is not part of the call. [`Measured`] stores the future directly,
+//! so nothing is moved into a second state machine, and drops it before the call ends, as an `async fn` does. A panic
+//! while the future is created is recorded as a call that panicked.
 
 use std::fmt;
 use std::future::Future;

@@ -1,13 +1,13 @@
-//! The guard of one call, which sees how the call ends and records it.
+//! The guard of one call, which detects how the call ends and records it.
 //!
-//! A call ends in exactly one way. [`Call::finish`] records a call that has returned. A guard that is dropped before
-//! that was unwound by a panic, if the body was running, or belongs to a future that was dropped between two polls,
-//! which is a cancellation. `std::thread::panicking` cannot tell these apart, since a future may be dropped while
-//! another panic unwinds; so [`RunningBody`] marks the call as running for each poll.
+//! A call ends in exactly one way. [`Call::finish`] records a call that has returned. If the guard is dropped before
+//! that while the body is running, the body panicked. If it is dropped between two polls of a future, the call was
+//! canceled. `std::thread::panicking` cannot distinguish the two, because a future may be dropped while another panic
+//! unwinds. Therefore, [`RunningBody`] marks the call as running during each poll.
 //!
-//! The body is handed over as a closure, so that it can return early and borrow from what it owns. `finish` takes the
-//! guard by reference, and the handles are loaded one by one: copied as an array they would pass through memory, which
-//! costs more than recording does.
+//! The body is passed as a closure, so that it can return early and borrow from values that it owns. `finish` takes the
+//! guard by reference and loads the handles one by one. Copying them as an array would pass them through memory, which
+//! costs more than the recording itself.
 
 use std::fmt;
 use std::future::Future;

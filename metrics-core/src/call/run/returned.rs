@@ -1,4 +1,4 @@
-//! Decides whether a returned value is an exception, by its type or by the rule given as `exception_if`.
+//! Decides whether a returned value is an exception, based on its type or on the `exception_if` rule.
 
 use std::ops::Deref;
 

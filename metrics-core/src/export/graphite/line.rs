@@ -1,8 +1,9 @@
 //! Lines of Graphite's plaintext protocol: `name value seconds`.
 //!
-//! Two series whose names become equal once characters are replaced would overwrite each other, and which one is
-//! written last may change. Only the first is sent; a set of the names' hashes, kept for one push, detects the others.
-//! An empty label value is `_` in a path, since the path would have another depth without it, and no tag at all.
+//! Replacing invalid characters can make the names of two series equal. They would overwrite each other, in an order
+//! that may change between pushes. Only the first is sent; a set of name hashes, kept for one push, detects the others.
+//! An empty label value is written as `_` in a path, because omitting it would change the depth of the path. In a
+//! tagged name, the tag is omitted.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;

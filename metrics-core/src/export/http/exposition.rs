@@ -1,8 +1,8 @@
-//! The response to a scrape, without the types of any framework.
+//! The response to a scrape, independent of any framework's types.
 //!
-//! The body is produced while it is sent. A poll encodes the next 32 KiB, so no thread waits for a client, memory holds
-//! one buffer per scrape, and other tasks on the thread wait for a fraction of a millisecond. A response that fits into
-//! 64 KiB is produced at once and has a `Content-Length`.
+//! The body is streamed: each poll encodes the next 32 KiB. No thread blocks on a client, each scrape holds one buffer,
+//! and other tasks on the thread are delayed by only a fraction of a millisecond. A response of at most 64 KiB is
+//! encoded at once and has a `Content-Length`.
 
 use std::io::{self, Write};
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! The request for a scrape: format, compression, families, and the time limit, as negotiated from its headers and
-//! query.
+//! A scrape request: the format, compression, families and time limit, negotiated from its headers and query.
 
 use std::collections::HashSet;
 use std::time::Duration;

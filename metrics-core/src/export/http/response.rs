@@ -1,4 +1,4 @@
-//! Scrapes in the types of the `http` crate, which most servers use.
+//! Scrapes expressed in the types of the `http` crate, which most servers use.
 
 use std::fmt;
 use std::future::Future;

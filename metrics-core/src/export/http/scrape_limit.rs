@@ -1,8 +1,9 @@
 //! The limit on concurrent scrapes.
 //!
-//! A limit that refuses the next scrape would favor those that came first, which are the slow clients. So when the
-//! limit is reached, the scrape whose client has read nothing for longest, and for at least a second, is cut off for
-//! the new one. Only if there is none does the new one get status 503.
+//! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, when the limit
+//! is reached, the server cuts off the scrape whose client has gone longest without reading, provided that this is at
+//! least one second or that the response has taken longer than a minute. If there is no such scrape, the new one gets
+//! status 503.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Metrics of the library's own endpoints, in the global registry.
+//! Metrics about the library's endpoints, in the global registry.
 
 use lazy_static::lazy_static;
 

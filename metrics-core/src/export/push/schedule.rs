@@ -1,13 +1,13 @@
-//! The schedule of one pusher: when it pushes, when it retries, and how it ends.
+//! The schedule of one pusher: pushes, retries and shutdown.
 //!
-//! A pusher is a task of the timekeeping thread. When a push is due, it spawns a thread that pushes, sets the next
-//! alarm, and ends. So a target may block, and no target waits for another. Pushes to one target never overlap, since
-//! no alarm is set while its thread works. If the timekeeping thread cannot be had, the pushing thread stays and waits
-//! itself.
+//! A pusher is a task of the alarm thread. When a push is due, the pusher spawns a thread that pushes, sets the next
+//! alarm, and exits. Therefore a target may block without delaying other targets. Pushes to one target never overlap,
+//! because no alarm is set while a push is running. If the alarm thread cannot be spawned, the pushing thread keeps
+//! running and waits for the next push itself.
 //!
-//! Shutdown is decided under the same lock. If no thread works, shutdown starts the last push; otherwise the working
-//! thread makes one more push after the current one. A push sends the present totals, so nothing is queued for a target
-//! that is away.
+//! One lock guards both the schedule and the shutdown request. If no push is running, shutdown starts the last one;
+//! otherwise the running thread pushes once more after the current push. A push sends the current totals, so nothing is
+//! queued while a target is unavailable.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Metrics of the library's own pushers, in the global registry.
+//! Metrics about the library's pushers, in the global registry.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Credentials of scrapers, compared in constant time for a given length.
+//! Scraper credentials, compared in a time that depends only on their length.
 
 use std::fmt;
 use std::sync::Arc;

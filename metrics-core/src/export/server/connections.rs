@@ -1,8 +1,9 @@
-//! The connections of a server, and the choice of the one to close when there are too many.
+//! The connections of a server, and the eviction policy when the limit is reached.
 //!
-//! A limit that refuses the next connection would favor silent clients. When the limit is reached, the server closes
-//! the connection whose end does the least harm: one that has not sent a request yet, then one that is idle, then one
-//! that has read nothing for a second. Only if all are being served is the new connection refused.
+//! Refusing new connections at the limit would favor silent clients. Instead, the server closes the connection whose
+//! loss does the least harm: first one that has not sent a request yet, then an idle one, then one that has read
+//! nothing for one second. The new connection is refused only if every other one has been active within the last
+//! second.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Errors of starting a server.
+//! Errors that can occur when starting the HTTP server.
 
 use std::error::Error;
 use std::fmt;
@@ -8,11 +8,12 @@ use std::path::PathBuf;
 
 use crate::registry::Problem;
 
-/// Why a server could not be started, or what it was given cannot be used.
+/// An error from starting an HTTP server.
 ///
-/// It converts into an [`io::Error`] of a fitting kind, so `?` works in functions that return one.
+/// It converts into an [`io::Error`] with a matching [`io::ErrorKind`], so `?` works in functions that return
+/// [`io::Result`].
 ///
-/// # Example: another port where one is taken
+/// # Example: falling back to another port
 ///
 /// ```
 /// use metrics_core::{ServeError, start_http_server};
@@ -30,41 +31,42 @@ use crate::registry::Problem;
 pub enum ServeError {
     /// The address could not be resolved.
     Resolve {
-        /// The address as given, as its `Debug` shows it.
+        /// The `Debug` output of the address that was passed in.
         addr: String,
-        /// The system's error.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// None of the addresses could be bound.
     Bind {
         /// The addresses that were tried.
         addrs: Vec<SocketAddr>,
-        /// The error of the last one.
+        /// The error for the last address that was tried.
         source: io::Error,
     },
-    /// [`HttpServerBuilder::strict`](crate::HttpServerBuilder::strict) is set, and [`Registry::check`] reports these.
+    /// [`HttpServerBuilder::strict`](crate::HttpServerBuilder::strict) is set and [`Registry::check`] reports these problems.
+    /// Style problems are not included.
     ///
     /// [`Registry::check`]: crate::Registry::check
     Problems(Vec<Problem>),
-    /// A file for TLS could not be read.
+    /// A TLS file could not be read.
     TlsFile {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The system's error.
+        /// The underlying I/O error.
         source: io::Error,
     },
-    /// A certificate, a key or a configuration for TLS cannot be used.
+    /// A certificate, a key or the TLS configuration is invalid.
     Tls {
-        /// Which of them.
+        /// The part that is invalid.
         part: TlsPart,
-        /// What is wrong with it.
+        /// The underlying error.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Credentials that no client could send.
+    /// The configured credentials are invalid.
     Credentials(InvalidCredentials),
-    /// The server's thread, or what it runs on, could not be started.
+    /// The server's thread or its async runtime could not be started.
     Spawn {
-        /// The system's error.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }
@@ -73,33 +75,33 @@ pub enum ServeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsPart {
-    /// The server's own certificates.
+    /// The server's certificate chain.
     Certificates,
     /// The server's private key.
     Key,
-    /// The authorities that sign the certificates of clients.
+    /// The certificate authorities that client certificates are verified against.
     ClientCa,
-    /// All of it together.
+    /// The TLS configuration as a whole.
     Configuration,
 }
 
-/// Credentials that no client could send.
+/// The reason why the configured credentials are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidCredentials {
-    /// A bearer token that is empty, or white space only.
+    /// The bearer token is empty or contains only whitespace.
     EmptyToken,
-    /// An empty user name.
+    /// The user name is empty.
     EmptyUser,
-    /// A user name with a colon, which separates it from the password.
+    /// The user name contains a colon, which separates it from the password.
     UserWithColon,
-    /// An empty password.
+    /// The password is empty.
     EmptyPassword,
 }
 
 impl ServeError {
-    /// The error of a part of a TLS configuration.
-    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "`tls` alone makes it"))]
+    /// Creates a [`ServeError::Tls`].
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only the `tls` feature uses it"))]
     pub(super) fn tls(part: TlsPart, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Tls { part, source: source.into() }
     }
@@ -109,7 +111,7 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resolve { addr, source } => {
-                write!(f, "cannot resolve {addr}: {source}; write a host and a port, such as \"127.0.0.1:9464\"")
+                write!(f, "cannot resolve {addr}: {source}; expected a host and a port, such as \"127.0.0.1:9464\"")
             }
             Self::Bind { addrs, source } if addrs.is_empty() => write!(f, "cannot serve metrics: {source}"),
             Self::Bind { addrs, source } => {
@@ -117,7 +119,7 @@ impl fmt::Display for ServeError {
                 write!(f, "cannot serve metrics on {}: {source}", addrs.join(", "))
             }
             Self::Problems(problems) => {
-                f.write_str("some declarations have problems:")?;
+                f.write_str("`strict` is set and the registry has problems:")?;
                 problems.iter().try_for_each(|problem| write!(f, "\n{problem}"))
             }
             Self::TlsFile { path, source } => write!(f, "cannot read {}: {source}", path.display()),
@@ -132,8 +134,8 @@ impl fmt::Display for TlsPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Certificates => "certificates",
-            Self::Key => "key",
-            Self::ClientCa => "authorities of clients",
+            Self::Key => "private key",
+            Self::ClientCa => "client CA certificates",
             Self::Configuration => "TLS configuration",
         })
     }

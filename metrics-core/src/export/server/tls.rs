@@ -1,4 +1,4 @@
-//! TLS for the server, and the certificates that it requires of clients.
+//! TLS for the server, including the verification of client certificates.
 
 use std::fmt;
 use std::fs;
@@ -77,7 +77,7 @@ impl Tls {
         let From::Parts { clients, .. } = &mut self.from else {
             return Err(ServeError::tls(
                 TlsPart::ClientCa,
-                "they have no effect together with `from_config`; set the verifier of clients on that configuration",
+                "`client_ca` has no effect together with `from_config`; set the client verifier on that configuration",
             ));
         };
         for authority in read_certificates(TlsPart::ClientCa, authorities)? {

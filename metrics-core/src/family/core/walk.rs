@@ -1,8 +1,8 @@
-//! A walk through the series of a family, in chunks of 128, without holding the family's lock in between.
+//! An iteration over the series of a family in chunks of 128. The family's lock is not held between chunks.
 //!
-//! A walk may pause for as long as its client does. A compaction of the table moves the walks that are under way to the
-//! new positions. A walk ends where the table ended when it began, so that a series that is removed and recreated is
-//! not shown twice.
+//! A walk may pause for as long as its client does. A compaction of the table moves all walks in progress to the new
+//! positions. A walk ends at the position where the table ended when the walk began, so a series that is removed and
+//! recreated during the walk is not visited twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

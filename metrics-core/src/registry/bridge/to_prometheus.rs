@@ -1,4 +1,4 @@
-//! Our families as those of the `prometheus` crate, which have no units, and counters as floats.
+//! Converts this crate's families to those of the `prometheus` crate, which have no units and store counters as floats.
 
 use std::time::Duration;
 

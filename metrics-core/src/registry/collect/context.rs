@@ -1,7 +1,7 @@
-//! The scrape that the current thread collects for: the registries it is nested in, and the time it has left.
+//! The scrape on whose behalf the current thread collects: the registries it is nested in, and its remaining time.
 //!
-//! Registries can contain each other, and a callback can scrape its own registry. The context travels with each
-//! collector and callback, so that a registry is shown once and a callback is not asked by itself.
+//! Registries can contain each other, and a callback can scrape its own registry. The context is passed to each
+//! collector and callback, so that a registry is visited once and a callback never invokes itself.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};

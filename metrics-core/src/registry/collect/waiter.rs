@@ -1,4 +1,4 @@
-//! The wait of one scrape for several runs, as a blocked thread or as a task, with a time limit.
+//! Waits for several runs on behalf of one scrape, by blocking the thread or as an async task, with a time limit.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;

@@ -1,8 +1,9 @@
-//! The list of declarations in a section of the program, whose bounds the linker defines.
+//! The list of declarations in a linker section, whose bounds the linker defines.
 //!
-//! `linkme` does the same, but adds three functions to each element to check its type. They are 0.6 of the 2.1 ms that
-//! the compiler spends on an annotated function, so Linux does without. The compiler cannot know the section, and no
-//! thread ever writes to it: this is the only unsafe code of the library.
+//! `linkme` does the same, but adds three functions to each element to check its type. They account for 0.6 ms of the
+//! 2.1 ms of compile time per annotated function, so `linkme` is not used on Linux. The compiler cannot verify the
+//! bounds of the section, so reading it requires the only unsafe code in the library. No thread ever writes to the
+//! section.
 
 use std::sync::atomic::AtomicU8;
 

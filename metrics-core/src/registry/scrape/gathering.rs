@@ -1,7 +1,7 @@
-//! The first phase of a scrape: collectors and callbacks run, all within the scrape's time.
+//! The first phase of a scrape: collectors and callbacks run, all within the scrape's timeout.
 //!
-//! Every scrape waits for as long as it was given, whoever else is waiting for the same collectors; runs are shared,
-//! gatherings are not.
+//! Each scrape waits for its full timeout, regardless of other scrapes that wait for the same collectors. Runs are
+//! shared; gatherings are not.
 
 use std::sync::Arc;
 use std::time::Duration;

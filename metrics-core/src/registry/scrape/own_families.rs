@@ -1,4 +1,5 @@
-//! The families of the global registry about itself, computed by each scrape: internal errors, overflow, and problems.
+//! The global registry's families about itself, computed by each scrape: internal errors, overflowed lookups and
+//! problems.
 
 use crate::cell::counter;
 use crate::counter::number;

@@ -1,4 +1,5 @@
-//! Reads the series of a family chunk by chunk, block after block in the order of memory; or all of them early.
+//! Reads the series of a family chunk by chunk, or all of them early. Within a chunk, blocks are read one after
+//! another, so that memory is accessed sequentially.
 
 use std::mem;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
-//! The families of one scrape, by name, and where the values of each come from.
+//! The families of one scrape, by name, and the source of each family's values.
 //!
 //! A call records its latency before its exception. A scrape that reads exceptions before latencies therefore never
-//! shows more exceptions than calls. In name order `_exceptions_total` comes before `_latency_seconds` anyway; families
-//! whose order does not say so are read here, before all others, and their totals kept until their turn.
+//! reports more exceptions than calls. With the default names, name order guarantees this: `_exceptions_total` sorts
+//! before `_latency_seconds`. Families for which name order does not guarantee it are read here, before all others, and
+//! their totals are kept until the scrape reaches them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A scrape in progress, shown step by step at the pace of its client.
+//! A scrape in progress, which advances step by step at the pace of its client.
 
 use super::own_families;
 use super::reader::{Early, Reader};

@@ -1,7 +1,7 @@
-//! Families of the `prometheus` crate, shown to our visitors.
+//! Passes families of the `prometheus` crate to this crate's visitors.
 //!
-//! The crate has other structs when its `protobuf` feature is on, which any crate in the tree may turn on. The code
-//! here compiles with both.
+//! The `prometheus` crate uses different structs when its `protobuf` feature is enabled, and any crate in the
+//! dependency tree may enable it. This code compiles with both.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;

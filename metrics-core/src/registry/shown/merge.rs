@@ -1,4 +1,4 @@
-//! Families of several collectors merged by name, without those that cannot be exported together.
+//! Merges the families of several collectors by name, and skips those that cannot be exported together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Families that a collector of ours has shown, buffered until it is known to have succeeded.
+//! Families reported by one of this crate's collectors, buffered until the collector has succeeded.
 
 use std::collections::HashSet;
 
