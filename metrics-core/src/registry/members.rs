@@ -32,6 +32,14 @@ impl Member {
         }
     }
 
+    pub(crate) fn owner(&self) -> Owner {
+        let name = self.declaration().name.clone();
+        match self {
+            Self::Family(_) => Owner::Family(name),
+            Self::Callback(_) => Owner::Callback(name),
+        }
+    }
+
     fn declaration(&self) -> &FamilyDeclaration {
         &self.core().declaration
     }
@@ -82,18 +90,15 @@ impl Members {
         Some(removed)
     }
 
-    /// The family that a foreign family of this name and type would be mixed up with.
+    /// Returns the owner of a sample name that a collected family of this name and type would export.
     pub(crate) fn clash(&self, name: &str, kind: Kind) -> Option<Owner> {
         sample_names(name, kind).find_map(|sample| self.owner_of(&sample))
     }
 
     fn owner_of(&self, sample: &str) -> Option<Owner> {
         let family = self.taken.get(sample)?;
-        Some(match self.by_name.get(family) {
-            Some(Member::Callback(_)) => Owner::Callback(family.clone()),
-            // The families that a scrape makes itself are not members.
-            Some(Member::Family(_)) | None => Owner::Family(family.clone()),
-        })
+        // The families that a scrape makes itself are not members.
+        Some(self.by_name.get(family).map_or_else(|| Owner::Family(family.clone()), Member::owner))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Member> {

@@ -144,7 +144,7 @@ impl Registry {
                 same.adopt(core);
                 Ok(same)
             }
-            Some(Member::Callback(_)) => Err(already_there(core)),
+            Some(member @ Member::Callback(_)) => Err(already_there(&member)),
             None => {
                 state.members.add(Member::Family(Arc::clone(core)));
                 Ok(Arc::clone(core))
@@ -157,7 +157,7 @@ impl Registry {
         core.declaration.check(core.max_series())?;
         match self.read().find_same(core)? {
             Some(Member::Family(same)) => Ok(same),
-            Some(Member::Callback(_)) => Err(already_there(core)),
+            Some(member @ Member::Callback(_)) => Err(already_there(&member)),
             None => Ok(Arc::clone(core)),
         }
     }
@@ -198,7 +198,7 @@ impl Registry {
         callback.core.declaration.check(usize::MAX)?;
         let mut state = self.write();
         match state.find_same(&callback.core)? {
-            Some(_) => Err(already_there(&callback.core)),
+            Some(member) => Err(already_there(&member)),
             None => {
                 state.members.add(Member::Callback(Arc::new(callback)));
                 Ok(())
@@ -229,7 +229,7 @@ impl RegistryState {
     }
 }
 
-fn already_there(core: &FamilyCore) -> Error {
-    let name = &core.declaration.name;
-    Error::NameTaken { name: name.clone(), sample: name.clone(), owner: Owner::Callback(name.clone()) }
+fn already_there(member: &Member) -> Error {
+    let name = &member.core().declaration.name;
+    Error::NameTaken { name: name.clone(), sample: name.clone(), owner: member.owner() }
 }

@@ -71,6 +71,9 @@ fn sample_names_belong_to_one_family() {
     let error = Gauge::builder("called", "").register_in(&registry).map(drop).expect_err("a callback");
     assert!(matches!(&error, Error::NameTaken { owner: Owner::Callback(name), .. } if name == "called"), "{error}");
     assert_eq!(error_of_collector(&registry, "called"), Owner::Callback("called".to_owned()));
+    Gauge::builder("kept", "").register_in(&registry).expect("valid");
+    let error = Gauge::builder("kept", "").register_callback_in(&registry, || 1.0).expect_err("a family");
+    assert!(matches!(&error, Error::NameTaken { owner: Owner::Family(name), .. } if name == "kept"), "{error}");
     let collected = prometheus::Gauge::new("collected", "-").expect("valid");
     registry.register_prometheus_collector(Box::new(collected)).expect("valid");
     let error = Gauge::builder("collected", "").register_in(&registry).map(drop).expect_err("a collector");
