@@ -1,4 +1,4 @@
-//! All mistakes of one item, so that one compile reports them together.
+//! Collects all mistakes in one item, so that one compilation reports them together.
 
 use proc_macro2::{Span, TokenStream};
 use syn::Error;

@@ -1,4 +1,4 @@
-//! `#[instrument]`: parse the arguments and the function into plain structs, then emit.
+//! `#[instrument]`: parses the arguments and the function into plain structs, then emits tokens.
 
 mod args;
 mod block;

@@ -1,4 +1,4 @@
-//! The attribute macros of `metrics-core`, which re-exports them and documents them there.
+//! The macros of `metrics-core`, which re-exports them and documents them there.
 
 mod errors;
 mod instrument;

@@ -1,4 +1,4 @@
-//! Names and literals in attributes, checked alike by all macros.
+//! Names and literals in attributes, checked the same way by all macros.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;

@@ -1,4 +1,5 @@
-//! Options in the attributes of the derives, each read by itself: a mistake in one hides none in the others.
+//! Options in the attributes of the derives. Each is read independently, so a mistake in one does not hide mistakes in
+//! others.
 
 use proc_macro2::{Ident, TokenTree};
 use syn::meta::ParseNestedMeta;

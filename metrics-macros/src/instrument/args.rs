@@ -1,4 +1,7 @@
-//! Parsing of `#[instrument(..)]`.
+//! Parses the arguments of `#[instrument(..)]`.
+//!
+//! Each argument is first read by its form alone (`name`, `name = value`, `name in values`, a literal, a list), then
+//! interpreted as an option or a label. A mistake in one argument therefore does not hide mistakes in the others.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;

@@ -1,4 +1,4 @@
-//! `#[instrument]` on a whole `impl` block: each of its methods, with the options of both attributes.
+//! `#[instrument]` on a whole `impl` block: annotates each of its methods, with the options of both attributes.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;

@@ -1,4 +1,4 @@
-//! The annotated function as tokens. Cannot fail: all mistakes were found before.
+//! Emits the annotated function. It cannot fail, because all mistakes were found before.
 
 mod body;
 mod captures;

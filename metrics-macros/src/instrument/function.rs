@@ -1,4 +1,4 @@
-//! Parsing of the annotated item.
+//! Parses the annotated item. The body stays opaque tokens, so completion works in half-typed code.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};

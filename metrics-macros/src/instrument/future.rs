@@ -1,4 +1,8 @@
-//! Finding the future that a function returns without being `async`.
+//! Finds the future that a function returns without being `async`.
+//!
+//! A function returns a future if its return type is a future, or if its last expression is `Box::pin(async move { ..
+//! })`. Statements before that expression stay where they are if they cannot leave the function. Otherwise the whole
+//! body runs as it is, and its future is boxed once more.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypeParamBound, parse_quote};

@@ -1,4 +1,4 @@
-//! What an annotated function says, without its syntax.
+//! The content of an annotated function, without its syntax.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, Expr, Generics, Path, ReturnType, Signature, Type, Visibility};

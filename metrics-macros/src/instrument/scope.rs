@@ -1,4 +1,4 @@
-//! What an expression needs: only statics, or something that only a call has.
+//! Determines if an expression needs only statics, or something that exists only during a call.
 
 use std::collections::HashSet;
 

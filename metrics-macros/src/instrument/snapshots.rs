@@ -1,4 +1,4 @@
-//! Snapshots of expansions, as `cargo expand` would lay them out. `UPDATE_EXPECT=1 cargo test` rewrites them.
+//! Snapshots of expansions, formatted as `cargo expand` formats them. `UPDATE_EXPECT=1 cargo test` rewrites them.
 
 use expect_test::{ExpectFile, expect_file};
 use proc_macro2::TokenStream;

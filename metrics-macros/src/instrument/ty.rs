@@ -1,4 +1,4 @@
-//! Types as they can stand inside a body.
+//! Types in the form in which they can be named inside a body.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;

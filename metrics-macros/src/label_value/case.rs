@@ -1,4 +1,4 @@
-//! Renaming of variants, as other derives name the rules.
+//! Renaming of variants, with the rule names of other derives.
 
 /// A way to write the name of a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Parsing of the enum.
+//! Parses the enum.
 
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;

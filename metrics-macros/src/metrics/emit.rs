@@ -1,4 +1,4 @@
-//! The implementation as tokens. Cannot fail: all mistakes were found before.
+//! Emits the implementation. It cannot fail, because all mistakes were found before.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};

@@ -1,4 +1,4 @@
-//! Parsing of the struct.
+//! Parses the struct.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;

@@ -1,4 +1,4 @@
-//! The statements that begin a call, run the body, and record how it ended.
+//! Emits the statements that begin a call, run the body, and record how it ended.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};

@@ -1,8 +1,8 @@
-//! The order in which a body's closure drops the arguments that it takes.
+//! Emits a branch that fixes the order in which the body's closure drops the arguments it captures.
 //!
-//! A function drops its arguments from the last to the first, a closure what it has captured from the first that its
-//! body names to the last, and of an argument only those fields that the body names. So where that matters the body names
-//! them whole, in a branch that is never taken.
+//! A function drops its arguments from last to first. A closure drops its captures in the order in which its body first
+//! names them, and captures only the fields that the body names. Where the difference is observable, the body names the
+//! arguments as a whole, in a branch that is never taken.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
