@@ -7,8 +7,8 @@
 //!
 //! Each owner has an epoch, which changes when one of its series is removed. A table or an entry of an older epoch does
 //! not match, so nothing has to be invalidated in other threads. Memory is bounded: a table keeps at most 16,384 label
-//! sets and 4 MiB of values. An owner with more than 256 label sets in a thread skips the first level, because it would
-//! mostly evict other owners' entries.
+//! sets and 4 MiB of values. Once any thread has more than 256 label sets of an owner, all threads skip the first level
+//! for that owner, because it would mostly evict other owners' entries.
 
 mod dense;
 mod fixed;
@@ -29,8 +29,9 @@ use crate::lock::lock;
 
 /// A table keeps at most this many label sets; others are looked up where they are shared.
 const MAX_ENTRIES: usize = 16 << 10;
-/// Of owners with more label sets than this none are near at hand: most look-ups there would be in vain.
-const MAX_CACHED_SETS: usize = 256;
+/// Once a thread has more label sets of an owner, all threads skip the first level for that owner: most lookups there would
+/// miss.
+const MAX_FIRST_LEVEL_SETS: usize = 256;
 /// A table keeps at most this many bytes of label values.
 const MAX_KEY_BYTES: usize = 4 << 20;
 
@@ -38,7 +39,7 @@ const MAX_KEY_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct CacheId {
     index: usize,
-    /// Whether some thread's table has more entries than can be near at hand.
+    /// True once some thread's table has had more than [`MAX_FIRST_LEVEL_SETS`] entries.
     large: AtomicBool,
 }
 
@@ -109,7 +110,7 @@ struct ThreadTable {
     keys: Vec<u8>,
     handles: Vec<Handle>,
     hasher: RandomState,
-    /// Goes on with each look-up that was not near at hand.
+    /// Advances with each miss of the first level.
     turn: Cell<usize>,
 }
 
@@ -121,18 +122,18 @@ struct TableEntry {
 /// The handles that this thread remembers for these values in this epoch.
 #[inline]
 pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
-    match get_cached(id, epoch, values) {
+    match get_first_level(id, epoch, values) {
         Some(handles) => Some(handles),
-        None => get_in_table(id, epoch, values),
+        None => get_second_level(id, epoch, values),
     }
 }
 
-/// As [`get`], where they are near at hand; who asks so goes on with [`get_in_table`] in a function of its own.
+/// Like [`get`], but in the first level only; on a miss, callers continue with [`get_second_level`] in a separate function.
 ///
 /// Two ways to have the handles, in one function, would have them go through memory: a fifth of a call.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
-pub(crate) fn get_cached<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
     if id.is_large() {
         return None;
     }
@@ -141,9 +142,9 @@ pub(crate) fn get_cached<const N: usize>(id: &CacheId, epoch: u64, values: &[&st
     Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
 }
 
-/// As [`get`], where they are in the owner's own table.
+/// Like [`get`], but in the second level only.
 #[inline(never)]
-pub(crate) fn get_in_table<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
     TABLES
         .try_with(|tables| {
             let tables = tables.try_borrow().ok()?;
@@ -181,7 +182,7 @@ pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], 
             **table = ThreadTable { epoch, ..ThreadTable::default() };
         }
         table.insert(values, &handles);
-        if table.index.len() > MAX_CACHED_SETS {
+        if table.index.len() > MAX_FIRST_LEVEL_SETS {
             id.large.store(true, Ordering::Relaxed);
         }
     });

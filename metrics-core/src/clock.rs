@@ -2,6 +2,7 @@
 //! monotonic clock.
 //!
 //! `quanta` calibrates the counter once. Computing a duration takes one saturating subtraction and one multiplication.
+//! Reading the counter directly, with `unsafe`, was measured and gained nothing.
 
 use std::time::Duration;
 

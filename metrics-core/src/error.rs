@@ -68,7 +68,7 @@ pub enum Error {
         /// What was to be registered.
         given: String,
     },
-    /// The name, or one of the sample names of its type, belongs to another registered family.
+    /// The name, or one of the sample names of its type, belongs to something else.
     NameTaken {
         /// The metric.
         name: String,

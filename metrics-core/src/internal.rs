@@ -34,7 +34,7 @@ pub(crate) enum InternalError {
     CollectorConflict,
     /// A thread could not be started; a collector it was for runs on the scraping thread.
     ThreadSpawnFailed,
-    /// There was no place for another series; it counts in its family's overflow series.
+    /// No slot was left for another series; it counts in its family's overflow series.
     SeriesSlotsExhausted,
 }
 
@@ -113,7 +113,9 @@ impl InternalError {
             Self::CollectorTimeout => "a collector was not done in time; its families are left out",
             Self::CollectorConflict => "a family that a collector shows is left out",
             Self::ThreadSpawnFailed => "a thread could not be started; what it was for is done here, or not at all",
-            Self::SeriesSlotsExhausted => "no place is left for another series",
+            Self::SeriesSlotsExhausted => {
+                "no slot is left for another series; it counts in the overflow series of its family"
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ pub enum Kind {
     Summary,
     /// Observations counted in buckets.
     Histogram,
-    /// A number of unknown type; only foreign families have it.
+    /// A number of unknown type; only families of collectors have it.
     Untyped,
 }
 

@@ -34,10 +34,10 @@ struct ProcessReadings {
 }
 
 /// One family: its name, help and type, and what it shows.
-type Shown = (&'static str, &'static str, Kind, fn(&ProcessReadings) -> Option<f64>);
+type ProcessFamily = (&'static str, &'static str, Kind, fn(&ProcessReadings) -> Option<f64>);
 
 /// The names are those of the conventions of Prometheus, and of its clients for Go and Python.
-const FAMILIES: [Shown; 10] = [
+const FAMILIES: [ProcessFamily; 10] = [
     ("process_cpu_seconds_total", "User and system CPU time, in seconds.", Kind::Counter, |now| now.cpu_seconds),
     ("process_max_fds", "Most file descriptors that may be open.", Kind::Gauge, |now| now.max_fds),
     (

@@ -79,20 +79,20 @@ impl Difference {
     fn changed(&self) -> impl Iterator<Item = String> + '_ {
         self.samples.iter().flat_map(|(name, series)| {
             let changed = series.iter().filter(|(_, change)| **change != 0.0);
-            changed.map(move |(labels, change)| format!("{name}{} {change:+}", Shown(labels)))
+            changed.map(move |(labels, change)| format!("{name}{} {change:+}", LabelSetText(labels)))
         })
     }
 }
 
 /// Looks samples up, in a snapshot or in a difference.
 macro_rules! lookups {
-    ($samples:ty, $value:literal, $asserted:literal) => {
+    ($samples:ty, $value:literal, $asserted:literal, $snapshot:literal) => {
         impl $samples {
             #[doc = concat!($value, "; labels in any order.")]
             ///
             /// # Panics
             ///
-            /// Panics if there is no sample of that name with these labels; the message lists those that there are.
+            #[doc = concat!("Panics if there is no sample of that name with these labels in the ", $snapshot, "; the message lists those that there are.")]
             #[must_use]
             #[track_caller]
             pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
@@ -103,21 +103,21 @@ macro_rules! lookups {
             ///
             /// # Panics
             ///
-            /// Panics if it is not `expected`, or if there is no such sample; the message lists those that there are.
+            #[doc = concat!("Panics if it is not `expected`, or if there is no such sample in the ", $snapshot, "; the message lists those that there are.")]
             #[track_caller]
             pub fn assert(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
                 let value = find(&self.samples, name, labels);
                 assert!(
                     is_same(value, expected),
                     "{name}{}\n  is:       {value}\n  expected: {expected}",
-                    Shown(&sorted(labels))
+                    LabelSetText(&sorted(labels))
                 );
             }
         }
     };
 }
-lookups!(Snapshot, "The value of a sample", "the value of a sample");
-lookups!(Difference, "By how much a sample has changed", "by how much a sample has changed");
+lookups!(Snapshot, "The value of a sample", "the value of a sample", "snapshot");
+lookups!(Difference, "By how much a sample has changed", "by how much a sample has changed", "later snapshot");
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,8 +135,8 @@ fn find(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
             panic!("there is no sample {name}; there are:\n  {}", names.join("\n  "))
         }
         Some(series) => series.get(&labels).copied().unwrap_or_else(|| {
-            let sets: Vec<String> = series.keys().map(|labels| format!("{name}{}", Shown(labels))).collect();
-            panic!("there is no sample {name}{}; there are:\n  {}", Shown(&labels), sets.join("\n  "))
+            let sets: Vec<String> = series.keys().map(|labels| format!("{name}{}", LabelSetText(labels))).collect();
+            panic!("there is no sample {name}{}; there are:\n  {}", LabelSetText(&labels), sets.join("\n  "))
         }),
     }
 }
@@ -153,9 +153,9 @@ fn sorted(labels: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// A label set as the exposition shows it.
-struct Shown<'a>(&'a [(String, String)]);
+struct LabelSetText<'a>(&'a [(String, String)]);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for LabelSetText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return Ok(());

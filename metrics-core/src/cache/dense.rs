@@ -1,5 +1,5 @@
-//! Handles for families whose labels all have a closed set of values: an array indexed by the positions of the values,
-//! which needs no lookup.
+//! Handles for families and functions whose labels all have a closed set of values: an array indexed by the positions
+//! of the values, which needs no lookup.
 
 use super::Fixed;
 use crate::label_value::Label;

@@ -44,7 +44,7 @@ pub(super) fn find<'w>(
 ) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
-    let (entries, first) = place(words, id, mixed)?;
+    let (entries, first) = set_of(words, id, mixed)?;
     let owner = owner(id, mixed);
     let is_of = |entry: &CacheEntry| is_of(entry, owner, epoch, lengths) && has(entry, values, &last);
     let is_second = entries[first][OWNER].load(Relaxed) != owner;
@@ -61,7 +61,7 @@ pub(super) fn find<'w>(
 pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle], turn: usize) {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
-    let Some((entries, first)) = place(words, id, mixed) else { return };
+    let Some((entries, first)) = set_of(words, id, mixed) else { return };
     let candidates = [&entries[first], &entries[first ^ 1]];
     let key_words: usize = values.iter().map(|value| words_of(value, 0).count()).sum();
     let fits = key_words <= HANDLES - KEY && handles.len() <= MAX_HANDLES && values.len() <= MAX_VALUES;
@@ -116,13 +116,13 @@ fn words_of(value: &str, last: u64) -> impl Iterator<Item = u64> {
 /// All entries, and which is the first where such values can stand; the second differs in the last bit. `None` if the thread
 /// has none.
 #[inline]
-fn place<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [CacheEntry; ENTRIES], usize)> {
+fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [CacheEntry; ENTRIES], usize)> {
     let (entries, _) = words.as_chunks::<ENTRY_WORDS>();
     let entries = entries.try_into().ok()?;
     Some((entries, ((mixed ^ index(id)) & ENTRY_MASK) as usize))
 }
 
-/// Whose values these are, and a mark by which most of them differ that stand at the same place.
+/// The owner of the values, and a mark that differs for most values of the same set.
 #[inline]
 fn owner(id: &CacheId, mixed: u64) -> u64 {
     mixed & !OWNER_MASK | index(id)
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn values_with_the_same_ends_share_a_place_and_are_told_apart() {
+    fn values_with_the_same_ends_share_a_set_and_are_distinguished() {
         let (words, id) = (zeros(WORDS), CacheId::new());
         let value = |middle: &str| format!("beginning{middle}the very end");
         let [one, two, three] = ["one", "two", "six"].map(value);

@@ -174,17 +174,17 @@ impl Site {
     /// Begins a call with the values that come with it. Not inlined: it would be all the code of most functions.
     fn begin(&self, start: Moment, values: &[&str]) -> Call {
         if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_cached(&families.cache, families.epoch(), values)
+            && let Some(handles) = cache::get_first_level(&families.cache, families.epoch(), values)
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
-        self.begin_from_table(start, values)
+        self.begin_second_level(start, values)
     }
 
     #[inline(never)]
-    fn begin_from_table(&self, start: Moment, values: &[&str]) -> Call {
+    fn begin_second_level(&self, start: Moment, values: &[&str]) -> Call {
         if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_in_table(&families.cache, families.epoch(), values)
+            && let Some(handles) = cache::get_second_level(&families.cache, families.epoch(), values)
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
@@ -197,8 +197,8 @@ impl Site {
     fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
         if let Some(families) = self.families.get()
             && let Some(dense) = families.dense.get()
-            && let Some(place) = dense.as_ref().and_then(|dense| dense.find(labels))
-            && let Some(handles) = place.get(families.epoch())
+            && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
+            && let Some(handles) = fixed.get(families.epoch())
         {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
@@ -216,7 +216,7 @@ impl Site {
         let Some(families) = self.families() else { return Call::begin(Moment::now(), self.unresolved()) };
         let epoch = families.epoch();
         let series = self.resolve(values);
-        families.keep_closed(epoch, labels, values);
+        families.cache_dense(epoch, labels, values);
         Call::begin(Moment::now(), series)
     }
 

@@ -1,11 +1,11 @@
 //! Calls with labels that are known only when the call ends: labels from the result, and the kind of an error.
 //!
-//! The values of the other labels are kept until then, inline if they are at most 62 bytes long. When the call ends,
-//! the series of the latency and the exceptions are looked up by the complete label set. When the call begins, the
-//! series of all label sets known in advance are created at 0, unless the family is already half full. The other half
-//! is reserved for label sets that actually occur. The error kind is a label of the exceptions only, so that it does
-//! not multiply the series of the latency. Families that the call itself names are held by reference count, because the
-//! expression may have returned a temporary.
+//! The values of the other labels are kept until then, inline if they are at most 62 bytes long, and the series of the
+//! latency and the exceptions are looked up when the call ends. When it begins, the series of all label sets known in
+//! advance are created at 0, unless one of the function's families is more than half full. The other half is reserved
+//! for label sets that actually occur. The error kind is a label of the exceptions only, so that it does not multiply
+//! the series of the latency. Families that the call itself names are held by reference count, because the expression
+//! may have returned a temporary.
 
 use std::fmt;
 
@@ -49,7 +49,7 @@ impl Named for () {
 
 impl Named for [Option<FeedTarget>; Role::COUNT] {
     fn targets(&self) -> PerCall<'_> {
-        self.each_ref().map(|fed| Some(fed.as_ref()?.target()))
+        self.each_ref().map(|target| Some(target.as_ref()?.target()))
     }
 }
 
@@ -84,7 +84,7 @@ impl Entered for EnteringWith<'_> {
 
     fn into_parts(self) -> (&'static Site, Moment, Self::Named) {
         let (site, start, per_call) = self.into_borrowed();
-        (site, start, per_call.map(|target| Some(target?.to_fed())))
+        (site, start, per_call.map(|target| Some(target?.to_owned_target())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The static that `#[instrument]` adds to a function: the function's declaration and the families it resolves to.
 //!
 //! The compiler processes every field of this static once per annotated function. To keep compile times low, everything
-//! that the first call can allocate (families, locks, known values) is behind one pointer.
+//! that the first call can allocate (families, locks, known values) is behind pointers.
 
 use std::mem::ManuallyDrop;
 use std::panic::Location;

@@ -46,13 +46,13 @@ pub(crate) fn limit_threads(most: usize) {
     store().limit_blocks(most);
 }
 
-/// What the current thread has noted of its look-ups; empty where it has nothing.
+/// The first-level cache of the current thread; empty if it has none.
 #[inline]
 pub(crate) fn cache_words() -> &'static [AtomicU64] {
     super::thread_locals::cache_words()
 }
 
-/// As [`cache_words`], made if there are none yet; `None` where the thread has no words of its own.
+/// Like [`cache_words`], but allocated if there is none yet; `None` if the thread has no block.
 pub(crate) fn make_cache_words(words: usize) -> Option<&'static [AtomicU64]> {
     with_block(|pages, block| block.cache_words(store(), pages, words)).flatten()
 }

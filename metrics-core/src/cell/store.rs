@@ -2,8 +2,8 @@
 //!
 //! The words of a block are written only by the thread that owns it. A thread that ends hands its block, unchanged, to
 //! the next new thread. Nothing is folded into a total, so floats are always added in the same order and sums never
-//! decrease. The number of blocks equals the peak number of live threads. Threads that cannot have a block write to the
-//! home block, which they share under a lock.
+//! decrease. There are at most as many blocks as threads that recorded at the same time. Threads that cannot have a
+//! block write to the home block, which they share under a lock.
 //!
 //! The home block also records the live generation of each slot. A scrape reads block by block, so that it accesses
 //! memory sequentially, and checks the generation before and after it reads a cell.

@@ -5,7 +5,7 @@ pub(crate) use std::sync::{Mutex, OnceLock};
 
 pub(crate) use crate::lock::lock;
 
-/// Pages a block has slots for.
+/// The most pages that a block can have.
 pub(crate) const PAGES: usize = 32;
 /// Words in the first page; each further page is twice as long.
 pub(crate) const FIRST_PAGE_WORDS: usize = 512;

@@ -1,4 +1,5 @@
-//! The process-wide store, and the thread-locals that hold a thread's block. The Loom models replace this file too.
+//! The process-wide store, and the thread-locals that hold a thread's block. The Loom models replace this file too; the
+//! test `thread_end` covers it instead.
 
 use lazy_static::lazy_static;
 
@@ -39,7 +40,7 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     PAGES.with(|pages| pages.from(handle))
 }
 
-/// What the current thread has noted of its look-ups.
+/// The first-level cache of the current thread.
 #[inline]
 pub(super) fn cache_words() -> &'static [AtomicU64] {
     PAGES.with(Pages::cache_words)

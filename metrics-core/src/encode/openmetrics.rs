@@ -1,8 +1,8 @@
 //! The OpenMetrics text format, version 1.0.0.
 //!
 //! Sample names are the same in all formats. Therefore a counter has type `unknown` here if its name does not end in
-//! `_total`, or if another family has the same name without `_total`. Negative sums and NaN counters are skipped,
-//! because the format forbids them.
+//! `_total`, or if another family occupies its name without `_total`. Values that the format forbids are skipped; see
+//! [`Format::OpenMetrics`](super::Format::OpenMetrics).
 
 use std::collections::HashSet;
 

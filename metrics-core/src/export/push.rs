@@ -13,15 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::registry::Registry;
+use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
 use crate::registry::scrape::Scrape;
-use schedule::Job;
+use schedule::Schedule;
 
 /// The time from one push to the next, if the user does not say.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// How long one push may take, if the user does not say.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest that a push waits for collectors.
-const COLLECTORS: Duration = Duration::from_secs(5);
 
 /// A system that is sent what a registry shows, as Graphite is by a [`GraphiteBridge`](crate::GraphiteBridge).
 ///
@@ -77,7 +76,7 @@ pub struct PushContext<'a> {
     time: SystemTime,
     deadline: Instant,
     target: &'a str,
-    /// Why samples were left out, and the first for each reason.
+    /// The first skipped sample for each reason.
     skipped: RefCell<BTreeMap<&'static str, String>>,
 }
 
@@ -95,7 +94,7 @@ impl<'a> PushContext<'a> {
     /// A scrape of the registry; it waits for collectors for half of the time that is left, and 5 seconds at most.
     pub fn scrape(&self) -> Scrape<'a> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        self.registry.scrape().collector_timeout((left / 2).min(COLLECTORS))
+        self.registry.scrape().collector_timeout((left / 2).min(DEFAULT_COLLECT_TIMEOUT))
     }
 
     /// When the push began, by the system's clock: the one time stamp of all that it sends.
@@ -151,7 +150,7 @@ impl fmt::Debug for PushContext<'_> {
 /// `time() - metrics_core_push_last_success_timestamp_seconds > 300`.
 #[derive(Debug)]
 pub struct Pusher {
-    job: Arc<Job>,
+    schedule: Arc<Schedule>,
 }
 
 impl Pusher {
@@ -171,7 +170,7 @@ impl Pusher {
     ///
     /// Where the last push has failed, or was not done in time.
     pub fn shutdown(self) -> Result<(), PushError> {
-        self.job.shutdown()
+        self.schedule.shutdown()
     }
 }
 
@@ -215,9 +214,9 @@ impl PusherBuilder {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the {what} of a pusher is 0")));
             }
         }
-        let job = Arc::new(self.job());
-        job.start()?;
-        Ok(Pusher { job })
+        let schedule = Arc::new(self.into_schedule());
+        schedule.start()?;
+        Ok(Pusher { schedule })
     }
 
     /// Pushes once, on this thread; nothing is tried again, and a failure is returned and not logged.
@@ -226,12 +225,12 @@ impl PusherBuilder {
     ///
     /// Where that has failed.
     pub fn push(self) -> Result<(), PushError> {
-        self.job().push_once()
+        self.into_schedule().push_once()
     }
 
-    fn job(self) -> Job {
+    fn into_schedule(self) -> Schedule {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
-        Job::new(self.target, registry, self.interval, self.timeout)
+        Schedule::new(self.target, registry, self.interval, self.timeout)
     }
 }
 

@@ -37,8 +37,9 @@ const BACKLOG: u32 = 4_096;
 
 /// Serves the global registry under `/metrics`, from a thread of its own.
 ///
-/// The server goes on when the handle is dropped; to end it, call [`HttpServer::shutdown`]. Port 0 takes a free one,
-/// which [`HttpServer::local_addr`] tells.
+/// The server keeps running when the handle is dropped; to stop it, call [`HttpServer::shutdown`]. With port 0 the system
+/// chooses a free port, which [`HttpServer::local_addr`] returns. `addr` must implement [`fmt::Debug`] so that an error can
+/// quote it, as all address types of the standard library do.
 ///
 /// # Errors
 ///
@@ -128,7 +129,7 @@ impl HttpServerBuilder {
     /// How many connections may be open at once; 512 if not set, and at least 1.
     ///
     /// One more has the server close another: one that has not sent a request yet, one that has sent none since its last
-    /// answer, or one that has read nothing for a second. Where all are being answered, the new one is closed.
+    /// answer, or one that has read nothing for a second. If every other connection has been active within the last second, the new one is closed.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most.max(1);
         self

@@ -1,8 +1,9 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
 //! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
-//! handle in the new epoch. State that is written by scrapes and by series creation is on separate cache lines from
-//! state that every lookup reads.
+//! handle in the new epoch. A scrape copies 128 series at a time under the lock, which is the longest that a new label
+//! set waits for it. State that is written by scrapes and by series creation is on separate cache lines from state that
+//! every lookup reads.
 
 mod walk;
 
@@ -169,14 +170,14 @@ impl FamilyCore {
     /// The handle for these values, which are as many as the family's labels; created, or the overflow series.
     pub(crate) fn resolve(&self, values: &[&str]) -> Handle {
         let epoch = self.epoch();
-        match cache::get_cached(&self.cache, epoch, values) {
+        match cache::get_first_level(&self.cache, epoch, values) {
             Some([handle]) => handle,
-            None => self.resolve_in_table(epoch, values),
+            None => self.resolve_second_level(epoch, values),
         }
     }
 
-    fn resolve_in_table(&self, epoch: u64, values: &[&str]) -> Handle {
-        match cache::get_in_table(&self.cache, epoch, values) {
+    fn resolve_second_level(&self, epoch: u64, values: &[&str]) -> Handle {
+        match cache::get_second_level(&self.cache, epoch, values) {
             Some([handle]) => handle,
             None => self.resolve_shared(epoch, values),
         }

@@ -1,7 +1,7 @@
 //! The guard of one request, which detects how the request ends and records it.
 //!
-//! If the guard is dropped before the request ends, it records a panic if the user's code was running, and a
-//! disconnected client otherwise. The guard of a call makes the same distinction.
+//! If the guard is dropped before the request ends, it records a panic if the user's code was running, a disconnected
+//! client if that code was waiting, and nothing if it was never polled. The guard of a call makes the same distinction.
 
 use std::time::Instant;
 

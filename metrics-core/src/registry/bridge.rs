@@ -19,8 +19,8 @@ use super::collect::context::{self, DEFAULT_COLLECT_TIMEOUT, ScrapeContext};
 use super::{Registry, declared};
 use crate::internal::{InternalError, guarded};
 
-/// The longest that anything waits for the `prometheus` registry's lock.
-const REGISTER_TIMEOUT: Duration = Duration::from_millis(100);
+/// The longest that a caller waits for work that may need the lock of the `prometheus` registry.
+const ASIDE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Our families in the default registry of the `prometheus` crate.
 struct Bridge(&'static Registry);
@@ -81,7 +81,7 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
     });
     match spawned {
         Ok(_) => {
-            let _ = wait.recv_timeout(REGISTER_TIMEOUT);
+            let _ = wait.recv_timeout(ASIDE_TIMEOUT);
         }
         Err(_) => InternalError::ThreadSpawnFailed.record(&name),
     }

@@ -194,8 +194,8 @@ impl RegisteredCollector {
     fn join_or_start(self, context: &ScrapeContext, waiter: &Arc<Waiter>) -> (String, Option<PendingRun<Collected>>) {
         let name = self.name();
         let (source, by) = (self.source, name.clone());
-        let asked = self.runs.join_or_start(&name, context, waiter, move || source.collect(&by));
-        (name, asked)
+        let pending = self.runs.join_or_start(&name, context, waiter, move || source.collect(&by));
+        (name, pending)
     }
 
     /// What messages call it.

@@ -32,9 +32,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// Two declarations do not go together, or one is invalid by itself; the later one is not exported.
     Declaration,
-    /// A family that a collector shows, of ours or of the `prometheus` crate, is left out of our scrape: its name
-    /// belongs to another one, or it cannot be written.
-    ForeignFamily,
+    /// A scrape skips a family that a collector reports: its name belongs to another family, or it cannot be written.
+    CollectedFamily,
     /// A name breaks a rule of style; the family is exported all the same.
     Style(StyleRule),
 }
@@ -85,7 +84,7 @@ impl Registry {
         let merged = self.merge(found.collected);
         let mut problems = self.read().problems.all().to_vec();
         problems.extend(merged.skipped.iter().map(|skipped| Problem {
-            kind: ProblemKind::ForeignFamily,
+            kind: ProblemKind::CollectedFamily,
             family: skipped.name.clone(),
             message: skipped.to_string(),
             location: None,

@@ -8,12 +8,12 @@ use std::time::Duration;
 pub(crate) const ATTACKS: [fn(&str); 6] = [slow_heads, garbage, head_bomb, endless_upload, scrapes_unread, vanishing];
 
 /// How long an attacker waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(300);
+const CLIENT_TIMEOUT: Duration = Duration::from_millis(300);
 
 fn connect(service: &str) -> Option<TcpStream> {
     let stream = TcpStream::connect(service).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
+    stream.set_read_timeout(Some(CLIENT_TIMEOUT)).ok()?;
+    stream.set_write_timeout(Some(CLIENT_TIMEOUT)).ok()?;
     Some(stream)
 }
 

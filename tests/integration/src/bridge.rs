@@ -66,8 +66,8 @@ fn a_foreign_family_with_a_name_of_ours_is_left_out_and_listed() {
     assert_eq!(text.matches("claimed_count ").count(), 1, "{text}");
     let problems = Registry::global().check();
     let problem = problems.iter().find(|problem| problem.family == "claimed_count").expect("listed");
-    assert_eq!(problem.kind, ProblemKind::ForeignFamily);
-    let message = "claimed_count of the `prometheus` registry is left out: its name belongs to the family claimed";
+    assert_eq!(problem.kind, ProblemKind::CollectedFamily);
+    let message = "claimed_count of the `prometheus` registry is skipped: its name belongs to the family claimed";
     assert_eq!(problem.to_string(), message);
     assert!(internal_errors("collector_conflict") > before);
 }

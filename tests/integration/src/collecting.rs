@@ -305,16 +305,16 @@ fn what_is_left_out_is_listed_with_its_reason() {
     metrics_core::Summary::builder("ours", "Ours.").register_in(&registry).expect("free");
     let before = internal_errors("collector_conflict");
     let problems = registry.check();
-    assert!(problems.iter().all(|problem| problem.kind == ProblemKind::ForeignFamily), "{problems:?}");
+    assert!(problems.iter().all(|problem| problem.kind == ProblemKind::CollectedFamily), "{problems:?}");
     let mut messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
     messages.sort();
     let expected = [
-        "bad name of the collector of bad is left out: \
+        "bad name of the collector of bad is skipped: \
          metric name \"bad name\" is invalid: write [a-zA-Z_:][a-zA-Z0-9_:]*",
-        "bad of the collector of bad is left out: another family of its name, which it does not go with, is shown",
-        "bad_twice of the collector of bad is left out: two of its series have the same labels",
-        "bad_type of the collector of bad is left out: a value is not of its type",
-        "ours_count of the collector of bad is left out: its name belongs to the family ours",
+        "bad of the collector of bad is skipped: another family of its name, which it does not go with, is shown",
+        "bad_twice of the collector of bad is skipped: two of its series have the same labels",
+        "bad_type of the collector of bad is skipped: a value is not of its type",
+        "ours_count of the collector of bad is skipped: its name belongs to the family ours",
     ];
     assert_eq!(messages, expected);
     assert!(internal_errors("collector_conflict") >= before + 5.0);

@@ -211,7 +211,7 @@ fn a_last_push_is_tried_again_within_its_time() {
 }
 
 #[test]
-fn a_receiver_that_stays_away_is_told_of() {
+fn a_target_that_stays_away_is_told_of() {
     let (_test, builder) = Test::new("away", (0..1_000).map(|_| Does::Fails("nobody is there")));
     let begin = Instant::now();
     let timeout = Duration::from_millis(300);
@@ -225,7 +225,7 @@ fn a_receiver_that_stays_away_is_told_of() {
 }
 
 #[test]
-fn a_receiver_that_hangs_holds_up_nobody_for_longer_than_its_time() {
+fn a_target_that_hangs_holds_up_nobody_for_longer_than_its_time() {
     let (gate, waits) = channel();
     let (hangs, builder) = Test::new("hangs", [Does::Waits(waits)]);
     let hanging = builder.interval(HOUR).timeout(Duration::from_millis(200)).start().expect("a thread");

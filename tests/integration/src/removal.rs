@@ -23,7 +23,7 @@ fn a_handle_of_a_removed_series_writes_nowhere() {
 }
 
 #[test]
-fn places_are_used_again_by_all_types() {
+fn slots_are_reused_by_all_types() {
     let counters = Counter::builder("places_total", "").labels(["a"]).build();
     let gauges = Gauge::builder("places", "").labels(["a"]).build();
     let summaries = Summary::builder("places_seconds", "").labels(["a"]).build();
@@ -97,7 +97,7 @@ fn the_order_of_creation_outlives_removals() {
 }
 
 #[test]
-fn a_dropped_family_gives_its_places_back() {
+fn a_dropped_family_frees_its_slots() {
     let first = Counter::builder("dropped_total", "").labels(["a"]).build();
     let stale = first.labels(["x"]);
     drop(first);

@@ -27,7 +27,7 @@ fn a_stale_handle_never_writes_into_the_next_series() {
 }
 
 #[test]
-fn a_place_taken_over_shows_only_what_is_its_own() {
+fn a_reused_slot_shows_only_what_is_its_own() {
     check(3, || {
         let old = summary::allocate().expect("a slot");
         // The same thread wrote to the old series: its cell changes from one generation to the next.

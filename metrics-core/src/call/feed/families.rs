@@ -33,7 +33,7 @@ pub(crate) struct Families {
     /// Where the labels stand that each call gives a value: from its arguments, from its result, of its error.
     given: Vec<usize>,
     /// By [`Role`]; `None` where the site does not feed it, or each call names its own.
-    fed: [Option<BoundTarget>; Role::COUNT],
+    targets: [Option<BoundTarget>; Role::COUNT],
     /// Those of them that are families with labels, and the bounds of the latency's buckets: what each call asks for.
     cores: Vec<Arc<FamilyCore>>,
     bounds: &'static [f64],
@@ -69,7 +69,7 @@ impl Families {
         let mut families = Self {
             fixed: sources.iter().map(fixed_value).collect(),
             given: given(&sources),
-            fed: [const { None }; Role::COUNT],
+            targets: [const { None }; Role::COUNT],
             cores: Vec::new(),
             bounds: &[],
             cache: CacheId::permanent(),
@@ -91,16 +91,16 @@ impl Families {
                 if role == Role::Latency {
                     families.bounds = bound.target.as_ref().bounds();
                 }
-                families.fed[role as usize] = Some(bound);
+                families.targets[role as usize] = Some(bound);
             }
         }
         families.mark_read_early();
         families
     }
 
-    /// Has scrapes read what is a share of the calls before the calls: by itself it is, where its name comes first.
+    /// Marks exception and cancellation counters to be read before the latency, unless name order already guarantees it.
     fn mark_read_early(&self) {
-        let target = |role: Role| self.fed[role as usize].as_ref().map(|bound| bound.target.as_ref());
+        let target = |role: Role| self.targets[role as usize].as_ref().map(|bound| bound.target.as_ref());
         let calls = target(Role::Latency).and_then(TargetRef::name);
         for share in [Role::Exceptions, Role::Cancelled].into_iter().filter_map(target) {
             if calls.is_some_and(|calls| share.name().is_none_or(|name| name > calls)) {
@@ -113,7 +113,7 @@ impl Families {
         let target = match declaration.given(role) {
             None => OwnedTarget::Family(self.default_family(declaration, role)),
             Some(expression) => match catch_unwind(AssertUnwindSafe(expression)) {
-                Ok(fed) => fed.0,
+                Ok(target) => target.0,
                 Err(_) => self.detached(declaration, role, "its expression panicked"),
             },
         };
@@ -165,7 +165,7 @@ impl Families {
     pub(crate) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
-            handles[*role as usize] = match &self.fed[*role as usize] {
+            handles[*role as usize] = match &self.targets[*role as usize] {
                 None => continue,
                 Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
                 Some(BoundTarget { target: OwnedTarget::Family(core), order }) => {
@@ -191,16 +191,16 @@ impl Families {
         handles
     }
 
-    /// Gives the series of a label set a place, if it was found within the cap, in this epoch, by this thread.
-    pub(crate) fn keep_closed(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
+    /// Remembers the series of a label set in the dense cache, if this thread found it within the cap in this epoch.
+    pub(crate) fn cache_dense(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
         let dense = self.dense.get_or_init(|| {
             let sets = labels.iter().map(|label| Some(label.closed()?.0)).collect::<Option<_>>()?;
             Dense::new(sets, MAX_DENSE)
         });
-        if let Some(place) = dense.as_ref().and_then(|dense| dense.find(labels))
+        if let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
             && let Some(handles) = cache::get(&self.cache, epoch, values)
         {
-            place.set(epoch, handles);
+            fixed.set(epoch, handles);
         }
     }
 
@@ -216,7 +216,7 @@ impl Families {
     pub(crate) fn overflow(&self, roles: &[Role]) -> Handles {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
-            handles[*role as usize] = match &self.fed[*role as usize] {
+            handles[*role as usize] = match &self.targets[*role as usize] {
                 None => Handle::NONE,
                 Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
                 Some(BoundTarget { target: OwnedTarget::Family(core), .. }) => core.overflow(),
@@ -231,7 +231,7 @@ impl Families {
             Some(value) => std::slice::from_ref(value),
             None => known.values(at).unwrap_or_default(),
         };
-        for bound in self.fed.iter().flatten() {
+        for bound in self.targets.iter().flatten() {
             if let OwnedTarget::Family(core) = &bound.target {
                 for (position, at) in bound.order.iter().enumerate() {
                     core.know_values(position, values(*at).iter().cloned());
@@ -257,7 +257,7 @@ impl Families {
     }
 
     fn create_all(&self, role: Role, lists: &[Option<Vec<&str>>]) -> bool {
-        let Some(BoundTarget { order, .. }) = &self.fed[role as usize] else { return true };
+        let Some(BoundTarget { order, .. }) = &self.targets[role as usize] else { return true };
         let ours = |at: usize| if order.contains(&at) { lists[at].as_deref() } else { Some([""].as_slice()) };
         let Some(lists) = (0..lists.len()).map(ours).collect::<Option<Vec<_>>>() else { return true };
         let combinations = lists.iter().fold(1_usize, |product, list| product.saturating_mul(list.len()));
@@ -298,7 +298,7 @@ impl Families {
 
     /// Whether there is anything to look up.
     pub(crate) fn feeds_anything(&self) -> bool {
-        self.fed.iter().any(Option::is_some)
+        self.targets.iter().any(Option::is_some)
     }
 
     /// The series for these values in a target that a call has named; `None` if its labels are others.

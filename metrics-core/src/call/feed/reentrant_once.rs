@@ -46,7 +46,7 @@ impl<T> ReentrantOnce<T> {
         self.value.get()
     }
 
-    /// The value, made by `make` if nobody has claimed it; `make` must not panic.
+    /// The value, made by `make` if no thread is making it; `make` must not panic.
     ///
     /// `None` if `make` itself asks. Where another thread does not finish in time, which may be because it waits for
     /// something that the caller holds, the caller makes a second value, so that no call is miscounted.

@@ -79,7 +79,7 @@ impl<'a> TargetRef<'a> {
     }
 
     /// The target for longer than the call's arguments live.
-    pub(crate) fn to_fed(self) -> FeedTarget {
+    pub(crate) fn to_owned_target(self) -> FeedTarget {
         FeedTarget(match self {
             Self::Family(core) => OwnedTarget::Family(Arc::clone(core)),
             Self::Unlabeled { handle, bounds, owner } => {
@@ -161,20 +161,20 @@ impl FeedsLevel for Gauge {}
 
 /// A family given as `latency`.
 pub fn latency<M: FeedsLatency>(metric: &M) -> FeedTarget {
-    metric.target().to_fed()
+    metric.target().to_owned_target()
 }
 
 /// A family given as `exceptions`.
 pub fn exceptions<M: FeedsCount>(metric: &M) -> FeedTarget {
-    metric.target().to_fed()
+    metric.target().to_owned_target()
 }
 
 /// A family given as `cancelled`.
 pub fn cancelled<M: FeedsCount>(metric: &M) -> FeedTarget {
-    metric.target().to_fed()
+    metric.target().to_owned_target()
 }
 
 /// A family given as `in_flight`.
 pub fn in_flight<M: FeedsLevel>(metric: &M) -> FeedTarget {
-    metric.target().to_fed()
+    metric.target().to_owned_target()
 }

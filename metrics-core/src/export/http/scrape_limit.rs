@@ -2,8 +2,8 @@
 //!
 //! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, when the limit
 //! is reached, the server cuts off the scrape whose client has gone longest without reading, provided that this is at
-//! least one second or that the response has taken longer than a minute. If there is no such scrape, the new one gets
-//! status 503.
+//! least one second or that the response has taken longer than a minute. If there is no such scrape, or if 1,000
+//! scrapes already wait for collectors, the new one gets status 503.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use crate::lock::lock;
 
 /// Requests that may wait for collectors; each costs a few hundred bytes.
-const MOST_WAITING: usize = 1_000;
+const MAX_WAITING: usize = 1_000;
 /// A client that has read nothing for this long makes room for another, if there is none.
 const STALL_AFTER: Duration = Duration::from_secs(1);
 /// So does one whose answer takes longer than this.
-const TOO_LONG: Duration = Duration::from_secs(60);
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(60);
 
-/// Places for scrapes; each is held until the answer's last byte is taken, or the client is gone.
+/// Slots for scrapes; each is held until the client has taken the last byte of the response, or is gone.
 #[derive(Debug)]
 pub(crate) struct ScrapeSlots {
     most: usize,
@@ -40,14 +40,14 @@ struct HeldSlot {
     is_revoked: AtomicBool,
 }
 
-/// A place, given back when it is dropped.
+/// A slot, released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: Arc<ScrapeSlots>,
     held: Arc<HeldSlot>,
 }
 
-/// The place was given to another scrape.
+/// The slot was given to another scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Revoked;
 
@@ -73,10 +73,10 @@ impl ScrapeSlots {
     pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
         let waiting = Waiting(Arc::clone(self));
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        (before < MOST_WAITING).then_some(waiting)
+        (before < MAX_WAITING).then_some(waiting)
     }
 
-    /// A place, if one is free, or held for a client that does not read.
+    /// A slot, if one is free or held for a client that does not read.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Slot> {
         let mut held = lock(&self.held);
         if held.len() >= self.most {
@@ -94,7 +94,7 @@ impl ScrapeSlots {
     fn stalled_for(&self, held: &HeldSlot) -> Option<u64> {
         let taken = held.taken.load(Ordering::Relaxed);
         let since = self.now().saturating_sub(taken);
-        let stalled = u128::from(since) >= STALL_AFTER.as_millis() || held.begun.elapsed() >= TOO_LONG;
+        let stalled = u128::from(since) >= STALL_AFTER.as_millis() || held.begun.elapsed() >= MAX_RESPONSE_TIME;
         (taken > 0 && stalled).then_some(since)
     }
 

@@ -31,7 +31,7 @@ const LOGGED_REASONS: usize = 256;
 /// Where the clock cannot tell when something is due, since that is too far away.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-pub(super) struct Job {
+pub(super) struct Schedule {
     name: String,
     registry: Registry,
     interval: Duration,
@@ -39,7 +39,7 @@ pub(super) struct Job {
     begun: Instant,
     /// Held by the push that runs.
     pushing: Mutex<Pushing>,
-    state: Mutex<JobState>,
+    state: Mutex<ScheduleState>,
     changed: Condvar,
 }
 
@@ -52,10 +52,10 @@ struct Pushing {
 }
 
 #[derive(Default)]
-struct JobState {
+struct ScheduleState {
     /// Whether a thread is at work, and will see what changes here.
     is_at_work: bool,
-    /// Wakes this job, where no thread is at work.
+    /// Wakes this schedule, where no thread is at work.
     alarm: Option<Alarm>,
     /// Until when the last push may take, once it is asked for.
     until: Option<Instant>,
@@ -63,7 +63,7 @@ struct JobState {
     ended: Option<Result<(), PushError>>,
 }
 
-impl Job {
+impl Schedule {
     pub(super) fn new(target: Box<dyn PushTarget>, registry: Registry, interval: Duration, timeout: Duration) -> Self {
         let name = target.name().to_owned();
         self_metrics::init(&name);
@@ -86,8 +86,8 @@ impl Job {
     }
 
     fn spawn(self: &Arc<Self>) -> io::Result<()> {
-        let job = Arc::clone(self);
-        thread::Builder::new().name("metrics-push".to_owned()).spawn(move || job.work()).map(drop)
+        let schedule = Arc::clone(self);
+        thread::Builder::new().name("metrics-push".to_owned()).spawn(move || schedule.work()).map(drop)
     }
 
     /// Asks for the last push, and waits for it.
@@ -164,10 +164,10 @@ impl Job {
     /// Waits so long, as long as this holds.
     fn wait_until<'a>(
         &self,
-        state: MutexGuard<'a, JobState>,
+        state: MutexGuard<'a, ScheduleState>,
         until: Instant,
-        holds: impl Fn(&JobState) -> bool,
-    ) -> MutexGuard<'a, JobState> {
+        holds: impl Fn(&ScheduleState) -> bool,
+    ) -> MutexGuard<'a, ScheduleState> {
         let timeout = until.saturating_duration_since(Instant::now());
         let waited = self.changed.wait_timeout_while(state, timeout, |state| holds(state));
         waited.unwrap_or_else(PoisonError::into_inner).0
@@ -230,7 +230,7 @@ struct Pushed {
     retry: Duration,
 }
 
-impl Wake for Job {
+impl Wake for Schedule {
     fn wake(self: Arc<Self>) {
         let mut state = lock(&self.state);
         if state.is_at_work {
@@ -251,9 +251,9 @@ impl Wake for Job {
     }
 }
 
-impl fmt::Debug for Job {
+impl fmt::Debug for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("target", &self.name).field("interval", &self.interval).finish_non_exhaustive()
+        f.debug_struct("Schedule").field("target", &self.name).field("interval", &self.interval).finish_non_exhaustive()
     }
 }
 

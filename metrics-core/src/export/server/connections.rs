@@ -1,9 +1,9 @@
 //! The connections of a server, and the eviction policy when the limit is reached.
 //!
 //! Refusing new connections at the limit would favor silent clients. Instead, the server closes the connection whose
-//! loss does the least harm: first one that has not sent a request yet, then an idle one, then one that has read
-//! nothing for one second. The new connection is refused only if every other one has been active within the last
-//! second.
+//! loss does the least harm: first one that has not sent a request yet, then, among those with which nothing has
+//! happened for a second, an idle one, one that reads its response too slowly, and one that is still being answered.
+//! The new connection is refused only if every other one has been active within the last second.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

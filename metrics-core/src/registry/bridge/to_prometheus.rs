@@ -50,7 +50,7 @@ impl Visitor for ProtoFamilies {
         let mut metric = Metric::from_label(pairs);
         match *value {
             Value::Counter(total) => metric.set_counter(counter(total.as_f64())),
-            // Foreign families alone are untyped, and they are there already; a gauge is what they come closest to.
+            // Only families of collectors are untyped, and they are there already; a gauge is what they come closest to.
             Value::Gauge(value) | Value::Untyped(value) => metric.set_gauge(gauge(value)),
             Value::Summary { count, sum, quantiles } => metric.set_summary(summary(count, sum, quantiles)),
             Value::Histogram { count, sum, buckets } => metric.set_histogram(histogram(count, sum, buckets)),

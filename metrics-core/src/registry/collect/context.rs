@@ -20,7 +20,7 @@ thread_local! {
     static COLLECTING: RefCell<Option<ScrapeContext>> = const { RefCell::new(None) };
 }
 
-/// What is being collected for.
+/// The scrape that a thread collects for.
 #[derive(Clone)]
 pub(crate) struct ScrapeContext {
     /// Registries, one inside of the other, by the ids of their descriptions.
@@ -50,10 +50,10 @@ impl ScrapeContext {
 
     /// A scrape of `registry` that asks its callbacks; none where one of them makes it.
     pub(crate) fn for_callbacks_of(registry: &Registry, timeout: Duration) -> Option<Self> {
-        let callback_registries = COLLECTING.with_borrow(|outer| {
+        let is_inside_callback = COLLECTING.with_borrow(|outer| {
             outer.as_ref().is_some_and(|outer| outer.callback_registries.contains(&registry.inner.desc.id))
         });
-        if callback_registries {
+        if is_inside_callback {
             return None;
         }
         let mut context = Self::nested(registry, timeout);

@@ -1,10 +1,11 @@
 //! Collector runs in flight. Concurrent scrapes join the newest run, and at most four run at once, so that a collector
 //! that hangs cannot pile up threads.
 //!
-//! Each run has a dedicated thread. A scrape joins the newest run if that run can finish within the scrape's timeout;
-//! otherwise it starts a new one. Only the newest run is joined, so that a scrape never reports older values than an
-//! earlier scrape did. If a run has already taken longer than the scrape would wait, the scrape skips that collector.
-//! If no thread can be spawned, a blocking scrape runs the collector on its own thread.
+//! Each run has a dedicated thread. A scrape joins the newest run if that was given at least half of the scrape's
+//! timeout and no scrape has given up on it; otherwise it starts a new one. A nested scrape never joins, since two
+//! registries that contain each other would wait for each other. Only the newest run is joined, so that a scrape never
+//! reports older values than an earlier scrape did. If a run has already taken longer than the scrape would wait, the
+//! scrape skips that collector. If no thread can be spawned, a blocking scrape runs the collector on its own thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};

@@ -83,8 +83,8 @@ impl Registry {
             .filter_map(|member| if let Member::Callback(callback) = member { Some(callback) } else { None })
             .collect();
         let ask = |callback: Arc<Callback>| {
-            let (pending, name) = (Arc::clone(&callback), &callback.core.declaration.name);
-            let value = move || isolated(&pending.core.declaration.name, || (pending.value)());
+            let (called, name) = (Arc::clone(&callback), &callback.core.declaration.name);
+            let value = move || isolated(&called.core.declaration.name, || (called.value)());
             let run = callback.runs.join_or_start(name, &context, waiter, value);
             (callback, run)
         };

@@ -25,7 +25,7 @@ pub(crate) struct Gather {
 
 enum GatherStage {
     Claiming(Arc<Waiter>, Option<PendingRun<()>>),
-    ScrapeContext(Gathering),
+    Collecting(Gathering),
     Over,
 }
 
@@ -79,14 +79,14 @@ impl Future for Gather {
                         return Poll::Pending;
                     }
                     if let Some(pending) = claiming {
-                        answer("bringing up declarations", Some(pending));
+                        answer("declarations", Some(pending));
                     }
                     this.stage =
-                        GatherStage::ScrapeContext(Gathering::begin(&this.registry, this.time_left(), true, false));
+                        GatherStage::Collecting(Gathering::begin(&this.registry, this.time_left(), true, false));
                 }
-                GatherStage::ScrapeContext(gathering) => {
+                GatherStage::Collecting(gathering) => {
                     if !this.is_over(&Arc::clone(&gathering.waiter), cx) {
-                        this.stage = GatherStage::ScrapeContext(gathering);
+                        this.stage = GatherStage::Collecting(gathering);
                         return Poll::Pending;
                     }
                     return Poll::Ready(Sources::new(&this.registry, Some(gathering.found())));

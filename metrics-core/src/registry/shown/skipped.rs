@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Owner};
 
-/// A family that is not exported.
+/// A family that a scrape skips.
 pub(crate) struct SkippedFamily {
     pub(crate) name: String,
     /// The collector that showed it.
@@ -13,7 +13,7 @@ pub(crate) struct SkippedFamily {
     pub(crate) reason: Arc<SkipReason>,
 }
 
-/// Why a family is left out.
+/// Why a scrape skips a family.
 pub(crate) enum SkipReason {
     /// Its name, or a sample name, belongs to something else.
     Taken(Owner),
@@ -48,6 +48,6 @@ impl fmt::Display for SkipReason {
 impl fmt::Display for SkippedFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, by, reason } = self;
-        write!(f, "{name} of {by} is left out: {reason}")
+        write!(f, "{name} of {by} is skipped: {reason}")
     }
 }
