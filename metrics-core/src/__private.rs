@@ -12,4 +12,4 @@ pub use crate::label_value::closed;
 pub use crate::lint::{check_name, check_name_and_style};
 #[cfg(feature = "process")]
 pub use crate::process::{first_known, register as process_metrics};
-pub use crate::registry::declared::{Declared, Entry, linked};
+pub use crate::registry::declared::{Declared, DeclaredRef, linked};

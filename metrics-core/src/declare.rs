@@ -23,8 +23,8 @@ use crate::label_value::Label;
 use crate::lint::StyleRule;
 use crate::metric::Metric;
 use crate::metric::sealed::Metric as _;
-use crate::registry::declared::Declared;
-use crate::registry::{Problem, Registry};
+use crate::registry::declared::{Attempts, Declared, UserCode};
+use crate::registry::{Problem, ProblemKind, Registry};
 use crate::summary::Summary;
 
 /// A struct of metrics. Derive it: `#[derive(Metrics)]`.
@@ -224,9 +224,9 @@ impl FieldBuilder<'_, '_> {
 
 /// What a field without labels of a derived struct can be: a metric, or a type of yours that holds one.
 ///
-/// `declare` may run more than once for one struct, and must not ask for the struct that it is run for. If it panics
-/// while a scrape brings up a `global` struct, that struct is left out, and it counts in
-/// `metrics_core_internal_errors_total{kind="collector_panic"}`.
+/// `declare` may run more than once for one struct, and must not ask for the struct that it is run for. If it panics for a
+/// `global` struct, that struct is skipped, the panic is counted in
+/// `metrics_core_internal_errors_total{kind="collector_panic"}`, and [`init`](crate::init) tries again.
 ///
 /// # Example: a field type of one's own
 ///
@@ -340,18 +340,18 @@ pub fn register_in<G: MetricGroup>(registry: &Registry) -> Result<G, Error> {
     }
 }
 
-/// A struct that is registered globally at its first use, or by the first scrape.
+/// A struct that is registered globally at its first use, or by [`init`](crate::init) and everything that exposes.
 #[doc(hidden)]
 pub struct Global<G> {
     group: OnceLock<G>,
-    /// Whether a scrape found that declaring it panics.
-    panicked: AtomicBool,
+    attempts: Attempts,
+    has_panicked: AtomicBool,
 }
 
 impl<G: MetricGroup> Global<G> {
     #[must_use]
     pub const fn new() -> Self {
-        Self { group: OnceLock::new(), panicked: AtomicBool::new(false) }
+        Self { group: OnceLock::new(), attempts: Attempts::new(), has_panicked: AtomicBool::new(false) }
     }
 
     pub fn get(&self) -> &G {
@@ -376,14 +376,28 @@ impl<G: MetricGroup> Default for Global<G> {
 }
 
 impl<G: MetricGroup + Send + Sync> Declared for Global<G> {
-    fn claim(&self) {
-        if !self.is_claimed() && catch_unwind(AssertUnwindSafe(|| _ = self.get())).is_err() {
-            self.panicked.store(true, Ordering::Relaxed);
+    fn initialize(&self, user_code: UserCode) {
+        if self.group.get().is_some() || !self.attempts.allow(user_code) {
+            return;
+        }
+        let has_panicked = catch_unwind(AssertUnwindSafe(|| _ = self.get())).is_err();
+        self.has_panicked.store(has_panicked, Ordering::Relaxed);
+        if has_panicked {
             InternalError::CollectorPanic.record(&type_name::<G>());
         }
     }
 
-    fn is_claimed(&self) -> bool {
-        self.group.get().is_some() || self.panicked.load(Ordering::Relaxed)
+    fn is_ready_for_scrape(&self) -> bool {
+        // The fields may be types of the user.
+        true
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        self.has_panicked.load(Ordering::Relaxed).then(|| Problem {
+            kind: ProblemKind::Declaration,
+            family: type_name::<G>().to_owned(),
+            message: format!("declaring {} panicked; its metrics are exported once that succeeds", type_name::<G>()),
+            location: None,
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bridge;
 mod catalog;
+mod check;
 pub(crate) mod collect;
 pub(crate) mod declared;
 mod members;
@@ -25,6 +26,7 @@ use crate::kind::Kind;
 use crate::{clock, labels};
 use collect::Collectors;
 use collect::runs::Runs;
+use declared::UserCode;
 use members::Members;
 use problem::Problems;
 
@@ -57,8 +59,6 @@ pub(crate) struct Inner {
     state: RwLock<RegistryState>,
     /// Runs of the default registry of the `prometheus` crate.
     default_runs: Runs<shown::Collected>,
-    /// Runs that bring up what the linker collected.
-    claims: Runs<()>,
     /// What the `prometheus` crate knows this registry by.
     desc: prometheus::core::Desc,
 }
@@ -106,8 +106,8 @@ impl Registry {
     fn with_inner(const_labels: Vec<(String, String)>, is_global: bool) -> Self {
         let state = RwLock::default();
         let desc = bridge::desc(is_global);
-        let (default_runs, claims) = (Runs::default(), Runs::default());
-        let registry = Self { inner: Arc::new(Inner { const_labels, is_global, state, default_runs, claims, desc }) };
+        let default_runs = Runs::default();
+        let registry = Self { inner: Arc::new(Inner { const_labels, is_global, state, default_runs, desc }) };
         if is_global {
             // Here, so that no call has to.
             clock::init();
@@ -116,13 +116,13 @@ impl Registry {
         registry
     }
 
-    /// What is wrong with what was declared, each with its place in the code where it is known: conflicts first, then
-    /// names that break rules of style, as `promtool check metrics` has them.
-    ///
-    /// Declarations that lost a conflict still count, but are not exported.
-    #[must_use]
-    pub fn check(&self) -> Vec<Problem> {
-        self.find_problems()
+    /// Initializes what the linker has collected, if this is the global registry. Evaluates user code: no lock may be held.
+    #[cfg_attr(
+        not(any(feature = "exposition", feature = "push")),
+        allow(dead_code, reason = "what exposes is a feature")
+    )]
+    pub(crate) fn initialize(&self, user_code: UserCode) {
+        declared::initialize(self.inner.is_global, user_code);
     }
 
     /// Tells registries apart; no two have the same while both live.
@@ -153,12 +153,19 @@ impl Registry {
     }
 }
 
-/// Connects the two registries: from now on [`prometheus::gather`] shows our metrics, and our scrape its own.
+/// Initializes all annotated functions and derived structs, so that their known series are exported at 0 before their first
+/// use.
 ///
-/// The first use of any registered metric does the same; call this early in `main` where the program already serves
-/// the `prometheus` crate's registry.
+/// This evaluates lists of label values and families that `#[instrument]` was given, on the calling thread. Everything that
+/// exposes does the same when it is created: [`start_http_server`](crate::start_http_server), `Exposition`, pushers. So call
+/// it yourself only if something else exposes your metrics, such as [`prometheus::gather`] or
+/// [`Registry::to_text`]: a scrape never evaluates your expressions. If one panics, it is evaluated again by the next of these
+/// calls, by [`Registry::check`], or when the function is called. With `panic = "abort"`, only the first call of a function
+/// evaluates its expressions.
 ///
-/// # Example: our families in their registry
+/// It also connects the two registries: from now on, [`prometheus::gather`] contains our families.
+///
+/// # Example: exposing through the registry of the `prometheus` crate
 ///
 /// ```
 /// metrics_core::init();
@@ -167,6 +174,7 @@ impl Registry {
 /// ```
 pub fn init() {
     let _ = Registry::global();
+    declared::initialize(true, UserCode::Now);
 }
 
 impl Default for Registry {

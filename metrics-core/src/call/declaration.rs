@@ -63,6 +63,11 @@ impl Declaration {
         !matches!(self.origins[Role::Cancelled as usize], Origin::None)
     }
 
+    /// Returns true if resolving the families or the known values evaluates expressions of the user.
+    pub(crate) fn runs_user_code(&self) -> bool {
+        self.has_known_values() || self.origins.iter().any(|origin| matches!(origin, Origin::Static(_)))
+    }
+
     pub(crate) fn given(&self, role: Role) -> Option<fn() -> FeedTarget> {
         match self.origins[role as usize] {
             Origin::Static(family) => Some(family),

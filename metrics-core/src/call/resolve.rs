@@ -17,7 +17,7 @@ use crate::cache::{self, CacheId};
 use crate::cell::Handle;
 use crate::internal::InternalError;
 use crate::labels::{CANCELLED, OTHER, PANIC};
-use crate::registry::declared::Declared;
+use crate::registry::declared::{Declared, UserCode};
 use crate::registry::{Problem, ProblemKind, Registry};
 
 /// A look-up of label values: the cache that remembers it, and the roles that it is for.
@@ -32,10 +32,11 @@ impl Site {
     /// `None` only while the families are just being made by the expressions they are given by.
     #[inline]
     pub(super) fn families(&self) -> Option<&Families> {
-        self.families
-            .get()
-            .or_else(|| self.families.get_or_make(|| Box::new(Families::of(&self.declaration))))
-            .map(Box::as_ref)
+        self.families.get().map(Box::as_ref).or_else(|| self.make_families(UserCode::Due))
+    }
+
+    fn make_families(&self, user_code: UserCode) -> Option<&Families> {
+        self.families.get_or_make(user_code, || Families::of(&self.declaration)).map(Box::as_ref)
     }
 
     /// Whether no call has found the families yet: what the first one makes is no part of it.
@@ -46,21 +47,39 @@ impl Site {
 
     /// The values after `in`; making them for the first time creates their series at 0.
     fn known<'f>(&self, families: &'f Families) -> Option<&'f KnownValues> {
-        families.known.get().or_else(|| {
-            families.known.get_or_make(|| {
-                let known = KnownValues::new(families.sources().iter().map(|source| self.known_of(*source)));
-                families.know_values(&known);
-                if !families.create_known(&known, &[]) {
-                    self.note_too_many(families);
-                }
-                known
-            })
+        families.known.get().or_else(|| self.make_known(families, UserCode::Due))
+    }
+
+    fn make_known<'f>(&self, families: &'f Families, user_code: UserCode) -> Option<&'f KnownValues> {
+        families.known.get_or_make(user_code, || {
+            let mut has_panicked = false;
+            let mut evaluate = |values: fn() -> Vec<String>| {
+                catch_unwind(AssertUnwindSafe(values)).unwrap_or_else(|_| {
+                    has_panicked = true;
+                    InternalError::LabelList.record(&self.declaration.location);
+                    Vec::new()
+                })
+            };
+            let labels = families.sources().iter().map(|source| self.known_of(*source, &mut evaluate));
+            let known = KnownValues::new(labels);
+            if has_panicked {
+                return Err(known);
+            }
+            families.know_values(&known);
+            if !families.create_known(&known, &[]) {
+                self.note_too_many(families);
+            }
+            Ok(known)
         })
     }
 
     /// The values of one label that are known, and whether there are no others.
-    fn known_of(&self, source: LabelSource) -> Option<(Vec<String>, bool)> {
-        let list = source.list().map(|LabelList { values, closed }| (self.evaluate(values), closed));
+    fn known_of(
+        &self,
+        source: LabelSource,
+        evaluate: &mut impl FnMut(fn() -> Vec<String>) -> Vec<String>,
+    ) -> Option<(Vec<String>, bool)> {
+        let list = source.list().map(|LabelList { values, closed }| (evaluate(values), closed));
         match source {
             LabelSource::Fixed(_) | LabelSource::Call(_) => list,
             LabelSource::Result(_) => list.map(|(mut values, closed)| {
@@ -76,13 +95,6 @@ impl Site {
                 Some((kinds, closed))
             }
         }
-    }
-
-    fn evaluate(&self, values: fn() -> Vec<String>) -> Vec<String> {
-        catch_unwind(AssertUnwindSafe(values)).unwrap_or_else(|_| {
-            InternalError::LabelList.record(&self.declaration.location);
-            Vec::new()
-        })
     }
 
     #[cold]
@@ -252,13 +264,36 @@ impl Site {
 }
 
 impl Declared for Site {
-    fn claim(&self) {
-        if let (false, Some(families)) = (self.is_claimed(), self.families()) {
-            self.known(families);
+    fn initialize(&self, user_code: UserCode) {
+        if user_code == UserCode::Never && self.declaration.runs_user_code() {
+            return;
+        }
+        // What another thread evaluates may take long: only a call has to wait for it.
+        if self.families.get().is_none() && !self.families.is_being_made() {
+            self.make_families(user_code);
+        }
+        if let Some(families) = self.families.get().or_else(|| self.families.provisional())
+            && families.known.get().is_none()
+            && !families.known.is_being_made()
+        {
+            self.make_known(families, user_code);
         }
     }
 
-    fn is_claimed(&self) -> bool {
-        self.families.get().is_some_and(|families| families.known.get().is_some())
+    fn is_ready_for_scrape(&self) -> bool {
+        self.declaration.runs_user_code() || self.families.get().is_some_and(|families| families.known.get().is_some())
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        let expression = match self.families.get() {
+            None => self.families.provisional().map(|_| "the expression of a family")?,
+            Some(families) => families.known.provisional().map(|_| "the list after `in`")?,
+        };
+        Some(Problem {
+            kind: ProblemKind::Declaration,
+            family: self.declaration.default_name(Role::Latency),
+            message: format!("{expression} panicked; it is evaluated again by later calls and by `metrics_core::init`"),
+            location: Some(self.declaration.location),
+        })
     }
 }

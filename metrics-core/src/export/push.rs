@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::registry::Registry;
 use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
+use crate::registry::declared::UserCode;
 use crate::registry::scrape::Scrape;
 use schedule::Schedule;
 
@@ -214,7 +215,7 @@ impl PusherBuilder {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the {what} of a pusher is 0")));
             }
         }
-        let schedule = Arc::new(self.into_schedule());
+        let schedule = Arc::new(self.into_schedule(UserCode::Now));
         schedule.start()?;
         Ok(Pusher { schedule })
     }
@@ -225,11 +226,12 @@ impl PusherBuilder {
     ///
     /// Where that has failed.
     pub fn push(self) -> Result<(), PushError> {
-        self.into_schedule().push_once()
+        self.into_schedule(UserCode::Due).push_once()
     }
 
-    fn into_schedule(self) -> Schedule {
+    fn into_schedule(self, user_code: UserCode) -> Schedule {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
+        registry.initialize(user_code);
         Schedule::new(self.target, registry, self.interval, self.timeout)
     }
 }

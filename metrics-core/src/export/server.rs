@@ -26,6 +26,7 @@ pub use error::{InvalidCredentials, ServeError, TlsPart};
 pub use tls::Tls;
 
 use super::http::exposition::Exposition;
+use crate::registry::declared::UserCode;
 use crate::registry::{ProblemKind, Registry};
 use serve::{Admission, Secure, Serving};
 
@@ -150,6 +151,7 @@ impl HttpServerBuilder {
     /// or credentials cannot be used.
     pub fn start(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<HttpServer, ServeError> {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
+        registry.initialize(UserCode::Now);
         if self.strict {
             refuse_problems(&registry)?;
         }

@@ -34,9 +34,9 @@ impl Collector for Bridge {
         if context::is_gathering_default() {
             return Vec::new();
         }
-        // Their registry is locked here, and what is brought up may register with it.
-        if !declared::all_claimed() {
-            aside("metrics-core-claim", || declared::claim_all(true));
+        // The `prometheus` registry is locked here. Initializing logs problems, and a logger is user code.
+        if !declared::is_ready_for_scrape() {
+            aside("metrics-core-init", || declared::initialize_for_scrape(true));
         }
         to_prometheus::own_families(self.0)
     }

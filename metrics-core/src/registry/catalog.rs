@@ -2,8 +2,9 @@
 
 use std::panic::Location;
 
+use super::Registry;
+use super::declared::UserCode;
 use super::members::Member;
-use super::{Registry, declared};
 use crate::family::FamilyCore;
 use crate::kind::Kind;
 
@@ -58,7 +59,7 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn catalog(&self) -> Vec<DeclaredFamily> {
-        declared::claim_all(self.inner.is_global);
+        self.initialize(UserCode::Now);
         let members = self.read().members.all();
         members.iter().map(Member::core).map(describe).collect()
     }

@@ -1,7 +1,8 @@
 //! Declarations that the linker collects, so that their series are at 0 before their first use.
 //!
-//! `#[instrument]` and `#[metrics(global)]` add a pointer to their static to a list that the linker assembles. A scrape
-//! initializes the entries that are not initialized yet. On Linux, the list is a dedicated linker section; on other
+//! `#[instrument]` and `#[metrics(global)]` add a pointer to their static to a list that the linker assembles. `init()`,
+//! everything that exposes, and `check()` initialize the entries that are not initialized yet; a scrape initializes only
+//! those that need no user code. On Linux, the list is a dedicated linker section; on other
 //! platforms, `linkme` collects it, or it is empty if `linkme` does not support the platform.
 
 #[cfg(any(
@@ -37,30 +38,90 @@ pub mod linked;
 #[path = "declared/nothing.rs"]
 pub mod linked;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::problem::Problem;
 use linked::declared;
 
-/// A static declaration that can bring its series up by itself.
+/// A static declaration that can initialize itself.
 pub trait Declared: Sync {
     /// Registers its families and creates the series that are known, unless that was done before.
-    fn claim(&self);
+    ///
+    /// Evaluates expressions of the user as far as `user_code` allows. If one panics, the declaration stays uninitialized
+    /// and the next call tries again.
+    fn initialize(&self, user_code: UserCode);
 
-    /// Whether that was done before.
-    fn is_claimed(&self) -> bool;
+    /// Returns true if [`Declared::initialize`] has nothing left to do without user code.
+    fn is_ready_for_scrape(&self) -> bool;
+
+    /// The reason why the declaration is uninitialized, if an expression has panicked.
+    fn problem(&self) -> Option<Problem>;
+}
+
+/// The expressions of the user that an initialization may evaluate: lists of label values, families, and fields of derived
+/// structs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserCode {
+    /// None of them. Scrapes run on threads of the library, or under a lock of the `prometheus` crate, where user code may
+    /// panic, deadlock, or poison a `LazyLock` that needs the service's own thread.
+    Never,
+    /// Those that are requested for the first, second, fourth, eighth, .. time, so that an expression that always panics
+    /// costs little.
+    Due,
+    /// All of them.
+    Now,
+}
+
+/// The requests to evaluate an expression that may panic.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(AtomicU32);
+
+impl Attempts {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Returns true if the expression may be evaluated now.
+    pub(crate) fn allow(&self, user_code: UserCode) -> bool {
+        match user_code {
+            UserCode::Never => false,
+            UserCode::Due => self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1).is_power_of_two(),
+            UserCode::Now => true,
+        }
+    }
 }
 
 /// A declaration as the linker collects it.
-pub type Entry = &'static dyn Declared;
+pub type DeclaredRef = &'static dyn Declared;
 
-/// Whether there is nothing left to bring up.
-pub(crate) fn all_claimed() -> bool {
-    declared().all(Declared::is_claimed)
+/// Returns true if a scrape has nothing left to initialize.
+pub(crate) fn is_ready_for_scrape() -> bool {
+    declared().all(Declared::is_ready_for_scrape)
 }
 
-/// Brings all declarations up, before a scrape of the global registry. Runs user code, so no lock may be held.
-pub(crate) fn claim_all(of_global: bool) {
+/// Initializes what needs no user code, before a scrape of the global registry.
+pub(crate) fn initialize_for_scrape(of_global: bool) {
+    initialize_all(of_global, UserCode::Never);
+}
+
+/// Initializes all declarations of the global registry, on the thread of a caller that expects user code to run: no lock may
+/// be held.
+///
+/// A panic cannot be caught in programs built with `panic = "abort"`. There, only the first call of a function evaluates its
+/// expressions.
+pub(crate) fn initialize(of_global: bool, user_code: UserCode) {
+    initialize_all(of_global, if cfg!(panic = "abort") { UserCode::Never } else { user_code });
+}
+
+fn initialize_all(of_global: bool, user_code: UserCode) {
     if of_global {
         for declaration in declared() {
-            declaration.claim();
+            declaration.initialize(user_code);
         }
     }
+}
+
+/// The reasons why declarations are uninitialized.
+pub(crate) fn problems(of_global: bool) -> Vec<Problem> {
+    if of_global { declared().filter_map(Declared::problem).collect() } else { Vec::new() }
 }

@@ -3,9 +3,6 @@
 use std::fmt;
 use std::panic::Location;
 
-use super::Registry;
-use super::collect::context::DEFAULT_COLLECT_TIMEOUT;
-use super::scrape::gathering::Gathering;
 use crate::error::Error;
 use crate::lint::StyleRule;
 
@@ -74,30 +71,5 @@ impl Problems {
 
     pub(super) fn all(&self) -> &[Problem] {
         &self.0
-    }
-}
-
-impl Registry {
-    pub(super) fn find_problems(&self) -> Vec<Problem> {
-        super::declared::claim_all(self.inner.is_global);
-        let found = Gathering::begin(self, DEFAULT_COLLECT_TIMEOUT, true, true).wait();
-        let merged = self.merge(found.collected);
-        let mut problems = self.read().problems.all().to_vec();
-        problems.extend(merged.skipped.iter().map(|skipped| Problem {
-            kind: ProblemKind::CollectedFamily,
-            family: skipped.name.clone(),
-            message: skipped.to_string(),
-            location: None,
-        }));
-        let members = self.read().members.all();
-        for declaration in members.iter().map(|member| &member.core().declaration) {
-            problems.extend(declaration.broken_rules().map(|rule| Problem {
-                kind: ProblemKind::Style(rule),
-                family: declaration.name.clone(),
-                message: format!("{}: {rule}", declaration.name),
-                location: Some(declaration.location),
-            }));
-        }
-        problems
     }
 }

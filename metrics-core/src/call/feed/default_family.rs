@@ -67,17 +67,23 @@ impl Families {
         (same && names != tried).then_some(names)
     }
 
-    /// A family that counts for a site whose own cannot be used, with the problem noted.
-    pub(crate) fn detached(&self, declaration: &Declaration, role: Role, why: &str) -> OwnedTarget {
+    /// A family that counts for a site whose own cannot be used.
+    pub(crate) fn detached(&self, declaration: &Declaration, role: Role) -> OwnedTarget {
         let name = declaration.default_name(role);
-        InternalError::InstrumentConflict.record(&declaration.location);
+        OwnedTarget::Family(Arc::new(new_core(declaration, role, name, self.labels_of(role).into_iter())))
+    }
+}
+
+impl Declaration {
+    /// Notes that the family given for this role cannot be used.
+    pub(crate) fn note_unusable(&self, role: Role, why: &str) {
+        InternalError::InstrumentConflict.record(&self.location);
         Registry::global().add_problem(Problem {
             kind: ProblemKind::Declaration,
-            family: name.clone(),
+            family: self.default_name(role),
             message: format!("the family given as `{}` cannot be used: {why}", role.option()),
-            location: Some(declaration.location),
+            location: Some(self.location),
         });
-        OwnedTarget::Family(Arc::new(new_core(declaration, role, name, self.labels_of(role).into_iter())))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::{LabelSource, MAX_LABELS, Role};
 use crate::cell::Handle;
 use crate::family::FamilyCore;
+use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 
@@ -58,7 +59,9 @@ struct BoundTarget {
 
 impl Families {
     /// Finds or registers everything; what does not fit is replaced by a family that is not exported.
-    pub(crate) fn of(declaration: &Declaration) -> Self {
+    ///
+    /// Returns an error if an expression has panicked. Its role then has a family that is not exported, too.
+    pub(crate) fn of(declaration: &Declaration) -> Result<Box<Self>, Box<Self>> {
         let path = declaration.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, LabelSource::Fixed("")));
         let (names, sources): (Vec<_>, Vec<_>) = function.into_iter().chain(declaration.own_labels()).unzip();
@@ -81,9 +84,13 @@ impl Families {
             names,
             sources,
         };
+        let mut has_panicked = false;
         for role in Role::ALL {
             if declaration.feeds(role) {
-                let bound = families.bind(declaration, role);
+                let bound = families.bind(declaration, role).unwrap_or_else(|provisional| {
+                    has_panicked = true;
+                    provisional
+                });
                 match &bound.target {
                     OwnedTarget::Family(core) => families.cores.push(Arc::clone(core)),
                     OwnedTarget::Unlabeled { .. } => {}
@@ -95,7 +102,8 @@ impl Families {
             }
         }
         families.mark_read_early();
-        families
+        let families = Box::new(families);
+        if has_panicked { Err(families) } else { Ok(families) }
     }
 
     /// Marks exception and cancellation counters to be read before the latency, unless name order already guarantees it.
@@ -109,23 +117,31 @@ impl Families {
         }
     }
 
-    fn bind(&self, declaration: &Declaration, role: Role) -> BoundTarget {
+    /// The target of this role; an error, with a target that is not exported, if its expression panics.
+    fn bind(&self, declaration: &Declaration, role: Role) -> Result<BoundTarget, BoundTarget> {
+        let detached = || {
+            let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
+            BoundTarget { target: self.detached(declaration, role), order }
+        };
         let target = match declaration.given(role) {
             None => OwnedTarget::Family(self.default_family(declaration, role)),
             Some(expression) => match catch_unwind(AssertUnwindSafe(expression)) {
                 Ok(target) => target.0,
-                Err(_) => self.detached(declaration, role, "its expression panicked"),
+                Err(_) => {
+                    InternalError::InstrumentConflict.record(&declaration.location);
+                    return Err(detached());
+                }
             },
         };
-        match self.order_for(role, target.label_names()) {
+        Ok(match self.order_for(role, target.label_names()) {
             Some(order) => BoundTarget { target, order },
             None => {
                 let labels = target.label_names().to_vec();
                 let why = format!("its labels are {labels:?}, those of the function {:?}", self.labels_of(role));
-                let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
-                BoundTarget { target: self.detached(declaration, role, &why), order }
+                declaration.note_unusable(role, &why);
+                detached()
             }
-        }
+        })
     }
 
     /// The labels of the default family for this role.

@@ -10,6 +10,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::lock::lock;
+use crate::registry::declared::{Attempts, UserCode};
 
 /// The longest that another thread waits for the one that makes the value.
 const MAKER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -21,18 +22,27 @@ pub(crate) struct ReentrantOnce<T> {
     making: OnceLock<Box<Making<T>>>,
 }
 
-/// What those who ask agree on while there is no value.
+/// The state of initialization, while there is no value.
 struct Making<T> {
-    /// Who makes one: the first that has asked, and those that have waited for it in vain.
+    /// The threads that run the initializer: the first caller, and those whose wait has timed out.
     makers: Mutex<Vec<ThreadId>>,
     made: Condvar,
-    /// Made by one who waited in vain.
+    /// The value of a thread whose wait has timed out.
     fallback: OnceLock<T>,
+    /// The value to use until the initializer succeeds.
+    provisional: OnceLock<T>,
+    attempts: Attempts,
 }
 
 impl<T> Default for Making<T> {
     fn default() -> Self {
-        Self { makers: Mutex::default(), made: Condvar::default(), fallback: OnceLock::new() }
+        Self {
+            makers: Mutex::default(),
+            made: Condvar::default(),
+            fallback: OnceLock::new(),
+            provisional: OnceLock::new(),
+            attempts: Attempts::new(),
+        }
     }
 }
 
@@ -46,24 +56,41 @@ impl<T> ReentrantOnce<T> {
         self.value.get()
     }
 
+    /// Returns true while a thread runs the initializer.
+    pub(crate) fn is_being_made(&self) -> bool {
+        self.making.get().is_some_and(|making| !lock(&making.makers).is_empty())
+    }
+
+    /// Returns the value that is used until the initializer succeeds, if it has failed.
+    pub(crate) fn provisional(&self) -> Option<&T> {
+        if self.get().is_some() { None } else { self.making.get()?.provisional.get() }
+    }
+
     /// The value, made by `make` if no thread is making it; `make` must not panic.
     ///
-    /// `None` if `make` itself asks. Where another thread does not finish in time, which may be because it waits for
-    /// something that the caller holds, the caller makes a second value, so that no call is miscounted.
+    /// If `make` fails, it returns a provisional value. That is used until a later call, which `user_code` must allow, succeeds.
+    ///
+    /// `None` if `make` itself asks. If another thread does not finish in time, which may be because it waits for something
+    /// that the caller holds, the caller makes a second value, so that no call is miscounted.
     #[cold]
-    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> Option<&T> {
+    pub(crate) fn get_or_make(&self, user_code: UserCode, make: impl FnOnce() -> Result<T, T>) -> Option<&T> {
         let this = thread::current().id();
         let making: &Making<T> = self.making.get_or_init(Box::default);
         let made = || self.value.get().or_else(|| making.fallback.get());
         let mut makers = lock(&making.makers);
         if makers.contains(&this) || made().is_some() {
-            return made();
+            return made().or_else(|| making.provisional.get());
+        }
+        if let Some(provisional) = making.provisional.get()
+            && (!makers.is_empty() || !making.attempts.allow(user_code))
+        {
+            return Some(provisional);
         }
         if !makers.is_empty() {
             let waiting = |makers: &mut Vec<ThreadId>| !makers.is_empty() && made().is_none();
             let waited = making.made.wait_timeout_while(makers, MAKER_TIMEOUT, waiting);
             (makers, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            if let Some(value) = made() {
+            if let Some(value) = made().or_else(|| making.provisional.get()) {
                 return Some(value);
             }
         }
@@ -71,10 +98,13 @@ impl<T> ReentrantOnce<T> {
         makers.push(this);
         drop(makers);
         let _end = End(making, this);
-        let value = make();
-        // Lost if another one was faster: theirs is as good.
-        let _ = if is_first { self.value.set(value) } else { making.fallback.set(value) };
-        made()
+        // The loser of a race drops its value: the other is as good.
+        let _ = match make() {
+            Ok(value) if is_first => self.value.set(value),
+            Ok(value) => making.fallback.set(value),
+            Err(provisional) => making.provisional.set(provisional),
+        };
+        made().or_else(|| making.provisional.get())
     }
 }
 
@@ -95,14 +125,37 @@ mod tests {
 
     use super::*;
 
+    impl<T> ReentrantOnce<T> {
+        fn make(&self, make: impl FnOnce() -> T) -> Option<&T> {
+            self.get_or_make(UserCode::Due, || Ok(make()))
+        }
+    }
+
+    #[test]
+    fn a_maker_that_fails_is_tried_again_ever_more_seldom_and_at_once_if_asked() {
+        let once = ReentrantOnce::new();
+        let made = AtomicUsize::new(0);
+        let fail = || Err(made.fetch_add(1, Ordering::Relaxed));
+        for _ in 0..100 {
+            assert_eq!(once.get_or_make(UserCode::Due, fail), Some(&0));
+        }
+        // The first, and the 1st, 2nd, 4th, .. 64th of the 99 others.
+        assert_eq!(made.load(Ordering::Relaxed), 8);
+        assert_eq!((once.get(), once.provisional()), (None, Some(&0)));
+        assert_eq!(once.get_or_make(UserCode::Now, fail), Some(&0));
+        assert_eq!(made.load(Ordering::Relaxed), 9);
+        assert_eq!(once.get_or_make(UserCode::Now, || Ok(7)), Some(&7));
+        assert_eq!((once.get(), once.provisional()), (Some(&7), None));
+    }
+
     #[test]
     fn many_threads_at_once_make_one_value() {
-        let claim = ReentrantOnce::new();
+        let once = ReentrantOnce::new();
         let made = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..16 {
                 scope.spawn(|| {
-                    let value = claim.get_or_make(|| made.fetch_add(1, Ordering::Relaxed));
+                    let value = once.make(|| made.fetch_add(1, Ordering::Relaxed));
                     assert_eq!(value, Some(&0));
                 });
             }
@@ -112,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_maker_that_waits_for_the_one_who_asks_does_not_hang() {
-        let claim = ReentrantOnce::new();
+        let once = ReentrantOnce::new();
         let (begun, wait) = mpsc::channel();
         let held = Mutex::new(());
         let guard = lock(&held);
@@ -123,31 +176,31 @@ mod tests {
                     drop(lock(&held));
                     1
                 };
-                assert_eq!(claim.get_or_make(slow), Some(&1));
+                assert_eq!(once.make(slow), Some(&1));
             });
             wait.recv().expect("the other thread begins");
-            assert_eq!(claim.get_or_make(|| 2), Some(&2));
+            assert_eq!(once.make(|| 2), Some(&2));
             drop(guard);
         });
-        assert_eq!(claim.get(), Some(&1));
+        assert_eq!(once.get(), Some(&1));
     }
 
     #[test]
     fn a_value_that_asks_for_itself_gets_none() {
-        let claim = ReentrantOnce::new();
-        let value = claim.get_or_make(|| claim.get_or_make(|| unreachable!("claimed")).is_none());
+        let once = ReentrantOnce::new();
+        let value = once.make(|| once.make(|| unreachable!("it is being made")).is_none());
         assert_eq!(value, Some(&true));
     }
 
     #[test]
     fn one_who_waited_in_vain_and_asks_again_while_making_goes_on() {
-        let claim = ReentrantOnce::new();
+        let once = ReentrantOnce::new();
         let (begun, wait) = mpsc::channel();
         let (end, may_end) = mpsc::channel::<()>();
         thread::scope(|scope| {
-            let claim = &claim;
+            let once = &once;
             scope.spawn(move || {
-                claim.get_or_make(|| {
+                once.make(|| {
                     begun.send(()).expect("the other thread waits");
                     may_end.recv().expect("the other thread ends");
                     1
@@ -155,14 +208,14 @@ mod tests {
             });
             wait.recv().expect("the first maker begins");
             let made = AtomicUsize::new(0);
-            let value = claim.get_or_make(|| {
+            let value = once.make(|| {
                 assert_eq!(made.fetch_add(1, Ordering::Relaxed), 0, "it makes another one to make one");
-                assert_eq!(claim.get_or_make(|| 3), None);
+                assert_eq!(once.make(|| 3), None);
                 2
             });
             assert_eq!(value, Some(&2));
             end.send(()).expect("the first maker waits");
         });
-        assert_eq!(claim.get(), Some(&1));
+        assert_eq!(once.get(), Some(&1));
     }
 }

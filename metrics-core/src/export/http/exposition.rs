@@ -17,6 +17,7 @@ use super::self_metrics;
 use crate::encode::Encoding;
 use crate::gauge::InFlight;
 use crate::registry::Registry;
+use crate::registry::declared::UserCode;
 use crate::registry::scrape::steps::Steps;
 
 /// Scrapes that are answered at once, if the user does not say.
@@ -44,7 +45,7 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// Exposes the global registry.
+    /// Exposes the global registry, and initializes it as [`init`](crate::init) does.
     #[must_use]
     pub fn new() -> Self {
         Self::of(Registry::global())
@@ -53,6 +54,7 @@ impl Exposition {
     /// Exposes this registry.
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
+        registry.initialize(UserCode::Due);
         self_metrics::init();
         Self { slots: ScrapeSlots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
     }

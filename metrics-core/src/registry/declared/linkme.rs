@@ -2,13 +2,13 @@
 
 pub use linkme;
 
-use super::Entry;
+use super::DeclaredRef;
 
 /// All declarations that the linker kept. Losing one may only cost its export before first use.
 #[linkme::distributed_slice]
-pub static DECLARED: [Entry];
+pub static DECLARED: [DeclaredRef];
 
-pub(super) fn declared() -> impl Iterator<Item = Entry> {
+pub(super) fn declared() -> impl Iterator<Item = DeclaredRef> {
     DECLARED.iter().copied()
 }
 
@@ -19,6 +19,6 @@ macro_rules! __metrics_core_site {
     ($site:ident) => {
         #[$crate::__private::linked::linkme::distributed_slice($crate::__private::linked::DECLARED)]
         #[linkme(crate = $crate::__private::linked::linkme)]
-        static __METRICS_DECLARED: $crate::__private::Entry = &$site;
+        static __METRICS_DECLARED: $crate::__private::DeclaredRef = &$site;
     };
 }

@@ -1,8 +1,8 @@
 //! An empty list, for platforms on which the linker collects nothing.
 
-use super::Entry;
+use super::DeclaredRef;
 
-pub(super) fn declared() -> impl Iterator<Item = Entry> {
+pub(super) fn declared() -> impl Iterator<Item = DeclaredRef> {
     std::iter::empty()
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::AtomicU8;
 
-use super::Entry;
+use super::DeclaredRef;
 
 /// A declaration in the section.
 ///
@@ -16,7 +16,7 @@ use super::Entry;
 #[repr(C)]
 pub struct Element {
     copy: &'static AtomicU8,
-    entry: Entry,
+    entry: DeclaredRef,
 }
 
 /// Its address is this copy of the crate's own; no linker takes what can be written to for the same as another.
@@ -25,7 +25,7 @@ static COPY: AtomicU8 = AtomicU8::new(0);
 impl Element {
     /// An element of this copy.
     #[must_use]
-    pub const fn new(entry: Entry) -> Self {
+    pub const fn new(entry: DeclaredRef) -> Self {
         Self { copy: &COPY, entry }
     }
 }
@@ -52,7 +52,7 @@ mod section {
 }
 
 /// All declarations that the linker kept. Losing one may only cost its export before first use.
-pub(super) fn declared() -> impl Iterator<Item = Entry> {
+pub(super) fn declared() -> impl Iterator<Item = DeclaredRef> {
     // Refers to something in the section: a linker that drops what nobody refers to then keeps its ends.
     std::hint::black_box(&section::NOTHING);
     elements().iter().filter(|element| std::ptr::eq(element.copy, &raw const COPY)).map(|element| element.entry)
@@ -99,11 +99,15 @@ mod tests {
     struct Foreign;
 
     impl super::super::Declared for Foreign {
-        fn claim(&self) {
+        fn initialize(&self, _: super::super::UserCode) {
             unreachable!("it is not ours")
         }
 
-        fn is_claimed(&self) -> bool {
+        fn is_ready_for_scrape(&self) -> bool {
+            unreachable!("it is not ours")
+        }
+
+        fn problem(&self) -> Option<super::super::Problem> {
             unreachable!("it is not ours")
         }
     }

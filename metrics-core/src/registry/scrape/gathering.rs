@@ -57,7 +57,7 @@ impl Gathering {
     }
 }
 
-pub(crate) fn answer<T>(name: &str, pending: Option<PendingRun<T>>) -> Option<Arc<T>> {
+fn answer<T>(name: &str, pending: Option<PendingRun<T>>) -> Option<Arc<T>> {
     match pending.map(|pending| pending.result()) {
         Some(Ok(answer)) => answer,
         None | Some(Err(())) => {

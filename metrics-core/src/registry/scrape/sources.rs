@@ -39,7 +39,7 @@ pub(crate) enum FamilySource {
 impl Sources {
     /// Everything that a scrape shows. Waits for collectors.
     pub(crate) fn gather(registry: &Registry, timeout: Duration) -> Self {
-        declared::claim_all(registry.inner.is_global);
+        declared::initialize_for_scrape(registry.inner.is_global);
         Self::all(registry, timeout)
     }
 

@@ -1,4 +1,4 @@
-//! Structs that a scrape brings up, with what may go wrong then: a logger that counts by one of them, a declaration that
+//! Structs that `init` declares, with what may go wrong then: a logger that counts in one of them, a declaration that
 //! panics.
 
 use log::{Log, Metadata, Record};
@@ -16,7 +16,7 @@ struct Logging {
 
 #[derive(Metrics)]
 #[metrics(prefix = "panicking", global)]
-#[expect(dead_code, reason = "a scrape declares it")]
+#[expect(dead_code, reason = "`init` declares it")]
 struct Panicking {
     /// Declared before the panic.
     items: Gauge,
@@ -50,10 +50,12 @@ impl Log for Logger {
 }
 
 #[test]
-fn neither_a_logger_that_counts_nor_a_panic_stops_a_scrape() {
+fn neither_a_logger_that_counts_nor_a_panic_stops_an_initialization() {
     log::set_logger(&Logger).expect("the first");
     log::set_max_level(log::LevelFilter::Info);
     Counter::builder("taken", "Another type.").register();
+    assert!(!Registry::global().to_text().contains("panicking_items"), "a scrape declared a struct");
+    metrics_core::init();
     let texts: Vec<String> = (0..2).map(|_| Registry::global().to_text()).collect();
     for text in texts {
         for line in [
@@ -66,4 +68,9 @@ fn neither_a_logger_that_counts_nor_a_panic_stops_a_scrape() {
         }
     }
     Logging::global().taken.set(1);
+    // Tried again, and reported for as long as it fails.
+    let problems = Registry::global().check();
+    assert!(problems.iter().any(|problem| problem.message.contains("Panicking panicked")), "{problems:?}");
+    let text = Registry::global().to_text();
+    assert!(text.contains("\nmetrics_core_internal_errors_total{kind=\"collector_panic\"} 2\n"), "{text}");
 }
