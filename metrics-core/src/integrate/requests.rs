@@ -15,6 +15,8 @@ use crate::{Builder, Counter, Error, Family, Gauge, Histogram, OTHER, Registry, 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 /// The path of the metrics themselves, as most have it.
 const METRICS: &str = "/metrics";
+/// The status by which a layer such as axum's `TimeoutLayer` ends a request that took too long.
+const REQUEST_TIMEOUT: u16 = 408;
 /// The status that a route is exported with before its first request.
 const OK: &str = "200";
 
@@ -34,7 +36,7 @@ const OK: &str = "200";
 /// - `status` is the code of the response; `panic`, `cancelled` or `error` (the service's own) where there is none.
 /// - A request lasts until the last byte of its response's body is taken by the server; its latency is observed however
 ///   it ends.
-/// - A status of 500 or more is an exception ([`RequestMetricsBuilder::exception_if`]); so are a panic, an error of the
+/// - A status of 500 or more, or 408 (a request that timed out in the service), is an exception ([`RequestMetricsBuilder::exception_if`]); so are a panic, an error of the
 ///   service or of the body, and a status of gRPC by which the server is at fault.
 /// - A client that hangs up, before the response or in the middle of its body, is counted as cancelled.
 /// - Requests for `/metrics`, and all that an [`Exposition`](crate::Exposition) answers, are not measured.
@@ -102,7 +104,7 @@ impl RequestMetrics {
             max_series: None,
             routes: Vec::new(),
             excluded: BTreeSet::from([METRICS.to_owned()]),
-            is_exception: Arc::new(|status| status >= 500),
+            is_exception: Arc::new(|status| status >= 500 || status == REQUEST_TIMEOUT),
         }
     }
 
@@ -217,7 +219,7 @@ impl RequestMetricsBuilder {
         self
     }
 
-    /// Which statuses are exceptions; those of 500 and more if not set.
+    /// Decides which statuses are exceptions; if not set, 408 and all of 500 or more.
     pub fn exception_if(mut self, is_exception: impl Fn(u16) -> bool + Send + Sync + 'static) -> Self {
         self.is_exception = Arc::new(is_exception);
         self

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ::axum::Router;
 use ::axum::body::Body;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use metrics_core::Exposition;
 use tokio::net::TcpListener;
+use tower_http::timeout::TimeoutLayer;
 
 use crate::behavior::{Measured, check};
 use crate::client::{ask, status};
@@ -117,6 +119,26 @@ async fn nested_routes_methods_and_options() {
         assert_eq!(measured.value(bucket), Some(1.0));
         assert_eq!(measured.value("web_requests_in_flight{path=\"/healthz\",method=\"GET\"}"), None);
         assert_eq!(measured.value("web_requests_in_flight{path=\"other\",method=\"GET\"}"), None);
+    })
+    .await
+    .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_time_out_are_exceptions() {
+    let measured = Measured::new();
+    let forever = get(pending::<()>);
+    let timeout = |status| TimeoutLayer::with_status_code(status, Duration::from_millis(1));
+    let app = Router::new()
+        .route("/slow", forever.clone().layer(timeout(StatusCode::REQUEST_TIMEOUT)))
+        .route("/upstream", forever.layer(timeout(StatusCode::GATEWAY_TIMEOUT)))
+        .layer(measured.build(|builder| builder));
+    let addr = serve(app).await;
+    tokio::task::spawn_blocking(move || {
+        for (path, expected) in [("/slow", 408), ("/upstream", 504)] {
+            assert_eq!(status(&ask(addr, "GET", path)), expected);
+            measured.recorded(path, "GET", &expected.to_string(), 1.0, [1.0, 0.0]);
+        }
     })
     .await
     .expect("no panic");
