@@ -131,7 +131,8 @@ pub enum Value<'a> {
 
 /// What walks over a scrape: an encoder, a bridge.
 ///
-/// Families come in the order of their names, each once; a family without series is not shown.
+/// Families come in the order of their names, each once, and those of the library itself (`metrics_core_*`) last. A family
+/// without series is not visited.
 pub trait Visitor {
     /// A family begins; the series that follow are its own.
     fn family(&mut self, family: &FamilyInfo<'_>);

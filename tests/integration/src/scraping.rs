@@ -72,3 +72,14 @@ fn series_are_removed_while_a_scrape_is_going_on() {
     assert!((SERIES / 2..SERIES).contains(&scrape.seen.len()), "{}", scrape.seen.len());
     assert_eq!(registry.to_text(), "# TYPE many_total counter\nmany_total{n=\"0\"} 1\n");
 }
+
+#[test]
+fn families_of_the_library_come_last() {
+    metrics_core::Counter::builder("zzz_total", "Last by name.").register().inc();
+    let text = metrics_core::Registry::global().to_text();
+    let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let first_own = names.iter().position(|name| name.starts_with("metrics_core_")).expect("there are some");
+    assert!(names[first_own..].iter().all(|name| name.starts_with("metrics_core_")), "{names:?}");
+    assert!(names[..first_own].is_sorted() && names[first_own..].is_sorted(), "{names:?}");
+    assert!(names[..first_own].contains(&"zzz_total"), "{names:?}");
+}

@@ -26,7 +26,7 @@ pub(crate) fn overflowed(visitor: &mut dyn Visitor) -> bool {
     }
     visitor.family(&FamilyInfo {
         name: OVERFLOWED,
-        help: "Label sets that went to the overflow series of their family.",
+        help: "Lookups of label sets that were counted in the overflow series of their family.",
         kind: Kind::Counter,
         unit: None,
     });

@@ -78,7 +78,9 @@ impl Sources {
         for (name, shown) in merged.families {
             by_name.entry(name).or_insert(FamilySource::Collected(shown));
         }
-        let mut sources = Self { families: by_name.into_iter().collect() };
+        let mut families: Vec<_> = by_name.into_iter().collect();
+        families.sort_by(|(one, _), (other, _)| position(one).cmp(&position(other)));
+        let mut sources = Self { families };
         sources.read_early();
         sources
     }
@@ -98,7 +100,7 @@ impl Sources {
 
     /// The type of the family of this name, if there is one.
     pub(crate) fn kind_of(&self, name: &str) -> Option<Kind> {
-        let at = self.families.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()?;
+        let at = self.families.binary_search_by(|(other, _)| position(other).cmp(&position(name))).ok()?;
         self.families.get(at).map(|(_, source)| source.kind())
     }
 
@@ -106,6 +108,11 @@ impl Sources {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.families.iter().map(|(name, _)| name.as_str())
     }
+}
+
+/// The position of a family in a scrape: by name, with the library's own families last, since readers look for theirs.
+fn position(name: &str) -> (bool, &str) {
+    (name.starts_with("metrics_core_"), name)
 }
 
 impl FamilySource {
