@@ -172,7 +172,11 @@ impl Check<'_> {
         let name = arg.name.unraw().to_string();
         let span = arg.name.span();
         if !OPTIONS.contains(&name.as_str()) {
-            self.label(name, arg);
+            if let Some(message) = mistaken_option(&arg) {
+                self.errors.at(span, message);
+            } else {
+                self.label(name, arg);
+            }
             return;
         }
         if self.given.contains(&name) {
@@ -197,19 +201,19 @@ impl Check<'_> {
             "prefix" => self.prefix(&value),
             "max_series" => self.max_series(&value),
             "latency" => {
-                self.args.latency = Some(self.family(value));
+                self.args.latency = self.family(name, value);
                 if self.args.buckets.is_some() {
                     self.errors.at(span, "the buckets of a family of one's own stand in its builder: remove `buckets`");
                 }
             }
-            "exceptions" => self.args.exceptions = Some(self.family(value)),
-            "in_flight" => self.args.in_flight = Some(InFlight::Family(self.family(value))),
+            "exceptions" => self.args.exceptions = self.family(name, value),
+            "in_flight" => self.args.in_flight = self.family(name, value).map(InFlight::Family),
             "cancelled" if !self.function.is_cancellable() => {
                 let message =
                     "only a function that is `async` or returns a future can be cancelled: remove `cancelled`";
                 self.errors.at(span, message);
             }
-            "cancelled" => self.args.cancelled = Some(self.family(value)),
+            "cancelled" => self.args.cancelled = self.family(name, value),
             "exception_if" => self.args.exception_if = Some(value),
             _ => {
                 if let Expr::Path(path) = value {
@@ -219,9 +223,16 @@ impl Check<'_> {
         }
     }
 
-    fn family(&self, value: Expr) -> Family {
+    /// The family given as an option; `None`, with an error, if it is a literal.
+    fn family(&mut self, option: &str, value: Expr) -> Option<Family> {
+        if matches!(plain(&value), Expr::Lit(_)) {
+            let default = if option == "in_flight" { "`in_flight` alone, or " } else { "" };
+            let message = format!("`{option}` takes a family: write {default}`{}`", usage(option));
+            self.errors.at(value.span(), message);
+            return None;
+        }
         let per_call = self.scope.first_in(&value).is_some();
-        Family { value, per_call }
+        Some(Family { value, per_call })
     }
 
     fn prefix(&mut self, value: &Expr) {
@@ -294,14 +305,17 @@ impl Check<'_> {
     /// A label that is named as a variable is.
     fn variable(&mut self, ident: Ident, known: Option<Known>) -> Option<LabelValue> {
         let is_keyword = syn::parse_str::<Ident>(&ident.to_string()).is_err();
-        // A constant may be a label too; whether there is one only the compiler knows.
-        let is_constant = ident.to_string().starts_with(char::is_uppercase);
+        let is_constant = ident.to_string().starts_with(char::is_uppercase) && !self.scope.binds(&ident);
         if ident == "skip" && known.is_none() {
             let message = "`skip` leaves a method of an annotated `impl` block out: remove the attribute";
             self.errors.at(ident.span(), message);
         } else if is_keyword {
             self.errors.at(ident.span(), format_args!("`{ident}` is no variable: write `{ident} = expr`"));
-        } else if !is_constant && !self.scope.binds(&ident) {
+        } else if is_constant {
+            let label = ident.to_string().to_lowercase();
+            let message = format!("`{ident}` is not an argument: write `{label} = {ident}` for a label with its value");
+            self.errors.at(ident.span(), message);
+        } else if !self.scope.binds(&ident) {
             self.errors.at(ident.span(), format_args!("there is no argument `{ident}`: write `{ident} = expr`"));
         } else {
             return Some(per_call(variable(ident), known));
@@ -347,6 +361,48 @@ impl Check<'_> {
             self.errors.at(name.span(), message);
         }
     }
+}
+
+/// The options of the attribute of `tracing` that has the same name.
+const OPTIONS_OF_TRACING: [&str; 9] =
+    ["err", "fields", "follows_from", "level", "name", "parent", "ret", "skip_all", "target"];
+
+/// The error of a label that is more likely a misspelled option, or one of `tracing`; a raw identifier is always a label.
+fn mistaken_option(Arg { name, value }: &Arg) -> Option<String> {
+    if !matches!(value, Value::Expr { .. } | Value::List(_)) || name.to_string().starts_with("r#") {
+        return None;
+    }
+    let given = name.to_string();
+    let label = format!("write `r#{given} = ..` for a label of that name");
+    // `rate` is more likely a label than a misspelled `crate`.
+    let options = OPTIONS.iter().filter(|option| **option != "crate");
+    let most = if given.len() < 6 { 1 } else { 2 };
+    if let Some(option) = options.copied().find(|option| distance(&given, option) <= most) {
+        return Some(format!("unknown option `{given}`; did you mean `{option}`? {label}"));
+    }
+    let is_of_tracing = OPTIONS_OF_TRACING.contains(&given.as_str());
+    is_of_tracing.then(|| format!("`{given}` is an option of `tracing::instrument`, not of this attribute; {label}"))
+}
+
+/// The number of letters to insert, delete, replace or swap to get from one name to the other.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut rows = vec![vec![0; other.len() + 1]; one.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=other.len()).collect();
+    for i in 1..=one.len() {
+        for j in 1..=other.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = least;
+        }
+    }
+    rows[one.len()][other.len()]
 }
 
 fn kind(value: Option<Expr>, known: Option<Known>, span: Span) -> LabelValue {

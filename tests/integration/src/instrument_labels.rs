@@ -325,3 +325,27 @@ fn labels_are_taken_before_the_body_once() {
     assert_eq!(TAKEN.load(Ordering::Relaxed), 1);
     assert_eq!(count("taken", "path=\"/x\""), Some(1.0));
 }
+
+#[test]
+fn lists_of_all_label_values_and_labels_named_like_options() {
+    #[instrument(status in [200_u16, 404], prefix = "numbers")]
+    fn respond(status: u16) -> u16 {
+        status
+    }
+    #[instrument(shard in 0..3, by_char in ['a'], prefix = "ranges")]
+    fn store(shard: u8, by_char: char) -> (u8, char) {
+        (shard, by_char)
+    }
+    #[instrument(r#name = "x", r#level = 1 + 1, prefix = "rawnames")]
+    fn named() {}
+    respond(404);
+    respond(500);
+    store(2, 'a');
+    named();
+    assert_eq!(count("numbers", r#"status="200""#), Some(0.0));
+    assert_eq!(count("numbers", r#"status="404""#), Some(1.0));
+    assert_eq!(count("numbers", r#"status="other""#), Some(1.0));
+    assert_eq!(count("ranges", r#"shard="2",by_char="a""#), Some(1.0));
+    assert_eq!(count("ranges", r#"shard="0",by_char="a""#), Some(0.0));
+    assert_eq!(count("rawnames", r#"name="x",level="2""#), Some(1.0));
+}

@@ -87,7 +87,7 @@ pub fn label<T: LabelValue + ?Sized>(value: &T) -> Label<'_> {
 pub fn values<I>(values: I) -> Vec<String>
 where
     I: IntoIterator,
-    I::Item: AsRef<str>,
+    I::Item: LabelValue,
 {
-    values.into_iter().map(|value| value.as_ref().to_owned()).collect()
+    values.into_iter().map(|value| value.label().as_str().to_owned()).collect()
 }

@@ -1,0 +1,8 @@
+use metrics_core::instrument;
+
+const PATH: &str = "/foo";
+
+#[instrument(PATH)]
+fn foo() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use metrics_core::instrument;
+
+#[instrument("/foo", latency = 5, in_flight = true)]
+fn foo() {}
+
+fn main() {}
