@@ -1,6 +1,6 @@
 //! The program of the Python client's introduction, line for line: a router that is instrumented by hand.
 //!
-//! `cargo run --release --example by_hand -- 127.0.0.1:9100`
+//! `cargo run --release --example by_hand -- 127.0.0.1:9464`
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
@@ -57,7 +57,7 @@ fn main() -> io::Result<()> {
         REQUEST_DURATION.labels([path]);
         REQUEST_EXCEPTIONS.labels([path]);
     }
-    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9100".to_owned());
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9464".to_owned());
     let server = start_http_server(addr.as_str())?;
     println!("Write /foo or /bar, and look at http://{}/metrics", server.local_addr());
     for line in io::stdin().lock().lines() {

@@ -1,6 +1,6 @@
 //! A service whose metrics go to Graphite as well as to Prometheus, and are sent once more when it ends.
 //!
-//! `cargo run --release --example graphite -- 127.0.0.1:8080 127.0.0.1:9100 127.0.0.1:2003`
+//! `cargo run --release --example graphite -- 127.0.0.1:8080 127.0.0.1:9464 127.0.0.1:2003`
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let mut args = std::env::args().skip(1);
     let mut next = |default: &str| args.next().unwrap_or_else(|| default.to_owned());
-    let (listen, metrics, carbon) = (next("127.0.0.1:8080"), next("127.0.0.1:9100"), next("127.0.0.1:2003"));
+    let (listen, metrics, carbon) = (next("127.0.0.1:8080"), next("127.0.0.1:9464"), next("127.0.0.1:2003"));
 
     // CPU, memory and files of the process, and what was built.
     process_metrics!();

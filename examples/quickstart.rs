@@ -1,6 +1,6 @@
 //! The shortest way: one annotated function, one line that exposes it.
 //!
-//! `cargo run --release --example quickstart -- 127.0.0.1:9100`
+//! `cargo run --release --example quickstart -- 127.0.0.1:9464`
 
 use std::io::{self, BufRead};
 
@@ -13,7 +13,7 @@ fn parse(line: &str) -> Result<i64, std::num::ParseIntError> {
 }
 
 fn main() -> io::Result<()> {
-    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9100".to_owned());
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9464".to_owned());
     let server = start_http_server(addr.as_str())?;
     println!("Write numbers, or something else, and look at http://{}/metrics", server.local_addr());
     for line in io::stdin().lock().lines() {

@@ -1,6 +1,6 @@
 //! A real HTTP service, instrumented at its one choke point: request rate, errors and latency by path.
 //!
-//! `cargo run --release --example router -- --listen 127.0.0.1:8080 --metrics 127.0.0.1:9100`
+//! `cargo run --release --example router -- --listen 127.0.0.1:8080 --metrics 127.0.0.1:9464`
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ A web server whose router is instrumented.
 Usage: router [--listen ADDR] [--metrics ADDR] [--traffic]
 
   --listen ADDR    where to serve /foo, /bar, /slow, /fail and /panic  [127.0.0.1:8080]
-  --metrics ADDR   where to serve /metrics                             [127.0.0.1:9100]
+  --metrics ADDR   where to serve /metrics                             [127.0.0.1:9464]
   --traffic        call the service all the time, so that the numbers move
   --help           print this
 ";
@@ -147,7 +147,7 @@ struct Options {
 fn options() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::{Long, ValueExt};
 
-    let (listen, metrics) = ("127.0.0.1:8080".to_owned(), "127.0.0.1:9100".to_owned());
+    let (listen, metrics) = ("127.0.0.1:8080".to_owned(), "127.0.0.1:9464".to_owned());
     let mut options = Options { listen, metrics, traffic: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {

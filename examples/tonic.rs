@@ -1,6 +1,6 @@
 //! A gRPC service by tonic: every method measured by one layer, its metrics on a port of their own.
 //!
-//! `cargo run --release --example tonic -- 127.0.0.1:50051 127.0.0.1:9100`
+//! `cargo run --release --example tonic -- 127.0.0.1:50051 127.0.0.1:9464`
 
 use metrics_core::{RequestMetrics, start_http_server};
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let addr = args.next().unwrap_or_else(|| "127.0.0.1:50051".to_owned());
     // 1. The metrics of the whole process, from a thread of their own.
-    let metrics = start_http_server(args.next().unwrap_or_else(|| "127.0.0.1:9100".to_owned()))?;
+    let metrics = start_http_server(args.next().unwrap_or_else(|| "127.0.0.1:9464".to_owned()))?;
 
     // A service that comes with tonic; yours is added in the same way.
     let (_reporter, health) = health_reporter();

@@ -142,7 +142,7 @@ fn traffic_makes_the_numbers_move() {
 fn options_are_explained() {
     let (status, help, _) = example::run("router", &["--help"]);
     assert!(status.success());
-    for option in ["--listen", "--metrics", "--traffic", "127.0.0.1:8080", "127.0.0.1:9100"] {
+    for option in ["--listen", "--metrics", "--traffic", "127.0.0.1:8080", "127.0.0.1:9464"] {
         assert!(help.contains(option), "{help}");
     }
     let (status, _, error) = example::run("router", &["--lisen", "127.0.0.1:0"]);

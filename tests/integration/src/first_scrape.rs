@@ -37,17 +37,17 @@ mod unused {
 }
 
 fn expose() -> std::io::Result<()> {
-    start_http_server("127.0.0.1:9100")?; // GET /metrics
+    start_http_server("127.0.0.1:9464")?; // GET /metrics
     Ok(())
 }
 
 #[test]
 fn every_known_series_is_at_0_and_the_server_outlives_its_handle() {
-    expose().expect("port 9100 is free: no other exporter may run here");
+    expose().expect("port 9464 is free: no other exporter may run here");
     let scrapes: Vec<_> = (0..8)
         .map(|_| {
             thread::spawn(|| {
-                let mut stream = TcpStream::connect("127.0.0.1:9100").expect("it goes on serving");
+                let mut stream = TcpStream::connect("127.0.0.1:9464").expect("it goes on serving");
                 stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
                 let mut response = String::new();
                 stream.read_to_string(&mut response).expect("UTF-8");

@@ -24,7 +24,7 @@ use super::serve::{Accept, Accepting, IoStream, Secure};
 /// use metrics_core::{HttpServer, Tls};
 ///
 /// let tls = Tls::from_pem_files("server.pem", "server.key")?.client_ca_file("clients.pem")?;
-/// HttpServer::builder().tls(tls).start("0.0.0.0:9100")?;
+/// HttpServer::builder().tls(tls).start("0.0.0.0:9464")?;
 /// # Ok::<(), metrics_core::ServeError>(())
 /// ```
 #[derive(Clone)]
