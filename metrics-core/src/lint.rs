@@ -28,6 +28,9 @@ pub enum StyleRule {
     AbbreviatedUnit,
     /// Units are base units: `_seconds`, not `_milliseconds`.
     BaseUnit,
+    /// All series of a family have the same labels. Annotated functions that record into one family with different labels
+    /// break this rule.
+    MixedLabels,
 }
 
 impl StyleRule {
@@ -77,6 +80,9 @@ impl StyleRule {
             Self::AbbreviatedUnit => "units are written out: write `_seconds` for `_s`, `_bytes` for `_b`",
             Self::BaseUnit => {
                 "use the base unit: `_seconds`, `_bytes`, `_meters`, `_grams`, `_celsius` or `_joules`, without a prefix"
+            }
+            Self::MixedLabels => {
+                "functions record into one family with different labels; set `prefix` to separate them"
             }
         }
     }
@@ -187,11 +193,11 @@ const PREFIXES: [&[u8]; 18] = [
     b"giga", b"gibi", b"tera", b"tebi", b"peta", b"pebi",
 ];
 
-/// Whether a name breaks a rule; those of rule [`StyleRule::Help`] and of labels are not seen here.
+/// Whether a name breaks a rule; the rules that need more than the name and the type are not broken here.
 const fn breaks(rule: StyleRule, name: &str, kind: Kind) -> bool {
     let name = name.as_bytes();
     match rule {
-        StyleRule::Help => false,
+        StyleRule::Help | StyleRule::MixedLabels => false,
         StyleRule::CounterTotal => ends_with(name, b"_total") != matches!(kind, Kind::Counter),
         StyleRule::Reserved => {
             let own_sums = matches!(kind, Kind::Summary | Kind::Histogram);

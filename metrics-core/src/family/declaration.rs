@@ -84,11 +84,43 @@ impl FamilyDeclaration {
         })
     }
 
-    /// Whether `given`, of the same name, is the same family as this.
+    /// This declaration with other labels.
+    pub(crate) fn with_labels(&self, label_names: Vec<String>) -> Self {
+        Self {
+            name: self.name.clone(),
+            help: self.help.clone(),
+            unit: self.unit.clone(),
+            metric: self.metric,
+            label_names,
+            label_values: Vec::new(),
+            const_labels: self.const_labels.clone(),
+            bounds: self.bounds,
+            invalid_bounds: self.invalid_bounds.clone(),
+            allowed: self.allowed,
+            location: self.location,
+        }
+    }
+
+    /// Returns true if the labels are these, in any order.
+    pub(crate) fn has_labels(&self, names: &[impl AsRef<str>]) -> bool {
+        let has = |name: &str| self.label_names.iter().any(|own| own == name);
+        self.label_names.len() == names.len() && names.iter().all(|name| has(name.as_ref()))
+    }
+
+    /// Returns an error if `given`, of the same name, is another family than this.
     pub(crate) fn compare(&self, given: &Self) -> Result<(), Error> {
+        self.compare_if(given, true)
+    }
+
+    /// Like [`FamilyDeclaration::compare`], but the labels may differ.
+    pub(crate) fn compare_except_labels(&self, given: &Self) -> Result<(), Error> {
+        self.compare_if(given, false)
+    }
+
+    fn compare_if(&self, given: &Self, labels: bool) -> Result<(), Error> {
         let (field, registered, given) = if self.kind() != given.kind() {
             (Field::Type, self.kind().as_str().to_owned(), given.kind().as_str().to_owned())
-        } else if self.label_names != given.label_names {
+        } else if labels && self.label_names != given.label_names {
             (Field::LabelNames, format!("{:?}", self.label_names), format!("{:?}", given.label_names))
         } else if self.const_labels != given.const_labels {
             (Field::ConstLabels, format!("{:?}", self.const_labels), format!("{:?}", given.const_labels))

@@ -1,10 +1,11 @@
 //! The catalog: all declared families, as data for generating documentation, dashboards and alerting rules.
 
+use std::iter;
 use std::panic::Location;
+use std::sync::Arc;
 
 use super::Registry;
 use super::declared::UserCode;
-use super::members::Member;
 use crate::family::FamilyCore;
 use crate::kind::Kind;
 
@@ -20,7 +21,7 @@ pub struct DeclaredFamily {
     pub help: String,
     /// The unit, where one was declared.
     pub unit: Option<String>,
-    /// The labels, in their order.
+    /// The labels, in their order; those of all annotated functions, if they record into the family with different ones.
     pub labels: Vec<DeclaredLabel>,
     /// Labels that have the same value on every series.
     pub const_labels: Vec<(String, String)>,
@@ -60,22 +61,33 @@ impl Registry {
     #[must_use]
     pub fn catalog(&self) -> Vec<DeclaredFamily> {
         self.initialize(UserCode::Now);
-        let members = self.read().members.all();
-        members.iter().map(Member::core).map(describe).collect()
+        let members = self.read().members.with_variants();
+        members.iter().map(|(member, variants)| describe(member.core(), variants)).collect()
     }
 }
 
-fn describe(core: &FamilyCore) -> DeclaredFamily {
+fn describe(core: &FamilyCore, variants: &[Arc<FamilyCore>]) -> DeclaredFamily {
     let declaration = &core.declaration;
-    let labels = declaration.label_names.iter().enumerate();
+    let mut labels: Vec<DeclaredLabel> = Vec::new();
+    for part in iter::once(core).chain(variants.iter().map(Arc::as_ref)) {
+        for (position, name) in part.declaration.label_names.iter().enumerate() {
+            let known_values = part.known_values(position);
+            match labels.iter_mut().find(|label| label.name == *name) {
+                Some(label) => {
+                    let new = known_values.into_iter().filter(|value| !label.known_values.contains(value));
+                    let new: Vec<String> = new.collect();
+                    label.known_values.extend(new);
+                }
+                None => labels.push(DeclaredLabel { name: name.clone(), known_values }),
+            }
+        }
+    }
     DeclaredFamily {
         name: declaration.name.clone(),
         kind: declaration.kind(),
         help: declaration.help.clone(),
         unit: declaration.unit.clone(),
-        labels: labels
-            .map(|(position, name)| DeclaredLabel { name: name.clone(), known_values: core.known_values(position) })
-            .collect(),
+        labels,
         const_labels: declaration.const_labels.clone(),
         buckets: declaration.bounds,
         max_series: core.max_series(),

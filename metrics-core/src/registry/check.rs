@@ -5,6 +5,7 @@ use super::collect::context::DEFAULT_COLLECT_TIMEOUT;
 use super::declared::{self, UserCode};
 use super::problem::{Problem, ProblemKind};
 use super::scrape::gathering::Gathering;
+use crate::lint::StyleRule;
 
 impl Registry {
     /// Returns the problems of everything that is declared, each with its place in the code if that is known: conflicts and
@@ -25,8 +26,25 @@ impl Registry {
             message: skipped.to_string(),
             location: None,
         }));
-        let members = self.read().members.all();
-        for declaration in members.iter().map(|member| &member.core().declaration) {
+        let members = self.read().members.with_variants();
+        for (member, variants) in &members {
+            let main = &member.core().declaration;
+            problems.extend(variants.iter().map(|variant| Problem {
+                kind: ProblemKind::Style(StyleRule::MixedLabels),
+                family: main.name.clone(),
+                message: format!(
+                    "{}: {}: {:?} here, {:?} at {}:{}",
+                    main.name,
+                    StyleRule::MixedLabels,
+                    variant.declaration.label_names,
+                    main.label_names,
+                    main.location.file(),
+                    main.location.line(),
+                ),
+                location: Some(variant.declaration.location),
+            }));
+        }
+        for declaration in members.iter().map(|(member, _)| &member.core().declaration) {
             problems.extend(declaration.broken_rules().map(|rule| Problem {
                 kind: ProblemKind::Style(rule),
                 family: declaration.name.clone(),

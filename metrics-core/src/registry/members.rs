@@ -1,4 +1,7 @@
 //! The families of a registry by name, and the sample names that they occupy.
+//!
+//! Annotated functions may record into one family with different labels: the formats allow a family whose series have
+//! different label names. Such a family consists of a member and its variants, one for each set of label names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -49,6 +52,8 @@ impl Member {
 #[derive(Default)]
 pub(crate) struct Members {
     by_name: BTreeMap<String, Member>,
+    /// Families that share the name of a member and have other labels, by that name.
+    variants: BTreeMap<String, Vec<Arc<FamilyCore>>>,
     /// Sample names and the family each belongs to.
     taken: HashMap<String, String>,
 }
@@ -86,6 +91,7 @@ impl Members {
 
     pub(crate) fn remove(&mut self, name: &str) -> Option<Member> {
         let removed = self.by_name.remove(name)?;
+        self.variants.remove(name);
         self.taken.retain(|_, family| family != name);
         Some(removed)
     }
@@ -105,11 +111,26 @@ impl Members {
         self.by_name.get(name)
     }
 
+    /// The families that share the name of this member and have other labels, in the order in which they were added.
+    pub(crate) fn variants(&self, name: &str) -> &[Arc<FamilyCore>] {
+        self.variants.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds a family that has the name of a member, and other labels than it and its variants.
+    pub(crate) fn add_variant(&mut self, core: Arc<FamilyCore>) {
+        self.variants.entry(core.declaration.name.clone()).or_default().push(core);
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
 
-    /// All families, by name.
+    /// All families, by name, each with its variants.
+    pub(crate) fn with_variants(&self) -> Vec<(Member, Vec<Arc<FamilyCore>>)> {
+        self.by_name.iter().map(|(name, member)| (member.clone(), self.variants(name).to_vec())).collect()
+    }
+
+    /// All families, by name, without their variants.
     pub(crate) fn all(&self) -> Vec<Member> {
         self.by_name.values().cloned().collect()
     }

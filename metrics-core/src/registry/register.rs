@@ -122,11 +122,9 @@ impl Registry {
         })
     }
 
-    /// Label names, and the place in the code, of the family with this name.
-    pub(crate) fn declared(&self, name: &str) -> Option<(Vec<String>, &'static Location<'static>)> {
-        let state = self.read();
-        let declaration = &state.members.get(name)?.core().declaration;
-        Some((declaration.label_names.clone(), declaration.location))
+    /// The place in the code where the family with this name was declared.
+    pub(crate) fn declared(&self, name: &str) -> Option<&'static Location<'static>> {
+        Some(self.read().members.get(name)?.core().declaration.location)
     }
 
     /// The registered family that `core` declares: `core` itself if it is new.
@@ -150,6 +148,41 @@ impl Registry {
                 Ok(Arc::clone(core))
             }
         }
+    }
+
+    /// Like [`Registry::register_shared`], but a family with the same name and other labels is no conflict: both are exported
+    /// as one family. Labels in another order are the same.
+    pub(crate) fn register_variant(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
+        let declaration = &core.declaration;
+        declaration.check(core.max_series())?;
+        if self.inner.is_global && !declaration.label_names.is_empty() {
+            core.overflow_counter();
+        }
+        let mut state = self.write();
+        let main = match state.members.get(&declaration.name) {
+            Some(Member::Family(main)) => Arc::clone(main),
+            Some(Member::Callback(_)) | None => {
+                drop(state);
+                return self.register_shared(core);
+            }
+        };
+        main.declaration.compare_except_labels(declaration)?;
+        let same = same_labels(&main, state.members.variants(&declaration.name), &declaration.label_names);
+        if let Some(same) = same.cloned() {
+            // What creates series may log, and a logger is user code.
+            drop(state);
+            same.adopt(core);
+            return Ok(same);
+        }
+        state.members.add_variant(Arc::clone(core));
+        Ok(Arc::clone(core))
+    }
+
+    /// The part of a registered family that has these labels, in any order.
+    pub(crate) fn find_variant(&self, name: &str, labels: &[&str]) -> Option<Arc<FamilyCore>> {
+        let state = self.read();
+        let Member::Family(main) = state.members.get(name)? else { return None };
+        same_labels(main, state.members.variants(name), labels).cloned()
     }
 
     /// The registered family that `core` declares: `core` itself, which stays unregistered, if there is none.
@@ -232,4 +265,12 @@ impl RegistryState {
 fn already_there(member: &Member) -> Error {
     let name = &member.core().declaration.name;
     Error::NameTaken { name: name.clone(), sample: name.clone(), owner: member.owner() }
+}
+
+fn same_labels<'f>(
+    main: &'f Arc<FamilyCore>,
+    variants: &'f [Arc<FamilyCore>],
+    labels: &[impl AsRef<str>],
+) -> Option<&'f Arc<FamilyCore>> {
+    std::iter::once(main).chain(variants).find(|known| known.declaration.has_labels(labels))
 }

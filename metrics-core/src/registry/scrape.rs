@@ -36,7 +36,8 @@ impl Registry {
 }
 
 impl Scrape<'_> {
-    /// Shows the series of each family in the order of their labels, not of their creation. Slower; meant for tests
+    /// Shows the series of each family in the order of their labels, not of their creation; those with other label names
+    /// separately. Slower; meant for tests
     /// and for comparing two scrapes.
     pub fn sorted(mut self) -> Self {
         self.sorted = true;

@@ -9,6 +9,7 @@ mod examples;
 mod formats;
 mod graphite;
 mod hostile;
+mod mixed_labels;
 mod odd_families;
 mod prometheus;
 mod readers;

@@ -1,8 +1,8 @@
 //! What a registry takes, gives back and refuses.
 
 use metrics_core::{
-    Counter, Error, Family, Field, Gauge, Histogram, LabelValue, Metrics, Owner, ProblemKind, Registry, Summary,
-    instrument,
+    Counter, Error, Family, Field, Gauge, Histogram, LabelValue, Metrics, Owner, ProblemKind, Registry, StyleRule,
+    Summary, instrument,
 };
 
 use crate::{internal_errors, sample};
@@ -144,26 +144,99 @@ fn register_gives_a_working_metric_and_check_tells_why_it_is_not_exported() {
     assert!(sample("metrics_core_problems").expect("exported") >= 2.0);
 }
 
+/// The values of the samples of this name, by their labels as text.
+fn exported(name: &str) -> Vec<(String, f64)> {
+    let text = Registry::global().to_text();
+    let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
+    samples.map(|(labels, value)| (labels.to_owned(), value.parse().expect("a number"))).collect()
+}
+
 #[test]
-fn sites_that_share_a_name_with_other_labels_are_both_named() {
-    mod one {
-        #[metrics_core::instrument(path, prefix = "shared")]
-        pub(crate) fn first(path: &str) -> usize {
-            path.len()
-        }
-        #[metrics_core::instrument(route, prefix = "shared")]
-        pub(crate) fn second(route: &str) -> usize {
-            route.len()
-        }
+fn functions_with_different_labels_share_a_default_name() {
+    #[derive(LabelValue, Clone, Copy)]
+    enum Kind {
+        Declined,
     }
-    one::first("/x");
-    one::second("/x");
+    #[instrument("/checkout", kind, prefix = "shared")]
+    fn checkout() -> Result<(), Kind> {
+        Err(Kind::Declined)
+    }
+    #[instrument("/login", prefix = "shared")]
+    fn login() -> Result<(), ()> {
+        Err(())
+    }
+    #[instrument(path, method = "GET", prefix = "shared")]
+    fn by_path(path: &str) -> Result<usize, ()> {
+        if path.is_empty() { Err(()) } else { Ok(path.len()) }
+    }
+    for _ in 0..10 {
+        checkout().expect_err("declined");
+        login().expect_err("fails");
+    }
+    by_path("/login").expect("a path");
+    let text = Registry::global().to_text();
+    assert_eq!(text.matches("# TYPE shared_request_exceptions_total counter\n").count(), 1, "{text}");
+    let exceptions = exported("shared_request_exceptions_total");
+    for labels in ["path=\"/checkout\",kind=\"declined\"", "path=\"/login\""] {
+        assert!(exceptions.contains(&(labels.to_owned(), 10.0)), "{exceptions:?}");
+    }
+    let calls = exported("shared_request_latency_seconds_count");
+    let of = |path: &str| calls.iter().filter(|(labels, _)| labels.contains(path)).map(|(_, value)| value).sum::<f64>();
+    assert_eq!((of("path=\"/checkout\""), of("path=\"/login\"")), (10.0, 11.0), "{calls:?}");
+    // `prometheus` gathers them as one family.
+    let gathered = prometheus::gather();
+    let family = gathered.iter().filter(|family| family.name() == "shared_request_exceptions_total");
+    let counts: Vec<usize> = family.map(|family| family.get_metric().len()).collect();
+    assert!(matches!(counts[..], [count] if count >= 3), "{counts:?}");
+    // A matter of style: a strict server starts.
     let problems = Registry::global().check();
-    let problem = problems
-        .iter()
-        .find(|problem| problem.family == "shared_request_latency_seconds")
-        .expect("a problem")
-        .to_string();
+    let of_family: Vec<_> = problems.iter().filter(|problem| problem.family.starts_with("shared_request_")).collect();
+    assert!(!of_family.is_empty());
+    assert!(
+        of_family.iter().all(|problem| problem.kind == ProblemKind::Style(StyleRule::MixedLabels)),
+        "{of_family:?}"
+    );
+    let catalog = Registry::global().catalog();
+    let family = catalog.iter().find(|family| family.name == "shared_request_exceptions_total").expect("declared");
+    let mut labels: Vec<&str> = family.labels.iter().map(|label| label.name.as_str()).collect();
+    labels.sort_unstable();
+    assert_eq!(labels, ["kind", "method", "path"]);
+}
+
+#[test]
+fn an_absent_label_equals_an_empty_one() {
+    #[instrument(path, zone, prefix = "absent")]
+    fn in_a_zone(path: &str, zone: &str) -> usize {
+        path.len() + zone.len()
+    }
+    #[instrument(path, prefix = "absent")]
+    fn anywhere(path: &str) -> usize {
+        path.len()
+    }
+    in_a_zone("/a", "eu");
+    in_a_zone("/a", "");
+    in_a_zone("", "");
+    anywhere("/a");
+    anywhere("/a");
+    anywhere("");
+    let mut calls = exported("absent_request_latency_seconds_count");
+    calls.sort_by(|one, other| one.0.cmp(&other.0));
+    let without_labels = sample("absent_request_latency_seconds_count");
+    assert_eq!(calls, [("path=\"/a\"".to_owned(), 3.0), ("path=\"/a\",zone=\"eu\"".to_owned(), 1.0)]);
+    assert_eq!(without_labels, Some(2.0));
+}
+
+#[test]
+fn functions_that_share_a_name_but_not_its_type_are_a_problem_that_names_both() {
+    #[instrument("/a", prefix = "typed")]
+    fn summary() {}
+    #[instrument("/b", buckets(1.0), prefix = "typed")]
+    fn histogram() {}
+    summary();
+    histogram();
+    let problems = Registry::global().check();
+    let problem = problems.iter().find(|problem| problem.family == "typed_request_latency_seconds");
+    let problem = problem.expect("a problem").to_string();
     assert_eq!(problem.matches("registering.rs:").count(), 2, "{problem}");
     assert!(problem.contains("set `prefix` on one of them"), "{problem}");
     assert!(internal_errors("instrument_conflict") >= 1.0);
@@ -214,7 +287,7 @@ fn families_that_do_not_fit_are_a_problem_and_calls_go_on() {
     }
     assert_eq!(call("/x"), 2);
     let problems = Registry::global().check();
-    let problem = problems.iter().find(|problem| problem.to_string().contains("`latency`")).expect("a problem");
+    let problem = problems.iter().find(|problem| problem.family == "unfit_request_latency_seconds").expect("a problem");
     assert!(problem.to_string().contains("[\"route\"]") && problem.to_string().contains("[\"path\"]"), "{problem}");
     assert_eq!(LATENCY.len(), 0);
 }

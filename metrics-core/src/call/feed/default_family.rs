@@ -7,8 +7,8 @@ use super::target::OwnedTarget;
 use crate::builder::Builder;
 use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::Role;
+use crate::cell::Handle;
 use crate::counter::Counter;
-use crate::error::{Error, Field};
 use crate::family::FamilyCore;
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
@@ -21,35 +21,18 @@ impl Families {
     /// The family of the default name, which other sites may have registered.
     pub(crate) fn default_family(&self, declaration: &Declaration, role: Role) -> Arc<FamilyCore> {
         let name = declaration.default_name(role);
-        let own = self.labels_of(role);
         let global = Registry::global();
-        let mut names = own.clone();
-        let (core, error) = loop {
-            let core = Arc::new(new_core(declaration, role, name.clone(), names.iter().cloned()));
-            let error = match global.register_shared(&core) {
-                Ok(family) => return family,
-                Err(error) => error,
-            };
-            // Labels meet a family by name: another site has brought it up with them in another order.
-            let other = matches!(error, Error::Conflict { field: Field::LabelNames, .. })
-                .then(|| self.other_order(role, &name, &names))
-                .flatten();
-            match other {
-                Some(order) => names = order,
-                None => break (core, error),
-            }
+        let core = Arc::new(new_core(declaration, role, name.clone(), self.labels_of(role).into_iter()));
+        let error = match global.register_variant(&core) {
+            Ok(family) => return family,
+            Err(error) => error,
         };
         InternalError::InstrumentConflict.record(&declaration.location);
-        let message = match (&error, global.declared(&name)) {
-            (Error::Conflict { field: Field::LabelNames, .. }, Some((names, first))) => format!(
-                "this function and the one at {}:{} both feed {name}, with labels {own:?} and {names:?}: set `prefix` on one of them",
-                first.file(),
-                first.line(),
-            ),
-            (_, Some((_, first))) => {
-                format!("{error} at {}:{}: set `prefix` on one of them", first.file(), first.line())
+        let message = match global.declared(&name) {
+            Some(first) => {
+                format!("{error} (registered at {}:{}): set `prefix` on one of them", first.file(), first.line())
             }
-            _ => error.to_string(),
+            None => error.to_string(),
         };
         global.add_problem(Problem {
             kind: ProblemKind::Declaration,
@@ -60,11 +43,25 @@ impl Families {
         core
     }
 
-    /// The order of labels in which a family is registered, if it is another than `tried`, of the same labels.
-    fn other_order(&self, role: Role, name: &str, tried: &[String]) -> Option<Vec<String>> {
-        let (names, _) = Registry::global().declared(name)?;
-        let same = names.len() == tried.len() && self.order_for(role, &names).is_some();
-        (same && names != tried).then_some(names)
+    /// The series for these values of a default family. An absent label equals an empty one, so the series is that of the
+    /// labels that are not empty: otherwise, two functions could export one series twice.
+    #[cold]
+    pub(crate) fn within_cap_of_default(core: &Arc<FamilyCore>, values: &[&str]) -> Option<Handle> {
+        let names = core.declaration.label_names.iter().map(String::as_str);
+        let (names, mut values): (Vec<&str>, Vec<&str>) =
+            names.zip(values.iter().copied()).filter(|(_, value)| !value.is_empty()).unzip();
+        let name = &core.declaration.name;
+        let known = Registry::global().find_variant(name, &names);
+        let variant = known.or_else(|| {
+            let owned = names.iter().map(|name| (*name).to_owned()).collect();
+            let new = Arc::new(FamilyCore::new(core.declaration.with_labels(owned), core.max_series()));
+            Registry::global().register_variant(&new).ok()
+        })?;
+        // The variant may have the labels in another order.
+        let position = |name: &String| names.iter().position(|own| own == name);
+        let order: Vec<usize> = variant.declaration.label_names.iter().map(position).collect::<Option<_>>()?;
+        values = order.iter().map(|at| values[*at]).collect();
+        variant.within_cap(&values)
     }
 
     /// A family that counts for a site whose own cannot be used.

@@ -27,13 +27,20 @@ pub(crate) struct Sources {
 }
 
 pub(crate) enum FamilySource {
-    /// With what was read early, where it was.
-    Family(Arc<FamilyCore>, Option<Vec<(Handle, counter::Total)>>),
+    /// One part for each set of label names; most families have one.
+    Family(Vec<FamilyPart>),
     Callback(Arc<Callback>, Value<'static>),
     Collected(MergedFamily),
     InternalErrors,
     Overflowed,
     Problems(usize),
+}
+
+/// The series of a family that have the same label names.
+pub(crate) struct FamilyPart {
+    pub(crate) core: Arc<FamilyCore>,
+    /// The totals, if they were read early.
+    pub(crate) early: Option<Vec<(Handle, counter::Total)>>,
 }
 
 impl Sources {
@@ -59,12 +66,15 @@ impl Sources {
         let merged = registry.merge(collected);
         let (members, problems) = {
             let state = registry.read();
-            (state.members.all(), state.problems.all().len())
+            (state.members.with_variants(), state.problems.all().len())
         };
         let mut by_name = BTreeMap::new();
-        for member in members {
+        for (member, variants) in members {
             if let Member::Family(core) = member {
-                by_name.insert(core.declaration.name.clone(), FamilySource::Family(core, None));
+                let name = core.declaration.name.clone();
+                let cores = std::iter::once(core).chain(variants);
+                let parts = cores.map(|core| FamilyPart { core, early: None }).collect();
+                by_name.insert(name, FamilySource::Family(parts));
             }
         }
         for (callback, value) in values {
@@ -90,10 +100,10 @@ impl Sources {
     fn read_early(&mut self) {
         let mut reader = Reader::default();
         for (_, source) in &mut self.families {
-            if let FamilySource::Family(family, early) = source
-                && family.is_read_early()
-            {
-                *early = Some(reader.read_early(family));
+            if let FamilySource::Family(parts) = source {
+                for part in parts.iter_mut().filter(|part| part.core.is_read_early()) {
+                    part.early = Some(reader.read_early(&part.core));
+                }
             }
         }
     }
@@ -118,7 +128,7 @@ fn position(name: &str) -> (bool, &str) {
 impl FamilySource {
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Family(core, _) => core.declaration.kind(),
+            Self::Family(parts) => parts.first().map_or(Kind::Untyped, |part| part.core.declaration.kind()),
             Self::Callback(callback, _) => callback.core.declaration.kind(),
             Self::Collected(family) => family.shown().kind(),
             Self::InternalErrors | Self::Overflowed => Kind::Counter,

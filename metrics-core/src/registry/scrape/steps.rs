@@ -23,6 +23,8 @@ pub(crate) struct Steps {
 /// The family that is being shown.
 enum CursorState {
     Family {
+        /// The position of the part that is being shown.
+        part: usize,
         walk: Walk,
         /// How much was passed of what was read early.
         passed: usize,
@@ -52,13 +54,23 @@ impl Steps {
         let Some((name, source)) = sources.families.get(self.at) else { return false };
         let more = match (&mut self.current, source) {
             (None, source) if !wanted(name, source.kind()) => false,
-            (None, FamilySource::Family(family, _)) => {
-                self.current = Some(CursorState::Family { walk: family.walk(), passed: 0, begun: false });
-                true
+            (None, FamilySource::Family(parts)) => {
+                let first = parts.first().map(|part| part.core.walk());
+                self.current = first.map(|walk| CursorState::Family { part: 0, walk, passed: 0, begun: false });
+                self.current.is_some()
             }
-            (Some(CursorState::Family { walk, passed, begun }), FamilySource::Family(_, early)) => {
-                let early = early.as_deref().map(|early| Early { read: early, passed });
-                reader.show(walk, early, begun, self.sorted, visitor)
+            (Some(CursorState::Family { part, walk, passed, begun }), FamilySource::Family(parts)) => {
+                let early = parts.get(*part).and_then(|part| part.early.as_deref());
+                let early = early.map(|early| Early { read: early, passed: &mut *passed });
+                let more = reader.show(walk, early, begun, self.sorted, visitor);
+                match parts.get(*part + 1) {
+                    Some(next) if !more => {
+                        (*part, *passed) = (*part + 1, 0);
+                        *walk = next.core.walk();
+                        true
+                    }
+                    _ => more,
+                }
             }
             (None, FamilySource::Collected(family)) => {
                 family.shown().begin(visitor);
