@@ -158,12 +158,15 @@ impl Registry {
         if self.inner.is_global && !declaration.label_names.is_empty() {
             core.overflow_counter();
         }
+        // One lock for all of it: functions with different labels may be called for the first time at once.
         let mut state = self.write();
-        let main = match state.members.get(&declaration.name) {
-            Some(Member::Family(main)) => Arc::clone(main),
-            Some(Member::Callback(_)) | None => {
-                drop(state);
-                return self.register_shared(core);
+        let main = match state.members.get(&declaration.name).cloned() {
+            Some(Member::Family(main)) => main,
+            Some(member @ Member::Callback(_)) => return Err(already_there(&member)),
+            None => {
+                state.find_same(core)?;
+                state.members.add(Member::Family(Arc::clone(core)));
+                return Ok(Arc::clone(core));
             }
         };
         main.declaration.compare_except_labels(declaration)?;

@@ -293,3 +293,27 @@ fn a_removed_series_never_gets_what_was_meant_for_another() {
         done.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn functions_with_different_labels_may_be_called_first_at_once() {
+    macro_rules! functions {
+        ($($name:ident: $($label:literal),*;)*) => {$(
+            #[metrics_core::instrument($($label,)* prefix = "first_at_once", $name = "x")]
+            fn $name() {}
+        )*};
+    }
+    functions! { one: "/a"; two: "/a"; three: ; four: ; five: "/a"; six: ; seven: "/a"; eight: ; }
+    let barrier = std::sync::Barrier::new(8);
+    std::thread::scope(|scope| {
+        for call in [one, two, three, four, five, six, seven, eight] {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                barrier.wait();
+                call();
+            });
+        }
+    });
+    let text = metrics_core::Registry::global().to_text();
+    let series = text.lines().filter(|line| line.starts_with("first_at_once_request_latency_seconds_count{"));
+    assert_eq!(series.filter(|line| line.ends_with(" 1")).count(), 8, "{text}");
+}
