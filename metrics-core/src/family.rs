@@ -55,6 +55,19 @@ impl<M: Metric, const N: usize> Family<M, N> {
         M::from_cell(self.core.resolve(&values), self.core.declaration.bounds, None)
     }
 
+    /// Like [`Family::labels`], but `None` instead of the overflow series.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn within_cap(&self, values: [&str; N]) -> Option<M> {
+        let handle = self.core.resolve_within_cap(&values)?;
+        Some(M::from_cell(handle, self.core.declaration.bounds, None))
+    }
+
+    /// The overflow series, for one more label set that is counted there.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn overflow(&self) -> M {
+        M::from_cell(self.core.overflow(), self.core.declaration.bounds, None)
+    }
+
     /// As [`Family::labels`], with values of any type that can be one; for generated code.
     #[doc(hidden)]
     #[inline]

@@ -200,6 +200,17 @@ impl FamilyCore {
         }
     }
 
+    /// Like [`FamilyCore::resolve`], but `None` instead of the overflow series.
+    pub(crate) fn resolve_within_cap(&self, values: &[&str]) -> Option<Handle> {
+        let epoch = self.epoch();
+        if let Some([handle]) = cache::get(&self.cache, epoch, values) {
+            return Some(handle);
+        }
+        let handle = self.within_cap(values)?;
+        cache::insert(&self.cache, epoch, values, [handle]);
+        Some(handle)
+    }
+
     /// The handle for these values, created if there is room for them.
     pub(crate) fn within_cap(&self, values: &[&str]) -> Option<Handle> {
         let overlong = values.iter().any(|value| value.len() > MAX_VALUE_LEN);

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::requests::{RequestMetrics, Route, method_label};
+use super::requests::{RequestEnd, RequestMetrics, Route, method_label};
 use crate::label_text::LabelText;
 use crate::{CANCELLED, InFlight, OTHER, PANIC};
 
@@ -107,12 +107,14 @@ impl Recording {
             (None, RequestOutcome::Failed) => ERROR,
             (None, RequestOutcome::Done) => OTHER,
         };
-        self.metrics.observe([self.path.as_str(), self.method, status], latency);
-        match outcome {
-            RequestOutcome::Done if !self.status.is_some_and(|status| self.metrics.is_exception(status)) => {}
-            RequestOutcome::Done | RequestOutcome::Failed | RequestOutcome::Panicked => self.route.exceptions.inc(),
-            RequestOutcome::Cancelled => self.route.cancelled.inc(),
-        }
+        let end = match outcome {
+            RequestOutcome::Done if !self.status.is_some_and(|status| self.metrics.is_exception(status)) => {
+                RequestEnd::Ok
+            }
+            RequestOutcome::Done | RequestOutcome::Failed | RequestOutcome::Panicked => RequestEnd::Exception,
+            RequestOutcome::Cancelled => RequestEnd::Cancelled,
+        };
+        self.metrics.record(&self.route, [self.path.as_str(), self.method, status], latency, end);
     }
 
     /// Forgets the request.

@@ -122,22 +122,38 @@ impl RequestMetrics {
         (self.inner.is_exception)(status)
     }
 
-    /// What a route has whatever its requests end with; there at 0 from its first request on.
+    /// The series of a route, at 0 from its first request on; the overflow series of all families if one has no room.
     pub(super) fn route(&self, path: &str, method: &str) -> Route {
         let Inner { exceptions, cancelled, in_flight, .. } = &*self.inner;
         let labels = [path, method];
-        Route {
-            exceptions: exceptions.labels(labels),
-            cancelled: cancelled.labels(labels),
-            in_flight: in_flight.labels(labels),
-        }
+        let within_cap = || {
+            let (exceptions, cancelled) = (exceptions.within_cap(labels)?, cancelled.within_cap(labels)?);
+            Some(Route { exceptions, cancelled, in_flight: in_flight.within_cap(labels)?, is_overflow: false })
+        };
+        within_cap().unwrap_or_else(|| Route {
+            exceptions: exceptions.overflow(),
+            cancelled: cancelled.overflow(),
+            in_flight: in_flight.overflow(),
+            is_overflow: true,
+        })
     }
 
-    /// Records the latency of a request, which is to be done before anything else of it is counted.
-    pub(super) fn observe(&self, labels: [&str; 3], latency: Duration) {
-        match &self.inner.latency {
-            Latency::Summary(family) => family.labels(labels).observe(latency),
-            Latency::Histogram(family) => family.labels(labels).observe(latency),
+    /// Records a request, its latency first: a scrape then never reads more exceptions than requests.
+    ///
+    /// If the latency has no room for the labels, the request is recorded in the overflow series of all families, so that each
+    /// route shows at most as many exceptions as requests.
+    pub(super) fn record(&self, route: &Route, labels: [&str; 3], latency: Duration, end: RequestEnd) {
+        let Inner { exceptions, cancelled, .. } = &*self.inner;
+        let is_overflow = route.is_overflow || !self.inner.latency.observe_within_cap(labels, latency);
+        if is_overflow {
+            self.inner.latency.observe_overflow(latency);
+        }
+        match end {
+            RequestEnd::Ok => {}
+            RequestEnd::Exception if is_overflow && !route.is_overflow => exceptions.overflow().inc(),
+            RequestEnd::Exception => route.exceptions.inc(),
+            RequestEnd::Cancelled if is_overflow && !route.is_overflow => cancelled.overflow().inc(),
+            RequestEnd::Cancelled => route.cancelled.inc(),
         }
     }
 
@@ -152,12 +168,39 @@ impl RequestMetrics {
     }
 }
 
+impl Latency {
+    /// Returns false, and records nothing, if there is no room for the labels.
+    fn observe_within_cap(&self, labels: [&str; 3], latency: Duration) -> bool {
+        match self {
+            Self::Summary(family) => family.within_cap(labels).map(|series| series.observe(latency)).is_some(),
+            Self::Histogram(family) => family.within_cap(labels).map(|series| series.observe(latency)).is_some(),
+        }
+    }
+
+    fn observe_overflow(&self, latency: Duration) {
+        match self {
+            Self::Summary(family) => family.overflow().observe(latency),
+            Self::Histogram(family) => family.overflow().observe(latency),
+        }
+    }
+}
+
+/// The families that count the end of a request, besides its latency.
+#[derive(Clone, Copy)]
+pub(super) enum RequestEnd {
+    Ok,
+    Exception,
+    Cancelled,
+}
+
 /// The series that requests of one route and method feed.
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) exceptions: Counter,
     pub(super) cancelled: Counter,
     pub(super) in_flight: Gauge,
+    /// These are the overflow series.
+    is_overflow: bool,
 }
 
 impl fmt::Debug for RequestMetrics {

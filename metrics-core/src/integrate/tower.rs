@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 #[cfg(feature = "axum")]
-use super::axum::matched_route;
+use super::axum::{matched_route, sent_path};
 use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead};
 use super::recording::RequestOutcome;
 use super::requests::RequestMetrics;
@@ -25,6 +25,11 @@ use crate::{Exposition, ExpositionBody, ExpositionFuture};
 /// unavailable and data loss, as the conventions of OpenTelemetry have it for servers.
 const GRPC_FAULTS: [&[u8]; 6] = [b"2", b"4", b"12", b"13", b"14", b"15"];
 const GRPC_STATUS: &str = "grpc-status";
+
+#[cfg(not(feature = "axum"))]
+fn sent_path<B>(request: &Request<B>) -> &str {
+    request.uri().path()
+}
 
 /// No framework tells the route.
 #[cfg(not(feature = "axum"))]
@@ -62,8 +67,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let route = matched_route(request.extensions());
-        let mut measured =
-            MeasuredRequest::begin(&self.metrics, request.uri().path(), route, request.method().as_str());
+        let mut measured = MeasuredRequest::begin(&self.metrics, sent_path(&request), route, request.method().as_str());
         let future = measured.before(|| self.inner.call(request));
         MeasuredFuture { future, request: measured }
     }

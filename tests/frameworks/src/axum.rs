@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::axum::Router;
@@ -139,6 +141,49 @@ async fn requests_that_time_out_are_exceptions() {
             assert_eq!(status(&ask(addr, "GET", path)), expected);
             measured.recorded(path, "GET", &expected.to_string(), 1.0, [1.0, 0.0]);
         }
+    })
+    .await
+    .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nested_router_excludes_by_the_path_that_the_client_sent() {
+    let measured = Measured::new();
+    let metrics = measured.build(|builder| builder.exclude("/api/health"));
+    let inner = Router::new().route("/health", get(|| async {})).route("/metrics", get(|| async {})).layer(metrics);
+    let addr = serve(Router::new().nest("/api", inner)).await;
+    tokio::task::spawn_blocking(move || {
+        assert_eq!(status(&ask(addr, "GET", "/api/health")), 200);
+        assert_eq!(status(&ask(addr, "GET", "/api/metrics")), 200);
+        measured.recorded("/api/metrics", "GET", "200", 1.0, [0.0, 0.0]);
+        assert_eq!(measured.value("web_requests_in_flight{path=\"/api/health\",method=\"GET\"}"), None);
+    })
+    .await
+    .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_the_cap_no_route_shows_more_exceptions_than_requests() {
+    let measured = Measured::new();
+    let statuses = Arc::new(AtomicUsize::new(0));
+    let handler = get(move || {
+        let n = statuses.fetch_add(1, Ordering::SeqCst);
+        async move { StatusCode::from_u16([200, 201, 202, 203].get(n).copied().unwrap_or(500)).expect("a status") }
+    });
+    let app = Router::new().route("/a", handler).layer(measured.build(|builder| builder.max_series(4)));
+    let addr = serve(app).await;
+    tokio::task::spawn_blocking(move || {
+        for _ in 0..24 {
+            ask(addr, "GET", "/a");
+        }
+        let overflow =
+            "web_request_latency_seconds_count{path=\"__overflow__\",method=\"__overflow__\",status=\"__overflow__\"}";
+        assert_eq!(measured.value(overflow), Some(20.0));
+        let exceptions = |path: &str, method: &str| {
+            measured.value(&format!("web_request_exceptions_total{{path=\"{path}\",method=\"{method}\"}}"))
+        };
+        assert_eq!(exceptions("__overflow__", "__overflow__"), Some(20.0));
+        assert_eq!(exceptions("/a", "GET"), Some(0.0));
     })
     .await
     .expect("no panic");

@@ -22,6 +22,7 @@ fn simplified(path: &str) -> Option<String> {
         // `<my_router::Api as my_router::Load>::load`; for a type parameter, `_`, its trait says more.
         let (inside, after) = split_at_close(qualified)?;
         let (ty, name) = inside.split_once(" as ")?;
+        let ty = without_references(ty);
         return Some(format!("{}{after}", if is_path(ty) { ty } else { name }));
     }
     let Some((module, rest)) = path.split_once("<impl ") else { return Some(path.to_owned()) };
@@ -30,6 +31,14 @@ fn simplified(path: &str) -> Option<String> {
     let ty = without_generics(inside.rsplit_once(" for ").map_or(inside, |(_, ty)| ty));
     let name = ty.rsplit("::").next()?.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
     Some(format!("{module}{name}{after}"))
+}
+
+/// `my_router::Api` of `&mut my_router::Api`: named by their trait, implementations for two references would share a series.
+fn without_references(mut ty: &str) -> &str {
+    while let Some(inner) = ty.strip_prefix('&') {
+        ty = inner.strip_prefix("mut ").unwrap_or(inner);
+    }
+    ty
 }
 
 fn is_path(ty: &str) -> bool {
@@ -78,6 +87,8 @@ mod tests {
             ("my::Api::fetch::{{closure}}::__METRICS_SITE::{{closure}}", "my::Api::fetch"),
             ("my::Api<_>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
             ("<my::Api<_> as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
+            ("<&my::Api as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
+            ("<&mut my::Api<_> as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
             ("<_ as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Load::load"),
             ("<&[u8] as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Load::load"),
             ("my::<impl my::Load for alloc::vec::Vec<u8>>::load::__METRICS_SITE::{{closure}}", "my::Vec::load"),
