@@ -171,7 +171,8 @@ impl Check<'_> {
     fn arg(&mut self, arg: Arg) {
         let name = arg.name.unraw().to_string();
         let span = arg.name.span();
-        if !OPTIONS.contains(&name.as_str()) {
+        let is_raw = arg.name.to_string().starts_with("r#");
+        if is_raw || !OPTIONS.contains(&name.as_str()) {
             if let Some(message) = mistaken_option(&arg) {
                 self.errors.at(span, message);
             } else {
@@ -315,6 +316,8 @@ impl Check<'_> {
             let label = ident.to_string().to_lowercase();
             let message = format!("`{ident}` is not an argument: write `{label} = {ident}` for a label with its value");
             self.errors.at(ident.span(), message);
+        } else if !self.scope.binds(&ident) && OPTIONS_OF_TRACING.iter().any(|option| ident == option) {
+            self.errors.at(ident.span(), of_tracing(&ident.to_string()));
         } else if !self.scope.binds(&ident) {
             self.errors.at(ident.span(), format_args!("there is no argument `{ident}`: write `{ident} = expr`"));
         } else {
@@ -376,12 +379,21 @@ fn mistaken_option(Arg { name, value }: &Arg) -> Option<String> {
     let label = format!("write `r#{given} = ..` for a label of that name");
     // `rate` is more likely a label than a misspelled `crate`.
     let options = OPTIONS.iter().filter(|option| **option != "crate");
-    let most = if given.len() < 6 { 1 } else { 2 };
+    let most = if given.len() < 9 { 1 } else { 2 };
+    // A bucket of an object store.
+    if given == "bucket" && matches!(value, Value::Expr { .. }) {
+        return None;
+    }
     if let Some(option) = options.copied().find(|option| distance(&given, option) <= most) {
         return Some(format!("unknown option `{given}`; did you mean `{option}`? {label}"));
     }
-    let is_of_tracing = OPTIONS_OF_TRACING.contains(&given.as_str());
-    is_of_tracing.then(|| format!("`{given}` is an option of `tracing::instrument`, not of this attribute; {label}"))
+    OPTIONS_OF_TRACING.contains(&given.as_str()).then(|| of_tracing(&given))
+}
+
+fn of_tracing(given: &str) -> String {
+    format!(
+        "`{given}` is an option of `tracing::instrument`, not of this attribute; write `r#{given} = ..` for a label of that name"
+    )
 }
 
 /// The number of letters to insert, delete, replace or swap to get from one name to the other.

@@ -1,6 +1,6 @@
 use metrics_core::instrument;
 
-#[instrument(name = "foo", level = "debug", skip_all = 1)]
+#[instrument(name = "foo", level = "debug", skip_all, err)]
 fn foo() {}
 
 fn main() {}
