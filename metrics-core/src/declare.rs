@@ -393,7 +393,8 @@ impl<G: MetricGroup + Send + Sync> Declared for Global<G> {
     }
 
     fn problem(&self) -> Option<Problem> {
-        self.has_panicked.load(Ordering::Relaxed).then(|| Problem {
+        let is_missing = self.group.get().is_none() && self.has_panicked.load(Ordering::Relaxed);
+        is_missing.then(|| Problem {
             kind: ProblemKind::Declaration,
             family: type_name::<G>().to_owned(),
             message: format!("declaring {} panicked; its metrics are exported once that succeeds", type_name::<G>()),

@@ -269,10 +269,12 @@ impl Declared for Site {
             return;
         }
         // What another thread evaluates may take long: only a call has to wait for it.
-        if self.families.get().is_none() && !self.families.is_being_made() {
-            self.make_families(user_code);
-        }
-        if let Some(families) = self.families.get().or_else(|| self.families.provisional())
+        let families = match self.families.get() {
+            Some(families) => Some(families.as_ref()),
+            None if self.families.is_being_made() => None,
+            None => self.make_families(user_code),
+        };
+        if let Some(families) = families
             && families.known.get().is_none()
             && !families.known.is_being_made()
         {

@@ -215,7 +215,7 @@ impl PusherBuilder {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the {what} of a pusher is 0")));
             }
         }
-        let schedule = Arc::new(self.into_schedule(UserCode::Now));
+        let schedule = Arc::new(self.into_schedule());
         schedule.start()?;
         Ok(Pusher { schedule })
     }
@@ -226,12 +226,12 @@ impl PusherBuilder {
     ///
     /// Where that has failed.
     pub fn push(self) -> Result<(), PushError> {
-        self.into_schedule(UserCode::Due).push_once()
+        self.into_schedule().push_once()
     }
 
-    fn into_schedule(self, user_code: UserCode) -> Schedule {
+    fn into_schedule(self) -> Schedule {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
-        registry.initialize(user_code);
+        registry.initialize(UserCode::Now);
         Schedule::new(self.target, registry, self.interval, self.timeout)
     }
 }

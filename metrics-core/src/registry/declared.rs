@@ -65,8 +65,8 @@ pub enum UserCode {
     /// None of them. Scrapes run on threads of the library, or under a lock of the `prometheus` crate, where user code may
     /// panic, deadlock, or poison a `LazyLock` that needs the service's own thread.
     Never,
-    /// Those that are requested for the first, second, fourth, eighth, .. time, so that an expression that always panics
-    /// costs little.
+    /// Those that are requested for the first, second, fourth, eighth, .. time, and each thousandth time, so that an
+    /// expression that always panics costs little.
     Due,
     /// All of them.
     Now,
@@ -85,7 +85,10 @@ impl Attempts {
     pub(crate) fn allow(&self, user_code: UserCode) -> bool {
         match user_code {
             UserCode::Never => false,
-            UserCode::Due => self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1).is_power_of_two(),
+            UserCode::Due => {
+                let request = self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                request.is_power_of_two() || request.is_multiple_of(1_000)
+            }
             UserCode::Now => true,
         }
     }

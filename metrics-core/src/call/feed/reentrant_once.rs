@@ -63,7 +63,8 @@ impl<T> ReentrantOnce<T> {
 
     /// Returns the value that is used until the initializer succeeds, if it has failed.
     pub(crate) fn provisional(&self) -> Option<&T> {
-        if self.get().is_some() { None } else { self.making.get()?.provisional.get() }
+        let making = self.making.get()?;
+        if self.get().or(making.fallback.get()).is_some() { None } else { making.provisional.get() }
     }
 
     /// The value, made by `make` if no thread is making it; `make` must not panic.
@@ -87,10 +88,11 @@ impl<T> ReentrantOnce<T> {
             return Some(provisional);
         }
         if !makers.is_empty() {
-            let waiting = |makers: &mut Vec<ThreadId>| !makers.is_empty() && made().is_none();
+            let usable = || made().or_else(|| making.provisional.get());
+            let waiting = |makers: &mut Vec<ThreadId>| !makers.is_empty() && usable().is_none();
             let waited = making.made.wait_timeout_while(makers, MAKER_TIMEOUT, waiting);
             (makers, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            if let Some(value) = made().or_else(|| making.provisional.get()) {
+            if let Some(value) = usable() {
                 return Some(value);
             }
         }

@@ -46,6 +46,9 @@ pub struct Exposition {
 
 impl Exposition {
     /// Exposes the global registry, and initializes it as [`init`](crate::init) does.
+    ///
+    /// This evaluates lists and families that `#[instrument]` was given: do not call it in an initializer that these use, or
+    /// while you hold a lock that they take.
     #[must_use]
     pub fn new() -> Self {
         Self::of(Registry::global())
@@ -54,7 +57,7 @@ impl Exposition {
     /// Exposes this registry.
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
-        registry.initialize(UserCode::Due);
+        registry.initialize(UserCode::Now);
         self_metrics::init();
         Self { slots: ScrapeSlots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
     }
