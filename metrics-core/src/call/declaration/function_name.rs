@@ -22,8 +22,9 @@ fn simplified(path: &str) -> Option<String> {
         // `<my_router::Api as my_router::Load>::load`; for a type parameter, `_`, its trait says more.
         let (inside, after) = split_at_close(qualified)?;
         let (ty, name) = inside.split_once(" as ")?;
-        let ty = without_references(ty);
-        return Some(format!("{}{after}", if is_path(ty) { ty } else { name }));
+        // An implementation for a reference often calls the one for the type: they are two functions.
+        let (reference, ty) = without_references(ty);
+        return Some(if is_path(ty) { format!("{reference}{ty}{after}") } else { format!("{name}{after}") });
     }
     let Some((module, rest)) = path.split_once("<impl ") else { return Some(path.to_owned()) };
     // `my_router::<impl other::Load for alloc::vec::Vec<u8>>::load`
@@ -33,12 +34,14 @@ fn simplified(path: &str) -> Option<String> {
     Some(format!("{module}{name}{after}"))
 }
 
-/// `my_router::Api` of `&mut my_router::Api`: named by their trait, implementations for two references would share a series.
-fn without_references(mut ty: &str) -> &str {
+/// `&` and `my_router::Api` of `&mut my_router::Api`.
+fn without_references(mut ty: &str) -> (&'static str, &str) {
+    let mut reference = "";
     while let Some(inner) = ty.strip_prefix('&') {
+        reference = "&";
         ty = inner.strip_prefix("mut ").unwrap_or(inner);
     }
-    ty
+    (reference, ty)
 }
 
 fn is_path(ty: &str) -> bool {
@@ -87,8 +90,8 @@ mod tests {
             ("my::Api::fetch::{{closure}}::__METRICS_SITE::{{closure}}", "my::Api::fetch"),
             ("my::Api<_>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
             ("<my::Api<_> as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
-            ("<&my::Api as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
-            ("<&mut my::Api<_> as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Api::load"),
+            ("<&my::Api as my::Load>::load::__METRICS_SITE::{{closure}}", "&my::Api::load"),
+            ("<&mut my::Api<_> as my::Load>::load::__METRICS_SITE::{{closure}}", "&my::Api::load"),
             ("<_ as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Load::load"),
             ("<&[u8] as my::Load>::load::__METRICS_SITE::{{closure}}", "my::Load::load"),
             ("my::<impl my::Load for alloc::vec::Vec<u8>>::load::__METRICS_SITE::{{closure}}", "my::Vec::load"),
