@@ -84,23 +84,6 @@ impl FamilyDeclaration {
         })
     }
 
-    /// This declaration with other labels.
-    pub(crate) fn with_labels(&self, label_names: Vec<String>) -> Self {
-        Self {
-            name: self.name.clone(),
-            help: self.help.clone(),
-            unit: self.unit.clone(),
-            metric: self.metric,
-            label_names,
-            label_values: Vec::new(),
-            const_labels: self.const_labels.clone(),
-            bounds: self.bounds,
-            invalid_bounds: self.invalid_bounds.clone(),
-            allowed: self.allowed,
-            location: self.location,
-        }
-    }
-
     /// Returns true if the labels are these, in any order.
     pub(crate) fn has_labels(&self, names: &[impl AsRef<str>]) -> bool {
         let has = |name: &str| self.label_names.iter().any(|own| own == name);

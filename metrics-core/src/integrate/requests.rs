@@ -340,7 +340,7 @@ impl Register for Globally {
         builder: Builder<M, Family<M, N>>,
         max_series: Option<usize>,
     ) -> Result<Family<M, N>, Self::Error> {
-        Ok(capped(builder, max_series).register())
+        Ok(capped(builder, max_series).register_variant())
     }
 }
 
@@ -354,7 +354,7 @@ impl Register for In<'_> {
         builder: Builder<M, Family<M, N>>,
         max_series: Option<usize>,
     ) -> Result<Family<M, N>, Self::Error> {
-        capped(builder, max_series).register_in(self.0)
+        capped(builder, max_series).register_variant_in(self.0)
     }
 }
 

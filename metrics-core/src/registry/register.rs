@@ -25,6 +25,20 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         T::from_core(Registry::global().register_or_detach(self.into_core()))
     }
 
+    /// Like [`Builder::register`], but a family with the same name and other labels is no conflict, as for annotated functions.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn register_variant(self) -> T {
+        let global = Registry::global();
+        let core = Arc::new(self.into_core());
+        T::from_core(global.register_variant(&core).unwrap_or_else(|error| global.detach(core, &error)))
+    }
+
+    /// Like [`Builder::register_variant`], in `registry`.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn register_variant_in(self, registry: &Registry) -> Result<T, Error> {
+        registry.register_variant(&Arc::new(self.within(registry).into_core())).map(T::from_core)
+    }
+
     /// Registers the metric or family in `registry`, or gives back the one that is there already.
     ///
     /// # Errors
@@ -115,11 +129,14 @@ impl Registry {
     /// As [`Registry::register_shared`]; where that is an error, `core` itself, with the problem noted.
     fn register_or_detach(&self, core: FamilyCore) -> Arc<FamilyCore> {
         let core = Arc::new(core);
-        self.register_shared(&core).unwrap_or_else(|error| {
-            let FamilyDeclaration { name, location, .. } = &core.declaration;
-            self.add_problem(Problem::declaration(name, &error, location));
-            core
-        })
+        self.register_shared(&core).unwrap_or_else(|error| self.detach(core, &error))
+    }
+
+    /// A family that counts and is not exported, with the problem noted.
+    fn detach(&self, core: Arc<FamilyCore>, error: &Error) -> Arc<FamilyCore> {
+        let FamilyDeclaration { name, location, .. } = &core.declaration;
+        self.add_problem(Problem::declaration(name, error, location));
+        core
     }
 
     /// The place in the code where the family with this name was declared.
@@ -170,8 +187,8 @@ impl Registry {
             }
         };
         main.declaration.compare_except_labels(declaration)?;
-        let same = same_labels(&main, state.members.variants(&declaration.name), &declaration.label_names);
-        if let Some(same) = same.cloned() {
+        let mut parts = std::iter::once(&main).chain(state.members.variants(&declaration.name));
+        if let Some(same) = parts.find(|part| part.declaration.has_labels(&declaration.label_names)).cloned() {
             // What creates series may log, and a logger is user code.
             drop(state);
             same.adopt(core);
@@ -179,13 +196,6 @@ impl Registry {
         }
         state.members.add_variant(Arc::clone(core));
         Ok(Arc::clone(core))
-    }
-
-    /// The part of a registered family that has these labels, in any order.
-    pub(crate) fn find_variant(&self, name: &str, labels: &[&str]) -> Option<Arc<FamilyCore>> {
-        let state = self.read();
-        let Member::Family(main) = state.members.get(name)? else { return None };
-        same_labels(main, state.members.variants(name), labels).cloned()
     }
 
     /// The registered family that `core` declares: `core` itself, which stays unregistered, if there is none.
@@ -268,12 +278,4 @@ impl RegistryState {
 fn already_there(member: &Member) -> Error {
     let name = &member.core().declaration.name;
     Error::NameTaken { name: name.clone(), sample: name.clone(), owner: member.owner() }
-}
-
-fn same_labels<'f>(
-    main: &'f Arc<FamilyCore>,
-    variants: &'f [Arc<FamilyCore>],
-    labels: &[impl AsRef<str>],
-) -> Option<&'f Arc<FamilyCore>> {
-    std::iter::once(main).chain(variants).find(|known| known.declaration.has_labels(labels))
 }

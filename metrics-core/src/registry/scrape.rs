@@ -6,6 +6,7 @@
 
 pub(crate) mod gathering;
 pub(crate) mod own_families;
+mod parts;
 pub(crate) mod reader;
 pub(crate) mod sources;
 pub(crate) mod steps;

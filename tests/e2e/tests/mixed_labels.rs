@@ -38,11 +38,11 @@ fn a_family_of_series_with_different_labels_is_read_by_others() {
     for sample in [
         "mixed_request_exceptions_total [('kind', 'declined'), ('path', '/checkout')] 1.0",
         "mixed_request_exceptions_total [('path', '/checkout')] 1.0",
-        "mixed_request_exceptions_total [('zone', 'eu')] 1.0",
-        "mixed_request_exceptions_total [] 1.0",
+        "mixed_request_exceptions_total [('path', ''), ('zone', 'eu')] 1.0",
+        "mixed_request_exceptions_total [('path', ''), ('zone', '')] 1.0",
         "mixed_request_latency_seconds_count [('path', '/checkout')] 2.0",
         "mixed_request_latency_seconds_count [('path', '/a'), ('zone', 'eu')] 1.0",
-        "mixed_request_latency_seconds_count [('path', '/a')] 1.0",
+        "mixed_request_latency_seconds_count [('path', '/a'), ('zone', '')] 1.0",
     ] {
         assert!(samples.iter().any(|read| read == sample), "{sample}\n{samples:#?}");
     }

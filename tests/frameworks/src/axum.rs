@@ -188,3 +188,19 @@ async fn at_the_cap_no_route_shows_more_exceptions_than_requests() {
     .await
     .expect("no panic");
 }
+
+/// A function with the prefix of the layer, whose families are registered first.
+#[metrics_core::instrument("/job", prefix = "beside")]
+fn job() {}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_and_a_function_may_have_one_prefix() {
+    job();
+    let app = Router::new().route("/a", get(|| async {})).layer(metrics_core::RequestMetrics::new("beside"));
+    let addr = serve(app).await;
+    tokio::task::spawn_blocking(move || ask(addr, "GET", "/a")).await.expect("no panic");
+    let text = metrics_core::Registry::global().to_text();
+    for series in ["{path=\"/job\"} 1", "{path=\"/a\",method=\"GET\",status=\"200\"} 1"] {
+        assert!(text.contains(&format!("\nbeside_request_latency_seconds_count{series}\n")), "{series}\n{text}");
+    }
+}

@@ -219,11 +219,37 @@ fn an_absent_label_equals_an_empty_one() {
     anywhere("/a");
     anywhere("/a");
     anywhere("");
-    let mut calls = exported("absent_request_latency_seconds_count");
+    let mut calls: Vec<(Vec<String>, f64)> = exported("absent_request_latency_seconds_count")
+        .into_iter()
+        .map(|(labels, value)| {
+            let labels = labels.split(',').filter(|label| !label.ends_with("=\"\"")).map(str::to_owned);
+            (labels.collect(), value)
+        })
+        .collect();
     calls.sort_by(|one, other| one.0.cmp(&other.0));
-    let without_labels = sample("absent_request_latency_seconds_count");
-    assert_eq!(calls, [("path=\"/a\"".to_owned(), 3.0), ("path=\"/a\",zone=\"eu\"".to_owned(), 1.0)]);
-    assert_eq!(without_labels, Some(2.0));
+    let path = || "path=\"/a\"".to_owned();
+    assert_eq!(calls, [(vec![], 2.0), (vec![path()], 3.0), (vec![path(), "zone=\"eu\"".to_owned()], 1.0)]);
+}
+
+#[test]
+fn equal_series_of_exceptions_gauges_and_histograms_are_added_up() {
+    #[instrument(path, zone, in_flight, buckets(1.0), prefix = "added")]
+    fn in_a_zone(path: &str, zone: &str) -> Result<usize, ()> {
+        if zone.is_empty() { Err(()) } else { Ok(path.len()) }
+    }
+    #[instrument(path, in_flight, buckets(1.0), prefix = "added")]
+    fn anywhere(path: &str) -> Result<usize, ()> {
+        if path.is_empty() { Ok(0) } else { Err(()) }
+    }
+    anywhere("/a").expect_err("fails");
+    in_a_zone("/a", "").expect_err("fails");
+    in_a_zone("/a", "").expect_err("fails");
+    for name in ["added_request_exceptions_total", "added_request_latency_seconds_count"] {
+        assert_eq!(exported(name).iter().map(|(_, value)| *value).collect::<Vec<_>>(), [3.0], "{name}");
+    }
+    let buckets = exported("added_request_latency_seconds_bucket");
+    assert_eq!(buckets.iter().map(|(_, value)| *value).collect::<Vec<_>>(), [3.0, 3.0], "{buckets:?}");
+    assert_eq!(exported("added_requests_in_flight").len(), 1);
 }
 
 #[test]

@@ -7,7 +7,6 @@ use super::target::OwnedTarget;
 use crate::builder::Builder;
 use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::Role;
-use crate::cell::Handle;
 use crate::counter::Counter;
 use crate::family::FamilyCore;
 use crate::gauge::Gauge;
@@ -41,27 +40,6 @@ impl Families {
             location: Some(declaration.location),
         });
         core
-    }
-
-    /// The series for these values of a default family. An absent label equals an empty one, so the series is that of the
-    /// labels that are not empty: otherwise, two functions could export one series twice.
-    #[cold]
-    pub(crate) fn within_cap_of_default(core: &Arc<FamilyCore>, values: &[&str]) -> Option<Handle> {
-        let names = core.declaration.label_names.iter().map(String::as_str);
-        let (names, mut values): (Vec<&str>, Vec<&str>) =
-            names.zip(values.iter().copied()).filter(|(_, value)| !value.is_empty()).unzip();
-        let name = &core.declaration.name;
-        let known = Registry::global().find_variant(name, &names);
-        let variant = known.or_else(|| {
-            let owned = names.iter().map(|name| (*name).to_owned()).collect();
-            let new = Arc::new(FamilyCore::new(core.declaration.with_labels(owned), core.max_series()));
-            Registry::global().register_variant(&new).ok()
-        })?;
-        // The variant may have the labels in another order.
-        let position = |name: &String| names.iter().position(|own| own == name);
-        let order: Vec<usize> = variant.declaration.label_names.iter().map(position).collect::<Option<_>>()?;
-        values = order.iter().map(|at| values[*at]).collect();
-        variant.within_cap(&values)
     }
 
     /// A family that counts for a site whose own cannot be used.

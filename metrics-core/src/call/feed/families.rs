@@ -55,8 +55,6 @@ pub(crate) struct Families {
 struct BoundTarget {
     target: OwnedTarget,
     order: Vec<usize>,
-    /// Other functions may record into the family with other labels.
-    is_default: bool,
 }
 
 impl Families {
@@ -123,7 +121,7 @@ impl Families {
     fn bind(&self, declaration: &Declaration, role: Role) -> Result<BoundTarget, BoundTarget> {
         let detached = || {
             let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
-            BoundTarget { target: self.detached(declaration, role), order, is_default: false }
+            BoundTarget { target: self.detached(declaration, role), order }
         };
         let target = match declaration.given(role) {
             None => OwnedTarget::Family(self.default_family(declaration, role)),
@@ -136,7 +134,7 @@ impl Families {
             },
         };
         Ok(match self.order_for(role, target.label_names()) {
-            Some(order) => BoundTarget { target, order, is_default: declaration.given(role).is_none() },
+            Some(order) => BoundTarget { target, order },
             None => {
                 let labels = target.label_names().to_vec();
                 let why = format!("its labels are {labels:?}, those of the function {:?}", self.labels_of(role));
@@ -186,17 +184,12 @@ impl Families {
             handles[*role as usize] = match &self.targets[*role as usize] {
                 None => continue,
                 Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
-                Some(BoundTarget { target: OwnedTarget::Family(core), order, is_default }) => {
+                Some(BoundTarget { target: OwnedTarget::Family(core), order }) => {
                     let mut values = [""; MAX_LABELS];
                     for (value, at) in values.iter_mut().zip(order) {
                         *value = self.value_for(*role, *at, all);
                     }
-                    let values = &values[..order.len()];
-                    if *is_default && values.contains(&"") {
-                        Self::within_cap_of_default(core, values)?
-                    } else {
-                        core.within_cap(values)?
-                    }
+                    core.within_cap(&values[..order.len()])?
                 }
             };
         }

@@ -4,6 +4,7 @@
 use std::mem;
 use std::sync::Arc;
 
+use super::parts::{OtherParts, with_duplicates};
 use crate::cell::{Handle, counter};
 use crate::family::core::Walk;
 use crate::family::table::Chunk;
@@ -57,6 +58,7 @@ impl Reader {
         &mut self,
         walk: &mut Walk,
         early: Option<Early<'_>>,
+        others: Option<OtherParts<'_>>,
         begun: &mut bool,
         sorted: bool,
         visitor: &mut dyn Visitor,
@@ -83,11 +85,17 @@ impl Reader {
             if !live[at] {
                 continue;
             }
+            let duplicates = match others.map(|others| others.duplicates(chunk.text(at))) {
+                Some(None) => continue,
+                Some(Some(duplicates)) => duplicates,
+                None => Vec::new(),
+            };
             if !mem::replace(begun, true) {
                 visitor.family(&family.declaration.info());
             }
             let value = (metric.value)(readings, at);
-            visitor.series(Labels::new(&family.const_text, chunk.text(at)), &value);
+            let labels = Labels::new(&family.const_text, chunk.text(at));
+            with_duplicates(&value, &duplicates, &mut |value| visitor.series(labels, value));
         }
         true
     }

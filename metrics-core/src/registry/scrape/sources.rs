@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use super::gathering::{Found, Gathering};
 use super::own_families::{INTERNAL_ERRORS, OVERFLOWED, PROBLEMS};
+use super::parts::FamilyPart;
 use super::reader::Reader;
-use crate::cell::{Handle, counter};
-use crate::family::FamilyCore;
 use crate::kind::Kind;
 use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
 use crate::registry::members::{Callback, Member};
@@ -34,13 +33,6 @@ pub(crate) enum FamilySource {
     InternalErrors,
     Overflowed,
     Problems(usize),
-}
-
-/// The series of a family that have the same label names.
-pub(crate) struct FamilyPart {
-    pub(crate) core: Arc<FamilyCore>,
-    /// The totals, if they were read early.
-    pub(crate) early: Option<Vec<(Handle, counter::Total)>>,
 }
 
 impl Sources {
@@ -83,7 +75,8 @@ impl Sources {
         if registry.inner.is_global {
             by_name.insert(INTERNAL_ERRORS.to_owned(), FamilySource::InternalErrors);
             by_name.insert(OVERFLOWED.to_owned(), FamilySource::Overflowed);
-            by_name.insert(PROBLEMS.to_owned(), FamilySource::Problems(problems + merged.skipped.len()));
+            let problems = problems + declared::problems(true).len() + merged.skipped.len();
+            by_name.insert(PROBLEMS.to_owned(), FamilySource::Problems(problems));
         }
         for (name, shown) in merged.families {
             by_name.entry(name).or_insert(FamilySource::Collected(shown));

@@ -1,6 +1,7 @@
 //! A scrape in progress, which advances step by step at the pace of its client.
 
 use super::own_families;
+use super::parts::OtherParts;
 use super::reader::{Early, Reader};
 use super::sources::{FamilySource, Sources};
 use crate::family::core::Walk;
@@ -62,7 +63,8 @@ impl Steps {
             (Some(CursorState::Family { part, walk, passed, begun }), FamilySource::Family(parts)) => {
                 let early = parts.get(*part).and_then(|part| part.early.as_deref());
                 let early = early.map(|early| Early { read: early, passed: &mut *passed });
-                let more = reader.show(walk, early, begun, self.sorted, visitor);
+                let others = OtherParts::of(parts, *part);
+                let more = reader.show(walk, early, others, begun, self.sorted, visitor);
                 match parts.get(*part + 1) {
                     Some(next) if !more => {
                         (*part, *passed) = (*part + 1, 0);

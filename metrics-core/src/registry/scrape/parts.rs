@@ -1,0 +1,100 @@
+//! The parts of a family, one for each set of label names, and the series that are equal in several of them.
+//!
+//! An absent label equals an empty one. A family whose parts have different label names may therefore hold one series in
+//! several parts: `{path="/a"}` in one, `{path="/a",zone=""}` in another. The first of these parts shows their sum, and the
+//! others skip it. Families with a single part, which are nearly all, are not searched.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::cell::{Handle, counter};
+use crate::counter::number;
+use crate::family::FamilyCore;
+use crate::labels;
+use crate::metric::Readings;
+use crate::sample::{Number, Value};
+
+/// The series of a family that have the same label names.
+pub(crate) struct FamilyPart {
+    pub(crate) core: Arc<FamilyCore>,
+    /// The totals, if they were read early.
+    pub(crate) early: Option<Vec<(Handle, counter::Total)>>,
+}
+
+/// The other parts of the family whose part is being shown.
+#[derive(Clone, Copy)]
+pub(crate) struct OtherParts<'p> {
+    parts: &'p [FamilyPart],
+    at: usize,
+}
+
+/// A series in another part.
+pub(crate) struct Duplicate<'p> {
+    part: &'p FamilyPart,
+    handle: Handle,
+}
+
+impl<'p> OtherParts<'p> {
+    /// `None` if the family has a single part.
+    pub(crate) fn of(parts: &'p [FamilyPart], at: usize) -> Option<Self> {
+        (parts.len() > 1).then_some(Self { parts, at })
+    }
+
+    /// The series of later parts that equal the one with these labels; `None` if an earlier part shows it.
+    pub(crate) fn duplicates(self, text: &str) -> Option<Vec<Duplicate<'p>>> {
+        let labels: Vec<(&str, Cow<'_, str>)> = labels::pairs(text).filter(|(_, value)| !value.is_empty()).collect();
+        let mut later = Vec::new();
+        for (position, part) in self.parts.iter().enumerate().filter(|(position, _)| *position != self.at) {
+            let names = &part.core.declaration.label_names;
+            if !labels.iter().all(|(name, _)| names.iter().any(|own| own == name)) {
+                continue;
+            }
+            let value =
+                |own: &String| labels.iter().find(|(name, _)| own == name).map_or("", |(_, value)| value.as_ref());
+            let values: Vec<&str> = names.iter().map(value).collect();
+            let Some(handle) = part.core.find(&values) else { continue };
+            if position < self.at {
+                return None;
+            }
+            later.push(Duplicate { part, handle });
+        }
+        Some(later)
+    }
+}
+
+/// Shows the sum of `value` and its duplicates.
+pub(crate) fn with_duplicates(value: &Value<'_>, duplicates: &[Duplicate<'_>], show: &mut dyn FnMut(&Value<'_>)) {
+    let Some((first, rest)) = duplicates.split_first() else { return show(value) };
+    let declaration = &first.part.core.declaration;
+    if let Some(early) = &first.part.early {
+        let read = early.iter().find(|(handle, _)| *handle == first.handle);
+        let total = read.map_or_else(counter::Total::default, |(_, total)| *total);
+        return sum(value, &Value::Counter(number(total)), &mut |sum| with_duplicates(sum, rest, show));
+    }
+    let mut readings = Readings::default();
+    (declaration.metric.read)(&[first.handle], declaration.bounds, &mut readings);
+    let other = (declaration.metric.value)(&readings, 0);
+    sum(value, &other, &mut |sum| with_duplicates(sum, rest, show));
+}
+
+/// Gives the sum of two values of the same type, with the same buckets.
+fn sum(one: &Value<'_>, other: &Value<'_>, give: &mut dyn FnMut(&Value<'_>)) {
+    match (*one, *other) {
+        (Value::Counter(Number::Whole(one)), Value::Counter(Number::Whole(other))) => {
+            give(&Value::Counter(Number::Whole(one.saturating_add(other))));
+        }
+        (Value::Counter(one), Value::Counter(other)) => {
+            give(&Value::Counter(Number::Float(one.as_f64() + other.as_f64())));
+        }
+        (Value::Gauge(one), Value::Gauge(other)) => give(&Value::Gauge(one + other)),
+        (Value::Summary { count, sum, quantiles }, Value::Summary { count: more, sum: plus, .. }) => {
+            give(&Value::Summary { count: count + more, sum: sum + plus, quantiles });
+        }
+        (Value::Histogram { count, sum, buckets }, Value::Histogram { count: more, sum: plus, buckets: others }) => {
+            let buckets: Vec<_> =
+                buckets.iter().zip(others).map(|((bound, one), (_, two))| (*bound, one + two)).collect();
+            give(&Value::Histogram { count: count + more, sum: sum + plus, buckets: &buckets });
+        }
+        (one, _) => give(&one),
+    }
+}
