@@ -74,19 +74,19 @@ pub enum Error {
         name: String,
         /// The sample name that both have.
         sample: String,
-        /// What the sample name belongs to.
+        /// The owner of the sample name.
         owner: Owner,
     },
     /// A collector describes a name that belongs to something registered before.
     Collector {
         /// The first such name.
         name: String,
-        /// What the name belongs to.
+        /// The owner of the name.
         owner: Owner,
     },
 }
 
-/// What a metric name belongs to.
+/// The owner of a metric name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Owner {

@@ -29,7 +29,7 @@ impl Kind {
         }
     }
 
-    /// What is appended to the name of a family of this type to name its samples, beside the name alone.
+    /// The suffixes that the samples of a family of this type append to its name, besides the name alone.
     #[must_use]
     pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {

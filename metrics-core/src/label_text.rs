@@ -17,7 +17,7 @@ enum Repr {
 }
 
 impl LabelText {
-    /// What is longer than any series can show is cut, to a length that is still too long.
+    /// Cuts a text that is longer than any series can show, to a length that is still too long.
     #[inline]
     pub(crate) fn new(text: &str) -> Self {
         let len = text.len();

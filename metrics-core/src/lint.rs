@@ -193,7 +193,7 @@ const PREFIXES: [&[u8]; 18] = [
     b"giga", b"gibi", b"tera", b"tebi", b"peta", b"pebi",
 ];
 
-/// Whether a name breaks a rule; the rules that need more than the name and the type are not broken here.
+/// Returns true if a name breaks a rule. Rules that need more than the name and the type are not checked here.
 const fn breaks(rule: StyleRule, name: &str, kind: Kind) -> bool {
     let name = name.as_bytes();
     match rule {

@@ -8,7 +8,7 @@ use std::panic::Location;
 use crate::call::feed::target::FeedTarget;
 use label_source::{LabelSource, MAX_LABELS, Role};
 
-/// Where the family of a role comes from.
+/// The origin of a role's family.
 #[derive(Clone, Copy)]
 pub(crate) enum Origin {
     /// The site does not feed this role.
@@ -53,12 +53,12 @@ impl Declaration {
         }
     }
 
-    /// Whether the families of the site include one for `role`.
+    /// Returns true if the families of the site include one for `role`.
     pub(crate) fn feeds(&self, role: Role) -> bool {
         matches!(self.origins[role as usize], Origin::Default | Origin::Static(_))
     }
 
-    /// Whether the future of the function can be dropped before it ends.
+    /// Returns true if the future of the function can be dropped before it ends.
     pub(crate) fn is_cancellable(&self) -> bool {
         !matches!(self.origins[Role::Cancelled as usize], Origin::None)
     }

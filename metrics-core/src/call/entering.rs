@@ -48,7 +48,7 @@ impl Entering {
         this.site.begin(this.start, &values)
     }
 
-    /// As [`Entering::start`], for a call that begins later.
+    /// Like [`Entering::start`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
         let this = ManuallyDrop::new(self);
@@ -71,7 +71,7 @@ impl Drop for Entering {
     }
 }
 
-/// As [`Entering`], for a call that names families of its own.
+/// Like [`Entering`], for a call that names families of its own.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringWith<'a> {
     entering: ManuallyDrop<Entering>,
@@ -124,7 +124,7 @@ impl<'a> EnteringWith<'a> {
         if is_first { prepared.begin() } else { prepared.begin_backdated() }
     }
 
-    /// As [`EnteringWith::start`], for a call that begins later.
+    /// Like [`EnteringWith::start`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
         let (site, start, per_call) = self.into_borrowed();
@@ -154,7 +154,7 @@ impl Site {
         self.begin_fixed(Moment::now())
     }
 
-    /// As [`Site::start`], for a call that begins later.
+    /// Like [`Site::start`], for a call that begins later.
     pub fn prepare(&'static self) -> Prepared {
         Prepared::new(Moment::now(), self.resolve_fixed())
     }
@@ -189,11 +189,11 @@ impl Site {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
         let series = self.resolve(values);
-        // What was made for the first call is no part of it.
+        // The setup of the first call is not part of its latency.
         Call::begin(Moment::now(), series)
     }
 
-    /// As [`Site::begin`], with values that are all of closed sets: nothing is looked up.
+    /// Like [`Site::begin`], with values that are all of closed sets: nothing is looked up.
     fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
         if let Some(families) = self.families.get()
             && let Some(dense) = families.dense.get()

@@ -21,7 +21,7 @@ use crate::label_text::LabelText;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 
-/// As [`Entering`](super::Entering), for such a call.
+/// Like [`Entering`](super::Entering), for such a call.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringByResult<E>(E);
 
@@ -98,7 +98,7 @@ impl<E: Entered> EnteringByResult<E> {
         if is_first { prepared.begin() } else { prepared.begin_backdated() }
     }
 
-    /// As [`EnteringByResult::start`], for a call that begins later.
+    /// Like [`EnteringByResult::start`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N, E::Named> {
         let (site, start, named) = self.0.into_parts();
@@ -130,7 +130,7 @@ struct LateCall<const N: usize, F> {
     in_flight: Handle,
 }
 
-/// As [`Prepared`](super::run::guard::Prepared), for such a call.
+/// Like [`Prepared`](super::run::guard::Prepared), for such a call.
 #[must_use = "the call is recorded by what it measures"]
 #[derive(Debug)]
 pub struct PreparedByResult<const N: usize, F: Named>(LateCall<N, F>);
@@ -150,7 +150,7 @@ impl<const N: usize, F: Named> PendingCall for PreparedByResult<N, F> {
     }
 }
 
-/// As [`Call`](super::Call), for such a call.
+/// Like [`Call`](super::Call), for such a call.
 #[must_use = "dropping the guard says that the call has panicked or was cancelled"]
 pub struct CallByResult<const N: usize, F: Named> {
     state: LateCall<N, F>,

@@ -22,7 +22,7 @@ struct GaugeSlots {
     free: Vec<Handle>,
 }
 
-/// Where slot number `slot` lies: its page and the offset in it.
+/// Returns the page of slot number `slot` and the offset in it.
 fn locate(slot: u32) -> (usize, usize) {
     let position = slot as usize + FIRST_PAGE;
     let page = (position.ilog2() - FIRST_PAGE.ilog2()) as usize;

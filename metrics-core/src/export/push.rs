@@ -207,8 +207,8 @@ impl PusherBuilder {
     ///
     /// # Errors
     ///
-    /// Where the interval or the timeout is 0, or the system has no thread left. That the target cannot be reached is no
-    /// such error: it may be there later.
+    /// Returns an error if the interval or the timeout is 0, or if no thread can be spawned. An unreachable target is
+    /// not an error here: it may come up later.
     pub fn start(self) -> io::Result<Pusher> {
         for (what, duration) in [("interval", self.interval), ("timeout", self.timeout)] {
             if duration.is_zero() {

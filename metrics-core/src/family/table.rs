@@ -166,7 +166,7 @@ fn is_overflow(values: &[&str]) -> bool {
     !values.is_empty() && values.iter().all(|value| *value == labels::OVERFLOW)
 }
 
-/// As [`SeriesTable::hash`], of the values that a text holds.
+/// Like [`SeriesTable::hash`], for the values that a text holds.
 fn hash_text(hasher: &RandomState, text: &str) -> u64 {
     let mut state = hasher.build_hasher();
     for (_, value) in labels::pairs(text) {

@@ -65,7 +65,7 @@ pub enum UserCode {
     /// None of them. Scrapes run on threads of the library, or under a lock of the `prometheus` crate, where user code may
     /// panic, deadlock, or poison a `LazyLock` that needs the service's own thread.
     Never,
-    /// Those that are requested for the first, second, fourth, eighth, .. time, and each thousandth time, so that an
+    /// The ones requested for the first, second, fourth, eighth, .. time, and each thousandth time, so that an
     /// expression that always panics costs little.
     Due,
     /// All of them.

@@ -25,7 +25,8 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         T::from_core(Registry::global().register_or_detach(self.into_core()))
     }
 
-    /// Like [`Builder::register`], but a family with the same name and other labels is no conflict, as for annotated functions.
+    /// Like [`Builder::register`], but a family with the same name and other labels does not conflict, as for annotated
+    /// functions.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn register_variant(self) -> T {
         let global = Registry::global();
@@ -167,8 +168,8 @@ impl Registry {
         }
     }
 
-    /// Like [`Registry::register_shared`], but a family with the same name and other labels is no conflict: both are exported
-    /// as one family. Labels in another order are the same.
+    /// Like [`Registry::register_shared`], but a family with the same name and other labels does not conflict: both are
+    /// exported as one family. Labels in another order are the same.
     pub(crate) fn register_variant(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         let declaration = &core.declaration;
         declaration.check(core.max_series())?;

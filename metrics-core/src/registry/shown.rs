@@ -16,7 +16,7 @@ use crate::sample::{FamilyInfo, Visitor};
 use recorded::Recorded;
 use skipped::SkipReason;
 
-/// What a collector has shown.
+/// The families that a collector has shown.
 pub(crate) struct Collected {
     /// Which collector, as messages name it.
     pub(crate) by: String,
@@ -59,7 +59,7 @@ impl CollectedFamily {
         }
     }
 
-    /// Whether it can be written without spoiling the scrape for all others.
+    /// Returns an error if writing the family would spoil the scrape for all others.
     pub(crate) fn check(&self) -> Result<(), SkipReason> {
         if !labels::is_metric_name(self.name()) {
             return Err(SkipReason::Invalid(Error::InvalidName { name: self.name().to_owned() }));

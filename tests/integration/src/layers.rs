@@ -40,7 +40,7 @@ const LAYERS: [&[&str]; 8] = [
 /// The path of a module, or of an item in it, from the root of its crate.
 type ModulePath = Vec<String>;
 
-/// What the source of a crate says of its modules.
+/// The modules of a crate, as its source declares them.
 #[derive(Default)]
 struct Crate {
     files: BTreeMap<ModulePath, File>,

@@ -48,7 +48,7 @@ fn any_difference_is_an_error_that_names_it() {
     assert!(labelled().register_in(&registry).is_ok());
 }
 
-/// What a collector of the `prometheus` crate is told of a name that is taken.
+/// Returns the owner in the error that a collector of the `prometheus` crate gets for a name that is taken.
 fn error_of_collector(registry: &Registry, name: &str) -> Owner {
     let collector = prometheus::Gauge::new(name, "-").expect("valid");
     match registry.register_prometheus_collector(Box::new(collector)) {

@@ -1,4 +1,4 @@
-//! What `cell::thread_locals` is in the process, here anew for each run of a model.
+//! Stands in for `cell::thread_locals`, with new values for each run of a model.
 
 use super::handle::Handle;
 use super::store::Store;

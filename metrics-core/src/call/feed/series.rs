@@ -6,7 +6,7 @@ use crate::cell::Handle;
 /// The series of one call, by [`Role`].
 pub(crate) type Handles = [Handle; Role::COUNT];
 
-/// What one call feeds.
+/// The series that one call feeds.
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) handles: Handles,

@@ -38,7 +38,7 @@ pub(crate) enum OwnedTarget {
     },
 }
 
-/// As [`OwnedTarget`], for the length of a call.
+/// Like [`OwnedTarget`], for the length of a call.
 #[derive(Clone, Copy)]
 pub enum TargetRef<'a> {
     Family(&'a Arc<FamilyCore>),

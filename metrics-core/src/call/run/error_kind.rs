@@ -12,7 +12,7 @@ pub fn of_result<'r, R, L: LabelValue>(returned: &'r R, value: impl FnOnce(&'r R
     LabelText::of(&value(returned).label())
 }
 
-/// What returns errors that have a kind: a `Result`.
+/// A return type whose errors have a kind: a `Result`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no error to take a `kind` from",
     label = "not a `Result`",
@@ -44,14 +44,14 @@ pub fn kind_of<'r, R: Fallible, L: LabelValue>(
     returned.error().map(|error| LabelText::of(&kind(error).label()))
 }
 
-/// As [`kind_of`], where the error is itself the value of the label.
+/// Like [`kind_of`], if the error is itself the value of the label.
 #[inline]
 pub fn kind<R: Fallible<Error: LabelValue>>(returned: &R) -> Option<LabelText> {
     kind_of(returned, |error| error)
 }
 
-/// The kinds that the errors of a type have; none are known of a type that is no `Result` with a label value in it, which
-/// [`kind`] then says.
+/// The kinds that the errors of a return type have. None are known unless the type is a `Result` whose error is a label
+/// value; [`kind`] reports that mistake.
 #[derive(Debug)]
 pub struct KindsOf<R>(NoKinds, PhantomData<R>);
 

@@ -54,7 +54,7 @@ impl Progress {
         *self.0.get_mut() == Self::RECORDED
     }
 
-    /// What a call that is dropped before it was recorded has come to.
+    /// Returns the outcome of a call that is dropped before it was recorded.
     pub(crate) fn dropped(&mut self) -> Outcome {
         if *self.0.get_mut() == Self::WAITING { Outcome::Cancelled } else { Outcome::Exception }
     }

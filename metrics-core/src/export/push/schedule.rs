@@ -257,7 +257,8 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// Whether nothing was left out for this reason before, by any pusher to this target: one-shot pushes are many pushers.
+/// Returns true if no pusher to this target has left anything out for this reason before. Each one-shot push is a
+/// pusher of its own.
 fn is_first(target: &str, reason: &'static str) -> bool {
     static LOGGED: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
     let mut logged = lock(&LOGGED);

@@ -14,9 +14,9 @@ use crate::registry::Registry;
 pub(crate) const DEFAULT_COLLECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// Whether this thread is gathering the default registry for a scrape of ours.
+    /// True while this thread is gathering the default registry for a scrape of ours.
     static GATHERING: Cell<bool> = const { Cell::new(false) };
-    /// What this thread is collecting for.
+    /// The scrape that this thread is collecting for.
     static COLLECTING: RefCell<Option<ScrapeContext>> = const { RefCell::new(None) };
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct ScrapeContext {
 }
 
 impl ScrapeContext {
-    /// What this thread is collecting for, if it is.
+    /// Returns the scrape that this thread is collecting for, if any.
     pub(crate) fn current() -> Option<Self> {
         COLLECTING.with_borrow(Clone::clone)
     }
@@ -61,12 +61,12 @@ impl ScrapeContext {
         Some(context)
     }
 
-    /// Whether `registry` is one of those that it is for.
+    /// Returns true if `registry` is one of those that the scrape is for.
     pub(crate) fn is_for(&self, registry: &Registry) -> bool {
         self.registries.contains(&registry.inner.desc.id)
     }
 
-    /// Whether it is for a registry that is in another one.
+    /// Returns true if the scrape is for a registry inside another one.
     pub(crate) fn is_inner(&self) -> bool {
         self.registries.len() > 1
     }
@@ -99,12 +99,12 @@ impl ScrapeContext {
     }
 }
 
-/// Whether this thread is gathering the default registry for a scrape of ours.
+/// Returns true while this thread is gathering the default registry for a scrape of ours.
 pub(crate) fn is_gathering_default() -> bool {
     GATHERING.get()
 }
 
-/// What the default registry shows without us.
+/// Gathers the default registry without our own families.
 pub(crate) fn gather_default() -> Vec<MetricFamily> {
     struct Reset;
     impl Drop for Reset {

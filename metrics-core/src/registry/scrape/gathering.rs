@@ -24,7 +24,7 @@ pub(crate) struct Gathering {
     callbacks: Vec<(Arc<Callback>, Option<PendingRun<Value<'static>>>)>,
 }
 
-/// What there is to show.
+/// The answers of the collectors and callbacks.
 pub(crate) struct Found {
     pub(crate) collected: Vec<Arc<Collected>>,
     pub(crate) values: Vec<(Arc<Callback>, Value<'static>)>,
@@ -46,7 +46,7 @@ impl Gathering {
         self.found()
     }
 
-    /// What has answered by now; what has not is left out, and counted.
+    /// Returns the answers that are there by now. The others are left out, and counted.
     pub(crate) fn found(self) -> Found {
         let collected = self.collectors.into_iter().filter_map(|(name, pending)| answer(&name, pending)).collect();
         let value = |(callback, pending): (Arc<Callback>, _)| {

@@ -12,7 +12,7 @@ use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::metric::Readings;
 use crate::sample::{Labels, Visitor};
 
-/// What was read early of a family, in the order of its series, and how much of it has been shown.
+/// The totals of a family that were read early, in the order of its series, and how many of them have been shown.
 pub(crate) struct Early<'a> {
     pub(crate) read: &'a [(Handle, counter::Total)],
     pub(crate) passed: &'a mut usize,

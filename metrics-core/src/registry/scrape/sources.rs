@@ -20,7 +20,7 @@ use crate::registry::shown::merge::MergedFamily;
 use crate::registry::{Registry, declared};
 use crate::sample::Value;
 
-/// Where the families of one scrape come from, by name.
+/// The sources of the families of one scrape, by name.
 pub(crate) struct Sources {
     pub(crate) families: Vec<(String, FamilySource)>,
 }

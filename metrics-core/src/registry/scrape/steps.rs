@@ -40,7 +40,7 @@ impl Steps {
         Self { sources, sorted, at: 0, current: None, reader: Reader::default() }
     }
 
-    /// What is being shown.
+    /// The sources of the families being shown.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
     }

@@ -38,7 +38,7 @@ fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
     pairs
 }
 
-/// Whether two metrics have the same labels. Most families are told by hashes that there are no such.
+/// Returns true if two metrics have the same labels. For most families, hashes suffice to rule that out.
 fn repeats(family: &MetricFamily) -> bool {
     let hasher = foldhash::fast::FixedState::default();
     let hash = |pair: &LabelPair| hasher.hash_one((pair.name(), pair.value()));

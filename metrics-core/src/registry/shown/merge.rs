@@ -11,7 +11,7 @@ use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::registry::Registry;
 
-/// What collectors showed in one scrape.
+/// The families that collectors showed in one scrape.
 #[derive(Default)]
 pub(crate) struct MergedFamilies {
     pub(crate) families: BTreeMap<String, MergedFamily>,
@@ -29,7 +29,7 @@ pub(crate) enum MergedFamily {
 }
 
 impl Registry {
-    /// What of this is to be shown.
+    /// Merges the families that can be shown, and skips the others.
     pub(crate) fn merge(&self, collected: Vec<Arc<Collected>>) -> MergedFamilies {
         let mut merged = MergedFamilies::default();
         let state = self.read();

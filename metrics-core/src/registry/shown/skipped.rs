@@ -17,7 +17,7 @@ pub(crate) struct SkippedFamily {
 pub(crate) enum SkipReason {
     /// Its name, or a sample name, belongs to something else.
     Taken(Owner),
-    /// What another collector has shown under its name is of another type, or comes from another crate.
+    /// Another collector has shown a family of this name that has another type or comes from another crate.
     Mixed,
     /// A name in it is invalid.
     Invalid(Error),
