@@ -21,7 +21,7 @@ pub(crate) type OptionalOwner = Option<Arc<dyn SeriesOwner>>;
 
 /// The family of a metric that stands alone, to the metric.
 pub trait SeriesOwner: Send + Sync {
-    /// Has scrapes read the metric before all others: what it counts is counted elsewhere before.
+    /// Marks the metric to be read before all others by scrapes, because it counts calls that another metric counts first.
     fn mark_read_early(&self);
 
     /// The family's name.

@@ -8,18 +8,18 @@
 mod walk;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::FamilyDeclaration;
 use super::table::{Chunk, SeriesTable};
 use crate::cache::{self, CacheId, Dense, Fixed};
-use crate::cell::{self, Handle};
+use crate::cell::{Handle, counter};
 use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
 use crate::lock::lock;
-use crate::metric::SeriesOwner;
+use crate::metric::{Readings, SeriesOwner};
 
 pub(crate) use walk::Walk;
 use walk::WalkPosition;
@@ -28,6 +28,9 @@ use walk::WalkPosition;
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
 /// Series that are copied under one hold of the family's lock.
 const CHUNK: usize = 128;
+
+/// The total of each series of a counter family, in the order of the table.
+pub(crate) type EarlyTotals = Vec<(Handle, counter::Total)>;
 
 /// A family's declaration and series.
 pub struct FamilyCore {
@@ -46,8 +49,8 @@ pub struct FamilyCore {
     overflow: Fixed<1>,
     /// Label values that later declarations and annotated functions know, by the position of the label.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
-    /// Whether a scrape reads this family before all others: what it counts is counted elsewhere before.
-    read_early: AtomicBool,
+    /// Set if scrapes read this family before all others, to the totals at the time when it was marked.
+    read_early: OnceLock<EarlyTotals>,
     shared: CachePadded<Shared>,
 }
 
@@ -82,7 +85,7 @@ impl FamilyCore {
             overflowed: OnceLock::new(),
             overflow: Fixed::new(),
             known_values: Mutex::default(),
-            read_early: AtomicBool::new(false),
+            read_early: OnceLock::new(),
             shared: CachePadded::default(),
         };
         if core.declaration.label_names.is_empty() {
@@ -163,8 +166,12 @@ impl FamilyCore {
         values
     }
 
-    pub(crate) fn is_read_early(&self) -> bool {
-        self.read_early.load(Ordering::Relaxed)
+    /// The totals when [`SeriesOwner::mark_read_early`] was first called; `None` if it was not.
+    ///
+    /// A scrape that was in progress at that time shows them instead of the present totals. It may have read the latency
+    /// already, and the calls that the family has counted since are not in it.
+    pub(crate) fn totals_when_marked(&self) -> Option<&[(Handle, counter::Total)]> {
+        self.read_early.get().map(Vec::as_slice)
     }
 
     /// The handle for these values, which are as many as the family's labels; created, or the overflow series.
@@ -219,7 +226,7 @@ impl FamilyCore {
 
     /// The overflow series, and one more in the count of what went there.
     pub(crate) fn overflow(&self) -> Handle {
-        cell::counter::add_whole(self.overflow_counter(), 1);
+        counter::add_whole(self.overflow_counter(), 1);
         let epoch = self.epoch();
         self.overflow.get(epoch).map_or_else(|| self.find_overflow(epoch), |[handle]| handle)
     }
@@ -341,10 +348,14 @@ impl SeriesOwner for FamilyCore {
     }
 
     fn mark_read_early(&self) {
-        // Asked by calls that name their families: they must not all write to one word.
-        if !self.read_early.load(Ordering::Relaxed) {
-            self.read_early.store(true, Ordering::Relaxed);
-        }
+        // Every call that names its families comes here, so this only reads once the mark is set.
+        self.read_early.get_or_init(|| {
+            let mut all = Chunk::default();
+            self.read().copy(0, usize::MAX, usize::MAX, &mut all);
+            let mut readings = Readings::default();
+            (self.declaration.metric.read)(all.handles(), self.declaration.bounds, &mut readings);
+            all.handles().iter().copied().zip(readings.counters).collect()
+        });
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use metrics_core::{Counter, Family, FamilyInfo, Labels, Registry, Value, Visitor};
+use metrics_core::{Counter, Family, FamilyInfo, Labels, Number, Registry, Summary, Value, Visitor, instrument};
 
 const SERIES: usize = 5_000;
 
@@ -71,6 +71,59 @@ fn series_are_removed_while_a_scrape_is_going_on() {
     // What was read already, a chunk of them, is still shown; nothing that was made anew is shown twice.
     assert!((SERIES / 2..SERIES).contains(&scrape.seen.len()), "{}", scrape.seen.len());
     assert_eq!(registry.to_text(), "# TYPE many_total counter\nmany_total{n=\"0\"} 1\n");
+}
+
+struct Shop {
+    calls: Summary,
+    failures: Counter,
+}
+
+impl Shop {
+    #[instrument(latency = self.calls, exceptions = self.failures)]
+    fn fail(&self) -> Result<(), ()> {
+        Err(())
+    }
+}
+
+/// Calls `Shop::fail` once, between the latency and the exceptions.
+struct FirstCall<'s> {
+    shop: &'s Shop,
+    calls: u64,
+    failures: Option<u64>,
+}
+
+impl Visitor for FirstCall<'_> {
+    fn family(&mut self, _: &FamilyInfo<'_>) {}
+
+    fn series(&mut self, _: Labels<'_>, value: &Value<'_>) {
+        match value {
+            Value::Summary { count, .. } => {
+                self.calls = *count;
+                self.shop.fail().expect_err("it fails");
+            }
+            Value::Counter(Number::Whole(failures)) => self.failures = Some(*failures),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_first_call_in_the_middle_of_a_scrape_adds_no_exception_to_it() {
+    let registry = Registry::new();
+    let shop = Shop {
+        calls: Summary::builder("a_shop_calls_seconds", "").register_in(&registry).expect("valid"),
+        failures: Counter::builder("b_shop_failures_total", "").register_in(&registry).expect("valid"),
+    };
+    // Counted by hand before any call, so it is shown all the time.
+    shop.failures.inc();
+    let scrape = |calls, failures| {
+        let mut seen = FirstCall { shop: &shop, calls: 0, failures: None };
+        registry.scrape().visit(&mut seen);
+        assert_eq!((seen.calls, seen.failures), (calls, Some(failures)));
+    };
+    scrape(0, 1);
+    scrape(1, 2);
+    scrape(2, 3);
 }
 
 #[test]

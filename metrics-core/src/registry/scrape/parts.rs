@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::cell::{Handle, counter};
 use crate::counter::number;
 use crate::family::FamilyCore;
+use crate::family::core::EarlyTotals;
 use crate::labels;
 use crate::metric::Readings;
 use crate::sample::{Number, Value};
@@ -17,8 +18,15 @@ use crate::sample::{Number, Value};
 /// The series of a family that have the same label names.
 pub(crate) struct FamilyPart {
     pub(crate) core: Arc<FamilyCore>,
-    /// The totals, if they were read early.
-    pub(crate) early: Option<Vec<(Handle, counter::Total)>>,
+    /// The totals, if this scrape read them early.
+    pub(crate) early: Option<EarlyTotals>,
+}
+
+impl FamilyPart {
+    /// The totals to show instead of the present ones.
+    pub(crate) fn early(&self) -> Option<&[(Handle, counter::Total)]> {
+        self.early.as_deref().or_else(|| self.core.totals_when_marked())
+    }
 }
 
 /// The other parts of the family whose part is being shown.
@@ -66,7 +74,7 @@ impl<'p> OtherParts<'p> {
 pub(crate) fn with_duplicates(value: &Value<'_>, duplicates: &[Duplicate<'_>], show: &mut dyn FnMut(&Value<'_>)) {
     let Some((first, rest)) = duplicates.split_first() else { return show(value) };
     let declaration = &first.part.core.declaration;
-    if let Some(early) = &first.part.early {
+    if let Some(early) = first.part.early() {
         let read = early.iter().find(|(handle, _)| *handle == first.handle);
         let total = read.map_or_else(counter::Total::default, |(_, total)| *total);
         return sum(value, &Value::Counter(number(total)), &mut |sum| with_duplicates(sum, rest, show));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::parts::{OtherParts, with_duplicates};
 use crate::cell::{Handle, counter};
-use crate::family::core::Walk;
+use crate::family::core::{EarlyTotals, Walk};
 use crate::family::table::Chunk;
 use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::metric::Readings;
@@ -41,7 +41,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn read_early(&mut self, family: &Arc<FamilyCore>) -> Vec<(Handle, counter::Total)> {
+    pub(crate) fn read_early(&mut self, family: &Arc<FamilyCore>) -> EarlyTotals {
         let FamilyDeclaration { metric, bounds, .. } = family.declaration;
         let mut walk = family.walk();
         let mut totals = Vec::with_capacity(family.len());

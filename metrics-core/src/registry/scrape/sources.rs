@@ -94,7 +94,7 @@ impl Sources {
         let mut reader = Reader::default();
         for (_, source) in &mut self.families {
             if let FamilySource::Family(parts) = source {
-                for part in parts.iter_mut().filter(|part| part.core.is_read_early()) {
+                for part in parts.iter_mut().filter(|part| part.core.totals_when_marked().is_some()) {
                     part.early = Some(reader.read_early(&part.core));
                 }
             }

@@ -1,7 +1,7 @@
 //! A scrape in progress, which advances step by step at the pace of its client.
 
 use super::own_families;
-use super::parts::OtherParts;
+use super::parts::{FamilyPart, OtherParts};
 use super::reader::{Early, Reader};
 use super::sources::{FamilySource, Sources};
 use crate::family::core::Walk;
@@ -61,7 +61,7 @@ impl Steps {
                 self.current.is_some()
             }
             (Some(CursorState::Family { part, walk, passed, begun }), FamilySource::Family(parts)) => {
-                let early = parts.get(*part).and_then(|part| part.early.as_deref());
+                let early = parts.get(*part).and_then(FamilyPart::early);
                 let early = early.map(|early| Early { read: early, passed: &mut *passed });
                 let others = OtherParts::of(parts, *part);
                 let more = reader.show(walk, early, others, begun, self.sorted, visitor);
