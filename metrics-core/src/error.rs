@@ -1,6 +1,7 @@
 //! Errors that can occur when declaring and registering metrics.
 
 use std::fmt;
+use std::panic::Location;
 
 /// Why a metric could not be registered.
 ///
@@ -63,9 +64,11 @@ pub enum Error {
         name: String,
         /// In what it differs.
         field: Field,
-        /// What is registered.
+        /// The registered value of the field.
         registered: String,
-        /// What was to be registered.
+        /// The declaration of the registered family in the code.
+        location: &'static Location<'static>,
+        /// The value that this declaration has instead.
         given: String,
     },
     /// The name, or one of the sample names of its type, belongs to something else.
@@ -90,10 +93,20 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Owner {
-    /// A family of this name.
-    Family(String),
-    /// A callback gauge or counter of this name.
-    Callback(String),
+    /// A family.
+    Family {
+        /// The family's name.
+        name: String,
+        /// Its declaration in the code; `None` for families of collectors and of the library itself.
+        location: Option<&'static Location<'static>>,
+    },
+    /// A gauge or counter whose value a callback returns.
+    Callback {
+        /// The metric's name.
+        name: String,
+        /// Its declaration in the code.
+        location: &'static Location<'static>,
+    },
     /// A registered collector.
     Collector,
     /// Another field of the same derived struct.
@@ -103,11 +116,21 @@ pub enum Owner {
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Family(name) => write!(f, "the family {name}"),
-            Self::Callback(name) => write!(f, "the callback {name}"),
+            Self::Family { name, location: None } => write!(f, "the family {name}"),
+            Self::Family { name, location: Some(location) } => write!(f, "the family {name} at {}", Place(location)),
+            Self::Callback { name, location } => write!(f, "the callback {name} at {}", Place(location)),
             Self::Collector => f.write_str("a registered collector"),
             Self::Field => f.write_str("another field of the struct"),
         }
+    }
+}
+
+/// File and line of a location.
+struct Place(&'static Location<'static>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0.file(), self.0.line())
     }
 }
 
@@ -168,9 +191,11 @@ impl fmt::Display for Error {
             Self::InvalidUnit { metric, unit } => {
                 write!(f, "{metric} has the unit {unit:?}, so its name must end in _{unit}")
             }
-            Self::Conflict { name, field, registered, given } => {
-                write!(f, "{name} is registered with another {field}: registered {registered}, given {given}")
-            }
+            Self::Conflict { name, field, registered, location, given } => write!(
+                f,
+                "{name} is registered with another {field}: {registered} at {}, {given} here",
+                Place(location)
+            ),
             Self::NameTaken { name, sample, owner } => {
                 write!(f, "{name} would export {sample}, which belongs to {owner}")
             }

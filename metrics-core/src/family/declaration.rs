@@ -116,7 +116,7 @@ impl FamilyDeclaration {
         } else {
             return Ok(());
         };
-        Err(Error::Conflict { name: self.name.clone(), field, registered, given })
+        Err(Error::Conflict { name: self.name.clone(), field, registered, location: self.location, given })
     }
 
     /// The names under which samples of this family can appear in any format.

@@ -36,10 +36,11 @@ impl Member {
     }
 
     pub(crate) fn owner(&self) -> Owner {
-        let name = self.declaration().name.clone();
+        let FamilyDeclaration { name, location, .. } = self.declaration();
+        let name = name.clone();
         match self {
-            Self::Family(_) => Owner::Family(name),
-            Self::Callback(_) => Owner::Callback(name),
+            Self::Family(_) => Owner::Family { name, location: Some(location) },
+            Self::Callback(_) => Owner::Callback { name, location },
         }
     }
 
@@ -104,7 +105,8 @@ impl Members {
     fn owner_of(&self, sample: &str) -> Option<Owner> {
         let family = self.taken.get(sample)?;
         // The families that a scrape makes itself are not members.
-        Some(self.by_name.get(family).map_or_else(|| Owner::Family(family.clone()), Member::owner))
+        let own = || Owner::Family { name: family.clone(), location: None };
+        Some(self.by_name.get(family).map_or_else(own, Member::owner))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Member> {

@@ -1,6 +1,5 @@
 //! Registration of the metrics and families that builders create.
 
-use std::panic::Location;
 use std::sync::Arc;
 
 use super::collect::runs::Runs;
@@ -138,11 +137,6 @@ impl Registry {
         let FamilyDeclaration { name, location, .. } = &core.declaration;
         self.add_problem(Problem::declaration(name, error, location));
         core
-    }
-
-    /// The place in the code where the family with this name was declared.
-    pub(crate) fn declared(&self, name: &str) -> Option<&'static Location<'static>> {
-        Some(self.read().members.get(name)?.core().declaration.location)
     }
 
     /// The registered family that `core` declares: `core` itself if it is new.

@@ -302,19 +302,24 @@ fn what_is_left_out_is_listed_with_its_reason() {
         Ok(())
     });
     registry.register_collector(bad).expect("valid");
+    let line = line!() + 1;
     metrics_core::Summary::builder("ours", "Ours.").register_in(&registry).expect("free");
     let before = internal_errors("collector_conflict");
     let problems = registry.check();
     assert!(problems.iter().all(|problem| problem.kind == ProblemKind::CollectedFamily), "{problems:?}");
     let mut messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
     messages.sort();
+    let ours = format!(
+        "ours_count of the collector of bad is skipped: its name belongs to the family ours at {}:{line}",
+        file!()
+    );
     let expected = [
         "bad name of the collector of bad is skipped: \
          metric name \"bad name\" is invalid: write [a-zA-Z_:][a-zA-Z0-9_:]*",
         "bad of the collector of bad is skipped: another family of its name, which it does not go with, is shown",
         "bad_twice of the collector of bad is skipped: two of its series have the same labels",
         "bad_type of the collector of bad is skipped: a value is not of its type",
-        "ours_count of the collector of bad is skipped: its name belongs to the family ours",
+        &ours,
     ];
     assert_eq!(messages, expected);
     assert!(internal_errors("collector_conflict") >= before + 5.0);

@@ -25,6 +25,7 @@ fn the_same_twice_is_one_family() {
 #[test]
 fn any_difference_is_an_error_that_names_it() {
     let registry = Registry::new();
+    let line = line!() + 1;
     Histogram::builder("taken_seconds", "Help.").labels(["a"]).buckets([1.0]).register_in(&registry).expect("valid");
     let field = |error: Result<(), Error>| match error {
         Err(Error::Conflict { field, .. }) => Some(field),
@@ -41,10 +42,9 @@ fn any_difference_is_an_error_that_names_it() {
     assert_eq!(field(labelled().buckets([2.0]).register_in(&registry).map(drop)), Some(Field::Buckets));
     let other_help = Histogram::builder("taken_seconds", "Other.").labels(["a"]).buckets([1.0]).register_in(&registry);
     let error = other_help.map(drop).expect_err("another help");
-    assert_eq!(
-        error.to_string(),
-        "taken_seconds is registered with another help: registered \"Help.\", given \"Other.\""
-    );
+    let expected =
+        format!("taken_seconds is registered with another help: \"Help.\" at {}:{}, \"Other.\" here", file!(), line);
+    assert_eq!(error.to_string(), expected);
     assert!(labelled().register_in(&registry).is_ok());
 }
 
@@ -60,20 +60,25 @@ fn error_of_collector(registry: &Registry, name: &str) -> Owner {
 #[test]
 fn sample_names_belong_to_one_family() {
     let registry = Registry::new();
+    let line = line!() + 1;
     Summary::builder("x", "").register_in(&registry).expect("valid");
     for name in ["x_count", "x_sum", "x_created"] {
         let error = Gauge::builder(name, "").register_in(&registry).map(drop).expect_err(name);
-        let owner = Owner::Family("x".to_owned());
-        assert_eq!(error, Error::NameTaken { name: name.to_owned(), sample: name.to_owned(), owner });
-        assert_eq!(error_of_collector(&registry, name), Owner::Family("x".to_owned()));
+        let place = format!("{}:{line}", file!());
+        let expected = format!("{name} would export {name}, which belongs to the family x at {place}");
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error_of_collector(&registry, name).to_string(), format!("the family x at {place}"));
     }
     Gauge::builder("called", "").register_callback_in(&registry, || 1.0).expect("valid");
     let error = Gauge::builder("called", "").register_in(&registry).map(drop).expect_err("a callback");
-    assert!(matches!(&error, Error::NameTaken { owner: Owner::Callback(name), .. } if name == "called"), "{error}");
-    assert_eq!(error_of_collector(&registry, "called"), Owner::Callback("called".to_owned()));
+    assert!(
+        matches!(&error, Error::NameTaken { owner: Owner::Callback { name, .. }, .. } if name == "called"),
+        "{error}"
+    );
+    assert!(matches!(error_of_collector(&registry, "called"), Owner::Callback { name, .. } if name == "called"));
     Gauge::builder("kept", "").register_in(&registry).expect("valid");
     let error = Gauge::builder("kept", "").register_callback_in(&registry, || 1.0).expect_err("a family");
-    assert!(matches!(&error, Error::NameTaken { owner: Owner::Family(name), .. } if name == "kept"), "{error}");
+    assert!(matches!(&error, Error::NameTaken { owner: Owner::Family { name, .. }, .. } if name == "kept"), "{error}");
     let collected = prometheus::Gauge::new("collected", "-").expect("valid");
     registry.register_prometheus_collector(Box::new(collected)).expect("valid");
     let error = Gauge::builder("collected", "").register_in(&registry).map(drop).expect_err("a collector");
@@ -134,12 +139,12 @@ fn register_gives_a_working_metric_and_check_tells_why_it_is_not_exported() {
     assert_eq!(problem.kind, ProblemKind::Declaration);
     let location = problem.location.expect("known");
     assert_eq!((location.file(), location.line()), (file!(), line!() - 11));
-    assert!(
-        problem
-            .to_string()
-            .ends_with(": conflicting_total is registered with another help: registered \"First.\", given \"Second.\""),
-        "{problem}"
+    let expected = format!(
+        ": conflicting_total is registered with another help: \"First.\" at {}:{}, \"Second.\" here",
+        file!(),
+        location.line() - 1
     );
+    assert!(problem.to_string().ends_with(&expected), "{problem}");
     assert!(problems.iter().any(|problem| problem.family == "conflicting seconds"));
     assert!(sample("metrics_core_problems").expect("exported") >= 2.0);
 }
@@ -264,7 +269,7 @@ fn functions_that_share_a_name_but_not_its_type_are_a_problem_that_names_both() 
     let problem = problems.iter().find(|problem| problem.family == "typed_request_latency_seconds");
     let problem = problem.expect("a problem").to_string();
     assert_eq!(problem.matches("registering.rs:").count(), 2, "{problem}");
-    assert!(problem.contains("set `prefix` on one of them"), "{problem}");
+    assert!(problem.ends_with("; set another `prefix`, or name a family with `latency`"), "{problem}");
     assert!(internal_errors("instrument_conflict") >= 1.0);
 }
 

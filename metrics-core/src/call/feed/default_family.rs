@@ -27,16 +27,10 @@ impl Families {
             Err(error) => error,
         };
         InternalError::InstrumentConflict.record(&declaration.location);
-        let message = match global.declared(&name) {
-            Some(first) => {
-                format!("{error} (registered at {}:{}): set `prefix` on one of them", first.file(), first.line())
-            }
-            None => error.to_string(),
-        };
         global.add_problem(Problem {
             kind: ProblemKind::Declaration,
             family: name,
-            message,
+            message: format!("{error}; set another `prefix`, or name a family with `{}`", role.option()),
             location: Some(declaration.location),
         });
         core

@@ -62,7 +62,7 @@ impl MergedFamilies {
         let Some(known) = self.families.get_mut(name) else {
             let samples: Vec<String> = text_samples(name, added.kind()).collect();
             if let Some(by) = samples.iter().find_map(|sample| self.taken.get(sample)) {
-                return Err(SkipReason::Taken(Owner::Family(by.clone())));
+                return Err(SkipReason::Taken(Owner::Family { name: by.clone(), location: None }));
             }
             self.taken.extend(samples.into_iter().map(|sample| (sample, name.to_owned())));
             self.families.insert(name.to_owned(), MergedFamily::Shared(Arc::clone(collected), at));
