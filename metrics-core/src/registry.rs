@@ -131,6 +131,14 @@ impl Registry {
         self.inner.desc.id
     }
 
+    /// Adds a problem of a family, unless another declaration of the family has reported it.
+    pub(crate) fn add_problem_of_family(&self, problem: Problem) {
+        let is_known = self.read().problems.has_elsewhere(&problem);
+        if !is_known {
+            self.add_problem(problem);
+        }
+    }
+
     /// Adds a problem that annotated functions found.
     pub(crate) fn add_problem(&self, problem: Problem) {
         let message = problem.to_string();

@@ -100,7 +100,7 @@ impl Site {
     #[cold]
     fn note_too_many(&self, families: &Families) {
         let Some((cap, family)) = families.cap() else { return };
-        Registry::global().add_problem(Problem {
+        Registry::global().add_problem_of_family(Problem {
             kind: ProblemKind::Declaration,
             family: family.to_owned(),
             message: format!(

@@ -220,8 +220,12 @@ impl FamilyCore {
 
     /// The handle for these values, created if there is room for them.
     pub(crate) fn within_cap(&self, values: &[&str]) -> Option<Handle> {
-        let overlong = values.iter().any(|value| value.len() > MAX_VALUE_LEN);
-        if overlong { None } else { self.find_or_create_up_to(values, self.max_series()) }
+        if is_overlong(values) { None } else { self.find_or_create_up_to(values, Some(self.max_series())) }
+    }
+
+    /// Like [`FamilyCore::within_cap`], for values that are part of the program: the cap does not apply to them.
+    pub(crate) fn exempt_from_cap(&self, values: &[&str]) -> Option<Handle> {
+        if is_overlong(values) { None } else { self.find_or_create_up_to(values, None) }
     }
 
     /// The overflow series, and one more in the count of what went there.
@@ -242,7 +246,7 @@ impl FamilyCore {
                 &many
             }
         };
-        let handle = self.find_or_create_up_to(values, usize::MAX).unwrap_or(Handle::NONE);
+        let handle = self.find_or_create_up_to(values, None).unwrap_or(Handle::NONE);
         self.overflow.set(epoch, [handle]);
         handle
     }
@@ -252,14 +256,16 @@ impl FamilyCore {
         self.read().find(&self.declaration.label_names, values)
     }
 
-    fn find_or_create_up_to(&self, values: &[&str], cap: usize) -> Option<Handle> {
+    /// Creates the series if the cap allows it; one without a cap does not count towards that of others.
+    fn find_or_create_up_to(&self, values: &[&str], cap: Option<usize>) -> Option<Handle> {
+        let is_full = |table: &SeriesTable| cap.is_some_and(|cap| table.capped_len() >= cap);
         let FamilyDeclaration { metric, bounds, label_names, name, .. } = &self.declaration;
         {
             let table = self.read();
             if let Some(handle) = table.find(label_names, values) {
                 return Some(handle);
             }
-            if table.capped_len() >= cap {
+            if is_full(&table) {
                 return None;
             }
         }
@@ -267,7 +273,7 @@ impl FamilyCore {
         if let Some(handle) = table.find(label_names, values) {
             return Some(handle);
         }
-        if table.capped_len() >= cap {
+        if is_full(&table) {
             return None;
         }
         let Some(handle) = (metric.allocate)(bounds) else {
@@ -276,6 +282,9 @@ impl FamilyCore {
             return None;
         };
         if table.insert(label_names, values, handle) {
+            if cap.is_none() || is_overflow(values) {
+                table.exempt(handle);
+            }
             return Some(handle);
         }
         (metric.free)(handle, bounds);
@@ -315,6 +324,11 @@ impl FamilyCore {
         self.read().len()
     }
 
+    /// The number of series that the cap counts.
+    pub(crate) fn capped_len(&self) -> usize {
+        self.read().capped_len()
+    }
+
     /// Label values and handles of all series.
     pub(crate) fn series(&self) -> Vec<(Vec<String>, Handle)> {
         let mut all = Chunk::default();
@@ -340,6 +354,14 @@ impl FamilyCore {
     fn write(&self) -> RwLockWriteGuard<'_, SeriesTable> {
         self.shared.0.table.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_overflow(values: &[&str]) -> bool {
+    !values.is_empty() && values.iter().all(|value| *value == OVERFLOW)
+}
+
+fn is_overlong(values: &[&str]) -> bool {
+    values.iter().any(|value| value.len() > MAX_VALUE_LEN)
 }
 
 impl SeriesOwner for FamilyCore {

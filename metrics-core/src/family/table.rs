@@ -20,7 +20,8 @@ pub(crate) struct SeriesTable {
     entries: Vec<SeriesEntry>,
     index: HashTable<u32>,
     hasher: RandomState,
-    has_overflow: bool,
+    /// The series that the cap does not count, because the program bounds their number.
+    exempt: Vec<Handle>,
 }
 
 #[derive(Clone, Copy)]
@@ -45,9 +46,14 @@ impl SeriesTable {
         self.index.len()
     }
 
-    /// How many series the cap is for: the overflow series is not among them.
+    /// The number of series that the cap counts.
     pub(crate) fn capped_len(&self) -> usize {
-        self.index.len() - usize::from(self.has_overflow)
+        self.index.len() - self.exempt.len()
+    }
+
+    /// Exempts a series that was just inserted from the cap.
+    pub(crate) fn exempt(&mut self, handle: Handle) {
+        self.exempt.push(handle);
     }
 
     pub(crate) fn find(&self, names: &[String], values: &[&str]) -> Option<Handle> {
@@ -73,7 +79,6 @@ impl SeriesTable {
             return false;
         };
         let hash = self.hash(values);
-        self.has_overflow |= is_overflow(values);
         let Self { text, entries, index, hasher, .. } = self;
         entries.push(SeriesEntry { start: first, len, handle });
         index.insert_unique(hash, position, |at| hash_text(hasher, entries[*at as usize].text(text)));
@@ -86,9 +91,9 @@ impl SeriesTable {
         let Self { text, entries, index, .. } = self;
         let entry = index.find_entry(hash, |at| matches(entries[*at as usize].text(text), names, values)).ok()?;
         let (position, _) = entry.remove();
-        self.has_overflow &= !is_overflow(values);
-        let entries = &mut self.entries;
-        Some(std::mem::replace(&mut entries[position as usize].handle, Handle::NONE))
+        let handle = std::mem::replace(&mut self.entries[position as usize].handle, Handle::NONE);
+        self.exempt.retain(|exempt| *exempt != handle);
+        Some(handle)
     }
 
     /// Whether more than half of the entries are gaps.
@@ -98,10 +103,8 @@ impl SeriesTable {
 
     /// Closes the gaps; positions change.
     pub(crate) fn compact(&mut self) {
-        let old = std::mem::replace(
-            self,
-            Self { hasher: self.hasher.clone(), has_overflow: self.has_overflow, ..Self::default() },
-        );
+        let exempt = std::mem::take(&mut self.exempt);
+        let old = std::mem::replace(self, Self { hasher: self.hasher.clone(), exempt, ..Self::default() });
         for entry in old.entries {
             if entry.handle.is_none() {
                 continue;
@@ -130,7 +133,7 @@ impl SeriesTable {
     /// Removes all series, and returns their handles; positions do not change.
     pub(crate) fn clear(&mut self) -> Vec<Handle> {
         self.index.clear();
-        self.has_overflow = false;
+        self.exempt.clear();
         let handles = self.entries.iter_mut().map(|entry| std::mem::replace(&mut entry.handle, Handle::NONE));
         handles.filter(|handle| !handle.is_none()).collect()
     }
@@ -159,11 +162,6 @@ impl SeriesTable {
         }
         state.finish()
     }
-}
-
-/// Whether these are the values of the overflow series.
-fn is_overflow(values: &[&str]) -> bool {
-    !values.is_empty() && values.iter().all(|value| *value == labels::OVERFLOW)
 }
 
 /// Like [`SeriesTable::hash`], for the values that a text holds.

@@ -69,6 +69,11 @@ impl Problems {
         new
     }
 
+    /// Returns true if there is a problem that differs from this one at most in its location.
+    pub(super) fn has_elsewhere(&self, problem: &Problem) -> bool {
+        self.0.iter().any(|known| *known == Problem { location: known.location, ..problem.clone() })
+    }
+
     pub(super) fn all(&self) -> &[Problem] {
         &self.0
     }

@@ -70,3 +70,42 @@ fn an_annotated_function_under_attack_loses_no_call() {
     assert_eq!(sample("attacked_request_latency_seconds_count{path=\"__overflow__\"}"), Some(990.0));
     assert_eq!(sample("attacked_request_exceptions_total{path=\"__overflow__\"}"), Some(99.0));
 }
+
+#[test]
+fn labels_that_are_part_of_the_program_need_no_room() {
+    #[instrument(path, prefix = "roomy", max_series = 2)]
+    fn route(path: &str) {}
+    #[instrument("/login", prefix = "roomy", max_series = 2)]
+    fn login() {}
+    #[instrument("/logout", kind, prefix = "roomy", max_series = 2)]
+    fn logout() -> Result<(), &'static str> {
+        Ok(())
+    }
+    for path in ["/a", "/b", "/c"] {
+        route(path);
+    }
+    login();
+    logout().ok();
+    let count = |path: &str| sample(&format!("roomy_request_latency_seconds_count{{path=\"{path}\"}}"));
+    let counts = ["/a", "/b", "/c", "/login", "/logout", OVERFLOW].map(count);
+    assert_eq!(counts, [Some(1.0), Some(1.0), None, Some(1.0), Some(1.0), Some(1.0)]);
+    assert_eq!(sample("metrics_core_overflowed_total{family=\"roomy_request_latency_seconds\"}"), Some(1.0));
+}
+
+#[test]
+fn a_family_with_too_little_room_for_its_known_values_is_one_problem() {
+    macro_rules! functions {
+        ($($name:ident)*) => {
+            $(
+                #[instrument(path in ["/a", "/b", "/c"], prefix = "narrow", max_series = 2)]
+                fn $name(path: &str) {}
+            )*
+            $($name("/a");)*
+        };
+    }
+    functions!(one two three);
+    let problems = Registry::global().check();
+    let narrow = problems.iter().filter(|problem| problem.to_string().contains("narrow_request")).count();
+    // One for each of the families, of which the exceptions are the first to be full.
+    assert_eq!(narrow, 1, "{problems:?}");
+}

@@ -177,7 +177,8 @@ impl Families {
         self.bounds
     }
 
-    /// The series of these roles for these values; `None` if a family has no room for them.
+    /// The series of these roles for these values; `None` if a family has no room for them. Labels that are part of the
+    /// program need no room.
     pub(crate) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
@@ -189,7 +190,9 @@ impl Families {
                     for (value, at) in values.iter_mut().zip(order) {
                         *value = self.value_for(*role, *at, all);
                     }
-                    core.within_cap(&values[..order.len()])?
+                    let values = &values[..order.len()];
+                    let is_fixed = order.iter().all(|at| self.fixed[*at].is_some());
+                    if is_fixed { core.exempt_from_cap(values)? } else { core.within_cap(values)? }
                 }
             };
         }
@@ -361,9 +364,9 @@ impl Families {
         &self.sources
     }
 
-    /// Whether every family has as much room as it has series.
+    /// Returns true if every family has as much room as it has series.
     pub(crate) fn is_half_empty(&self) -> bool {
-        self.cores.iter().all(|core| core.len() * 2 <= core.max_series())
+        self.cores.iter().all(|core| core.capped_len() * 2 <= core.max_series())
     }
 
     /// The smallest cap of the families, and the name of the one that has it.
