@@ -26,3 +26,5 @@ mod thread_block;
 mod thread_locals;
 
 pub(crate) use handle::Handle;
+#[cfg(feature = "testing")]
+pub(crate) use thread_locals::reading_own_block;

@@ -1,7 +1,7 @@
 //! Test helpers: snapshots of a registry, and the differences between them.
 //!
-//! All tests in a process share the global registry. Take a snapshot before and after the code under test, and compare
-//! only series that no other test writes.
+//! All tests in a process share the global registry, and run at the same time. [`Snapshot::of_current_thread`] contains only
+//! what the thread of the test has recorded, so take one before and one after the code under test.
 //!
 //! # Example: testing a handler
 //!
@@ -14,10 +14,10 @@
 //!     if fails { Err(()) } else { Ok(()) }
 //! }
 //!
-//! let before = Snapshot::of(Registry::global());
+//! let before = Snapshot::of_current_thread(Registry::global());
 //! foo(true).ok();
 //! foo(false).ok();
-//! let change = Snapshot::of(Registry::global()).since(&before);
+//! let change = Snapshot::of_current_thread(Registry::global()).since(&before);
 //! change.assert("shop_request_latency_seconds_count", &[("path", "/foo")], 2.0);
 //! change.assert("shop_request_exceptions_total", &[("path", "/foo")], 1.0);
 //! ```
@@ -25,6 +25,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::cell;
 use crate::encode::number::push_float;
 use crate::registry::Registry;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
@@ -37,21 +38,38 @@ type Samples = BTreeMap<String, BTreeMap<Vec<(String, String)>, f64>>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     samples: Samples,
+    of_thread: bool,
 }
 
 /// What has changed from one snapshot to a later one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     samples: Samples,
+    of_thread: bool,
 }
 
 impl Snapshot {
-    /// What `registry` shows now.
+    /// Everything that `registry` exposes now, recorded by any thread.
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
         let mut recorder = Recorder { family: String::new(), samples: Samples::new() };
         registry.scrape().visit(&mut recorder);
-        Self { samples: recorder.samples }
+        Self { samples: recorder.samples, of_thread: false }
+    }
+
+    /// Like [`Snapshot::of`], but counters, summaries and histograms contain only what the current thread has recorded.
+    ///
+    /// Compare two snapshots of one thread: a thread continues with the counts of an earlier thread that has ended. Tests that
+    /// run at the same time on other threads do not change the difference. It contains what an `async` test on a
+    /// single-threaded runtime records, but not what the code under test records on other threads, such as the workers of a
+    /// multi-threaded runtime.
+    ///
+    /// Gauges, callbacks and collectors belong to no thread, so they have the values of the whole process. After
+    /// [`limit_thread_local_cells`](crate::limit_thread_local_cells), the counts of threads beyond the limit are in no
+    /// snapshot of a thread.
+    #[must_use]
+    pub fn of_current_thread(registry: &Registry) -> Self {
+        Self { of_thread: true, ..cell::reading_own_block(|| Self::of(registry)) }
     }
 
     /// The value of a sample, if it is there; labels in any order.
@@ -70,7 +88,7 @@ impl Snapshot {
                 *value = if is_same(*value, *before) { 0.0 } else { *value - before };
             }
         }
-        Difference { samples }
+        Difference { samples, of_thread: self.of_thread && earlier.of_thread }
     }
 }
 
@@ -83,6 +101,10 @@ impl Difference {
         })
     }
 }
+
+/// Added to a failed assertion on values of the whole process.
+const HINT: &str = "\n  Other tests of this process may have recorded into the series at the same time: \
+    `Snapshot::of_current_thread` contains only what the thread of the test has recorded.";
 
 /// Looks samples up, in a snapshot or in a difference.
 macro_rules! lookups {
@@ -109,8 +131,9 @@ macro_rules! lookups {
                 let value = find(&self.samples, name, labels);
                 assert!(
                     is_same(value, expected),
-                    "{name}{}\n  is:       {value}\n  expected: {expected}",
-                    LabelSetText(&sorted(labels))
+                    "{name}{}\n  is:       {value}\n  expected: {expected}{}",
+                    LabelSetText(&sorted(labels)),
+                    if self.of_thread { "" } else { HINT }
                 );
             }
         }

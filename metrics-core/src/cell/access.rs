@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::handle::Handle;
 use super::sync::AtomicU64;
 use super::thread_block;
-use super::thread_locals::{store, with_block, words_from};
+use super::thread_locals::{read_scope, store, with_block, words_from};
 
 pub(super) use super::store::holds;
 
@@ -106,7 +106,7 @@ pub(super) fn totals<T: Default>(
 /// The cells of many series; see the store.
 #[inline]
 pub(super) fn each_cell(handles: &[Handle], words: usize, read: impl FnMut(usize, &'static [AtomicU64])) {
-    store().each_cell(handles, words, read);
+    store().each_cell(read_scope(), handles, words, read);
 }
 
 /// Whether each of these series has not been ended.

@@ -9,7 +9,7 @@
 //! memory sequentially, and checks the generation before and after it reads a cell.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::{array, iter};
+use std::{array, iter, ptr};
 
 use super::handle::{self, Handle, SlotAllocator};
 use super::sync::{AtomicU64, AtomicUsize, Mutex, OnceLock, PAGES, lock, zeros};
@@ -40,6 +40,23 @@ impl Block {
     #[inline]
     fn cell(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
         self.pages[handle.page()].get()?.get(handle.range(words))
+    }
+}
+
+/// The blocks that a scrape reads.
+#[derive(Clone, Copy)]
+pub(super) enum ReadScope {
+    All,
+    /// The block of one thread; `None` for a thread that cannot have one.
+    Thread(Option<&'static Block>),
+}
+
+impl ReadScope {
+    fn contains(self, block: &Block) -> bool {
+        match self {
+            Self::All => true,
+            Self::Thread(only) => only.is_some_and(|only| ptr::eq(only, block)),
+        }
     }
 }
 
@@ -157,16 +174,19 @@ impl Store {
         (lock(&self.home_writer), lock(&self.free), lock(&self.slots))
     }
 
-    /// The cells of many series, block after block: memory is read in the order in which it lies, and each series' cells
-    /// come in the same order as alone. `read` is told the series' position.
+    /// Reads the cells of many series.
+    ///
+    /// It goes block by block: memory is read sequentially, and the cells of each series come in the same order as alone.
+    /// `read` gets the position of the series.
     #[inline]
     pub(super) fn each_cell(
         &'static self,
+        scope: ReadScope,
         handles: &[Handle],
         words: usize,
         mut read: impl FnMut(usize, &'static [AtomicU64]),
     ) {
-        for block in self.in_order() {
+        for block in self.in_order().filter(|block| scope.contains(block)) {
             let mut pages = PageByPage::of(block);
             for (position, handle) in handles.iter().enumerate() {
                 if let Some(cell) = pages.cell(*handle, words) {

@@ -28,7 +28,7 @@ impl Pages {
         self.cache_words.get()
     }
 
-    /// The words from `handle`'s slot on; none where they are to be had by [`write`] only.
+    /// The words from `handle`'s slot on; empty if they are reached by [`write()`] only.
     #[inline]
     pub(super) fn from(&self, handle: Handle) -> &'static [AtomicU64] {
         self.pages[handle.page()].get().get(handle.offset()..).unwrap_or_default()
@@ -52,6 +52,11 @@ pub(super) struct ThreadBlock {
 impl ThreadBlock {
     pub(super) const fn new() -> Self {
         Self { block: Cell::new(None), busy: Cell::new(false), refused: Cell::new(false) }
+    }
+
+    /// The block, which the thread gets now if it has none; `None` if there is none left.
+    pub(super) fn get(&self, store: &'static Store) -> Option<&'static Block> {
+        self.with_block(store, |block| block)
     }
 
     /// The block of a thread that ends.

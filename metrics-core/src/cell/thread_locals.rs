@@ -1,10 +1,12 @@
 //! The process-wide store, and the thread-locals that hold a thread's block. The Loom models replace this file too; the
 //! test `thread_end` covers it instead.
 
+use std::cell::Cell;
+
 use lazy_static::lazy_static;
 
 use super::handle::Handle;
-use super::store::Store;
+use super::store::{ReadScope, Store};
 use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock};
 
@@ -16,6 +18,7 @@ thread_local! {
     // No destructor, so that reading it is one plain access.
     static PAGES: Pages = const { Pages::new() };
     static BLOCK: ReleaseOnDrop = const { ReleaseOnDrop(ThreadBlock::new()) };
+    static READS_OWN_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Hands the thread's block on when the thread ends.
@@ -49,4 +52,28 @@ pub(super) fn cache_words() -> &'static [AtomicU64] {
 /// `None` once the thread's locals are gone.
 pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option<R> {
     BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
+}
+
+/// Runs `f`, in which the current thread's scrapes read the thread's own block only.
+#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the helpers for tests use it"))]
+pub(crate) fn reading_own_block<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            READS_OWN_BLOCK.set(self.0);
+        }
+    }
+    let _restore = Restore(READS_OWN_BLOCK.replace(true));
+    f()
+}
+
+/// The blocks that scrapes on the current thread read.
+///
+/// A thread without a block gets one, because the counts of the block's last thread must not look like its own later.
+pub(super) fn read_scope() -> ReadScope {
+    if READS_OWN_BLOCK.get() {
+        ReadScope::Thread(with_block(|_, block| block.get(store())).flatten())
+    } else {
+        ReadScope::All
+    }
 }

@@ -1,9 +1,10 @@
 //! The helpers for users' own tests.
 
 use std::panic::catch_unwind;
+use std::thread;
 
 use metrics_core::testing::Snapshot;
-use metrics_core::{Counter, Gauge, Histogram, Registry};
+use metrics_core::{Counter, Gauge, Histogram, Registry, instrument};
 
 fn message(f: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let payload = catch_unwind(f).expect_err("it fails");
@@ -46,7 +47,11 @@ fn what_does_not_exist_fails_and_says_what_does() {
     let said = message(move || same.assert("jobs_total", &[("queu", "a")], 0.0));
     assert_eq!(said, "there is no sample jobs_total{queu=\"a\"}; there are:\n  jobs_total{queue=\"a\"}");
     let said = message(move || snapshot.assert("jobs_total", &[("queue", "a")], 2.0));
-    assert_eq!(said, "jobs_total{queue=\"a\"}\n  is:       1\n  expected: 2");
+    let values = "jobs_total{queue=\"a\"}\n  is:       1\n  expected: 2";
+    assert!(said.starts_with(&format!("{values}\n")), "{said}");
+    assert!(said.contains("`Snapshot::of_current_thread`"), "{said}");
+    let said = message(move || Snapshot::of_current_thread(&registry).assert("jobs_total", &[("queue", "a")], 2.0));
+    assert_eq!(said, values);
 }
 
 #[test]
@@ -72,4 +77,42 @@ fn equal_values_have_not_changed() {
     let change = Snapshot::of(&registry).since(&Snapshot::of(&registry));
     assert_eq!(change.to_string(), "");
     change.assert("level", &[("of", "inf")], 0.0);
+}
+
+/// Annotated functions of a program are called by all of its tests.
+#[instrument("/shared", prefix = "shared")]
+fn shared() -> Result<(), ()> {
+    Err(())
+}
+
+#[test]
+fn snapshots_of_a_thread_contain_what_the_thread_has_recorded() {
+    let sizes = Histogram::builder("shared_sizes", "").buckets([1.0]).register();
+    let level = Gauge::builder("shared_level", "").register();
+    let test = &|calls: u32| {
+        for _ in 0..3 {
+            let before = Snapshot::of_current_thread(Registry::global());
+            for _ in 0..calls {
+                shared().expect_err("it fails");
+                sizes.observe(calls);
+            }
+            let change = Snapshot::of_current_thread(Registry::global()).since(&before);
+            change.assert("shared_request_latency_seconds_count", &[("path", "/shared")], f64::from(calls));
+            change.assert("shared_request_exceptions_total", &[("path", "/shared")], f64::from(calls));
+            change.assert("shared_sizes_sum", &[], f64::from(calls * calls));
+            change.assert("shared_sizes_bucket", &[("le", "+Inf")], f64::from(calls));
+        }
+    };
+    // Later threads take over the cells of earlier ones.
+    for _ in 0..4 {
+        thread::scope(|scope| {
+            for calls in [0, 1, 10, 100] {
+                scope.spawn(move || test(calls));
+            }
+        });
+    }
+    level.set(7);
+    Snapshot::of_current_thread(Registry::global()).assert("shared_level", &[], 7.0);
+    let all = Snapshot::of(Registry::global());
+    all.assert("shared_request_exceptions_total", &[("path", "/shared")], f64::from(4 * 3 * 111));
 }

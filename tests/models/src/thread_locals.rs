@@ -1,7 +1,7 @@
 //! Stands in for `cell::thread_locals`, with new values for each run of a model.
 
 use super::handle::Handle;
-use super::store::Store;
+use super::store::{ReadScope, Store};
 use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock};
 
@@ -41,4 +41,9 @@ pub(super) fn cache_words() -> &'static [AtomicU64] {
 
 pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option<R> {
     LOCALS.try_with(|locals| f(&locals.pages, &locals.block)).ok()
+}
+
+/// The models read all blocks.
+pub(super) fn read_scope() -> ReadScope {
+    ReadScope::All
 }
