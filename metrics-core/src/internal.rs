@@ -5,11 +5,13 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use log::Level;
+
 use crate::lock::lock;
+use crate::logging::log;
 
 /// The kinds of `metrics_core_internal_errors_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +77,12 @@ impl InternalError {
         COUNTS[self as usize].load(Ordering::Relaxed)
     }
 
+    /// Counts one that the caller reports.
+    #[cold]
+    pub(crate) fn increment(self) {
+        COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts one, and logs the first of this kind at `place`.
     #[cold]
     pub(crate) fn record(self, place: &dyn fmt::Display) {
@@ -92,7 +100,7 @@ impl InternalError {
         // In a flood only some look whether their place is new, so that the others wait for nobody.
         let looks = !self.floods() || before < LOGGED_PLACES as u64 || before.is_power_of_two();
         if looks && first_at(self, place) {
-            guarded(|| log::warn!("{place}: {message} (logged once)"));
+            log(Level::Warn, format_args!("{place}: {message} (logged once)"));
         }
     }
 
@@ -118,11 +126,6 @@ impl InternalError {
             }
         }
     }
-}
-
-/// Logs; a logger that panics, as one does that prints where nobody listens, is none of our caller's business.
-pub(crate) fn guarded(log: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(log));
 }
 
 static COUNTS: [AtomicU64; InternalError::ALL.len()] = [const { AtomicU64::new(0) }; InternalError::ALL.len()];

@@ -42,6 +42,7 @@ mod label_value;
 mod labels;
 mod lint;
 mod lock;
+mod logging;
 mod metric;
 #[cfg(feature = "process")]
 mod process;

@@ -15,14 +15,15 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lazy_static::lazy_static;
+use log::Level;
 
 pub use catalog::{DeclaredFamily, DeclaredLabel};
 pub use collect::{Collect, CollectorId};
 pub use problem::{Problem, ProblemKind};
 
 use crate::error::Error;
-use crate::internal::guarded;
 use crate::kind::Kind;
+use crate::logging::log;
 use crate::{clock, labels};
 use collect::Collectors;
 use collect::runs::Runs;
@@ -143,7 +144,7 @@ impl Registry {
     pub(crate) fn add_problem(&self, problem: Problem) {
         let message = problem.to_string();
         if self.write().problems.add(problem) {
-            guarded(|| log::error!("{message}"));
+            log(Level::Error, format_args!("{message}"));
         }
     }
 

@@ -233,7 +233,7 @@ impl Site {
     /// A call named a family that has other labels; it is not fed.
     #[cold]
     fn note_mismatch(&self, families: &Families, role: Role) {
-        InternalError::InstrumentConflict.record(&self.declaration.location);
+        InternalError::InstrumentConflict.increment();
         if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
             Registry::global().add_problem(Problem {
                 kind: ProblemKind::Declaration,

@@ -17,6 +17,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
+use log::Level;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -26,6 +27,7 @@ pub use error::{InvalidCredentials, ServeError, TlsPart};
 pub use tls::Tls;
 
 use super::http::exposition::Exposition;
+use crate::logging::log;
 use crate::registry::declared::UserCode;
 use crate::registry::{ProblemKind, Registry};
 use serve::{Admission, Secure, Serving};
@@ -91,7 +93,7 @@ impl HttpServer {
     pub fn shutdown(self) {
         self.stop.notify_one();
         if self.thread.join().is_err() {
-            log::error!("the thread of the metrics server had panicked");
+            log(Level::Error, format_args!("the thread of the metrics server had panicked"));
         }
     }
 }

@@ -12,12 +12,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use log::Level;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
 use super::collect::context::{self, DEFAULT_COLLECT_TIMEOUT, ScrapeContext};
 use super::{Registry, declared};
-use crate::internal::{InternalError, guarded};
+use crate::internal::InternalError;
+use crate::logging::log;
 
 /// The longest that a caller waits for work that may need the lock of the `prometheus` registry.
 const ASIDE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -66,7 +68,8 @@ pub(crate) fn install(global: &'static Registry) {
     // The first touch may come from a collector that is being gathered, under the lock that registering wants.
     aside("metrics-core-init", move || {
         if let Err(error) = prometheus::default_registry().register(Box::new(Bridge(global))) {
-            guarded(|| log::error!("`prometheus::gather` will not show the families of metrics-core: {error}"));
+            let message = "`prometheus::gather` will not show the families of metrics-core";
+            log(Level::Error, format_args!("{message}: {error}"));
         }
     });
 }

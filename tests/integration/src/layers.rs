@@ -26,6 +26,7 @@ const LAYERS: [&[&str]; 8] = [
         "labels",
         "lint",
         "lock",
+        "logging",
         "sample",
     ],
     &["metric", "counter", "gauge", "summary", "histogram", "threads", "timer"],

@@ -107,9 +107,9 @@ fn each_cause_is_logged_once_and_the_logger_may_count() {
     for _ in 0..5 {
         spoilt.inc_by(f64::NAN);
     }
-    assert_eq!(lines("logging.rs"), 1, "{:?}", LINES.lock());
+    assert_eq!(lines("a counter ignored"), 1, "{:?}", LINES.lock());
     spoilt.inc_by(-1);
-    assert_eq!(lines("logging.rs"), 2, "{:?}", LINES.lock());
+    assert_eq!(lines("a counter ignored"), 2, "{:?}", LINES.lock());
 
     for _ in 0..3 {
         Counter::builder("conflicting_total", "One.").register();

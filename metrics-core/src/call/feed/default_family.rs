@@ -26,7 +26,7 @@ impl Families {
             Ok(family) => return family,
             Err(error) => error,
         };
-        InternalError::InstrumentConflict.record(&declaration.location);
+        InternalError::InstrumentConflict.increment();
         global.add_problem(Problem {
             kind: ProblemKind::Declaration,
             family: name,
@@ -46,7 +46,7 @@ impl Families {
 impl Declaration {
     /// Notes that the family given for this role cannot be used.
     pub(crate) fn note_unusable(&self, role: Role, why: &str) {
-        InternalError::InstrumentConflict.record(&self.location);
+        InternalError::InstrumentConflict.increment();
         Registry::global().add_problem(Problem {
             kind: ProblemKind::Declaration,
             family: self.default_name(role),

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use log::Level;
 
 use super::request::{Method, ScrapeRequest};
 use super::scrape_limit::{ScrapeSlots, Slot};
 use super::self_metrics;
 use crate::encode::Encoding;
 use crate::gauge::InFlight;
+use crate::logging::log;
 use crate::registry::Registry;
 use crate::registry::declared::UserCode;
 use crate::registry::scrape::steps::Steps;
@@ -131,7 +133,7 @@ impl ScrapeResponse {
     }
 
     fn failed(error: &io::Error) -> Self {
-        log::error!("a scrape failed: {error}");
+        log(Level::Error, format_args!("a scrape failed: {error}"));
         Self::text(500, "The scrape failed.\n")
     }
 }

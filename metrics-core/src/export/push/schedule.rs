@@ -18,10 +18,13 @@ use std::task::{Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use log::Level;
+
 use super::{PushContext, PushError, PushTarget, backoff, self_metrics};
 use crate::alarm::Alarm;
-use crate::internal::{InternalError, guarded};
+use crate::internal::InternalError;
 use crate::lock::lock;
+use crate::logging::{guarded, log};
 use crate::registry::Registry;
 
 /// Causes that are remembered, so as to log each once.
@@ -188,7 +191,7 @@ impl Schedule {
         };
         for (reason, sample) in push.skipped.take() {
             if is_first(&self.name, reason) {
-                guarded(|| log::warn!("{}: leaves out {sample}, which {reason} (logged once)", self.name));
+                log(Level::Warn, format_args!("{}: leaves out {sample}, which {reason} (logged once)", self.name));
             }
         }
         // An error is somebody else's code too.
@@ -204,7 +207,7 @@ impl Schedule {
         let result = self.send(&mut **target, deadline);
         match &result {
             Ok(()) if *failures > 0 => {
-                guarded(|| log::info!("{}: works again, after {failures} pushes that failed", self.name));
+                log(Level::Info, format_args!("{}: works again, after {failures} pushes that failed", self.name));
                 *failures = 0;
                 // What goes wrong the next time is news again.
                 logged.clear();
@@ -215,7 +218,7 @@ impl Schedule {
                 guarded(|| {
                     let cause = error.to_string();
                     if logged.len() < LOGGED_CAUSES && logged.insert(cause.clone()) {
-                        log::warn!("{cause} (logged once; it is tried again)");
+                        log(Level::Warn, format_args!("{cause} (logged once; it is tried again)"));
                     }
                 });
             }

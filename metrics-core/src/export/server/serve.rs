@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use log::Level;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -28,6 +29,7 @@ use super::connections::{self, Connection, Connections, Phase};
 use super::error::ServeError;
 use crate::export::http::exposition::{Exposition, ScrapeResponse};
 use crate::export::http::response::ExpositionBody;
+use crate::logging::log;
 
 const PATH: &str = "/metrics";
 /// The head of a request, and what waits to be sent of its answer, are at most so long.
@@ -107,9 +109,9 @@ impl Serving {
     /// Logs why a connection failed; as a warning once, since anybody may make as many of them as they like.
     fn failed(&self, what: &str, error: &dyn fmt::Display) {
         if self.has_warned.swap(true, Ordering::Relaxed) {
-            log::debug!("{what}: {error}");
+            log(Level::Debug, format_args!("{what}: {error}"));
         } else {
-            log::warn!("{what}: {error} (more of this at level debug)");
+            log(Level::Warn, format_args!("{what}: {error} (more of this at level debug)"));
         }
     }
 }
@@ -144,7 +146,7 @@ pub(super) async fn serve(listener: TcpListener, serving: Arc<Serving>, stop: &N
     drop(listener);
     serving.connections.close_new();
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, requests.shutdown()).await.is_err() {
-        log::warn!("scrapes were still running when the metrics server ended");
+        log(Level::Warn, format_args!("scrapes were still running when the metrics server ended"));
     }
 }
 
