@@ -29,6 +29,7 @@ mod encode;
 mod error;
 #[cfg(any(feature = "exposition", feature = "push"))]
 mod export;
+mod exposure;
 mod family;
 mod gauge;
 pub mod guide;

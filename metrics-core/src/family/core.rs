@@ -15,6 +15,7 @@ use super::FamilyDeclaration;
 use super::table::{Chunk, SeriesTable};
 use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::cell::{Handle, counter};
+use crate::exposure::EXPOSURE;
 use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
@@ -269,6 +270,7 @@ impl FamilyCore {
                 return None;
             }
         }
+        EXPOSURE.check();
         let mut table = self.write();
         if let Some(handle) = table.find(label_names, values) {
             return Some(handle);

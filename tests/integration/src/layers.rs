@@ -19,6 +19,7 @@ const LAYERS: [&[&str]; 8] = [
         "cell",
         "clock",
         "error",
+        "exposure",
         "internal",
         "kind",
         "label_text",

@@ -13,6 +13,7 @@ use super::gathering::{Found, Gathering};
 use super::own_families::{INTERNAL_ERRORS, OVERFLOWED, PROBLEMS};
 use super::parts::FamilyPart;
 use super::reader::Reader;
+use crate::exposure::EXPOSURE;
 use crate::kind::Kind;
 use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
 use crate::registry::members::{Callback, Member};
@@ -54,6 +55,7 @@ impl Sources {
 
     /// Our own families, and what else was found.
     pub(crate) fn new(registry: &Registry, found: Option<Found>) -> Self {
+        EXPOSURE.begin();
         let (collected, values) = found.map_or_else(Default::default, |found| (found.collected, found.values));
         let merged = registry.merge(collected);
         let (members, problems) = {

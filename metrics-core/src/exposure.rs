@@ -1,0 +1,75 @@
+//! Detects a program that records metrics and never exposes them.
+//!
+//! A program may expose its metrics late, for example in a push at the end of a batch job, so only a long time is
+//! suspicious. The time is checked when a series is created: a running service creates some now and then, calls do not pay
+//! for the check, and it needs no thread.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+use crate::logging::log;
+
+/// How long after its first series a program is reported.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// The exposure of this process's metrics.
+pub(crate) static EXPOSURE: Exposure = Exposure::new();
+
+/// Whether anything exposes metrics.
+pub(crate) struct Exposure {
+    first_series: OnceLock<Instant>,
+    /// Set once something exposes metrics, or once the program was reported.
+    is_settled: AtomicBool,
+}
+
+impl Exposure {
+    const fn new() -> Self {
+        Self { first_series: OnceLock::new(), is_settled: AtomicBool::new(false) }
+    }
+
+    /// Notes that something exposes metrics, or is set up to.
+    pub(crate) fn begin(&self) {
+        // Every scrape comes here, so this only reads once the flag is set.
+        if !self.is_settled.load(Ordering::Relaxed) {
+            self.is_settled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Logs a warning if series have existed for ten minutes and nothing exposes them. No lock may be held.
+    pub(crate) fn check(&self) {
+        if !self.is_settled.load(Ordering::Relaxed) && self.is_overdue(PATIENCE) {
+            let remedy =
+                "call `metrics_core::start_http_server(\"127.0.0.1:9464\")`, serve an `Exposition`, or start a pusher";
+            log(Level::Warn, format_args!("nothing has exposed the metrics of this program for ten minutes: {remedy}"));
+        }
+    }
+
+    /// Returns true once, if nothing was exposed for this long since the first call.
+    fn is_overdue(&self, patience: Duration) -> bool {
+        let is_overdue = self.first_series.get_or_init(Instant::now).elapsed() >= patience;
+        is_overdue && !self.is_settled.swap(true, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unexposed_program_is_reported_once() {
+        let exposure = Exposure::new();
+        assert!(!exposure.is_overdue(PATIENCE));
+        assert!(exposure.is_overdue(Duration::ZERO));
+        assert!(!exposure.is_overdue(Duration::ZERO));
+    }
+
+    #[test]
+    fn an_exposed_program_is_not_reported() {
+        let exposure = Exposure::new();
+        exposure.begin();
+        assert!(!exposure.is_overdue(Duration::ZERO));
+    }
+}
