@@ -172,6 +172,9 @@ impl Registry {
 /// calls, by [`Registry::check`], or when the function is called. With `panic = "abort"`, only the first call of a function
 /// evaluates its expressions.
 ///
+/// If this crate is part of a Rust `dylib` (`crate-type = ["dylib"]`), the linker lists the declarations of that library only.
+/// Annotated functions of the program itself, and of other libraries, are then exported from their first call on.
+///
 /// It also connects the two registries: from now on, [`prometheus::gather`] contains our families.
 ///
 /// # Example: exposing through the registry of the `prometheus` crate
