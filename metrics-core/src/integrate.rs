@@ -7,6 +7,7 @@
 pub mod actix;
 #[cfg(feature = "axum")]
 mod axum;
+mod families;
 mod measured;
 mod recording;
 mod requests;

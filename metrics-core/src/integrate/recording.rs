@@ -5,7 +5,8 @@
 
 use std::time::Instant;
 
-use super::requests::{RequestEnd, RequestMetrics, Route, method_label};
+use super::families::{RequestEnd, Route};
+use super::requests::{RequestMetrics, method_label};
 use crate::label_text::LabelText;
 use crate::{CANCELLED, InFlight, OTHER, PANIC};
 
@@ -56,7 +57,7 @@ impl Recording {
             return None;
         }
         let (path, method) = (route.unwrap_or_else(|| metrics.known_path(path)), method_label(method));
-        let route = metrics.route(path, method);
+        let route = metrics.families().route(path, method);
         Some(Self {
             metrics: metrics.clone(),
             begin: Instant::now(),
@@ -114,7 +115,7 @@ impl Recording {
             RequestOutcome::Done | RequestOutcome::Failed | RequestOutcome::Panicked => RequestEnd::Exception,
             RequestOutcome::Cancelled => RequestEnd::Cancelled,
         };
-        self.metrics.record(&self.route, [self.path.as_str(), self.method, status], latency, end);
+        self.metrics.families().record(&self.route, [self.path.as_str(), self.method, status], latency, end);
     }
 
     /// Forgets the request.

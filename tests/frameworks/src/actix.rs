@@ -102,7 +102,7 @@ fn known_routes_are_there_at_0() {
     let measured = Measured::new();
     let metrics = measured.build(|builder| builder.known_routes([("GET", "/users/{id}")]).exclude("/empty"));
     let addr = serve(metrics, measured.exposition());
-    let series = "web_request_latency_seconds_count{path=\"/users/{id}\",method=\"GET\",status=\"200\"}";
+    let series = "web_responses_total{path=\"/users/{id}\",method=\"GET\",status=\"200\"}";
     assert_eq!(measured.value(series), Some(0.0));
     assert_eq!(status(&ask(addr, "GET", "/empty")), 204);
     assert_eq!(status(&ask(addr, "GET", "/users/3")), 200);

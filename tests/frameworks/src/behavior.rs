@@ -26,33 +26,50 @@ impl Measured {
         Exposition::of(&self.registry)
     }
 
+    /// The exposition of all metrics.
+    pub(crate) fn text(&self) -> String {
+        self.registry.to_text()
+    }
+
     /// The value of a series; `None` if there is none.
     pub(crate) fn value(&self, series: &str) -> Option<f64> {
-        let text = self.registry.to_text();
+        let text = self.text();
         let rest = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
         Some(rest.parse().expect("a number"))
     }
 
-    fn latencies(&self, path: &str, method: &str, status: &str) -> f64 {
-        let series =
-            format!("web_request_latency_seconds_count{{path=\"{path}\",method=\"{method}\",status=\"{status}\"}}");
+    /// How many requests of a route ended with this status.
+    pub(crate) fn responses(&self, path: &str, method: &str, status: &str) -> f64 {
+        let series = format!("web_responses_total{{path=\"{path}\",method=\"{method}\",status=\"{status}\"}}");
         self.value(&series).unwrap_or_default()
     }
 
-    fn of_route(&self, family: &str, path: &str, method: &str) -> Option<f64> {
+    /// How many requests of a route ended, with any status.
+    fn all_responses(&self, path: &str, method: &str) -> f64 {
+        let series = format!("web_responses_total{{path=\"{path}\",method=\"{method}\",status=\"");
+        let text = self.text();
+        let of_route = text.lines().filter(|line| line.starts_with(&series));
+        of_route
+            .map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number"))
+            .sum()
+    }
+
+    pub(crate) fn of_route(&self, family: &str, path: &str, method: &str) -> Option<f64> {
         self.value(&format!("web_{family}{{path=\"{path}\",method=\"{method}\"}}"))
     }
 
-    /// Waits until so many requests of this kind have been recorded, and checks how they ended.
+    /// Waits until so many requests of this kind have been recorded, and checks how all requests of the route ended.
     pub(crate) fn recorded(&self, path: &str, method: &str, status: &str, requests: f64, how: [f64; 2]) {
-        wait_for(&format!("{method} {path} with {status}"), || {
-            (self.latencies(path, method, status) >= requests).then_some(())
+        wait_for(&format!("{method} {path} with {status}\n{}", self.text()), || {
+            (self.responses(path, method, status) >= requests).then_some(())
         });
-        assert_eq!(self.latencies(path, method, status), requests, "{method} {path} {status}");
-        // These are counted after the latency.
+        assert_eq!(self.responses(path, method, status), requests, "{method} {path} {status}");
+        // These are counted after the response.
         let [exceptions, cancelled] = how;
-        wait_for(&format!("how {method} {path} ended: {how:?}\n{}", self.registry.to_text()), || {
-            (self.of_route("request_exceptions_total", path, method) == Some(exceptions)
+        wait_for(&format!("how {method} {path} ended: {how:?}\n{}", self.text()), || {
+            let latencies = self.of_route("request_latency_seconds_count", path, method);
+            (latencies == Some(self.all_responses(path, method))
+                && self.of_route("request_exceptions_total", path, method) == Some(exceptions)
                 && self.of_route("request_cancelled_total", path, method) == Some(cancelled)
                 && self.of_route("requests_in_flight", path, method) == Some(0.0))
             .then_some(())
@@ -74,7 +91,7 @@ fn completed(addr: SocketAddr, measured: &Measured, users: &str) {
         assert_eq!(status(&ask(addr, "GET", &format!("/users/{id}?q={id}"))), 200);
     }
     measured.recorded(users, "GET", "200", 3.0, [0.0, 0.0]);
-    let sum = format!("web_request_latency_seconds_sum{{path=\"{users}\",method=\"GET\",status=\"200\"}}");
+    let sum = format!("web_request_latency_seconds_sum{{path=\"{users}\",method=\"GET\"}}");
     assert!(measured.value(&sum).is_some_and(|sum| sum > 0.0));
     assert_eq!(status(&ask(addr, "HEAD", "/users/1")), 200);
     measured.recorded(users, "HEAD", "200", 1.0, [0.0, 0.0]);
@@ -133,6 +150,6 @@ fn exposed(addr: SocketAddr, measured: &Measured) {
     let post = ask(addr, "POST", "/metrics");
     assert!(status(&post) == 405 && post.to_ascii_lowercase().contains("allow: get, head"), "{post}");
     // None of these is measured.
-    let text = measured.registry.to_text();
+    let text = measured.text();
     assert!(!text.contains("/metrics") && !text.contains("path=\"other\",method=\"POST\""), "{text}");
 }

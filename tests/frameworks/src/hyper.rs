@@ -77,7 +77,7 @@ async fn every_end_of_a_request_is_recorded() {
     let metrics = measured.build(|builder| builder.known_routes(PATHS.map(|path| ("GET", path))));
     let addr = serve(metrics, measured.exposition()).await;
     for path in PATHS {
-        let series = format!("web_request_latency_seconds_count{{path=\"{path}\",method=\"GET\",status=\"200\"}}");
+        let series = format!("web_responses_total{{path=\"{path}\",method=\"GET\",status=\"200\"}}");
         assert_eq!(measured.value(&series), Some(0.0), "{path}");
     }
     tokio::task::spawn_blocking(move || {

@@ -3,6 +3,7 @@
 mod actix;
 mod axum;
 mod behavior;
+mod cap;
 mod client;
 mod hyper;
 mod interop;

@@ -43,7 +43,7 @@ fn of(service: &str) -> Request<HealthCheckRequest> {
 async fn calls_are_recorded_by_method() {
     let measured = Measured::new();
     let addr = serve(&measured).await;
-    let expected = format!("web_request_latency_seconds_count{{path=\"{WATCH}\",method=\"POST\",status=\"200\"}}");
+    let expected = format!("web_responses_total{{path=\"{WATCH}\",method=\"POST\",status=\"200\"}}");
     assert_eq!(measured.value(&expected), Some(0.0));
     let mut client = client(addr).await;
     client.check(of("shop")).await.expect("healthy");

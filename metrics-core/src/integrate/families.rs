@@ -1,0 +1,222 @@
+//! The families that a layer records requests into, independent of the framework.
+//!
+//! Only `<prefix>_responses_total` has the label `status`. A route's other series exist at 0 from its first request on, or
+//! from the start if it is known, so no status that occurs later hides requests from `rate()`, and exceptions divide by
+//! requests label for label. The series of a route are looked up together, and a route without room in one family counts as
+//! overflow in all of them, so that each label set shows at most as many exceptions as requests.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::{Builder, Counter, Error, Family, Gauge, Histogram, Registry, Summary};
+
+/// The status that a known route is exported with before its first request.
+const OK: &str = "200";
+/// The cap of `<prefix>_responses_total` in multiples of the others': about as many statuses as one route has.
+const STATUSES: usize = 10;
+/// The cap of the other families, if the user sets none.
+const ROUTES: usize = 2_000;
+
+/// The families of a layer.
+pub(super) struct RequestFamilies {
+    latency: Latency,
+    exceptions: Family<Counter, 2>,
+    cancelled: Family<Counter, 2>,
+    in_flight: Family<Gauge, 2>,
+    responses: Family<Counter, 3>,
+}
+
+enum Latency {
+    Summary(Family<Summary, 2>),
+    Histogram(Family<Histogram, 2>),
+}
+
+/// The series that requests of one route and method feed.
+#[derive(Debug)]
+pub(super) struct Route {
+    latency: RouteLatency,
+    exceptions: Counter,
+    cancelled: Counter,
+    pub(super) in_flight: Gauge,
+    /// These are the overflow series.
+    is_overflow: bool,
+}
+
+#[derive(Debug)]
+enum RouteLatency {
+    Summary(Summary),
+    Histogram(Histogram),
+}
+
+/// The families that count the end of a request, besides its latency and its status.
+#[derive(Clone, Copy)]
+pub(super) enum RequestEnd {
+    Ok,
+    Exception,
+    Cancelled,
+}
+
+/// The options of the families.
+pub(super) struct FamilyOptions<'a> {
+    pub(super) prefix: &'a str,
+    /// The latency is a summary if `None`.
+    pub(super) buckets: Option<Vec<f64>>,
+    pub(super) max_series: Option<usize>,
+    pub(super) location: &'static Location<'static>,
+}
+
+impl RequestFamilies {
+    pub(super) fn register<R: Register>(options: FamilyOptions<'_>, register: &mut R) -> Result<Self, R::Error> {
+        const ROUTE: [&str; 2] = ["path", "method"];
+        const RESPONSE: [&str; 3] = ["path", "method", "status"];
+        let FamilyOptions { prefix, buckets, max_series, location } = options;
+        let most = max_series.unwrap_or(ROUTES);
+        let mut registered = Registered { register, location };
+        let name = |rest: &str| format!("{prefix}_{rest}");
+        let (latency, help) = (name("request_latency_seconds"), "Latency of requests, in seconds.");
+        let latency = match buckets {
+            None => Latency::Summary(registered.family(Summary::builder(latency, help).labels(ROUTE), most)?),
+            Some(bounds) => {
+                let builder = Histogram::builder(latency, help).buckets(bounds).labels(ROUTE);
+                Latency::Histogram(registered.family(builder, most)?)
+            }
+        };
+        let counter = |rest, help| Counter::builder(name(rest), help).labels(ROUTE);
+        let exceptions = counter("request_exceptions_total", "Requests that ended with an error or a panic.");
+        let cancelled = counter("request_cancelled_total", "Requests that were dropped before they ended.");
+        let in_flight = Gauge::builder(name("requests_in_flight"), "Requests that are running.").labels(ROUTE);
+        let responses = Counter::builder(name("responses_total"), "Requests by the status of their response.");
+        Ok(Self {
+            latency,
+            exceptions: registered.family(exceptions, most)?,
+            cancelled: registered.family(cancelled, most)?,
+            in_flight: registered.family(in_flight, most)?,
+            responses: registered.family(responses.labels(RESPONSE), most.saturating_mul(STATUSES))?,
+        })
+    }
+
+    /// Returns the series of a route, which exist at 0 from then on, or the overflow series of all families if one of them
+    /// has no room.
+    pub(super) fn route(&self, path: &str, method: &str) -> Route {
+        let Self { latency, exceptions, cancelled, in_flight, .. } = self;
+        let labels = [path, method];
+        let within_cap = || {
+            let latency = match latency {
+                Latency::Summary(family) => RouteLatency::Summary(family.within_cap(labels)?),
+                Latency::Histogram(family) => RouteLatency::Histogram(family.within_cap(labels)?),
+            };
+            let (exceptions, cancelled) = (exceptions.within_cap(labels)?, cancelled.within_cap(labels)?);
+            Some(Route { latency, exceptions, cancelled, in_flight: in_flight.within_cap(labels)?, is_overflow: false })
+        };
+        within_cap().unwrap_or_else(|| Route {
+            latency: match latency {
+                Latency::Summary(family) => RouteLatency::Summary(family.overflow()),
+                Latency::Histogram(family) => RouteLatency::Histogram(family.overflow()),
+            },
+            exceptions: exceptions.overflow(),
+            cancelled: cancelled.overflow(),
+            in_flight: in_flight.overflow(),
+            is_overflow: true,
+        })
+    }
+
+    /// Creates the series of a route at 0.
+    pub(super) fn create_route(&self, path: &str, method: &str) {
+        if !self.route(path, method).is_overflow {
+            self.responses.within_cap([path, method, OK]);
+        }
+    }
+
+    /// Records a request. A scrape reads exceptions, latency and responses in this order, so the opposite order of
+    /// recording keeps exceptions at or below requests, and requests at or below responses.
+    pub(super) fn record(&self, route: &Route, labels: [&str; 3], latency: Duration, end: RequestEnd) {
+        let response = if route.is_overflow { None } else { self.responses.within_cap(labels) };
+        response.unwrap_or_else(|| self.responses.overflow()).inc();
+        match &route.latency {
+            RouteLatency::Summary(series) => series.observe(latency),
+            RouteLatency::Histogram(series) => series.observe(latency),
+        }
+        match end {
+            RequestEnd::Ok => {}
+            RequestEnd::Exception => route.exceptions.inc(),
+            RequestEnd::Cancelled => route.cancelled.inc(),
+        }
+    }
+
+    /// The name of the latency, which stands for all of them.
+    pub(super) fn latency_name(&self) -> &str {
+        match &self.latency {
+            Latency::Summary(family) => family.name(),
+            Latency::Histogram(family) => family.name(),
+        }
+    }
+}
+
+/// Where families are registered.
+pub(super) trait Register {
+    type Error;
+
+    fn family<M: crate::Metric, const N: usize>(
+        &mut self,
+        builder: Builder<M, Family<M, N>>,
+    ) -> Result<Family<M, N>, Self::Error>;
+}
+
+pub(super) struct Globally;
+
+impl Register for Globally {
+    type Error = std::convert::Infallible;
+
+    fn family<M: crate::Metric, const N: usize>(
+        &mut self,
+        builder: Builder<M, Family<M, N>>,
+    ) -> Result<Family<M, N>, Self::Error> {
+        Ok(builder.register_variant())
+    }
+}
+
+pub(super) struct In<'r>(pub(super) &'r Registry);
+
+impl Register for In<'_> {
+    type Error = Error;
+
+    fn family<M: crate::Metric, const N: usize>(
+        &mut self,
+        builder: Builder<M, Family<M, N>>,
+    ) -> Result<Family<M, N>, Self::Error> {
+        builder.register_variant_in(self.0)
+    }
+}
+
+struct Registered<'r, R> {
+    register: &'r mut R,
+    location: &'static Location<'static>,
+}
+
+impl<R: Register> Registered<'_, R> {
+    /// Registers a family with this cap, declared where the layer is built.
+    fn family<M: crate::Metric, const N: usize>(
+        &mut self,
+        builder: Builder<M, Family<M, N>>,
+        max_series: usize,
+    ) -> Result<Family<M, N>, R::Error> {
+        let mut builder = builder.max_series(max_series);
+        builder.location = self.location;
+        self.register.family(builder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrapes_read_exceptions_before_requests_before_responses() {
+        // A scrape reads families by name.
+        let options = FamilyOptions { prefix: "a", buckets: None, max_series: None, location: Location::caller() };
+        let families = RequestFamilies::register(options, &mut In(&Registry::new())).expect("an empty registry");
+        let latency = families.latency_name();
+        assert!(families.exceptions.name() < latency && families.cancelled.name() < latency);
+        assert!(latency < families.responses.name());
+    }
+}
