@@ -161,6 +161,8 @@ fn measured<B: MessageBody>(
     request: &mut MeasuredRequest,
 ) -> ServiceResponse<MeasuredBody<B>> {
     let size = response.response().body().size();
+    // Before the request was routed, guards could not be considered.
+    request.route_again(response.request().match_pattern().as_deref());
     let bytes = request.respond(&ResponseHead {
         status: response.status().as_u16(),
         is_exposition: response.request().extensions().get::<IsExposition>().is_some(),

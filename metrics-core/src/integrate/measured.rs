@@ -56,6 +56,14 @@ impl MeasuredRequest {
         during(&mut self.recording, f)
     }
 
+    /// Moves the request to the route that has responded, if it is not the expected one.
+    #[cfg(feature = "actix")]
+    pub(super) fn route_again(&mut self, route: Option<&str>) {
+        if let (Some(recording), Some(route)) = (&mut self.recording, route) {
+            recording.route_again(route);
+        }
+    }
+
     /// Ends the request with a service error and, if known, the status that the server responds with.
     pub(super) fn fail(&mut self, status: Option<u16>) {
         let Some(mut recording) = self.recording.take() else { return };

@@ -88,6 +88,16 @@ impl Recording {
         result
     }
 
+    /// Counts the request under another route, also while its body is sent.
+    #[cfg(feature = "actix")]
+    pub(super) fn route_again(&mut self, path: &str) {
+        if path != self.path.as_str() {
+            self.route = self.metrics.families().route(path, self.method);
+            self.path = LabelText::new(path);
+            self.in_flight = Some(self.route.in_flight.track_in_flight());
+        }
+    }
+
     /// Notes the head of the response.
     pub(super) fn respond(&mut self, status: u16) {
         self.status = Some(status);

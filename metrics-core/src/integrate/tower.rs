@@ -33,7 +33,7 @@ fn sent_path<B>(request: &Request<B>) -> &str {
 
 /// No framework tells the route.
 #[cfg(not(feature = "axum"))]
-fn matched_route(_: &http::Extensions) -> Option<&str> {
+fn matched_route(_: &http::Extensions) -> Option<std::borrow::Cow<'_, str>> {
     None
 }
 
@@ -67,7 +67,9 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let route = matched_route(request.extensions());
-        let mut measured = MeasuredRequest::begin(&self.metrics, sent_path(&request), route, request.method().as_str());
+        let mut measured =
+            MeasuredRequest::begin(&self.metrics, sent_path(&request), route.as_deref(), request.method().as_str());
+        drop(route);
         let future = measured.before(|| self.inner.call(request));
         MeasuredFuture { future, request: measured }
     }

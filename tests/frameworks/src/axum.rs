@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use metrics_core::Exposition;
 use tokio::net::TcpListener;
+use tower::service_fn;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::behavior::{Measured, check};
@@ -152,6 +153,53 @@ async fn a_nested_router_excludes_by_the_path_that_the_client_sent() {
         assert_eq!(status(&ask(addr, "GET", "/api/metrics")), 200);
         measured.recorded("/api/metrics", "GET", "200", 1.0, [0.0, 0.0]);
         assert_eq!(measured.value("web_requests_in_flight{path=\"/api/health\",method=\"GET\"}"), None);
+    })
+    .await
+    .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nested_services_have_the_pattern_that_they_are_nested_at() {
+    let measured = Measured::new();
+    let files = || service_fn(|_: Request| async { Ok::<_, Infallible>("a file".into_response()) });
+    let admin = Router::new().route("/users/{id}", get(|| async { "a user" }));
+    let api = Router::new().route("/orders", get(|| async { "orders" })).nest_service("/files/{kind}", files());
+    let app = Router::new().nest_service("/static", files()).nest_service("/admin", admin).nest("/api", api);
+    let addr = serve(app.layer(measured.build(|builder| builder))).await;
+    tokio::task::spawn_blocking(move || {
+        for (path, label) in [
+            ("/static", "/static"),
+            ("/static/", "/static/"),
+            ("/static/css/main.css", "/static/{*rest}"),
+            ("/api/orders", "/api/orders"),
+            ("/api/files/png/1", "/api/files/{kind}/{*rest}"),
+            ("/admin/users/7", "/admin/{*rest}"),
+        ] {
+            assert_eq!(status(&ask(addr, "GET", path)), 200, "{path}");
+            measured.recorded(label, "GET", "200", 1.0, [0.0, 0.0]);
+        }
+        for path in ["/", "/statics", "/api/nothing", "/{*rest}"] {
+            assert_eq!(status(&ask(addr, "GET", path)), 404, "{path}");
+        }
+        measured.recorded("other", "GET", "404", 4.0, [0.0, 0.0]);
+        // No such route, but it is the nested service that responds.
+        assert_eq!(status(&ask(addr, "GET", "/admin/nothing")), 404);
+        measured.recorded("/admin/{*rest}", "GET", "404", 1.0, [0.0, 0.0]);
+    })
+    .await
+    .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_inside_a_nested_router_has_the_whole_pattern() {
+    let measured = Measured::new();
+    let admin = Router::new().route("/users/{id}", get(|| async { "a user" })).layer(measured.build(|builder| builder));
+    let addr = serve(Router::new().nest_service("/admin", admin)).await;
+    tokio::task::spawn_blocking(move || {
+        assert_eq!(status(&ask(addr, "GET", "/admin/users/7")), 200);
+        measured.recorded("/admin/users/{id}", "GET", "200", 1.0, [0.0, 0.0]);
+        assert_eq!(status(&ask(addr, "GET", "/admin/nothing")), 404);
+        measured.recorded("/admin/{*rest}", "GET", "404", 1.0, [0.0, 0.0]);
     })
     .await
     .expect("no panic");
