@@ -21,5 +21,8 @@ pub mod actix {}
 #[doc = include_str!("guide/tower.md")]
 pub mod tower {}
 
+#[doc = include_str!("guide/promql.md")]
+pub mod promql {}
+
 #[doc = include_str!("guide/graphite.md")]
 pub mod graphite {}

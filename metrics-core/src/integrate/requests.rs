@@ -40,9 +40,15 @@ const REQUEST_TIMEOUT: u16 = 408;
 /// - A client that hangs up, before the response or in the middle of its body, is counted as cancelled.
 /// - Requests for `/metrics`, and all that an [`Exposition`](crate::Exposition) answers, are not measured.
 ///
-/// In PromQL, for this as for `#[instrument]`: the share of requests that fail is
-/// `sum by (path) (rate(<prefix>_request_exceptions_total[5m])) / sum by (path)
-/// (rate(<prefix>_request_latency_seconds_count[5m]))`.
+/// In PromQL, for `RequestMetrics::new("shop")`:
+///
+/// | question | query |
+/// |---|---|
+/// | requests per second | `sum by (path) (rate(shop_request_latency_seconds_count[5m]))` |
+/// | share of requests that fail | `sum by (path) (rate(shop_request_exceptions_total[5m])) / sum by (path) (rate(shop_request_latency_seconds_count[5m]))` |
+/// | responses per second by status | `sum by (path, status) (rate(shop_responses_total[5m]))` |
+///
+/// [`guide::promql`](crate::guide::promql) has the others, and an alert.
 ///
 /// One layer on a request's way: what stands on an outer and on a nested router, or on a scope too, counts the same
 /// requests twice. A layer outside of this one that drops the body it is given makes the request a cancelled one.

@@ -12,6 +12,7 @@ mod hostile;
 mod mixed_labels;
 mod odd_families;
 mod prometheus;
+mod promql;
 mod readers;
 mod readme;
 mod router;
