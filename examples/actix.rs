@@ -8,6 +8,9 @@ use actix_web::error::ErrorServiceUnavailable;
 use actix_web::{App, HttpResponse, HttpServer, Responder, Result, web};
 use metrics_core::{Exposition, RequestMetrics};
 
+/// The routes of the service, as they are declared.
+const ROUTES: [(&str, &str); 2] = [("GET", "/users/{id}"), ("POST", "/orders")];
+
 async fn user(id: web::Path<u32>) -> impl Responder {
     if *id > 1_000 { HttpResponse::NotFound().finish() } else { HttpResponse::Ok().body(format!("user {id}\n")) }
 }
@@ -21,7 +24,7 @@ async fn order() -> Result<&'static str> {
 async fn main() -> std::io::Result<()> {
     // Made once: all workers share them.
     let exposition = Exposition::new();
-    let request_metrics = RequestMetrics::new("shop");
+    let request_metrics = RequestMetrics::builder("shop").known_routes(ROUTES).build();
 
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let server = HttpServer::new(move || {
@@ -30,7 +33,8 @@ async fn main() -> std::io::Result<()> {
             .route("/orders", web::post().to(order))
             // 1. The metrics of the whole process, in the format that the scraper asks for.
             .service(exposition.resource("/metrics"))
-            // 2. Count, latency, errors and requests in flight of each route.
+            // 2. Count, latency, errors and requests in flight of each route. Those that it lists are at 0 from the start,
+            //    so that Prometheus sees their first requests.
             .wrap(request_metrics.clone())
     })
     .bind(addr)?;

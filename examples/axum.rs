@@ -11,6 +11,9 @@ use axum::routing::{get, post};
 use metrics_core::{Exposition, RequestMetrics};
 use tokio::net::TcpListener;
 
+/// The routes of the service, as the router declares them.
+const ROUTES: [(&str, &str); 2] = [("GET", "/users/{id}"), ("POST", "/orders")];
+
 async fn user(Path(id): Path<u32>) -> Result<String, StatusCode> {
     if id > 1_000 { Err(StatusCode::NOT_FOUND) } else { Ok(format!("user {id}\n")) }
 }
@@ -27,8 +30,9 @@ async fn main() -> std::io::Result<()> {
         .route("/orders", post(order))
         // 1. The metrics of the whole process, in the format that the scraper asks for.
         .route_service("/metrics", Exposition::new())
-        // 2. Count, latency, errors and requests in flight of each route above. Must come last.
-        .layer(RequestMetrics::new("shop"));
+        // 2. Count, latency, errors and requests in flight of each route above. Must come last. The routes that it lists are
+        //    at 0 from the start, so that Prometheus sees their first requests.
+        .layer(RequestMetrics::builder("shop").known_routes(ROUTES).build());
 
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(&addr).await?;

@@ -120,11 +120,17 @@ impl RequestFamilies {
         })
     }
 
-    /// Creates the series of a route at 0.
+    /// Creates the series of a route that the program lists, at 0. They take no room from others.
     pub(super) fn create_route(&self, path: &str, method: &str) {
-        if !self.route(path, method).is_overflow {
-            self.responses.within_cap([path, method, OK]);
+        let labels = [path, method];
+        match &self.latency {
+            Latency::Summary(family) => family.create_exempt(labels),
+            Latency::Histogram(family) => family.create_exempt(labels),
         }
+        self.exceptions.create_exempt(labels);
+        self.cancelled.create_exempt(labels);
+        self.in_flight.create_exempt(labels);
+        self.responses.create_exempt([path, method, OK]);
     }
 
     /// Records a request. A scrape reads exceptions, latency and responses in this order, so the opposite order of

@@ -65,7 +65,7 @@ const REQUEST_TIMEOUT: u16 = 408;
 /// let app: Router = Router::new()
 ///     .route("/users/{id}", get(|| async { "a user" }))
 ///     .route_service("/metrics", Exposition::new())
-///     .layer(RequestMetrics::new("my_service"));
+///     .layer(RequestMetrics::builder("my_service").known_routes([("GET", "/users/{id}")]).build());
 /// # }
 /// ```
 #[derive(Clone)]
@@ -172,7 +172,11 @@ impl RequestMetricsBuilder {
     }
 
     /// Routes, as method and path, that are exported at 0 before their first request, in `<prefix>_responses_total` with
-    /// status 200.
+    /// status 200. The cap does not apply to them.
+    ///
+    /// No framework gives a layer the list of its routes, so a route that is not listed is exported from its first request
+    /// on. `rate` and `increase` then miss the requests before the first scrape that shows it. Write the paths as the router
+    /// declares them, with what they are nested under.
     ///
     /// Where no framework tells the route of a request (plain hyper, tonic), the paths of these are the ones that are
     /// label values; any other counts as `other`.

@@ -69,6 +69,21 @@ async fn a_route_beyond_the_cap_is_overflow_in_all_families() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn known_routes_take_no_room() {
+    let measured = Measured::new();
+    let known = [("GET", "/a"), ("GET", "/b"), ("GET", "/c")];
+    let metrics = measured.build(|builder| builder.max_series(1).known_routes(known));
+    let app = ["/a", "/b", "/c", "/d", "/e"].into_iter().fold(Router::new(), |app, path| app.route(path, any(status)));
+    let addr = serve(app.layer(metrics)).await;
+    let requests: Vec<_> = ["/a", "/b", "/c", "/d", "/e"].map(|path| ("GET", path.to_owned(), 500)).into();
+    send(addr, &requests).await;
+    for path in ["/a", "/b", "/c", "/d"] {
+        measured.recorded(path, "GET", "500", 1.0, [1.0, 0.0]);
+    }
+    measured.recorded(OVERFLOW, OVERFLOW, OVERFLOW, 1.0, [1.0, 0.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_statuses_than_there_is_room_for_are_overflow_among_the_responses_only() {
     let measured = Measured::new();
     let app = Router::new().route("/a", any(status)).layer(measured.build(|builder| builder.max_series(1)));
