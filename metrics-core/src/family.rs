@@ -62,6 +62,12 @@ impl<M: Metric, const N: usize> Family<M, N> {
         Some(M::from_cell(handle, self.core.declaration.bounds, None))
     }
 
+    /// Returns true if `other` is the same family.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+
     /// Creates the series with these label values, which the program bounds, so the cap does not apply to them.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn create_exempt(&self, values: [&str; N]) {

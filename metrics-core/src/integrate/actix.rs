@@ -120,12 +120,18 @@ where
     }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let route = request.match_pattern();
-        let mut measured =
-            MeasuredRequest::begin(&self.metrics, request.path(), route.as_deref(), request.method().as_str());
+        let mut measured = begin(&self.metrics, &request);
+        if let Some(mark) = measured.mark() {
+            request.extensions_mut().insert(mark);
+        }
         let future = measured.before(|| self.service.call(request));
         MeasuredFuture { future, request: measured }
     }
+}
+
+fn begin(metrics: &RequestMetrics, request: &ServiceRequest) -> MeasuredRequest {
+    let (extensions, route) = (request.extensions(), request.match_pattern());
+    MeasuredRequest::begin(metrics, extensions.get(), request.path(), route.as_deref(), request.method().as_str())
 }
 
 pin_project! {

@@ -149,6 +149,11 @@ impl RequestFamilies {
         }
     }
 
+    /// Returns true if `other` records into the same families.
+    pub(super) fn are(&self, other: &Self) -> bool {
+        self.exceptions.is(&other.exceptions)
+    }
+
     /// The name of the latency, which stands for all of them.
     pub(super) fn latency_name(&self) -> &str {
         match &self.latency {
@@ -162,6 +167,8 @@ impl RequestFamilies {
 pub(super) trait Register {
     type Error;
 
+    fn registry(&self) -> &Registry;
+
     fn family<M: crate::Metric, const N: usize>(
         &mut self,
         builder: Builder<M, Family<M, N>>,
@@ -172,6 +179,10 @@ pub(super) struct Globally;
 
 impl Register for Globally {
     type Error = std::convert::Infallible;
+
+    fn registry(&self) -> &Registry {
+        Registry::global()
+    }
 
     fn family<M: crate::Metric, const N: usize>(
         &mut self,
@@ -185,6 +196,10 @@ pub(super) struct In<'r>(pub(super) &'r Registry);
 
 impl Register for In<'_> {
     type Error = Error;
+
+    fn registry(&self) -> &Registry {
+        self.0
+    }
 
     fn family<M: crate::Metric, const N: usize>(
         &mut self,

@@ -11,11 +11,15 @@ use super::requests::RequestMetrics;
 
 /// A measured request whose response head is not available yet.
 pub(super) struct MeasuredRequest {
-    /// `None` if the path is excluded or the request has ended.
+    /// `None` if the path is excluded, an outer layer measures the request, or it has ended.
     recording: Option<Recording>,
     /// `false` for HEAD requests.
     allows_body: bool,
 }
+
+/// Marks a request that a layer measures, so that another layer with the same families does not count it again.
+#[derive(Clone)]
+pub(super) struct MeasuredBy(RequestMetrics);
 
 /// The parts of a response head that determine how the request ends.
 pub(super) struct ResponseHead {
@@ -39,8 +43,22 @@ pub(super) struct MeasuredBytes {
 }
 
 impl MeasuredRequest {
-    pub(super) fn begin(metrics: &RequestMetrics, path: &str, route: Option<&str>, method: &str) -> Self {
-        Self { recording: Recording::begin(metrics, path, route, method), allows_body: method != "HEAD" }
+    /// Begins to measure a request, unless the layer that marked it does so already.
+    pub(super) fn begin(
+        metrics: &RequestMetrics,
+        outer: Option<&MeasuredBy>,
+        path: &str,
+        route: Option<&str>,
+        method: &str,
+    ) -> Self {
+        let is_repeated = outer.is_some_and(|MeasuredBy(outer)| metrics.repeats(outer));
+        let recording = if is_repeated { None } else { Recording::begin(metrics, path, route, method) };
+        Self { recording, allows_body: method != "HEAD" }
+    }
+
+    /// Returns the mark for the request if it is measured here.
+    pub(super) fn mark(&self) -> Option<MeasuredBy> {
+        self.recording.as_ref().map(|recording| MeasuredBy(recording.metrics().clone()))
     }
 
     /// Runs the call that creates the service's future.

@@ -70,6 +70,10 @@ impl Recording {
         })
     }
 
+    pub(super) fn metrics(&self) -> &RequestMetrics {
+        &self.metrics
+    }
+
     /// Runs what makes the service's future; a panic in it is one of the request.
     pub(super) fn before<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let result = self.during(f);

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::families::{FamilyOptions, Globally, In, Register, RequestFamilies};
-use crate::{Error, OTHER, Registry};
+use crate::{Error, OTHER, Problem, ProblemKind, Registry};
 
 /// Methods that are label values by themselves.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
@@ -50,8 +51,9 @@ const REQUEST_TIMEOUT: u16 = 408;
 ///
 /// [`guide::promql`](crate::guide::promql) has the others, and an alert.
 ///
-/// One layer on a request's way: what stands on an outer and on a nested router, or on a scope too, counts the same
-/// requests twice. A layer outside of this one that drops the body it is given makes the request a cancelled one.
+/// If a request passes two layers with the same families, such as one on an outer and one on a nested router, only the
+/// outer one counts it, and [`Registry::check`] reports it. A layer outside of this one that drops the body it is given
+/// makes the request a cancelled one.
 ///
 /// Cloning it gives the same one.
 ///
@@ -79,6 +81,11 @@ struct Inner {
     paths: BTreeSet<String>,
     excluded: BTreeSet<String>,
     is_exception: IsException,
+    /// Where problems are reported.
+    registry: Registry,
+    location: &'static Location<'static>,
+    /// Set once a request has passed another layer with the same families.
+    is_repeated: AtomicBool,
 }
 
 type IsException = Arc<dyn Fn(u16) -> bool + Send + Sync>;
@@ -124,6 +131,27 @@ impl RequestMetrics {
 
     pub(super) fn families(&self) -> &RequestFamilies {
         &self.inner.families
+    }
+
+    /// Returns true if a layer around this one measures the request into the same families. The first time, reports it.
+    pub(super) fn repeats(&self, outer: &Self) -> bool {
+        let Inner { families, registry, location, is_repeated, .. } = &*self.inner;
+        if !families.are(&outer.inner.families) {
+            return false;
+        }
+        if !is_repeated.swap(true, Ordering::Relaxed) {
+            let name = families.latency_name();
+            registry.add_problem(Problem {
+                kind: ProblemKind::RepeatedLayer,
+                family: name.to_owned(),
+                message: format!(
+                    "{name}: a request passes two layers that record into this family; the inner one does not count it. \
+                     Apply `RequestMetrics` once, to the outer router or scope"
+                ),
+                location: Some(location),
+            });
+        }
+        true
     }
 }
 
@@ -223,6 +251,9 @@ impl RequestMetricsBuilder {
             families.create_route(path, method_label(method));
         }
         let paths = routes.into_iter().map(|(_, path)| path).collect();
-        Ok(RequestMetrics { inner: Arc::new(Inner { families, paths, excluded, is_exception }) })
+        let registry = register.registry().clone();
+        let is_repeated = AtomicBool::new(false);
+        let inner = Inner { families, paths, excluded, is_exception, registry, location, is_repeated };
+        Ok(RequestMetrics { inner: Arc::new(inner) })
     }
 }

@@ -65,14 +65,19 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        let route = matched_route(request.extensions());
-        let mut measured =
-            MeasuredRequest::begin(&self.metrics, sent_path(&request), route.as_deref(), request.method().as_str());
-        drop(route);
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+        let mut measured = begin(&self.metrics, &request);
+        if let Some(mark) = measured.mark() {
+            request.extensions_mut().insert(mark);
+        }
         let future = measured.before(|| self.inner.call(request));
         MeasuredFuture { future, request: measured }
     }
+}
+
+fn begin<B>(metrics: &RequestMetrics, request: &Request<B>) -> MeasuredRequest {
+    let (outer, route) = (request.extensions().get(), matched_route(request.extensions()));
+    MeasuredRequest::begin(metrics, outer, sent_path(request), route.as_deref(), request.method().as_str())
 }
 
 pin_project! {

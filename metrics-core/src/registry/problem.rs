@@ -31,6 +31,8 @@ pub enum ProblemKind {
     Declaration,
     /// A scrape skips a family that a collector reports: its name belongs to another family, or it cannot be written.
     CollectedFamily,
+    /// A request passes two `RequestMetrics` layers with the same families; the inner one does not count it.
+    RepeatedLayer,
     /// A name breaks a rule of style; the family is exported all the same.
     Style(StyleRule),
 }

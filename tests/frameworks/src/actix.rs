@@ -67,12 +67,16 @@ fn configure(app: &mut web::ServiceConfig) {
 }
 
 /// Serves from a thread of its own, which ends with the process.
-fn serve(configure: fn(&mut web::ServiceConfig), metrics: RequestMetrics, exposition: Exposition) -> SocketAddr {
+fn serve(
+    configure: impl FnOnce(&mut web::ServiceConfig) + Clone + Send + 'static,
+    metrics: RequestMetrics,
+    exposition: Exposition,
+) -> SocketAddr {
     let (started, addr) = mpsc::channel();
     std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let server = HttpServer::new(move || {
-                let app = App::new().configure(configure).service(exposition.resource("/metrics"));
+                let app = App::new().configure(configure.clone()).service(exposition.resource("/metrics"));
                 app.wrap(metrics.clone())
             })
             // Else a handler goes on when its client has hung up.
@@ -148,4 +152,20 @@ fn routes_of_scopes_with_one_prefix_are_those_that_respond() {
         assert_eq!(status(&ask(addr, "GET", path)), 404, "{path}");
     }
     measured.recorded("other", "GET", "404", 3.0, [0.0, 0.0]);
+}
+
+#[test]
+fn a_middleware_on_an_app_and_a_scope_counts_once() {
+    let measured = Measured::new();
+    let metrics = measured.build(|builder| builder);
+    let inner = metrics.clone();
+    let nested = move |app: &mut web::ServiceConfig| {
+        app.service(web::scope("/api").route("/failing", web::get().to(failing)).wrap(inner));
+    };
+    let addr = serve(nested, metrics, measured.exposition());
+    for requests in [1.0, 2.0] {
+        assert_eq!(status(&ask(addr, "GET", "/api/failing")), 500);
+        measured.recorded("/api/failing", "GET", "500", requests, [requests, 0.0]);
+    }
+    assert_eq!(measured.repeated_layers().len(), 1);
 }

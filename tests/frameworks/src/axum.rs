@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tower::service_fn;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::behavior::{Measured, check};
-use crate::client::{ask, status};
+use crate::client::{ask, send, status};
 
 pub(crate) fn first_then(second: fn() -> Result<Bytes, io::Error>) -> Body {
     let first = Ok(Bytes::from_static(b"first"));
@@ -200,6 +200,58 @@ async fn a_layer_inside_a_nested_router_has_the_whole_pattern() {
         measured.recorded("/admin/users/{id}", "GET", "200", 1.0, [0.0, 0.0]);
         assert_eq!(status(&ask(addr, "GET", "/admin/nothing")), 404);
         measured.recorded("/admin/{*rest}", "GET", "404", 1.0, [0.0, 0.0]);
+    })
+    .await
+    .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_on_an_outer_and_a_nested_router_counts_once() {
+    let measured = Measured::new();
+    // Built twice, with the same families.
+    let [outer, inner] = [measured.build(|builder| builder), measured.build(|builder| builder)];
+    let nested = Router::new()
+        .route("/users/{id}", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
+        .route("/endless", get(|| async { Body::from_stream(stream::repeat(Ok::<_, Infallible>("0123456789"))) }))
+        .layer(inner);
+    let app = Router::new().route("/a", get(|| async {})).nest("/api", nested).layer(outer);
+    let addr = serve(app).await;
+    tokio::task::spawn_blocking(move || {
+        assert_eq!(status(&ask(addr, "GET", "/a")), 200);
+        measured.recorded("/a", "GET", "200", 1.0, [0.0, 0.0]);
+        assert_eq!(measured.repeated_layers(), []);
+        for requests in [1.0, 2.0] {
+            assert_eq!(status(&ask(addr, "GET", "/api/users/7")), 500);
+            measured.recorded("/api/users/{id}", "GET", "500", requests, [requests, 0.0]);
+        }
+        let mut endless = send(addr, "GET", "/api/endless", "");
+        endless.read_exact(&mut [0; 1_000]).expect("the beginning of a body");
+        assert_eq!(measured.of_route("requests_in_flight", "/api/endless", "GET"), Some(1.0));
+        drop(endless);
+        measured.recorded("/api/endless", "GET", "200", 1.0, [0.0, 1.0]);
+        let [problem] = &measured.repeated_layers()[..] else { panic!("{:?}", measured.repeated_layers()) };
+        assert_eq!(
+            problem.message,
+            "web_request_latency_seconds: a request passes two layers that record into this family; the inner one does \
+             not count it. Apply `RequestMetrics` once, to the outer router or scope"
+        );
+        assert!(problem.location.is_some_and(|location| location.file().ends_with("behavior.rs")), "{problem}");
+    })
+    .await
+    .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_with_different_families_count_the_same_request() {
+    let (outer, inner) = (Measured::new(), Measured::new());
+    let app = Router::new().route("/a", get(|| async {})).layer(inner.build(|builder| builder));
+    let addr = serve(app.layer(outer.build(|builder| builder))).await;
+    tokio::task::spawn_blocking(move || {
+        assert_eq!(status(&ask(addr, "GET", "/a")), 200);
+        for measured in [outer, inner] {
+            measured.recorded("/a", "GET", "200", 1.0, [0.0, 0.0]);
+            assert_eq!(measured.repeated_layers(), []);
+        }
     })
     .await
     .expect("no panic");

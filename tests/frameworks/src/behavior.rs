@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::SocketAddr;
 
-use metrics_core::{Exposition, Registry, RequestMetrics, RequestMetricsBuilder};
+use metrics_core::{Exposition, Problem, ProblemKind, Registry, RequestMetrics, RequestMetricsBuilder};
 
 use crate::client::{ask, ask_with, send, status};
 use crate::wait_for;
@@ -24,6 +24,12 @@ impl Measured {
 
     pub(crate) fn exposition(&self) -> Exposition {
         Exposition::of(&self.registry)
+    }
+
+    /// The problems of layers that are applied twice.
+    pub(crate) fn repeated_layers(&self) -> Vec<Problem> {
+        let problems = self.registry.check().into_iter();
+        problems.filter(|problem| problem.kind == ProblemKind::RepeatedLayer).collect()
     }
 
     /// The exposition of all metrics.
