@@ -51,6 +51,9 @@ const REQUEST_TIMEOUT: u16 = 408;
 ///
 /// [`guide::promql`](crate::guide::promql) has the others, and an alert.
 ///
+/// In axum, the layer must come last: `Router::layer` applies it to the routes that are added before, and it does not see
+/// requests to the others.
+///
 /// If a request passes two layers with the same families, such as one on an outer and one on a nested router, only the
 /// outer one counts it, and [`Registry::check`] reports it. A layer outside of this one that drops the body it is given
 /// makes the request a cancelled one.

@@ -15,7 +15,7 @@ use ::axum::response::{IntoResponse, Response};
 use ::axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use metrics_core::Exposition;
+use metrics_core::{Exposition, ProblemKind};
 use tokio::net::TcpListener;
 use tower::service_fn;
 use tower_http::timeout::TimeoutLayer;
@@ -242,6 +242,22 @@ async fn a_layer_on_an_outer_and_a_nested_router_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_before_its_routes_does_not_see_their_requests() {
+    // As the guide says; if axum changes that, the guide must.
+    let measured = Measured::new();
+    let app = Router::new().layer(measured.build(|builder| builder)).route("/a", get(|| async {}));
+    let addr = serve(app).await;
+    tokio::task::spawn_blocking(move || {
+        assert_eq!(status(&ask(addr, "GET", "/a")), 200);
+        assert_eq!(status(&ask(addr, "GET", "/nowhere")), 404);
+        measured.recorded("other", "GET", "404", 1.0, [0.0, 0.0]);
+        assert_eq!(measured.of_route("request_latency_seconds_count", "/a", "GET"), None);
+    })
+    .await
+    .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn layers_with_different_families_count_the_same_request() {
     let (outer, inner) = (Measured::new(), Measured::new());
     let app = Router::new().route("/a", get(|| async {})).layer(inner.build(|builder| builder));
@@ -261,16 +277,24 @@ async fn layers_with_different_families_count_the_same_request() {
 #[metrics_core::instrument("/job", prefix = "beside")]
 fn job() {}
 
+/// A function with the labels of the layer, too.
+#[metrics_core::instrument("/a", method = "GET", prefix = "beside")]
+fn same_labels() {}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_and_a_function_may_have_one_prefix() {
     job();
+    same_labels();
     let app = Router::new().route("/a", get(|| async {})).layer(metrics_core::RequestMetrics::new("beside"));
     let addr = serve(app).await;
     tokio::task::spawn_blocking(move || ask(addr, "GET", "/a")).await.expect("no panic");
     let text = metrics_core::Registry::global().to_text();
-    for series in ["{path=\"/job\"} 1", "{path=\"/a\",method=\"GET\"} 1"] {
+    for series in ["{path=\"/job\"} 1", "{path=\"/a\",method=\"GET\"} 2"] {
         assert!(text.contains(&format!("\nbeside_request_latency_seconds_count{series}\n")), "{series}\n{text}");
     }
+    let problems = metrics_core::Registry::global().check().into_iter();
+    let conflicts: Vec<_> = problems.filter(|problem| problem.kind == ProblemKind::Declaration).collect();
+    assert!(conflicts.iter().all(|problem| !problem.family.starts_with("beside_")), "{conflicts:?}");
 }
 
 /// A function whose latency is a histogram.
