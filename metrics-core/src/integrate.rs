@@ -9,6 +9,7 @@ pub mod actix;
 mod axum;
 mod families;
 mod measured;
+mod placement;
 mod recording;
 mod requests;
 #[cfg(feature = "tower")]

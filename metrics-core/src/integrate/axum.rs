@@ -1,21 +1,28 @@
-//! The matched route of an axum request, and the path that the client sent.
+//! The matched route of an axum request, the path that the client sent, and the place of a layer among the routes.
 //!
 //! axum provides the pattern of a route as an extension of the request. It hides that of a service which is nested with
 //! `nest_service`, except from routers: one that is nested there puts the prefix before its own patterns. So a router with
 //! a single route is asked. Patterns come from the code, so their number is bounded; what the client sent never shows.
 
+use std::any::type_name;
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
 use ::axum::body::Body;
 use ::axum::extract::{MatchedPath, OriginalUri};
-use ::axum::routing::any;
+use ::axum::routing::{Route, any};
 use ::axum::{Extension, Router};
-use http::{Extensions, Request, Uri};
+use http::{Extensions, Request, StatusCode, Uri};
+use tower_layer::layer_fn;
 use tower_service::Service;
+
+use super::measured::MeasuredRequest;
+use super::requests::RequestMetrics;
+use crate::ProblemKind;
 
 /// The pattern of everything below the prefix of a nested service.
 const BELOW: &str = "/{*rest}";
@@ -45,4 +52,37 @@ fn nested_service(extensions: &Extensions) -> Option<String> {
 /// Returns the path that the client sent. A nested router sees only a part of it.
 pub(super) fn sent_path<B>(request: &Request<B>) -> &str {
     request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().path(), |uri| uri.path())
+}
+
+/// Counts a service that the layer is applied to, if a router has given it.
+pub(super) fn add_service<S>(metrics: &RequestMetrics) {
+    if type_name::<S>() == type_name::<Route>() {
+        metrics.placement().add_service();
+    }
+}
+
+/// Reports a layer that is applied before the routes, once a request has found no route.
+pub(super) fn check_placement(request: &MeasuredRequest, status: StatusCode) {
+    let Some(metrics) = request.metrics().filter(|_| status == StatusCode::NOT_FOUND) else { return };
+    if metrics.placement().is_before_routes(services_without_routes) {
+        metrics.report(
+            ProblemKind::LayerBeforeRoutes,
+            "`RequestMetrics` is applied to an axum router that has no routes, so it does not see requests to routes that are \
+             added later. Call `.layer(..)` after the last `.route(..)`",
+        );
+    }
+}
+
+/// The number of services that a router without routes gives to a layer.
+fn services_without_routes() -> usize {
+    static GIVEN: LazyLock<usize> = LazyLock::new(|| {
+        let given = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&given);
+        let _: Router = Router::new().layer(layer_fn(move |route: Route| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            route
+        }));
+        given.load(Ordering::Relaxed)
+    });
+    *GIVEN
 }

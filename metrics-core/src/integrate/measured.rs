@@ -61,6 +61,12 @@ impl MeasuredRequest {
         self.recording.as_ref().map(|recording| MeasuredBy(recording.metrics().clone()))
     }
 
+    /// The layer that measures the request, if one does.
+    #[cfg(feature = "axum")]
+    pub(super) fn metrics(&self) -> Option<&RequestMetrics> {
+        self.recording.as_ref().map(Recording::metrics)
+    }
+
     /// Runs the call that creates the service's future.
     pub(super) fn before<R>(&mut self, f: impl FnOnce() -> R) -> R {
         match &mut self.recording {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::families::{FamilyOptions, Globally, In, Register, RequestFamilies};
+use super::placement::LayerPlacement;
 use crate::{Error, OTHER, Problem, ProblemKind, Registry};
 
 /// Methods that are label values by themselves.
@@ -52,7 +53,7 @@ const REQUEST_TIMEOUT: u16 = 408;
 /// [`guide::promql`](crate::guide::promql) has the others, and an alert.
 ///
 /// In axum, the layer must come last: `Router::layer` applies it to the routes that are added before, and it does not see
-/// requests to the others.
+/// requests to the others. If there are none before, [`Registry::check`] reports that after the first status 404.
 ///
 /// If a request passes two layers with the same families, such as one on an outer and one on a nested router, only the
 /// outer one counts it, and [`Registry::check`] reports it. A layer outside of this one that drops the body it is given
@@ -89,6 +90,7 @@ struct Inner {
     location: &'static Location<'static>,
     /// Set once a request has passed another layer with the same families.
     is_repeated: AtomicBool,
+    placement: LayerPlacement,
 }
 
 type IsException = Arc<dyn Fn(u16) -> bool + Send + Sync>;
@@ -138,23 +140,28 @@ impl RequestMetrics {
 
     /// Returns true if a layer around this one measures the request into the same families. The first time, reports it.
     pub(super) fn repeats(&self, outer: &Self) -> bool {
-        let Inner { families, registry, location, is_repeated, .. } = &*self.inner;
-        if !families.are(&outer.inner.families) {
-            return false;
+        let is_same = self.inner.families.are(&outer.inner.families);
+        if is_same && !self.inner.is_repeated.swap(true, Ordering::Relaxed) {
+            self.report(
+                ProblemKind::RepeatedLayer,
+                "a request passes two layers that record into this family; the inner one does not count it. Apply \
+                 `RequestMetrics` once, to the outer router or scope",
+            );
         }
-        if !is_repeated.swap(true, Ordering::Relaxed) {
-            let name = families.latency_name();
-            registry.add_problem(Problem {
-                kind: ProblemKind::RepeatedLayer,
-                family: name.to_owned(),
-                message: format!(
-                    "{name}: a request passes two layers that record into this family; the inner one does not count it. \
-                     Apply `RequestMetrics` once, to the outer router or scope"
-                ),
-                location: Some(location),
-            });
-        }
-        true
+        is_same
+    }
+
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "only axum's layers have a place among routes"))]
+    pub(super) fn placement(&self) -> &LayerPlacement {
+        &self.inner.placement
+    }
+
+    /// Reports a problem with how the layer is applied.
+    pub(super) fn report(&self, kind: ProblemKind, problem: &str) {
+        let Inner { families, registry, location, .. } = &*self.inner;
+        let family = families.latency_name().to_owned();
+        let message = format!("{family}: {problem}");
+        registry.add_problem(Problem { kind, family, message, location: Some(location) });
     }
 }
 
@@ -255,8 +262,8 @@ impl RequestMetricsBuilder {
         }
         let paths = routes.into_iter().map(|(_, path)| path).collect();
         let registry = register.registry().clone();
-        let is_repeated = AtomicBool::new(false);
-        let inner = Inner { families, paths, excluded, is_exception, registry, location, is_repeated };
+        let (is_repeated, placement) = (AtomicBool::new(false), LayerPlacement::default());
+        let inner = Inner { families, paths, excluded, is_exception, registry, location, is_repeated, placement };
         Ok(RequestMetrics { inner: Arc::new(inner) })
     }
 }

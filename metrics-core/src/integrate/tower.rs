@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 #[cfg(feature = "axum")]
-use super::axum::{matched_route, sent_path};
+use super::axum::{add_service, check_placement, matched_route, sent_path};
 use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead};
 use super::recording::RequestOutcome;
 use super::requests::RequestMetrics;
@@ -37,10 +37,17 @@ fn matched_route(_: &http::Extensions) -> Option<std::borrow::Cow<'_, str>> {
     None
 }
 
+#[cfg(not(feature = "axum"))]
+fn add_service<S>(_: &RequestMetrics) {}
+
+#[cfg(not(feature = "axum"))]
+fn check_placement(_: &MeasuredRequest, _: http::StatusCode) {}
+
 impl<S> Layer<S> for RequestMetrics {
     type Service = MeasuredService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        add_service::<S>(self);
         MeasuredService { inner, metrics: self.clone() }
     }
 }
@@ -77,6 +84,9 @@ where
 
 fn begin<B>(metrics: &RequestMetrics, request: &Request<B>) -> MeasuredRequest {
     let (outer, route) = (request.extensions().get(), matched_route(request.extensions()));
+    if route.is_some() {
+        metrics.placement().match_route();
+    }
     MeasuredRequest::begin(metrics, outer, sent_path(request), route.as_deref(), request.method().as_str())
 }
 
@@ -109,6 +119,7 @@ where
 /// The response with a body that records its end.
 fn measured<B: Body>(response: Response<B>, request: &mut MeasuredRequest) -> Response<MeasuredBody<B>> {
     let (head, body) = response.into_parts();
+    check_placement(request, head.status);
     let is_grpc = head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
     let declared = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let bytes = request.respond(&ResponseHead {

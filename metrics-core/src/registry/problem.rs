@@ -33,6 +33,8 @@ pub enum ProblemKind {
     CollectedFamily,
     /// A request passes two `RequestMetrics` layers with the same families; the inner one does not count it.
     RepeatedLayer,
+    /// A `RequestMetrics` layer is applied to an axum router before its routes, whose requests it does not see.
+    LayerBeforeRoutes,
     /// A name breaks a rule of style; the family is exported all the same.
     Style(StyleRule),
 }

@@ -167,5 +167,5 @@ fn a_middleware_on_an_app_and_a_scope_counts_once() {
         assert_eq!(status(&ask(addr, "GET", "/api/failing")), 500);
         measured.recorded("/api/failing", "GET", "500", requests, [requests, 0.0]);
     }
-    assert_eq!(measured.repeated_layers().len(), 1);
+    assert_eq!(measured.problems().len(), 1);
 }

@@ -12,12 +12,12 @@ use ::axum::extract::Request;
 use ::axum::http::StatusCode;
 use ::axum::http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use ::axum::response::{IntoResponse, Response};
-use ::axum::routing::get;
+use ::axum::routing::{any, get};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use metrics_core::{Exposition, ProblemKind};
 use tokio::net::TcpListener;
-use tower::service_fn;
+use tower::{Layer, ServiceExt, service_fn};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::behavior::{Measured, check};
@@ -219,7 +219,7 @@ async fn a_layer_on_an_outer_and_a_nested_router_counts_once() {
     tokio::task::spawn_blocking(move || {
         assert_eq!(status(&ask(addr, "GET", "/a")), 200);
         measured.recorded("/a", "GET", "200", 1.0, [0.0, 0.0]);
-        assert_eq!(measured.repeated_layers(), []);
+        assert_eq!(measured.problems(), []);
         for requests in [1.0, 2.0] {
             assert_eq!(status(&ask(addr, "GET", "/api/users/7")), 500);
             measured.recorded("/api/users/{id}", "GET", "500", requests, [requests, 0.0]);
@@ -229,7 +229,8 @@ async fn a_layer_on_an_outer_and_a_nested_router_counts_once() {
         assert_eq!(measured.of_route("requests_in_flight", "/api/endless", "GET"), Some(1.0));
         drop(endless);
         measured.recorded("/api/endless", "GET", "200", 1.0, [0.0, 1.0]);
-        let [problem] = &measured.repeated_layers()[..] else { panic!("{:?}", measured.repeated_layers()) };
+        let [problem] = &measured.problems()[..] else { panic!("{:?}", measured.problems()) };
+        assert_eq!(problem.kind, ProblemKind::RepeatedLayer);
         assert_eq!(
             problem.message,
             "web_request_latency_seconds: a request passes two layers that record into this family; the inner one does \
@@ -242,19 +243,77 @@ async fn a_layer_on_an_outer_and_a_nested_router_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_layer_before_its_routes_does_not_see_their_requests() {
-    // As the guide says; if axum changes that, the guide must.
+async fn a_layer_before_its_routes_does_not_see_their_requests_and_is_reported() {
     let measured = Measured::new();
     let app = Router::new().layer(measured.build(|builder| builder)).route("/a", get(|| async {}));
     let addr = serve(app).await;
     tokio::task::spawn_blocking(move || {
         assert_eq!(status(&ask(addr, "GET", "/a")), 200);
-        assert_eq!(status(&ask(addr, "GET", "/nowhere")), 404);
-        measured.recorded("other", "GET", "404", 1.0, [0.0, 0.0]);
+        assert_eq!(measured.problems(), []);
+        for requests in [1.0, 2.0] {
+            assert_eq!(status(&ask(addr, "GET", "/nowhere")), 404);
+            measured.recorded("other", "GET", "404", requests, [0.0, 0.0]);
+        }
         assert_eq!(measured.of_route("request_latency_seconds_count", "/a", "GET"), None);
+        let [problem] = &measured.problems()[..] else { panic!("{:?}", measured.problems()) };
+        assert_eq!(problem.kind, ProblemKind::LayerBeforeRoutes);
+        assert_eq!(
+            problem.message,
+            "web_request_latency_seconds: `RequestMetrics` is applied to an axum router that has no routes, so it does not \
+             see requests to routes that are added later. Call `.layer(..)` after the last `.route(..)`"
+        );
     })
     .await
     .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_in_its_right_place_is_not_reported() {
+    let handler = || get(|| async {});
+    let with_routes: [fn(Router) -> Router; 6] = [
+        |router| router.route("/a", get(|| async {})),
+        |router| router.route("/a", any(|| async {})),
+        |router| router.route_service("/a", service_fn(|_: Request| async { Ok::<_, Infallible>(().into_response()) })),
+        |router| router.nest("/b", Router::new().route("/a", get(|| async {}))),
+        |router| router.merge(Router::new().route("/a", get(|| async {}))).fallback(|| async { StatusCode::NOT_FOUND }),
+        |router| router.fallback(|| async { "of a fallback" }),
+    ];
+    for routes in with_routes {
+        let measured = Measured::new();
+        let addr = serve(routes(Router::new()).layer(measured.build(|builder| builder))).await;
+        let measured = missed(addr, measured).await;
+        assert_eq!(measured.problems(), []);
+    }
+    // For the routes only, of which there are as many as services of a fallback.
+    let measured = Measured::new();
+    let routes = ["/a", "/b", "/c"].into_iter().fold(Router::new(), |app, path| app.route(path, handler()));
+    let addr = serve(routes.route_layer(measured.build(|builder| builder))).await;
+    assert_eq!(missed(addr, measured).await.problems(), []);
+}
+
+#[tokio::test]
+async fn around_a_whole_router_only_known_routes_have_a_path() {
+    let measured = Measured::new();
+    let app = Router::new().route("/a", get(|| async {})).route("/b", get(|| async {}));
+    let metrics = measured.build(|builder| builder.known_routes([("GET", "/a")]));
+    for path in ["/a", "/b"] {
+        let request = Request::get(path).body(Body::empty()).expect("valid");
+        let response = metrics.layer(app.clone()).oneshot(request).await.expect("a response");
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    measured.recorded("/a", "GET", "200", 1.0, [0.0, 0.0]);
+    measured.recorded("other", "GET", "200", 1.0, [0.0, 0.0]);
+    assert_eq!(measured.problems(), []);
+}
+
+/// Sends a request that matches no route.
+async fn missed(addr: SocketAddr, measured: Measured) -> Measured {
+    tokio::task::spawn_blocking(move || {
+        assert!(matches!(status(&ask(addr, "GET", "/nowhere")), 200 | 404));
+        measured
+    })
+    .await
+    .expect("no panic")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -266,7 +325,7 @@ async fn layers_with_different_families_count_the_same_request() {
         assert_eq!(status(&ask(addr, "GET", "/a")), 200);
         for measured in [outer, inner] {
             measured.recorded("/a", "GET", "200", 1.0, [0.0, 0.0]);
-            assert_eq!(measured.repeated_layers(), []);
+            assert_eq!(measured.problems(), []);
         }
     })
     .await

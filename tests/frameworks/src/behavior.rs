@@ -26,10 +26,10 @@ impl Measured {
         Exposition::of(&self.registry)
     }
 
-    /// The problems of layers that are applied twice.
-    pub(crate) fn repeated_layers(&self) -> Vec<Problem> {
-        let problems = self.registry.check().into_iter();
-        problems.filter(|problem| problem.kind == ProblemKind::RepeatedLayer).collect()
+    /// The problems with how the layer is applied.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let is_of_layers = [ProblemKind::RepeatedLayer, ProblemKind::LayerBeforeRoutes];
+        self.registry.check().into_iter().filter(|problem| is_of_layers.contains(&problem.kind)).collect()
     }
 
     /// The exposition of all metrics.
@@ -155,6 +155,7 @@ fn exposed(addr: SocketAddr, measured: &Measured) {
     assert!(zipped.contains("content-encoding: gzip"), "{zipped}");
     let post = ask(addr, "POST", "/metrics");
     assert!(status(&post) == 405 && post.to_ascii_lowercase().contains("allow: get, head"), "{post}");
+    assert_eq!(measured.problems(), []);
     // None of these is measured.
     let text = measured.text();
     assert!(!text.contains("/metrics") && !text.contains("path=\"other\",method=\"POST\""), "{text}");
