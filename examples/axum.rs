@@ -1,6 +1,6 @@
 //! An axum service: every route measured, and metrics exposed, in one line each.
 //!
-//! `cargo run --release --example axum -- 127.0.0.1:8080`
+//! `cargo run --release --package metrics-examples --example axum -- 127.0.0.1:8080`
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A service whose metrics go to Graphite as well as to Prometheus, and are sent once more when it ends.
 //!
-//! `cargo run --release --example graphite -- 127.0.0.1:8080 127.0.0.1:9464 127.0.0.1:2003`
+//! `cargo run --release --package metrics-examples --example graphite -- 127.0.0.1:8080 127.0.0.1:9464 127.0.0.1:2003`
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,6 +1,6 @@
 //! A plain hyper service: measured by a tower layer, its metrics answered on a path of its own.
 //!
-//! `cargo run --release --example hyper -- 127.0.0.1:8080`
+//! `cargo run --release --package metrics-examples --example hyper -- 127.0.0.1:8080`
 
 use std::convert::Infallible;
 

@@ -1,6 +1,6 @@
 //! A custom push target: a system that metrics are sent to, in one file.
 //!
-//! `cargo run --example push_target -- 1`
+//! `cargo run --release --package metrics-examples --example push_target -- 1`
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};

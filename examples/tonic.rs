@@ -1,6 +1,6 @@
 //! A gRPC service by tonic: every method measured by one layer, its metrics on a port of their own.
 //!
-//! `cargo run --release --example tonic -- 127.0.0.1:50051 127.0.0.1:9464`
+//! `cargo run --release --package metrics-examples --example tonic -- 127.0.0.1:50051 127.0.0.1:9464`
 
 use metrics_core::{RequestMetrics, start_http_server};
 use tokio::net::TcpListener;

@@ -91,9 +91,10 @@ fn built(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     BUILT.call_once(|| {
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--release", "--package", "metrics-examples", "--examples"]).current_dir(&root);
+        build.args(["build", "--release", "--bins", "--examples", "--package", "my_router"]);
+        build.args(["--package", "basics", "--package", "metrics-examples"]).current_dir(&root);
         assert!(build.status().expect("cargo").success());
     });
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("release/examples").join(name)
+    target.join(if name == "my_router" { "release" } else { "release/examples" }).join(name)
 }

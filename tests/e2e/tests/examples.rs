@@ -118,7 +118,7 @@ fn catalog() {
     assert!(status.success(), "{error}");
     let rows: Vec<&str> = text.lines().skip(2).collect();
     assert_eq!(rows.len(), 4, "{text}");
-    let jobs = "| `worker_jobs_total` | counter | `queue` (mail, invoices) | Jobs done. | examples/catalog.rs:";
+    let jobs = "| `worker_jobs_total` | counter | `queue` (mail, invoices) | Jobs done. | examples/basics/catalog.rs:";
     assert!(rows[0].starts_with(jobs), "{text}");
     let latency = "| `worker_request_latency_seconds` | summary | `path` (/jobs, /health, other) | Latency of requests, in seconds. |";
     assert!(rows[3].starts_with(latency), "{text}");

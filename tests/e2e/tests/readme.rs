@@ -15,7 +15,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
 
 #[test]
 fn metrics_are_shown_as_they_are() {
-    let mut router = Example::start("router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+    let mut router = Example::start("my_router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
     let (service, metrics) = (router.addr(), router.addr());
     for path in ["/foo", "/bar", "/slow", "/fail", "/panic", "/nowhere"] {
         get(&format!("http://{service}{path}")).expect("an answer");
@@ -41,8 +41,8 @@ fn commands_and_files_are_there() {
         commands,
         [
             // Started so, with other addresses, in `router.rs`.
-            "cargo run --release --example router -- --traffic",
-            "cargo expand --package metrics-examples --example router route_request",
+            "cargo run --release --package my_router -- --traffic",
+            "cargo expand --package my_router route_request",
             "./tests/run",
             "cargo run --release --manifest-path tests/compare/Cargo.toml",
         ]

@@ -20,7 +20,7 @@ const DRIVEN: [(&str, u32, u16); 7] = [
 const CLIENTS: u32 = 4;
 
 fn start() -> (Example, String, String) {
-    let mut router = Example::start("router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+    let mut router = Example::start("my_router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
     let (service, metrics) = (router.addr(), router.addr());
     (router, service, metrics)
 }
@@ -125,7 +125,7 @@ fn others_can_read_the_exposition() {
 #[test]
 fn traffic_makes_the_numbers_move() {
     let args = ["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--traffic"];
-    let mut router = Example::start("router", &args);
+    let mut router = Example::start("my_router", &args);
     let (_, metrics) = (router.addr(), router.addr());
     wait_for("a request to each path", || {
         let (_, text) = get(&format!("http://{metrics}/metrics")).ok()?;
@@ -140,16 +140,16 @@ fn traffic_makes_the_numbers_move() {
 
 #[test]
 fn options_are_explained() {
-    let (status, help, _) = example::run("router", &["--help"]);
+    let (status, help, _) = example::run("my_router", &["--help"]);
     assert!(status.success());
     for option in ["--listen", "--metrics", "--traffic", "127.0.0.1:8080", "127.0.0.1:9464"] {
         assert!(help.contains(option), "{help}");
     }
-    let (status, _, error) = example::run("router", &["--lisen", "127.0.0.1:0"]);
+    let (status, _, error) = example::run("my_router", &["--lisen", "127.0.0.1:0"]);
     assert!(!status.success());
-    assert!(error.contains("--lisen") && error.contains("Usage: router"), "{error}");
+    assert!(error.contains("--lisen") && error.contains("Usage: my_router"), "{error}");
     let (_router, service, _) = start();
-    let (status, _, error) = example::run("router", &["--listen", "127.0.0.1:0", "--metrics", &service]);
+    let (status, _, error) = example::run("my_router", &["--listen", "127.0.0.1:0", "--metrics", &service]);
     assert!(!status.success());
     assert!(error.contains(&service), "{error}");
 }

@@ -161,7 +161,7 @@ fn a_server_for_metrics_alone_under_load_and_attack() {
         driven("GET", "/else", 404, "other"),
     ];
     let _alone = alone();
-    let mut router = Example::start("router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+    let mut router = Example::start("my_router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
     let (service, metrics) = (router.addr(), router.addr());
     let prometheus = Prometheus::scraping(&metrics);
     let answered = drive(&service, &metrics, &REQUESTS);

@@ -1,6 +1,6 @@
 //! A real HTTP service, instrumented at its one choke point: request rate, errors and latency by path.
 //!
-//! `cargo run --release --example router -- --listen 127.0.0.1:8080 --metrics 127.0.0.1:9464`
+//! `cargo run --release --package my_router -- --listen 127.0.0.1:8080 --metrics 127.0.0.1:9464`
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 const USAGE: &str = "\
 A web server whose router is instrumented.
 
-Usage: router [--listen ADDR] [--metrics ADDR] [--traffic]
+Usage: my_router [--listen ADDR] [--metrics ADDR] [--traffic]
 
   --listen ADDR    where to serve /foo, /bar, /slow, /fail and /panic  [127.0.0.1:8080]
   --metrics ADDR   where to serve /metrics                             [127.0.0.1:9464]
