@@ -1,12 +1,14 @@
 //! A real HTTP service, instrumented at its one choke point: request rate, errors and latency by path.
 //!
-//! `cargo run --release --package my_router -- --listen 127.0.0.1:8080 --metrics 127.0.0.1:9464`
+//! `cargo run --release --package my_router -- --traffic`
+
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::panic::panic_any;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +24,8 @@ use lazy_static::lazy_static;
 use metrics_core::{instrument, start_http_server};
 use tokio::net::TcpListener;
 
+use crate::traffic::Traffic;
+
 const USAGE: &str = "\
 A web server whose router is instrumented.
 
@@ -29,7 +33,7 @@ Usage: my_router [--listen ADDR] [--metrics ADDR] [--traffic]
 
   --listen ADDR    where to serve /foo, /bar, /slow, /fail and /panic  [127.0.0.1:8080]
   --metrics ADDR   where to serve /metrics                             [127.0.0.1:9464]
-  --traffic        call the service all the time, so that the numbers move
+  --traffic        call the service until Ctrl-C, so that the numbers move
   --help           print this
 ";
 
@@ -81,9 +85,10 @@ fn fail(_: &Request) -> Result<Response, RouteError> {
     Err(RouteError("the database is gone"))
 }
 
-#[expect(clippy::panic, reason = "this is the handler that panics")]
+const BUG: &str = "a bug in a handler";
+
 fn panic(_: &Request) -> Result<Response, RouteError> {
-    panic!("a bug in a handler");
+    panic_any(BUG);
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "handlers can fail")]
@@ -128,15 +133,6 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-/// Calls the service in turn, without end.
-fn traffic(listen: SocketAddr) {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    for path in ["/foo", "/foo", "/foo", "/bar", "/slow", "/fail", "/panic", "/nowhere"].iter().cycle() {
-        agent.get(format!("http://{listen}{path}")).call().ok();
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 struct Options {
     listen: String,
     metrics: String,
@@ -168,36 +164,20 @@ async fn run(options: Options) -> io::Result<()> {
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("cannot serve on {}: {error}", options.listen)))?;
     let listen = listener.local_addr()?;
+    let metrics = metrics.local_addr();
     println!("The service:  http://{listen}/foo (and /bar, /slow, /fail, /panic)");
-    println!("Its metrics:  http://{}/metrics", metrics.local_addr());
-    println!(
-        "Try:          curl http://{listen}/foo; curl -s http://{}/metrics | grep my_router",
-        metrics.local_addr()
-    );
+    println!("Its metrics:  http://{metrics}/metrics");
+    println!("Try:          curl http://{listen}/foo; curl -s http://{metrics}/metrics | grep my_router");
     tokio::spawn(serve(listener));
-    if options.traffic {
-        thread::spawn(move || traffic(listen));
+    let traffic = options.traffic.then(|| Traffic::start(listen));
+    let ended = tokio::signal::ctrl_c().await;
+    if let Some(traffic) = traffic {
+        traffic.stop();
     }
-    ended().await
-}
-
-/// Waits for Ctrl-C or, where there is such a thing, SIGTERM.
-async fn ended() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            ended = tokio::signal::ctrl_c() => ended,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    ended
 }
 
 fn main() -> ExitCode {
-    env_logger::init();
     let options = match options() {
         Ok(Some(options)) => options,
         Ok(None) => {

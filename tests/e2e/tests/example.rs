@@ -1,5 +1,6 @@
 //! An example that runs: built and started as a user does it, ended with the test.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -16,11 +17,20 @@ impl Example {
         Self::start_file(&built(name), args)
     }
 
+    /// Starts an example whose standard error goes to this file.
+    pub(crate) fn start_logged(name: &str, args: &[&str], log: File) -> Self {
+        Self::spawn(&built(name), args, log.into())
+    }
+
     /// Starts a program that is no example of the workspace.
     pub(crate) fn start_file(file: &Path, args: &[&str]) -> Self {
+        // One of the router's handlers panics, which is printed on standard error each time.
+        Self::spawn(file, args, Stdio::null())
+    }
+
+    fn spawn(file: &Path, args: &[&str], stderr: Stdio) -> Self {
         let mut command = Command::new(file);
-        // One of the router's handlers panics, which it tells on standard error each time.
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         Self { child, output }

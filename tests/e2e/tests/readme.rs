@@ -1,6 +1,8 @@
 //! What the README shows is what is there.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use crate::example::Example;
 use crate::get;
@@ -32,6 +34,24 @@ fn metrics_are_shown_as_they_are() {
     };
     let [block] = blocks("text")[..] else { panic!("one block shows /metrics") };
     assert_eq!(without_times(&text), without_times(block));
+}
+
+/// The crates that a package of the workspace is built from, other than itself.
+fn crates(package: &str) -> BTreeSet<String> {
+    let args =
+        ["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--no-dedupe"];
+    let output = Command::new(env!("CARGO")).args(args).output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.lines().skip(1).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_first_command_builds_little_more_than_the_library() {
+    let (library, router) = (crates("metrics-core"), crates("my_router"));
+    let more: Vec<&String> = router.difference(&library).filter(|name| *name != "metrics-core").collect();
+    // Today four: `lexopt`, `http-body-util`, and two for Ctrl-C.
+    assert!(more.len() <= 6, "{more:?}");
 }
 
 #[test]

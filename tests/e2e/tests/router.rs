@@ -125,7 +125,9 @@ fn others_can_read_the_exposition() {
 #[test]
 fn traffic_makes_the_numbers_move() {
     let args = ["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--traffic"];
-    let mut router = Example::start("my_router", &args);
+    let started = Instant::now();
+    let log = tempfile::NamedTempFile::new().expect("a temporary file");
+    let mut router = Example::start_logged("my_router", &args, log.reopen().expect("it opens"));
     let (_, metrics) = (router.addr(), router.addr());
     wait_for("a request to each path", || {
         let (_, text) = get(&format!("http://{metrics}/metrics")).ok()?;
@@ -136,6 +138,21 @@ fn traffic_makes_the_numbers_move() {
         called.then_some(())
     });
     assert_eq!(router.interrupt().code(), Some(0));
+    // No terminal, so a few whole lines: the first and the last one at least. Panics are counted, not printed.
+    let log = std::fs::read_to_string(log.path()).expect("UTF-8");
+    assert!(log.lines().all(|line| line.starts_with("Requests: ")) && !log.contains('\r'), "{log}");
+    assert!(log.lines().count() <= 2 + started.elapsed().as_secs() as usize / 10, "{log}");
+    assert_eq!(log.lines().next(), Some("Requests: 1 (200: 1, 404: 0, 500: 0), panics among them: 0"));
+    let last = log.lines().last().expect("a line");
+    let counts: Vec<u32> = last
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|n| !n.is_empty())
+        .map(|n| n.parse().expect("digits"))
+        .collect();
+    // The three names of statuses are among the numbers.
+    let [requests, 200, ok, 404, not_found, 500, errors, panics] = counts[..] else { panic!("{log}") };
+    assert_eq!(ok + not_found + errors, requests, "{log}");
+    assert!(panics > 0 && errors >= panics && not_found > 0, "{log}");
 }
 
 #[test]

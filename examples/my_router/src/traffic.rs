@@ -1,0 +1,112 @@
+//! Traffic for the service: requests one after the other, and a status line that counts them.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{fmt, panic};
+
+use crate::BUG;
+
+const PATHS: [&str; 8] = ["/foo", "/foo", "/foo", "/bar", "/slow", "/fail", "/panic", "/nowhere"];
+
+/// Panics of the handler of `/panic`.
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// A thread that calls the service until it is stopped.
+pub(crate) struct Traffic {
+    thread: JoinHandle<()>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Traffic {
+    pub(crate) fn start(service: SocketAddr) -> Self {
+        count_panics();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let is_stopped = Arc::clone(&stopped);
+        Self { thread: thread::spawn(move || drive(service, &is_stopped)), stopped }
+    }
+
+    /// Waits for the last response and shows the totals.
+    pub(crate) fn stop(self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.thread.join().ok();
+    }
+}
+
+/// Counts the panics of `/panic` instead of printing them. Other panics are still printed.
+fn count_panics() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if info.payload().downcast_ref() == Some(&BUG) {
+            PANICS.fetch_add(1, Ordering::Relaxed);
+        } else {
+            print(info);
+        }
+    }));
+}
+
+fn drive(service: SocketAddr, stopped: &AtomicBool) {
+    let mut stderr = io::stderr();
+    // A terminal shows one line that is updated in place; a file or a pipe receives a line from time to time.
+    let (interval, start, end) = match stderr.is_terminal() {
+        true => (Duration::from_millis(200), "\r", ""),
+        false => (Duration::from_secs(10), "", "\n"),
+    };
+    let mut counts = Counts::default();
+    let mut shown: Option<Instant> = None;
+    for path in PATHS.iter().cycle() {
+        counts.add(get(service, path));
+        if shown.is_none_or(|shown| shown.elapsed() >= interval) {
+            shown = Some(Instant::now());
+            // Counts only grow, so each line covers the one before.
+            write!(stderr, "{start}{counts}{end}").ok();
+        }
+        if stopped.load(Ordering::Relaxed) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    writeln!(stderr, "{start}{counts}").ok();
+}
+
+/// Sends a request and returns the status of its response.
+fn get(service: SocketAddr, path: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(service).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).ok()?;
+    response.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+}
+
+/// Responses by status.
+#[derive(Default)]
+struct Counts {
+    ok: u64,
+    not_found: u64,
+    errors: u64,
+    unanswered: u64,
+}
+
+impl Counts {
+    fn add(&mut self, status: Option<u16>) {
+        *match status {
+            Some(200) => &mut self.ok,
+            Some(404) => &mut self.not_found,
+            Some(_) => &mut self.errors,
+            None => &mut self.unanswered,
+        } += 1;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ok, not_found, errors, unanswered } = self;
+        let (requests, panics) = (ok + not_found + errors + unanswered, PANICS.load(Ordering::Relaxed));
+        write!(f, "Requests: {requests} (200: {ok}, 404: {not_found}, 500: {errors}), panics among them: {panics}")?;
+        if *unanswered > 0 { write!(f, ", without a response: {unanswered}") } else { Ok(()) }
+    }
+}
