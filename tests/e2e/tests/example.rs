@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Once;
 
+use crate::pasted;
+
 /// A running example.
 pub(crate) struct Example {
     child: Child,
@@ -105,6 +107,5 @@ fn built(name: &str) -> PathBuf {
         build.args(["--package", "basics", "--package", "metrics-examples"]).current_dir(&root);
         assert!(build.status().expect("cargo").success());
     });
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join(if name == "my_router" { "release" } else { "release/examples" }).join(name)
+    pasted::target(if name == "my_router" { "release" } else { "release/examples" }).join(name)
 }

@@ -11,6 +11,7 @@ mod graphite;
 mod hostile;
 mod mixed_labels;
 mod odd_families;
+mod pasted;
 mod prometheus;
 mod promql;
 mod readers;

@@ -1,0 +1,29 @@
+//! Code from the documentation, pasted into new projects.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The directory that a build for this use goes to.
+pub(crate) fn target(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join(name)
+}
+
+/// Builds a program in a project with these dependencies, as the documentation states them.
+pub(crate) fn build(name: &str, dependencies: &str, main: &str) -> PathBuf {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-core").canonicalize().expect("it is there");
+    let dependencies = dependencies.replace("../metrics/metrics-core", library.to_str().expect("UTF-8"));
+    let project = tempfile::tempdir().expect("a temporary directory");
+    let package = format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n");
+    fs::write(project.path().join("Cargo.toml"), package + &dependencies).expect("written");
+    fs::create_dir(project.path().join("src")).expect("created");
+    fs::write(project.path().join("src/main.rs"), main).expect("written");
+    let mut build = Command::new(env!("CARGO"));
+    build.arg("build").current_dir(project.path()).env("CARGO_TARGET_DIR", target("pasted"));
+    // Nobody debugs them, and it would be most of what they take on the disk.
+    build.env("CARGO_PROFILE_DEV_DEBUG", "none");
+    let output = build.stdout(Stdio::inherit()).output().expect("cargo");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    target("pasted/debug").join(name)
+}
