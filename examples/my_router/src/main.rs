@@ -60,12 +60,16 @@ lazy_static! {
 }
 
 /// The choke point. Each handler's path is a series from the start; any other path counts as `other`.
-#[instrument(path in HANDLERS.keys(), prefix = "my_router")]
+#[instrument(path in HANDLERS.keys())]
 fn route_request(path: &str, request: &Request) -> Result<Response, RouteError> {
-    match HANDLERS.get(path) {
-        Some(handler) => handler(request),
-        None => Ok(Response { status: StatusCode::NOT_FOUND, body: format!("there is no {path}\n") }),
-    }
+    let Some(handler) = HANDLERS.get(path) else {
+        return Ok(not_found(path));
+    };
+    handler(request)
+}
+
+fn not_found(path: &str) -> Response {
+    Response { status: StatusCode::NOT_FOUND, body: format!("there is no {path}\n") }
 }
 
 fn foo(request: &Request) -> Result<Response, RouteError> {

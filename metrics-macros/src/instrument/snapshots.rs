@@ -236,8 +236,9 @@ fn a_block_that_does_not_parse_is_given_back_without_the_attributes_in_it() {
 }
 
 #[test]
-fn the_readme_shows_the_snapshot() {
-    let readme = include_str!("../../../README.md");
-    let block = concat!("```rust,ignore\n", include_str!("snapshots/route_request.rs"), "```\n");
-    assert!(readme.contains(block), "the README does not show:\n{block}");
+fn the_guide_shows_the_snapshot() {
+    let guide = include_str!("../../../metrics-core/src/guide/expansion.md");
+    let block = guide.split("```rust,ignore\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
+    let code: String = block.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("// ")).collect();
+    assert_eq!(code, include_str!("snapshots/route_request.rs"));
 }

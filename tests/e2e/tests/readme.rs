@@ -1,11 +1,12 @@
 //! What the README shows is what is there.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::example::Example;
-use crate::get;
+use crate::{get, pasted};
 
 const README: &str = include_str!("../../../README.md");
 
@@ -52,6 +53,23 @@ fn the_first_command_builds_little_more_than_the_library() {
     let more: Vec<&String> = router.difference(&library).filter(|name| *name != "metrics-core").collect();
     // Today four: `lexopt`, `http-body-util`, and two for Ctrl-C.
     assert!(more.len() <= 6, "{more:?}");
+}
+
+/// What `cargo expand` does: the compiler expands the crate, and `prettyplease` formats one function of it.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_expansion_is_what_cargo_expand_prints() {
+    let expanded = tempfile::NamedTempFile::new().expect("a temporary file");
+    let mut expand = Command::new(env!("CARGO"));
+    expand.args(["rustc", "--profile", "check", "--package", "my_router", "--", "-Zunpretty=expanded", "-o"]);
+    expand.arg(expanded.path()).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", pasted::target("expanded"));
+    let output = expand.output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(expanded.path()).expect("UTF-8");
+    let mut file = syn::parse_file(&text).expect("Rust");
+    file.attrs.clear();
+    file.items.retain(|item| matches!(item, syn::Item::Fn(function) if function.sig.ident == "route_request"));
+    assert_eq!(blocks("rust,ignore"), [prettyplease::unparse(&file)]);
 }
 
 #[test]
