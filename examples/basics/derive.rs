@@ -1,8 +1,7 @@
-//! Metrics of one's own, declared by a derive and fed by an annotated function.
+//! Custom metrics, declared by a derive and fed by an annotated function. All are exported before their first use.
 //!
 //! `cargo run --release --example derive`
 
-use lazy_static::lazy_static;
 use metrics_core::{Counter, Family, Gauge, LabelValue, Metrics, Registry, Summary, instrument};
 
 #[derive(Clone, Copy, LabelValue)]
@@ -13,7 +12,7 @@ enum Method {
 }
 
 #[derive(Metrics)]
-#[metrics(prefix = "shop")]
+#[metrics(prefix = "shop", global)]
 struct ShopMetrics {
     /// Time to answer a request to the shop.
     #[metric(labels(path: &str, method: Method))]
@@ -28,26 +27,23 @@ struct ShopMetrics {
     basket_items: Gauge,
 }
 
-lazy_static! {
-    static ref METRICS: ShopMetrics = ShopMetrics::register();
-}
-
 struct Request {
     path: &'static str,
     method: Method,
 }
 
 #[instrument(path = request.path, method = request.method,
-             latency = METRICS.request_latency_seconds, exceptions = METRICS.request_exceptions_total)]
+             latency = ShopMetrics::global().request_latency_seconds,
+             exceptions = ShopMetrics::global().request_exceptions_total)]
 fn route(request: &Request) -> Result<&'static str, &'static str> {
     match (request.path, request.method) {
         ("/basket", Method::Post) => {
-            METRICS.basket_items.inc();
+            ShopMetrics::global().basket_items.inc();
             Ok("added")
         }
         ("/basket", Method::Get) => Ok("a basket"),
         ("/login", method) => {
-            METRICS.logins_total(method, true).inc();
+            ShopMetrics::global().logins_total(method, true).inc();
             Ok("hello")
         }
         _ => Err("there is no such page"),

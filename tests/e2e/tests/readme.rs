@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::example::Example;
-use crate::{get, pasted};
+use crate::{get, pasted, wait_for};
 
 const README: &str = include_str!("../../../README.md");
 
@@ -53,6 +53,42 @@ fn the_first_command_builds_little_more_than_the_library() {
     let more: Vec<&String> = router.difference(&library).filter(|name| *name != "metrics-core").collect();
     // Today four: `lexopt`, `http-body-util`, and two for Ctrl-C.
     assert!(more.len() <= 6, "{more:?}");
+}
+
+#[test]
+fn programs_work_as_pasted() {
+    let [dependencies] = blocks("toml")[..] else { panic!("one block names the dependencies") };
+    let ([router], [shop]) = (&blocks("rust,no_run")[..], &blocks("rust")[..]) else { panic!("two programs") };
+
+    // It serves on the port that is documented, so no other exporter may run here.
+    let program = pasted::build("my_router", dependencies, router);
+    let _router = Example::start_file(&program, &[]);
+    let text = wait_for("an answer", || {
+        Some(get("http://127.0.0.1:9464/metrics").ok()?.1).filter(|text| text.contains("/foo\"} 1"))
+    });
+    for line in [
+        "my_router_request_latency_seconds_count{path=\"/foo\"} 1",
+        "my_router_request_latency_seconds_count{path=\"/bar\"} 0",
+        "my_router_request_exceptions_total{path=\"other\"} 0",
+        "my_service_request_cancelled_total{path=\"/baz\"} 0",
+        "batch_step_latency_seconds_count{step=\"load\"} 1",
+    ] {
+        assert!(text.lines().any(|written| written == line), "{line}\n{text}");
+    }
+
+    let program = pasted::build("shop", dependencies, shop);
+    let (status, text) = Example::start_file(&program, &[]).finish();
+    assert!(status.success(), "{text}");
+    for line in [
+        "shop_request_latency_seconds_count{path=\"/item\",method=\"get\"} 1",
+        "shop_request_exceptions_total{path=\"/item\",method=\"get\"} 0",
+        "shop_request_exceptions_total{path=\"/basket\",method=\"post\"} 1",
+        "shop_orders_total{method=\"get\"} 0",
+        "shop_orders_total{method=\"post\"} 0",
+        "shop_basket_items 3",
+    ] {
+        assert!(text.lines().any(|written| written == line), "{line}\n{text}");
+    }
 }
 
 /// What `cargo expand` does: the compiler expands the crate, and `prettyplease` formats one function of it.

@@ -1,11 +1,11 @@
-//! A process that does nothing but expose: what its first scrape shows, before any annotated function was called.
+//! A process that does nothing but expose: what its first scrape shows, before any annotated function was called or metric used.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
 use lazy_static::lazy_static;
-use metrics_core::{Counter, Family, instrument, start_http_server};
+use metrics_core::{Counter, Family, Gauge, Metrics, instrument, start_http_server};
 
 lazy_static! {
     static ref FAILURES: Family<Counter, 1> =
@@ -16,6 +16,17 @@ lazy_static! {
 #[expect(dead_code, reason = "it must show although nobody calls it")]
 fn route_request(path: &str) -> Result<usize, ()> {
     Ok(path.len())
+}
+
+#[derive(Metrics)]
+#[metrics(prefix = "shop", global)]
+#[expect(dead_code, reason = "it must show although nobody uses it")]
+struct Shop {
+    /// Logins.
+    #[metric(labels(successful: bool))]
+    logins_total: Family<Counter, 1>,
+    /// Items in all baskets.
+    basket_items: Gauge,
 }
 
 #[instrument(step = "pay", exceptions = FAILURES, prefix = "checkout")]
@@ -65,6 +76,9 @@ fn every_known_series_is_at_0_and_the_server_outlives_its_handle() {
             "checkout_request_latency_seconds_count{step=\"pay\"}",
             "checkout_request_cancelled_total{step=\"pay\"}",
             "checkout_failures_total{step=\"pay\"}",
+            "shop_logins_total{successful=\"true\"}",
+            "shop_logins_total{successful=\"false\"}",
+            "shop_basket_items",
             "first_scrape_function_latency_seconds_count{function=\"first_scrape::unused::Generic::get\"}",
             "metrics_core_overflowed_total{family=\"checkout_failures_total\"}",
             "metrics_core_internal_errors_total{kind=\"label_panic\"}",
