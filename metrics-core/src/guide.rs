@@ -1,4 +1,7 @@
 //! Guides to topics that span more than one item. These modules contain documentation only.
+//!
+//! Code blocks are complete, without hidden lines, because the pages are also read outside of rustdoc. Those that need a
+//! feature are therefore not compiled as doctests without it.
 
 #[doc = include_str!("guide/declaring.md")]
 pub mod declaring {}
@@ -9,20 +12,20 @@ pub mod shapes {}
 #[doc = include_str!("guide/expansion.md")]
 pub mod expansion {}
 
-#[doc = include_str!("guide/exposing.md")]
+#[cfg_attr(any(not(doctest), all(feature = "tls", feature = "auth")), doc = include_str!("guide/exposing.md"))]
 pub mod exposing {}
 
-#[doc = include_str!("guide/axum.md")]
+#[cfg_attr(any(not(doctest), feature = "axum"), doc = include_str!("guide/axum.md"))]
 pub mod axum {}
 
-#[doc = include_str!("guide/actix.md")]
+#[cfg_attr(any(not(doctest), feature = "actix"), doc = include_str!("guide/actix.md"))]
 pub mod actix {}
 
-#[doc = include_str!("guide/tower.md")]
+#[cfg_attr(any(not(doctest), feature = "tower"), doc = include_str!("guide/tower.md"))]
 pub mod tower {}
 
 #[doc = include_str!("guide/promql.md")]
 pub mod promql {}
 
-#[doc = include_str!("guide/graphite.md")]
+#[cfg_attr(any(not(doctest), feature = "push"), doc = include_str!("guide/graphite.md"))]
 pub mod graphite {}

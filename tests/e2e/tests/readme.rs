@@ -108,6 +108,26 @@ fn the_expansion_is_what_cargo_expand_prints() {
     assert_eq!(blocks("rust,ignore"), [prettyplease::unparse(&file)]);
 }
 
+/// Code blocks hide nothing where Markdown is read as it is, outside of rustdoc.
+#[test]
+fn no_line_is_hidden() {
+    let guides = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-core/src/guide");
+    let mut pages = vec![("README.md".to_owned(), README.to_owned())];
+    for page in fs::read_dir(guides).expect("guides") {
+        let path = page.expect("an entry").path();
+        pages.push((path.display().to_string(), fs::read_to_string(&path).expect("UTF-8")));
+    }
+    assert!(pages.len() > 8);
+    for (page, text) in pages {
+        for block in text.split("```").skip(1).step_by(2) {
+            let (language, code) = block.split_once('\n').expect("a block");
+            let is_rust = language.is_empty() || language == "no_run" || language.starts_with("rust");
+            let hidden = code.lines().find(|line| *line == "#" || line.trim_start().starts_with("# "));
+            assert!(!is_rust || hidden.is_none(), "{page}: {}", hidden.unwrap_or_default());
+        }
+    }
+}
+
 #[test]
 fn commands_and_files_are_there() {
     let commands: Vec<&str> = blocks("sh").into_iter().map(str::trim).collect();
