@@ -21,7 +21,7 @@ use crate::label_text::LabelText;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 
-/// Like [`Entering`](super::Entering), for such a call.
+/// Like [`Entering`], for such a call.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringByResult<E>(E);
 
