@@ -133,8 +133,9 @@ impl GraphiteBridge {
     ///
     /// # Errors
     ///
-    /// Where the address is not of the form `host:port`, the interval or the timeout is 0, or the system has no thread left.
-    /// That carbon cannot be reached is no such error: it may be there later.
+    /// Returns an error if the address is not of the form `host:port` (a URL is not), the interval or the timeout is 0, or the
+    /// system has no thread left. It is not an error that the name cannot be resolved or carbon cannot be reached: both may
+    /// change later.
     pub fn start(&self, interval: Duration) -> io::Result<Pusher> {
         self.graphite.target()?;
         self.pusher().interval(interval).start()
@@ -154,13 +155,16 @@ impl Graphite {
     fn target(&self) -> io::Result<(&str, u16)> {
         let parts = self.address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
         let target = parts.and_then(|(host, port)| {
-            // As in URLs, IPv6 addresses stand in brackets.
+            // IPv6 addresses are written in brackets, as in URLs.
             let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-            Some((host, port.parse().ok().filter(|port| *port != 0)?))
+            let is_host = !host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '[' | ']' | '@' | '?' | '#'));
+            is_host.then_some((host, port.parse().ok().filter(|port| *port != 0)?))
         });
         target.ok_or_else(|| {
-            let message =
-                format!("{:?} is no address of a carbon: write host:port, as in \"localhost:2003\"", self.address);
+            let message = format!(
+                "{:?} is not an address of a carbon: write host:port, such as \"localhost:2003\"",
+                self.address
+            );
             io::Error::new(io::ErrorKind::InvalidInput, message)
         })
     }

@@ -247,9 +247,12 @@ fn error_of(bridge: &GraphiteBridge) -> String {
 
 #[test]
 fn addresses_that_are_none_are_refused_at_the_start() {
-    for address in ["", "localhost", "localhost:", "localhost:0", "localhost:70000", ":2003", "localhost:carbon"] {
+    let no_port = ["", "localhost", "localhost:", "localhost:0", "localhost:70000", ":2003", "localhost:carbon"];
+    let urls = "http://x:2003 tcp://x:2003 //x:2003 user@x:2003 x/y:2003 x\ty:2003 http://x:2003/ [x:2003";
+    for address in no_port.into_iter().chain(urls.split(' ')) {
         let bridge = GraphiteBridge::new(address);
-        let expected = format!("{address:?} is no address of a carbon: write host:port, as in \"localhost:2003\"");
+        let expected =
+            format!("{address:?} is not an address of a carbon: write host:port, such as \"localhost:2003\"");
         let error = bridge.start(Duration::from_secs(1)).expect_err("refused");
         assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, expected.clone()));
         assert_eq!(error_of(&bridge), format!("graphite: {expected}"));
