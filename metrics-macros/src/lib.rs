@@ -2,6 +2,7 @@
 
 mod errors;
 mod instrument;
+mod krate;
 mod label_value;
 mod literal;
 mod metrics;

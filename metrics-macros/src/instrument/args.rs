@@ -3,6 +3,8 @@
 //! Each argument is first read by its form alone (`name`, `name = value`, `name in values`, a literal, a list), then
 //! interpreted as an option or a label. A mistake in one argument therefore does not hide mistakes in the others.
 
+mod mistaken;
+
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::Parse;
@@ -14,7 +16,9 @@ use super::model::{Args, CallValue, Family, Function, InFlight, Kind, Known, Lab
 use super::scope::CallScope;
 use super::ty;
 use crate::errors::Errors;
+use crate::krate;
 use crate::literal::{self, fixed, is_name, plain, string};
+use mistaken::{OPTIONS_OF_TRACING, mistaken_option, of_tracing};
 
 const MAX_LABELS: usize = 8;
 const OPTIONS: [&str; 9] =
@@ -49,12 +53,14 @@ pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
     split
 }
 
-/// What option `crate` says, if it is there.
+/// What option `crate` says, or where the crate was found.
 pub(super) fn krate(args: &[Arg]) -> Option<syn::Path> {
-    args.iter().find_map(|arg| match &arg.value {
+    let given = args.iter().find_map(|arg| match &arg.value {
         Value::Expr { value: Expr::Path(path), .. } if arg.name == "crate" => Some(path.path.clone()),
         _ => None,
-    })
+    });
+    // That it was not found is reported for each method.
+    given.or_else(|| krate::path("instrument").ok().flatten())
 }
 
 fn end_of_arg(input: ParseStream<'_>) -> syn::Result<()> {
@@ -155,6 +161,12 @@ pub(super) fn check(parsed: impl IntoIterator<Item = Arg>, function: &Function, 
         check.arg(arg);
     }
     check.room_for_function();
+    if !check.given.iter().any(|option| option == "crate") {
+        match krate::path("instrument") {
+            Ok(found) => check.args.krate = found,
+            Err(error) => check.errors.add(error),
+        }
+    }
     check.args
 }
 
@@ -215,6 +227,9 @@ impl Check<'_> {
                 self.errors.at(span, message);
             }
             "cancelled" => self.args.cancelled = self.family(name, value),
+            "exception_if" if matches!(plain(&value), Expr::Lit(_)) => {
+                self.errors.at(value.span(), format_args!("`exception_if` takes a closure: write `{}`", usage(name)));
+            }
             "exception_if" => self.args.exception_if = Some(value),
             _ => {
                 if let Expr::Path(path) = value {
@@ -364,57 +379,6 @@ impl Check<'_> {
             self.errors.at(name.span(), message);
         }
     }
-}
-
-/// The options of the attribute of `tracing` that has the same name.
-const OPTIONS_OF_TRACING: [&str; 9] =
-    ["err", "fields", "follows_from", "level", "name", "parent", "ret", "skip_all", "target"];
-
-/// The error of a label that is more likely a misspelled option, or one of `tracing`; a raw identifier is always a label.
-fn mistaken_option(Arg { name, value }: &Arg) -> Option<String> {
-    if !matches!(value, Value::Expr { .. } | Value::List(_)) || name.to_string().starts_with("r#") {
-        return None;
-    }
-    let given = name.to_string();
-    let label = format!("write `r#{given} = ..` for a label of that name");
-    // `rate` is more likely a label than a misspelled `crate`.
-    let options = OPTIONS.iter().filter(|option| **option != "crate");
-    let most = if given.len() < 9 { 1 } else { 2 };
-    // A bucket of an object store.
-    if given == "bucket" && matches!(value, Value::Expr { .. }) {
-        return None;
-    }
-    if let Some(option) = options.copied().find(|option| distance(&given, option) <= most) {
-        return Some(format!("unknown option `{given}`; did you mean `{option}`? {label}"));
-    }
-    OPTIONS_OF_TRACING.contains(&given.as_str()).then(|| of_tracing(&given))
-}
-
-fn of_tracing(given: &str) -> String {
-    format!(
-        "`{given}` is an option of `tracing::instrument`, not of this attribute; write `r#{given} = ..` for a label of that name"
-    )
-}
-
-/// The number of letters to insert, delete, replace or swap to get from one name to the other.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut rows = vec![vec![0; other.len() + 1]; one.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    rows[0] = (0..=other.len()).collect();
-    for i in 1..=one.len() {
-        for j in 1..=other.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = least;
-        }
-    }
-    rows[one.len()][other.len()]
 }
 
 fn kind(value: Option<Expr>, known: Option<Known>, span: Span) -> LabelValue {

@@ -9,11 +9,14 @@ use syn::{Attribute, Data, DataStruct, DataUnion, DeriveInput, Fields, LitStr, P
 use super::ClosedSet;
 use super::case::Case;
 use crate::errors::Errors;
-use crate::options;
+use crate::{krate, options};
 
 pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<ClosedSet> {
     let input: DeriveInput = syn::parse2(input).map_err(|error| errors.add(error)).ok()?;
-    let options = options(&input.attrs, errors);
+    let mut options = options(&input.attrs, errors);
+    if options.krate.is_none() {
+        options.krate = krate::path("label").map_err(|error| errors.add(error)).ok()?;
+    }
     let variants = match &input.data {
         Data::Enum(data) => data.variants.iter().collect(),
         Data::Struct(DataStruct { struct_token: Struct { span }, .. })

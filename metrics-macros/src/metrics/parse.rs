@@ -12,7 +12,7 @@ use syn::{
 
 use super::{ConstLabel, Field, FieldKind, Group, Label, Metric};
 use crate::errors::Errors;
-use crate::{literal, options};
+use crate::{krate, literal, options};
 
 /// What the derive writes beside the accessors.
 const GENERATED: [&str; 3] = ["register", "register_in", "global"];
@@ -48,6 +48,9 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<Group> {
         broken: false,
     };
     group_options(&input.attrs, &mut group, errors);
+    if group.krate.is_none() {
+        group.krate = krate::path("metrics").map_err(|error| errors.add(error)).ok()?;
+    }
     let mut known = Vec::new();
     for label in &group.const_labels {
         check_label(&label.name, &mut known, group.strict, errors);

@@ -1,0 +1,112 @@
+//! Finds the name under which the annotated crate knows `metrics-core`.
+//!
+//! A dependency may be renamed in `Cargo.toml`, and a macro cannot see the path by which it was called. The compiler runs
+//! macros in its own process, though, and its arguments list the dependencies with their files:
+//! `--extern measured=libmetrics_core-0123.rmeta`. They cover renames in a workspace or for one target, and other build
+//! systems. Reading `Cargo.toml` would need a parser for TOML, which costs every user more compile time than all of this
+//! crate but `syn`. Where macros run in another process, as in rust-analyzer, there are no such arguments, and the name is
+//! taken to be `metrics_core`.
+
+use std::sync::OnceLock;
+
+use proc_macro2::{Ident, Span};
+use syn::{Error, Path, Result};
+
+const NAME: &str = "metrics_core";
+
+/// The path that option `crate` of an attribute would give; `None` for `::metrics_core`.
+///
+/// It is an error if the crate does not depend on `metrics-core` directly, as with a re-export.
+pub(crate) fn path(attribute: &str) -> Result<Option<Path>> {
+    static FOUND: OnceLock<Found> = OnceLock::new();
+    match FOUND.get_or_init(|| find(std::env::args().flat_map(read))) {
+        Found::Default => Ok(None),
+        Found::Renamed(name) => {
+            let name = Ident::new(name, Span::call_site());
+            Ok(Some(syn::parse_quote!(::#name)))
+        }
+        Found::Nowhere => {
+            let message = format!(
+                "`metrics-core` is not a dependency of this crate: add it to Cargo.toml, or write `#[{attribute}(crate = path)]` with the path of a re-export"
+            );
+            Err(Error::new(Span::call_site(), message))
+        }
+    }
+}
+
+/// The arguments that an argument stands for: those in a file, if it is `@file`.
+fn read(arg: String) -> Vec<String> {
+    match arg.strip_prefix('@').map(std::fs::read_to_string) {
+        Some(Ok(args)) => args.lines().map(str::to_owned).collect(),
+        Some(Err(_)) | None => vec![arg],
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Found {
+    Default,
+    Renamed(String),
+    Nowhere,
+}
+
+/// Looks `metrics-core` up in the arguments of the compiler.
+fn find(args: impl Iterator<Item = String>) -> Found {
+    let mut has_dependencies = false;
+    let mut found = Found::Nowhere;
+    let mut is_value = false;
+    for arg in args {
+        let dependency = if std::mem::replace(&mut is_value, arg == "--extern") {
+            Some(arg.as_str())
+        } else {
+            arg.strip_prefix("--extern=")
+        };
+        let Some(dependency) = dependency else { continue };
+        has_dependencies = true;
+        let (name, file) = dependency.split_once('=').unwrap_or((dependency, ""));
+        // Options such as `priv` come before the name.
+        let name = name.rsplit(':').next().unwrap_or(name);
+        if name == NAME {
+            return Found::Default;
+        }
+        if is_ours(file) {
+            found = Found::Renamed(name.to_owned());
+        }
+    }
+    if has_dependencies { found } else { Found::Default }
+}
+
+/// Whether this is the file of `metrics-core`: `libmetrics_core-0123.rmeta`.
+fn is_ours(file: &str) -> bool {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    let name = name.strip_prefix("lib").unwrap_or(name);
+    name.strip_prefix(NAME).is_some_and(|rest| rest.starts_with(['-', '.']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_the_compiler_name_the_crate() {
+        let found = |args: &[&str]| find(args.iter().map(|arg| (*arg).to_owned()));
+        let renamed = |name: &str| Found::Renamed(name.to_owned());
+        for (args, expected) in [
+            (
+                &["rustc", "--extern", "m=/t/libmetrics_core-01.rmeta", "--extern", "log=/t/liblog.rlib"][..],
+                renamed("m"),
+            ),
+            (&["rustc", "--extern=m=/t/libmetrics_core-01.rlib"], renamed("m")),
+            (&["rustc", "--extern", "priv,noprelude:m=C:\\t\\libmetrics_core.rlib"], renamed("m")),
+            (&["rustc", "--extern", "m=metrics_core-01.dll"], renamed("m")),
+            (&["rustc", "--extern", "metrics_core=/t/libmetrics_core-01.rlib"], Found::Default),
+            (&["rustc", "--extern", "old=/libmetrics_core-01.rlib", "--extern", "metrics_core=x.rlib"], Found::Default),
+            (&["rustc", "--extern", "metrics_core"], Found::Default),
+            (&["rustc", "--extern", "facade=/t/libfacade-01.rlib"], Found::Nowhere),
+            (&["rustc", "--extern", "m=/t/libmetrics_core_ext-01.rlib"], Found::Nowhere),
+            (&["proc-macro-server"], Found::Default),
+            (&["rustc", "@arguments"], Found::Default),
+        ] {
+            assert_eq!(found(args), expected, "{args:?}");
+        }
+    }
+}
