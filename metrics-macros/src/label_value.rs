@@ -16,12 +16,18 @@ use crate::errors::Errors;
 struct ClosedSet {
     vis: Visibility,
     name: Ident,
-    /// Only beside the mistake that there are any.
     generics: Generics,
-    variants: Vec<(Ident, String)>,
+    variants: Vec<Named>,
     krate: Option<Path>,
-    /// Whether this is no enum without data, so that only its name and values can be used.
+    /// Whether there is a mistake in the variants, so that only the name and the values can be used.
     broken: bool,
+}
+
+/// A variant and its value.
+struct Named {
+    variant: Ident,
+    text: String,
+    is_unit: bool,
 }
 
 /// The implementation, beside what is wrong: so a mistake adds none at each use of the type.

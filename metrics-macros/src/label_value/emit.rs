@@ -3,15 +3,18 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::ClosedSet;
+use super::{ClosedSet, Named};
 
 pub(super) fn closed_set(set: &ClosedSet) -> TokenStream {
     let ClosedSet { vis, name, variants, .. } = set;
     let (generics, arguments, bounds) = set.generics.split_for_impl();
     let krate = set.krate.as_ref().map_or_else(|| quote! { ::metrics_core }, |krate| quote! { #krate });
-    let texts = variants.iter().map(|(_, text)| text);
+    let texts = variants.iter().map(|named| &named.text);
     let count = variants.len();
-    let arms = variants.iter().enumerate().map(|(position, (variant, _))| quote! { Self::#variant => #position });
+    let arms = variants.iter().enumerate().map(|(position, Named { variant, is_unit, .. })| {
+        let data = (!is_unit).then(|| quote! { { .. } });
+        quote! { Self::#variant #data => #position }
+    });
     let label = if set.broken {
         quote! { ::core::unimplemented!() }
     } else {

@@ -1,13 +1,13 @@
 //! Parses the enum.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::token::{Struct, Union};
 use syn::{Attribute, Data, DataStruct, DataUnion, DeriveInput, Fields, LitStr, Path, Variant};
 
-use super::ClosedSet;
 use super::case::Case;
+use super::{ClosedSet, Named};
 use crate::errors::Errors;
 use crate::{krate, options};
 
@@ -21,49 +21,48 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<ClosedSet
         Data::Enum(data) => data.variants.iter().collect(),
         Data::Struct(DataStruct { struct_token: Struct { span }, .. })
         | Data::Union(DataUnion { union_token: Union { span }, .. }) => {
-            errors.at(*span, "a closed set of label values is an enum without data");
+            errors.at(*span, "a closed set of label values is an enum: derive `LabelValue` for one");
             Vec::new()
         }
     };
-    if let Some(generics) = input.generics.params.first() {
-        errors.at(generics.span(), "a closed set of label values has no generics");
-    }
     if variants.is_empty() && matches!(input.data, Data::Enum(_)) {
         errors.at(input.ident.span(), "a closed set of label values has at least one value: add a variant");
     }
-    let mut named: Vec<(Ident, String)> = Vec::new();
+    let mut named: Vec<Named> = Vec::new();
+    let has_mistaken_data = |variant: &Variant| !options.ignore_data && !variant.fields.is_empty();
     for variant in &variants {
-        let name = value(variant, options.case, errors);
-        if let Some((other, _)) = named.iter().find(|(_, known)| *known == name) {
+        if has_mistaken_data(variant) {
+            let message = format_args!(
+                "`{}` has data: write `#[label(ignore_data)]` on the enum for the names of its variants alone, or take the value from an expression, such as `kind = |error| ..`",
+                variant.ident
+            );
+            errors.at(variant.fields.span(), message);
+        }
+        let renamed = rename(&variant.attrs, errors);
+        let text = renamed.unwrap_or_else(|| options.case.apply(&variant.ident.unraw().to_string()));
+        if let Some(Named { variant: other, .. }) = named.iter().find(|known| known.text == text) {
             errors.at(
                 variant.ident.span(),
-                format_args!("`{other}` is {name:?} too: rename one with `#[label(rename = \"..\")]`"),
+                format_args!("`{other}` is {text:?} too: rename one with `#[label(rename = \"..\")]`"),
             );
         }
-        named.push((variant.ident.clone(), name));
+        named.push(Named { variant: variant.ident.clone(), text, is_unit: matches!(variant.fields, Fields::Unit) });
     }
-    let broken = variants.is_empty() || variants.iter().any(|variant| !matches!(variant.fields, Fields::Unit));
+    let broken = variants.is_empty() || variants.iter().copied().any(has_mistaken_data);
     let DeriveInput { vis, ident, generics, .. } = input;
     Some(ClosedSet { vis, name: ident, generics, variants: named, krate: options.krate, broken })
 }
 
-/// The text of a variant.
-fn value(variant: &Variant, case: Case, errors: &mut Errors) -> String {
-    if !matches!(variant.fields, Fields::Unit) {
-        let message = "a variant with data stands for many values: remove the data, or implement `LabelValue` by hand";
-        errors.at(variant.fields.span(), message);
-    }
-    rename(&variant.attrs, errors).unwrap_or_else(|| case.apply(&variant.ident.unraw().to_string()))
-}
-
 struct Options {
     case: Case,
+    /// Whether the name of a variant is the value, whatever its data.
+    ignore_data: bool,
     krate: Option<Path>,
 }
 
 /// `#[label(..)]` on the enum.
 fn options(attrs: &[Attribute], errors: &mut Errors) -> Options {
-    let mut options = Options { case: Case::Snake, krate: None };
+    let mut options = Options { case: Case::Snake, ignore_data: false, krate: None };
     options::each(attrs, "label", errors, |meta, _| {
         if meta.path.is_ident("rename_all") {
             let name: LitStr = meta.value()?.parse()?;
@@ -71,10 +70,14 @@ fn options(attrs: &[Attribute], errors: &mut Errors) -> Options {
                 let names: Vec<&str> = Case::NAMES.iter().map(|(name, _)| *name).collect();
                 syn::Error::new(name.span(), format!("write one of `{}`", names.join("`, `")))
             })?;
+        } else if meta.path.is_ident("ignore_data") {
+            options.ignore_data = true;
         } else if meta.path.is_ident("crate") {
             options.krate = Some(meta.value()?.call(Path::parse_mod_style)?);
         } else {
-            return Err(meta.error("unknown option: an enum takes `rename_all = \"..\"` and `crate = path`"));
+            return Err(
+                meta.error("unknown option: an enum takes `rename_all = \"..\"`, `ignore_data` and `crate = path`")
+            );
         }
         Ok(())
     });
@@ -88,6 +91,8 @@ fn rename(attrs: &[Attribute], errors: &mut Errors) -> Option<String> {
         if meta.path.is_ident("rename") {
             renamed = Some(meta.value()?.parse::<LitStr>()?.value());
             Ok(())
+        } else if meta.path.is_ident("ignore_data") {
+            Err(meta.error("`ignore_data` is an option of the enum: write `#[label(ignore_data)]` there"))
         } else {
             Err(meta.error("unknown option: a variant takes `rename = \"..\"`"))
         }

@@ -1,8 +1,0 @@
-use metrics_core::*;
-
-#[derive(LabelValue)]
-enum Method<T> {
-    Get,
-}
-
-fn main() {}
