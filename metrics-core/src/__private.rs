@@ -7,9 +7,9 @@ pub use crate::call::{
     Call, CallByResult, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult, Returned, Site, cancelled, create,
     exception_if, exceptions, in_flight, kind, kind_of, label, latency, measure, of_result, output, values,
 };
-pub use crate::declare::{FieldDeclaration, Global, register, register_in};
+pub use crate::declare::{FieldDeclaration, Global};
 pub use crate::label_value::closed;
-pub use crate::lint::{check_name, check_name_and_style};
+pub use crate::lint::{check_help, check_name, check_name_and_style};
 #[cfg(feature = "process")]
 pub use crate::process::{first_known, register as process_metrics};
 pub use crate::registry::declared::{Declared, DeclaredRef, linked};

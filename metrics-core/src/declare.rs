@@ -6,10 +6,12 @@
 //! families concurrently, the struct is declared again. `global()` declares without holding a lock, because a logger
 //! may call it.
 
-use std::any::type_name;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+mod global;
+
+use std::panic::Location;
+use std::sync::Arc;
+
+pub use global::Global;
 
 use crate::builder::{BuildTarget, Builder};
 use crate::counter::Counter;
@@ -17,25 +19,52 @@ use crate::error::{Error, Owner};
 use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
-use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::label_value::Label;
 use crate::lint::StyleRule;
 use crate::metric::Metric;
 use crate::metric::sealed::Metric as _;
-use crate::registry::declared::{Attempts, Declared, UserCode};
-use crate::registry::{Problem, ProblemKind, Registry};
+use crate::registry::{Problem, Registry};
 use crate::summary::Summary;
 
 /// A struct of metrics. Derive it: `#[derive(Metrics)]`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no struct of metrics",
-    label = "no struct of metrics",
-    note = "`#[metric(flatten)]` is for a struct that derives `Metrics`; a single metric needs no attribute"
+    message = "`{Self}` does not derive `Metrics`",
+    label = "expected a struct that derives `Metrics`",
+    note = "`#[metric(flatten)]` declares the metrics of another struct; a field that is a metric itself does not need it"
 )]
 pub trait MetricGroup: Sized {
     /// Declares all metrics of the struct. What goes wrong is kept in the scope; the metrics count in any case.
     fn declare(scope: &mut Scope<'_>) -> Self;
+
+    /// Registers all metrics in the global registry. Those that cannot be registered count all the same, and
+    /// [`Registry::check`] lists them.
+    #[must_use]
+    fn register() -> Self {
+        let mut scope = Scope::new(Registry::global(), true);
+        let group = Self::declare(&mut scope);
+        scope.report();
+        group
+    }
+
+    /// Registers all metrics in this registry.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, and registers nothing, if a metric is invalid or its name is taken.
+    fn register_in(registry: &Registry) -> Result<Self, Error> {
+        loop {
+            let mut scope = Scope::new(registry, false);
+            let group = Self::declare(&mut scope);
+            if let Some((_, error)) = scope.errors.into_iter().next() {
+                return Err(error);
+            }
+            if registry.register_all(&scope.families)? {
+                return Ok(group);
+            }
+            // Another thread has just registered one of the families: that one is to be counted in.
+        }
+    }
 }
 
 /// Where the metrics of a struct are declared: a registry and a prefix of names.
@@ -140,6 +169,8 @@ pub(crate) type KnownLabel = (&'static str, Option<&'static [&'static str]>);
 pub struct FieldDeclaration {
     name: &'static str,
     help: &'static str,
+    /// Whether the help text is a doc comment, of which the first paragraph counts.
+    is_docs: bool,
     unit: Option<&'static str>,
     bounds: Option<&'static [f64]>,
     max_series: Option<usize>,
@@ -155,6 +186,7 @@ impl FieldDeclaration {
         Self {
             name,
             help,
+            is_docs: false,
             unit: None,
             bounds: None,
             max_series: None,
@@ -162,6 +194,12 @@ impl FieldDeclaration {
             allowed: &[],
             location: Location::caller(),
         }
+    }
+
+    /// Takes the first paragraph of the help text, as one line: it is a doc comment with macros in it.
+    pub const fn from_docs(mut self) -> Self {
+        self.is_docs = true;
+        self
     }
 
     /// Option `unit`.
@@ -205,7 +243,8 @@ pub struct FieldBuilder<'a, 'r> {
 impl FieldBuilder<'_, '_> {
     fn build<M: Metric, T: BuildTarget>(self) -> T {
         let Self { scope, field, labels } = self;
-        let mut builder = Builder::<M>::new(format!("{}{}", scope.prefix, field.name), field.help.to_owned());
+        let help = if field.is_docs { first_paragraph(field.help) } else { field.help.to_owned() };
+        let mut builder = Builder::<M>::new(format!("{}{}", scope.prefix, field.name), help);
         builder.label_names = labels.iter().map(|(name, _)| (*name).to_owned()).collect();
         builder.label_values = labels.iter().map(|(_, values)| *values).collect();
         builder.unit = field.unit.map(str::to_owned);
@@ -220,6 +259,12 @@ impl FieldBuilder<'_, '_> {
         }
         T::from_core(scope.register(builder.within(scope.registry).into_core()))
     }
+}
+
+fn first_paragraph(docs: &str) -> String {
+    let lines = docs.lines().map(str::trim);
+    let paragraph: Vec<&str> = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).collect();
+    paragraph.join(" ")
 }
 
 /// What a field without labels of a derived struct can be: a metric, or a type of yours that holds one.
@@ -255,9 +300,9 @@ impl FieldBuilder<'_, '_> {
 /// # Ok::<(), metrics_core::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no metric without labels",
-    label = "no metric without labels",
-    note = "a field is a `Counter`, `Gauge`, `Summary` or `Histogram`; a `Family<_, N>` needs `#[metric(labels(..))]`; another derived struct needs `#[metric(flatten)]`"
+    message = "a struct of metrics cannot have a field of type `{Self}`",
+    label = "expected `Counter`, `Gauge`, `Summary` or `Histogram`",
+    note = "a `Family` needs `#[metric(labels(..))]`, and another struct that derives `Metrics` needs `#[metric(flatten)]`; a metric cannot be optional"
 )]
 pub trait MetricField: Sized {
     /// The type of the metric.
@@ -269,9 +314,9 @@ pub trait MetricField: Sized {
 
 /// What a field with `N` labels of a derived struct can be: a [`Family`], or a type of yours that holds one.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no family with {N} labels",
-    label = "no family with as many labels as the attribute names",
-    note = "write `Family<M, N>` with the number of names in `labels(..)`"
+    message = "`{Self}` is not a `Family<_, {N}>`",
+    label = "expected a `Family<_, {N}>`",
+    note = "the number is that of the names in `labels(..)`, as in `#[metric(labels(path: &str))] requests_total: Family<Counter, 1>`"
 )]
 pub trait LabelledField<const N: usize>: Sized {
     /// The type of the metric.
@@ -312,93 +357,5 @@ impl<M: Metric, const N: usize> LabelledField<N> for Family<M, N> {
     #[inline]
     fn series(&self, labels: [Label<'_>; N]) -> M {
         Family::series(self, labels)
-    }
-}
-
-/// The struct, in the global registry.
-#[doc(hidden)]
-pub fn register<G: MetricGroup>() -> G {
-    let mut scope = Scope::new(Registry::global(), true);
-    let group = G::declare(&mut scope);
-    scope.report();
-    group
-}
-
-/// The struct, in `registry`; nothing of it is there if a part of it cannot be registered.
-#[doc(hidden)]
-pub fn register_in<G: MetricGroup>(registry: &Registry) -> Result<G, Error> {
-    loop {
-        let mut scope = Scope::new(registry, false);
-        let group = G::declare(&mut scope);
-        if let Some((_, error)) = scope.errors.into_iter().next() {
-            return Err(error);
-        }
-        if registry.register_all(&scope.families)? {
-            return Ok(group);
-        }
-        // Somebody else has just registered a family of it: that one is to be counted in.
-    }
-}
-
-/// A struct that is registered globally at its first use, or by [`init`](crate::init) and everything that exposes.
-#[doc(hidden)]
-pub struct Global<G> {
-    group: OnceLock<G>,
-    attempts: Attempts,
-    has_panicked: AtomicBool,
-}
-
-impl<G: MetricGroup> Global<G> {
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { group: OnceLock::new(), attempts: Attempts::new(), has_panicked: AtomicBool::new(false) }
-    }
-
-    pub fn get(&self) -> &G {
-        self.group.get().unwrap_or_else(|| self.declare())
-    }
-
-    /// No lock is held while user code runs. Threads that do this at once all get the families of the first.
-    #[cold]
-    fn declare(&self) -> &G {
-        let mut scope = Scope::new(Registry::global(), true);
-        let declared = G::declare(&mut scope);
-        let group = self.group.get_or_init(|| declared);
-        scope.report();
-        group
-    }
-}
-
-impl<G: MetricGroup> Default for Global<G> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<G: MetricGroup + Send + Sync> Declared for Global<G> {
-    fn initialize(&self, user_code: UserCode) {
-        if self.group.get().is_some() || !self.attempts.allow(user_code) {
-            return;
-        }
-        let has_panicked = catch_unwind(AssertUnwindSafe(|| _ = self.get())).is_err();
-        self.has_panicked.store(has_panicked, Ordering::Relaxed);
-        if has_panicked {
-            InternalError::CollectorPanic.record(&type_name::<G>());
-        }
-    }
-
-    fn is_ready_for_scrape(&self) -> bool {
-        // The fields may be types of the user.
-        true
-    }
-
-    fn problem(&self) -> Option<Problem> {
-        let is_missing = self.group.get().is_none() && self.has_panicked.load(Ordering::Relaxed);
-        is_missing.then(|| Problem {
-            kind: ProblemKind::Declaration,
-            family: type_name::<G>().to_owned(),
-            message: format!("declaring {} panicked; its metrics are exported once that succeeds", type_name::<G>()),
-            location: None,
-        })
     }
 }

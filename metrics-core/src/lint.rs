@@ -94,6 +94,19 @@ impl fmt::Display for StyleRule {
     }
 }
 
+/// Checks the help text of a field of a derived struct; its panic is the compiler's message.
+///
+/// # Panics
+///
+/// Panics if there is no text, while constants are evaluated.
+#[track_caller]
+pub const fn check_help(help: &str) {
+    assert!(
+        !help.trim_ascii().is_empty(),
+        "a metric needs a help text: write a doc comment on the field, or `#[metric(help = \"..\")]`"
+    );
+}
+
 /// Checks the name of a field of a derived struct; its panic is the compiler's message.
 ///
 /// Colons, labels and help texts were checked by the derive.

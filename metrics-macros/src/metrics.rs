@@ -49,7 +49,7 @@ enum FieldKind {
 struct Metric {
     /// The exported name, without the prefix.
     name: LitStr,
-    help: String,
+    help: Help,
     labels: Vec<Label>,
     unit: Option<LitStr>,
     buckets: Option<Vec<f64>>,
@@ -57,6 +57,16 @@ struct Metric {
     const_labels: Vec<ConstLabel>,
     /// Rules of style that the name may break, as variants of `StyleRule`.
     allowed: Vec<Ident>,
+}
+
+/// The help text of a metric.
+enum Help {
+    /// Known here; empty if there is none.
+    Text(String),
+    /// A doc comment with macros in it, such as `concat!(..)`.
+    Docs(TokenStream),
+    /// Option `help`.
+    Given(TokenStream),
 }
 
 struct Label {

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{LitStr, Type};
 
-use super::{ConstLabel, Field, FieldKind, Group, Label, Metric};
+use super::{ConstLabel, Field, FieldKind, Group, Help, Label, Metric};
 
 pub(super) fn group(group: &Group) -> TokenStream {
     let Group { name, prefix, .. } = group;
@@ -39,7 +39,7 @@ pub(super) fn group(group: &Group) -> TokenStream {
 
 /// What the compiler checks of a name once it knows the type.
 fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
-    let FieldKind::Metric(Metric { name, labels, buckets, allowed, .. }) = kind else { return None };
+    let FieldKind::Metric(Metric { name, help, labels, buckets, allowed, .. }) = kind else { return None };
     // A constant cannot name a type parameter.
     let can_be_constant = group.generics.params.is_empty();
     let krate = &located(krate, ident.span());
@@ -53,9 +53,14 @@ fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStre
         quote! { check_name }
     };
     let check = located(&check, ident.span());
+    let check_help = match help {
+        Help::Docs(docs) => Some(quote_spanned! {span=> const _: () = #krate::__private::check_help(#docs); }),
+        Help::Text(_) | Help::Given(_) => None,
+    };
     can_be_constant.then(|| {
         quote_spanned! {span=>
             const _: () = #krate::__private::#check(#field::KIND, #name, #has_buckets, &[#(#krate::StyleRule::#allowed),*]);
+            #check_help
         }
     })
 }
@@ -117,12 +122,19 @@ fn declare_metric(ty: &Type, metric: &Metric, field: &TokenStream, krate: &Token
 ///
 /// The call has the field's own span: else the place in the code that it notes would be that of the derive.
 fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
-    let (name, help, span) = (metric.name.value(), &metric.help, ident.span());
+    let (name, span) = (metric.name.value(), ident.span());
+    let help = match &metric.help {
+        Help::Text(text) => quote! { #text },
+        Help::Docs(help) | Help::Given(help) => help.clone(),
+    };
     let krate = match &group.krate {
         Some(krate) => located(&krate.to_token_stream(), span),
         None => quote_spanned! {span=> ::metrics_core },
     };
     let mut field = quote_spanned! {span=> #krate::__private::FieldDeclaration::new(#name, #help) };
+    if let Help::Docs(_) = metric.help {
+        field.extend(quote! { .from_docs() });
+    }
     if let Some(unit) = metric.unit.as_ref().map(LitStr::value) {
         field.extend(quote! { .unit(#unit) });
     }
@@ -160,7 +172,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
         #[must_use]
         #[allow(dead_code)]
         #vis fn register() -> Self {
-            #krate::__private::register()
+            <Self as #krate::MetricGroup>::register()
         }
 
         /// Registers all metrics in this registry.
@@ -172,7 +184,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
         #vis fn register_in(
             __metrics_registry: &#krate::Registry,
         ) -> ::core::result::Result<Self, #krate::Error> {
-            #krate::__private::register_in(__metrics_registry)
+            <Self as #krate::MetricGroup>::register_in(__metrics_registry)
         }
 
         #global
@@ -188,7 +200,15 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &Token
     let field = as_field(ty, labels, krate);
     let names: Vec<String> = labels.iter().map(|label| label.name.value()).collect();
     let (name, names) = (group.exported(name), names.join("`, `"));
-    let help = format!(" {help}");
+    let docs = match help {
+        Help::Text(text) => {
+            let text = format!(" {text}");
+            Some(quote! { #[doc = #text] #[doc = ""] })
+        }
+        Help::Docs(docs) => Some(quote! { #[doc = #docs] #[doc = ""] }),
+        // The text of an expression is not known here.
+        Help::Given(_) => None,
+    };
     let series = format!(" One series of `{name}`, by `{names}`. The prefix of a struct around this one comes first.");
     let parameters = labels.iter().map(|Label { ident, ty, .. }| quote! { #ident: #ty });
     let values = labels.iter().map(|Label { ident, ty, .. }| {
@@ -199,8 +219,7 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &Token
     let arguments = quote! { &self.#ident, [#(#values),*] };
     let get = quote_spanned! {end(ty)=> #field::series(#arguments) };
     Some(quote! {
-        #[doc = #help]
-        #[doc = ""]
+        #docs
         #[doc = #series]
         #[allow(dead_code)]
         #vis fn #ident(&self, #(#parameters),*) -> #metric {

@@ -1,16 +1,17 @@
 //! Parses the struct.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DataStruct, DeriveInput, Error, Fields, LitInt, LitStr, Meta, Path, Token, Type, parse_str,
+    Attribute, Data, DataStruct, DeriveInput, Error, Expr, Fields, LitInt, LitStr, Meta, Path, Token, Type,
+    parse_quote, parse_str,
 };
 
-use super::{ConstLabel, Field, FieldKind, Group, Label, Metric};
+use super::{ConstLabel, Field, FieldKind, Group, Help, Label, Metric};
 use crate::errors::Errors;
 use crate::{krate, literal, options};
 
@@ -109,8 +110,11 @@ fn check(metric: &Metric, ident: &Ident, group: &Group, errors: &mut Errors) {
     } else if !literal::is_name(&name.replace(':', "_")) {
         errors.at(span, format_args!("`{name}` cannot be the name of a metric: write [a-zA-Z_][a-zA-Z0-9_]*"));
     }
-    if metric.help.is_empty() {
-        errors.at(ident.span(), "a metric needs a help text: write a doc comment on the field");
+    if matches!(&metric.help, Help::Text(text) if text.is_empty()) {
+        errors.at(
+            ident.span(),
+            "a metric needs a help text: write a doc comment on the field, or `#[metric(help = \"..\")]`",
+        );
     }
     for field in &group.fields {
         match &field.kind {
@@ -228,9 +232,11 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
     };
     let given = options::each(attrs, "metric", errors, |meta, errors| {
         if meta.path.is_ident("labels") {
-            metric.labels = labels(meta)?;
+            metric.labels = labels(meta, errors)?;
         } else if meta.path.is_ident("rename") {
             metric.name = meta.value()?.parse()?;
+        } else if meta.path.is_ident("help") {
+            metric.help = given_help(meta.value()?.parse()?);
         } else if meta.path.is_ident("unit") {
             metric.unit = Some(meta.value()?.parse()?);
         } else if meta.path.is_ident("buckets") {
@@ -245,7 +251,7 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
         } else if meta.path.is_ident("prefix") {
             flattened_prefix = prefix(meta, errors)?;
         } else if !meta.path.is_ident("flatten") {
-            let message = "unknown option: a field takes `labels`, `rename`, `unit`, `buckets`, `max_series`, `const_labels`, `allow`, `flatten` and `prefix`";
+            let message = "unknown option: a field takes `labels`, `rename`, `help`, `unit`, `buckets`, `max_series`, `const_labels`, `allow`, `flatten` and `prefix`";
             return Err(meta.error(message));
         }
         Ok(())
@@ -273,19 +279,32 @@ fn prefix(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<String
 }
 
 /// `labels(path: &str, method: Method)`
-fn labels(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<Label>> {
+fn labels(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Vec<Label>> {
     let labels = options::list(meta, |input| {
         let ident = input.call(Ident::parse_any)?;
         if input.parse::<Option<Token![:]>>()?.is_none() {
             return Err(Error::new(ident.span(), format!("write the type of the values too: `{ident}: &str`")));
         }
-        Ok(Label { name: text_of(&ident), ident: parameter(ident)?, ty: input.parse()? })
+        let mut ty: Type = input.parse()?;
+        if is_string(&ty) {
+            errors.at(ty.span(), format_args!("the value of a label need not be a `String`: write `{ident}: &str`"));
+            ty = parse_quote!(&str);
+        }
+        Ok(Label { name: text_of(&ident), ident: parameter(ident)?, ty })
     })?;
     if labels.is_empty() {
         let message = "write at least one label, with the type of its values: `labels(path: &str)`";
         return Err(Error::new(meta.path.span(), message));
     }
     Ok(labels)
+}
+
+fn is_string(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => is_string(&reference.elem),
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == "String"),
+        _ => false,
+    }
 }
 
 /// The parameter that is called like the label; keywords are raw there.
@@ -320,21 +339,36 @@ fn text_of(ident: &Ident) -> LitStr {
     LitStr::new(&ident.unraw().to_string(), ident.span())
 }
 
-/// The first paragraph of the doc comment, as one line.
-fn help(attrs: &[Attribute]) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("doc")) {
-        if let Meta::NameValue(doc) = &attr.meta
-            && let Some(text) = literal::string(&doc.value)
-        {
-            lines.extend(text.value().lines().map(|line| line.trim().to_owned()));
-            // An empty `///` is a line too.
-            if text.value().is_empty() {
-                lines.push(String::new());
-            }
-        }
+/// Option `help`.
+fn given_help(help: Expr) -> Help {
+    match literal::string(&help) {
+        Some(text) => Help::Text(text.value().trim().to_owned()),
+        None => Help::Given(help.into_token_stream()),
     }
-    let paragraph: Vec<String> =
-        lines.into_iter().skip_while(String::is_empty).take_while(|line| !line.is_empty()).collect();
+}
+
+/// The doc comment: its first paragraph, as one line, unless a macro makes a part of it.
+fn help(attrs: &[Attribute]) -> Help {
+    let docs: Vec<&Expr> = attrs.iter().filter_map(doc).collect();
+    let texts: Option<Vec<LitStr>> = docs.iter().map(|doc| literal::string(doc).cloned()).collect();
+    match (texts, &docs[..]) {
+        (Some(texts), _) => Help::Text(first_paragraph(texts.iter().map(LitStr::value))),
+        (None, [only]) => Help::Docs(quote! { #only }),
+        (None, docs) => Help::Docs(quote! { ::core::concat!(#(#docs, "\n"),*) }),
+    }
+}
+
+fn doc(attr: &Attribute) -> Option<&Expr> {
+    match &attr.meta {
+        Meta::NameValue(doc) if doc.path.is_ident("doc") => Some(&doc.value),
+        _ => None,
+    }
+}
+
+fn first_paragraph(docs: impl Iterator<Item = String>) -> String {
+    let text: Vec<String> = docs.collect();
+    let text = text.join("\n");
+    let lines = text.lines().map(str::trim);
+    let paragraph: Vec<&str> = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).collect();
     paragraph.join(" ")
 }

@@ -40,7 +40,7 @@ struct Shop {
     #[metric(labels(method: Method, retried: bool))]
     request_exceptions_total: Requests,
     /// Size of uploads.
-    #[metric(labels(number: u16, owner: String), buckets(10, 1e3), unit = "bytes", max_series = 2)]
+    #[metric(labels(number: u16, owner: &str), buckets(10, 1e3), unit = "bytes", max_series = 2)]
     upload_bytes: Family<Histogram, 2>,
     /// Items in all baskets.
     #[metric(rename = "items", const_labels(kind = "all"))]
@@ -88,7 +88,7 @@ fn a_struct_is_exported_as_it_is_declared() {
     let shop = Shop::register_in(&registry).expect("valid");
     shop.request_latency_seconds("/foo", Method::Get).observe(0.5);
     shop.request_exceptions_total(Method::Post, true).inc();
-    shop.upload_bytes(7, "me".to_owned()).observe(100);
+    shop.upload_bytes(7, "me").observe(100);
     shop.basket.set(3);
     shop.db.queries_total("select").inc();
     shop.replica.queries_total("insert").inc_by(2);

@@ -6,6 +6,7 @@ mod catalog;
 mod collecting;
 mod concurrency;
 mod deriving;
+mod deriving_help;
 mod families;
 mod graphite;
 mod http;

@@ -69,7 +69,7 @@ impl ShopMetrics {
     #[must_use]
     #[allow(dead_code)]
     pub fn register() -> Self {
-        ::metrics_core::__private::register()
+        <Self as ::metrics_core::MetricGroup>::register()
     }
     /// Registers all metrics in this registry.
     ///
@@ -80,7 +80,7 @@ impl ShopMetrics {
     pub fn register_in(
         __metrics_registry: &::metrics_core::Registry,
     ) -> ::core::result::Result<Self, ::metrics_core::Error> {
-        ::metrics_core::__private::register_in(__metrics_registry)
+        <Self as ::metrics_core::MetricGroup>::register_in(__metrics_registry)
     }
     /// The metrics in the global registry, brought up by the first call or the first scrape.
     pub fn global() -> &'static Self {
