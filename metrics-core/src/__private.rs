@@ -4,8 +4,9 @@ pub use std::boxed::Box;
 
 pub use crate::__metrics_core_site as site;
 pub use crate::call::{
-    Call, CallByResult, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult, Returned, Site, cancelled, create,
-    exception_if, exceptions, in_flight, kind, kind_of, label, latency, measure, of_result, output, values,
+    Call, CallByResult, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult, Returned, Site, cancelled,
+    cancelled_with_results, create, exception_if, exceptions, in_flight, kind, kind_of, label, latency, measure,
+    of_result, output, values,
 };
 pub use crate::declare::{FieldDeclaration, Global};
 pub use crate::label_value::closed;
@@ -13,3 +14,15 @@ pub use crate::lint::{check_help, check_name, check_name_and_style};
 #[cfg(feature = "process")]
 pub use crate::process::{first_known, register as process_metrics};
 pub use crate::registry::declared::{Declared, DeclaredRef, linked};
+
+/// Names the feature that the macro needs.
+#[cfg(not(feature = "process"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! process_metrics {
+    ($($any:tt)*) => {
+        ::core::compile_error!(
+            "`process_metrics!` needs the feature `process` of metrics-core: write `features = [\"process\"]` in Cargo.toml"
+        )
+    };
+}

@@ -73,8 +73,26 @@ macro_rules! builders {
             pub fn builder(name: impl Into<String>, help: impl Into<String>) -> Builder<$metric> {
                 Builder::new(name.into(), help.into())
             }
+
+            /// Does not exist: the compiler says so, and names [`Self::builder`].
+            #[doc(hidden)]
+            pub fn new<N: OnlyBuilders<$metric>, H>(name: N, help: H) -> Builder<$metric> {
+                drop(help);
+                name.never()
+            }
         }
     )*};
+}
+
+/// Implemented by nothing, so that `Counter::new(..)` is an error that names the builder.
+#[diagnostic::on_unimplemented(
+    message = "`{M}` has no function `new`",
+    label = "metrics are made by builders",
+    note = "write `{M}::builder(name, help).register()` to export the metric, or `.build()` to keep it to yourself"
+)]
+pub trait OnlyBuilders<M> {
+    #[doc(hidden)]
+    fn never(self) -> Builder<M>;
 }
 
 builders! {

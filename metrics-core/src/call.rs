@@ -18,7 +18,7 @@ mod without_locks;
 
 pub use declaration::label_source::{label, values};
 pub use entering::Entering;
-pub use feed::target::{FeedTarget, cancelled, exceptions, in_flight, latency};
+pub use feed::target::{FeedTarget, cancelled, cancelled_with_results, exceptions, in_flight, latency};
 pub use late_labels::{CallByResult, Ending};
 pub use run::error_kind::{KindsOf, NoKinds, kind, kind_of, of_result};
 pub use run::future::{create, measure};

@@ -66,12 +66,6 @@ impl Counter {
         if access::is_live(self.handle) { number(total).as_f64() } else { 0.0 }
     }
 
-    /// The metric, found through whatever dereferences to it; for generated code.
-    #[doc(hidden)]
-    pub fn by_ref(&self) -> &Self {
-        self
-    }
-
     /// The series, the bounds of its buckets where it has some, and what keeps it.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
         (self.handle, &[], &self.owner)

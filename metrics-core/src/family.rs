@@ -136,12 +136,6 @@ impl<M: Metric, const N: usize> Family<M, N> {
         series.into_iter()
     }
 
-    /// The family, found through whatever dereferences to it; for generated code.
-    #[doc(hidden)]
-    pub fn by_ref(&self) -> &Self {
-        self
-    }
-
     /// The name under which the family is exported.
     #[must_use]
     pub fn name(&self) -> &str {

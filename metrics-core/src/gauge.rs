@@ -69,12 +69,6 @@ impl Gauge {
         cell::read(self.handle).unwrap_or_default()
     }
 
-    /// The metric, found through whatever dereferences to it; for generated code.
-    #[doc(hidden)]
-    pub fn by_ref(&self) -> &Self {
-        self
-    }
-
     /// The series, the bounds of its buckets where it has some, and what keeps it.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
         (self.handle, &[], &self.owner)

@@ -52,12 +52,6 @@ impl Histogram {
         observe(self.handle, self.bounds, value.as_f64());
     }
 
-    /// The metric, found through whatever dereferences to it; for generated code.
-    #[doc(hidden)]
-    pub fn by_ref(&self) -> &Self {
-        self
-    }
-
     /// The series, the bounds of its buckets where it has some, and what keeps it.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
         (self.handle, self.bounds, &self.owner)

@@ -27,8 +27,8 @@ use std::sync::Arc;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of a label",
     label = "not a label value",
-    note = "label values are strings, integers, `bool`, `char`, and types that derive or implement `metrics_core::LabelValue`",
-    note = "write `name = expr` with an expression that gives one of these: `path = request.path()`"
+    note = "label values are strings, integers, `bool`, `char`, and types that implement `metrics_core::LabelValue`; an enum derives it: `#[derive(LabelValue)]`",
+    note = "for any other type, write an expression or a type that is one of these, such as `path = request.path()` or `labels(path: &str)`"
 )]
 pub trait LabelValue {
     /// All values there are, where they are a closed set.

@@ -86,25 +86,43 @@ impl<'a> EnteringWith<'a> {
 
     /// The family given as `latency`.
     #[inline]
-    pub fn latency<M: FeedsLatency>(self, family: &'a M) -> Self {
+    pub fn latency<const N: usize, const UNLABELED: bool, M>(self, family: &'a M) -> Self
+    where
+        M: FeedsLatency<N, UNLABELED>,
+    {
         self.with(Role::Latency, family.target())
     }
 
     /// The family given as `exceptions`.
     #[inline]
-    pub fn exceptions<M: FeedsCount>(self, family: &'a M) -> Self {
+    pub fn exceptions<const N: usize, const UNLABELED: bool, M>(self, family: &'a M) -> Self
+    where
+        M: FeedsCount<N, UNLABELED>,
+    {
         self.with(Role::Exceptions, family.target())
     }
 
     /// The family given as `cancelled`.
     #[inline]
-    pub fn cancelled<M: FeedsCount>(self, family: &'a M) -> Self {
+    pub fn cancelled<const N: usize, const UNLABELED: bool, M>(self, family: &'a M) -> Self
+    where
+        M: FeedsCount<N, UNLABELED>,
+    {
+        self.with(Role::Cancelled, family.target())
+    }
+
+    /// Like [`EnteringWith::cancelled`], for a function with labels from its result, which the family may have.
+    #[inline]
+    pub fn cancelled_with_results<const N: usize, M: FeedsCount<N, false>>(self, family: &'a M) -> Self {
         self.with(Role::Cancelled, family.target())
     }
 
     /// The family given as `in_flight`.
     #[inline]
-    pub fn in_flight<M: FeedsLevel>(self, family: &'a M) -> Self {
+    pub fn in_flight<const N: usize, const UNLABELED: bool, M>(self, family: &'a M) -> Self
+    where
+        M: FeedsLevel<N, UNLABELED>,
+    {
         self.with(Role::InFlight, family.target())
     }
 

@@ -93,9 +93,9 @@ fn site_options(args: &Args, function: &Function, private: &TokenStream) -> Toke
             let method = quote::format_ident!("{option}_per_call");
             options.extend(quote! { .#method() });
         } else {
-            let function = quote::format_ident!("{option}");
-            let fed = checked(value, &quote! { #private::#function }, &by_ref(value));
-            options.extend(quote! { .#function(|| #fed) });
+            let (method, function) = (quote::format_ident!("{option}"), feed(option, args));
+            let fed = checked(value, &quote! { #private::#function }, &borrowed(value));
+            options.extend(quote! { .#method(|| #fed) });
         }
     }
     if let Some(InFlight::Default) = args.in_flight {
@@ -148,10 +148,27 @@ fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     .filter_map(|(option, family)| Some((option, family?)))
 }
 
-/// A family as a reference: by a method, so that what dereferences to a family (a `lazy_static`, an `Arc`) is one too.
-fn by_ref(family: &Expr) -> TokenStream {
+/// The function or method that takes the family of this option, by the number of its labels.
+fn feed(option: &str, args: &Args) -> TokenStream {
+    let count = |is_one: fn(&LabelValue) -> bool| args.labels.iter().filter(|label| is_one(&label.value)).count();
+    let results = count(|value| matches!(value, LabelValue::Result(_)));
+    let kinds = count(|value| matches!(value, LabelValue::Kind(_)));
+    let begun = args.labels.len() - results - kinds + usize::from(args.is_named_by_function());
+    let labels = match option {
+        "latency" => begun + results,
+        "exceptions" => begun + results + kinds,
+        "cancelled" if results > 0 => return quote! { cancelled_with_results },
+        _ => begun,
+    };
+    let (function, unlabeled) = (quote::format_ident!("{option}"), args.labels.is_empty());
+    let labels = proc_macro2::Literal::usize_unsuffixed(labels);
+    quote! { #function::<#labels, #unlabeled, _> }
+}
+
+/// A family as a reference.
+fn borrowed(family: &Expr) -> TokenStream {
     let (span, operand) = (at(family), operand(family));
-    quote_spanned! {span=> #operand.by_ref() }
+    quote_spanned! {span=> &#operand }
 }
 
 /// An expression that can stand before a method or behind an operator.

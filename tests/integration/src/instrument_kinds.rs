@@ -223,8 +223,8 @@ fn families_of_ones_own_meet_late_labels_by_name() {
 #[test]
 fn a_family_without_the_kind_is_a_problem_that_is_listed() {
     lazy_static::lazy_static! {
-        static ref WITHOUT: Family<Counter, 1> =
-            Counter::builder("without_kind_total", "Has no kind.").labels(["path"]).register();
+        static ref WITHOUT: Family<Counter, 2> =
+            Counter::builder("without_kind_total", "Has no kind.").labels(["path", "reason"]).register();
     }
     #[instrument("/x", kind, exceptions = WITHOUT, prefix = "without_kind")]
     fn call() -> Result<(), Failure> {

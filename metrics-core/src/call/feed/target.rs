@@ -1,5 +1,6 @@
 //! Targets: the metrics and families that `#[instrument(latency = .., exceptions = ..)]` accepts.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::call::declaration::label_source::Role;
@@ -110,6 +111,13 @@ pub(crate) mod sealed {
             TargetRef::Family(&self.core)
         }
     }
+
+    impl<P: super::Deref<Target: Feed>> Feed for P {
+        #[inline]
+        fn target(&self) -> TargetRef<'_> {
+            (**self).target()
+        }
+    }
 }
 
 macro_rules! unlabeled {
@@ -124,57 +132,81 @@ macro_rules! unlabeled {
 }
 unlabeled! { Counter Gauge Summary Histogram }
 
-/// What takes the latency of calls.
+/// A target for the latency of a function whose family has `N` labels. `UNLABELED` is true if the function itself has none,
+/// so that label `function` is the only one, and a metric without labels will do, too.
+///
+/// Pointers to a target are targets: a `lazy_static`, a `LazyLock`, an `Arc`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot take the latency of calls",
-    label = "neither a summary nor a histogram",
-    note = "give `latency` a `Family<Summary, N>` or `Family<Histogram, N>` whose labels are those of the function"
+    message = "`{Self}` cannot take the latency of this function",
+    label = "expected a `Family<Summary, {N}>` or `Family<Histogram, {N}>`",
+    note = "option `latency` takes a family with the labels of the function, without `kind`; the label of a function without any is `function`"
 )]
-pub trait FeedsLatency: sealed::Feed {}
+pub trait FeedsLatency<const N: usize, const UNLABELED: bool>: sealed::Feed {}
 
-impl<const N: usize> FeedsLatency for Family<Summary, N> {}
-impl<const N: usize> FeedsLatency for Family<Histogram, N> {}
-impl FeedsLatency for Summary {}
-impl FeedsLatency for Histogram {}
+impl<const N: usize, const UNLABELED: bool> FeedsLatency<N, UNLABELED> for Family<Summary, N> {}
+impl<const N: usize, const UNLABELED: bool> FeedsLatency<N, UNLABELED> for Family<Histogram, N> {}
+impl FeedsLatency<1, true> for Summary {}
+impl FeedsLatency<1, true> for Histogram {}
+#[diagnostic::do_not_recommend]
+impl<const N: usize, const UNLABELED: bool, P> FeedsLatency<N, UNLABELED> for P where
+    P: Deref<Target: FeedsLatency<N, UNLABELED>>
+{
+}
 
-/// What counts calls that ended in some way.
+/// A target that counts calls of a function whose family has `N` labels. For `UNLABELED` and pointers, see [`FeedsLatency`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot count calls",
-    label = "not a counter",
-    note = "give `exceptions` and `cancelled` a `Family<Counter, N>` whose labels are those of the function"
+    message = "`{Self}` cannot count the calls of this function",
+    label = "expected a `Family<Counter, {N}>`",
+    note = "options `exceptions` and `cancelled` take a family with the labels of the function; only `exceptions` has `kind`; the label of a function without any is `function`"
 )]
-pub trait FeedsCount: sealed::Feed {}
+pub trait FeedsCount<const N: usize, const UNLABELED: bool>: sealed::Feed {}
 
-impl<const N: usize> FeedsCount for Family<Counter, N> {}
-impl FeedsCount for Counter {}
+impl<const N: usize, const UNLABELED: bool> FeedsCount<N, UNLABELED> for Family<Counter, N> {}
+impl FeedsCount<1, true> for Counter {}
+#[diagnostic::do_not_recommend]
+impl<const N: usize, const UNLABELED: bool, P> FeedsCount<N, UNLABELED> for P where
+    P: Deref<Target: FeedsCount<N, UNLABELED>>
+{
+}
 
-/// What shows how many calls are running.
+/// A target that shows how many calls of a function are running; its family has `N` labels. For `UNLABELED` and pointers, see
+/// [`FeedsLatency`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot show the calls in flight",
-    label = "not a gauge",
-    note = "give `in_flight` a `Family<Gauge, N>` whose labels are those of the function"
+    message = "`{Self}` cannot show the calls in flight of this function",
+    label = "expected a `Family<Gauge, {N}>`",
+    note = "write `in_flight` alone for the default family, or give it a family with the labels of the function that are known when a call begins; the label of a function without any is `function`"
 )]
-pub trait FeedsLevel: sealed::Feed {}
+pub trait FeedsLevel<const N: usize, const UNLABELED: bool>: sealed::Feed {}
 
-impl<const N: usize> FeedsLevel for Family<Gauge, N> {}
-impl FeedsLevel for Gauge {}
+impl<const N: usize, const UNLABELED: bool> FeedsLevel<N, UNLABELED> for Family<Gauge, N> {}
+impl FeedsLevel<1, true> for Gauge {}
+#[diagnostic::do_not_recommend]
+impl<const N: usize, const UNLABELED: bool, P> FeedsLevel<N, UNLABELED> for P where
+    P: Deref<Target: FeedsLevel<N, UNLABELED>>
+{
+}
 
 /// A family given as `latency`.
-pub fn latency<M: FeedsLatency>(metric: &M) -> FeedTarget {
+pub fn latency<const N: usize, const UNLABELED: bool, M: FeedsLatency<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
 /// A family given as `exceptions`.
-pub fn exceptions<M: FeedsCount>(metric: &M) -> FeedTarget {
+pub fn exceptions<const N: usize, const UNLABELED: bool, M: FeedsCount<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
 /// A family given as `cancelled`.
-pub fn cancelled<M: FeedsCount>(metric: &M) -> FeedTarget {
+pub fn cancelled<const N: usize, const UNLABELED: bool, M: FeedsCount<N, UNLABELED>>(metric: &M) -> FeedTarget {
+    metric.target().to_owned_target()
+}
+
+/// Like [`cancelled`], for a function with labels from its result, which the family may have.
+pub fn cancelled_with_results<const N: usize, M: FeedsCount<N, false>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
 /// A family given as `in_flight`.
-pub fn in_flight<M: FeedsLevel>(metric: &M) -> FeedTarget {
+pub fn in_flight<const N: usize, const UNLABELED: bool, M: FeedsLevel<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }

@@ -44,9 +44,21 @@ pub fn kind_of<'r, R: Fallible, L: LabelValue>(
     returned.error().map(|error| LabelText::of(&kind(error).label()))
 }
 
+/// An error that is itself the value of label `kind`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of label `kind`",
+    label = "not a label value",
+    note = "an enum derives `metrics_core::LabelValue`, with `#[label(ignore_data)]` if its variants have data",
+    note = "for any other error, write `kind = |error| ..` with a closure that returns one of a few values, such as `|error| error.kind().to_string()` for an `io::Error`, or `|error| if error.is::<io::Error>() {{ \"io\" }} else {{ \"other\" }}` for a `Box<dyn Error>` or `anyhow::Error`"
+)]
+pub trait ErrorKind: LabelValue {}
+
+#[diagnostic::do_not_recommend]
+impl<E: LabelValue + ?Sized> ErrorKind for E {}
+
 /// Like [`kind_of`], if the error is itself the value of the label.
 #[inline]
-pub fn kind<R: Fallible<Error: LabelValue>>(returned: &R) -> Option<LabelText> {
+pub fn kind<R: Fallible<Error: ErrorKind>>(returned: &R) -> Option<LabelText> {
     kind_of(returned, |error| error)
 }
 

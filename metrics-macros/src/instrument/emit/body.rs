@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 
 use super::super::model::{Args, Function, LabelValue, Made, Pinned, ReturnedFuture};
 use super::super::ty;
-use super::{at, by_ref, captures, checked, checked_at, families, operand};
+use super::{at, borrowed, captures, checked, checked_at, families, feed, operand};
 
 pub(super) fn of(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let output = ty::nameable(&function.sig.output);
@@ -131,11 +131,9 @@ fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStrea
     let mut per_call = families(args).filter(|(_, family)| family.per_call).peekable();
     let by_result = args.has_late_labels().then(|| quote! { .by_result() });
     if per_call.peek().is_some() {
-        let named = per_call.map(|(option, family)| {
-            let (method, family) = (quote::format_ident!("{option}"), by_ref(&family.value));
-            quote! { .#method(#family) }
-        });
-        quote! { __METRICS_SITE.enter_with() #(#named)* #by_result.#method([#(#values),*]) }
+        let named =
+            per_call.map(|(option, family)| checked(&family.value, &feed(option, args), &borrowed(&family.value)));
+        quote! { __METRICS_SITE.enter_with() #(.#named)* #by_result.#method([#(#values),*]) }
     } else if values.is_empty() && by_result.is_none() {
         quote! { __METRICS_SITE.#method() }
     } else {

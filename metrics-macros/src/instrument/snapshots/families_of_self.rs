@@ -9,8 +9,8 @@ fn run(&self, kind: Kind) -> Result<(), JobError> {
     ::metrics_core::__private::site!(__METRICS_SITE);
     let __metrics_call = __METRICS_SITE
         .enter_with()
-        .latency(self.metrics.latency.by_ref())
-        .exceptions(self.metrics.exceptions.by_ref())
+        .latency::<1, false, _>(&self.metrics.latency)
+        .exceptions::<1, false, _>(&self.metrics.exceptions)
         .start([::metrics_core::__private::label(&kind)]);
     let __metrics_out = __metrics_call
         .run(move || -> Result<(), JobError> { self.queue(kind).pop()?.run() });

@@ -5,12 +5,16 @@ fn route(request: &Request) -> Response {
         )
         .label("path")
         .label("method")
-        .latency(|| ::metrics_core::__private::latency(
-            METRICS.request_latency_seconds.by_ref(),
-        ))
-        .exceptions(|| ::metrics_core::__private::exceptions(
-            METRICS.request_exceptions_total.by_ref(),
-        ))
+        .latency(|| ::metrics_core::__private::latency::<
+            2,
+            false,
+            _,
+        >(&METRICS.request_latency_seconds))
+        .exceptions(|| ::metrics_core::__private::exceptions::<
+            2,
+            false,
+            _,
+        >(&METRICS.request_exceptions_total))
         .in_flight_default();
     ::metrics_core::__private::site!(__METRICS_SITE);
     let __metrics_call = __METRICS_SITE

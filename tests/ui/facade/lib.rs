@@ -1,0 +1,3 @@
+//! Re-exports metrics-core.
+
+pub use metrics_core as metrics;

@@ -1,0 +1,86 @@
+//! Compiler messages that depend on how a package depends on the library: without a feature, or by a re-export only.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The errors of this binary, each as the compiler prints it.
+fn errors(package: &str, bin: &str) -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["check", "--quiet", "--message-format=json", "--bin", bin]).current_dir(&directory);
+    cargo.arg("--target-dir").arg(directory.join("../../../target/packages"));
+    let output = cargo.output().expect("cargo runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(
+        messages.iter().any(|message| message["target"]["name"] == bin),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    messages
+        .iter()
+        .map(|message| &message["message"])
+        .filter(|message| {
+            message["level"] == "error" && message["spans"].as_array().is_some_and(|spans| !spans.is_empty())
+        })
+        .map(|message| message["rendered"].as_str().expect("text").to_owned())
+        .collect()
+}
+
+/// What is missing without features, and a feature that has it.
+const GATED: [(&str, &str); 11] = [
+    ("Snapshot", "testing"),
+    ("Exposition", "exposition"),
+    ("GraphiteBridge", "push"),
+    ("HttpServer", "http"),
+    ("Pusher", "push"),
+    ("RequestMetrics", "tower"),
+    ("Tls", "tls"),
+    ("start_http_server", "http"),
+    ("Metrics", "macros"),
+    ("instrument", "macros"),
+    ("LabelValue", "macros"),
+];
+
+#[test]
+fn the_import_of_an_item_without_its_feature_names_the_feature() {
+    let errors = errors("without-features", "imports");
+    let text = errors.concat();
+    // The import of `LabelValue` finds the trait, and that of `Snapshot` no module.
+    for (item, feature) in GATED.iter().filter(|(item, _)| !matches!(*item, "LabelValue" | "Snapshot")) {
+        assert!(text.contains(&format!("no `{item}` in the root")), "{item}: {text}");
+        assert!(text.contains(&format!("feature = \"{feature}\"")), "{item}: {text}");
+    }
+    assert!(text.contains("gated behind the `testing` feature"), "{text}");
+    assert!(!text.contains("no `process_metrics`"), "the macro itself names its feature: {text}");
+}
+
+#[test]
+fn the_use_of_an_item_without_its_feature_names_the_feature() {
+    let errors = errors("without-features", "paths");
+    let needs_process = errors.iter().filter(|error| error.contains("`process_metrics!` needs the feature `process`"));
+    assert_eq!(needs_process.count(), 2, "{errors:?}");
+    let used = ["GraphiteBridge", "RequestMetrics", "start_http_server", "Metrics", "instrument", "LabelValue"];
+    for (item, feature) in GATED.iter().filter(|(item, _)| used.contains(item)) {
+        let is_gated = |error: &&String| {
+            error.contains(&format!("`{item}` in")) && error.contains(&format!("feature = \"{feature}\""))
+        };
+        assert_eq!(errors.iter().filter(is_gated).count(), 1, "{item}: {errors:?}");
+    }
+    assert_eq!(errors.len(), 2 + used.len(), "{errors:?}");
+}
+
+#[test]
+fn a_re_export_needs_the_option_crate() {
+    let missing = errors("facade-user", "missing");
+    for attribute in ["instrument", "label", "metrics"] {
+        let said = format!(
+            "`metrics-core` is not a dependency of this crate: add it to Cargo.toml, or write `#[{attribute}(crate = path)]`"
+        );
+        assert_eq!(missing.iter().filter(|error| error.contains(&said)).count(), 1, "{missing:?}");
+    }
+    assert_eq!(missing.len(), 3, "{missing:?}");
+    assert_eq!(errors("facade-user", "given"), [""; 0]);
+}
