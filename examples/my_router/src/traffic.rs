@@ -51,10 +51,8 @@ fn count_panics() {
 fn drive(service: SocketAddr, stopped: &AtomicBool) {
     let mut stderr = io::stderr();
     // A terminal shows one line that is updated in place; a file or a pipe receives a line from time to time.
-    let (interval, start, end) = match stderr.is_terminal() {
-        true => (Duration::from_millis(200), "\r", ""),
-        false => (Duration::from_secs(10), "", "\n"),
-    };
+    let (interval, start, end) =
+        if stderr.is_terminal() { (Duration::from_millis(200), "\r", "") } else { (Duration::from_secs(10), "", "\n") };
     let mut counts = Counts::default();
     let mut shown: Option<Instant> = None;
     for path in PATHS.iter().cycle() {
