@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::example::Example;
 use crate::{get, pasted, wait_for};
 
 const README: &str = include_str!("../../../README.md");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
 
 /// The code blocks of this language.
 fn blocks(language: &str) -> Vec<&'static str> {
@@ -37,22 +41,43 @@ fn metrics_are_shown_as_they_are() {
     assert_eq!(without_times(&text), without_times(block));
 }
 
-/// The crates that a package of the workspace is built from, other than itself.
-fn crates(package: &str) -> BTreeSet<String> {
-    let args =
-        ["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--no-dedupe"];
-    let output = Command::new(env!("CARGO")).args(args).output().expect("cargo");
+/// The crates that these members of the workspace are built from, and they themselves.
+fn crates(members: &[&str]) -> BTreeSet<String> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--no-dedupe"]).args(members);
+    let output = tree.current_dir(root()).output().expect("cargo");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    text.lines().skip(1).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    text.lines().filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 #[test]
 fn the_first_command_builds_little_more_than_the_library() {
-    let (library, router) = (crates("metrics-core"), crates("my_router"));
-    let more: Vec<&String> = router.difference(&library).filter(|name| *name != "metrics-core").collect();
-    // Today four: `lexopt`, `http-body-util`, and two for Ctrl-C.
-    assert!(more.len() <= 6, "{more:?}");
+    let (library, router) = (crates(&["--package", "metrics-core"]), crates(&["--package", "my_router"]));
+    let more: Vec<&String> = router.difference(&library).collect();
+    // Itself, `lexopt`, `http-body-util`, and two for Ctrl-C.
+    assert!(more.len() <= 7, "{more:?}");
+    // A command without `--package` builds no web framework.
+    let default = crates(&[]);
+    assert!(default.contains("basics") && default.contains("my_router"), "{default:?}");
+    for framework in ["actix-web", "axum", "tonic"] {
+        assert!(!default.contains(framework), "{framework}");
+    }
+}
+
+#[test]
+fn each_example_begins_with_its_command() {
+    for (folder, package, examples) in [("examples", " --package metrics-examples", 6), ("examples/basics", "", 6)] {
+        let files = fs::read_dir(root().join(folder)).expect("examples").map(|entry| entry.expect("an entry").path());
+        let sources: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|kind| kind == "rs")).collect();
+        assert_eq!(sources.len(), examples);
+        for path in sources {
+            let name = path.file_stem().expect("a name").display();
+            let command = format!("//! `cargo run --release{package} --example {name}");
+            let text = fs::read_to_string(&path).expect("UTF-8");
+            assert!(text.lines().any(|line| line.starts_with(&command)), "{name}: {command}");
+        }
+    }
 }
 
 #[test]
@@ -111,7 +136,7 @@ fn the_expansion_is_what_cargo_expand_prints() {
 /// Code blocks hide nothing where Markdown is read as it is, outside of rustdoc.
 #[test]
 fn no_line_is_hidden() {
-    let guides = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-core/src/guide");
+    let guides = root().join("metrics-core/src/guide");
     let mut pages = vec![("README.md".to_owned(), README.to_owned())];
     for page in fs::read_dir(guides).expect("guides") {
         let path = page.expect("an entry").path();
@@ -141,7 +166,7 @@ fn commands_and_files_are_there() {
             "cargo run --release --manifest-path tests/compare/Cargo.toml",
         ]
     );
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root();
     let links = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     for file in links.chain(["tests/run"]) {
         assert!(root.join(file).exists(), "{file} is not there");
