@@ -229,15 +229,58 @@ impl<R: Register> Registered<'_, R> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    fn families(registry: &Registry) -> RequestFamilies {
+        let options = FamilyOptions { prefix: "a", buckets: None, max_series: None, location: Location::caller() };
+        RequestFamilies::register(options, &mut In(registry)).expect("an empty registry")
+    }
 
     #[test]
     fn scrapes_read_exceptions_before_requests_before_responses() {
         // A scrape reads families by name.
-        let options = FamilyOptions { prefix: "a", buckets: None, max_series: None, location: Location::caller() };
-        let families = RequestFamilies::register(options, &mut In(&Registry::new())).expect("an empty registry");
+        let families = families(&Registry::new());
         let latency = families.latency_name();
         assert!(families.exceptions.name() < latency && families.cancelled.name() < latency);
         assert!(latency < families.responses.name());
+    }
+
+    #[test]
+    fn no_scrape_shows_more_exceptions_than_requests_or_more_requests_than_responses() {
+        let registry = Registry::new();
+        let families = families(&registry);
+        let is_over = AtomicBool::new(false);
+        let value = |text: &str, series: &str| {
+            let rest = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+            rest.map_or(0, |value| value.parse::<u64>().expect("a whole number"))
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let route = families.route("/a", "GET");
+                        families.record(&route, ["/a", "GET", "500"], Duration::ZERO, RequestEnd::Exception);
+                    }
+                });
+            }
+            // Scrapes that show more requests than the one before.
+            let (mut scrapes, mut seen) = (0, 0);
+            while scrapes < 200 {
+                let text = registry.to_text();
+                let of_route = |family: &str| value(&text, &format!("a_{family}{{path=\"/a\",method=\"GET\"}}"));
+                let exceptions = of_route("request_exceptions_total");
+                let requests = of_route("request_latency_seconds_count");
+                let responses = value(&text, "a_responses_total{path=\"/a\",method=\"GET\",status=\"500\"}");
+                if exceptions > requests || requests > responses {
+                    is_over.store(true, Ordering::Relaxed);
+                    panic!("{exceptions} exceptions, {requests} requests, {responses} responses");
+                }
+                scrapes += u32::from(requests > seen);
+                seen = requests;
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
     }
 }
