@@ -50,6 +50,9 @@ impl<M: Metric, const N: usize> Family<M, N> {
     ///
     /// Past `max_series` a new label set goes to the overflow series, whose label values are all `__overflow__`; so
     /// does one with a value over 1,024 bytes. Each such look-up counts in `metrics_core_overflowed_total{family}`.
+    ///
+    /// Values are text: write `&status.to_string()` for a number. The accessors of a struct that derives
+    /// [`Metrics`](macro@crate::Metrics) take any [`LabelValue`](crate::LabelValue), without an allocation.
     #[inline]
     pub fn labels(&self, values: [&str; N]) -> M {
         M::from_cell(self.core.resolve(&values), self.core.declaration.bounds, None)

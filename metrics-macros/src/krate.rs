@@ -3,9 +3,8 @@
 //! A dependency may be renamed in `Cargo.toml`, and a macro cannot see the path by which it was called. The compiler runs
 //! macros in its own process, though, and its arguments list the dependencies with their files:
 //! `--extern measured=libmetrics_core-0123.rmeta`. They cover renames in a workspace or for one target, and other build
-//! systems. Reading `Cargo.toml` would need a parser for TOML, which costs every user more compile time than all of this
-//! crate but `syn`. Where macros run in another process, as in rust-analyzer, there are no such arguments, and the name is
-//! taken to be `metrics_core`.
+//! systems. Reading `Cargo.toml` would need a parser for TOML, which every user would have to compile. Where macros run in
+//! another process, as in rust-analyzer, there are no such arguments, and the name is taken to be `metrics_core`.
 
 use std::sync::OnceLock;
 
