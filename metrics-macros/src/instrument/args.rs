@@ -4,6 +4,7 @@
 //! interpreted as an option or a label. A mistake in one argument therefore does not hide mistakes in the others.
 
 mod mistaken;
+mod usage;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -19,6 +20,7 @@ use crate::errors::Errors;
 use crate::krate;
 use crate::literal::{self, fixed, is_name, plain, string};
 use mistaken::{OPTIONS_OF_TRACING, mistaken_option, of_tracing};
+use usage::usage;
 
 const MAX_LABELS: usize = 8;
 const OPTIONS: [&str; 9] =
@@ -387,17 +389,4 @@ fn kind(value: Option<Expr>, known: Option<Known>, span: Span) -> LabelValue {
 
 fn per_call(value: Expr, known: Option<Known>) -> LabelValue {
     LabelValue::Call(Box::new(CallValue { value, known }))
-}
-
-fn usage(option: &str) -> &'static str {
-    match option {
-        "prefix" => "prefix = \"my_service\"",
-        "latency" => "latency = METRICS.request_latency_seconds",
-        "exceptions" => "exceptions = METRICS.request_exceptions_total",
-        "cancelled" => "cancelled = METRICS.request_cancelled_total",
-        "in_flight" => "in_flight = METRICS.requests_in_flight",
-        "exception_if" => "exception_if = |out: &Response| out.status() >= 500",
-        "max_series" => "max_series = 2_000",
-        _ => "crate = path::to::metrics_core",
-    }
 }

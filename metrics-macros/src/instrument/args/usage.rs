@@ -1,0 +1,15 @@
+//! Examples of each option, for messages.
+
+/// The option with a value, as in an attribute.
+pub(super) fn usage(option: &str) -> &'static str {
+    match option {
+        "prefix" => "prefix = \"my_service\"",
+        "latency" => "latency = METRICS.request_latency_seconds",
+        "exceptions" => "exceptions = METRICS.request_exceptions_total",
+        "cancelled" => "cancelled = METRICS.request_cancelled_total",
+        "in_flight" => "in_flight = METRICS.requests_in_flight",
+        "exception_if" => "exception_if = |out: &Response| out.status() >= 500",
+        "max_series" => "max_series = 2_000",
+        _ => "crate = path::to::metrics_core",
+    }
+}
