@@ -257,7 +257,8 @@ mod tests {
             rest.map_or(0, |value| value.parse::<u64>().expect("a whole number"))
         };
         std::thread::scope(|scope| {
-            for _ in 0..2 {
+            // More threads than cores, so that some are always stopped in the middle of a record.
+            for _ in 0..8 {
                 scope.spawn(|| {
                     while !is_over.load(Ordering::Relaxed) {
                         let route = families.route("/a", "GET");
@@ -279,6 +280,7 @@ mod tests {
                 }
                 scrapes += u32::from(requests > seen);
                 seen = requests;
+                std::thread::yield_now();
             }
             is_over.store(true, Ordering::Relaxed);
         });
