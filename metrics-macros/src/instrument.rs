@@ -5,6 +5,7 @@ mod block;
 mod emit;
 mod function;
 mod future;
+mod generics;
 mod model;
 mod scope;
 mod ty;
@@ -12,7 +13,7 @@ mod ty;
 #[cfg(test)]
 mod snapshots;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 
 use crate::errors::Errors;
 
@@ -35,7 +36,14 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// `None` where the function does not parse, or cannot be instrumented.
 fn function(args: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<TokenStream> {
-    match function::parse(item) {
+    match function::parse(item, None) {
+        Ok(function) if emit::is_emitted(&function.body) => {
+            errors.at(
+                Span::call_site(),
+                "this function has another `#[instrument]`, and each call would be counted twice: merge the two attributes",
+            );
+            None
+        }
         Ok(function) => {
             let args = args::parse(args, &function, errors);
             Some(emit::instrument(&model::Instrument { args, function }))

@@ -8,7 +8,7 @@ use syn::{Attribute, Generics, ImplItem, ItemImpl, Meta, Path, PathSegment, Toke
 
 use super::args::{self, Arg};
 use super::function;
-use super::model::{Function, Instrument};
+use super::model::Instrument;
 use crate::errors::Errors;
 
 /// The items of a block, those that are annotated apart.
@@ -39,9 +39,7 @@ pub(super) fn without_attributes(item: TokenStream) -> TokenStream {
     }
     let strip = |token| match token {
         TokenTree::Group(items) if items.delimiter() == Delimiter::Brace => {
-            let mut stripped = Group::new(Delimiter::Brace, without_ours(items.stream()));
-            stripped.set_span(items.span());
-            TokenTree::Group(stripped)
+            TokenTree::Group(function::with_stream(&items, without_ours(items.stream())))
         }
         other => other,
     };
@@ -100,8 +98,8 @@ impl Context<'_> {
         if left_as_it_is {
             return Some(Item::Kept(Box::new(ImplItem::Fn(method))));
         }
-        let function = match function::parse(method.into_token_stream()) {
-            Ok(function) => Function { block_generics: Some(self.generics.clone()), ..function },
+        let function = match function::parse(method.into_token_stream(), Some(self.generics)) {
+            Ok(function) => function,
             Err(function::Unusable::Unparsed) => return None,
             Err(function::Unusable::NoFunction(error)) => {
                 errors.add(error);

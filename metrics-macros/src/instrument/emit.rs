@@ -1,14 +1,17 @@
 //! Emits the annotated function. It cannot fail, because all mistakes were found before.
 
 mod body;
+mod canonical;
 mod captures;
+mod rebound;
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Path};
 
 use super::block::{Block, Item};
+use super::function;
 use super::model::{Args, Family, Function, InFlight, Instrument, Kind, Known, LabelValue};
 use super::ty;
 
@@ -16,11 +19,21 @@ pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStr
     let private = private(args.krate.as_ref(), function.sig.ident.span());
     let site = site(args, function, &private);
     let body = body::of(args, function, &private);
-    let Function { attrs, vis, sig, .. } = function;
+    let Function { attrs, vis, .. } = function;
+    let sig = rebound::signature(function);
     // The braces are the user's own: lints on the function look at them.
-    let mut block = Group::new(Delimiter::Brace, quote! { #site #body });
-    block.set_span(function.braces);
+    let mut block = function::with_stream(&function.block, quote! { #site #body });
+    if canonical::is_canonical(function) {
+        block.set_span(Span::call_site().located_at(block.span()));
+    }
     quote! { #(#attrs)* #vis #sig #block }
+}
+
+/// Returns true if this is a body that [`instrument`] has emitted.
+pub(super) fn is_emitted(body: &TokenStream) -> bool {
+    let mut tokens = body.clone().into_iter();
+    matches!((tokens.next(), tokens.next()), (Some(TokenTree::Ident(first)), Some(TokenTree::Ident(second)))
+        if first == "static" && second == "__METRICS_SITE")
 }
 
 /// The block with its annotated methods.
@@ -35,9 +48,7 @@ pub(super) fn block(Block { shell, items }: &Block) -> TokenStream {
         TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
             let mut content = braces.stream();
             content.extend(items.clone());
-            let mut filled = Group::new(Delimiter::Brace, content);
-            filled.set_span(braces.span());
-            TokenTree::Group(filled)
+            TokenTree::Group(function::with_stream(&braces, content))
         }
         other => other,
     };

@@ -1,8 +1,8 @@
 //! Parses the annotated item. The body stays opaque tokens, so completion works in half-typed code.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Attribute, Error, Signature, Token, Visibility, braced};
+use syn::{Attribute, Error, Generics, Signature, Token, Visibility};
 
 use super::future;
 use super::model::Function;
@@ -17,7 +17,8 @@ pub(super) enum Unusable {
     NoFunction(Error),
 }
 
-pub(super) fn parse(item: TokenStream) -> Result<Function, Unusable> {
+/// Parses the function; `block_generics` are those of the annotated `impl` block that it is in.
+pub(super) fn parse(item: TokenStream, block_generics: Option<&Generics>) -> Result<Function, Unusable> {
     if let Some(error) = other_item(&item) {
         return Err(Unusable::NoFunction(error));
     }
@@ -32,14 +33,16 @@ pub(super) fn parse(item: TokenStream) -> Result<Function, Unusable> {
         return Err(Unusable::NoFunction(Error::new(constness.span, message)));
     }
     match item.body {
-        Body::Block { braces, inner, body } => {
+        Body::Block { block, inner } => {
             let mut attrs = item.attrs;
             attrs.extend(inner);
+            let body = block.stream();
             let future = match item.sig.asyncness {
                 Some(_) => None,
-                None => future::find(&item.sig.output, &body),
+                None => future::find(&item.sig, block_generics, &body),
             };
-            Ok(Function { attrs, vis: item.vis, sig: item.sig, braces, body, block_generics: None, future })
+            let block_generics = block_generics.cloned();
+            Ok(Function { attrs, vis: item.vis, sig: item.sig, block, body, block_generics, future })
         }
         Body::None(semicolon) => {
             let message = "a method without a body cannot record: put `#[instrument]` on its implementations";
@@ -56,7 +59,7 @@ struct Item {
 }
 
 enum Body {
-    Block { braces: proc_macro2::Span, inner: Vec<Attribute>, body: TokenStream },
+    Block { block: Group, inner: Vec<Attribute> },
     None(Token![;]),
 }
 
@@ -68,12 +71,27 @@ impl Parse for Item {
         if let Some(semicolon) = input.parse::<Option<Token![;]>>()? {
             return Ok(Self { attrs, vis, sig, body: Body::None(semicolon) });
         }
-        // A body that comes from a `$body:block` stands in invisible delimiters, which this looks through.
-        let content;
-        let braces = braced!(content in input).span.join();
-        let (inner, body) = split_inner_attributes(&content)?;
-        Ok(Self { attrs, vis, sig, body: Body::Block { braces, inner, body } })
+        let block = braced(input)?;
+        let (inner, body) = split_inner_attributes.parse2(block.stream())?;
+        let block = if inner.is_empty() { block } else { with_stream(&block, body) };
+        Ok(Self { attrs, vis, sig, body: Body::Block { block, inner } })
     }
+}
+
+/// The block, also from within the invisible delimiters around a `$body:block`.
+fn braced(input: ParseStream<'_>) -> syn::Result<Group> {
+    match input.parse()? {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => braced.parse2(group.stream()),
+        other => Err(Error::new(other.span(), "expected a block")),
+    }
+}
+
+/// The braces of `group` around other tokens.
+pub(super) fn with_stream(group: &Group, stream: TokenStream) -> Group {
+    let mut filled = Group::new(group.delimiter(), stream);
+    filled.set_span(group.span());
+    filled
 }
 
 /// Inner attributes of a body mean the function, and stand before it once the body is inside of something else.

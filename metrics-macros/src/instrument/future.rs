@@ -5,14 +5,17 @@
 //! body runs as it is, and its future is boxed once more.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
-use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypeParamBound, parse_quote};
+use quote::ToTokens;
+use syn::{
+    GenericArgument, Generics, PathArguments, PathSegment, ReturnType, Signature, Type, TypeParamBound, parse_quote,
+};
 
 use super::model::{Made, Pinned, ReturnedFuture};
-use super::ty;
+use super::{generics, ty};
 
 /// The future that a function with this return type and body returns; `None` where it returns none.
-pub(super) fn find(output: &ReturnType, body: &TokenStream) -> Option<ReturnedFuture> {
-    let ReturnType::Type(_, ty) = output else { return None };
+pub(super) fn find(sig: &Signature, of_block: Option<&Generics>, body: &TokenStream) -> Option<ReturnedFuture> {
+    let ReturnType::Type(_, ty) = &sig.output else { return None };
     let ty = ty::without_groups(ty);
     let tail = Tail::of(body);
     let boxed_tail = tail.as_ref().is_some_and(|tail| tail.pin.is_some());
@@ -34,6 +37,8 @@ pub(super) fn find(output: &ReturnType, body: &TokenStream) -> Option<ReturnedFu
         Some(Tail { before, pin, keywords, body }) if !may_return(&before) && (pin.is_some() || !must_pin) => {
             (Made::Block { before, keywords, body }, pin.map_or(Pinned::No, Pinned::By))
         }
+        // A box around a future that holds a `T` is not `'static` unless `T` is.
+        _ if must_pin && is_static(ty) && !generics::are_static(ty, sig, of_block) => return None,
         _ => (Made::Body, if must_pin { Pinned::Yes } else { Pinned::No }),
     };
     Some(ReturnedFuture { made, pinned, output: output.map(ty::erased) })
@@ -88,6 +93,25 @@ fn arguments(segment: &PathSegment) -> impl Iterator<Item = &GenericArgument> {
 fn is_boxed_future(ty: &Type) -> bool {
     let named = last_segment(ty).is_some_and(|last| last.ident == "BoxFuture" || last.ident == "LocalBoxFuture");
     named || boxed_bounds(ty).is_some()
+}
+
+/// Returns true if the box is one that outlives everything, which holds for a `dyn Future` without a lifetime.
+fn is_static(ty: &Type) -> bool {
+    is_boxed_future(ty) && names_only_static(ty.to_token_stream()) && !ty::is_opaque(ty)
+}
+
+/// Returns true if the tokens name no lifetime but `'static`.
+fn names_only_static(tokens: TokenStream) -> bool {
+    let mut after_tick = false;
+    tokens.into_iter().all(|token| match token {
+        TokenTree::Ident(ident) => !std::mem::take(&mut after_tick) || ident == "static",
+        TokenTree::Group(group) => names_only_static(group.stream()),
+        TokenTree::Punct(punct) => {
+            after_tick = punct.as_char() == '\'';
+            true
+        }
+        TokenTree::Literal(_) => true,
+    })
 }
 
 fn boxed_bounds(ty: &Type) -> Option<Bounds> {

@@ -1,6 +1,6 @@
 //! The content of an annotated function, without its syntax.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream};
 use syn::{Attribute, Expr, Generics, Path, ReturnType, Signature, Type, Visibility};
 
 /// A function and how it is to be instrumented.
@@ -14,8 +14,8 @@ pub(super) struct Function {
     pub(super) attrs: Vec<Attribute>,
     pub(super) vis: Visibility,
     pub(super) sig: Signature,
-    /// The span of the body's braces.
-    pub(super) braces: Span,
+    /// The body with its braces, as the user wrote them.
+    pub(super) block: Group,
     pub(super) body: TokenStream,
     /// The generics of the `impl` block, where that is what is annotated.
     pub(super) block_generics: Option<Generics>,
@@ -26,6 +26,11 @@ pub(super) struct Function {
 impl Function {
     pub(super) fn is_async(&self) -> bool {
         self.sig.asyncness.is_some()
+    }
+
+    /// Whether the function returns at all, so that its body is a closure or an `async` block.
+    pub(super) fn returns(&self) -> bool {
+        super::ty::nameable(&self.sig.output).is_some()
     }
 
     /// Whether a call is a future, which can be dropped before it ends.

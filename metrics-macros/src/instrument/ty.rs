@@ -1,6 +1,6 @@
 //! Types in the form in which they can be named inside a body.
 
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{GenericArgument, Path, PathArguments, ReturnType, Type, TypeParamBound};
 
@@ -23,6 +23,37 @@ pub(super) fn without_groups(ty: &Type) -> &Type {
         Type::Paren(paren) => without_groups(&paren.elem),
         other => other,
     }
+}
+
+/// Whether the function returns an `impl Fn`, whose bounds say what the arguments of its closure are.
+pub(super) fn is_closure(output: &ReturnType) -> bool {
+    const CLOSURES: [&str; 6] = ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"];
+    let ReturnType::Type(_, ty) = output else { return false };
+    let Type::ImplTrait(opaque) = without_groups(ty) else { return false };
+    opaque.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => {
+            bound.path.segments.last().is_some_and(|last| CLOSURES.iter().any(|name| last.ident == name))
+        }
+        _ => false,
+    })
+}
+
+/// The same tokens at the same places, but marked as the macro's, so that lints do not look at the type twice.
+pub(super) fn restated(tokens: TokenStream) -> TokenStream {
+    let restate = |token: TokenTree| match token {
+        TokenTree::Group(group) => {
+            let mut restated = Group::new(group.delimiter(), restated(group.stream()));
+            restated.set_span(Span::call_site().located_at(group.span()));
+            TokenTree::Group(restated)
+        }
+        // Only its own span says which crate this is.
+        TokenTree::Ident(ident) if ident == "$crate" => TokenTree::Ident(ident),
+        mut token => {
+            token.set_span(Span::call_site().located_at(token.span()));
+            token
+        }
+    };
+    tokens.into_iter().map(restate).collect()
 }
 
 /// Whether there is an `impl Trait` in the type.
@@ -94,12 +125,17 @@ fn with_elided_lifetimes(tokens: TokenStream) -> TokenStream {
 /// Whether a static may not be able to name this: what is inferred, and `T` or `E2`, which may be generics of an `impl`
 /// block that the attribute of a method cannot see.
 fn is_no_type_of_its_own(name: &str, function: &Function) -> bool {
-    let mut chars = name.chars();
-    let short = chars.next().is_some_and(char::is_uppercase) && chars.all(|rest| rest.is_ascii_digit());
-    name == "_" || name == "impl" || short && function.block_generics.is_none()
+    name == "_" || name == "impl" || is_short(name) && function.block_generics.is_none()
 }
 
-fn has_name(tokens: TokenStream, is_one: &dyn Fn(&str) -> bool) -> bool {
+/// Returns true for `T` or `E2`, as generics are called.
+pub(super) fn is_short(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(char::is_uppercase) && chars.all(|rest| rest.is_ascii_digit())
+}
+
+/// Returns true if the tokens hold such a name, other than that of a lifetime.
+pub(super) fn has_name(tokens: TokenStream, is_one: &dyn Fn(&str) -> bool) -> bool {
     let mut after_tick = false;
     tokens.into_iter().any(|token| {
         // The name of a lifetime is none of a type.

@@ -24,6 +24,7 @@ use metrics_core::testing::Snapshot;
 use metrics_core::{Registry, instrument};
 
 mod blocks;
+mod borrows;
 mod forms;
 mod futures;
 mod methods;
@@ -95,6 +96,7 @@ fn the_list_in_the_docs_names_tests() {
     let list = include_str!("../../../metrics-core/src/guide/shapes.md");
     let sources = [
         include_str!("blocks.rs"),
+        include_str!("borrows.rs"),
         include_str!("forms.rs"),
         include_str!("futures.rs"),
         include_str!("methods.rs"),

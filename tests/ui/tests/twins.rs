@@ -49,6 +49,15 @@ fn place(message: &Value) -> Option<(String, u64, u64)> {
 /// closure, and takes a field that a closure assigns to what it has taken in for unused.
 const KNOWN: [&str; 2] = ["unconditional_recursion", "unused_assignments"];
 
+/// Lints of clippy that are known to be lost. The first two ask what a function does with its arguments and with statics, and
+/// do not look for it in a closure. An annotated function cannot be `const`, and an annotated `async fn` awaits its body.
+const LOST: [&str; 4] = [
+    "clippy::must_use_candidate",
+    "clippy::needless_pass_by_value",
+    "clippy::missing_const_for_fn",
+    "clippy::unused_async",
+];
+
 #[test]
 fn lints_fire_where_they_do_without_the_attribute_and_only_there() {
     let (plain, instrumented) = (said(&["--lib"], false), said(&["--lib"], true));
@@ -62,11 +71,17 @@ fn lints_fire_where_they_do_without_the_attribute_and_only_there() {
 }
 
 #[test]
-fn clippy_finds_nothing_more_with_the_attribute() {
+fn clippy_finds_the_same_with_the_attribute() {
     let plain = said_by("clippy", &["--lib"], false);
     let instrumented = said_by("clippy", &["--lib"], true);
     let added: Vec<_> = instrumented.difference(&plain).filter(|(lint, ..)| !KNOWN.contains(&lint.as_str())).collect();
-    assert!(added.is_empty(), "added: {added:?}");
+    let may_be_lost = |lint: &str| LOST.contains(&lint) || KNOWN.contains(&lint);
+    let lost: Vec<_> = plain.difference(&instrumented).filter(|(lint, ..)| !may_be_lost(lint)).collect();
+    assert!(lost.is_empty() && added.is_empty(), "lost: {lost:?}\nadded: {added:?}");
+    // What is known to be lost is lost, or the list is too long.
+    for known in LOST {
+        assert!(plain.difference(&instrumented).any(|(lint, ..)| lint == known), "{known} is not lost");
+    }
     assert!(plain.len() > 100, "only {} warnings", plain.len());
 }
 

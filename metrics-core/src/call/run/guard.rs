@@ -100,6 +100,12 @@ impl Call {
         record(self.start, &self.series, Outcome::returned(exception));
     }
 
+    /// Ends the call when the guard is dropped, for a body whose value cannot be looked at and is no exception.
+    #[inline]
+    pub fn until_dropped(self) -> CallUntilDropped {
+        CallUntilDropped { call: self, was_panicking: std::thread::panicking() }
+    }
+
     #[cold]
     #[inline(never)]
     fn record_dropped(&mut self) {
@@ -124,6 +130,25 @@ impl Drop for Call {
     fn drop(&mut self) {
         if !self.progress.is_recorded() {
             self.record_dropped();
+        }
+    }
+}
+
+/// A call that returns without an exception, unless it panics.
+#[must_use = "dropping the guard ends the call"]
+#[derive(Debug)]
+pub struct CallUntilDropped {
+    call: Call,
+    /// The call may itself be part of an unwinding, in a destructor.
+    was_panicking: bool,
+}
+
+impl Drop for CallUntilDropped {
+    #[inline]
+    fn drop(&mut self) {
+        // Otherwise the call drops without having finished, which is a panic.
+        if std::thread::panicking() == self.was_panicking {
+            self.call.finish(false);
         }
     }
 }

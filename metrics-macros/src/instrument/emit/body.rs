@@ -1,15 +1,16 @@
 //! Emits the statements that begin a call, run the body, and record how it ended.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 
 use super::super::model::{Args, Function, LabelValue, Made, Pinned, ReturnedFuture};
 use super::super::ty;
-use super::{at, borrowed, captures, checked, checked_at, families, feed, operand};
+use super::{at, borrowed, captures, checked, checked_at, families, feed, operand, rebound};
 
 pub(super) fn of(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let output = ty::nameable(&function.sig.output);
     match (&output, &function.future) {
+        (Some(_), None) if is_plain_closure(args, function) => returning_closure(args, function, private),
         (Some(output), Some(future)) => returning_future(args, function, future, output, private),
         (Some(output), None) => returning(args, function, output, private),
         (None, _) => never_returning(args, function, private),
@@ -18,22 +19,26 @@ pub(super) fn of(args: &Args, function: &Function, private: &TokenStream) -> Tok
 
 fn returning(args: &Args, function: &Function, output: &syn::Type, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
-    let body = &function.body;
     let captures = captures::in_order(function);
+    let rebound = rebound::statements(function);
     let span = span(function);
+    let output = ty::restated(output.to_token_stream());
     let run = if function.is_async() {
+        let body = behind_statements(function);
         quote_spanned! {span=>
             run_async(async move {
                 if false {
                     #captures
                     return #private::output::<#output>();
                 }
+                #rebound
                 #body
             }).await
         }
     } else {
         let captures = captures.map(|captures| quote_spanned! {span=> if false { #captures } });
-        quote_spanned! {span=> run(move || -> #output { #captures #body }) }
+        let block = block(function, &quote! { #captures #rebound }, span);
+        quote_spanned! {span=> run(move || -> #output #block) }
     };
     let ending = ending(args, &quote_spanned! {span=> &__metrics_out }, span, private);
     quote_spanned! {span=>
@@ -44,19 +49,54 @@ fn returning(args: &Args, function: &Function, output: &syn::Type, private: &Tok
     }
 }
 
+/// The body as a block, behind these statements.
+fn block(function: &Function, before: &TokenStream, span: Span) -> TokenStream {
+    if before.is_empty() {
+        return function.block.to_token_stream();
+    }
+    let body = behind_statements(function);
+    quote_spanned! {span=> { #before #body } }
+}
+
+/// The body in the user's own braces, which the compiler's parser and lints look at. Without a value at its end, that is
+/// reported at the braces around it, and these are at the return type.
+fn behind_statements(function: &Function) -> TokenStream {
+    match function.body.clone().into_iter().last() {
+        None => TokenStream::new(),
+        Some(TokenTree::Punct(last)) if last.as_char() == ';' => function.body.clone(),
+        Some(_) => function.block.to_token_stream(),
+    }
+}
+
+/// Whether the function returns an `impl Fn` that nothing is asked of.
+fn is_plain_closure(args: &Args, function: &Function) -> bool {
+    let is_looked_at = args.exception_if.is_some() || args.has_late_labels();
+    !function.is_async() && !is_looked_at && ty::is_closure(&function.sig.output)
+}
+
+/// Only at the end of the function itself does the compiler know from its return type what a closure takes.
+fn returning_closure(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
+    let start = begin(args, &quote! { start }, private);
+    let (span, block) = (span(function), &function.block);
+    quote_spanned! {span=>
+        let __metrics_call = #start.until_dropped();
+        #block
+    }
+}
+
 /// Nothing comes after a function that never returns; unwinding drops the guard.
 fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
-    let (span, body) = (span(function), &function.body);
+    let (span, block) = (span(function), &function.block);
     if function.is_async() {
         quote_spanned! {span=>
             let __metrics_call = #start;
-            __metrics_call.run_never(async move { #body }).await;
+            __metrics_call.run_never(async move #block).await;
         }
     } else {
         quote_spanned! {span=>
             let __metrics_call = #start;
-            { #body }
+            #block
         }
     }
 }
@@ -88,17 +128,22 @@ fn returning_future(
                 }
             });
             let block = quote! { #keywords { #edge #body } };
+            let rebound = rebound::statements(function);
             if before.is_empty() {
                 quote_spanned! {span=> #private::measure(__metrics_call, #block, #ending) }
             } else {
-                quote_spanned! {span=> #private::create(__metrics_call, move || { #before #block }, #ending) }
+                quote_spanned! {span=> #private::create(__metrics_call, move || { #rebound #before #block }, #ending) }
             }
         }
         Made::Body => {
-            let (body, captures) = (&function.body, captures::in_order(function));
-            let captures = captures.map(|captures| quote_spanned! {span=> if false { #captures } });
-            let returned = (!matches!(returned, syn::Type::Infer(_))).then(|| quote_spanned! {span=> -> #returned });
-            let make = quote_spanned! {span=> move || #returned { #captures #body } };
+            let rebound = rebound::statements(function);
+            let captures = captures::in_order(function).map(|captures| quote_spanned! {span=> if false { #captures } });
+            let returned = (!matches!(returned, syn::Type::Infer(_))).then(|| {
+                let returned = ty::restated(returned.to_token_stream());
+                quote_spanned! {span=> -> #returned }
+            });
+            let body = &function.body;
+            let make = quote_spanned! {span=> move || #returned { #captures #rebound #body } };
             quote_spanned! {span=> #private::create(__metrics_call, #make, #ending) }
         }
     };

@@ -11,7 +11,7 @@ fn keep(first: Guard, name: &str, second: Guard) -> usize {
             if false {
                 let _ = (&second, &first);
             }
-            second.len() + first.len() + name.len()
+            { second.len() + first.len() + name.len() }
         });
     __metrics_call
         .finish(::metrics_core::__private::Returned(&__metrics_out).is_exception());

@@ -13,7 +13,7 @@ async fn foo(request: Request) -> Result<Response, FooError> {
             if false {
                 return ::metrics_core::__private::output::<Result<Response, FooError>>();
             }
-            Ok(Response::new(load(request).await?))
+            { Ok(Response::new(load(request).await?)) }
         })
         .await;
     __metrics_call

@@ -244,3 +244,114 @@ impl Api {
         self.0
     }
 }
+
+#[derive(PartialEq, Eq)]
+pub struct Canonical(u32);
+
+impl Copy for Canonical {}
+
+impl Clone for Canonical {
+    #[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl PartialOrd for Canonical {
+    #[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[derive(PartialEq, Eq)]
+pub struct NotCanonical(u32);
+
+impl Copy for NotCanonical {}
+
+impl Clone for NotCanonical {
+    #[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl PartialOrd for NotCanonical {
+    #[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.0.partial_cmp(&other.0)
+    }
+}
+
+pub trait Complex {
+    type Item;
+    fn complex(&self) -> Option<Result<Vec<Box<dyn Fn(Self::Item) -> Result<(), Self::Item>>>, Box<dyn Send + Sync>>>;
+}
+
+impl Complex for Api {
+    type Item = u32;
+
+    #[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+    fn complex(&self) -> Option<Result<Vec<Box<dyn Fn(Self::Item) -> Result<(), Self::Item>>>, Box<dyn Send + Sync>>> {
+        None
+    }
+}
+
+impl Api {
+    #[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+    pub fn complex_itself(&self) -> Option<Result<Vec<Box<dyn Fn(u32) -> Result<(), String>>>, Box<dyn Send + Sync>>> {
+        None
+    }
+}
+
+fn unit() {}
+
+#[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+pub fn without_semicolon() {
+    unit();
+    unit()
+}
+
+#[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+pub async fn without_semicolon_later() {
+    std::future::ready(()).await;
+    unit()
+}
+
+#[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+pub async fn rebound(mut not_mutated: &str, mut unused: &str, mut assigned: &str) -> usize {
+    std::future::ready(()).await;
+    let local = String::new();
+    assigned = &local;
+    not_mutated.len()
+}
+
+#[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+pub fn rebound_pattern((mut not_mutated, mut unused): (&str, &str), (mut assigned, _): (&str, u8)) -> usize {
+    let local = String::new();
+    assigned = &local;
+    not_mutated.len()
+}
+
+#[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+pub fn needless_value(text: String) -> usize {
+    text.len()
+}
+
+#[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
+pub fn returns_closure(of: &[u32], unused: u32) -> impl Fn(&usize) -> u32 + '_ {
+    let mut not_mutated = 1;
+    move |&at| of[at]
+}
+
+impl Ord for Canonical {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl Ord for NotCanonical {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}

@@ -1,0 +1,94 @@
+//! Binds `mut` arguments that hold references once more inside the body, as the compiler itself does.
+//!
+//! A plain function moves what a pattern binds, and an `async fn` every argument, into a variable whose lifetimes are
+//! inferred anew: `name = &local` compiles. What a closure captures keeps the lifetimes of the signature. Therefore the
+//! signature gives up the `mut`, and the body begins with `let mut name = name;`.
+
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{FnArg, Pat, PatType, Signature, Type};
+
+use super::super::model::{Function, Made};
+use super::super::ty;
+
+/// The signature without the `mut` of what the body rebinds.
+pub(super) fn signature(function: &Function) -> Signature {
+    let mut sig = function.sig.clone();
+    for input in &mut sig.inputs {
+        if let FnArg::Typed(typed) = input
+            && is_rebound(typed, function)
+        {
+            let (pattern, mutable) = split(typed.pat.to_token_stream());
+            if !mutable.is_empty() {
+                *typed.pat = Pat::Verbatim(pattern);
+            }
+        }
+    }
+    sig
+}
+
+/// The statements that begin the body.
+pub(super) fn statements(function: &Function) -> TokenStream {
+    let mut statements = TokenStream::new();
+    for input in &function.sig.inputs {
+        if let FnArg::Typed(typed) = input
+            && is_rebound(typed, function)
+        {
+            for (keyword, name) in split(typed.pat.to_token_stream()).1 {
+                statements.extend(quote! { let #keyword #name = #name; });
+            }
+        }
+    }
+    statements
+}
+
+fn is_rebound(typed: &PatType, function: &Function) -> bool {
+    let is_closure = ty::is_closure(&function.sig.output);
+    let by_the_compiler = function.is_async() || !is_closure && !matches!(&*typed.pat, Pat::Ident(_));
+    // The block of a future is no closure of ours.
+    let in_closure = !matches!(&function.future, Some(future)
+        if matches!(&future.made, Made::Block { before, .. } if before.is_empty()));
+    by_the_compiler && in_closure && function.returns() && typed.attrs.is_empty() && has_lifetime(&typed.ty)
+}
+
+/// Returns true if the type shows a reference or a lifetime; others are spared a copy in the future.
+fn has_lifetime(ty: &Type) -> bool {
+    fn any(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Punct(punct) => matches!(punct.as_char(), '&' | '\''),
+            TokenTree::Group(group) => any(group.stream()),
+            TokenTree::Ident(_) | TokenTree::Literal(_) => false,
+        })
+    }
+    any(ty.to_token_stream())
+}
+
+/// The pattern without `mut`, and the variables that had it.
+fn split(pattern: TokenStream) -> (TokenStream, Vec<(Ident, Ident)>) {
+    let tokens: Vec<TokenTree> = pattern.into_iter().collect();
+    let (mut kept, mut mutable) = (Vec::<TokenTree>::new(), Vec::<(Ident, Ident)>::new());
+    let mut rest = tokens.into_iter().peekable();
+    while let Some(token) = rest.next() {
+        let binds = match kept.last() {
+            Some(TokenTree::Ident(ident)) => ident != "ref",
+            Some(TokenTree::Punct(punct)) => punct.as_char() != '&',
+            _ => true,
+        };
+        match (token, rest.peek()) {
+            (TokenTree::Ident(keyword), Some(TokenTree::Ident(name))) if keyword == "mut" && binds => {
+                if mutable.iter().all(|(_, known)| known != name) {
+                    mutable.push((keyword, name.clone()));
+                }
+            }
+            (TokenTree::Group(group), _) => {
+                let (stream, more) = split(group.stream());
+                let mut inner = Group::new(group.delimiter(), stream);
+                inner.set_span(group.span());
+                kept.push(if more.is_empty() { TokenTree::Group(group) } else { TokenTree::Group(inner) });
+                mutable.extend(more);
+            }
+            (token, _) => kept.push(token),
+        }
+    }
+    (kept.into_iter().collect(), mutable)
+}

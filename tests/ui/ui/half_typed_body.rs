@@ -1,0 +1,15 @@
+//! The compiler reports once that a body does not parse.
+
+use metrics_core::instrument;
+
+#[instrument("/x")]
+fn half_typed(x: &str) -> usize {
+    x.
+}
+
+#[instrument("/y")]
+async fn half_typed_later(x: String) -> usize {
+    x.
+}
+
+fn main() {}
