@@ -28,11 +28,6 @@ impl Function {
         self.sig.asyncness.is_some()
     }
 
-    /// Whether the function returns at all, so that its body is a closure or an `async` block.
-    pub(super) fn returns(&self) -> bool {
-        super::ty::nameable(&self.sig.output).is_some()
-    }
-
     /// Whether a call is a future, which can be dropped before it ends.
     pub(super) fn is_cancellable(&self) -> bool {
         self.is_async() || self.future.is_some()

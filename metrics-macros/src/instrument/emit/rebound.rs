@@ -48,7 +48,9 @@ fn is_rebound(typed: &PatType, function: &Function) -> bool {
     // The block of a future is no closure of ours.
     let in_closure = !matches!(&function.future, Some(future)
         if matches!(&future.made, Made::Block { before, .. } if before.is_empty()));
-    by_the_compiler && in_closure && function.returns() && typed.attrs.is_empty() && has_lifetime(&typed.ty)
+    // The body of a function that never returns is neither a closure nor an `async` block.
+    let returns = ty::nameable(&function.sig.output).is_some();
+    by_the_compiler && in_closure && returns && typed.attrs.is_empty() && has_lifetime(&typed.ty)
 }
 
 /// Returns true if the type shows a reference or a lifetime; others are spared a copy in the future.
