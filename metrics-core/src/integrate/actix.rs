@@ -167,7 +167,7 @@ fn measured<B: MessageBody>(
     request: &mut MeasuredRequest,
 ) -> ServiceResponse<MeasuredBody<B>> {
     let size = response.response().body().size();
-    // Before the request was routed, guards could not be considered.
+    // actix evaluates guards during routing, so the final pattern is known only now.
     request.route_again(response.request().match_pattern().as_deref());
     let bytes = request.respond(&ResponseHead {
         status: response.status().as_u16(),

@@ -1,8 +1,9 @@
 //! The matched route of an axum request, the path that the client sent, and the place of a layer among the routes.
 //!
-//! axum provides the pattern of a route as an extension of the request. It hides that of a service which is nested with
-//! `nest_service`, except from routers: one that is nested there puts the prefix before its own patterns. So a router with
-//! a single route is asked. Patterns come from the code, so their number is bounded; what the client sent never shows.
+//! axum provides the pattern of a route as an extension of the request. For a service that is nested with `nest_service`, it
+//! hides the pattern, except from routers, which put the prefix before their own patterns. To read the prefix, a copy of the
+//! extensions goes through a router with one wildcard route. Patterns come from the code, so their number is bounded, and
+//! never contain what the client sent.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -54,17 +55,19 @@ pub(super) fn sent_path<B>(request: &Request<B>) -> &str {
     request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().path(), |uri| uri.path())
 }
 
-/// Counts a service that the layer is applied to, if a router has given it.
+/// Counts a service that an axum router passes to the layer.
 pub(super) fn add_service<S>(metrics: &RequestMetrics) {
     if type_name::<S>() == type_name::<Route>() {
         metrics.placement().add_service();
     }
 }
 
-/// Reports a layer that is applied before the routes, once a request has found no route.
+/// Reports a layer that is applied before the routes, once its requests have found no route.
 pub(super) fn check_placement(request: &MeasuredRequest, status: StatusCode) {
-    let Some(metrics) = request.metrics().filter(|_| status == StatusCode::NOT_FOUND) else { return };
-    if metrics.placement().is_before_routes(services_without_routes) {
+    let Some(metrics) = request.metrics() else { return };
+    if status != StatusCode::NOT_FOUND {
+        metrics.placement().settle();
+    } else if metrics.placement().miss(services_without_routes) {
         metrics.report(
             ProblemKind::LayerBeforeRoutes,
             "`RequestMetrics` is applied to an axum router that has no routes, so it does not see requests to routes that are \

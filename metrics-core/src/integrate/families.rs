@@ -154,7 +154,7 @@ impl RequestFamilies {
         self.exceptions.is(&other.exceptions)
     }
 
-    /// The name of the latency, which stands for all of them.
+    /// Returns the name of the latency family, which identifies the layer in messages.
     pub(super) fn latency_name(&self) -> &str {
         match &self.latency {
             Latency::Summary(family) => family.name(),

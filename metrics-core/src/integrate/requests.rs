@@ -56,10 +56,10 @@ const REQUEST_TIMEOUT: u16 = 408;
 /// requests to the others. If there are none before, [`Registry::check`] reports that after the first status 404.
 ///
 /// If a request passes two layers with the same families, such as one on an outer and one on a nested router, only the
-/// outer one counts it, and [`Registry::check`] reports it. A layer outside of this one that drops the body it is given
-/// makes the request a cancelled one.
+/// outer one counts it, and [`Registry::check`] reports it. If an outer layer drops the response body, the request counts as
+/// canceled.
 ///
-/// Cloning it gives the same one.
+/// Clones share the same families.
 ///
 /// # Example: all routes of an axum service
 ///
@@ -210,7 +210,7 @@ impl RequestMetricsBuilder {
     }
 
     /// Routes, as method and path, that are exported at 0 before their first request, in `<prefix>_responses_total` with
-    /// status 200. The cap does not apply to them.
+    /// status 200. The cap on series does not apply to these series.
     ///
     /// No framework gives a layer the list of its routes, so a route that is not listed is exported from its first request
     /// on. `rate` and `increase` then miss the requests before the first scrape that shows it. Write the paths as the router
@@ -224,8 +224,8 @@ impl RequestMetricsBuilder {
         self
     }
 
-    /// Requests for this path are not measured, like those for `/metrics`. It is compared with what the client sent,
-    /// whatever stands under it; what an [`Exposition`](crate::Exposition) answers need not be named.
+    /// Excludes requests for this path, as those for `/metrics` are. It is compared with the path that the client sent.
+    /// Responses of an [`Exposition`](crate::Exposition) are excluded in any case.
     pub fn exclude(mut self, path: impl Into<String>) -> Self {
         self.excluded.insert(path.into());
         self
@@ -255,6 +255,8 @@ impl RequestMetricsBuilder {
 
     fn build_with<R: Register>(self, register: &mut R) -> Result<RequestMetrics, R::Error> {
         let Self { prefix, buckets, max_series, routes, excluded, is_exception, location } = self;
+        let is_route = |(method, path): &&(String, String)| method_label(method) == method && path.starts_with('/');
+        let invalid = routes.iter().find(|route| !is_route(route)).cloned();
         let options = FamilyOptions { prefix: &prefix, buckets, max_series, location };
         let families = RequestFamilies::register(options, register)?;
         for (method, path) in &routes {
@@ -264,6 +266,15 @@ impl RequestMetricsBuilder {
         let registry = register.registry().clone();
         let (is_repeated, placement) = (AtomicBool::new(false), LayerPlacement::default());
         let inner = Inner { families, paths, excluded, is_exception, registry, location, is_repeated, placement };
-        Ok(RequestMetrics { inner: Arc::new(inner) })
+        let built = RequestMetrics { inner: Arc::new(inner) };
+        if let Some(route) = invalid {
+            built.report(
+                ProblemKind::Declaration,
+                &format!(
+                    "{route:?} is not a route, so it is exported in vain; write method and path, as in (\"GET\", \"/users/{{id}}\")"
+                ),
+            );
+        }
+        Ok(built)
     }
 }

@@ -85,7 +85,7 @@ where
 fn begin<B>(metrics: &RequestMetrics, request: &Request<B>) -> MeasuredRequest {
     let (outer, route) = (request.extensions().get(), matched_route(request.extensions()));
     if route.is_some() {
-        metrics.placement().match_route();
+        metrics.placement().settle();
     }
     MeasuredRequest::begin(metrics, outer, sent_path(request), route.as_deref(), request.method().as_str())
 }

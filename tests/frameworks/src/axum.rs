@@ -250,9 +250,9 @@ async fn a_layer_before_its_routes_does_not_see_their_requests_and_is_reported()
     tokio::task::spawn_blocking(move || {
         assert_eq!(status(&ask(addr, "GET", "/a")), 200);
         assert_eq!(measured.problems(), []);
-        for requests in [1.0, 2.0] {
+        for requests in 1..=20 {
             assert_eq!(status(&ask(addr, "GET", "/nowhere")), 404);
-            measured.recorded("other", "GET", "404", requests, [0.0, 0.0]);
+            measured.recorded("other", "GET", "404", f64::from(requests), [0.0, 0.0]);
         }
         assert_eq!(measured.of_route("request_latency_seconds_count", "/a", "GET"), None);
         let [problem] = &measured.problems()[..] else { panic!("{:?}", measured.problems()) };
@@ -284,11 +284,30 @@ async fn a_layer_in_its_right_place_is_not_reported() {
         let measured = missed(addr, measured).await;
         assert_eq!(measured.problems(), []);
     }
+    // A service of files: it has no routes, and a request for a file that does not exist is no mistake.
+    let measured = Measured::new();
+    let files = service_fn(|request: Request| async move {
+        let status = if request.uri().path() == "/" { StatusCode::OK } else { StatusCode::NOT_FOUND };
+        Ok::<_, Infallible>(status.into_response())
+    });
+    let addr = serve(Router::new().fallback_service(files).layer(measured.build(|builder| builder))).await;
+    tokio::task::spawn_blocking(move || assert_eq!(status(&ask(addr, "GET", "/")), 200)).await.expect("no panic");
+    assert_eq!(missed(addr, measured).await.problems(), []);
     // For the routes only, of which there are as many as services of a fallback.
     let measured = Measured::new();
     let routes = ["/a", "/b", "/c"].into_iter().fold(Router::new(), |app, path| app.route(path, handler()));
     let addr = serve(routes.route_layer(measured.build(|builder| builder))).await;
     assert_eq!(missed(addr, measured).await.problems(), []);
+}
+
+#[test]
+fn known_routes_are_methods_and_paths() {
+    for wrong in [("/users", "GET"), ("get", "/users"), ("GET", "users")] {
+        let measured = Measured::new();
+        measured.build(|builder| builder.known_routes([("GET", "/a"), wrong]));
+        let [problem] = &measured.problems()[..] else { panic!("{:?}", measured.problems()) };
+        assert!(problem.message.contains(&format!("{wrong:?} is not a route")), "{problem}");
+    }
 }
 
 #[tokio::test]
@@ -306,10 +325,12 @@ async fn around_a_whole_router_only_known_routes_have_a_path() {
     assert_eq!(measured.problems(), []);
 }
 
-/// Sends a request that matches no route.
+/// Sends requests that match no route, more than a misplaced layer needs to be reported.
 async fn missed(addr: SocketAddr, measured: Measured) -> Measured {
     tokio::task::spawn_blocking(move || {
-        assert!(matches!(status(&ask(addr, "GET", "/nowhere")), 200 | 404));
+        for _ in 0..20 {
+            assert!(matches!(status(&ask(addr, "GET", "/nowhere")), 200 | 404));
+        }
         measured
     })
     .await

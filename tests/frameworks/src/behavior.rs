@@ -28,7 +28,7 @@ impl Measured {
 
     /// The problems with how the layer is applied.
     pub(crate) fn problems(&self) -> Vec<Problem> {
-        let is_of_layers = [ProblemKind::RepeatedLayer, ProblemKind::LayerBeforeRoutes];
+        let is_of_layers = [ProblemKind::Declaration, ProblemKind::RepeatedLayer, ProblemKind::LayerBeforeRoutes];
         self.registry.check().into_iter().filter(|problem| is_of_layers.contains(&problem.kind)).collect()
     }
 
