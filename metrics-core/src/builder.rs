@@ -88,7 +88,7 @@ macro_rules! builders {
 #[diagnostic::on_unimplemented(
     message = "`{M}` has no function `new`",
     label = "metrics are made by builders",
-    note = "write `{M}::builder(name, help).register()` to export the metric, or `.build()` to keep it to yourself"
+    note = "write `{M}::builder(name, help).register()` to export the metric, or `.build()` to create it unregistered"
 )]
 pub trait OnlyBuilders<M> {
     #[doc(hidden)]

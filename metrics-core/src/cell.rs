@@ -28,3 +28,4 @@ mod thread_locals;
 pub(crate) use handle::Handle;
 #[cfg(feature = "testing")]
 pub(crate) use thread_locals::reading_own_block;
+pub(crate) use thread_locals::reads_all_blocks;

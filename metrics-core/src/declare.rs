@@ -34,7 +34,7 @@ use crate::summary::Summary;
     note = "`#[metric(flatten)]` declares the metrics of another struct; a field that is a metric itself does not need it"
 )]
 pub trait MetricGroup: Sized {
-    /// Declares all metrics of the struct. What goes wrong is kept in the scope; the metrics count in any case.
+    /// Declares all metrics of the struct. Errors are collected in the scope; the metrics work either way.
     fn declare(scope: &mut Scope<'_>) -> Self;
 
     /// Registers all metrics in the global registry. Those that cannot be registered count all the same, and

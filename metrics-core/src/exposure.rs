@@ -13,7 +13,7 @@ use log::Level;
 use crate::logging::log;
 
 /// How long after its first series a program is reported.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
+const PATIENCE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10 * 60) };
 
 /// The exposure of this process's metrics.
 pub(crate) static EXPOSURE: Exposure = Exposure::new();
@@ -56,14 +56,40 @@ impl Exposure {
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::process::Command;
+
     use super::*;
+    use crate::{Counter, Registry};
 
     #[test]
     fn an_unexposed_program_is_reported_once() {
         let exposure = Exposure::new();
-        assert!(!exposure.is_overdue(PATIENCE));
+        assert!(!exposure.is_overdue(Duration::from_secs(600)));
         assert!(exposure.is_overdue(Duration::ZERO));
         assert!(!exposure.is_overdue(Duration::ZERO));
+    }
+
+    /// Set in the process whose stderr is examined.
+    const IS_CHILD: &str = "METRICS_CORE_TEST_IS_CHILD";
+
+    /// In a process of its own, because other tests expose metrics.
+    #[test]
+    fn a_new_series_of_an_unexposed_program_is_the_occasion() {
+        if env::var_os(IS_CHILD).is_some() {
+            let family = Counter::builder("unexposed_total", "").labels(["n"]).register();
+            drop(Registry::global().check());
+            for n in ["1", "2", "3"] {
+                family.labels([n]).inc();
+            }
+            return;
+        }
+        let mut child = Command::new(env::current_exe().expect("known"));
+        let name = "exposure::tests::a_new_series_of_an_unexposed_program_is_the_occasion";
+        let output = child.args(["--exact", name, "--nocapture"]).env(IS_CHILD, "1").output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let warning = "metrics-core: nothing has exposed the metrics of this program for ten minutes: call ";
+        assert_eq!(stderr.matches(warning).count(), 1, "{stderr}");
     }
 
     #[test]

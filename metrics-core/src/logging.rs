@@ -1,7 +1,7 @@
 //! The log of the library: through the `log` crate, or on stderr if the program has no logger.
 //!
 //! A program without a logger would never learn that a metric is not exported. Nearly every line is logged once, so stderr
-//! gets few of them. A logger is user code, and one that panics must not harm the caller, so every line goes through here.
+//! gets few of them. Logging that is turned off (`RUST_LOG=off`) looks the same as no logger. A logger is user code, and one that panics must not harm the caller, so every line goes through here.
 
 use std::fmt;
 use std::io::{Write, stderr};

@@ -22,6 +22,7 @@ pub use collect::{Collect, CollectorId};
 pub use problem::{Problem, ProblemKind};
 
 use crate::error::Error;
+use crate::exposure::EXPOSURE;
 use crate::kind::Kind;
 use crate::logging::log;
 use crate::{clock, labels};
@@ -117,13 +118,21 @@ impl Registry {
         registry
     }
 
-    /// Initializes what the linker has collected, if this is the global registry. Evaluates user code: no lock may be held.
+    /// Prepares the registry for something that exposes it: initializes everything that the linker has collected, if this is
+    /// the global registry. This evaluates user code, so no lock may be held.
     #[cfg_attr(
         not(any(feature = "exposition", feature = "push")),
         allow(dead_code, reason = "what exposes is a feature")
     )]
     pub(crate) fn initialize(&self, user_code: UserCode) {
+        EXPOSURE.begin();
         declared::initialize(self.inner.is_global, user_code);
+    }
+
+    /// Returns true for [`Registry::global`].
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the helpers for tests use it"))]
+    pub(crate) fn is_global(&self) -> bool {
+        self.inner.is_global
     }
 
     /// Tells registries apart; no two have the same while both live.
@@ -185,6 +194,7 @@ impl Registry {
 /// assert!(gathered.iter().any(|family| family.name() == "metrics_core_problems"));
 /// ```
 pub fn init() {
+    EXPOSURE.begin();
     let _ = Registry::global();
     declared::initialize(true, UserCode::Now);
 }

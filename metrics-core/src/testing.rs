@@ -38,14 +38,15 @@ type Samples = BTreeMap<String, BTreeMap<Vec<(String, String)>, f64>>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     samples: Samples,
-    of_thread: bool,
+    /// Other tests of the process record into it, too.
+    is_shared: bool,
 }
 
 /// What has changed from one snapshot to a later one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     samples: Samples,
-    of_thread: bool,
+    is_shared: bool,
 }
 
 impl Snapshot {
@@ -54,7 +55,7 @@ impl Snapshot {
     pub fn of(registry: &Registry) -> Self {
         let mut recorder = Recorder { family: String::new(), samples: Samples::new() };
         registry.scrape().visit(&mut recorder);
-        Self { samples: recorder.samples, of_thread: false }
+        Self { samples: recorder.samples, is_shared: registry.is_global() }
     }
 
     /// Like [`Snapshot::of`], but counters, summaries and histograms contain only what the current thread has recorded.
@@ -64,12 +65,13 @@ impl Snapshot {
     /// single-threaded runtime records, but not what the code under test records on other threads, such as the workers of a
     /// multi-threaded runtime.
     ///
-    /// Gauges, callbacks and collectors belong to no thread, so they have the values of the whole process. After
+    /// Gauges, callbacks, collectors and `metrics_core_internal_errors_total` belong to no thread, so they have the values of the
+    /// whole process. After
     /// [`limit_thread_local_cells`](crate::limit_thread_local_cells), the counts of threads beyond the limit are in no
     /// snapshot of a thread.
     #[must_use]
     pub fn of_current_thread(registry: &Registry) -> Self {
-        Self { of_thread: true, ..cell::reading_own_block(|| Self::of(registry)) }
+        Self { is_shared: false, ..cell::reading_own_block(|| Self::of(registry)) }
     }
 
     /// The value of a sample, if it is there; labels in any order.
@@ -88,7 +90,7 @@ impl Snapshot {
                 *value = if is_same(*value, *before) { 0.0 } else { *value - before };
             }
         }
-        Difference { samples, of_thread: self.of_thread && earlier.of_thread }
+        Difference { samples, is_shared: self.is_shared || earlier.is_shared }
     }
 }
 
@@ -102,7 +104,7 @@ impl Difference {
     }
 }
 
-/// Added to a failed assertion on values of the whole process.
+/// Added to a failed assertion on values that other tests may have changed.
 const HINT: &str = "\n  Other tests of this process may have recorded into the series at the same time: \
     `Snapshot::of_current_thread` contains only what the thread of the test has recorded.";
 
@@ -133,7 +135,7 @@ macro_rules! lookups {
                     is_same(value, expected),
                     "{name}{}\n  is:       {value}\n  expected: {expected}{}",
                     LabelSetText(&sorted(labels)),
-                    if self.of_thread { "" } else { HINT }
+                    if self.is_shared { HINT } else { "" }
                 );
             }
         }

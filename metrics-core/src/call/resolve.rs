@@ -11,7 +11,7 @@ use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role}
 use super::feed::families::Families;
 use super::feed::known_values::KnownValues;
 use super::feed::series::{Handles, Series, Values};
-use super::feed::target::PerCall;
+use super::feed::target::{PerCall, TargetRef};
 use super::site::Site;
 use crate::cache::{self, CacheId};
 use crate::cell::Handle;
@@ -221,7 +221,7 @@ impl Site {
         for role in roles {
             let Some(target) = per_call[*role as usize] else { continue };
             series.handles[*role as usize] = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
-                self.note_mismatch(families, *role);
+                self.note_mismatch(families, *role, target);
                 Handle::NONE
             });
             if *role == Role::Latency {
@@ -232,15 +232,18 @@ impl Site {
 
     /// A call named a family that has other labels; it is not fed.
     #[cold]
-    fn note_mismatch(&self, families: &Families, role: Role) {
+    fn note_mismatch(&self, families: &Families, role: Role, target: TargetRef<'_>) {
         InternalError::InstrumentConflict.increment();
         if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
             Registry::global().add_problem(Problem {
                 kind: ProblemKind::Declaration,
                 family: self.declaration.default_name(role),
                 message: format!(
-                    "the family given as `{}` has other labels than the function; it is not fed",
-                    role.option()
+                    "the family {} given as `{}` is not fed: its labels are {:?}, those of the function {:?}",
+                    target.name().unwrap_or_default(),
+                    role.option(),
+                    target.label_names(),
+                    families.labels_of(role)
                 ),
                 location: Some(self.declaration.location),
             });

@@ -84,7 +84,7 @@ pub(crate) fn is_live(handle: Handle) -> bool {
 #[inline]
 pub(super) fn total<T: Default>(handle: Handle, words: usize, add: impl Fn(&mut T, &[AtomicU64], Handle)) -> T {
     let mut total = T::default();
-    for cell in store().cells(handle, words) {
+    for cell in store().cells(read_scope(), handle, words) {
         add(&mut total, cell, handle);
     }
     total

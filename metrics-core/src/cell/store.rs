@@ -164,8 +164,14 @@ impl Store {
     ///
     /// What is read from a cell counts only if the cell [`holds`] the series afterwards too.
     #[inline]
-    pub(super) fn cells(&'static self, handle: Handle, words: usize) -> impl Iterator<Item = &'static [AtomicU64]> {
+    pub(super) fn cells(
+        &'static self,
+        scope: ReadScope,
+        handle: Handle,
+        words: usize,
+    ) -> impl Iterator<Item = &'static [AtomicU64]> {
         let blocks = self.is_live(handle).then(|| self.in_order()).into_iter().flatten();
+        let blocks = blocks.filter(move |block| scope.contains(block));
         blocks.filter_map(move |block| held(block, handle, words))
     }
 

@@ -67,6 +67,11 @@ pub(crate) fn reading_own_block<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Returns false within [`reading_own_block`].
+pub(crate) fn reads_all_blocks() -> bool {
+    !READS_OWN_BLOCK.get()
+}
+
 /// The blocks that scrapes on the current thread read.
 ///
 /// A thread without a block gets one, because the counts of the block's last thread must not look like its own later.

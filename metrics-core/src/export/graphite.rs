@@ -162,7 +162,7 @@ impl Graphite {
         });
         target.ok_or_else(|| {
             let message = format!(
-                "{:?} is not an address of a carbon: write host:port, such as \"localhost:2003\"",
+                "{:?} is not the address of a carbon: write host:port, such as \"localhost:2003\"",
                 self.address
             );
             io::Error::new(io::ErrorKind::InvalidInput, message)

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::Registry;
-use super::declared::UserCode;
+use super::declared::{self, UserCode};
 use crate::family::FamilyCore;
 use crate::kind::Kind;
 
@@ -60,7 +60,7 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn catalog(&self) -> Vec<DeclaredFamily> {
-        self.initialize(UserCode::Now);
+        declared::initialize(self.inner.is_global, UserCode::Now);
         let members = self.read().members.with_variants();
         members.iter().map(|(member, variants)| describe(member.core(), variants)).collect()
     }

@@ -15,7 +15,7 @@ impl Registry {
     /// structs as [`init`](crate::init) does, so a list or a family whose expression panics is reported, too.
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
-        self.initialize(UserCode::Now);
+        declared::initialize(self.inner.is_global, UserCode::Now);
         let found = Gathering::begin(self, DEFAULT_COLLECT_TIMEOUT, true, true).wait();
         let merged = self.merge(found.collected);
         let mut problems = self.read().problems.all().to_vec();

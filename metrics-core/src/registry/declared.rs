@@ -41,7 +41,6 @@ pub mod linked;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::problem::Problem;
-use crate::exposure::EXPOSURE;
 use linked::declared;
 
 /// A static declaration that can initialize itself.
@@ -114,7 +113,6 @@ pub(crate) fn initialize_for_scrape(of_global: bool) {
 /// A panic cannot be caught in programs built with `panic = "abort"`. There, only the first call of a function evaluates its
 /// expressions.
 pub(crate) fn initialize(of_global: bool, user_code: UserCode) {
-    EXPOSURE.begin();
     initialize_all(of_global, if cfg!(panic = "abort") { UserCode::Never } else { user_code });
 }
 

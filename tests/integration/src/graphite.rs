@@ -252,7 +252,7 @@ fn addresses_that_are_none_are_refused_at_the_start() {
     for address in no_port.into_iter().chain(urls.split(' ')) {
         let bridge = GraphiteBridge::new(address);
         let expected =
-            format!("{address:?} is not an address of a carbon: write host:port, such as \"localhost:2003\"");
+            format!("{address:?} is not the address of a carbon: write host:port, such as \"localhost:2003\"");
         let error = bridge.start(Duration::from_secs(1)).expect_err("refused");
         assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, expected.clone()));
         assert_eq!(error_of(&bridge), format!("graphite: {expected}"));

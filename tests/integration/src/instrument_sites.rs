@@ -2,7 +2,7 @@
 
 use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
 
-use crate::sample;
+use crate::{internal_errors, sample};
 
 struct Api {
     entries: Vec<u32>,
@@ -284,4 +284,20 @@ fn a_renamed_dependency_is_named_by_crate() {
     }
     assert_eq!(call(), 1);
     assert_eq!(sample("renamed_request_latency_seconds_count{path=\"/x\"}"), Some(1.0));
+}
+
+#[test]
+fn functions_that_share_a_name_but_not_its_type_are_a_problem_that_names_both() {
+    #[instrument("/a", prefix = "typed")]
+    fn summary() {}
+    #[instrument("/b", buckets(1.0), prefix = "typed")]
+    fn histogram() {}
+    summary();
+    histogram();
+    let problems = Registry::global().check();
+    let problem = problems.iter().find(|problem| problem.family == "typed_request_latency_seconds");
+    let problem = problem.expect("a problem").to_string();
+    assert_eq!(problem.matches("instrument_sites.rs:").count(), 2, "{problem}");
+    assert!(problem.ends_with("; set another `prefix`, or name a family with `latency`"), "{problem}");
+    assert!(internal_errors("instrument_conflict") >= 1.0);
 }

@@ -258,22 +258,6 @@ fn equal_series_of_exceptions_gauges_and_histograms_are_added_up() {
 }
 
 #[test]
-fn functions_that_share_a_name_but_not_its_type_are_a_problem_that_names_both() {
-    #[instrument("/a", prefix = "typed")]
-    fn summary() {}
-    #[instrument("/b", buckets(1.0), prefix = "typed")]
-    fn histogram() {}
-    summary();
-    histogram();
-    let problems = Registry::global().check();
-    let problem = problems.iter().find(|problem| problem.family == "typed_request_latency_seconds");
-    let problem = problem.expect("a problem").to_string();
-    assert_eq!(problem.matches("registering.rs:").count(), 2, "{problem}");
-    assert!(problem.ends_with("; set another `prefix`, or name a family with `latency`"), "{problem}");
-    assert!(internal_errors("instrument_conflict") >= 1.0);
-}
-
-#[test]
 fn labels_meet_a_family_by_name() {
     lazy_static::lazy_static! {
         static ref LATENCY: metrics_core::Family<Summary, 2> =

@@ -390,9 +390,6 @@ pub(crate) const FUNCTION: &str = "function";
 
 impl OwnedTarget {
     fn label_names(&self) -> &[String] {
-        match self {
-            Self::Family(core) => &core.declaration.label_names,
-            Self::Unlabeled { .. } => &[],
-        }
+        self.as_ref().label_names()
     }
 }

@@ -67,7 +67,15 @@ impl<'a> TargetRef<'a> {
         }
     }
 
-    /// Has scrapes read the target before all others.
+    /// The names of its labels.
+    pub(crate) fn label_names(self) -> &'a [String] {
+        match self {
+            Self::Family(core) => &core.declaration.label_names,
+            Self::Unlabeled { .. } => &[],
+        }
+    }
+
+    /// Marks the target to be read before all others by scrapes.
     pub(crate) fn mark_read_early(self) {
         match self {
             Self::Family(core) => core.mark_read_early(),

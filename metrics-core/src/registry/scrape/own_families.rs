@@ -54,7 +54,7 @@ pub(crate) fn internal_errors(visitor: &mut dyn Visitor) -> bool {
 pub(crate) fn problems(count: usize, visitor: &mut dyn Visitor) -> bool {
     visitor.family(&FamilyInfo {
         name: PROBLEMS,
-        help: "Declarations that are not exported as written; the log and `Registry::check` name them.",
+        help: "Problems with declarations, collected families and layers; the log and `Registry::check` list them.",
         kind: Kind::Gauge,
         unit: None,
     });

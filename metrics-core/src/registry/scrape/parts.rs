@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::cell::{Handle, counter};
+use crate::cell::{self, Handle, counter};
 use crate::counter::number;
 use crate::family::FamilyCore;
 use crate::family::core::EarlyTotals;
@@ -25,7 +25,9 @@ pub(crate) struct FamilyPart {
 impl FamilyPart {
     /// The totals to show instead of the present ones.
     pub(crate) fn early(&self) -> Option<&[(Handle, counter::Total)]> {
-        self.early.as_deref().or_else(|| self.core.totals_when_marked())
+        // Those at the time of the mark are of all threads.
+        let when_marked = || if cell::reads_all_blocks() { self.core.totals_when_marked() } else { None };
+        self.early.as_deref().or_else(when_marked)
     }
 }
 
