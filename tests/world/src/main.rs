@@ -70,7 +70,7 @@ fn row(published: &Published, folder: &Path, options: &Options) -> Result<String
             None => "do not build in the published package".to_owned(),
         }
     };
-    Ok(format!("| {title} | {functions} | 0 | {tests} | {added} | {lost} |"))
+    Ok(format!("| {title} | {functions} | 0 | {tests} | {added} | {lost} of {} |", before.len()))
 }
 
 fn difference(what: &str, all: &BTreeSet<String>, without: &BTreeSet<String>, verbose: bool) -> usize {
