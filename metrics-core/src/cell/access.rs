@@ -58,6 +58,12 @@ pub(crate) fn make_cache_words(words: usize) -> Option<&'static [AtomicU64]> {
 }
 
 #[cfg(test)]
+#[allow(dead_code, reason = "only the models use it")]
+pub(crate) fn thread_blocks() -> usize {
+    store().thread_blocks()
+}
+
+#[cfg(test)]
 pub(crate) fn hold_locks() -> impl Sized {
     store().hold_locks()
 }

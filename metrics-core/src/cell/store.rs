@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{array, iter, ptr};
 
 use super::handle::{self, Handle, SlotAllocator};
-use super::sync::{AtomicU64, AtomicUsize, Mutex, OnceLock, PAGES, lock, zeros};
+use super::sync::{AtomicU64, Mutex, OnceLock, PAGES, lock, zeros};
 
 /// One writer's pages, for ever: blocks are leaked, and there are as many as threads were alive at once.
 pub(super) struct Block {
@@ -67,11 +67,19 @@ pub(super) struct Store {
     home: Block,
     /// Held by whoever writes to the home block.
     home_writer: Mutex<()>,
-    /// Blocks of ended threads.
-    free: Mutex<Vec<&'static Block>>,
+    blocks: Mutex<Blocks>,
     slots: Mutex<SlotAllocator>,
-    /// How many blocks may yet be made.
-    left: AtomicUsize,
+}
+
+/// The blocks that threads can take. One lock guards all of it, so that a limit holds for threads that start while it is
+/// set.
+struct Blocks {
+    /// Blocks of ended threads.
+    free: Vec<&'static Block>,
+    /// The block that was made last, if any: the next one follows it.
+    last: Option<&'static Block>,
+    made: usize,
+    limit: usize,
 }
 
 impl Store {
@@ -79,9 +87,8 @@ impl Store {
         Self {
             home: Block::new(),
             home_writer: Mutex::new(()),
-            free: Mutex::new(Vec::new()),
+            blocks: Mutex::new(Blocks { free: Vec::new(), last: None, made: 0, limit: usize::MAX }),
             slots: Mutex::new(SlotAllocator::new()),
-            left: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -123,27 +130,33 @@ impl Store {
 
     /// A block for a thread that has none; `None` when there are as many as there may be.
     pub(super) fn take_block(&'static self) -> Option<&'static Block> {
-        if let Some(free) = lock(&self.free).pop() {
-            return Some(free);
+        {
+            let mut blocks = lock(&self.blocks);
+            if let Some(free) = blocks.free.pop() {
+                return Some(free);
+            }
+            if blocks.made >= blocks.limit {
+                return None;
+            }
+            blocks.made += 1;
         }
-        self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).ok()?;
+        // Allocated without the lock, because the allocator may be code of the user.
         let block: &'static Block = Box::leak(Box::new(Block::new()));
-        let mut last = &self.home;
-        while last.next.set(block).is_err() {
-            last = last.next.get().copied().unwrap_or(last);
-        }
+        let mut blocks = lock(&self.blocks);
+        // Never set before, because only the last block gets a successor.
+        let _ = blocks.last.unwrap_or(&self.home).next.set(block);
+        blocks.last = Some(block);
         Some(block)
     }
 
     /// The block of a thread that has ended, for the next one.
     pub(super) fn give_back(&self, block: &'static Block) {
-        lock(&self.free).push(block);
+        lock(&self.blocks).free.push(block);
     }
 
-    /// From now on blocks are made only up to this number, the home block left out.
-    pub(super) fn limit_blocks(&'static self, most: usize) {
-        let made = self.in_order().count() - 1;
-        self.left.store(most.saturating_sub(made), Relaxed);
+    /// From now on blocks are made only up to this number, which does not count the home block.
+    pub(super) fn limit_blocks(&self, most: usize) {
+        lock(&self.blocks).limit = most;
     }
 
     /// Writes to the home block; nothing if the series has ended.
@@ -176,8 +189,13 @@ impl Store {
     }
 
     #[cfg(test)]
+    pub(super) fn thread_blocks(&self) -> usize {
+        lock(&self.blocks).made
+    }
+
+    #[cfg(test)]
     pub(super) fn hold_locks(&'static self) -> impl Sized {
-        (lock(&self.home_writer), lock(&self.free), lock(&self.slots))
+        (lock(&self.home_writer), lock(&self.blocks), lock(&self.slots))
     }
 
     /// Reads the cells of many series.

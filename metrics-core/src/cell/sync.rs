@@ -1,6 +1,6 @@
 //! The synchronization primitives and sizes of the store. The Loom models replace this file with one that Loom tracks.
 
-pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
+pub(crate) use std::sync::atomic::{AtomicU64, fence};
 pub(crate) use std::sync::{Mutex, OnceLock};
 
 pub(crate) use crate::lock::lock;

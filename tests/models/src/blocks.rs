@@ -82,3 +82,18 @@ fn threads_that_share_cells_lose_nothing() {
         assert_eq!(summary::read(handle), summary::Total { count: 4, sum: 2.0 });
     });
 }
+
+#[test]
+fn a_limit_holds_for_threads_that_start_while_it_is_set() {
+    check(3, || {
+        let handle = counter::allocate().expect("a slot");
+        let writers = [0; 2].map(|_| thread::spawn(move || counter::add_whole(handle, 1)));
+        access::limit_threads(1);
+        let before = access::thread_blocks();
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
+        assert!(access::thread_blocks() <= before.max(1));
+        assert_eq!(counter::read(handle).whole, 2);
+    });
+}

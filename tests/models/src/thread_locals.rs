@@ -6,7 +6,8 @@ use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock};
 
 loom::lazy_static! {
-    static ref STORE: Store = Store::new();
+    // Leaked, because Loom drops it when the main thread ends, while the locals of other threads may still use it.
+    static ref STORE: &'static Store = Box::leak(Box::new(Store::new()));
 }
 
 loom::thread_local! {
