@@ -5,6 +5,7 @@
 //! set waits for it. State that is written by scrapes and by series creation is on separate cache lines from state that
 //! every lookup reads.
 
+mod early;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
 use crate::lock::lock;
 use crate::metric::{Readings, SeriesOwner};
 
+pub(crate) use early::EarlyTotals;
 pub(crate) use walk::Walk;
 use walk::WalkPosition;
 
@@ -29,9 +31,6 @@ use walk::WalkPosition;
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
 /// Series that are copied under one hold of the family's lock.
 const CHUNK: usize = 128;
-
-/// The total of each series of a counter family, in the order of the table.
-pub(crate) type EarlyTotals = Vec<(Handle, counter::Total)>;
 
 /// A family's declaration and series.
 pub struct FamilyCore {
@@ -171,8 +170,8 @@ impl FamilyCore {
     ///
     /// A scrape that was in progress at that time shows them instead of the present totals. It may have read the latency
     /// already, and the calls that the family has counted since are not in it.
-    pub(crate) fn totals_when_marked(&self) -> Option<&[(Handle, counter::Total)]> {
-        self.read_early.get().map(Vec::as_slice)
+    pub(crate) fn totals_when_marked(&self) -> Option<&EarlyTotals> {
+        self.read_early.get()
     }
 
     /// The handle for these values, which are as many as the family's labels; created, or the overflow series.
@@ -304,11 +303,19 @@ impl FamilyCore {
 
     /// Ends all series.
     pub(crate) fn clear(&self) {
-        let mut table = self.write();
-        for handle in table.clear() {
+        let cleared = {
+            let mut table = self.write();
+            let cleared = std::mem::take(&mut *table);
+            for position in lock(&self.shared.0.walks).iter() {
+                position.end();
+            }
+            self.epoch.store(cache::new_epoch(), Ordering::Release);
+            cleared
+        };
+        // Without the lock, because there may be millions. Until a series is freed, old handles still write to it.
+        for handle in cleared.handles() {
             (self.declaration.metric.free)(handle, self.declaration.bounds);
         }
-        self.after_removal(&mut table);
     }
 
     /// Must be called before the lock on the table is given back, so that nobody finds an old handle in the new epoch.
@@ -378,7 +385,9 @@ impl SeriesOwner for FamilyCore {
             self.read().copy(0, usize::MAX, usize::MAX, &mut all);
             let mut readings = Readings::default();
             (self.declaration.metric.read)(all.handles(), self.declaration.bounds, &mut readings);
-            all.handles().iter().copied().zip(readings.counters).collect()
+            let mut totals = EarlyTotals::with_capacity(all.handles().len());
+            totals.extend(all.handles().iter().copied().zip(readings.counters));
+            totals
         });
     }
 }

@@ -1,7 +1,8 @@
 //! The series of one family, in creation order and indexed by their label values.
 //!
 //! A label set is stored, and compared, as the escaped text that a scrape copies. A removed series leaves a gap until
-//! the next compaction.
+//! the next compaction. The index keeps the hash of each label set, so that neither its growth nor a compaction hashes
+//! texts again: both happen under the family's lock, where others wait.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Range;
@@ -18,10 +19,21 @@ pub(crate) struct SeriesTable {
     text: String,
     /// In the order of creation; a removed series leaves a gap until the next compaction.
     entries: Vec<SeriesEntry>,
-    index: HashTable<u32>,
+    index: HashTable<IndexEntry>,
     hasher: RandomState,
     /// The series that the cap does not count, because the program bounds their number.
     exempt: Vec<Handle>,
+}
+
+#[derive(Clone, Copy)]
+struct IndexEntry {
+    hash: u32,
+    position: u32,
+}
+
+/// The hash as the index wants it, which picks by the low bits and compares by the high ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 #[derive(Clone, Copy)]
@@ -57,10 +69,12 @@ impl SeriesTable {
     }
 
     pub(crate) fn find(&self, names: &[String], values: &[&str]) -> Option<Handle> {
-        let position = *self
-            .index
-            .find(self.hash(values), |at| matches(self.entries[*at as usize].text(&self.text), names, values))?;
-        Some(self.entries[position as usize].handle)
+        let hash = self.hash(values);
+        let is_equal = |at: &IndexEntry| {
+            at.hash == hash && matches(self.entries[at.position as usize].text(&self.text), names, values)
+        };
+        let found = self.index.find(spread(hash), is_equal)?;
+        Some(self.entries[found.position as usize].handle)
     }
 
     /// Adds a label set that is not there; false, with nothing changed, where 4 GiB of text do not suffice.
@@ -79,9 +93,8 @@ impl SeriesTable {
             return false;
         };
         let hash = self.hash(values);
-        let Self { text, entries, index, hasher, .. } = self;
-        entries.push(SeriesEntry { start: first, len, handle });
-        index.insert_unique(hash, position, |at| hash_text(hasher, entries[*at as usize].text(text)));
+        self.entries.push(SeriesEntry { start: first, len, handle });
+        self.index.insert_unique(spread(hash), IndexEntry { hash, position }, |at| spread(at.hash));
         true
     }
 
@@ -89,9 +102,10 @@ impl SeriesTable {
     pub(crate) fn remove(&mut self, names: &[String], values: &[&str]) -> Option<Handle> {
         let hash = self.hash(values);
         let Self { text, entries, index, .. } = self;
-        let entry = index.find_entry(hash, |at| matches(entries[*at as usize].text(text), names, values)).ok()?;
-        let (position, _) = entry.remove();
-        let handle = std::mem::replace(&mut self.entries[position as usize].handle, Handle::NONE);
+        let is_equal =
+            |at: &IndexEntry| at.hash == hash && matches(entries[at.position as usize].text(text), names, values);
+        let (removed, _) = index.find_entry(spread(hash), is_equal).ok()?.remove();
+        let handle = std::mem::replace(&mut self.entries[removed.position as usize].handle, Handle::NONE);
         self.exempt.retain(|exempt| *exempt != handle);
         Some(handle)
     }
@@ -103,21 +117,19 @@ impl SeriesTable {
 
     /// Closes the gaps; positions change.
     pub(crate) fn compact(&mut self) {
-        let exempt = std::mem::take(&mut self.exempt);
-        let old = std::mem::replace(self, Self { hasher: self.hasher.clone(), exempt, ..Self::default() });
-        for entry in old.entries {
-            if entry.handle.is_none() {
-                continue;
-            }
-            let (Ok(start), Ok(position)) = (u32::try_from(self.text.len()), u32::try_from(self.entries.len())) else {
-                return;
-            };
-            self.text.push_str(entry.text(&old.text));
-            self.entries.push(SeriesEntry { start, ..entry });
-            let Self { text, entries, index, hasher, .. } = self;
-            let hash = |at: &u32| hash_text(hasher, entries[*at as usize].text(text));
-            index.insert_unique(hash(&position), position, hash);
+        let mut text = String::with_capacity(self.text.len() / 2);
+        let mut entries = Vec::with_capacity(self.index.len());
+        // The new position of each series by its old one.
+        let mut moved = vec![0; self.entries.len()];
+        for (old, entry) in self.entries.iter().enumerate().filter(|(_, entry)| !entry.handle.is_none()) {
+            let (Ok(start), Ok(position)) = (u32::try_from(text.len()), u32::try_from(entries.len())) else { return };
+            text.push_str(entry.text(&self.text));
+            entries.push(SeriesEntry { start, ..*entry });
+            moved[old] = position;
         }
+        self.index.iter_mut().for_each(|at| at.position = moved[at.position as usize]);
+        (self.text, self.entries) = (text, entries);
+        self.index.shrink_to(self.index.len() * 2, |at| spread(at.hash));
     }
 
     /// Where the series at this position, or behind it, stand after a compaction.
@@ -130,12 +142,9 @@ impl SeriesTable {
         self.entries.len()
     }
 
-    /// Removes all series, and returns their handles; positions do not change.
-    pub(crate) fn clear(&mut self) -> Vec<Handle> {
-        self.index.clear();
-        self.exempt.clear();
-        let handles = self.entries.iter_mut().map(|entry| std::mem::replace(&mut entry.handle, Handle::NONE));
-        handles.filter(|handle| !handle.is_none()).collect()
+    /// The handles of all series.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> {
+        self.entries.iter().map(|entry| entry.handle).filter(|handle| !handle.is_none())
     }
 
     /// Copies up to `most` of the series from position `from` to position `end`; the position to go on from, if there are
@@ -155,22 +164,14 @@ impl SeriesTable {
         (to < end).then_some(to)
     }
 
-    fn hash(&self, values: &[&str]) -> u64 {
+    #[expect(clippy::cast_possible_truncation, reason = "each half of a hash is a hash")]
+    fn hash(&self, values: &[&str]) -> u32 {
         let mut state = self.hasher.build_hasher();
         for value in values {
             value.hash(&mut state);
         }
-        state.finish()
+        state.finish() as u32
     }
-}
-
-/// Like [`SeriesTable::hash`], for the values that a text holds.
-fn hash_text(hasher: &RandomState, text: &str) -> u64 {
-    let mut state = hasher.build_hasher();
-    for (_, value) in labels::pairs(text) {
-        value.as_ref().hash(&mut state);
-    }
-    state.finish()
 }
 
 fn matches(text: &str, names: &[String], values: &[&str]) -> bool {

@@ -30,6 +30,11 @@ pub(super) struct WalkPosition {
 const ENDED: usize = usize::MAX;
 
 impl WalkPosition {
+    /// Ends the walk, because the table is cleared.
+    pub(super) fn end(&self) {
+        self.next.store(ENDED, Ordering::Relaxed);
+    }
+
     /// Follows the series to where a compaction is about to move them.
     pub(super) fn move_to(&self, table: &SeriesTable) {
         for position in [&self.next, &self.end] {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::cell::{self, Handle, counter};
+use crate::cell::{self, Handle};
 use crate::counter::number;
 use crate::family::FamilyCore;
 use crate::family::core::EarlyTotals;
@@ -24,10 +24,10 @@ pub(crate) struct FamilyPart {
 
 impl FamilyPart {
     /// The totals to show instead of the present ones.
-    pub(crate) fn early(&self) -> Option<&[(Handle, counter::Total)]> {
+    pub(crate) fn early(&self) -> Option<&EarlyTotals> {
         // Those at the time of the mark are of all threads.
         let when_marked = || if cell::reads_all_blocks() { self.core.totals_when_marked() } else { None };
-        self.early.as_deref().or_else(when_marked)
+        self.early.as_ref().or_else(when_marked)
     }
 }
 
@@ -77,8 +77,7 @@ pub(crate) fn with_duplicates(value: &Value<'_>, duplicates: &[Duplicate<'_>], s
     let Some((first, rest)) = duplicates.split_first() else { return show(value) };
     let declaration = &first.part.core.declaration;
     if let Some(early) = first.part.early() {
-        let read = early.iter().find(|(handle, _)| *handle == first.handle);
-        let total = read.map_or_else(counter::Total::default, |(_, total)| *total);
+        let total = early.find(first.handle, &mut 0);
         return sum(value, &Value::Counter(number(total)), &mut |sum| with_duplicates(sum, rest, show));
     }
     let mut readings = Readings::default();

@@ -5,32 +5,17 @@ use std::mem;
 use std::sync::Arc;
 
 use super::parts::{OtherParts, with_duplicates};
-use crate::cell::{Handle, counter};
 use crate::family::core::{EarlyTotals, Walk};
 use crate::family::table::Chunk;
 use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::metric::Readings;
 use crate::sample::{Labels, Visitor};
 
-/// The totals of a family that were read early, in the order of its series, and how many of them have been shown.
+/// The totals of a family that were read early.
 pub(crate) struct Early<'a> {
-    pub(crate) read: &'a [(Handle, counter::Total)],
-    pub(crate) passed: &'a mut usize,
-}
-
-impl Early<'_> {
-    /// The total of this series, which stands behind those that were asked for before. Those that were removed meanwhile
-    /// are passed over; one that was made meanwhile stands behind all, and is at 0 as yet.
-    fn total(&mut self, handle: Handle) -> counter::Total {
-        let left = self.read.get(*self.passed..).unwrap_or_default();
-        match left.iter().position(|(read, _)| *read == handle) {
-            Some(at) => {
-                *self.passed += at + 1;
-                left[at].1
-            }
-            None => counter::Total::default(),
-        }
-    }
+    pub(crate) totals: &'a EarlyTotals,
+    /// The position after the last series that was shown.
+    pub(crate) next: &'a mut usize,
 }
 
 #[derive(Default)]
@@ -44,7 +29,7 @@ impl Reader {
     pub(crate) fn read_early(&mut self, family: &Arc<FamilyCore>) -> EarlyTotals {
         let FamilyDeclaration { metric, bounds, .. } = family.declaration;
         let mut walk = family.walk();
-        let mut totals = Vec::with_capacity(family.len());
+        let mut totals = EarlyTotals::with_capacity(family.len());
         while walk.next(false, &mut self.chunk) {
             let handles = self.chunk.handles();
             (metric.read)(handles, bounds, &mut self.readings);
@@ -71,9 +56,9 @@ impl Reader {
         let FamilyDeclaration { metric, bounds, .. } = family.declaration;
         let handles = chunk.handles();
         match early {
-            Some(mut early) => {
+            Some(Early { totals, next }) => {
                 readings.counters.clear();
-                readings.counters.extend(handles.iter().map(|handle| early.total(*handle)));
+                readings.counters.extend(handles.iter().map(|handle| totals.find(*handle, next)));
             }
             None => (metric.read)(handles, bounds, readings),
         }

@@ -27,8 +27,8 @@ enum CursorState {
         /// The position of the part that is being shown.
         part: usize,
         walk: Walk,
-        /// How much was passed of what was read early.
-        passed: usize,
+        /// The position in the totals that were read early.
+        next: usize,
         begun: bool,
     },
     /// The family of a collector, from this series on.
@@ -57,18 +57,18 @@ impl Steps {
             (None, source) if !wanted(name, source.kind()) => false,
             (None, FamilySource::Family(parts)) => {
                 let first = parts.first().map(|part| part.core.walk());
-                self.current = first.map(|walk| CursorState::Family { part: 0, walk, passed: 0, begun: false });
+                self.current = first.map(|walk| CursorState::Family { part: 0, walk, next: 0, begun: false });
                 self.current.is_some()
             }
-            (Some(CursorState::Family { part, walk, passed, begun }), FamilySource::Family(parts)) => {
+            (Some(CursorState::Family { part, walk, next, begun }), FamilySource::Family(parts)) => {
                 let early = parts.get(*part).and_then(FamilyPart::early);
-                let early = early.map(|early| Early { read: early, passed: &mut *passed });
+                let early = early.map(|totals| Early { totals, next: &mut *next });
                 let others = OtherParts::of(parts, *part);
                 let more = reader.show(walk, early, others, begun, self.sorted, visitor);
                 match parts.get(*part + 1) {
-                    Some(next) if !more => {
-                        (*part, *passed) = (*part + 1, 0);
-                        *walk = next.core.walk();
+                    Some(following) if !more => {
+                        (*part, *next) = (*part + 1, 0);
+                        *walk = following.core.walk();
                         true
                     }
                     _ => more,

@@ -1,0 +1,66 @@
+//! Totals of a counter family that were read before a scrape reached it.
+//!
+//! The scrape looks the series up in the order in which they were read, so the next one is nearly always the right one. Series
+//! that were removed and recreated since are in another order, or missing. From the first of these on, an index finds them.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use crate::cell::{Handle, counter};
+
+/// The total of each series, in the order of the table.
+#[derive(Default)]
+pub(crate) struct EarlyTotals {
+    totals: Vec<(Handle, counter::Total)>,
+    index: OnceLock<HashMap<Handle, usize>>,
+}
+
+impl EarlyTotals {
+    pub(crate) fn with_capacity(series: usize) -> Self {
+        Self { totals: Vec::with_capacity(series), index: OnceLock::new() }
+    }
+
+    pub(crate) fn extend(&mut self, totals: impl Iterator<Item = (Handle, counter::Total)>) {
+        self.totals.extend(totals);
+    }
+
+    /// The total of a series, which is 0 if the series is newer. `next` is the position after the last one that was found.
+    pub(crate) fn find(&self, handle: Handle, next: &mut usize) -> counter::Total {
+        let found = match self.totals.get(*next) {
+            Some((expected, _)) if *expected == handle => Some(*next),
+            _ => self.index().get(&handle).copied(),
+        };
+        let Some((position, (_, total))) = found.and_then(|at| Some((at, self.totals.get(at)?))) else {
+            return counter::Total::default();
+        };
+        *next = position + 1;
+        *total
+    }
+
+    fn index(&self) -> &HashMap<Handle, usize> {
+        self.index.get_or_init(|| self.totals.iter().enumerate().map(|(at, (handle, _))| (*handle, at)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(n: u64) -> counter::Total {
+        counter::Total { whole: n, ..counter::Total::default() }
+    }
+
+    #[test]
+    fn series_are_found_in_any_order_and_new_ones_are_at_0() {
+        let handles: Vec<Handle> = (0..10).map(|_| counter::allocate().expect("a slot")).collect();
+        let mut totals = EarlyTotals::default();
+        totals.extend(handles[..8].iter().copied().zip((1..).map(whole)));
+        let mut next = 0;
+        let mut find = |at: usize| totals.find(handles[at], &mut next).whole;
+        assert_eq!([0, 1, 2].map(&mut find), [1, 2, 3]);
+        assert!(totals.index.get().is_none(), "the order of reading needs no index");
+        // The series at 3 and 4 were removed, and the last two created.
+        let mut find = |at: usize| totals.find(handles[at], &mut next).whole;
+        assert_eq!([5, 6, 8, 7, 9, 0].map(&mut find), [6, 7, 0, 8, 0, 1]);
+    }
+}
