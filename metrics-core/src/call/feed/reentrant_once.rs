@@ -78,6 +78,9 @@ impl<T> ReentrantOnce<T> {
         let this = thread::current().id();
         let making: &Making<T> = self.making.get_or_init(Box::default);
         let made = || self.value.get().or_else(|| making.fallback.get());
+        if let Some(value) = made() {
+            return Some(value);
+        }
         let mut makers = lock(&making.makers);
         if makers.contains(&this) || made().is_some() {
             return made().or_else(|| making.provisional.get());
@@ -216,6 +219,11 @@ mod tests {
                 2
             });
             assert_eq!(value, Some(&2));
+            // While the first maker hangs, calls take no lock.
+            let making = once.making.get().expect("it is being made");
+            let held = lock(&making.makers);
+            assert_eq!(once.make(|| unreachable!("it is made")), Some(&2));
+            drop(held);
             end.send(()).expect("the first maker waits");
         });
         assert_eq!(once.get(), Some(&1));
