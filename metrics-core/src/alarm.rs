@@ -3,18 +3,21 @@
 //! One thread serves all scrapes that wait for collectors and all pushers that wait for their next push. The first
 //! alarm spawns it, and it exits after 30 seconds without an alarm, so a process that neither scrapes nor pushes does
 //! not have the thread. If it cannot be spawned, [`Alarm::set`] returns `None`. A pusher then waits on its own thread,
-//! and a scrape continues with the results it has so far.
+//! and a scrape continues with the results it has so far. A forked child does not have its parent's alarm thread, so it
+//! spawns another.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::lock::lock;
+use crate::logging::guarded;
+use crate::per_process::PerProcess;
 
 /// Wakes a task at some time, unless it is dropped before.
+#[derive(Debug)]
 pub(crate) struct Alarm(Key);
 
 type Key = (Instant, u64);
@@ -30,8 +33,8 @@ struct Alarms {
 const IDLE: Duration = Duration::from_secs(30);
 
 fn alarms() -> &'static (Mutex<Alarms>, Condvar) {
-    static ALARMS: OnceLock<(Mutex<Alarms>, Condvar)> = OnceLock::new();
-    ALARMS.get_or_init(Default::default)
+    static ALARMS: PerProcess<(Mutex<Alarms>, Condvar)> = PerProcess::new();
+    ALARMS.get()
 }
 
 impl Alarm {
@@ -55,7 +58,7 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         let waker = lock(&alarms().0).by_time.remove(&self.0);
-        drop(waker);
+        guarded(|| drop(waker));
     }
 }
 
@@ -69,8 +72,8 @@ fn wake_all() {
                 let due = alarms.by_time.pop_first();
                 drop(alarms);
                 if let Some((_, waker)) = due {
-                    // Somebody else's code; if it panics, the others are to be woken all the same.
-                    drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+                    // A waker is code of a runtime. If it panics, the others must be woken all the same.
+                    guarded(|| waker.wake());
                 }
                 alarms = lock(state);
                 continue;
@@ -109,6 +112,38 @@ pub(crate) mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    /// A waker whose panic has a payload that panics when it is dropped.
+    struct Malicious;
+
+    struct PanicsWhenDropped;
+
+    impl Drop for PanicsWhenDropped {
+        fn drop(&mut self) {
+            if !thread::panicking() {
+                std::panic::panic_any("dropped");
+            }
+        }
+    }
+
+    impl Wake for Malicious {
+        fn wake(self: Arc<Self>) {
+            std::panic::panic_any(PanicsWhenDropped);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_does_not_end_the_thread() {
+        let wakes = Arc::new(Wakes::default());
+        let malicious = Alarm::set(Instant::now(), &Waker::from(Arc::new(Malicious))).expect("a thread");
+        let alarm = Alarm::set(Instant::now() + Duration::from_millis(5), &Waker::from(Arc::clone(&wakes)));
+        let begin = Instant::now();
+        while wakes.count() == 0 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "the thread has ended");
+            thread::yield_now();
+        }
+        drop((malicious, alarm));
     }
 
     #[test]

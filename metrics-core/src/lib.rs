@@ -45,6 +45,7 @@ mod lint;
 mod lock;
 mod logging;
 mod metric;
+mod per_process;
 #[cfg(feature = "process")]
 mod process;
 mod registry;

@@ -16,7 +16,7 @@ impl Registry {
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         declared::initialize(self.inner.is_global, UserCode::Now);
-        let found = Gathering::begin(self, DEFAULT_COLLECT_TIMEOUT, true, true).wait();
+        let found = Gathering::begin(self, DEFAULT_COLLECT_TIMEOUT, true).wait();
         let merged = self.merge(found.collected);
         let mut problems = self.read().problems.all().to_vec();
         problems.extend(declared::problems(self.inner.is_global));

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::core::Collector;
 
@@ -26,7 +27,8 @@ use waiter::Waiter;
 
 /// Shows families that are made at each scrape, from something that counts by itself: a pool, a cache, the system.
 ///
-/// It runs on a thread of its own; on the one that scrapes only where none can be started. Scrapes at the same time
+/// It runs on a dedicated thread, or on the scraping thread if none can be spawned. If it scrapes its own registry, that scrape
+/// contains no collectors, because it would wait for itself. Scrapes at the same time
 /// share a run; where one has given up on it, the next begins another (there are at most four at once). It has until the
 /// scrape's time is over
 /// ([`Scrape::collector_timeout`](crate::Scrape::collector_timeout), 5 seconds if not set); later its families are left
@@ -171,12 +173,13 @@ impl Registry {
     }
 
     /// Asks all collectors, and the default registry of the `prometheus` crate if this is the global one; each runs on a
-    /// thread of its own where one can be had.
+    /// dedicated thread if one can be spawned. None if one of them makes this scrape, since it would wait for itself.
     pub(crate) fn start_collectors(
         &self,
-        context: &ScrapeContext,
+        timeout: Duration,
         waiter: &Arc<Waiter>,
     ) -> Vec<(String, Option<PendingRun<Collected>>)> {
+        let Some(context) = ScrapeContext::for_collectors_of(self, timeout) else { return Vec::new() };
         let mut entries: Vec<RegisteredCollector> = self.read().collectors.by_id.values().cloned().collect();
         if self.inner.is_global {
             entries.push(RegisteredCollector {
@@ -185,7 +188,7 @@ impl Registry {
                 runs: self.inner.default_runs.clone(),
             });
         }
-        entries.into_iter().map(|entry| entry.join_or_start(context, waiter)).collect()
+        entries.into_iter().map(|entry| entry.join_or_start(&context, waiter)).collect()
     }
 }
 

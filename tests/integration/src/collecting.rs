@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_core::{Collect, FamilyInfo, Gauge, Kind, Labels, Number, ProblemKind, Registry, Value, Visitor};
 
@@ -323,4 +323,25 @@ fn what_is_left_out_is_listed_with_its_reason() {
     ];
     assert_eq!(messages, expected);
     assert!(internal_errors("collector_conflict") >= before + 5.0);
+}
+
+#[test]
+fn a_collector_that_scrapes_its_own_registry_does_not_wait_for_itself() {
+    let registry = Registry::new();
+    let own = registry.clone();
+    let collector = Shows("scraped_lines", move |visitor: &mut dyn Visitor| {
+        let text = own.to_text();
+        visitor.family(&FamilyInfo::new("scraped_lines", "Lines of a scrape.", Kind::Gauge));
+        visitor.series(Labels::default(), &Value::Gauge(text.lines().count() as f64));
+        Ok(())
+    });
+    registry.register_collector(collector).expect("valid");
+    Gauge::builder("level", "").register_in(&registry).expect("valid");
+    let begin = Instant::now();
+    let expected = "# TYPE level gauge\nlevel 0\n# HELP scraped_lines Lines of a scrape.\n\
+        # TYPE scraped_lines gauge\nscraped_lines 2\n";
+    // Far longer than it takes: only the result shows whether it has waited for itself.
+    let long = Duration::from_secs(60);
+    assert_eq!(registry.scrape().collector_timeout(long).to_text(), expected);
+    assert!(begin.elapsed() < long, "it has waited for itself");
 }

@@ -28,6 +28,7 @@ const LAYERS: [&[&str]; 8] = [
         "lint",
         "lock",
         "logging",
+        "per_process",
         "sample",
     ],
     &["metric", "counter", "gauge", "summary", "histogram", "threads", "timer"],

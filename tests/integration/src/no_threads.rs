@@ -2,11 +2,15 @@
 
 #![cfg(target_os = "linux")]
 use std::env;
+use std::future::Future;
+use std::pin::pin;
 use std::process::Command;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use metrics_core::{Gauge, GraphiteBridge, Registry};
+use http_body::Body;
+use metrics_core::{Exposition, Gauge, GraphiteBridge, Registry};
 
 /// The size of the stack of each new thread, read by the standard library.
 const STACK: &str = "RUST_MIN_STACK";
@@ -46,6 +50,17 @@ fn shows_everything() {
         .find_map(|line| line.strip_prefix("metrics_core_internal_errors_total{kind=\"thread_spawn_failed\"} "));
     let errors: u64 = errors.and_then(|count| count.parse().ok()).expect("counted");
     assert!(errors >= 30, "{errors}");
+    // As a server answers that runs already: nothing but the request's task.
+    let request = http::Request::new(());
+    let mut response = pin!(Exposition::of(&outer).respond(&request));
+    let Poll::Ready(response) = response.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("the collectors are not run by the task")
+    };
+    let mut body = pin!(response.into_body());
+    let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop())) else {
+        panic!("no body")
+    };
+    assert_eq!(frame.into_data().expect("data"), expected);
     let error = GraphiteBridge::new("127.0.0.1:2003").start(Duration::from_secs(1)).expect_err("no thread");
     assert_ne!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
 }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
-use metrics_core::{Counter, Family, Histogram, Summary, instrument};
+use metrics_core::testing::Snapshot;
+use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
 
 use crate::sample;
 
@@ -144,4 +145,45 @@ fn totals_do_not_change_when_threads_end() {
         last = sum;
     }
     assert_eq!(summary.count(), 400);
+}
+
+/// Reads everything in every way when it is dropped.
+struct Reader(mpsc::Sender<[bool; 4]>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let counted = "read_at_the_end_total 1\n";
+        let snapshot = Snapshot::of(Registry::global());
+        let gathered = prometheus::gather();
+        drop(Registry::global().check());
+        let text = Registry::global().to_text();
+        let seen = [
+            text.contains(counted),
+            text.contains("read_by_callback 7\n"),
+            snapshot.get("read_at_the_end_total", &[]) == Some(1.0),
+            gathered.iter().any(|family| family.name() == "read_at_the_end_total"),
+        ];
+        self.0.send(seen).expect("the test waits");
+    }
+}
+
+thread_local! {
+    static READ_FIRST: RefCell<Option<Reader>> = const { RefCell::new(None) };
+    static READ_SECOND: RefCell<Option<Reader>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn destructors_can_scrape() {
+    Counter::builder("read_at_the_end_total", "").register().inc();
+    Gauge::builder("read_by_callback", "").register_callback(|| 7.0);
+    let (sender, seen) = mpsc::channel();
+    thread::spawn(move || {
+        // One destructor runs before, one after those of the thread-locals that a scrape uses.
+        READ_FIRST.set(Some(Reader(sender.clone())));
+        let _ = Registry::global().to_text();
+        READ_SECOND.set(Some(Reader(sender)));
+    })
+    .join()
+    .expect("no panic");
+    assert_eq!(seen.iter().collect::<Vec<_>>(), [[true; 4]; 2]);
 }

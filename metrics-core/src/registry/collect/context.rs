@@ -27,6 +27,8 @@ pub(crate) struct ScrapeContext {
     registries: Vec<u64>,
     /// Registries whose callbacks are being asked.
     callback_registries: Vec<u64>,
+    /// Registries whose collectors are being asked.
+    collector_registries: Vec<u64>,
     /// When the scrape of the innermost one began to wait.
     since: Instant,
     /// How long it waits in all.
@@ -36,29 +38,43 @@ pub(crate) struct ScrapeContext {
 impl ScrapeContext {
     /// Returns the scrape that this thread is collecting for, if any.
     pub(crate) fn current() -> Option<Self> {
-        COLLECTING.with_borrow(Clone::clone)
+        // In a thread-local destructor it may be gone; nothing is being collected there.
+        COLLECTING.try_with(|context| context.borrow().clone()).ok().flatten()
     }
 
     /// A scrape of `registry`, inside of what this thread is collecting for.
     pub(crate) fn nested(registry: &Registry, timeout: Duration) -> Self {
-        let outer = Self::current();
-        let (mut registries, callback_registries) =
-            outer.map_or_else(Default::default, |outer| (outer.registries, outer.callback_registries));
-        registries.push(registry.inner.desc.id);
-        Self { registries, callback_registries, since: Instant::now(), timeout }
+        let since = Instant::now();
+        let mut context = match Self::current() {
+            Some(outer) => Self { since, timeout, ..outer },
+            None => Self {
+                registries: Vec::new(),
+                callback_registries: Vec::new(),
+                collector_registries: Vec::new(),
+                since,
+                timeout,
+            },
+        };
+        context.registries.push(registry.inner.desc.id);
+        context
     }
 
     /// A scrape of `registry` that asks its callbacks; none where one of them makes it.
     pub(crate) fn for_callbacks_of(registry: &Registry, timeout: Duration) -> Option<Self> {
-        let is_inside_callback = COLLECTING.with_borrow(|outer| {
-            outer.as_ref().is_some_and(|outer| outer.callback_registries.contains(&registry.inner.desc.id))
-        });
-        if is_inside_callback {
-            return None;
-        }
         let mut context = Self::nested(registry, timeout);
-        context.callback_registries.push(registry.inner.desc.id);
-        Some(context)
+        let id = registry.inner.desc.id;
+        let is_inside_callback = context.callback_registries.contains(&id);
+        context.callback_registries.push(id);
+        (!is_inside_callback).then_some(context)
+    }
+
+    /// A scrape of `registry` that asks its collectors; none where one of them makes it.
+    pub(crate) fn for_collectors_of(registry: &Registry, timeout: Duration) -> Option<Self> {
+        let mut context = Self::nested(registry, timeout);
+        let id = registry.inner.desc.id;
+        let is_inside_collector = context.collector_registries.contains(&id);
+        context.collector_registries.push(id);
+        (!is_inside_collector).then_some(context)
     }
 
     /// Returns true if `registry` is one of those that the scrape is for.
@@ -91,10 +107,11 @@ impl ScrapeContext {
         struct Reset(Option<ScrapeContext>);
         impl Drop for Reset {
             fn drop(&mut self) {
-                COLLECTING.set(self.0.take());
+                let outer = self.0.take();
+                drop(COLLECTING.try_with(|context| context.replace(outer)));
             }
         }
-        let _reset = Reset(COLLECTING.replace(Some(self)));
+        let _reset = Reset(COLLECTING.try_with(|context| context.replace(Some(self))).ok().flatten());
         f()
     }
 }

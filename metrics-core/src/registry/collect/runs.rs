@@ -5,12 +5,13 @@
 //! timeout and no scrape has given up on it; otherwise it starts a new one. A nested scrape never joins, since two
 //! registries that contain each other would wait for each other. Only the newest run is joined, so that a scrape never
 //! reports older values than an earlier scrape did. If a run has already taken longer than the scrape would wait, the
-//! scrape skips that collector. If no thread can be spawned, a blocking scrape runs the collector on its own thread.
+//! scrape skips that collector. If no thread can be spawned, the scrape runs the collector on its own thread, and waits for
+//! as long as it takes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use super::context::ScrapeContext;
 use super::waiter::Waiter;
@@ -25,6 +26,8 @@ pub(crate) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
 
 /// One run, and the scrapes that wait for it.
 pub(crate) struct Run<T> {
+    /// The process that began it.
+    process: u32,
     since: Instant,
     /// How long whoever began it waits, which is what a registry inside of this one goes by.
     timeout: Duration,
@@ -58,6 +61,8 @@ impl<T: Send + Sync + 'static> Runs<T> {
         let timeout = context.timeout();
         let (run, is_new) = {
             let mut runs = lock(&self.0);
+            // A forked child has none of its parent's threads, so these runs do not end.
+            runs.retain(|run| run.process == process::id());
             if runs.iter().any(|run| run.since.elapsed() >= timeout) {
                 return None;
             }
@@ -72,7 +77,7 @@ impl<T: Send + Sync + 'static> Runs<T> {
         };
         run.wait_for(waiter);
         if is_new {
-            self.start(name, &run, context.clone(), waiter, collect);
+            self.start(name, &run, context.clone(), collect);
         }
         Some(PendingRun(run))
     }
@@ -82,7 +87,6 @@ impl<T: Send + Sync + 'static> Runs<T> {
         name: &str,
         run: &Arc<Run<T>>,
         context: ScrapeContext,
-        waiter: &Waiter,
         collect: impl FnOnce() -> Option<T> + Send + 'static,
     ) {
         // Handed over by the run, not by the thread: a thread that cannot be started drops what it was given.
@@ -98,7 +102,7 @@ impl<T: Send + Sync + 'static> Runs<T> {
         }
         InternalError::ThreadSpawnFailed.record(&name);
         let end = End { runs: self, run };
-        let work = lock(&work).take().filter(|_| waiter.may_block());
+        let work = lock(&work).take();
         end.with(work.and_then(|(context, collect)| context.during(collect)));
     }
 }
@@ -118,6 +122,7 @@ impl<T> Default for Runs<T> {
 impl<T> Run<T> {
     fn new(context: &ScrapeContext) -> Self {
         Self {
+            process: process::id(),
             since: Instant::now(),
             timeout: context.timeout(),
             was_given_up: AtomicBool::new(false),

@@ -8,7 +8,6 @@ use crate::lock::lock;
 
 /// Counts the answers that are missing, and tells when there are none.
 pub(crate) struct Waiter {
-    may_block: bool,
     state: Mutex<WaiterState>,
     arrived: Condvar,
 }
@@ -20,13 +19,8 @@ struct WaiterState {
 }
 
 impl Waiter {
-    /// A waiter that is a task must not be blocked.
-    pub(crate) fn new(may_block: bool) -> Arc<Self> {
-        Arc::new(Self { may_block, state: Mutex::default(), arrived: Condvar::new() })
-    }
-
-    pub(crate) fn may_block(&self) -> bool {
-        self.may_block
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), arrived: Condvar::new() })
     }
 
     pub(crate) fn expect_one(&self) {
@@ -57,16 +51,14 @@ impl Waiter {
 
     /// Whether no answer is missing; else `waker` is told once there is none.
     pub(crate) fn is_done(&self, waker: &Waker) -> bool {
-        let old = {
+        // A waker is code of a runtime, so it is neither cloned nor dropped under the lock.
+        let new = waker.clone();
+        let (unused, is_done) = {
             let mut state = lock(&self.state);
-            if state.missing == 0 {
-                return true;
-            }
-            state.waker.replace(waker.clone())
+            if state.missing == 0 { (Some(new), true) } else { (state.waker.replace(new), false) }
         };
-        // Somebody else's code, as all of a waker is.
-        drop(old);
-        false
+        drop(unused);
+        is_done
     }
 }
 
@@ -79,7 +71,7 @@ mod tests {
     fn a_task_is_told_when_all_have_answered() {
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
-        let waiter = Waiter::new(false);
+        let waiter = Waiter::new();
         assert!(waiter.is_done(&waker));
         waiter.expect_one();
         waiter.expect_one();

@@ -32,10 +32,10 @@ pub(crate) struct Found {
 
 impl Gathering {
     /// Asks the callbacks of a registry, and its collectors if they are wanted.
-    pub(crate) fn begin(registry: &Registry, timeout: Duration, collectors: bool, may_block: bool) -> Self {
-        let waiter = Waiter::new(may_block);
+    pub(crate) fn begin(registry: &Registry, timeout: Duration, collectors: bool) -> Self {
+        let waiter = Waiter::new();
         let context = ScrapeContext::nested(registry, timeout);
-        let collectors = if collectors { registry.start_collectors(&context, &waiter) } else { Vec::new() };
+        let collectors = if collectors { registry.start_collectors(timeout, &waiter) } else { Vec::new() };
         let callbacks = registry.start_callbacks(timeout, &waiter);
         Self { waiter, context, collectors, callbacks }
     }

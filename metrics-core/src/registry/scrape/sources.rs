@@ -45,12 +45,12 @@ impl Sources {
 
     /// Our own families.
     pub(crate) fn own(registry: &Registry) -> Self {
-        Self::new(registry, Some(Gathering::begin(registry, DEFAULT_COLLECT_TIMEOUT, false, true).wait()))
+        Self::new(registry, Some(Gathering::begin(registry, DEFAULT_COLLECT_TIMEOUT, false).wait()))
     }
 
     /// Our own families and those of collectors.
     pub(crate) fn all(registry: &Registry, timeout: Duration) -> Self {
-        Self::new(registry, Some(Gathering::begin(registry, timeout, true, true).wait()))
+        Self::new(registry, Some(Gathering::begin(registry, timeout, true).wait()))
     }
 
     /// Our own families, and what else was found.

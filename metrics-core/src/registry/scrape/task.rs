@@ -26,7 +26,7 @@ impl Registry {
     pub(crate) fn gather(&self, timeout: Duration) -> Gather {
         declared::initialize_for_scrape(self.inner.is_global);
         let begin = Instant::now();
-        let gathering = Some(Gathering::begin(self, timeout, true, false));
+        let gathering = Some(Gathering::begin(self, timeout, true));
         Gather { registry: self.clone(), begin, timeout, gathering, alarm: None }
     }
 }

@@ -1,0 +1,36 @@
+//! A static value that a forked child does not share with its parent.
+//!
+//! A child has one thread, the one that called `fork`. A value that stands for other threads, such as the alarm thread or a
+//! running collector, is therefore wrong in the child, and a lock that another thread held stays locked for ever. The child
+//! gets a new value instead.
+
+use std::process;
+use std::sync::OnceLock;
+
+/// A value for each process that has used it: this one, and those that it was forked from.
+pub(crate) struct PerProcess<T> {
+    first: OnceLock<Box<ProcessValue<T>>>,
+}
+
+struct ProcessValue<T> {
+    process: u32,
+    value: T,
+    next: OnceLock<Box<ProcessValue<T>>>,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self { first: OnceLock::new() }
+    }
+
+    /// The value of this process.
+    pub(crate) fn get(&self) -> &T {
+        let process = process::id();
+        let new = || Box::new(ProcessValue { process, value: T::default(), next: OnceLock::new() });
+        let mut of = self.first.get_or_init(new);
+        while of.process != process {
+            of = of.next.get_or_init(new);
+        }
+        &of.value
+    }
+}
