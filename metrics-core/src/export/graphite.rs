@@ -3,7 +3,8 @@
 //! The operating system accepts bytes for a process that is about to exit, so a successful write does not prove
 //! delivery. After the last line, the target shuts down its half of the connection and waits for the peer to close the
 //! other half, which carbon does once it has read everything. If the connection is reset or closed before everything
-//! was sent, the push fails.
+//! was sent, the push fails. A peer that closes with bytes unread may send its end first, and the reset follows. So the
+//! target waits for a moment after the end, in which a reset would arrive.
 
 mod line;
 
@@ -11,12 +12,16 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::{Duration, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder, TIMEOUT};
 use crate::registry::Registry;
 use line::GraphiteLines;
 
+/// How long a reset may follow the end of the other side. It follows within a millisecond or two, plus the variation of the
+/// network's delay.
+const RESET_GRACE: Duration = Duration::from_millis(50);
 /// Bytes that are sent at once.
 const CHUNK: usize = 64 * 1_024;
 
@@ -266,7 +271,26 @@ impl Connection<'_> {
         }
         self.stream.set_nonblocking(false)?;
         self.stream.shutdown(Shutdown::Write)?;
-        self.skip()
+        self.skip()?;
+        self.expect_no_reset()
+    }
+
+    /// Waits until no reset can follow the end of the other side; returns an error if one does.
+    fn expect_no_reset(&self) -> io::Result<()> {
+        let end = Instant::now() + RESET_GRACE;
+        // Nothing reports a reset of a connection that has ended, so the socket is asked again and again.
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(error) = self.stream.take_error()? {
+                return Err(error);
+            }
+            let left = end.saturating_duration_since(Instant::now()).min(self.push.time_left().unwrap_or_default());
+            if left.is_zero() {
+                return Ok(());
+            }
+            thread::sleep(left.min(pause));
+            pause *= 2;
+        }
     }
 
     /// Reads what nobody wants to know, until the other side says no more.
@@ -287,8 +311,7 @@ impl Connection<'_> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::thread;
-    use std::time::{Instant, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
     use crate::gauge::Gauge;

@@ -9,6 +9,7 @@ mod deriving;
 mod deriving_help;
 mod families;
 mod graphite;
+mod graphite_connections;
 mod http;
 mod instrument_arguments;
 mod instrument_kinds;
