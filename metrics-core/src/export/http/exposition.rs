@@ -6,6 +6,8 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -26,6 +28,8 @@ use crate::registry::scrape::steps::Steps;
 const MAX_SCRAPES: usize = 32;
 /// What is encoded at once, before it is sent: enough for few writes, little enough for the thread that others share.
 const CHUNK: usize = 32 << 10;
+/// How long a response is produced before other tasks of the thread run.
+const TURN: Duration = Duration::from_micros(300);
 /// A response up to this size is made at once, and says how long it is.
 const SMALL: usize = 2 * CHUNK;
 
@@ -64,9 +68,12 @@ impl Exposition {
         Self { slots: ScrapeSlots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
     }
 
-    /// How many answers are sent at once, at least 1; 32 if not set, for all that expose the registry together. One more
-    /// gets status 503, unless a client that reads nothing can be cut off for it. Requests that wait for collectors, which
-    /// they share, are not counted before they have them; at most a thousand do.
+    /// Limits the number of responses that are sent at once, at least 1; 32 if not set, for everything that exposes the
+    /// registry together.
+    ///
+    /// One more waits for its turn, for as long as its client does (see
+    /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)), and then gets status 503. A client that takes nothing of
+    /// its response for four seconds is cut off for it. At most a thousand requests wait, for collectors or for their turn.
     #[must_use]
     pub fn max_scrapes(self, most: usize) -> Self {
         Self { slots: ScrapeSlots::new(most.max(1)), ..self }
@@ -88,13 +95,22 @@ impl Exposition {
         }
         let in_flight = self_metrics::in_flight();
         let Some(waiting) = self.slots.wait() else { return ScrapeResponse::busy() };
+        let begin = Instant::now();
         let sources = self.registry.gather(request.timeout()).await;
+        // Each waits for as long as its client does, so a slot that becomes free goes to the scrape that came first.
+        let Some(slot) = self.slots.take_until(begin + request.timeout()).await else { return ScrapeResponse::busy() };
         drop(waiting);
-        let Some(slot) = self.slots.take() else { return ScrapeResponse::busy() };
         self_metrics::answered(200, Some(format));
         let encoding = Encoding::new(Steps::new(sources, false), format);
         let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
-        let mut stream = ExpositionStream { request, encoding: Some(encoding), gzip, slot, _in_flight: in_flight };
+        let mut stream = ExpositionStream {
+            request,
+            encoding: Some(encoding),
+            gzip,
+            turn: Duration::ZERO,
+            slot,
+            _in_flight: in_flight,
+        };
         let body = match stream.next_of(SMALL) {
             Ok(Some(whole)) if stream.has_ended() => Body::Whole(whole),
             Ok(first) => Body::Stream { first, stream: Box::new(stream) },
@@ -152,8 +168,19 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// What is to be sent next; nothing at the end.
-    pub(crate) fn next(&mut self) -> Option<io::Result<Bytes>> {
+    /// The next bytes; nothing at the end. Now and then it lets other tasks of the thread run, because a client that reads
+    /// fast would keep it producing.
+    pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Self::Stream { first: None, stream } = self
+            && stream.ends_turn()
+        {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.next())
+    }
+
+    fn next(&mut self) -> Option<io::Result<Bytes>> {
         match self {
             Self::Head => None,
             Self::Whole(bytes) => {
@@ -183,6 +210,8 @@ pub(crate) struct ExpositionStream {
     /// Gone at the end.
     encoding: Option<Encoding>,
     gzip: Option<GzEncoder<Vec<u8>>>,
+    /// Time spent on producing since other tasks last ran.
+    turn: Duration,
     slot: Slot,
     _in_flight: InFlight,
 }
@@ -192,8 +221,24 @@ impl ExpositionStream {
         self.encoding.is_none()
     }
 
+    /// Returns true, and begins another turn, if the present one has taken its time.
+    fn ends_turn(&mut self) -> bool {
+        let is_over = self.turn >= TURN;
+        if is_over {
+            self.turn = Duration::ZERO;
+        }
+        is_over
+    }
+
     /// The next bytes, from about so many of the exposition; `None` at the end.
     fn next_of(&mut self, size: usize) -> io::Result<Option<Bytes>> {
+        let begin = Instant::now();
+        let next = self.produce(size);
+        self.turn += begin.elapsed();
+        next
+    }
+
+    fn produce(&mut self, size: usize) -> io::Result<Option<Bytes>> {
         while let Some(encoding) = &mut self.encoding {
             self.slot.touch().map_err(|_| io::Error::other("the client reads too slowly"))?;
             let request = &self.request;

@@ -1,21 +1,29 @@
 //! The limit on concurrent scrapes.
 //!
-//! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, when the limit
-//! is reached, the server cuts off the scrape whose client has gone longest without reading, provided that this is at
-//! least one second or that the response has taken longer than a minute. If there is no such scrape, or if 1,000
-//! scrapes already wait for collectors, the new one gets status 503.
+//! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, scrapes queue for a
+//! slot, in the order in which they came, for as long as their clients wait. The first in the queue gets the next slot that
+//! becomes free, or that of the scrape whose client has gone longest without reading, provided that this is at least four
+//! seconds or that the response has taken longer than a minute. A scrape whose time is over, or that finds 1,000 others
+//! waiting, gets status 503.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::alarm::Alarm;
 use crate::lock::lock;
 
-/// Requests that may wait for collectors; each costs a few hundred bytes.
+/// Requests that may wait for collectors or for a slot; each costs a few hundred bytes.
 const MAX_WAITING: usize = 1_000;
 /// A client that has read nothing for this long makes room for another, if there is none.
-const STALL_AFTER: Duration = Duration::from_secs(1);
+const STALL_AFTER: Duration = Duration::from_secs(4);
+/// How often the first in the queue looks for a client that has stopped reading.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// So does one whose answer takes longer than this.
 const MAX_RESPONSE_TIME: Duration = Duration::from_secs(60);
 
@@ -25,7 +33,22 @@ pub(crate) struct ScrapeSlots {
     most: usize,
     epoch: Instant,
     held: Mutex<Vec<Arc<HeldSlot>>>,
+    queue: Mutex<Queue>,
     waiting: AtomicUsize,
+}
+
+/// Scrapes that wait for a slot, the first one first.
+#[derive(Debug, Default)]
+struct Queue {
+    last: u64,
+    waiting: VecDeque<(u64, Waker)>,
+}
+
+impl Queue {
+    /// The waker of the first scrape, to be woken without the lock.
+    fn first(&self) -> Option<Waker> {
+        self.waiting.front().map(|(_, waker)| waker.clone())
+    }
 }
 
 /// A request that waits for collectors.
@@ -34,6 +57,7 @@ pub(crate) struct Waiting(Arc<ScrapeSlots>);
 
 #[derive(Debug)]
 struct HeldSlot {
+    process: u32,
     begun: Instant,
     /// When the client last took something, in milliseconds since the slots' epoch; 0 until there is something to take.
     taken: AtomicU64,
@@ -53,7 +77,8 @@ pub(crate) struct Revoked;
 
 impl ScrapeSlots {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, epoch: Instant::now(), held: Mutex::default(), waiting: AtomicUsize::new(0) })
+        let (epoch, waiting) = (Instant::now(), AtomicUsize::new(0));
+        Arc::new(Self { most, epoch, held: Mutex::default(), queue: Mutex::default(), waiting })
     }
 
     /// Those of this registry, which all share that do not bring their own.
@@ -76,16 +101,31 @@ impl ScrapeSlots {
         (before < MAX_WAITING).then_some(waiting)
     }
 
-    /// A slot, if one is free or held for a client that does not read.
-    pub(crate) fn take(self: &Arc<Self>) -> Option<Slot> {
+    /// A slot, once it is this scrape's turn and one is free or held for a client that does not read; `None` at the
+    /// deadline.
+    pub(crate) fn take_until(self: &Arc<Self>, deadline: Instant) -> TakeSlot {
+        TakeSlot { slots: Arc::clone(self), deadline, ticket: None, alarm: None }
+    }
+
+    fn wake_first(&self) {
+        let first = lock(&self.queue).first();
+        if let Some(waker) = first {
+            waker.wake();
+        }
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Slot> {
         let mut held = lock(&self.held);
+        // A forked child does not send the responses of its parent.
+        held.retain(|held| held.process == process::id());
         if held.len() >= self.most {
             let stalled = held.iter().enumerate().filter_map(|(at, held)| Some((self.stalled_for(held)?, at)));
             let (_, at) = stalled.max()?;
             held.swap_remove(at).is_revoked.store(true, Ordering::Relaxed);
         }
         let taken = AtomicU64::new(0);
-        let new = Arc::new(HeldSlot { begun: Instant::now(), taken, is_revoked: AtomicBool::new(false) });
+        let process = process::id();
+        let new = Arc::new(HeldSlot { process, begun: Instant::now(), taken, is_revoked: AtomicBool::new(false) });
         held.push(Arc::clone(&new));
         Some(Slot { slots: Arc::clone(self), held: new })
     }
@@ -112,6 +152,79 @@ impl Slot {
     }
 }
 
+/// Waits for a slot.
+#[derive(Debug)]
+pub(crate) struct TakeSlot {
+    slots: Arc<ScrapeSlots>,
+    deadline: Instant,
+    /// The place in the queue.
+    ticket: Option<u64>,
+    alarm: Option<Alarm>,
+}
+
+impl TakeSlot {
+    /// Returns true if this scrape is the first in the queue, which it joins if it has not yet.
+    fn is_first(&mut self, waker: &Waker) -> bool {
+        let new = waker.clone();
+        let (is_first, unused) = {
+            let mut queue = lock(&self.slots.queue);
+            let ticket = *self.ticket.get_or_insert_with(|| {
+                queue.last += 1;
+                queue.last
+            });
+            let is_first = queue.waiting.front().is_none_or(|(first, _)| *first == ticket);
+            match queue.waiting.iter_mut().find(|(other, _)| *other == ticket) {
+                Some((_, waker)) => (is_first, Some(std::mem::replace(waker, new))),
+                None => {
+                    queue.waiting.push_back((ticket, new));
+                    (is_first, None)
+                }
+            }
+        };
+        drop(unused);
+        is_first
+    }
+
+    /// Leaves the queue to the others.
+    fn leave(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let mut left = None;
+        {
+            let mut queue = lock(&self.slots.queue);
+            if let Some(at) = queue.waiting.iter().position(|(other, _)| *other == ticket) {
+                left = queue.waiting.remove(at);
+            }
+        }
+        drop(left);
+        self.slots.wake_first();
+    }
+}
+
+impl Future for TakeSlot {
+    type Output = Option<Slot>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Slot>> {
+        let slot = if self.is_first(cx.waker()) { self.slots.take() } else { None };
+        let now = Instant::now();
+        if slot.is_none() && now < self.deadline {
+            self.alarm = Alarm::set(self.deadline.min(now + LOOK_AGAIN), cx.waker());
+            if self.alarm.is_some() {
+                return Poll::Pending;
+            }
+            // Without an alarm, nobody would wake the task at the deadline.
+        }
+        self.alarm = None;
+        self.leave();
+        Poll::Ready(slot)
+    }
+}
+
+impl Drop for TakeSlot {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -121,12 +234,14 @@ impl Drop for Waiting {
 impl Drop for Slot {
     fn drop(&mut self) {
         lock(&self.slots.held).retain(|held| !Arc::ptr_eq(held, &self.held));
+        self.slots.wake_first();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alarm::tests::Wakes;
 
     fn wait_until_stalled(slots: &ScrapeSlots, slot: &Slot) {
         while slots.stalled_for(&slot.held).is_none() {
@@ -150,5 +265,39 @@ mod tests {
         assert!(slots.take().is_none());
         drop(second);
         assert!(slots.take().is_some());
+    }
+
+    #[test]
+    fn the_scrape_that_came_first_gets_the_next_slot() {
+        let slots = ScrapeSlots::new(1);
+        let (wakes, others) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
+        let poll = |take: &mut TakeSlot, wakes: &Arc<Wakes>| {
+            let waker = Waker::from(Arc::clone(wakes));
+            match Pin::new(take).poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(slot) => Some(slot.expect("there is time")),
+                Poll::Pending => None,
+            }
+        };
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let held = poll(&mut slots.take_until(deadline), &others).expect("free");
+        let [mut first, mut second, mut third] = [0; 3].map(|_| slots.take_until(deadline));
+        assert!(poll(&mut first, &wakes).is_none());
+        assert!(poll(&mut second, &others).is_none());
+        let woken = wakes.count();
+        drop(held);
+        assert!(wakes.count() > woken, "the first is told");
+        // A newcomer does not overtake those who wait.
+        assert!(poll(&mut third, &others).is_none());
+        assert!(poll(&mut second, &others).is_none());
+        let held = poll(&mut first, &wakes).expect("its turn");
+        drop(second);
+        drop(held);
+        assert!(poll(&mut third, &others).is_some(), "the second has left");
+        assert!(lock(&slots.queue).waiting.is_empty());
+        let mut late = slots.take_until(Instant::now());
+        let mut cx = Context::from_waker(Waker::noop());
+        let slot = Pin::new(&mut late).poll(&mut cx);
+        assert!(matches!(slot, Poll::Ready(Some(_))), "a free slot needs no time");
+        assert!(matches!(Pin::new(&mut slots.take_until(Instant::now())).poll(&mut cx), Poll::Ready(None)));
     }
 }
