@@ -16,6 +16,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::{mem, process};
 
 use log::Level;
 use tokio::net::{TcpListener, TcpSocket};
@@ -34,6 +35,9 @@ use serve::{Admission, Secure, Serving};
 
 /// Connections that are open at once, if the user does not say.
 const MAX_CONNECTIONS: usize = 512;
+/// Bytes that the system takes of a response before the client does. Of a larger buffer a slow client empties a part so
+/// seldom that it looks as if it had stopped reading.
+const SEND_BUFFER: u32 = 128 << 10;
 /// Connections that wait for the server's thread. One more is tried again by its client's system after a second or
 /// more, so that a burst of them would hold up scrapers.
 const BACKLOG: u32 = 4_096;
@@ -66,7 +70,9 @@ pub fn start_http_server(addr: impl ToSocketAddrs + fmt::Debug) -> Result<HttpSe
 pub struct HttpServer {
     local_addr: SocketAddr,
     stop: Arc<Notify>,
-    thread: JoinHandle<()>,
+    /// The process that has the thread.
+    process: u32,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl HttpServer {
@@ -90,10 +96,24 @@ impl HttpServer {
 
     /// Ends the server: takes no more connections, lets running responses end (for up to 5 seconds), and returns when
     /// its thread has ended and its port is free.
-    pub fn shutdown(self) {
+    ///
+    /// In a process that was forked from the one that started the server, this does nothing: the server does not run there.
+    pub fn shutdown(mut self) {
+        if self.process != process::id() {
+            return;
+        }
         self.stop.notify_one();
-        if self.thread.join().is_err() {
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log(Level::Error, format_args!("the thread of the metrics server had panicked"));
+        }
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        if self.process != process::id() {
+            // The handle of a thread that a forked child does not have can be neither joined nor dropped.
+            mem::forget(self.thread.take());
         }
     }
 }
@@ -129,10 +149,11 @@ impl HttpServerBuilder {
         self
     }
 
-    /// How many connections may be open at once; 512 if not set, and at least 1.
+    /// Limits the number of connections that are open at once; 512 if not set, and at least 1.
     ///
-    /// One more has the server close another: one that has not sent a request yet, one that has sent none since its last
-    /// answer, or one that has read nothing for a second. If every other connection has been active within the last second, the new one is closed.
+    /// For one more, the server closes another: first one that has not sent a request yet, then an idle one whose last request
+    /// was not a scrape, then one that was scraped and is idle, then one whose client has taken nothing of its response for
+    /// five seconds. If there is none, the new connection gets status 503.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most.max(1);
         self
@@ -186,7 +207,7 @@ impl HttpServerBuilder {
         });
         let thread = spawned.map_err(|source| ServeError::Spawn { source })?;
         let local_addr = started.recv().map_err(|error| ServeError::Spawn { source: io::Error::other(error) })??;
-        Ok(HttpServer { local_addr, stop, thread })
+        Ok(HttpServer { local_addr, stop, process: process::id(), thread: Some(thread) })
     }
 }
 
@@ -227,6 +248,8 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     // let several servers have one port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it. Best effort: it only makes progress of slow clients visible sooner.
+    socket.set_send_buffer_size(SEND_BUFFER).ok();
     socket.bind(addr)?;
     socket.listen(BACKLOG)
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod collectors;
+mod floods;
 mod formats;
 mod limits;
 mod negotiation;

@@ -1,13 +1,18 @@
 //! The connections of a server, and the eviction policy when the limit is reached.
 //!
 //! Refusing new connections at the limit would favor silent clients. Instead, the server closes the connection whose
-//! loss does the least harm: first one that has not sent a request yet, then, among those with which nothing has
-//! happened for a second, an idle one, one that reads its response too slowly, and one that is still being answered.
-//! The new connection is refused only if every other one has been active within the last second.
+//! loss does the least harm: first one that has not sent a request yet, then one whose last request was not a scrape, then
+//! one that has been scraped and is idle, whose client reconnects. Last come connections whose client has taken nothing of
+//! its response for five seconds, and scrapes that take a minute. If there are none of these, the new connection is one of
+//! a few that may exceed the limit, each for a single response with status 503.
+//!
+//! Time is counted in sweeps, one per second in which the process runs. A process that was stopped for a while therefore
+//! does not believe that its clients were silent.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lazy_static::lazy_static;
 use tokio::sync::Notify;
@@ -16,16 +21,24 @@ use crate::counter::Counter;
 use crate::family::Family;
 use crate::lock::lock;
 
-/// A client that has not sent its first request for this long is disconnected.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// One that has not sent another, for this long.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
-/// One that has read nothing of its answer, for this long.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// One that has waited for a collector for this long; they take less time than that.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// One that has sent a request, and with which nothing has happened for this long, goes if there are too many.
-const STALL_AFTER: Duration = Duration::from_secs(1);
+/// Sweeps after which a client is disconnected that has not sent its first request.
+const HEAD_TIMEOUT: u64 = 10;
+/// Sweeps after which one is disconnected that has not sent another request.
+const IDLE_TIMEOUT: u64 = 150;
+/// Sweeps after which one is disconnected that has taken nothing of its response.
+const STALL_TIMEOUT: u64 = 15;
+/// Sweeps after which one is disconnected that has waited for collectors; they take less time than that.
+const ANSWER_TIMEOUT: u64 = 60;
+/// Sweeps after which a client that has taken nothing of its response makes room for another. A steady reader of 30 kB/s
+/// takes something every three seconds, because the system tells of it only when a part of its buffer is free.
+const STALL_AFTER: u64 = 5;
+/// Connections beyond the limit, which get status 503.
+const MAX_REFUSALS: usize = 32;
+/// If the process has no file descriptor left, the limit falls to this far below the open connections, so that
+/// collectors can open files.
+const SPARE_DESCRIPTORS: usize = 8;
+/// The limit falls no further than this.
+const MIN_CONNECTIONS: usize = 8;
 
 lazy_static! {
     static ref CLOSED: Family<Counter, 1> = Counter::builder(
@@ -36,12 +49,14 @@ lazy_static! {
     .register();
 }
 
-/// Why the server closes connections; all are there at 0 before the first.
+/// The reasons for which the server closes connections; all are exported at 0 before the first.
 const REASONS: [&str; 6] = ["evicted", "handshake", "head_timeout", "idle_timeout", "refused", "stalled"];
 
 /// All connections that are open.
 pub(super) struct Connections {
+    /// The limit that the user has set, and the one that holds while file descriptors are scarce.
     most: usize,
+    limit: AtomicUsize,
     all: Mutex<All>,
 }
 
@@ -49,12 +64,23 @@ pub(super) struct Connections {
 struct All {
     /// The number of the connection that was opened last; none is given twice.
     last: u64,
+    /// Sweeps so far.
+    sweeps: u64,
     open: BTreeMap<u64, Arc<Open>>,
 }
 
 struct Open {
-    phase: Mutex<(Phase, Instant)>,
+    is_refusal: bool,
+    state: Mutex<State>,
     close: Notify,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// The number of sweeps when it began.
+    sweep: u64,
 }
 
 /// What a connection does; those whose end harms least come first.
@@ -62,11 +88,13 @@ struct Open {
 pub(super) enum Phase {
     /// No request has come yet.
     New,
-    /// An answer was sent, and no other request has come yet.
+    /// A request that was not a scrape was answered, and no other has come yet.
     Idle,
-    /// An answer is being sent.
+    /// A scrape was answered, and no other request has come yet.
+    Scraped,
+    /// A response is being sent.
     Sending,
-    /// An answer is being made.
+    /// A response is being made.
     Answering,
 }
 
@@ -82,59 +110,80 @@ impl Connections {
         for reason in REASONS {
             CLOSED.labels([reason]);
         }
-        Arc::new(Self { most, all: Mutex::default() })
+        Arc::new(Self { most, limit: AtomicUsize::new(most), all: Mutex::default() })
     }
 
-    /// Makes room for one more by closing another: one that waits for its client, the longest first. `None` if there is
-    /// no such connection.
+    /// Opens a connection. At the limit, another one is closed for it; if none may be, it is only good for a refusal.
+    ///
+    /// `None` if there are too many refusals already, and all of them are being sent.
     pub(super) fn open(self: &Arc<Self>) -> Option<Connection> {
-        let (opened, closes) = {
+        let (opened, reason) = {
             let mut all = lock(&self.all);
-            let is_full = all.open.len() >= self.most;
-            let evicted = is_full && all.evict();
-            if is_full && !evicted {
+            let limit = self.limit.load(Ordering::Relaxed);
+            let is_full = all.open.values().filter(|open| !open.is_refusal).count() >= limit;
+            let evicted = is_full && all.evict(false);
+            let is_refusal = is_full && !evicted;
+            let refusals = all.open.values().filter(|open| open.is_refusal).count();
+            if is_refusal && refusals >= MAX_REFUSALS && !all.evict(true) {
                 (None, Some("refused"))
             } else {
                 all.last += 1;
                 let id = all.last;
-                let open = Arc::new(Open { phase: Mutex::new((Phase::New, Instant::now())), close: Notify::new() });
+                let state = State { phase: Phase::New, since: Instant::now(), sweep: all.sweeps };
+                let open = Arc::new(Open { is_refusal, state: Mutex::new(state), close: Notify::new() });
                 all.open.insert(id, Arc::clone(&open));
-                (Some(Connection { connections: Arc::clone(self), id, open }), evicted.then_some("evicted"))
+                let reason = if is_refusal { Some("refused") } else { evicted.then_some("evicted") };
+                (Some(Connection { connections: Arc::clone(self), id, open }), reason)
             }
         };
         // Counted without the lock, which all connections want.
-        if let Some(reason) = closes {
+        if let Some(reason) = reason {
             closed(reason);
         }
         opened
     }
 
-    /// Closes one that waits for its client, since there is no room for another for some reason.
-    pub(super) fn make_room(&self) {
-        let evicted = lock(&self.all).evict();
+    /// Closes a connection because the process has no file descriptor left, and lowers the limit for a while. Returns false
+    /// if no connection may be closed.
+    pub(super) fn make_room(&self) -> bool {
+        let evicted = {
+            let mut all = lock(&self.all);
+            let limit = all.open.len().saturating_sub(SPARE_DESCRIPTORS).max(MIN_CONNECTIONS);
+            self.limit.fetch_min(limit, Ordering::Relaxed);
+            all.evict(true) || all.evict(false)
+        };
         if evicted {
             closed("evicted");
         }
+        evicted
     }
 
-    /// Closes those that wait for their client for too long.
+    /// Closes those that have waited for their client for too long. Called once a second.
     pub(super) fn sweep(&self) {
         let mut reasons = Vec::new();
-        lock(&self.all).open.retain(|_, open| {
-            let (phase, since) = *lock(&open.phase);
-            let (timeout, reason) = match phase {
-                Phase::New => (HEAD_TIMEOUT, "head_timeout"),
-                Phase::Idle => (IDLE_TIMEOUT, "idle_timeout"),
-                Phase::Sending => (STALL_TIMEOUT, "stalled"),
-                Phase::Answering => (ANSWER_TIMEOUT, "stalled"),
-            };
-            let goes_on = since.elapsed() < timeout;
-            if !goes_on {
-                open.close.notify_one();
-                reasons.push(reason);
-            }
-            goes_on
-        });
+        {
+            let mut all = lock(&self.all);
+            all.sweeps += 1;
+            let sweeps = all.sweeps;
+            all.open.retain(|_, open| {
+                let State { phase, sweep, .. } = *lock(&open.state);
+                let (timeout, reason) = match phase {
+                    Phase::New => (HEAD_TIMEOUT, "head_timeout"),
+                    Phase::Idle | Phase::Scraped => (IDLE_TIMEOUT, "idle_timeout"),
+                    Phase::Sending => (STALL_TIMEOUT, "stalled"),
+                    Phase::Answering => (ANSWER_TIMEOUT, "stalled"),
+                };
+                let is_late = sweeps - sweep > timeout;
+                if is_late {
+                    open.close.notify_one();
+                    reasons.push(reason);
+                }
+                !is_late
+            });
+        }
+        // Descriptors may be free again.
+        let raised = |limit: usize| (limit < self.most).then_some(limit + 1);
+        self.limit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raised).ok();
         for reason in reasons {
             closed(reason);
         }
@@ -143,7 +192,7 @@ impl Connections {
     /// Closes those that have not sent a request yet.
     pub(super) fn close_new(&self) {
         lock(&self.all).open.retain(|_, open| {
-            let is_new = lock(&open.phase).0 == Phase::New;
+            let is_new = lock(&open.state).phase == Phase::New;
             if is_new {
                 open.close.notify_one();
             }
@@ -153,11 +202,18 @@ impl Connections {
 }
 
 impl All {
-    /// Closes the connection whose end harms least, if there is one that may go.
-    fn evict(&mut self) -> bool {
-        let closable = self.open.iter().filter_map(|(id, open)| {
-            let (phase, since) = *lock(&open.phase);
-            (phase == Phase::New || since.elapsed() >= STALL_AFTER).then_some((phase, since, *id))
+    /// Closes the connection, or the refusal, whose end harms least, if there is one that may be closed.
+    fn evict(&mut self, refusals: bool) -> bool {
+        let sweeps = self.sweeps;
+        let candidates = self.open.iter().filter(|(_, open)| open.is_refusal == refusals);
+        let closable = candidates.filter_map(|(id, open)| {
+            let State { phase, since, sweep } = *lock(&open.state);
+            let is_closable = match phase {
+                Phase::New | Phase::Idle | Phase::Scraped => true,
+                Phase::Sending => sweeps - sweep > STALL_AFTER,
+                Phase::Answering => sweeps - sweep > ANSWER_TIMEOUT,
+            };
+            is_closable.then_some((phase, since, *id))
         });
         let Some((_, _, id)) = closable.min() else { return false };
         if let Some(open) = self.open.remove(&id) {
@@ -175,10 +231,22 @@ pub(super) fn closed(reason: &str) {
 impl Connection {
     /// Notes what it does from now on.
     pub(super) fn enter(&self, phase: Phase) {
-        *lock(&self.open.phase) = (phase, Instant::now());
+        let sweep = lock(&self.connections.all).sweeps;
+        *lock(&self.open.state) = State { phase, since: Instant::now(), sweep };
     }
 
-    /// Done when it must go.
+    /// Notes that its client has taken a part of a response.
+    pub(super) fn progress(&self) {
+        let sweep = lock(&self.connections.all).sweeps;
+        lock(&self.open.state).sweep = sweep;
+    }
+
+    /// Returns true if it exceeds the limit and gets a refusal only.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.open.is_refusal
+    }
+
+    /// Done when it must be closed.
     pub(super) async fn closed(&self) {
         self.open.close.notified().await;
     }
@@ -200,38 +268,80 @@ mod tests {
         closed.as_mut().poll(&mut cx).is_ready()
     }
 
+    fn all_closed<const N: usize>(connections: [&Connection; N]) -> [bool; N] {
+        connections.map(is_closed)
+    }
+
     #[test]
-    fn the_one_that_waits_for_its_client_makes_room() {
-        let connections = Connections::new(3);
-        let opened: Vec<_> = (0..3).map_while(|_| connections.open()).collect();
-        let [first, second, third] = &opened[..] else { panic!("three may be open") };
-        first.enter(Phase::Answering);
-        second.enter(Phase::Idle);
-        let fourth = connections.open().expect("made by the third");
-        assert_eq!([first, second, third].map(is_closed), [false, false, true]);
-        // What became of the third does nothing to the fourth.
-        drop(connections.open().expect("made by the fourth"));
-        assert!(is_closed(&fourth));
-        let fifth = connections.open().expect("there is a place");
-        fifth.enter(Phase::Sending);
-        assert!(connections.open().is_none(), "nobody has waited for long");
-        assert!(![first, second, &fifth].into_iter().any(is_closed));
-        let waits = |connection: &Connection| lock(&connection.open.phase).1.elapsed() >= STALL_AFTER;
-        while ![first, second, &fifth].into_iter().all(waits) {
-            std::thread::yield_now();
+    fn the_connection_whose_end_harms_least_makes_room() {
+        let connections = Connections::new(4);
+        let [scrape, scraped, idle, new] = [0; 4].map(|_| connections.open().expect("there is room"));
+        scrape.enter(Phase::Answering);
+        scraped.enter(Phase::Scraped);
+        idle.enter(Phase::Idle);
+        let second = connections.open().expect("in place of the new one");
+        assert_eq!(all_closed([&scrape, &scraped, &idle, &new]), [false, false, false, true]);
+        second.enter(Phase::Sending);
+        let third = connections.open().expect("in place of the idle one");
+        assert_eq!(all_closed([&scrape, &scraped, &idle]), [false, false, true]);
+        third.enter(Phase::Sending);
+        let fourth = connections.open().expect("in place of the one that was scraped");
+        assert_eq!(all_closed([&scrape, &scraped]), [false, true]);
+        fourth.enter(Phase::Sending);
+        assert!(!fourth.is_refusal());
+        // All are busy, so the next one gets a refusal.
+        let refused = connections.open().expect("a refusal");
+        assert!(refused.is_refusal());
+        drop(refused);
+        // The third takes nothing, while the others do.
+        for _ in 0..=STALL_AFTER {
+            connections.sweep();
+            second.progress();
+            fourth.progress();
         }
-        let _sixth = connections.open().expect("made by the second");
-        assert_eq!([first, second, &fifth].map(is_closed), [false, true, false]);
+        let fifth = connections.open().expect("in place of the third");
+        assert!(!fifth.is_refusal());
+        assert_eq!(all_closed([&scrape, &second, &third, &fourth]), [false, false, true, false]);
+    }
+
+    #[test]
+    fn refusals_are_bounded_and_the_oldest_makes_room() {
+        let connections = Connections::new(1);
+        let busy = connections.open().expect("there is room");
+        busy.enter(Phase::Answering);
+        let refusals: Vec<_> = (0..MAX_REFUSALS).map(|_| connections.open().expect("a refusal")).collect();
+        let last = connections.open().expect("in place of the first refusal");
+        assert!(last.is_refusal());
+        assert_eq!(refusals.iter().filter(|refusal| is_closed(refusal)).count(), 1);
+        assert!(!is_closed(&busy));
+    }
+
+    #[test]
+    fn scarce_descriptors_lower_the_limit_for_a_while() {
+        let connections = Connections::new(100);
+        let opened: Vec<_> = (0..40).map(|_| connections.open().expect("there is room")).collect();
+        assert!(connections.make_room());
+        assert!(is_closed(&opened[0]));
+        let limit = || connections.limit.load(Ordering::Relaxed);
+        assert_eq!(limit(), 40 - SPARE_DESCRIPTORS);
+        connections.sweep();
+        assert_eq!(limit(), 40 - SPARE_DESCRIPTORS + 1);
+        drop(opened);
+        assert!(!connections.make_room(), "there is none left");
+        for _ in 0..200 {
+            connections.sweep();
+        }
+        assert_eq!(limit(), 100);
     }
 
     #[test]
     fn connections_that_were_closed_take_nobody_with_them() {
         let connections = Connections::new(1);
-        let first = connections.open().expect("there is a place");
-        let second = connections.open().expect("made by the first");
+        let first = connections.open().expect("there is room");
+        let second = connections.open().expect("in place of the first");
         drop(first);
         assert_eq!(lock(&connections.all).open.len(), 1);
-        let _third = connections.open().expect("made by the second");
+        let _third = connections.open().expect("in place of the second");
         assert!(is_closed(&second));
         connections.close_new();
         assert_eq!(lock(&connections.all).open.len(), 0);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use log::Level;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
@@ -36,7 +36,7 @@ const PATH: &str = "/metrics";
 const MAX_BUFFER: usize = 64 << 10;
 /// How long a shutdown waits for responses that are being sent.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause after a connection could not be accepted, since the cause (no file descriptor left) may last.
+/// The pause after a connection could not be accepted and none could be closed for it, because the cause may last.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often connections that wait for their clients too long are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ impl Serving {
             answer.headers.push(("www-authenticate", admission.challenge()));
             return answer.into_response();
         }
-        if request.uri().path() != PATH {
+        if !is_scrape(request) {
             return ScrapeResponse::text(404, "The metrics are under /metrics.\n").into_response();
         }
         self.exposition.respond(request).await
@@ -136,12 +136,16 @@ pub(super) async fn serve(listener: TcpListener, serving: Arc<Serving>, stop: &N
                 }
             }
             Err(error) => {
-                // No file descriptor is left, most likely.
-                serving.failed("cannot accept a scrape", &error);
-                serving.connections.make_room();
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                serving.failed("cannot accept a connection", &error);
+                // Most likely no file descriptor is left. Otherwise the client has gone already, and the next one is accepted.
+                if !serving.connections.make_room() {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+        // Connections that must close release their descriptors, and new ones read their request, before the next is
+        // accepted. In a flood of connections, a scrape would be evicted before its request is seen otherwise.
+        tokio::task::yield_now().await;
     }
     drop(listener);
     serving.connections.close_new();
@@ -189,11 +193,13 @@ async fn serve_stream(
         let (connection, serving) = (Arc::clone(connection), Arc::clone(serving));
         async move {
             connection.enter(Phase::Answering);
-            let response = serving.answer(&request).await;
+            let response = if connection.is_refusal() { refusal() } else { serving.answer(&request).await };
             connection.enter(Phase::Sending);
-            Ok::<_, Infallible>(response.map(|body| Sent { body, connection }))
+            let after = if is_scrape(&request) { Phase::Scraped } else { Phase::Idle };
+            Ok::<_, Infallible>(response.map(|body| Sent { body, connection, after }))
         }
     });
+    let stream = Observed { stream, connection: Arc::clone(connection) };
     let mut http = http1::Builder::new();
     // How long a client may take is told by the connections, all together.
     http.header_read_timeout(None).max_buf_size(MAX_BUFFER).half_close(true);
@@ -202,10 +208,73 @@ async fn serve_stream(
     }
 }
 
-/// A body that tells its connection what the client takes.
+fn is_scrape<B>(request: &Request<B>) -> bool {
+    request.uri().path() == PATH
+}
+
+/// The response on a connection that exceeds the limit.
+fn refusal() -> Response<ExpositionBody> {
+    let mut response = ScrapeResponse::text(503, "Too many connections.\n");
+    response.headers.extend([("retry-after", "1"), ("connection", "close")]);
+    response.into_response()
+}
+
+/// A stream that notes when its client has taken something. Only bytes that the system has accepted count: a response is
+/// produced far ahead of a slow client.
+struct Observed<S> {
+    stream: S,
+    connection: Arc<Connection>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.observe(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.observe(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S> Observed<S> {
+    fn observe(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.connection.progress();
+        }
+        written
+    }
+}
+
+/// A body that notes the end of its response.
 struct Sent {
     body: ExpositionBody,
     connection: Arc<Connection>,
+    /// The phase that follows.
+    after: Phase,
 }
 
 impl Body for Sent {
@@ -213,7 +282,6 @@ impl Body for Sent {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.connection.enter(Phase::Sending);
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -228,6 +296,6 @@ impl Body for Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.connection.enter(Phase::Idle);
+        self.connection.enter(self.after);
     }
 }
