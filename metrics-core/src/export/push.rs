@@ -169,7 +169,8 @@ impl Pusher {
     ///
     /// # Errors
     ///
-    /// Where the last push has failed, or was not done in time.
+    /// Returns an error if the last push fails or is not done in time, or if the pusher was started by a process that this one
+    /// was forked from.
     pub fn shutdown(self) -> Result<(), PushError> {
         self.schedule.shutdown()
     }
@@ -267,6 +268,11 @@ pub enum PushError {
         /// The target's name.
         target: String,
     },
+    /// The pusher was started by the process that this one was forked from. It does not run here.
+    OtherProcess {
+        /// The target's name.
+        target: String,
+    },
 }
 
 impl PushError {
@@ -274,7 +280,7 @@ impl PushError {
     fn outcome(&self) -> &'static str {
         match self {
             Self::Target { source, .. } if is_timeout(source.as_ref()) => self_metrics::TIMEOUT,
-            Self::Target { .. } => self_metrics::ERROR,
+            Self::Target { .. } | Self::OtherProcess { .. } => self_metrics::ERROR,
             Self::Panicked { .. } => self_metrics::PANIC,
             Self::TimedOut { .. } => self_metrics::TIMEOUT,
         }
@@ -294,6 +300,9 @@ impl fmt::Display for PushError {
             Self::Target { target, source } => write!(f, "{target}: {source}"),
             Self::Panicked { target } => write!(f, "{target}: the target panicked"),
             Self::TimedOut { target } => write!(f, "{target}: the last push was not done in time"),
+            Self::OtherProcess { target } => {
+                write!(f, "{target}: another process has started this pusher; start one after `fork`")
+            }
         }
     }
 }
@@ -302,7 +311,7 @@ impl Error for PushError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Target { source, .. } => Some(source.as_ref()),
-            Self::Panicked { .. } | Self::TimedOut { .. } => None,
+            Self::Panicked { .. } | Self::TimedOut { .. } | Self::OtherProcess { .. } => None,
         }
     }
 }

@@ -15,8 +15,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use log::Level;
 
@@ -40,6 +40,8 @@ pub(super) struct Schedule {
     interval: Duration,
     timeout: Duration,
     begun: Instant,
+    /// The process whose threads push.
+    process: u32,
     /// Held by the push that runs.
     pushing: Mutex<Pushing>,
     state: Mutex<ScheduleState>,
@@ -76,6 +78,7 @@ impl Schedule {
             interval,
             timeout,
             begun: Instant::now(),
+            process: process::id(),
             pushing: Mutex::new(Pushing { target, failures: 0, logged: HashSet::new() }),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -95,6 +98,10 @@ impl Schedule {
 
     /// Asks for the last push, and waits for it.
     pub(super) fn shutdown(self: &Arc<Self>) -> Result<(), PushError> {
+        if self.process != process::id() {
+            // Its locks may be held by threads that this process does not have.
+            return Err(PushError::OtherProcess { target: self.name.clone() });
+        }
         let until = after(Instant::now(), self.timeout);
         let mut state = lock(&self.state);
         state.until = Some(until);

@@ -1,0 +1,161 @@
+//! A process forks while its server, pushers and collectors run, and both sides continue.
+//!
+//! The child has one thread. What runs on other threads in the parent does not run in the child: it stays stopped until the
+//! child starts it again.
+
+#[cfg(unix)]
+mod unix {
+    use std::error::Error;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::{Duration, Instant};
+
+    use metrics_core::{
+        Collect, Counter, FamilyInfo, Gauge, Kind, Labels, PushContext, PushError, PushTarget, Pusher, Registry, Value,
+        Visitor, instrument, start_http_server,
+    };
+
+    /// Within this time everything is done, or hangs.
+    const LONG: Duration = Duration::from_secs(20);
+
+    struct Pool;
+
+    impl Collect for Pool {
+        fn names(&self) -> Vec<String> {
+            vec!["pool_connections".to_owned()]
+        }
+
+        fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn Error + Send + Sync>> {
+            visitor.family(&FamilyInfo::new("pool_connections", "Connections.", Kind::Gauge));
+            visitor.series(Labels::default(), &Value::Gauge(3.0));
+            Ok(())
+        }
+    }
+
+    /// Sends the time of each push.
+    struct Pushes(Sender<Instant>);
+
+    impl PushTarget for Pushes {
+        fn name(&self) -> &'static str {
+            "channel"
+        }
+
+        fn push(&mut self, _: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+            Ok(self.0.send(Instant::now())?)
+        }
+    }
+
+    #[instrument("/called", prefix = "forked")]
+    fn called() {}
+
+    fn scrape(addr: SocketAddr) -> String {
+        let mut stream = TcpStream::connect(addr).expect("a server");
+        stream.set_read_timeout(Some(LONG)).expect("a timeout");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("UTF-8");
+        text
+    }
+
+    fn assert_complete(text: &str, calls: u32) {
+        assert!(
+            text.contains(&format!("forked_request_latency_seconds_count{{path=\"/called\"}} {calls}\n")),
+            "{text}"
+        );
+        assert!(text.contains("pool_connections 3\n"), "{text}");
+        assert!(text.contains("called_back 7\n"), "{text}");
+    }
+
+    fn start_pusher(interval: Duration) -> (Pusher, std::sync::mpsc::Receiver<Instant>) {
+        let (sender, pushes) = channel();
+        (Pusher::builder(Pushes(sender)).interval(interval).start().expect("a thread"), pushes)
+    }
+
+    fn assert_pushes(pushes: &std::sync::mpsc::Receiver<Instant>) {
+        let begin = Instant::now();
+        while pushes.recv_timeout(LONG).expect("pushes continue") < begin {}
+        pushes.recv_timeout(LONG).expect("pushes continue");
+    }
+
+    /// Runs `child` in a forked child, and waits for it.
+    fn in_child(child: impl FnOnce()) {
+        // SAFETY: The child calls what is not safe after a fork in general: it allocates and spawns threads. The locks of
+        // glibc's allocator are consistent in the child; those of this library are what is tested.
+        #[expect(unsafe_code, reason = "there is no safe fork")]
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "cannot fork");
+        if pid == 0 {
+            let result = catch_unwind(AssertUnwindSafe(child));
+            // SAFETY: It ends the process.
+            #[expect(unsafe_code, reason = "destructors and handlers belong to the parent")]
+            unsafe {
+                libc::_exit(i32::from(result.is_err()))
+            };
+        }
+        let begin = Instant::now();
+        let mut status = 0;
+        loop {
+            // SAFETY: The status is a valid pointer, and the child is not waited for elsewhere.
+            #[expect(unsafe_code, reason = "the standard library waits for its own children only")]
+            let ended = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) };
+            if ended == pid {
+                assert_eq!(status, 0, "the child has failed");
+                return;
+            }
+            if begin.elapsed() > 3 * LONG {
+                // SAFETY: The child exists, because it was not waited for.
+                #[expect(unsafe_code, reason = "the standard library ends its own children only")]
+                unsafe {
+                    libc::kill(pid, libc::SIGKILL)
+                };
+                panic!("the child hangs");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(super) fn both_sides_of_a_fork_record_scrape_and_push() {
+        let registry = Registry::global();
+        registry.register_collector(Pool).expect("free");
+        Gauge::builder("called_back", "").register_callback(|| 7.0);
+        let server = start_http_server("127.0.0.1:0").expect("a free port");
+        let (pusher, pushes) = start_pusher(Duration::from_millis(10));
+        called();
+        assert_complete(&scrape(server.local_addr()), 1);
+        assert_pushes(&pushes);
+        let addr = server.local_addr();
+        let (mut server, mut pusher) = (Some(server), Some(pusher));
+        in_child(|| {
+            // Totals are inherited.
+            called();
+            Counter::builder("born_in_the_child_total", "").register().inc();
+            assert_complete(&registry.to_text(), 2);
+            let error = pusher.take().expect("it is there").shutdown().expect_err("it does not run here");
+            assert!(matches!(error, PushError::OtherProcess { .. }), "{error}");
+            assert!(error.to_string().contains("after `fork`"), "{error}");
+            server.take().expect("it is there").shutdown();
+            let server = start_http_server("127.0.0.1:0").expect("a free port");
+            assert_complete(&scrape(server.local_addr()), 2);
+            let (pusher, pushes) = start_pusher(Duration::from_millis(10));
+            assert_pushes(&pushes);
+            pusher.shutdown().expect("pushed");
+            server.shutdown();
+        });
+        // A child that drops what it has inherited.
+        in_child(|| drop((server.take(), pusher.take())));
+        called();
+        let text = scrape(addr);
+        assert_complete(&text, 2);
+        assert!(!text.contains("born_in_the_child"), "{text}");
+        assert_pushes(&pushes);
+        pusher.expect("it is there").shutdown().expect("pushed");
+        server.expect("it is there").shutdown();
+    }
+}
+
+fn main() {
+    #[cfg(unix)]
+    unix::both_sides_of_a_fork_record_scrape_and_push();
+}
