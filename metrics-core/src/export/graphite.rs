@@ -4,7 +4,8 @@
 //! delivery. After the last line, the target shuts down its half of the connection and waits for the peer to close the
 //! other half, which carbon does once it has read everything. If the connection is reset or closed before everything
 //! was sent, the push fails. A peer that closes with bytes unread may send its end first, and the reset follows. So the
-//! target waits for a moment after the end, in which a reset would arrive.
+//! target waits for a moment after the end, in which a reset would arrive. One thing remains undetected, because TCP does
+//! not report it: a peer whose system has received everything and that closes without having read it.
 
 mod line;
 
