@@ -58,7 +58,7 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         let waker = lock(&alarms().0).by_time.remove(&self.0);
-        guarded(|| drop(waker));
+        let _ = guarded(|| drop(waker));
     }
 }
 
@@ -73,7 +73,7 @@ fn wake_all() {
                 drop(alarms);
                 if let Some((_, waker)) = due {
                     // A waker is code of a runtime. If it panics, the others must be woken all the same.
-                    guarded(|| waker.wake());
+                    let _ = guarded(|| waker.wake());
                 }
                 alarms = lock(state);
                 continue;

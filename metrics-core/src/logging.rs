@@ -27,8 +27,14 @@ pub(crate) fn log(level: Level, line: fmt::Arguments<'_>) {
     });
 }
 
-/// Runs code of the user whose panic must not reach the caller.
-pub(crate) fn guarded(f: impl FnOnce()) {
-    // The payload is not dropped, because dropping it may panic, too.
-    mem::forget(catch_unwind(AssertUnwindSafe(f)));
+/// Runs code of the user whose panic must not reach the caller; `None` if it panics.
+pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => Some(result),
+        Err(payload) => {
+            // Dropping it may panic, too.
+            mem::forget(payload);
+            None
+        }
+    }
 }

@@ -4,7 +4,6 @@
 //! On a cache miss, values outside a closed set are replaced with `other`, each family returns its series within the
 //! cap, and the handles are cached under the epoch that was read before the lookup.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
@@ -17,6 +16,7 @@ use crate::cache::{self, CacheId};
 use crate::cell::Handle;
 use crate::internal::InternalError;
 use crate::labels::{CANCELLED, OTHER, PANIC};
+use crate::logging::guarded;
 use crate::registry::declared::{Declared, UserCode};
 use crate::registry::{Problem, ProblemKind, Registry};
 
@@ -54,7 +54,7 @@ impl Site {
         families.known.get_or_make(user_code, || {
             let mut has_panicked = false;
             let mut evaluate = |values: fn() -> Vec<String>| {
-                catch_unwind(AssertUnwindSafe(values)).unwrap_or_else(|_| {
+                guarded(values).unwrap_or_else(|| {
                     has_panicked = true;
                     InternalError::LabelList.record(&self.declaration.location);
                     Vec::new()

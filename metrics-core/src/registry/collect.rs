@@ -7,7 +7,6 @@ pub(crate) mod waiter;
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use crate::error::{Error, Owner};
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::labels;
+use crate::logging::guarded;
 use crate::sample::Visitor;
 use context::ScrapeContext;
 use runs::{PendingRun, Runs};
@@ -240,5 +240,9 @@ fn record(collector: &dyn Collect, by: &str) -> Option<Vec<CollectedFamily>> {
 
 /// Runs user code; a panic is counted, and ends here.
 pub(crate) fn isolated<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(f)).inspect_err(|_| InternalError::CollectorPanic.record(&what)).ok()
+    let result = guarded(f);
+    if result.is_none() {
+        InternalError::CollectorPanic.record(&what);
+    }
+    result
 }

@@ -4,7 +4,6 @@
 //! they all count the same calls. If the name of the exception or cancellation family sorts after that of the latency,
 //! the family is marked to be read early, so that a scrape never reports more exceptions or cancellations than calls.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +19,7 @@ use crate::family::FamilyCore;
 use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
+use crate::logging::guarded;
 
 /// Of more combinations of closed sets, series are looked up.
 const MAX_DENSE: usize = 1024;
@@ -125,9 +125,9 @@ impl Families {
         };
         let target = match declaration.given(role) {
             None => OwnedTarget::Family(self.default_family(declaration, role)),
-            Some(expression) => match catch_unwind(AssertUnwindSafe(expression)) {
-                Ok(target) => target.0,
-                Err(_) => {
+            Some(expression) => match guarded(expression) {
+                Some(target) => target.0,
+                None => {
                     InternalError::InstrumentConflict.record(&declaration.location);
                     return Err(detached());
                 }

@@ -12,7 +12,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
@@ -191,10 +190,10 @@ impl Schedule {
     /// Sends everything, and counts what has become of it.
     fn send(&self, target: &mut dyn PushTarget, deadline: Instant) -> Result<(), PushError> {
         let push = PushContext::new(&self.registry, &self.name, deadline);
-        let result = match catch_unwind(AssertUnwindSafe(|| target.push(&push))) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(source)) => Err(PushError::Target { target: self.name.clone(), source }),
-            Err(_) => Err(PushError::Panicked { target: self.name.clone() }),
+        let result = match guarded(|| target.push(&push)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(source)) => Err(PushError::Target { target: self.name.clone(), source }),
+            None => Err(PushError::Panicked { target: self.name.clone() }),
         };
         for (reason, sample) in push.skipped.take() {
             if is_first(&self.name, reason) {
@@ -203,7 +202,7 @@ impl Schedule {
         }
         // An error is somebody else's code too.
         let outcome = || result.as_ref().map_or_else(PushError::outcome, |()| self_metrics::SUCCESS);
-        self_metrics::pushed(&self.name, catch_unwind(AssertUnwindSafe(outcome)).unwrap_or(self_metrics::PANIC));
+        self_metrics::pushed(&self.name, guarded(outcome).unwrap_or(self_metrics::PANIC));
         result
     }
 
