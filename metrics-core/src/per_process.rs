@@ -18,6 +18,12 @@ struct ProcessValue<T> {
     next: OnceLock<Box<ProcessValue<T>>>,
 }
 
+impl<T> std::fmt::Debug for PerProcess<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PerProcess").finish_non_exhaustive()
+    }
+}
+
 impl<T: Default> PerProcess<T> {
     pub(crate) const fn new() -> Self {
         Self { first: OnceLock::new() }

@@ -285,11 +285,11 @@ impl Connection<'_> {
             if let Some(error) = self.stream.take_error()? {
                 return Err(error);
             }
-            let left = end.saturating_duration_since(Instant::now()).min(self.push.time_left().unwrap_or_default());
+            let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }
-            thread::sleep(left.min(pause));
+            thread::sleep(left.min(pause).min(self.push.time_left()?));
             pause *= 2;
         }
     }

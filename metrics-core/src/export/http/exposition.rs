@@ -73,7 +73,7 @@ impl Exposition {
     ///
     /// One more waits for its turn, for as long as its client does (see
     /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)), and then gets status 503. A client that takes nothing of
-    /// its response for four seconds is cut off for it. At most a thousand requests wait, for collectors or for their turn.
+    /// its response for four seconds is cut off for it. At most 64 requests wait for their turn, and a thousand for collectors.
     #[must_use]
     pub fn max_scrapes(self, most: usize) -> Self {
         Self { slots: ScrapeSlots::new(most.max(1)), ..self }

@@ -3,13 +3,12 @@
 //! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, scrapes queue for a
 //! slot, in the order in which they came, for as long as their clients wait. The first in the queue gets the next slot that
 //! becomes free, or that of the scrape whose client has gone longest without reading, provided that this is at least four
-//! seconds or that the response has taken longer than a minute. A scrape whose time is over, or that finds 1,000 others
-//! waiting, gets status 503.
+//! seconds or that the response has taken longer than a minute. A scrape whose time is over, or that finds 64 others in the
+//! queue or 1,000 at collectors, gets status 503.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
@@ -17,9 +16,13 @@ use std::time::{Duration, Instant};
 
 use crate::alarm::Alarm;
 use crate::lock::lock;
+use crate::logging::guarded;
+use crate::per_process::PerProcess;
 
-/// Requests that may wait for collectors or for a slot; each costs a few hundred bytes.
+/// Requests that may wait for collectors, or for a slot after that; each costs a few hundred bytes.
 const MAX_WAITING: usize = 1_000;
+/// Requests that may wait for a slot; each holds what its collectors have shown, and totals that it has read early.
+const MAX_QUEUED: usize = 64;
 /// A client that has read nothing for this long makes room for another, if there is none.
 const STALL_AFTER: Duration = Duration::from_secs(4);
 /// How often the first in the queue looks for a client that has stopped reading.
@@ -32,6 +35,12 @@ const MAX_RESPONSE_TIME: Duration = Duration::from_secs(60);
 pub(crate) struct ScrapeSlots {
     most: usize,
     epoch: Instant,
+    /// A forked child neither sends the responses of its parent nor has its waiting scrapes.
+    state: PerProcess<SlotsState>,
+}
+
+#[derive(Debug, Default)]
+struct SlotsState {
     held: Mutex<Vec<Arc<HeldSlot>>>,
     queue: Mutex<Queue>,
     waiting: AtomicUsize,
@@ -41,13 +50,13 @@ pub(crate) struct ScrapeSlots {
 #[derive(Debug, Default)]
 struct Queue {
     last: u64,
-    waiting: VecDeque<(u64, Waker)>,
+    waiting: VecDeque<(u64, Arc<Waker>)>,
 }
 
 impl Queue {
     /// The waker of the first scrape, to be woken without the lock.
-    fn first(&self) -> Option<Waker> {
-        self.waiting.front().map(|(_, waker)| waker.clone())
+    fn first(&self) -> Option<Arc<Waker>> {
+        self.waiting.front().map(|(_, waker)| Arc::clone(waker))
     }
 }
 
@@ -57,7 +66,6 @@ pub(crate) struct Waiting(Arc<ScrapeSlots>);
 
 #[derive(Debug)]
 struct HeldSlot {
-    process: u32,
     begun: Instant,
     /// When the client last took something, in milliseconds since the slots' epoch; 0 until there is something to take.
     taken: AtomicU64,
@@ -77,8 +85,7 @@ pub(crate) struct Revoked;
 
 impl ScrapeSlots {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        let (epoch, waiting) = (Instant::now(), AtomicUsize::new(0));
-        Arc::new(Self { most, epoch, held: Mutex::default(), queue: Mutex::default(), waiting })
+        Arc::new(Self { most, epoch: Instant::now(), state: PerProcess::new() })
     }
 
     /// Those of this registry, which all share that do not bring their own.
@@ -97,7 +104,7 @@ impl ScrapeSlots {
     /// Leave to wait, which is given back when it is dropped; `None` if too many wait.
     pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
         let waiting = Waiting(Arc::clone(self));
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let before = self.state.get().waiting.fetch_add(1, Ordering::Relaxed);
         (before < MAX_WAITING).then_some(waiting)
     }
 
@@ -108,24 +115,21 @@ impl ScrapeSlots {
     }
 
     fn wake_first(&self) {
-        let first = lock(&self.queue).first();
+        let first = lock(&self.state.get().queue).first();
         if let Some(waker) = first {
-            waker.wake();
+            let _ = guarded(|| waker.wake_by_ref());
         }
     }
 
     fn take(self: &Arc<Self>) -> Option<Slot> {
-        let mut held = lock(&self.held);
-        // A forked child does not send the responses of its parent.
-        held.retain(|held| held.process == process::id());
+        let mut held = lock(&self.state.get().held);
         if held.len() >= self.most {
             let stalled = held.iter().enumerate().filter_map(|(at, held)| Some((self.stalled_for(held)?, at)));
             let (_, at) = stalled.max()?;
             held.swap_remove(at).is_revoked.store(true, Ordering::Relaxed);
         }
         let taken = AtomicU64::new(0);
-        let process = process::id();
-        let new = Arc::new(HeldSlot { process, begun: Instant::now(), taken, is_revoked: AtomicBool::new(false) });
+        let new = Arc::new(HeldSlot { begun: Instant::now(), taken, is_revoked: AtomicBool::new(false) });
         held.push(Arc::clone(&new));
         Some(Slot { slots: Arc::clone(self), held: new })
     }
@@ -165,9 +169,9 @@ pub(crate) struct TakeSlot {
 impl TakeSlot {
     /// Returns true if this scrape is the first in the queue, which it joins if it has not yet.
     fn is_first(&mut self, waker: &Waker) -> bool {
-        let new = waker.clone();
+        let new = Arc::new(waker.clone());
         let (is_first, unused) = {
-            let mut queue = lock(&self.slots.queue);
+            let mut queue = lock(&self.slots.state.get().queue);
             let ticket = *self.ticket.get_or_insert_with(|| {
                 queue.last += 1;
                 queue.last
@@ -181,8 +185,15 @@ impl TakeSlot {
                 }
             }
         };
-        drop(unused);
+        let _ = guarded(|| drop(unused));
         is_first
+    }
+
+    /// Returns true if too many others wait for a slot.
+    fn is_beyond_queue(&self) -> bool {
+        let queue = lock(&self.slots.state.get().queue);
+        let ahead = queue.waiting.iter().take_while(|(other, _)| Some(*other) != self.ticket).count();
+        ahead >= MAX_QUEUED
     }
 
     /// Leaves the queue to the others.
@@ -190,12 +201,12 @@ impl TakeSlot {
         let Some(ticket) = self.ticket.take() else { return };
         let mut left = None;
         {
-            let mut queue = lock(&self.slots.queue);
+            let mut queue = lock(&self.slots.state.get().queue);
             if let Some(at) = queue.waiting.iter().position(|(other, _)| *other == ticket) {
                 left = queue.waiting.remove(at);
             }
         }
-        drop(left);
+        let _ = guarded(|| drop(left));
         self.slots.wake_first();
     }
 }
@@ -204,10 +215,13 @@ impl Future for TakeSlot {
     type Output = Option<Slot>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Slot>> {
-        let slot = if self.is_first(cx.waker()) { self.slots.take() } else { None };
+        let is_first = self.is_first(cx.waker());
+        let slot = if is_first { self.slots.take() } else { None };
         let now = Instant::now();
-        if slot.is_none() && now < self.deadline {
-            self.alarm = Alarm::set(self.deadline.min(now + LOOK_AGAIN), cx.waker());
+        if slot.is_none() && now < self.deadline && !self.is_beyond_queue() {
+            // The others are told when they become the first.
+            let at = if is_first { self.deadline.min(now + LOOK_AGAIN) } else { self.deadline };
+            self.alarm = Alarm::set(at, cx.waker());
             if self.alarm.is_some() {
                 return Poll::Pending;
             }
@@ -227,13 +241,15 @@ impl Drop for TakeSlot {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        let fewer = |waiting: usize| waiting.checked_sub(1);
+        // In a forked child, the request of its parent was never counted.
+        self.0.state.get().waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).ok();
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.slots.held).retain(|held| !Arc::ptr_eq(held, &self.held));
+        lock(&self.slots.state.get().held).retain(|held| !Arc::ptr_eq(held, &self.held));
         self.slots.wake_first();
     }
 }
@@ -293,7 +309,7 @@ mod tests {
         drop(second);
         drop(held);
         assert!(poll(&mut third, &others).is_some(), "the second has left");
-        assert!(lock(&slots.queue).waiting.is_empty());
+        assert!(lock(&slots.state.get().queue).waiting.is_empty());
         let mut late = slots.take_until(Instant::now());
         let mut cx = Context::from_waker(Waker::noop());
         let slot = Pin::new(&mut late).poll(&mut cx);

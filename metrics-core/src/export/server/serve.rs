@@ -137,8 +137,8 @@ pub(super) async fn serve(listener: TcpListener, serving: Arc<Serving>, stop: &N
             }
             Err(error) => {
                 serving.failed("cannot accept a connection", &error);
-                // Most likely no file descriptor is left. Otherwise the client has gone already, and the next one is accepted.
-                if !serving.connections.make_room() {
+                // Unless the client has gone already, no file descriptor is left.
+                if !is_of_client(&error) && !serving.connections.make_room() {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -152,6 +152,12 @@ pub(super) async fn serve(listener: TcpListener, serving: Arc<Serving>, stop: &N
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, requests.shutdown()).await.is_err() {
         log(Level::Warn, format_args!("scrapes were still running when the metrics server ended"));
     }
+}
+
+/// Returns true if the error concerns a client, so that the next one can be accepted.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)
 }
 
 /// The output of `future`, or `None` once `stopped` is done.

@@ -28,6 +28,8 @@ pub(crate) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
 pub(crate) struct Run<T> {
     /// The process that began it.
     process: u32,
+    /// A nested scrape began it, whose collectors skip what would wait for itself.
+    is_nested: bool,
     since: Instant,
     /// How long whoever began it waits, which is what a registry inside of this one goes by.
     timeout: Duration,
@@ -123,6 +125,7 @@ impl<T> Run<T> {
     fn new(context: &ScrapeContext) -> Self {
         Self {
             process: process::id(),
+            is_nested: context.is_inner(),
             since: Instant::now(),
             timeout: context.timeout(),
             was_given_up: AtomicBool::new(false),
@@ -134,7 +137,7 @@ impl<T> Run<T> {
     /// for each other.
     fn may_be_shared(&self, context: &ScrapeContext) -> bool {
         let has_time = self.timeout >= context.timeout() / 2;
-        has_time && !context.is_inner() && !self.was_given_up.load(Ordering::Relaxed)
+        has_time && !context.is_inner() && !self.is_nested && !self.was_given_up.load(Ordering::Relaxed)
     }
 
     fn wait_for(&self, waiter: &Arc<Waiter>) {

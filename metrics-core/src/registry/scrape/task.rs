@@ -11,7 +11,7 @@ use crate::alarm::Alarm;
 use crate::registry::collect::waiter::Waiter;
 use crate::registry::{Registry, declared};
 
-/// A gathering as a task: nothing of it blocks, whatever collectors do.
+/// A gathering as a task. It blocks only if no thread can be spawned for a collector, which then runs as part of it.
 pub(crate) struct Gather {
     registry: Registry,
     begin: Instant,
