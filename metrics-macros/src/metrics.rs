@@ -7,7 +7,7 @@ mod parse;
 mod snapshots;
 
 use proc_macro2::{Ident, TokenStream};
-use syn::{Generics, LitStr, Path, Type, Visibility};
+use syn::{Expr, Generics, LitStr, Path, Type, Visibility};
 
 use crate::errors::Errors;
 
@@ -63,8 +63,8 @@ struct Metric {
 enum Help {
     /// Known here; empty if there is none.
     Text(String),
-    /// A doc comment with macros in it, such as `concat!(..)`.
-    Docs(TokenStream),
+    /// The lines of a doc comment with macros in it, such as `concat!(..)`.
+    Docs(Vec<Expr>),
     /// Option `help`.
     Given(TokenStream),
 }

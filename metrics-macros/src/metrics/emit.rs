@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{LitStr, Type};
+use syn::{Expr, LitStr, Type};
 
 use super::{ConstLabel, Field, FieldKind, Group, Help, Label, Metric};
 
@@ -54,7 +54,10 @@ fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStre
     };
     let check = located(&check, ident.span());
     let check_help = match help {
-        Help::Docs(docs) => Some(quote_spanned! {span=> const _: () = #krate::__private::check_help(#docs); }),
+        Help::Docs(docs) => {
+            let docs = joined(docs);
+            Some(quote_spanned! {span=> const _: () = #krate::__private::check_help(#docs); })
+        }
         Help::Text(_) | Help::Given(_) => None,
     };
     can_be_constant.then(|| {
@@ -125,7 +128,8 @@ fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
     let (name, span) = (metric.name.value(), ident.span());
     let help = match &metric.help {
         Help::Text(text) => quote! { #text },
-        Help::Docs(help) | Help::Given(help) => help.clone(),
+        Help::Docs(docs) => joined(docs),
+        Help::Given(help) => help.clone(),
     };
     let krate = match &group.krate {
         Some(krate) => located(&krate.to_token_stream(), span),
@@ -205,7 +209,10 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &Token
             let text = format!(" {text}");
             Some(quote! { #[doc = #text] #[doc = ""] })
         }
-        Help::Docs(docs) => Some(quote! { #[doc = #docs] #[doc = ""] }),
+        Help::Docs(docs) => {
+            let docs = joined(docs);
+            Some(quote! { #[doc = #docs] #[doc = ""] })
+        }
         // The text of an expression is not known here.
         Help::Given(_) => None,
     };
@@ -242,4 +249,12 @@ fn pairs(labels: &[ConstLabel]) -> impl Iterator<Item = TokenStream> + '_ {
         let name = name.value();
         quote! { (#name, #value) }
     })
+}
+
+/// The lines of a doc comment as one constant expression.
+fn joined(docs: &[Expr]) -> TokenStream {
+    match docs {
+        [only] => quote! { #only },
+        docs => quote! { ::core::concat!(#(#docs, "\n"),*) },
+    }
 }

@@ -1,7 +1,7 @@
 //! Parses the struct.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
@@ -351,10 +351,9 @@ fn given_help(help: Expr) -> Help {
 fn help(attrs: &[Attribute]) -> Help {
     let docs: Vec<&Expr> = attrs.iter().filter_map(doc).collect();
     let texts: Option<Vec<LitStr>> = docs.iter().map(|doc| literal::string(doc).cloned()).collect();
-    match (texts, &docs[..]) {
-        (Some(texts), _) => Help::Text(first_paragraph(texts.iter().map(LitStr::value))),
-        (None, [only]) => Help::Docs(quote! { #only }),
-        (None, docs) => Help::Docs(quote! { ::core::concat!(#(#docs, "\n"),*) }),
+    match texts {
+        Some(texts) => Help::Text(first_paragraph(texts.iter().map(LitStr::value))),
+        None => Help::Docs(docs.into_iter().cloned().collect()),
     }
 }
 
