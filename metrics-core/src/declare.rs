@@ -169,7 +169,7 @@ pub(crate) type KnownLabel = (&'static str, Option<&'static [&'static str]>);
 pub struct FieldDeclaration {
     name: &'static str,
     help: &'static str,
-    /// Whether the help text is a doc comment, of which the first paragraph counts.
+    /// True if the help text is a doc comment, whose first paragraph counts.
     is_docs: bool,
     unit: Option<&'static str>,
     bounds: Option<&'static [f64]>,

@@ -18,7 +18,7 @@ const PATIENCE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::fro
 /// The exposure of this process's metrics.
 pub(crate) static EXPOSURE: Exposure = Exposure::new();
 
-/// Whether anything exposes metrics.
+/// Records if anything exposes metrics.
 pub(crate) struct Exposure {
     first_series: OnceLock<Instant>,
     /// Set once something exposes metrics, or once the program was reported.
@@ -73,7 +73,7 @@ mod tests {
     /// Set in the process whose stderr is examined.
     const IS_CHILD: &str = "METRICS_CORE_TEST_IS_CHILD";
 
-    /// In a process of its own, because other tests expose metrics.
+    /// Runs in a separate process, because other tests expose metrics.
     #[test]
     fn a_new_series_of_an_unexposed_program_is_the_occasion() {
         if env::var_os(IS_CHILD).is_some() {

@@ -74,7 +74,7 @@ fn find(args: impl Iterator<Item = String>) -> Found {
     if has_dependencies { found } else { Found::Default }
 }
 
-/// Whether this is the file of `metrics-core`: `libmetrics_core-0123.rmeta`.
+/// Returns true if this is the file of `metrics-core`: `libmetrics_core-0123.rmeta`.
 fn is_ours(file: &str) -> bool {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let name = name.strip_prefix("lib").unwrap_or(name);

@@ -19,7 +19,7 @@ struct ClosedSet {
     generics: Generics,
     variants: Vec<Named>,
     krate: Option<Path>,
-    /// Whether there is a mistake in the variants, so that only the name and the values can be used.
+    /// True if the variants contain a mistake, so that only the name and the values can be used.
     broken: bool,
 }
 

@@ -71,7 +71,7 @@ impl Drop for Entering {
     }
 }
 
-/// Like [`Entering`], for a call that names families of its own.
+/// Like [`Entering`], for a call that names its own families.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringWith<'a> {
     entering: ManuallyDrop<Entering>,

@@ -163,7 +163,7 @@ impl RequestFamilies {
     }
 }
 
-/// Where families are registered.
+/// The registry in which families are registered.
 pub(super) trait Register {
     type Error;
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// The responses with status 404, and none with another one, after which a layer is reported.
 const MISSES: usize = 10;
 
-/// What a layer has been given and has seen.
+/// The services that a layer was given, and the responses that it has seen.
 #[derive(Default)]
 pub(super) struct LayerPlacement {
     services: AtomicUsize,

@@ -85,7 +85,7 @@ struct Inner {
     paths: BTreeSet<String>,
     excluded: BTreeSet<String>,
     is_exception: IsException,
-    /// Where problems are reported.
+    /// The registry that reports problems.
     registry: Registry,
     location: &'static Location<'static>,
     /// Set once a request has passed another layer with the same families.

@@ -55,7 +55,7 @@ pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
     split
 }
 
-/// What option `crate` says, or where the crate was found.
+/// The path given by option `crate`, or the one that was found.
 pub(super) fn krate(args: &[Arg]) -> Option<syn::Path> {
     let given = args.iter().find_map(|arg| match &arg.value {
         Value::Expr { value: Expr::Path(path), .. } if arg.name == "crate" => Some(path.path.clone()),

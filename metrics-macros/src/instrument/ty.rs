@@ -25,7 +25,7 @@ pub(super) fn without_groups(ty: &Type) -> &Type {
     }
 }
 
-/// Whether the function returns an `impl Fn`, whose bounds say what the arguments of its closure are.
+/// Returns true if the function returns an `impl Fn`, whose bounds give the closure the types of its arguments.
 pub(super) fn is_closure(output: &ReturnType) -> bool {
     const CLOSURES: [&str; 6] = ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"];
     let ReturnType::Type(_, ty) = output else { return false };

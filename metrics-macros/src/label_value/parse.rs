@@ -55,7 +55,7 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<ClosedSet
 
 struct Options {
     case: Case,
-    /// Whether the name of a variant is the value, whatever its data.
+    /// True if the value is the name of the variant, regardless of its data.
     ignore_data: bool,
     krate: Option<Path>,
 }

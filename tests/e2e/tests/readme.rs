@@ -116,7 +116,7 @@ fn programs_work_as_pasted() {
     }
 }
 
-/// What `cargo expand` does: the compiler expands the crate, and `prettyplease` formats one function of it.
+/// Prints what `cargo expand` prints: the compiler expands the crate, and `prettyplease` formats one function of it.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_expansion_is_what_cargo_expand_prints() {

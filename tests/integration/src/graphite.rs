@@ -1,4 +1,4 @@
-//! What is sent to Graphite, byte by byte.
+//! The lines that are sent to Graphite, byte by byte.
 
 use std::error::Error;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! What becomes of connections to a carbon: refused, slow, cut off, or closed too soon.
+//! Connections to a carbon that are refused, slow, cut off, or closed too soon.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -90,7 +90,7 @@ fn a_carbon_that_is_cut_off_is_an_error_although_all_was_sent() {
     cut.join().expect("no panic");
 }
 
-/// As Twisted does when it ends in the middle of a push, of which it has received less than all.
+/// Twisted does this when it ends in the middle of a push that it has not received completely.
 #[test]
 fn a_carbon_that_says_no_more_and_closes_with_bytes_unread_is_an_error() {
     let registry = Registry::new();

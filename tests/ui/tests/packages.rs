@@ -29,7 +29,7 @@ fn errors(package: &str, bin: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is missing without features, and a feature that has it.
+/// Items that are missing without features, each with a feature that has it.
 const GATED: [(&str, &str); 11] = [
     ("Snapshot", "testing"),
     ("Exposition", "exposition"),

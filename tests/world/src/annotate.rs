@@ -22,7 +22,7 @@ pub(crate) fn annotate(source: &str) -> syn::Result<(String, usize)> {
     Ok((annotated, functions.places.len()))
 }
 
-/// Where functions begin, behind their attributes.
+/// The places at which functions begin, after their attributes.
 #[derive(Default)]
 struct Functions {
     places: Vec<usize>,

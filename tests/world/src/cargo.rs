@@ -64,7 +64,7 @@ impl Package {
         cargo.output().context("cargo does not start")
     }
 
-    /// What the compiler says of this package.
+    /// The diagnostics of the compiler for this package.
     fn messages(&self, output: &Output) -> impl Iterator<Item = Value> {
         let manifest = self.folder.join("Cargo.toml");
         let lines: Vec<Value> = String::from_utf8_lossy(&output.stdout).lines().filter_map(json).collect();
@@ -88,7 +88,7 @@ fn place(message: &Value) -> Option<String> {
     Some(format!("{code} {}:{}", span["file_name"].as_str()?, span["line_start"]))
 }
 
-/// What cargo knows of a package, after it has downloaded all that it depends on.
+/// The metadata of a package, after cargo has downloaded its dependencies.
 pub(crate) fn metadata(folder: &Path) -> Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--quiet"])

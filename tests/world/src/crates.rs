@@ -3,7 +3,7 @@
 /// A crate of the registry.
 pub(crate) struct Published {
     pub(crate) name: &'static str,
-    /// As in a manifest.
+    /// The requirement, in the syntax of a manifest.
     pub(crate) version: &'static str,
     /// Arguments of cargo.
     pub(crate) features: &'static [&'static str],

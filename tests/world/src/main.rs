@@ -15,7 +15,7 @@ use crate::source::Copies;
 
 const USAGE: &str = "options: names of crates (all unless given), --pedantic, --without-tests, --verbose";
 
-/// What to run.
+/// The crates to run, and the options.
 #[derive(Default)]
 struct Options {
     crates: Vec<&'static Published>,

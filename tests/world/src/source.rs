@@ -95,7 +95,7 @@ impl Copies {
     }
 }
 
-/// Where cargo has put the source, its version and its edition.
+/// The folder of the source, its version and its edition.
 fn download(published: &Published, folder: &Path) -> Result<(PathBuf, String, String)> {
     fs::create_dir_all(folder.join("src"))?;
     fs::write(folder.join("src/lib.rs"), "")?;
@@ -125,7 +125,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What cargo writes is JSON.
+/// Parses the JSON that cargo writes.
 pub(crate) fn json(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }

@@ -100,7 +100,7 @@ impl Call {
         record(self.start, &self.series, Outcome::returned(exception));
     }
 
-    /// Ends the call when the guard is dropped, for a body whose value cannot be looked at and is no exception.
+    /// Ends the call when the guard is dropped, for a body whose value cannot be examined and is not an exception.
     #[inline]
     pub fn until_dropped(self) -> CallUntilDropped {
         CallUntilDropped { call: self, was_panicking: std::thread::panicking() }

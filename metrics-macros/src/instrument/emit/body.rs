@@ -68,7 +68,7 @@ fn behind_statements(function: &Function) -> TokenStream {
     }
 }
 
-/// Whether the function returns an `impl Fn` that nothing is asked of.
+/// Returns true if the function returns an `impl Fn` that no option examines.
 fn is_plain_closure(args: &Args, function: &Function) -> bool {
     let is_looked_at = args.exception_if.is_some() || args.has_late_labels();
     !function.is_async() && !is_looked_at && ty::is_closure(&function.sig.output)

@@ -45,7 +45,7 @@ pub(super) fn statements(function: &Function) -> TokenStream {
 fn is_rebound(typed: &PatType, function: &Function) -> bool {
     let is_closure = ty::is_closure(&function.sig.output);
     let by_the_compiler = function.is_async() || !is_closure && !matches!(&*typed.pat, Pat::Ident(_));
-    // The block of a future is no closure of ours.
+    // The block of a future does not become a closure.
     let in_closure = !matches!(&function.future, Some(future)
         if matches!(&future.made, Made::Block { before, .. } if before.is_empty()));
     // The body of a function that never returns is neither a closure nor an `async` block.

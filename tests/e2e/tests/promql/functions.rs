@@ -92,7 +92,7 @@ fn call<F: Future + 'static>(function: impl Fn(&'static str, End) -> F) -> Runni
     begin("/a", End::Pending)
 }
 
-/// What [`call`] does.
+/// The number of calls that [`call`] makes, and how they end.
 fn traffic() -> Vec<Traffic> {
     let both = |path, failed, cancelled, in_flight, by_status, by_kind| Traffic {
         path,

@@ -132,7 +132,7 @@ fn drive_http(addr: SocketAddr, prefix: &str, text: &dyn Fn() -> String) -> TcpS
     pending
 }
 
-/// What [`drive_http`] does.
+/// The requests that [`drive_http`] sends.
 fn http_traffic(prefix: &'static str) -> Measured {
     let route = |method, path, failed, cancelled, in_flight, by_status| Traffic {
         path,
@@ -177,7 +177,7 @@ async fn drive_tonic(addr: SocketAddr, text: &dyn Fn() -> String) -> impl Any + 
     watched
 }
 
-/// What [`drive_tonic`] does.
+/// The calls that [`drive_tonic`] makes.
 fn tonic_traffic() -> Measured {
     let method = |path, requests, failed, cancelled, in_flight| Traffic {
         path,

@@ -20,9 +20,9 @@ where
     Io(io::Error),
     /// It is not a number.
     NotANumber {
-        /// Where it was read.
+        /// The place at which it was read.
         source: ParseIntError,
-        /// What was read.
+        /// The text that was read.
         text: &'a str,
     },
     /// Something else.
