@@ -81,12 +81,18 @@ impl<T> ReentrantOnce<T> {
         if let Some(value) = made() {
             return Some(value);
         }
+        // Without the lock: a maker may hang for as long as the program runs.
+        if let Some(provisional) = making.provisional.get()
+            && !making.attempts.allow(user_code)
+        {
+            return Some(provisional);
+        }
         let mut makers = lock(&making.makers);
         if makers.contains(&this) || made().is_some() {
             return made().or_else(|| making.provisional.get());
         }
         if let Some(provisional) = making.provisional.get()
-            && (!makers.is_empty() || !making.attempts.allow(user_code))
+            && !makers.is_empty()
         {
             return Some(provisional);
         }
@@ -195,6 +201,39 @@ mod tests {
         let once = ReentrantOnce::new();
         let value = once.make(|| once.make(|| unreachable!("it is being made")).is_none());
         assert_eq!(value, Some(&true));
+    }
+
+    #[test]
+    fn while_a_first_maker_hangs_and_others_fail_calls_take_no_lock() {
+        let once = ReentrantOnce::new();
+        let (begun, wait) = mpsc::channel();
+        let (end, may_end) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let once = &once;
+            scope.spawn(move || {
+                once.make(|| {
+                    begun.send(()).expect("the other thread waits");
+                    may_end.recv().expect("the other thread ends");
+                    1
+                });
+            });
+            wait.recv().expect("the first maker begins");
+            assert_eq!(once.get_or_make(UserCode::Due, || Err(2)), Some(&2));
+            let making = once.making.get().expect("it is being made");
+            let held = lock(&making.makers);
+            for _ in 0..100 {
+                assert_eq!(once.get_or_make(UserCode::Never, || unreachable!("it may not")), Some(&2));
+            }
+            drop(held);
+            let made = AtomicUsize::new(0);
+            for _ in 0..100 {
+                let make = || Err(made.fetch_add(1, Ordering::Relaxed));
+                assert_eq!(once.get_or_make(UserCode::Due, make), Some(&2));
+            }
+            assert_eq!(made.into_inner(), 0, "the first maker has not ended");
+            end.send(()).expect("the first maker waits");
+        });
+        assert_eq!(once.get(), Some(&1));
     }
 
     #[test]
