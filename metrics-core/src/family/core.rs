@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::FamilyDeclaration;
-use super::table::{Chunk, SeriesTable};
+use super::table::{Chunk, Compaction, SeriesTable};
 use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::cell::{Handle, counter};
 use crate::exposure::EXPOSURE;
@@ -297,7 +297,9 @@ impl FamilyCore {
         let mut table = self.write();
         let Some(handle) = table.remove(&self.declaration.label_names, values) else { return false };
         (self.declaration.metric.free)(handle, self.declaration.bounds);
-        self.after_removal(&mut table);
+        let compaction = self.after_removal(&mut table);
+        drop(table);
+        drop(compaction);
         true
     }
 
@@ -318,15 +320,15 @@ impl FamilyCore {
         }
     }
 
-    /// Must be called before the lock on the table is given back, so that nobody finds an old handle in the new epoch.
-    fn after_removal(&self, table: &mut SeriesTable) {
+    /// Must be called before the lock on the table is given back, so that nobody finds an old handle in the new epoch. What
+    /// it returns is to be dropped after that.
+    fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
         self.epoch.store(cache::new_epoch(), Ordering::Release);
-        if table.wants_compaction() {
-            for position in lock(&self.shared.0.walks).iter() {
-                position.move_to(table);
-            }
-            table.compact();
+        let compaction = table.wants_compaction().then(|| table.compact())?;
+        for position in lock(&self.shared.0.walks).iter() {
+            position.follow(&compaction);
         }
+        Some(compaction)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{CHUNK, FamilyCore};
-use crate::family::table::{Chunk, SeriesTable};
+use crate::family::table::{Chunk, Compaction};
 use crate::lock::lock;
 
 /// A way through the series of a family, which may take its time: when the table is made smaller, it is taken along.
@@ -35,12 +35,12 @@ impl WalkPosition {
         self.next.store(ENDED, Ordering::Relaxed);
     }
 
-    /// Follows the series to where a compaction is about to move them.
-    pub(super) fn move_to(&self, table: &SeriesTable) {
+    /// Follows the series to where a compaction has moved them.
+    pub(super) fn follow(&self, compaction: &Compaction) {
         for position in [&self.next, &self.end] {
             let old = position.load(Ordering::Relaxed);
             if old != ENDED {
-                position.store(table.compacted(old), Ordering::Relaxed);
+                position.store(compaction.moved(old), Ordering::Relaxed);
             }
         }
     }
