@@ -1,8 +1,8 @@
 //! A scrape, which passes every family to a visitor in name order, and each series once.
 //!
 //! [`gathering`] runs collectors and callbacks within the scrape's timeout; [`task`] does so without blocking.
-//! [`sources`] lists the families and reads those that must be read early. [`steps`] then visits them in steps of up to
-//! 128 series, each as soon as the client has read the previous output. No lock is held between steps.
+//! [`sources`] lists the families. [`steps`] first reads those that must be read early, and then visits all of them in
+//! steps of up to 128 series, each as soon as the client has read the previous output. No lock is held between steps.
 
 pub(crate) mod gathering;
 pub(crate) mod own_families;

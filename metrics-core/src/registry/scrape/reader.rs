@@ -2,12 +2,11 @@
 //! another, so that memory is accessed sequentially.
 
 use std::mem;
-use std::sync::Arc;
 
 use super::parts::{OtherParts, with_duplicates};
+use crate::family::FamilyDeclaration;
 use crate::family::core::{EarlyTotals, Walk};
 use crate::family::table::Chunk;
-use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::metric::Readings;
 use crate::sample::{Labels, Visitor};
 
@@ -26,16 +25,16 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn read_early(&mut self, family: &Arc<FamilyCore>) -> EarlyTotals {
-        let FamilyDeclaration { metric, bounds, .. } = family.declaration;
-        let mut walk = family.walk();
-        let mut totals = EarlyTotals::with_capacity(family.len());
-        while walk.next(false, &mut self.chunk) {
-            let handles = self.chunk.handles();
-            (metric.read)(handles, bounds, &mut self.readings);
-            totals.extend(handles.iter().copied().zip(self.readings.counters.iter().copied()));
+    /// Reads the totals of the next series of a family; false if there were none left.
+    pub(crate) fn read_early(&mut self, walk: &mut Walk, totals: &mut EarlyTotals) -> bool {
+        if !walk.next(false, &mut self.chunk) {
+            return false;
         }
-        totals
+        let FamilyDeclaration { metric, bounds, .. } = walk.core().declaration;
+        let handles = self.chunk.handles();
+        (metric.read)(handles, bounds, &mut self.readings);
+        totals.extend(handles.iter().copied().zip(self.readings.counters.iter().copied()));
+        true
     }
 
     /// Shows the next series of a family; false if there were none left.

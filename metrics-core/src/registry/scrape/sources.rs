@@ -1,9 +1,4 @@
 //! The families of one scrape, by name, and the source of each family's values.
-//!
-//! A call records its latency before its exception. A scrape that reads exceptions before latencies therefore never
-//! reports more exceptions than calls. With the default names, name order guarantees this: `_exceptions_total` sorts
-//! before `_latency_seconds`. Families for which name order does not guarantee it are read here, before all others, and
-//! their totals are kept until the scrape reaches them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +7,6 @@ use std::time::Duration;
 use super::gathering::{Found, Gathering};
 use super::own_families::{INTERNAL_ERRORS, OVERFLOWED, PROBLEMS};
 use super::parts::FamilyPart;
-use super::reader::Reader;
 use crate::exposure::EXPOSURE;
 use crate::kind::Kind;
 use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
@@ -85,22 +79,22 @@ impl Sources {
         }
         let mut families: Vec<_> = by_name.into_iter().collect();
         families.sort_by(|(one, _), (other, _)| position(one).cmp(&position(other)));
-        let mut sources = Self { families };
-        sources.read_early();
-        sources
+        Self { families }
     }
 
-    /// Reads counters that are to be read before everything else. Exceptions are counted after the call they belong to;
-    /// read before it, they never exceed it.
-    fn read_early(&mut self) {
-        let mut reader = Reader::default();
-        for (_, source) in &mut self.families {
-            if let FamilySource::Family(parts) = source {
-                for part in parts.iter_mut().filter(|part| part.core.totals_when_marked().is_some()) {
-                    part.early = Some(reader.read_early(&part.core));
-                }
-            }
-        }
+    /// The parts of counters that are read before all others, by family and position, the first one last.
+    pub(crate) fn marked_early(&self) -> Vec<(usize, usize)> {
+        let parts = self.families.iter().enumerate().filter_map(|(at, (_, source))| match source {
+            FamilySource::Family(parts) => Some((at, parts)),
+            _ => None,
+        });
+        let marked = parts.flat_map(|(at, parts)| {
+            let marked = parts.iter().enumerate().filter(|(_, part)| part.core.totals_when_marked().is_some());
+            marked.map(move |(position, _)| (at, position))
+        });
+        let mut marked: Vec<_> = marked.collect();
+        marked.reverse();
+        marked
     }
 
     /// The type of the family of this name, if there is one.

@@ -1,10 +1,15 @@
 //! A scrape in progress, which advances step by step at the pace of its client.
+//!
+//! A call records its latency before its exception. A scrape that reads exceptions before latencies therefore never
+//! reports more exceptions than calls. With the default names, name order guarantees this: `_exceptions_total` sorts
+//! before `_latency_seconds`. The first steps read families for which name order does not guarantee it, and keep their
+//! totals until the scrape reaches them.
 
 use super::own_families;
 use super::parts::{FamilyPart, OtherParts};
 use super::reader::{Early, Reader};
 use super::sources::{FamilySource, Sources};
-use crate::family::core::Walk;
+use crate::family::core::{EarlyTotals, Walk};
 use crate::kind::Kind;
 use crate::sample::{Labels, Visitor};
 
@@ -15,6 +20,10 @@ const AT_ONCE: usize = 128;
 pub(crate) struct Steps {
     sources: Sources,
     sorted: bool,
+    /// The parts that are still to be read before all others, by family and position, the next one last.
+    unread: Vec<(usize, usize)>,
+    /// Where the reading of the next one stands.
+    early_walk: Option<Walk>,
     /// The family to show next.
     at: usize,
     current: Option<CursorState>,
@@ -37,7 +46,8 @@ enum CursorState {
 
 impl Steps {
     pub(crate) fn new(sources: Sources, sorted: bool) -> Self {
-        Self { sources, sorted, at: 0, current: None, reader: Reader::default() }
+        let unread = sources.marked_early();
+        Self { sources, sorted, unread, early_walk: None, at: 0, current: None, reader: Reader::default() }
     }
 
     /// The sources of the families being shown.
@@ -51,6 +61,9 @@ impl Steps {
 
     /// Shows the next series, some at a time, of families that are `wanted`; false once everything has been shown.
     pub(crate) fn step(&mut self, wanted: &dyn Fn(&str, Kind) -> bool, visitor: &mut dyn Visitor) -> bool {
+        if self.read_early() {
+            return true;
+        }
         let Self { sources, reader, .. } = self;
         let Some((name, source)) = sources.families.get(self.at) else { return false };
         let more = match (&mut self.current, source) {
@@ -98,5 +111,22 @@ impl Steps {
             self.current = None;
         }
         true
+    }
+    /// Reads the next series of the families that are read before all others; false once that is done.
+    fn read_early(&mut self) -> bool {
+        while let Some((family, position)) = self.unread.last() {
+            if let Some((_, FamilySource::Family(parts))) = self.sources.families.get_mut(*family)
+                && let Some(part) = parts.get_mut(*position)
+            {
+                let walk = self.early_walk.get_or_insert_with(|| part.core.walk());
+                let totals = part.early.get_or_insert_with(|| EarlyTotals::with_capacity(part.core.len()));
+                if self.reader.read_early(walk, totals) {
+                    return true;
+                }
+            }
+            self.early_walk = None;
+            self.unread.pop();
+        }
+        false
     }
 }
