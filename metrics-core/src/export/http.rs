@@ -3,5 +3,5 @@
 pub(crate) mod exposition;
 pub(crate) mod request;
 pub(crate) mod response;
-mod scrape_limit;
+pub(super) mod scrape_limit;
 mod self_metrics;

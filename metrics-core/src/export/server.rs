@@ -5,6 +5,7 @@
 
 #[cfg(feature = "auth")]
 mod auth;
+mod connection;
 mod connections;
 mod error;
 mod serve;
@@ -97,9 +98,11 @@ impl HttpServer {
     /// Ends the server: takes no more connections, lets running responses end (for up to 5 seconds), and returns when
     /// its thread has ended and its port is free.
     ///
-    /// In a process that was forked from the one that started the server, this does nothing: the server does not run there.
+    /// In a process that was forked from the one that started the server, this only logs a warning: the server does not
+    /// run there.
     pub fn shutdown(mut self) {
         if self.process != process::id() {
+            log(Level::Warn, format_args!("the metrics server runs in another process and is not shut down"));
             return;
         }
         self.stop.notify_one();
@@ -201,7 +204,11 @@ impl HttpServerBuilder {
                 }
                 Err(error) => return drop(ready.send(Err(error))),
             };
-            runtime.block_on(serve::serve(listener, Arc::new(serving), &stopped));
+            // As a task among the others, because the main future of a runtime has precedence over tasks.
+            let served = runtime.spawn(serve::serve(listener, Arc::new(serving), stopped));
+            if runtime.block_on(served).is_err() {
+                log(Level::Error, format_args!("the metrics server has panicked"));
+            }
             // A collector that does not come back must not keep the server from ending.
             runtime.shutdown_background();
         });
@@ -213,7 +220,9 @@ impl HttpServerBuilder {
 
 /// A runtime for this thread, and a listener in it with its address.
 fn enter(addrs: &[SocketAddr]) -> Result<(Runtime, TcpListener, SocketAddr), ServeError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    // New requests are looked for after each task, not after 61 of them: one that encodes a long response takes 300
+    // microseconds each time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(1).build();
     let runtime = runtime.map_err(|source| ServeError::Spawn { source })?;
     let listener = {
         let _context = runtime.enter();

@@ -6,6 +6,7 @@ mod floods;
 mod formats;
 mod limits;
 mod negotiation;
+mod processes;
 mod secured;
 mod sharing;
 

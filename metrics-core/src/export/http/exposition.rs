@@ -1,12 +1,14 @@
 //! The response to a scrape, independent of any framework's types.
 //!
 //! The body is streamed: each poll encodes the next 32 KiB. No thread blocks on a client, each scrape holds one buffer,
-//! and other tasks on the thread are delayed by only a fraction of a millisecond. A response of at most 64 KiB is
-//! encoded at once and has a `Content-Length`.
+//! and after 300 microseconds of encoding and compressing, the other tasks of the thread get their turn. A response of at
+//! most 64 KiB is encoded at once and has a `Content-Length`.
 
+use std::future::poll_fn;
 use std::io::{self, Write};
+use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,7 +17,7 @@ use flate2::write::GzEncoder;
 use log::Level;
 
 use super::request::{Method, ScrapeRequest};
-use super::scrape_limit::{ScrapeSlots, Slot};
+use super::scrape_limit::{Progress, ScrapeSlots, Slot};
 use super::self_metrics;
 use crate::encode::Encoding;
 use crate::gauge::InFlight;
@@ -72,8 +74,10 @@ impl Exposition {
     /// registry together.
     ///
     /// One more waits for its turn, for as long as its client does (see
-    /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)), and then gets status 503. A client that takes nothing of
-    /// its response for four seconds is cut off for it. At most 64 requests wait for their turn, and a thousand for collectors.
+    /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)), and then gets status 503. A client that takes
+    /// nothing of its response for four seconds is cut off for it; in a web framework, which does not tell what its clients
+    /// take, after ten seconds in which the framework asked for nothing. At most 64 requests wait for their turn, and a
+    /// thousand for collectors.
     #[must_use]
     pub fn max_scrapes(self, most: usize) -> Self {
         Self { slots: ScrapeSlots::new(most.max(1)), ..self }
@@ -107,14 +111,19 @@ impl Exposition {
             request,
             encoding: Some(encoding),
             gzip,
+            encoded: 0,
             turn: Duration::ZERO,
             slot,
             _in_flight: in_flight,
         };
-        let body = match stream.next_of(SMALL) {
-            Ok(Some(whole)) if stream.has_ended() => Body::Whole(whole),
-            Ok(first) => Body::Stream { first, stream: Box::new(stream) },
-            Err(error) => return ScrapeResponse::failed(&error),
+        let mut first = Vec::new();
+        if let Err(error) = poll_fn(|cx| stream.poll_first(&mut first, cx)).await {
+            return ScrapeResponse::failed(&error);
+        }
+        let body = if stream.has_ended() {
+            Body::Whole(first.into())
+        } else {
+            Body::Stream { first: first.into(), stream: Box::new(stream) }
         };
         ScrapeResponse { status: 200, headers, body }
     }
@@ -162,7 +171,7 @@ pub(crate) enum Body {
     Head,
     Whole(Bytes),
     Stream {
-        first: Option<Bytes>,
+        first: Bytes,
         stream: Box<ExpositionStream>,
     },
 }
@@ -171,23 +180,18 @@ impl Body {
     /// The next bytes; nothing at the end. Now and then it lets other tasks of the thread run, because a client that reads
     /// fast would keep it producing.
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        if let Self::Stream { first: None, stream } = self
-            && stream.ends_turn()
-        {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        match self {
+            Self::Head => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(mem::take(bytes)).filter(|bytes| !bytes.is_empty()).map(Ok)),
+            Self::Stream { first, stream } if first.is_empty() => stream.poll_next(cx),
+            Self::Stream { first, .. } => Poll::Ready(Some(Ok(mem::take(first)))),
         }
-        Poll::Ready(self.next())
     }
 
-    fn next(&mut self) -> Option<io::Result<Bytes>> {
-        match self {
-            Self::Head => None,
-            Self::Whole(bytes) => {
-                Some(Ok(std::mem::take(bytes))).filter(|bytes| bytes.as_ref().is_ok_and(|b| !b.is_empty()))
-            }
-            Self::Stream { first, stream } => first.take().map(Ok).or_else(|| stream.next_of(CHUNK).transpose()),
-        }
+    /// Takes note of what the client takes, for a response that holds a slot.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        if let Self::Stream { stream, .. } = self { Some(stream.slot.progress()) } else { None }
     }
 
     /// Whether there is nothing to send.
@@ -210,6 +214,8 @@ pub(crate) struct ExpositionStream {
     /// Gone at the end.
     encoding: Option<Encoding>,
     gzip: Option<GzEncoder<Vec<u8>>>,
+    /// Bytes so far, before compression.
+    encoded: usize,
     /// Time spent on producing since other tasks last ran.
     turn: Duration,
     slot: Slot,
@@ -221,47 +227,61 @@ impl ExpositionStream {
         self.encoding.is_none()
     }
 
-    /// Returns true, and begins another turn, if the present one has taken its time.
-    fn ends_turn(&mut self) -> bool {
-        let is_over = self.turn >= TURN;
-        if is_over {
-            self.turn = Duration::ZERO;
+    /// Appends the first bytes to `first`: all of a small response.
+    fn poll_first(&mut self, first: &mut Vec<u8>, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        while !self.has_ended() && self.encoded < SMALL {
+            ready!(self.poll_turn(cx));
+            first.extend_from_slice(&self.produce()?);
         }
-        is_over
+        Poll::Ready(Ok(()))
     }
 
-    /// The next bytes, from about so many of the exposition; `None` at the end.
-    fn next_of(&mut self, size: usize) -> io::Result<Option<Bytes>> {
+    /// The next bytes; `None` at the end.
+    fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        while !self.has_ended() {
+            ready!(self.poll_turn(cx));
+            match self.produce() {
+                Ok(bytes) if bytes.is_empty() => {}
+                produced => return Poll::Ready(Some(produced)),
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Pending, once, when the present turn has taken its time: other tasks of the thread come first.
+    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.turn < TURN {
+            return Poll::Ready(());
+        }
+        self.turn = Duration::ZERO;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Encodes the next bytes, and returns what can be sent by now: compression keeps some for later.
+    fn produce(&mut self) -> io::Result<Bytes> {
         let begin = Instant::now();
-        let next = self.produce(size);
+        let produced = self.encode_and_compress();
         self.turn += begin.elapsed();
-        next
+        produced
     }
 
-    fn produce(&mut self, size: usize) -> io::Result<Option<Bytes>> {
-        while let Some(encoding) = &mut self.encoding {
-            self.slot.touch().map_err(|_| io::Error::other("the client reads too slowly"))?;
-            let request = &self.request;
-            let goes_on = encoding.fill(size, &|name, kind| request.wants(name, kind));
-            let out = std::mem::take(encoding.out());
-            if !goes_on {
-                self.encoding = None;
-            }
-            let out = match &mut self.gzip {
-                None => out,
-                Some(gzip) => {
-                    gzip.write_all(&out)?;
-                    if !goes_on {
-                        gzip.try_finish()?;
-                    }
-                    std::mem::take(gzip.get_mut())
-                }
-            };
-            if !out.is_empty() {
-                return Ok(Some(out.into()));
-            }
+    fn encode_and_compress(&mut self) -> io::Result<Bytes> {
+        let Some(encoding) = &mut self.encoding else { return Ok(Bytes::new()) };
+        self.slot.touch().map_err(|_| io::Error::other("the client reads too slowly"))?;
+        let request = &self.request;
+        let goes_on = encoding.fill(CHUNK, &|name, kind| request.wants(name, kind));
+        let out = mem::take(encoding.out());
+        self.encoded += out.len();
+        if !goes_on {
+            self.encoding = None;
         }
-        Ok(None)
+        let Some(gzip) = &mut self.gzip else { return Ok(out.into()) };
+        gzip.write_all(&out)?;
+        if !goes_on {
+            gzip.try_finish()?;
+        }
+        Ok(mem::take(gzip.get_mut()).into())
     }
 }
 

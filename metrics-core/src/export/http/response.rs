@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 
 use super::exposition::{Body, Exposition, ScrapeResponse};
 use super::request::ScrapeRequest;
+use super::scrape_limit::Progress;
 
 impl Exposition {
     /// Answers a request, whatever its path; its body is not read.
@@ -81,6 +82,14 @@ impl ScrapeResponse {
 /// what answers in place of the metrics.
 #[derive(Debug, Default)]
 pub struct ExpositionBody(Body);
+
+impl ExpositionBody {
+    /// Takes note of what the client takes, for a response that holds a slot.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        self.0.progress()
+    }
+}
 
 impl http_body::Body for ExpositionBody {
     type Data = Bytes;

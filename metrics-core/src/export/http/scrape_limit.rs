@@ -1,83 +1,63 @@
 //! The limit on concurrent scrapes.
 //!
-//! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, scrapes queue for a
-//! slot, in the order in which they came, for as long as their clients wait. The first in the queue gets the next slot that
-//! becomes free, or that of the scrape whose client has gone longest without reading, provided that this is at least four
-//! seconds or that the response has taken longer than a minute. A scrape whose time is over, or that finds 64 others in the
-//! queue or 1,000 at collectors, gets status 503.
+//! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, scrapes queue for
+//! a slot, in the order in which their collectors have finished, for as long as their clients wait. A slot that becomes
+//! free is handed to the first scrape in the queue, so a free slot means that the queue is empty. While all slots are
+//! held, the alarm thread looks at them twice a second, and takes one from the client that has gone longest without
+//! taking any of its response, if that is too long. A scrape whose time is over, or that finds 64 others in the queue or
+//! 1,000 at collectors, gets status 503.
 
-use std::collections::{BTreeMap, VecDeque};
+mod slots;
+
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::lock::lock;
 use crate::logging::guarded;
 use crate::per_process::PerProcess;
+use slots::{LOOK, SlotState, Slots};
 
 /// Requests that may wait for collectors, or for a slot after that; each costs a few hundred bytes.
 const MAX_WAITING: usize = 1_000;
-/// Requests that may wait for a slot; each holds what its collectors have shown, and totals that it has read early.
+/// Requests that may wait for a slot; each holds the results of its collectors.
 const MAX_QUEUED: usize = 64;
-/// A client that has read nothing for this long makes room for another, if there is none.
-const STALL_AFTER: Duration = Duration::from_secs(4);
-/// How often the first in the queue looks for a client that has stopped reading.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// So does one whose answer takes longer than this.
-const MAX_RESPONSE_TIME: Duration = Duration::from_secs(60);
-
 /// Slots for scrapes; each is held until the client has taken the last byte of the response, or is gone.
 #[derive(Debug)]
 pub(crate) struct ScrapeSlots {
     most: usize,
-    epoch: Instant,
     /// A forked child neither sends the responses of its parent nor has its waiting scrapes.
     state: PerProcess<SlotsState>,
 }
 
 #[derive(Debug, Default)]
 struct SlotsState {
-    held: Mutex<Vec<Arc<HeldSlot>>>,
-    queue: Mutex<Queue>,
+    slots: Mutex<Slots>,
+    /// Wakes the slots for the next look, while all of them are held.
+    watch: Mutex<Option<Alarm>>,
     waiting: AtomicUsize,
-}
-
-/// Scrapes that wait for a slot, the first one first.
-#[derive(Debug, Default)]
-struct Queue {
-    last: u64,
-    waiting: VecDeque<(u64, Arc<Waker>)>,
-}
-
-impl Queue {
-    /// The waker of the first scrape, to be woken without the lock.
-    fn first(&self) -> Option<Arc<Waker>> {
-        self.waiting.front().map(|(_, waker)| Arc::clone(waker))
-    }
 }
 
 /// A request that waits for collectors.
 #[derive(Debug)]
 pub(crate) struct Waiting(Arc<ScrapeSlots>);
 
-#[derive(Debug)]
-struct HeldSlot {
-    begun: Instant,
-    /// When the client last took something, in milliseconds since the slots' epoch; 0 until there is something to take.
-    taken: AtomicU64,
-    is_revoked: AtomicBool,
-}
-
 /// A slot, released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: Arc<ScrapeSlots>,
-    held: Arc<HeldSlot>,
+    state: Arc<SlotState>,
 }
+
+/// The progress of the client that a slot is held for, as the connection sees it.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
+pub(crate) struct Progress(Arc<SlotState>);
 
 /// The slot was given to another scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +65,7 @@ pub(crate) struct Revoked;
 
 impl ScrapeSlots {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, epoch: Instant::now(), state: PerProcess::new() })
+        Arc::new(Self { most, state: PerProcess::new() })
     }
 
     /// Those of this registry, which all share that do not bring their own.
@@ -114,45 +94,60 @@ impl ScrapeSlots {
         TakeSlot { slots: Arc::clone(self), deadline, ticket: None, alarm: None }
     }
 
-    fn wake_first(&self) {
-        let first = lock(&self.state.get().queue).first();
-        if let Some(waker) = first {
-            let _ = guarded(|| waker.wake_by_ref());
+    /// Hands slots to the first scrapes in the queue, as far as there are any, and sees to it that somebody looks again
+    /// while all are held.
+    fn advance(self: &Arc<Self>) {
+        let state = self.state.get();
+        let (woken, watches) = {
+            let mut slots = lock(&state.slots);
+            slots.look(Instant::now());
+            let woken = slots.hand_out(self.most);
+            let watches = slots.held.len() >= self.most && !slots.is_watched;
+            slots.is_watched |= watches;
+            (woken, watches)
+        };
+        for waker in woken {
+            let _ = guarded(|| waker.wake());
+        }
+        if watches {
+            // One at a time: a thread that is held up here must not replace a later alarm.
+            let mut watch = lock(&state.watch);
+            let alarm = Alarm::set(Instant::now() + LOOK, &Waker::from(Arc::clone(self)));
+            // Without a thread for it, scrapes that queue look themselves.
+            lock(&state.slots).is_watched = alarm.is_some();
+            *watch = alarm;
         }
     }
+}
 
-    fn take(self: &Arc<Self>) -> Option<Slot> {
-        let mut held = lock(&self.state.get().held);
-        if held.len() >= self.most {
-            let stalled = held.iter().enumerate().filter_map(|(at, held)| Some((self.stalled_for(held)?, at)));
-            let (_, at) = stalled.max()?;
-            held.swap_remove(at).is_revoked.store(true, Ordering::Relaxed);
-        }
-        let taken = AtomicU64::new(0);
-        let new = Arc::new(HeldSlot { begun: Instant::now(), taken, is_revoked: AtomicBool::new(false) });
-        held.push(Arc::clone(&new));
-        Some(Slot { slots: Arc::clone(self), held: new })
-    }
-
-    /// For how long its client has read nothing, if that is too long; any time at all once the answer takes too long.
-    fn stalled_for(&self, held: &HeldSlot) -> Option<u64> {
-        let taken = held.taken.load(Ordering::Relaxed);
-        let since = self.now().saturating_sub(taken);
-        let stalled = u128::from(since) >= STALL_AFTER.as_millis() || held.begun.elapsed() >= MAX_RESPONSE_TIME;
-        (taken > 0 && stalled).then_some(since)
-    }
-
-    /// Milliseconds since the epoch, never 0.
-    fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+/// The alarm for the next look.
+impl Wake for ScrapeSlots {
+    fn wake(self: Arc<Self>) {
+        lock(&self.state.get().slots).is_watched = false;
+        self.advance();
     }
 }
 
 impl Slot {
     /// Notes that the client takes something.
     pub(crate) fn touch(&self) -> Result<(), Revoked> {
-        self.held.taken.store(self.slots.now(), Ordering::Relaxed);
-        if self.held.is_revoked.load(Ordering::Relaxed) { Err(Revoked) } else { Ok(()) }
+        self.state.progress.fetch_add(1, Ordering::Relaxed);
+        if self.state.is_revoked.load(Ordering::Relaxed) { Err(Revoked) } else { Ok(()) }
+    }
+
+    /// For the connection, which sees each part that the client takes.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
+    pub(crate) fn progress(&self) -> Progress {
+        self.state.is_observed.store(true, Ordering::Relaxed);
+        Progress(Arc::clone(&self.state))
+    }
+}
+
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
+impl Progress {
+    /// Notes that the client has taken something.
+    pub(crate) fn touch(&self) {
+        self.0.progress.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -167,47 +162,48 @@ pub(crate) struct TakeSlot {
 }
 
 impl TakeSlot {
-    /// Returns true if this scrape is the first in the queue, which it joins if it has not yet.
-    fn is_first(&mut self, waker: &Waker) -> bool {
-        let new = Arc::new(waker.clone());
-        let (is_first, unused) = {
-            let mut queue = lock(&self.slots.state.get().queue);
-            let ticket = *self.ticket.get_or_insert_with(|| {
-                queue.last += 1;
-                queue.last
-            });
-            let is_first = queue.waiting.front().is_none_or(|(first, _)| *first == ticket);
-            match queue.waiting.iter_mut().find(|(other, _)| *other == ticket) {
-                Some((_, waker)) => (is_first, Some(std::mem::replace(waker, new))),
-                None => {
-                    queue.waiting.push_back((ticket, new));
-                    (is_first, None)
+    /// Joins the queue, unless it is full, and remembers whom to wake.
+    fn join(&mut self, waker: &Waker) {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        // A waker is code of a runtime, so it is neither cloned nor dropped under the lock.
+        let new = waker.clone();
+        let unused = {
+            let mut slots = lock(&self.slots.state.get().slots);
+            let has_room = slots.queue.len() < MAX_QUEUED;
+            match slots.queue.iter_mut().find(|(ticket, _)| Some(*ticket) == self.ticket) {
+                Some((_, waker)) => Some(std::mem::replace(waker, new)),
+                None if self.ticket.is_none() && has_room => {
+                    // The numbers are those of the program, so that a forked child does not take its parent's for its own.
+                    let ticket = LAST.fetch_add(1, Ordering::Relaxed);
+                    self.ticket = Some(ticket);
+                    slots.queue.push_back((ticket, new));
+                    None
                 }
+                None => Some(new),
             }
         };
         let _ = guarded(|| drop(unused));
-        is_first
     }
 
-    /// Returns true if too many others wait for a slot.
-    fn is_beyond_queue(&self) -> bool {
-        let queue = lock(&self.slots.state.get().queue);
-        let ahead = queue.waiting.iter().take_while(|(other, _)| Some(*other) != self.ticket).count();
-        ahead >= MAX_QUEUED
+    /// The slot that was handed to this scrape.
+    fn handed(&mut self) -> Option<Slot> {
+        let ticket = self.ticket?;
+        let state = lock(&self.slots.state.get().slots).handed.remove(&ticket)?;
+        self.ticket = None;
+        Some(Slot { slots: Arc::clone(&self.slots), state })
     }
 
-    /// Leaves the queue to the others.
+    /// Leaves the queue, and what was handed to it, to the others.
     fn leave(&mut self) {
+        // A slot that is dropped goes to the next.
+        drop(self.handed());
         let Some(ticket) = self.ticket.take() else { return };
-        let mut left = None;
-        {
-            let mut queue = lock(&self.slots.state.get().queue);
-            if let Some(at) = queue.waiting.iter().position(|(other, _)| *other == ticket) {
-                left = queue.waiting.remove(at);
-            }
-        }
+        let left = {
+            let mut slots = lock(&self.slots.state.get().slots);
+            let at = slots.queue.iter().position(|(other, _)| *other == ticket);
+            at.and_then(|at| slots.queue.remove(at))
+        };
         let _ = guarded(|| drop(left));
-        self.slots.wake_first();
     }
 }
 
@@ -215,13 +211,11 @@ impl Future for TakeSlot {
     type Output = Option<Slot>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Slot>> {
-        let is_first = self.is_first(cx.waker());
-        let slot = if is_first { self.slots.take() } else { None };
-        let now = Instant::now();
-        if slot.is_none() && now < self.deadline && !self.is_beyond_queue() {
-            // The others are told when they become the first.
-            let at = if is_first { self.deadline.min(now + LOOK_AGAIN) } else { self.deadline };
-            self.alarm = Alarm::set(at, cx.waker());
+        self.join(cx.waker());
+        self.slots.advance();
+        let slot = self.handed();
+        if slot.is_none() && self.ticket.is_some() && Instant::now() < self.deadline {
+            self.alarm = Alarm::set(self.deadline, cx.waker());
             if self.alarm.is_some() {
                 return Poll::Pending;
             }
@@ -249,38 +243,88 @@ impl Drop for Waiting {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.slots.state.get().held).retain(|held| !Arc::ptr_eq(held, &self.held));
-        self.slots.wake_first();
+        lock(&self.slots.state.get().slots).held.retain(|held| !Arc::ptr_eq(&held.state, &self.state));
+        self.slots.advance();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::slots::{MAX_RESPONSE_LOOKS, STALL_LOOKS, UNOBSERVED_STALL_LOOKS};
     use super::*;
     use crate::alarm::tests::Wakes;
 
-    fn wait_until_stalled(slots: &ScrapeSlots, slot: &Slot) {
-        while slots.stalled_for(&slot.held).is_none() {
-            std::thread::yield_now();
+    fn take(slots: &Arc<ScrapeSlots>) -> Option<Slot> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match Pin::new(&mut slots.take_until(Instant::now())).poll(&mut cx) {
+            Poll::Ready(slot) => slot,
+            Poll::Pending => None,
         }
+    }
+
+    /// As many looks as happen in `looks` half seconds.
+    fn look(slots: &ScrapeSlots, looks: u32) {
+        let mut state = lock(&slots.state.get().slots);
+        let begin = state.last_look.unwrap_or_else(Instant::now);
+        (1..=looks).for_each(|look| state.look(begin + LOOK * look));
     }
 
     #[test]
     fn a_client_that_does_not_read_makes_room() {
         let slots = ScrapeSlots::new(2);
-        let (first, second) = (slots.take().expect("free"), slots.take().expect("free"));
+        let (first, second) = (take(&slots).expect("free"), take(&slots).expect("free"));
+        let progress = second.progress();
         // Nothing is there to be read yet: collectors are still at work.
-        assert!(slots.take().is_none());
+        look(&slots, 50);
+        assert!(take(&slots).is_none());
         assert_eq!((first.touch(), second.touch()), (Ok(()), Ok(())));
-        assert!(slots.take().is_none());
-        wait_until_stalled(&slots, &first);
-        assert_eq!(second.touch(), Ok(()));
-        let third = slots.take().expect("made by the first");
+        assert!(take(&slots).is_none());
+        look(&slots, STALL_LOOKS);
+        // The system may have taken for the first, which nobody observes, more than it reads in this time.
+        progress.touch();
+        look(&slots, 1);
+        assert!(take(&slots).is_none());
+        for _ in STALL_LOOKS..=UNOBSERVED_STALL_LOOKS {
+            progress.touch();
+            look(&slots, 1);
+        }
+        let third = take(&slots).expect("made by the first");
         assert_eq!((first.touch(), second.touch(), third.touch()), (Err(Revoked), Ok(()), Ok(())));
         drop(first);
-        assert!(slots.take().is_none());
-        drop(second);
-        assert!(slots.take().is_some());
+        assert!(take(&slots).is_none());
+        look(&slots, STALL_LOOKS + 1);
+        let fourth = take(&slots).expect("made by the second, which is observed");
+        assert_eq!((second.touch(), third.touch()), (Err(Revoked), Ok(())));
+        drop((second, third));
+        assert!(take(&slots).is_some());
+        drop(fourth);
+    }
+
+    #[test]
+    fn a_response_that_takes_a_minute_makes_room_although_it_is_read() {
+        let slots = ScrapeSlots::new(1);
+        let held = take(&slots).expect("free");
+        for _ in 0..MAX_RESPONSE_LOOKS {
+            assert!(take(&slots).is_none());
+            held.touch().expect("held");
+            look(&slots, 1);
+        }
+        assert!(take(&slots).is_some());
+    }
+
+    #[test]
+    fn while_all_slots_are_held_somebody_looks() {
+        let slots = ScrapeSlots::new(1);
+        let held = take(&slots).expect("free");
+        held.touch().expect("held");
+        let looks = || lock(&slots.state.get().slots).held[0].looks;
+        let begin = Instant::now();
+        while looks() < 3 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "nobody looks");
+            std::thread::yield_now();
+        }
     }
 
     #[test]
@@ -308,12 +352,27 @@ mod tests {
         let held = poll(&mut first, &wakes).expect("its turn");
         drop(second);
         drop(held);
-        assert!(poll(&mut third, &others).is_some(), "the second has left");
-        assert!(lock(&slots.state.get().queue).waiting.is_empty());
-        let mut late = slots.take_until(Instant::now());
+        // What was handed to a scrape that does not take it goes to the next.
+        let mut fourth = slots.take_until(deadline);
+        assert!(poll(&mut fourth, &others).is_none());
+        drop(third);
+        assert!(poll(&mut fourth, &others).is_some(), "the third has left");
+        assert!(lock(&slots.state.get().slots).queue.is_empty());
+    }
+
+    #[test]
+    fn a_free_slot_needs_no_time_and_a_full_queue_refuses() {
+        let slots = ScrapeSlots::new(1);
+        let held = take(&slots).expect("free");
+        assert!(take(&slots).is_none(), "its time is over");
+        let deadline = Instant::now() + Duration::from_secs(600);
         let mut cx = Context::from_waker(Waker::noop());
-        let slot = Pin::new(&mut late).poll(&mut cx);
-        assert!(matches!(slot, Poll::Ready(Some(_))), "a free slot needs no time");
-        assert!(matches!(Pin::new(&mut slots.take_until(Instant::now())).poll(&mut cx), Poll::Ready(None)));
+        let mut queued: Vec<_> = (0..MAX_QUEUED).map(|_| slots.take_until(deadline)).collect();
+        assert!(queued.iter_mut().all(|take| Pin::new(take).poll(&mut cx).is_pending()));
+        let mut late = slots.take_until(deadline);
+        assert!(matches!(Pin::new(&mut late).poll(&mut cx), Poll::Ready(None)));
+        drop(queued);
+        drop(held);
+        assert!(take(&slots).is_some());
     }
 }

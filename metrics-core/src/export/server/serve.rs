@@ -17,7 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use log::Level;
@@ -25,7 +25,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::connections::{self, Connection, Connections, Phase};
+use super::connection::{Connection, Phase};
+use super::connections::{self, Connections};
 use super::error::ServeError;
 use crate::export::http::exposition::{Exposition, ScrapeResponse};
 use crate::export::http::response::ExpositionBody;
@@ -117,7 +118,7 @@ impl Serving {
 }
 
 /// Serves until `stop` is notified.
-pub(super) async fn serve(listener: TcpListener, serving: Arc<Serving>, stop: &Notify) {
+pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop: Arc<Notify>) {
     let requests = GracefulShutdown::new();
     let swept = Arc::clone(&serving);
     tokio::spawn(async move {
@@ -126,31 +127,79 @@ pub(super) async fn serve(listener: TcpListener, serving: Arc<Serving>, stop: &N
             swept.connections.sweep();
         }
     });
+    let mut reserve = Reserve::default();
+    reserve.restore();
+    // Without a free descriptor, the system reports so before it looks whether any client waits. A listener that was just
+    // registered with the runtime is only asked once there is one.
+    let mut is_asked_in_vain = false;
     let mut stopped = pin!(stop.notified());
     while let Some(accepted) = until(stopped.as_mut(), listener.accept()).await {
+        reserve.restore();
         match accepted {
             Ok((stream, _)) => {
-                let serving = Arc::clone(&serving);
-                if let Some(connection) = serving.connections.open() {
-                    tokio::spawn(connected(stream, Arc::new(connection), serving, requests.watcher()));
+                is_asked_in_vain = false;
+                accept(stream, &serving, &requests);
+                // A few more at once, since each turn of the loop may take as long as the scrapes that are being encoded.
+                for _ in 1..serving.connections.accepted_at_once() {
+                    let next = poll_fn(|cx| match listener.poll_accept(cx) {
+                        Poll::Ready(Ok((stream, _))) => Poll::Ready(Some(stream)),
+                        Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+                    });
+                    let Some(stream) = next.await else { break };
+                    accept(stream, &serving, &requests);
                 }
+            }
+            Err(error) if is_of_client(&error) => serving.failed("cannot accept a connection", &error),
+            Err(_) if !is_asked_in_vain => {
+                is_asked_in_vain = true;
+                listener = match listener.into_std().and_then(TcpListener::from_std) {
+                    Ok(listener) => listener,
+                    Err(error) => {
+                        log(Level::Error, format_args!("the metrics server ends, it cannot accept: {error}"));
+                        return;
+                    }
+                };
             }
             Err(error) => {
                 serving.failed("cannot accept a connection", &error);
-                // Unless the client has gone already, no file descriptor is left.
-                if !is_of_client(&error) && !serving.connections.make_room() {
+                if !serving.connections.make_room() && !reserve.release() {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-        // Connections that must close release their descriptors, and new ones read their request, before the next is
-        // accepted. In a flood of connections, a scrape would be evicted before its request is seen otherwise.
+        // Connections that must close release their descriptors, and new ones read their request, before more are accepted.
+        // In a flood of connections, a scrape would be evicted before its request is seen otherwise.
         tokio::task::yield_now().await;
     }
     drop(listener);
     serving.connections.close_new();
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, requests.shutdown()).await.is_err() {
         log(Level::Warn, format_args!("scrapes were still running when the metrics server ended"));
+    }
+}
+
+/// Serves a connection as a task, if there is room for it.
+fn accept(stream: TcpStream, serving: &Arc<Serving>, requests: &GracefulShutdown) {
+    if let Some(connection) = serving.connections.open() {
+        tokio::spawn(connected(stream, Arc::new(connection), Arc::clone(serving), requests.watcher()));
+    }
+}
+
+/// A file descriptor that is held in reserve for a scrape, for when the rest of the program has used up all others.
+#[derive(Default)]
+struct Reserve(Option<std::fs::File>);
+
+impl Reserve {
+    /// Takes one again, if there is one.
+    fn restore(&mut self) {
+        if cfg!(unix) && self.0.is_none() {
+            self.0 = std::fs::File::open("/dev/null").ok();
+        }
+    }
+
+    /// Releases it for a connection; false if it is released already.
+    fn release(&mut self) -> bool {
+        self.0.take().is_some()
     }
 }
 
@@ -198,10 +247,12 @@ async fn serve_stream(
     let service = service_fn(|request: Request<Incoming>| {
         let (connection, serving) = (Arc::clone(connection), Arc::clone(serving));
         async move {
-            connection.enter(Phase::Answering);
+            connection.begins();
             let response = if connection.is_refusal() { refusal() } else { serving.answer(&request).await };
-            connection.enter(Phase::Sending);
-            let after = if is_scrape(&request) { Phase::Scraped } else { Phase::Idle };
+            connection.sends(response.body().progress());
+            let was_scraped =
+                is_scrape(&request) && request.method() == Method::GET && response.status() == StatusCode::OK;
+            let after = if was_scraped { Phase::Scraped } else { Phase::Idle };
             Ok::<_, Infallible>(response.map(|body| Sent { body, connection, after }))
         }
     });
@@ -258,7 +309,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // The server flushes when it has written all that it had.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.connection.has_flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -302,6 +358,6 @@ impl Body for Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.connection.enter(self.after);
+        self.connection.has_produced(self.after);
     }
 }
