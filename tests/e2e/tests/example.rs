@@ -103,8 +103,10 @@ fn built(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     BUILT.call_once(|| {
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--release", "--bins", "--examples", "--package", "my_router"]);
-        build.args(["--package", "basics", "--package", "metrics-examples"]).current_dir(&root);
+        // The packages of `tests/run`, so that dependencies have the same features and are not built again.
+        build.args(["build", "--release", "--tests", "--bins", "--examples", "--package", "e2e-tests"]);
+        build.args(["--package", "my_router", "--package", "basics", "--package", "metrics-examples"]);
+        build.current_dir(&root);
         assert!(build.status().expect("cargo").success());
     });
     pasted::target(if name == "my_router" { "release" } else { "release/examples" }).join(name)
