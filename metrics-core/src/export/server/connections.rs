@@ -14,10 +14,11 @@
 //! does not believe that its clients were silent.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::connection::{Connection, Open, Phase, State};
+use super::connection::{Open, Phase, State, Sweeps};
 use crate::counter::Counter;
 use crate::family::Family;
 use crate::lock::lock;
@@ -59,6 +60,7 @@ pub(super) struct Connections {
     /// The limit that the user has set, and the one that holds while file descriptors are scarce.
     most: usize,
     limit: AtomicUsize,
+    sweeps: Sweeps,
     all: Mutex<All>,
 }
 
@@ -66,8 +68,6 @@ pub(super) struct Connections {
 struct All {
     /// The number of the connection that was opened last; none is given twice.
     last: u64,
-    /// Sweeps so far.
-    sweeps: u64,
     open: BTreeMap<u64, Arc<Open>>,
 }
 
@@ -76,7 +76,7 @@ impl Connections {
         for reason in REASONS {
             CLOSED.labels([reason]);
         }
-        Arc::new(Self { most, limit: AtomicUsize::new(most), all: Mutex::default() })
+        Arc::new(Self { most, limit: AtomicUsize::new(most), sweeps: Sweeps::default(), all: Mutex::default() })
     }
 
     /// Opens a connection. At the limit, another one is closed for it; if none may be, it is only good for a refusal.
@@ -85,20 +85,21 @@ impl Connections {
     pub(super) fn open(self: &Arc<Self>) -> Option<Connection> {
         let (opened, reason) = {
             let mut all = lock(&self.all);
+            let sweeps = self.sweeps.load(Ordering::Relaxed);
             let limit = self.limit.load(Ordering::Relaxed);
             let is_full = all.open.values().filter(|open| !open.is_refusal).count() >= limit;
-            let evicted = is_full && all.evict(false);
+            let evicted = is_full && all.evict(false, sweeps);
             let is_refusal = is_full && !evicted;
             let refusals = all.open.values().filter(|open| open.is_refusal).count();
-            if is_refusal && refusals >= MAX_REFUSALS && !all.evict(true) {
+            if is_refusal && refusals >= MAX_REFUSALS && !all.evict(true, sweeps) {
                 (None, Some("refused"))
             } else {
                 all.last += 1;
                 let id = all.last;
-                let open = Arc::new(Open::new(is_refusal, all.sweeps));
+                let open = Arc::new(Open::new(is_refusal, Arc::clone(&self.sweeps)));
                 all.open.insert(id, Arc::clone(&open));
                 let reason = if is_refusal { Some("refused") } else { evicted.then_some("evicted") };
-                (Some(Connection::new(Arc::clone(self), id, open)), reason)
+                (Some(Connection { connections: Arc::clone(self), id, open }), reason)
             }
         };
         // Counted without the lock, which all connections want.
@@ -113,9 +114,10 @@ impl Connections {
     pub(super) fn make_room(&self) -> bool {
         let evicted = {
             let mut all = lock(&self.all);
+            let sweeps = self.sweeps.load(Ordering::Relaxed);
             let limit = all.open.len().saturating_sub(SPARE_DESCRIPTORS).max(MIN_CONNECTIONS);
             self.limit.fetch_min(limit, Ordering::Relaxed);
-            all.evict(true) || all.evict(false)
+            all.evict(true, sweeps) || all.evict(false, sweeps)
         };
         if evicted {
             closed("evicted");
@@ -128,19 +130,18 @@ impl Connections {
         let mut reasons = Vec::new();
         {
             let mut all = lock(&self.all);
-            all.sweeps += 1;
-            let sweeps = all.sweeps;
+            let sweeps = self.sweeps.fetch_add(1, Ordering::Relaxed) + 1;
             all.open.retain(|_, open| {
-                let State { phase, sweep, .. } = *lock(&open.state);
+                let State { phase, sweep, .. } = open.state();
                 let (timeout, reason) = match phase {
                     Phase::New => (HEAD_TIMEOUT, "head_timeout"),
                     Phase::Idle | Phase::Scraped => (IDLE_TIMEOUT, "idle_timeout"),
                     Phase::Sending => (STALL_TIMEOUT, "stalled"),
                     Phase::Answering => (ANSWER_TIMEOUT, "stalled"),
                 };
-                let is_late = sweeps - sweep > timeout;
+                let is_late = sweeps.saturating_sub(sweep) > timeout;
                 if is_late {
-                    open.close.notify_one();
+                    open.close();
                     reasons.push(reason);
                 }
                 !is_late
@@ -157,9 +158,9 @@ impl Connections {
     /// Closes those that have not sent a request yet.
     pub(super) fn close_new(&self) {
         lock(&self.all).open.retain(|_, open| {
-            let is_new = lock(&open.state).phase == Phase::New;
+            let is_new = open.state().phase == Phase::New;
             if is_new {
-                open.close.notify_one();
+                open.close();
             }
             !is_new
         });
@@ -167,42 +168,52 @@ impl Connections {
 }
 
 impl Connections {
-    /// The number of sweeps so far.
-    pub(super) fn sweeps(&self) -> u64 {
-        lock(&self.all).sweeps
-    }
-
     /// Connections that may be accepted before those that are open get their turn; few, because each can evict another
     /// one that has not been read yet.
     pub(super) fn accepted_at_once(&self) -> usize {
         (self.limit.load(Ordering::Relaxed) / 64).clamp(1, 8)
     }
-
-    /// Forgets a connection that has ended.
-    pub(super) fn remove(&self, id: u64) {
-        lock(&self.all).open.remove(&id);
-    }
 }
 
 impl All {
     /// Closes the connection, or the refusal, whose end harms least, if there is one that may be closed.
-    fn evict(&mut self, refusals: bool) -> bool {
-        let sweeps = self.sweeps;
+    fn evict(&mut self, refusals: bool, sweeps: u64) -> bool {
         let candidates = self.open.iter().filter(|(_, open)| open.is_refusal == refusals);
         let closable = candidates.filter_map(|(id, open)| {
-            let State { phase, since, sweep, .. } = *lock(&open.state);
+            let State { phase, since, sweep, .. } = open.state();
             let is_closable = match phase {
                 Phase::New | Phase::Idle | Phase::Scraped => true,
-                Phase::Sending => sweeps - sweep > STALL_AFTER,
-                Phase::Answering => sweeps - sweep > ANSWER_TIMEOUT,
+                Phase::Sending => sweeps.saturating_sub(sweep) > STALL_AFTER,
+                Phase::Answering => sweeps.saturating_sub(sweep) > ANSWER_TIMEOUT,
             };
             is_closable.then_some((phase, since, *id))
         });
         let Some((_, _, id)) = closable.min() else { return false };
         if let Some(open) = self.open.remove(&id) {
-            open.close.notify_one();
+            open.close();
         }
         true
+    }
+}
+
+/// An open connection, which is forgotten when this is dropped.
+pub(super) struct Connection {
+    connections: Arc<Connections>,
+    id: u64,
+    open: Arc<Open>,
+}
+
+impl Deref for Connection {
+    type Target = Open;
+
+    fn deref(&self) -> &Open {
+        &self.open
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        lock(&self.connections.all).open.remove(&self.id);
     }
 }
 
@@ -241,10 +252,10 @@ mod tests {
         let fourth = connections.open().expect("in place of the one that was scraped");
         assert_eq!(all_closed([&scrape, &scraped]), [false, true]);
         fourth.enter(Phase::Sending);
-        assert!(!fourth.is_refusal());
+        assert!(!fourth.is_refusal);
         // All are busy, so the next one gets a refusal.
         let refused = connections.open().expect("a refusal");
-        assert!(refused.is_refusal());
+        assert!(refused.is_refusal);
         drop(refused);
         // The third takes nothing, while the others do.
         for _ in 0..=STALL_AFTER {
@@ -253,7 +264,7 @@ mod tests {
             fourth.progress();
         }
         let fifth = connections.open().expect("in place of the third");
-        assert!(!fifth.is_refusal());
+        assert!(!fifth.is_refusal);
         assert_eq!(all_closed([&scrape, &second, &third, &fourth]), [false, false, true, false]);
     }
 
@@ -266,15 +277,15 @@ mod tests {
         first.has_produced(Phase::Idle);
         first.progress();
         let second = connections.open().expect("a refusal");
-        assert!(second.is_refusal() && !is_closed(&first));
+        assert!(second.is_refusal && !is_closed(&first));
         drop(second);
         first.has_flushed();
         let third = connections.open().expect("in place of the first");
-        assert!(!third.is_refusal() && is_closed(&first));
+        assert!(!third.is_refusal && is_closed(&first));
         // A flush before the response is produced ends nothing.
         third.begins();
         third.has_flushed();
-        assert!(connections.open().expect("a refusal").is_refusal());
+        assert!(connections.open().expect("a refusal").is_refusal);
     }
 
     #[test]
@@ -284,7 +295,7 @@ mod tests {
         busy.enter(Phase::Answering);
         let refusals: Vec<_> = (0..MAX_REFUSALS).map(|_| connections.open().expect("a refusal")).collect();
         let last = connections.open().expect("in place of the first refusal");
-        assert!(last.is_refusal());
+        assert!(last.is_refusal);
         assert_eq!(refusals.iter().filter(|refusal| is_closed(refusal)).count(), 1);
         assert!(!is_closed(&busy));
     }

@@ -25,8 +25,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::connection::{Connection, Phase};
-use super::connections::{self, Connections};
+use super::connection::Phase;
+use super::connections::{self, Connection, Connections};
 use super::error::ServeError;
 use crate::export::http::exposition::{Exposition, ScrapeResponse};
 use crate::export::http::response::ExpositionBody;
@@ -248,7 +248,7 @@ async fn serve_stream(
         let (connection, serving) = (Arc::clone(connection), Arc::clone(serving));
         async move {
             connection.begins();
-            let response = if connection.is_refusal() { refusal() } else { serving.answer(&request).await };
+            let response = if connection.is_refusal { refusal() } else { serving.answer(&request).await };
             connection.sends(response.body().progress());
             let was_scraped =
                 is_scrape(&request) && request.method() == Method::GET && response.status() == StatusCode::OK;
