@@ -9,6 +9,7 @@ mod connection;
 mod connections;
 mod error;
 mod serve;
+mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -156,7 +157,7 @@ impl HttpServerBuilder {
     ///
     /// For one more, the server closes another: first one that has not sent a request yet, then an idle one whose last request
     /// was not a scrape, then one that was scraped and is idle, then one whose client has taken nothing of its response for
-    /// five seconds. If there is none, the new connection gets status 503.
+    /// seven seconds. If there is none, the new connection gets status 503.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most.max(1);
         self
@@ -220,9 +221,10 @@ impl HttpServerBuilder {
 
 /// A runtime for this thread, and a listener in it with its address.
 fn enter(addrs: &[SocketAddr]) -> Result<(Runtime, TcpListener, SocketAddr), ServeError> {
-    // New requests are looked for after each task, not after 61 of them: one that encodes a long response takes 300
-    // microseconds each time.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(1).build();
+    // After each task, the runtime checks for new requests and for wake-ups from other threads. By default it does so after
+    // 61 and 31 tasks, and a task that encodes a long response takes 300 microseconds each time.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_io().enable_time().event_interval(1).global_queue_interval(1).build();
     let runtime = runtime.map_err(|source| ServeError::Spawn { source })?;
     let listener = {
         let _context = runtime.enter();

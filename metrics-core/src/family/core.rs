@@ -1,9 +1,10 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
 //! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
-//! handle in the new epoch. A scrape copies 128 series at a time under the lock, which is the longest that a new label
-//! set waits for it. State that is written by scrapes and by series creation is on separate cache lines from state that
-//! every lookup reads.
+//! handle in the new epoch. A scrape copies 128 series at a time under the lock. A new label set waits longer only while the
+//! table grows or is compacted (see [`table`](super::table)), or is copied as a whole: sorted, or when the family is
+//! marked to be read early. State that is written by scrapes and by series creation is on separate cache lines from state
+//! that every lookup reads.
 
 mod early;
 mod walk;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use metrics_core::{Counter, HttpServer, Registry};
 
-use crate::client::{ask, connect, send};
+use crate::client::{Answer, ask, connect, send};
 
 pub(crate) fn serve(max_connections: usize, series: u32) -> HttpServer {
     let registry = Registry::new();
@@ -66,10 +66,15 @@ fn kept_connections_of_other_clients_make_room_and_those_of_scrapers_stay() {
 
 #[test]
 fn a_steady_slow_reader_gets_everything() {
-    let addr = serve(64, 100_000).local_addr();
+    let registry = Registry::new();
+    with_series(&registry, 100_000);
+    let server = HttpServer::builder().registry(&registry).max_scrapes(1).start("127.0.0.1:0").expect("a free port");
+    let addr = server.local_addr();
     let mut stream = send(addr, b"GET /metrics HTTP/1.0\r\n\r\n");
-    let (mut total, mut some) = (0, [0; 4_096]);
-    // 40 kB/s, for longer than a client may take nothing.
+    // Another one waits for the only turn.
+    let waiting = send(addr, b"GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 60\r\n\r\n");
+    let (mut total, mut some) = (0, [0; 3_072]);
+    // 30 kB/s, for longer than a client may take nothing.
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(18) {
         thread::sleep(Duration::from_millis(100));
@@ -77,5 +82,7 @@ fn a_steady_slow_reader_gets_everything() {
     }
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("it is not cut off");
+    let answer = Answer::read(waiting);
+    assert_eq!(answer.status(), 200, "{} {:?}", answer.head, begin.elapsed());
     assert!(rest.ends_with(b"\"} 1\n"), "after {total} and {} bytes", rest.len());
 }

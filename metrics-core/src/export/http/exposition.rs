@@ -30,8 +30,9 @@ use crate::registry::scrape::steps::Steps;
 const MAX_SCRAPES: usize = 32;
 /// What is encoded at once, before it is sent: enough for few writes, little enough for the thread that others share.
 const CHUNK: usize = 32 << 10;
-/// How long a response is produced before other tasks of the thread run.
-const TURN: Duration = Duration::from_micros(300);
+/// How long a response is encoded before other tasks of the thread run. hyper polls a body twice before it returns to the
+/// runtime, so this is half of what other tasks wait.
+const TURN: Duration = Duration::from_micros(150);
 /// A response up to this size is made at once, and says how long it is.
 const SMALL: usize = 2 * CHUNK;
 
@@ -42,8 +43,8 @@ const GZIP_LEVEL: u32 = 2;
 ///
 /// Each format is answered where the request accepts it (text 0.0.4 otherwise), compressed if it accepts that; families
 /// can be picked by `?name[]=`; GET and HEAD are answered. The response is made while it is sent, so its size does not show
-/// in memory. Requests at the same time share what collectors show, and at most 32 are answered at once
-/// ([`Exposition::max_scrapes`]); others get status 503.
+/// in memory. Requests at the same time share what collectors show. At most 32 responses are sent at once
+/// ([`Exposition::max_scrapes`]); other requests wait for their turn.
 ///
 /// Cloning it gives the same one.
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ impl Exposition {
     ///
     /// One more waits for its turn, for as long as its client does (see
     /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)), and then gets status 503. A client that takes
-    /// nothing of its response for four seconds is cut off for it; in a web framework, which does not tell what its clients
+    /// nothing of its response for seven seconds is cut off for it; in a web framework, which does not tell what its clients
     /// take, after ten seconds in which the framework asked for nothing. At most 64 requests wait for their turn, and a
     /// thousand for collectors.
     #[must_use]
@@ -101,7 +102,7 @@ impl Exposition {
         let Some(waiting) = self.slots.wait() else { return ScrapeResponse::busy() };
         let begin = Instant::now();
         let sources = self.registry.gather(request.timeout()).await;
-        // Each waits for as long as its client does, so a slot that becomes free goes to the scrape that came first.
+        // Each waits for as long as its client does, so a free slot goes to the scrape whose collectors finished first.
         let Some(slot) = self.slots.take_until(begin + request.timeout()).await else { return ScrapeResponse::busy() };
         drop(waiting);
         self_metrics::answered(200, Some(format));

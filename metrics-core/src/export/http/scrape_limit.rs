@@ -27,7 +27,7 @@ use slots::{LOOK, SlotState, Slots};
 const MAX_WAITING: usize = 1_000;
 /// Requests that may wait for a slot; each holds the results of its collectors.
 const MAX_QUEUED: usize = 64;
-/// Slots for scrapes; each is held until the client has taken the last byte of the response, or is gone.
+/// Slots for scrapes. Each is held until the server has encoded the last byte of the response, or the client is gone.
 #[derive(Debug)]
 pub(crate) struct ScrapeSlots {
     most: usize,
@@ -113,8 +113,10 @@ impl ScrapeSlots {
             // One at a time: a thread that is held up here must not replace a later alarm.
             let mut watch = lock(&state.watch);
             let alarm = Alarm::set(Instant::now() + LOOK, &Waker::from(Arc::clone(self)));
-            // Without a thread for it, scrapes that queue look themselves.
-            lock(&state.slots).is_watched = alarm.is_some();
+            if alarm.is_none() {
+                // Without a thread for it, the next scrape looks.
+                lock(&state.slots).is_watched = false;
+            }
             *watch = alarm;
         }
     }
@@ -185,6 +187,12 @@ impl TakeSlot {
         let _ = guarded(|| drop(unused));
     }
 
+    /// Returns true if this scrape is in the queue: it was not full, and nobody took back a slot that was handed to it.
+    fn is_queued(&self) -> bool {
+        let slots = lock(&self.slots.state.get().slots);
+        slots.queue.iter().any(|(ticket, _)| Some(*ticket) == self.ticket)
+    }
+
     /// The slot that was handed to this scrape.
     fn handed(&mut self) -> Option<Slot> {
         let ticket = self.ticket?;
@@ -214,7 +222,7 @@ impl Future for TakeSlot {
         self.join(cx.waker());
         self.slots.advance();
         let slot = self.handed();
-        if slot.is_none() && self.ticket.is_some() && Instant::now() < self.deadline {
+        if slot.is_none() && self.is_queued() && Instant::now() < self.deadline {
             self.alarm = Alarm::set(self.deadline, cx.waker());
             if self.alarm.is_some() {
                 return Poll::Pending;
@@ -276,8 +284,6 @@ mod tests {
         let slots = ScrapeSlots::new(2);
         let (first, second) = (take(&slots).expect("free"), take(&slots).expect("free"));
         let progress = second.progress();
-        // Nothing is there to be read yet: collectors are still at work.
-        look(&slots, 50);
         assert!(take(&slots).is_none());
         assert_eq!((first.touch(), second.touch()), (Ok(()), Ok(())));
         assert!(take(&slots).is_none());
@@ -312,6 +318,21 @@ mod tests {
             look(&slots, 1);
         }
         assert!(take(&slots).is_some());
+    }
+
+    #[test]
+    fn a_slot_that_was_handed_to_a_task_that_is_not_polled_goes_to_the_next() {
+        let slots = ScrapeSlots::new(1);
+        let held = take(&slots).expect("free");
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut forgotten = slots.take_until(deadline);
+        assert!(Pin::new(&mut forgotten).poll(&mut cx).is_pending());
+        drop(held);
+        assert!(take(&slots).is_none(), "it was handed to the first");
+        look(&slots, UNOBSERVED_STALL_LOOKS + 1);
+        assert!(take(&slots).is_some());
+        assert!(matches!(Pin::new(&mut forgotten).poll(&mut cx), Poll::Ready(None)));
     }
 
     #[test]

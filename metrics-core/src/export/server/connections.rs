@@ -3,7 +3,7 @@
 //! Refusing new connections at the limit would favor silent clients. Instead, the server closes the connection whose
 //! loss does the least harm: first one that has not sent a request yet, then one whose last request was not a scrape, then
 //! one that has been scraped and is idle, whose client reconnects. Last come connections whose client has taken nothing of
-//! its response for five seconds, and scrapes that take a minute. If there are none of these, the new connection is one of
+//! its response for seven seconds, and scrapes that take a minute. If there are none of these, the new connection is one of
 //! a few that may exceed the limit, each for a single response with status 503.
 //!
 //! Of the connections that have not sent a request, the oldest is closed. In a flood of them, a client is therefore heard
@@ -32,9 +32,9 @@ const IDLE_TIMEOUT: u64 = 150;
 const STALL_TIMEOUT: u64 = 15;
 /// Sweeps after which one is disconnected that has waited for collectors; they take less time than that.
 const ANSWER_TIMEOUT: u64 = 60;
-/// Sweeps after which a client that has taken nothing of its response makes room for another. A steady reader of 30 kB/s
-/// takes something every three seconds, because the system tells of it only when a part of its buffer is free.
-const STALL_AFTER: u64 = 5;
+/// Sweeps after which a client that has taken nothing of its response makes room for another. The system accepts up to
+/// 200 KiB at once, so a steady reader of 30 kB/s makes visible progress every six seconds.
+const STALL_AFTER: u64 = 7;
 /// Connections beyond the limit, which get status 503.
 const MAX_REFUSALS: usize = 32;
 /// If the process has no file descriptor left, the limit falls to this far below the open connections, so that

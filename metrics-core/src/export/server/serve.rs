@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::fs::File;
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,15 +22,16 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use log::Level;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::connection::Phase;
 use super::connections::{self, Connection, Connections};
 use super::error::ServeError;
+use super::stream::{Flushed, IoStream, Observed};
 use crate::export::http::exposition::{Exposition, ScrapeResponse};
 use crate::export::http::response::ExpositionBody;
+use crate::lock::lock;
 use crate::logging::log;
 
 const PATH: &str = "/metrics";
@@ -61,16 +63,11 @@ pub(crate) trait Secure: fmt::Debug + Send + Sync {
 
 /// Makes a secured stream of a plain one.
 pub(crate) trait Accept: Send + Sync {
-    fn accept(&self, stream: TcpStream) -> Accepting;
+    fn accept(&self, stream: Box<dyn IoStream>) -> Accepting;
 }
 
 /// A secured stream that is being made.
 pub(crate) type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn IoStream>>> + Send>>;
-
-/// What bytes go through.
-pub(crate) trait IoStream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> IoStream for S {}
 
 /// What all connections of a server have in common.
 pub(super) struct Serving {
@@ -78,6 +75,7 @@ pub(super) struct Serving {
     connections: Arc<Connections>,
     secure: Option<Arc<dyn Accept>>,
     admission: Option<Arc<dyn Admission>>,
+    reserve: Reserve,
     has_warned: AtomicBool,
 }
 
@@ -89,7 +87,8 @@ impl Serving {
         admission: Option<Arc<dyn Admission>>,
     ) -> Self {
         let connections = Connections::new(max_connections);
-        Self { exposition, connections, secure, admission, has_warned: AtomicBool::new(false) }
+        let reserve = Reserve::default();
+        Self { exposition, connections, secure, admission, reserve, has_warned: AtomicBool::new(false) }
     }
 
     /// The answer to a request; credentials come before everything else.
@@ -127,14 +126,12 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
             swept.connections.sweep();
         }
     });
-    let mut reserve = Reserve::default();
-    reserve.restore();
+    serving.reserve.restore();
     // Without a free descriptor, the system reports so before it looks whether any client waits. A listener that was just
     // registered with the runtime is only asked once there is one.
     let mut is_asked_in_vain = false;
     let mut stopped = pin!(stop.notified());
     while let Some(accepted) = until(stopped.as_mut(), listener.accept()).await {
-        reserve.restore();
         match accepted {
             Ok((stream, _)) => {
                 is_asked_in_vain = false;
@@ -156,13 +153,13 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
                     Ok(listener) => listener,
                     Err(error) => {
                         log(Level::Error, format_args!("the metrics server ends, it cannot accept: {error}"));
-                        return;
+                        return finish(&serving, requests).await;
                     }
                 };
             }
             Err(error) => {
                 serving.failed("cannot accept a connection", &error);
-                if !serving.connections.make_room() && !reserve.release() {
+                if !serving.connections.make_room() && !serving.reserve.release() {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -172,6 +169,11 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
         tokio::task::yield_now().await;
     }
     drop(listener);
+    finish(&serving, requests).await;
+}
+
+/// Waits for the responses that are being sent.
+async fn finish(serving: &Serving, requests: GracefulShutdown) {
     serving.connections.close_new();
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, requests.shutdown()).await.is_err() {
         log(Level::Warn, format_args!("scrapes were still running when the metrics server ended"));
@@ -185,21 +187,25 @@ fn accept(stream: TcpStream, serving: &Arc<Serving>, requests: &GracefulShutdown
     }
 }
 
-/// A file descriptor that is held in reserve for a scrape, for when the rest of the program has used up all others.
+/// A file descriptor in reserve for a scrape, in case the rest of the program has used up all others.
+///
+/// A connection that ends restores it at once. Between its release and the connection that it is meant for, and between that
+/// connection's end and here, the program may take the descriptor instead.
 #[derive(Default)]
-struct Reserve(Option<std::fs::File>);
+struct Reserve(Mutex<Option<File>>);
 
 impl Reserve {
-    /// Takes one again, if there is one.
-    fn restore(&mut self) {
-        if cfg!(unix) && self.0.is_none() {
-            self.0 = std::fs::File::open("/dev/null").ok();
+    /// Opens a descriptor, unless there is one in reserve.
+    fn restore(&self) {
+        let mut file = lock(&self.0);
+        if cfg!(unix) && file.is_none() {
+            *file = File::open("/dev/null").ok();
         }
     }
 
-    /// Releases it for a connection; false if it is released already.
-    fn release(&mut self) -> bool {
-        self.0.take().is_some()
+    /// Releases the descriptor for a connection. Returns false if there is none.
+    fn release(&self) -> bool {
+        lock(&self.0).take().is_some()
     }
 }
 
@@ -223,10 +229,11 @@ async fn until<F: Future>(stopped: impl Future, future: F) -> Option<F::Output> 
 async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<Serving>, requests: Watcher) {
     // An answer's last bytes must not wait for the client to tell that it has the others.
     stream.set_nodelay(true).ok();
+    let stream = Observed { stream, connection: Arc::clone(&connection) };
     let served = async {
         match &serving.secure {
             None => serve_stream(stream, &connection, &serving, requests).await,
-            Some(secure) => match secure.accept(stream).await {
+            Some(secure) => match secure.accept(Box::new(stream)).await {
                 Ok(stream) => serve_stream(stream, &connection, &serving, requests).await,
                 Err(error) => {
                     connections::closed("handshake");
@@ -236,6 +243,7 @@ async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<
         }
     };
     until(connection.closed(), served).await;
+    serving.reserve.restore();
 }
 
 async fn serve_stream(
@@ -256,7 +264,7 @@ async fn serve_stream(
             Ok::<_, Infallible>(response.map(|body| Sent { body, connection, after }))
         }
     });
-    let stream = Observed { stream, connection: Arc::clone(connection) };
+    let stream = Flushed { stream, connection: Arc::clone(connection) };
     let mut http = http1::Builder::new();
     // How long a client may take is told by the connections, all together.
     http.header_read_timeout(None).max_buf_size(MAX_BUFFER).half_close(true);
@@ -274,61 +282,6 @@ fn refusal() -> Response<ExpositionBody> {
     let mut response = ScrapeResponse::text(503, "Too many connections.\n");
     response.headers.extend([("retry-after", "1"), ("connection", "close")]);
     response.into_response()
-}
-
-/// A stream that notes when its client has taken something. Only bytes that the system has accepted count: a response is
-/// produced far ahead of a slow client.
-struct Observed<S> {
-    stream: S,
-    connection: Arc<Connection>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.observe(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.observe(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The server flushes when it has written all that it had.
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if matches!(flushed, Poll::Ready(Ok(()))) {
-            self.connection.has_flushed();
-        }
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl<S> Observed<S> {
-    fn observe(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.connection.progress();
-        }
-        written
-    }
 }
 
 /// A body that notes the end of its response.

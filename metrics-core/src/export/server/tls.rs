@@ -9,12 +9,12 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::HttpServerBuilder;
 use super::error::{ServeError, TlsPart};
-use super::serve::{Accept, Accepting, IoStream, Secure};
+use super::serve::{Accept, Accepting, Secure};
+use super::stream::IoStream;
 
 /// What a server needs to speak TLS 1.2 and 1.3: its certificates and its key, and whose clients it lets in.
 ///
@@ -132,7 +132,7 @@ impl Secure for Tls {
 }
 
 impl Accept for TlsAcceptor {
-    fn accept(&self, stream: TcpStream) -> Accepting {
+    fn accept(&self, stream: Box<dyn IoStream>) -> Accepting {
         let accepted = Self::accept(self, stream);
         Box::pin(async move { Ok(Box::new(accepted.await?) as Box<dyn IoStream>) })
     }

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How often held slots are looked at while all are held.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
-/// Looks after which a client of the library's server makes room if it has taken nothing in between: four seconds.
-pub(super) const STALL_LOOKS: u32 = 8;
+/// Looks after which a client of the library's server makes room if it has taken nothing in between: seven seconds. The
+/// system accepts up to 200 KiB at once, so a steady reader of 30 kB/s makes visible progress every six seconds.
+pub(super) const STALL_LOOKS: u32 = 14;
 /// The same for a client of a web framework, of which only polls of the body are seen. The system may have taken
 /// megabytes of the response for it, so that a steady reader of 300 kB/s looks idle for this long.
 pub(super) const UNOBSERVED_STALL_LOOKS: u32 = 20;
@@ -33,6 +34,8 @@ pub(super) struct Slots {
 #[derive(Debug)]
 pub(super) struct HeldSlot {
     pub(super) state: Arc<SlotState>,
+    /// The place in the queue that it was handed to.
+    ticket: u64,
     /// The progress at the last look.
     seen: u64,
     /// Looks since the client last took something.
@@ -53,7 +56,7 @@ pub(super) struct SlotState {
 impl Slots {
     /// Counts a look at every slot, unless the last one was just now.
     pub(super) fn look(&mut self, now: Instant) {
-        if self.last_look.is_some_and(|last| now.saturating_duration_since(last) < LOOK * 4 / 5) {
+        if self.last_look.is_some_and(|last| now.saturating_duration_since(last) < LOOK) {
             return;
         }
         self.last_look = Some(now);
@@ -71,7 +74,7 @@ impl Slots {
         while !self.queue.is_empty() && (self.held.len() < most || self.revoke()) {
             let Some((ticket, waker)) = self.queue.pop_front() else { break };
             let state = Arc::new(SlotState::default());
-            self.held.push(HeldSlot { state: Arc::clone(&state), seen: 0, idle: 0, looks: 0 });
+            self.held.push(HeldSlot { state: Arc::clone(&state), ticket, seen: 0, idle: 0, looks: 0 });
             self.handed.insert(ticket, state);
             woken.push(waker);
         }
@@ -82,7 +85,10 @@ impl Slots {
     fn revoke(&mut self) -> bool {
         let stalled = self.held.iter().enumerate().filter(|(_, held)| held.is_stalled());
         let Some((at, _)) = stalled.max_by_key(|(_, held)| held.idle) else { return false };
-        self.held.swap_remove(at).state.is_revoked.store(true, Ordering::Relaxed);
+        let revoked = self.held.swap_remove(at);
+        revoked.state.is_revoked.store(true, Ordering::Relaxed);
+        // Its scrape may not have been polled since the slot was handed to it.
+        self.handed.remove(&revoked.ticket);
         true
     }
 }
@@ -91,7 +97,7 @@ impl HeldSlot {
     pub(super) fn is_stalled(&self) -> bool {
         let is_observed = self.state.is_observed.load(Ordering::Relaxed);
         let most = if is_observed { STALL_LOOKS } else { UNOBSERVED_STALL_LOOKS };
-        self.seen > 0 && (self.idle >= most || self.looks >= MAX_RESPONSE_LOOKS)
+        self.idle >= most || self.looks >= MAX_RESPONSE_LOOKS
     }
 }
 
