@@ -203,8 +203,8 @@ mod tests {
         assert_eq!(value, Some(&true));
     }
 
-    #[test]
-    fn while_a_first_maker_hangs_and_others_fail_calls_take_no_lock() {
+    /// Runs `f` while a first maker hangs, which makes 1 after that.
+    fn while_the_first_maker_hangs(f: impl FnOnce(&ReentrantOnce<usize>)) {
         let once = ReentrantOnce::new();
         let (begun, wait) = mpsc::channel();
         let (end, may_end) = mpsc::channel::<()>();
@@ -218,6 +218,15 @@ mod tests {
                 });
             });
             wait.recv().expect("the first maker begins");
+            f(once);
+            end.send(()).expect("the first maker waits");
+        });
+        assert_eq!(once.get(), Some(&1));
+    }
+
+    #[test]
+    fn while_a_first_maker_hangs_and_others_fail_calls_take_no_lock() {
+        while_the_first_maker_hangs(|once| {
             assert_eq!(once.get_or_make(UserCode::Due, || Err(2)), Some(&2));
             let making = once.making.get().expect("it is being made");
             let held = lock(&making.makers);
@@ -231,26 +240,12 @@ mod tests {
                 assert_eq!(once.get_or_make(UserCode::Due, make), Some(&2));
             }
             assert_eq!(made.into_inner(), 0, "the first maker has not ended");
-            end.send(()).expect("the first maker waits");
         });
-        assert_eq!(once.get(), Some(&1));
     }
 
     #[test]
     fn one_who_waited_in_vain_and_asks_again_while_making_goes_on() {
-        let once = ReentrantOnce::new();
-        let (begun, wait) = mpsc::channel();
-        let (end, may_end) = mpsc::channel::<()>();
-        thread::scope(|scope| {
-            let once = &once;
-            scope.spawn(move || {
-                once.make(|| {
-                    begun.send(()).expect("the other thread waits");
-                    may_end.recv().expect("the other thread ends");
-                    1
-                });
-            });
-            wait.recv().expect("the first maker begins");
+        while_the_first_maker_hangs(|once| {
             let made = AtomicUsize::new(0);
             let value = once.make(|| {
                 assert_eq!(made.fetch_add(1, Ordering::Relaxed), 0, "it makes another one to make one");
@@ -263,8 +258,6 @@ mod tests {
             let held = lock(&making.makers);
             assert_eq!(once.make(|| unreachable!("it is made")), Some(&2));
             drop(held);
-            end.send(()).expect("the first maker waits");
         });
-        assert_eq!(once.get(), Some(&1));
     }
 }
