@@ -123,6 +123,16 @@ fn untyped_families_are_written_with_their_value() {
 }
 
 #[test]
+fn their_encoder_gets_untyped_families_as_gauges() {
+    let (ours, theirs) = (Registry::new(), prometheus::Registry::new());
+    ours.register_prometheus_collector(Shows::boxed("unknown", untyped_family)).expect("valid");
+    theirs.register(Box::new(ours)).expect("valid");
+    // It panics if a family is of no type.
+    let text = prometheus::TextEncoder::new().encode_to_string(&theirs.gather()).expect("valid");
+    assert_eq!(text, "# HELP unknown Of no type.\n# TYPE unknown gauge\nunknown 42.5\n");
+}
+
+#[test]
 fn a_collector_that_panics_costs_its_own_families_only() {
     let registry = Registry::new();
     registry.register_prometheus_collector(Shows::boxed("bad", || panic!("a collector"))).expect("valid");

@@ -36,10 +36,10 @@ impl Visitor for ProtoFamilies {
         proto.set_help(family.help.to_owned());
         proto.set_field_type(match family.kind {
             Kind::Counter => MetricType::COUNTER,
-            Kind::Gauge => MetricType::GAUGE,
+            // The text encoder of the `prometheus` crate panics if a family is untyped.
+            Kind::Gauge | Kind::Untyped => MetricType::GAUGE,
             Kind::Summary => MetricType::SUMMARY,
             Kind::Histogram => MetricType::HISTOGRAM,
-            Kind::Untyped => MetricType::UNTYPED,
         });
         self.0.push(proto);
     }
