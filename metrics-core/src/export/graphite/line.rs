@@ -1,7 +1,9 @@
 //! Lines of Graphite's plaintext protocol: `name value seconds`.
 //!
-//! Replacing invalid characters can make the names of two series equal. They would overwrite each other, in an order
-//! that may change between pushes. Only the first is sent; a set of name hashes, kept for one push, detects the others.
+//! Replacing invalid characters can give two series the same name. The series would overwrite each other, in an order
+//! that may change between pushes, so only the first one is sent. A set of name hashes, kept for one push, detects the
+//! others.
+//!
 //! An empty label value is written as `_` in a path, because omitting it would change the depth of the path. In a
 //! tagged name, the tag is omitted.
 
@@ -14,37 +16,38 @@ use super::super::push::PushContext;
 use crate::encode::number::{push_canonical, push_float};
 use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 
-/// The longest part between dots, in bytes: the name of a file or folder on carbon's disk, with its ending.
+/// The maximum length of a part between dots, in bytes. Carbon uses the part, plus an extension, as a file name.
 const LONGEST_PART: usize = 250;
-/// The longest name, in bytes: a path on carbon's disk.
+/// The maximum length of a name, in bytes. Carbon uses the name as a path on disk.
 const LONGEST_NAME: usize = 3_500;
-/// Of a name with tags the file is named by a hash, and it is carbon's longest line that counts, 16 KiB.
+/// The maximum length of a tagged name, in bytes. Carbon uses a hash as its file name, so only the limit of 16 KiB per
+/// line applies.
 const LONGEST_TAGGED: usize = 16_000;
 
 const NOT_A_NUMBER: &str = "is not a number";
-const TOO_LONG: &str = "has a longer name than carbon can keep";
-const SAME_NAME: &str = "has the name of another series, once characters are replaced";
+const TOO_LONG: &str = "has a name that is too long for carbon";
+const SAME_NAME: &str = "has the same name as another series after invalid characters are replaced";
 
-/// Name and value of a label.
+/// The name and the value of a label.
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// Writes a line for each sample it is shown.
+/// A visitor that writes a line for each sample.
 pub(super) struct GraphiteLines<'p> {
     pub(super) out: Vec<u8>,
     prefix: &'p str,
     tagged: bool,
-    /// What stands behind each value.
+    /// The end of each line: the timestamp and the line break.
     end: String,
-    /// The name of the family.
+    /// The name of the current family.
     family: String,
-    /// Hashes of the names by now. Two names may have the same hash, which then costs a line; with a million of them that
-    /// happens in one of 30 million pushes.
-    seen: HashSet<u64, foldhash::fast::FixedState>,
+    /// The hashes of all names so far. If two names have the same hash, one line is lost. With a million names, this
+    /// happens in about one of 30 million pushes.
+    seen: HashSet<u64, foldhash::fast::RandomState>,
     push: &'p PushContext<'p>,
 }
 
 impl<'p> GraphiteLines<'p> {
-    /// `prefix` is one that [`prefix`] has made.
+    /// Creates a visitor. `prefix` must be the result of [`prefix`].
     pub(super) fn new(prefix: &'p str, tagged: bool, seconds: u64, push: &'p PushContext<'p>) -> Self {
         let (end, family, seen) = (format!(" {seconds}\n"), String::new(), HashSet::default());
         Self { out: Vec::new(), prefix, tagged, end, family, seen, push }
@@ -66,10 +69,11 @@ impl<'p> GraphiteLines<'p> {
         }
     }
 
-    /// Why there can be no such line, of the name that begins there.
+    /// Returns the reason why a sample cannot be sent, or `None` if it can be sent. Its name begins at `start` in
+    /// `out`.
     fn unfit(&mut self, start: usize, value: Number) -> Option<&'static str> {
         let name = &self.out[start..];
-        // A name without tags is a path on disk there too.
+        // Even with `tagged`, a name without tags is a path on disk.
         let is_too_long = if name.contains(&b';') {
             name.len() > LONGEST_TAGGED
         } else {
@@ -82,7 +86,8 @@ impl<'p> GraphiteLines<'p> {
         if !self.seen.insert(hash) {
             return Some(SAME_NAME);
         }
-        // It keeps its name all the same: no other series is to come and go with its values.
+        // A sample that is not a number still reserves its name. Otherwise, a series with the same name would be sent
+        // only in pushes in which this sample is not a number.
         value.as_f64().is_nan().then_some(NOT_A_NUMBER)
     }
 
@@ -99,7 +104,7 @@ impl<'p> GraphiteLines<'p> {
         }
         if *tagged {
             rename_tags(&mut pairs);
-            // As carbon would write them: `a1=` comes before `a=`.
+            // Carbon sorts tags including the `=`, so `a1=` comes before `a=`.
             pairs.sort_unstable_by(|(one, _), (other, _)| one.bytes().chain([b'=']).cmp(other.bytes().chain([b'='])));
         } else {
             pairs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -149,7 +154,7 @@ impl Visitor for GraphiteLines<'_> {
     }
 }
 
-/// A prefix as it can stand before a name.
+/// Returns a valid prefix for names, which is empty or ends with a dot.
 pub(super) fn prefix(text: &str) -> String {
     let mut valid = Vec::new();
     for part in text.split('.').filter(|part| !part.is_empty()) {
@@ -159,13 +164,13 @@ pub(super) fn prefix(text: &str) -> String {
     String::from_utf8_lossy(&valid).into_owned()
 }
 
-/// Appends `text` with a `_` for each character that no part of a name may have.
+/// Appends `text`, with `_` in place of each character that is invalid in a name.
 fn push_valid(out: &mut Vec<u8>, text: &str) {
     let valid = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
     out.extend(text.chars().map(valid).map(|c| c as u8));
 }
 
-/// Gives the label called `name`, which Graphite keeps for itself, another name.
+/// Renames the label `name`, which Graphite reserves for the name of the series.
 fn rename_tags(pairs: &mut [Pair<'_>]) {
     let Some(at) = pairs.iter().position(|(name, _)| name == "name") else { return };
     let mut tag = "exported_name".to_owned();
@@ -175,7 +180,7 @@ fn rename_tags(pairs: &mut [Pair<'_>]) {
     pairs[at].0 = tag.into();
 }
 
-/// Appends a value, as Python would write a float.
+/// Appends a value in the notation of Python's floats.
 fn push_value(out: &mut Vec<u8>, value: Number) {
     match value {
         Number::Whole(whole) => {
