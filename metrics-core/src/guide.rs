@@ -1,7 +1,7 @@
 //! Guides to topics that span more than one item. These modules contain documentation only.
 //!
-//! Code blocks are complete, without hidden lines, because the pages are also read outside of rustdoc. Those that need a
-//! feature are therefore not compiled as doctests without it.
+//! Code blocks are complete and have no hidden lines, because the pages are also read outside of rustdoc. A page whose
+//! code needs a feature is compiled as a doctest only if that feature is enabled.
 
 #[doc = include_str!("guide/declaring.md")]
 pub mod declaring {}
@@ -29,3 +29,18 @@ pub mod promql {}
 
 #[cfg_attr(any(not(doctest), feature = "push"), doc = include_str!("guide/graphite.md"))]
 pub mod graphite {}
+
+#[cfg_attr(any(not(doctest), all(feature = "testing", feature = "macros")), doc = include_str!("guide/testing.md"))]
+pub mod testing {}
+
+#[cfg_attr(any(not(doctest), feature = "macros"), doc = include_str!("guide/libraries.md"))]
+pub mod libraries {}
+
+#[cfg_attr(any(not(doctest), all(feature = "http", feature = "macros")), doc = include_str!("guide/migrating.md"))]
+pub mod migrating {}
+
+#[doc = include_str!("guide/troubleshooting.md")]
+pub mod troubleshooting {}
+
+#[doc = include_str!("guide/faq.md")]
+pub mod faq {}

@@ -1,0 +1,106 @@
+//! The public API as a checked-in list, and the packages as they would be published.
+//!
+//! The list is in `public-api.txt`. To accept a change of the API, run `UPDATE_EXPECT=1 cargo test --package
+//! api-tests` and add a line to the changelog. Additions are free; a removal or a change needs a reason there.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use expect_test::expect_file;
+
+/// The compiler whose rustdoc JSON the crate `public-api` can read.
+const PINNED: &str = "rustc 1.95.";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A directory for builds whose settings differ from those of the other tests.
+fn target(name: &str) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join(name)
+}
+
+fn output_of(command: &mut Command) -> String {
+    let output = command.output().expect("it starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The public items of `metrics-core` with all features. What macro-generated code uses is not part of the API.
+#[test]
+fn the_public_api_is_the_checked_in_list() {
+    let version = output_of(Command::new("rustc").arg("--version"));
+    if !version.starts_with(PINNED) {
+        println!("the list was made with {PINNED}x, so this compiler's is not compared: {version}");
+        return;
+    }
+    let target = target("api");
+    let mut rustdoc = Command::new(env!("CARGO"));
+    rustdoc.args(["rustdoc", "--package", "metrics-core", "--lib", "--all-features", "--"]);
+    rustdoc.args(["-Zunstable-options", "--output-format", "json"]);
+    rustdoc.current_dir(root()).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &target);
+    output_of(&mut rustdoc);
+    let api = public_api::Builder::from_rustdoc_json(target.join("doc/metrics_core.json"))
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .omit_auto_derived_impls(true)
+        .build()
+        .expect("the format of this compiler");
+    let items: Vec<String> = api.items().map(ToString::to_string).filter(|item| !item.contains("__private")).collect();
+    assert!(items.len() > 300, "{} items", items.len());
+    expect_file!["public-api.txt"].assert_eq(&(items.join("\n") + "\n"));
+}
+
+/// Both crates in one command, through cargo's local overlay: the names are taken in the public registry, so a
+/// package that is looked up there is somebody else's.
+#[test]
+fn both_crates_can_be_packaged_together() {
+    let copy = tempfile::tempdir().expect("a temporary directory");
+    let files = output_of(
+        Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root()),
+    );
+    for file in files.split('\0').filter(|file| root().join(file).is_file()) {
+        let to = copy.path().join(file);
+        fs::create_dir_all(to.parent().expect("a directory")).expect("created");
+        // `publish = false` holds until the names are settled; nothing else keeps the crates from being published.
+        if Path::new(file).file_name() == Some(OsStr::new("Cargo.toml")) {
+            let manifest = fs::read_to_string(root().join(file)).expect("UTF-8");
+            let lifted = manifest.replace("publish = false\n", "").replace("publish.workspace = true\n", "");
+            fs::write(to, lifted).expect("written");
+        } else {
+            fs::copy(root().join(file), to).expect("copied");
+        }
+    }
+    let built = tempfile::tempdir().expect("a temporary directory");
+    let mut package = Command::new(env!("CARGO"));
+    package.args(["package", "--no-verify", "--package", "metrics-core", "--package", "metrics-macros"]);
+    package.current_dir(copy.path()).env("CARGO_TARGET_DIR", built.path());
+    output_of(&mut package);
+
+    let packages = built.path().join("package");
+    for name in ["metrics-core", "metrics-macros"] {
+        let file = packages.join(format!("{name}-0.1.0.crate"));
+        let list = output_of(Command::new("tar").arg("tzf").arg(&file));
+        let files: Vec<&str> = list.lines().filter_map(|file| Some(file.split_once('/')?.1)).collect();
+        for expected in ["README.md", "LICENSE-APACHE", "LICENSE-MIT", "src/lib.rs"] {
+            assert!(files.contains(&expected), "{name} has no {expected}: {files:?}");
+        }
+        let known = |file: &&str| {
+            file.starts_with("src/")
+                || ["Cargo.", "LICENSE-", "README.md", ".cargo"].iter().any(|name| file.starts_with(name))
+        };
+        let other: Vec<_> = files.iter().filter(|file| !known(file)).collect();
+        assert!(other.is_empty(), "{name} contains {other:?}");
+    }
+    let mut lock = Command::new("tar");
+    lock.arg("xzOf").arg(packages.join("metrics-core-0.1.0.crate")).arg("metrics-core-0.1.0/Cargo.lock");
+    let lock = output_of(&mut lock);
+    let macros = lock.split("[[package]]").find(|package| package.contains("name = \"metrics-macros\"\n"));
+    let sum = output_of(Command::new("sha256sum").arg(packages.join("metrics-macros-0.1.0.crate")));
+    let sum = sum.split(' ').next().expect("a checksum");
+    assert!(macros.expect("a dependency").contains(sum), "the lock file has a foreign metrics-macros: {macros:?}");
+}
