@@ -1,4 +1,4 @@
-//! Annotated functions of each kind, driven with known outcomes.
+//! Annotated functions of each kind, called with known outcomes.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -16,11 +16,11 @@ enum Failure {
     Refused,
 }
 
-/// How a call ends.
+/// The outcome of a call.
 enum End {
     Ok,
     Err(Failure),
-    /// It does not.
+    /// The call never finishes.
     Pending,
 }
 
@@ -52,7 +52,7 @@ async fn with_result(path: &'static str, end: End) -> Result<(), Failure> {
     respond(end).await
 }
 
-#[instrument(path in PATHS, in_flight, buckets(100.0), prefix = "promql_buckets")]
+#[instrument(path in PATHS, in_flight, buckets(30.0, 60.0), prefix = "promql_buckets")]
 async fn with_buckets(path: &'static str, end: End) -> Result<(), Failure> {
     respond(end).await
 }
@@ -62,10 +62,10 @@ async fn unlabeled(_: &'static str, end: End) -> Result<(), Failure> {
     respond(end).await
 }
 
-/// A call that runs on.
+/// A call that is still running.
 type Running = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Calls a function for both paths: the calls that still run.
+/// Calls a function for both paths and returns the call that is still running.
 fn call<F: Future + 'static>(function: impl Fn(&'static str, End) -> F) -> Running {
     let begin = |path, end| {
         let mut call: Running = Box::pin({
@@ -82,7 +82,7 @@ fn call<F: Future + 'static>(function: impl Fn(&'static str, End) -> F) -> Runni
     }
     for _ in 0..2 {
         drop(begin("/a", End::Err(Failure::NotFound)));
-        // Cancelled.
+        // Dropping a pending call cancels it.
         drop(begin("/a", End::Pending));
     }
     drop(begin("/a", End::Err(Failure::Refused)));
@@ -92,7 +92,7 @@ fn call<F: Future + 'static>(function: impl Fn(&'static str, End) -> F) -> Runni
     begin("/a", End::Pending)
 }
 
-/// The number of calls that [`call`] makes, and how they end.
+/// Returns the calls that [`call`] makes and their outcomes.
 fn traffic() -> Vec<Traffic> {
     let both = |path, failed, cancelled, in_flight, by_status, by_kind| Traffic {
         path,
@@ -109,7 +109,7 @@ fn traffic() -> Vec<Traffic> {
     ]
 }
 
-/// Calls all functions; what was called, and the calls that still run.
+/// Calls all functions. Returns the calls that were made and those that are still running.
 pub(super) fn drive() -> (Vec<Measured>, Vec<Running>) {
     let running = vec![call(plain), call(with_kind), call(with_result), call(with_buckets), call(unlabeled)];
     let of = |prefix, sections| Measured { prefix, sections, has_path: true, traffic: traffic() };

@@ -1,4 +1,4 @@
-//! Services in axum, actix-web and tonic behind a layer, driven with known outcomes.
+//! Services in axum, actix-web and tonic, measured by a layer, that receive requests with known outcomes.
 
 use std::any::Any;
 use std::future::pending;
@@ -26,10 +26,10 @@ const ROUTES: [(&str, &str); 3] = [("GET", "/a"), ("POST", "/a"), ("GET", "/b")]
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
-/// A path of no service, for which tonic responds with the status of gRPC that the method is not implemented.
+/// A path without a service, for which tonic responds with the gRPC status "unimplemented".
 const UNKNOWN: &str = "/unknown/grpc.health.v1.Health/Check";
 
-/// The status that a query asks for; none if the request is to be pending.
+/// Returns the status that a query requests, or `None` for a request that stays pending.
 fn asked(query: Option<&str>) -> Option<u16> {
     query.and_then(|status| status.parse().ok())
 }
@@ -70,7 +70,7 @@ async fn tonic_service() -> SocketAddr {
     addr
 }
 
-/// Serves from a thread, which ends with the process.
+/// Serves on a thread that runs until the process ends.
 fn actix_service() -> SocketAddr {
     let metrics = RequestMetrics::builder("promql_actix").known_routes(ROUTES).build();
     let (started, addr) = mpsc::channel();
@@ -80,7 +80,7 @@ fn actix_service() -> SocketAddr {
                 let app = App::new().route("/a", web::to(actix_handler)).route("/b", web::to(actix_handler));
                 app.wrap(metrics.clone())
             });
-            // Else a handler goes on when its client has hung up.
+            // With half-closed connections, a handler would keep running after its client has disconnected.
             let server = server.h1_allow_half_closed(false).workers(1).disable_signals();
             let server = server.bind("127.0.0.1:0").expect("a free port");
             started.send(server.addrs()[0]).expect("the test waits");
@@ -97,19 +97,19 @@ fn send(addr: SocketAddr, method: &str, target: &str) -> TcpStream {
     stream
 }
 
-/// The value of a series in an exposition.
+/// Returns the value of a series in an exposition.
 fn value(text: &str, series: &str) -> f64 {
     let rest = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     rest.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
-/// Waits until so many requests of a route are in flight.
+/// Waits until `expected` requests to a route are in flight.
 fn in_flight(text: &dyn Fn() -> String, prefix: &str, method: &str, path: &str, expected: f64) {
     let series = format!("{prefix}_requests_in_flight{{path=\"{path}\",method=\"{method}\"}}");
     wait_for(&format!("{expected} of {series}"), || (value(&text(), &series) == expected).then_some(()));
 }
 
-/// Sends requests to both routes; one is in flight until the connection is dropped.
+/// Sends requests to both routes. Returns a connection whose request is in flight until the connection is dropped.
 fn drive_http(addr: SocketAddr, prefix: &str, text: &dyn Fn() -> String) -> TcpStream {
     let statuses = [("GET", "/a", [200, 200, 200, 200, 200, 500, 500, 503].as_slice())];
     for (method, path, statuses) in
@@ -132,7 +132,7 @@ fn drive_http(addr: SocketAddr, prefix: &str, text: &dyn Fn() -> String) -> TcpS
     pending
 }
 
-/// The requests that [`drive_http`] sends.
+/// Returns the requests that [`drive_http`] sends.
 fn http_traffic(prefix: &'static str) -> Measured {
     let route = |method, path, failed, cancelled, in_flight, by_status| Traffic {
         path,
@@ -152,7 +152,7 @@ fn http_traffic(prefix: &'static str) -> Measured {
     Measured { prefix, sections: &["Layers"], has_path: true, traffic }
 }
 
-/// Calls the methods of the service; one call is in flight until what is returned is dropped.
+/// Calls the methods of the service. Returns a call that is in flight until it is dropped.
 async fn drive_tonic(addr: SocketAddr, text: &dyn Fn() -> String) -> impl Any + use<> {
     let channel =
         Channel::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("a server");
@@ -177,7 +177,7 @@ async fn drive_tonic(addr: SocketAddr, text: &dyn Fn() -> String) -> impl Any + 
     watched
 }
 
-/// The calls that [`drive_tonic`] makes.
+/// Returns the calls that [`drive_tonic`] makes.
 fn tonic_traffic() -> Measured {
     let method = |path, requests, failed, cancelled, in_flight| Traffic {
         path,
@@ -207,7 +207,7 @@ impl Services {
         Self { runtime, axum, actix: actix_service(), tonic }
     }
 
-    /// Sends requests to all of them; what was sent, and what is still in flight.
+    /// Sends requests to all services. Returns the requests that were sent and those that are still in flight.
     pub(super) fn drive(&self, text: &dyn Fn() -> String) -> (Vec<Measured>, Vec<Box<dyn Any>>) {
         let open: Vec<Box<dyn Any>> = vec![
             Box::new(drive_http(self.axum, "promql_axum", text)),
@@ -217,7 +217,7 @@ impl Services {
         (vec![http_traffic("promql_axum"), http_traffic("promql_actix"), tonic_traffic()], open)
     }
 
-    /// Ends what is in flight, which is cancelled.
+    /// Drops the requests in flight, which cancels them.
     pub(super) fn end(&self, open: Vec<Box<dyn Any>>, text: &dyn Fn() -> String) {
         drop(open);
         in_flight(text, "promql_axum", "GET", "/a", 0.0);
