@@ -1,4 +1,4 @@
-//! What the README shows is what is there.
+//! Checks that the README is accurate.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,22 +14,27 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The code blocks of this language.
+/// Returns the code blocks in this language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let begin = format!("```{language}\n");
     README.split(begin.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
 #[test]
-fn metrics_are_shown_as_they_are() {
-    let mut router = Example::start("my_router", &["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
-    let (service, metrics) = (router.addr(), router.addr());
-    for path in ["/foo", "/bar", "/slow", "/fail", "/panic", "/nowhere"] {
-        get(&format!("http://{service}{path}")).expect("an answer");
-    }
-    let (_, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
+fn the_quick_start_works_as_pasted() {
+    let [dependencies] = blocks("toml")[..] else { panic!("one block names the dependencies") };
+    let [program] = blocks("rust,no_run")[..] else { panic!("one program") };
+    let [expected] = blocks("text")[..] else { panic!("one block shows /metrics") };
+    let program = pasted::build("hello", dependencies, program);
+    let mut hello = Example::start_file(&program, &[]);
+    assert_eq!(
+        [0; 3].map(|_| hello.line()),
+        ["Ok(\"Hello, Ada!\")\n", "Ok(\"Hello, Grace!\")\n", "Err(\"no name\")\n"]
+    );
+    // The program uses the documented port, so no other exporter may run on this machine.
+    let text = wait_for("an answer", || Some(get("http://127.0.0.1:9464/metrics").ok()?.1));
     let without_times = |text: &str| -> Vec<String> {
-        let lines = text.lines().filter(|line| line.contains("my_router") && !line.starts_with("metrics_core"));
+        let lines = text.lines().filter(|line| line.contains("hello_") && !line.starts_with("metrics_core_"));
         lines
             .map(|line| match line.split_once("_sum{") {
                 Some((name, rest)) => format!("{name}_sum{{{}", rest.split(' ').next().unwrap_or_default()),
@@ -37,11 +42,10 @@ fn metrics_are_shown_as_they_are() {
             })
             .collect()
     };
-    let [block] = blocks("text")[..] else { panic!("one block shows /metrics") };
-    assert_eq!(without_times(&text), without_times(block));
+    assert_eq!(without_times(&text), without_times(expected));
 }
 
-/// The crates that these members of the workspace are built from, and they themselves.
+/// Returns these members of the workspace and all crates that they depend on.
 fn crates(members: &[&str]) -> BTreeSet<String> {
     let mut tree = Command::new(env!("CARGO"));
     tree.args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--no-dedupe"]).args(members);
@@ -55,9 +59,9 @@ fn crates(members: &[&str]) -> BTreeSet<String> {
 fn the_first_command_builds_little_more_than_the_library() {
     let (library, router) = (crates(&["--package", "metrics-core"]), crates(&["--package", "my_router"]));
     let more: Vec<&String> = router.difference(&library).collect();
-    // Itself, `lexopt`, `http-body-util`, and two for Ctrl-C.
+    // Includes the example itself, `lexopt`, `http-body-util`, and two crates for Ctrl-C.
     assert!(more.len() <= 7, "{more:?}");
-    // A command without `--package` builds no web framework.
+    // Commands without `--package` do not build a web framework.
     let default = crates(&[]);
     assert!(default.contains("basics") && default.contains("my_router"), "{default:?}");
     for framework in ["actix-web", "axum", "tonic"] {
@@ -80,43 +84,7 @@ fn each_example_begins_with_its_command() {
     }
 }
 
-#[test]
-fn programs_work_as_pasted() {
-    let [dependencies] = blocks("toml")[..] else { panic!("one block names the dependencies") };
-    let ([router], [shop]) = (&blocks("rust,no_run")[..], &blocks("rust")[..]) else { panic!("two programs") };
-
-    // It serves on the port that is documented, so no other exporter may run here.
-    let program = pasted::build("my_router", dependencies, router);
-    let _router = Example::start_file(&program, &[]);
-    let text = wait_for("an answer", || {
-        Some(get("http://127.0.0.1:9464/metrics").ok()?.1).filter(|text| text.contains("/foo\"} 1"))
-    });
-    for line in [
-        "my_router_request_latency_seconds_count{path=\"/foo\"} 1",
-        "my_router_request_latency_seconds_count{path=\"/bar\"} 0",
-        "my_router_request_exceptions_total{path=\"other\"} 0",
-        "my_service_request_cancelled_total{path=\"/baz\"} 0",
-        "batch_step_latency_seconds_count{step=\"load\"} 1",
-    ] {
-        assert!(text.lines().any(|written| written == line), "{line}\n{text}");
-    }
-
-    let program = pasted::build("shop", dependencies, shop);
-    let (status, text) = Example::start_file(&program, &[]).finish();
-    assert!(status.success(), "{text}");
-    for line in [
-        "shop_request_latency_seconds_count{path=\"/item\",method=\"get\"} 1",
-        "shop_request_exceptions_total{path=\"/item\",method=\"get\"} 0",
-        "shop_request_exceptions_total{path=\"/basket\",method=\"post\"} 1",
-        "shop_orders_total{method=\"get\"} 0",
-        "shop_orders_total{method=\"post\"} 0",
-        "shop_basket_items 3",
-    ] {
-        assert!(text.lines().any(|written| written == line), "{line}\n{text}");
-    }
-}
-
-/// Prints what `cargo expand` prints: the compiler expands the crate, and `prettyplease` formats one function of it.
+/// Works like `cargo expand`: the compiler expands the crate, and `prettyplease` formats one function of it.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_expansion_is_what_cargo_expand_prints() {
@@ -130,10 +98,13 @@ fn the_expansion_is_what_cargo_expand_prints() {
     let mut file = syn::parse_file(&text).expect("Rust");
     file.attrs.clear();
     file.items.retain(|item| matches!(item, syn::Item::Fn(function) if function.sig.ident == "route_request"));
-    assert_eq!(blocks("rust,ignore"), [prettyplease::unparse(&file)]);
+    let guide = include_str!("../../../metrics-core/src/guide/expansion.md");
+    let (_, shown) = guide.split_once("# The output of `cargo expand`").expect("a section");
+    let shown = shown.split("```rust,ignore\n").nth(1).and_then(|rest| rest.split("```").next());
+    assert_eq!(shown, Some(prettyplease::unparse(&file).as_str()));
 }
 
-/// Code blocks hide nothing where Markdown is read as it is, outside of rustdoc.
+/// Code blocks have no lines that rustdoc hides, because other Markdown viewers show them.
 #[test]
 fn no_line_is_hidden() {
     let guides = root().join("metrics-core/src/guide");
@@ -159,17 +130,15 @@ fn commands_and_files_are_there() {
     assert_eq!(
         commands,
         [
-            // Started so, with other addresses, in `router.rs`.
+            // The tests in `router.rs` run this command with other addresses.
             "cargo run --release --package my_router -- --traffic",
-            "cargo expand --package my_router route_request",
             "./tests/run",
-            "cargo run --release --manifest-path tests/compare/Cargo.toml",
         ]
     );
     let root = root();
     let links = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     for file in links.chain(["tests/run"]) {
-        assert!(root.join(file).exists(), "{file} is not there");
+        assert!(root.join(file).exists(), "{file} does not exist");
     }
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).expect("readable");
     let rust = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a version");
