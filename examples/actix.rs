@@ -1,4 +1,4 @@
-//! An actix-web service: every route measured, and metrics exposed, in one line each.
+//! An actix-web service that measures every route with one line and exposes its metrics with another.
 //!
 //! `cargo run --release --package metrics-examples --example actix -- 127.0.0.1:8080`
 
@@ -8,7 +8,7 @@ use actix_web::error::ErrorServiceUnavailable;
 use actix_web::{App, HttpResponse, HttpServer, Responder, Result, web};
 use metrics_core::{Exposition, RequestMetrics};
 
-/// The routes of the service, as they are declared.
+/// The routes of the service, exactly as they are declared below.
 const ROUTES: [(&str, &str); 2] = [("GET", "/users/{id}"), ("POST", "/orders")];
 
 async fn user(id: web::Path<u32>) -> impl Responder {
@@ -22,7 +22,7 @@ async fn order() -> Result<&'static str> {
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    // Made once: all workers share them.
+    // Created once and shared by all workers.
     let exposition = Exposition::new();
     let request_metrics = RequestMetrics::builder("shop").known_routes(ROUTES).build();
 
@@ -31,15 +31,15 @@ async fn main() -> std::io::Result<()> {
         App::new()
             .route("/users/{id}", web::get().to(user))
             .route("/orders", web::post().to(order))
-            // 1. The metrics of the whole process, in the format that the scraper asks for.
+            // 1. Serves the metrics of the whole process, in the format that the scraper requests.
             .service(exposition.resource("/metrics"))
-            // 2. Count, latency, errors and requests in flight of each route. Those that it lists are at 0 from the start,
-            //    so that Prometheus sees their first requests.
+            // 2. Records the count, latency, errors and in-flight requests of each route. Known routes start at 0, so
+            //    that Prometheus notices their first requests.
             .wrap(request_metrics.clone())
     })
     .bind(addr)?;
     let addr = server.addrs()[0];
-    println!("The service:  http://{addr}/users/7");
-    println!("Its metrics:  http://{addr}/metrics");
+    println!("Service:  http://{addr}/users/7");
+    println!("Metrics:  http://{addr}/metrics");
     server.run().await
 }

@@ -1,4 +1,4 @@
-//! An axum service: every route measured, and metrics exposed, in one line each.
+//! An axum service that measures every route with one line and exposes its metrics with another.
 //!
 //! `cargo run --release --package metrics-examples --example axum -- 127.0.0.1:8080`
 
@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use metrics_core::{Exposition, RequestMetrics};
 use tokio::net::TcpListener;
 
-/// The routes of the service, as the router declares them.
+/// The routes of the service, exactly as the router declares them.
 const ROUTES: [(&str, &str); 2] = [("GET", "/users/{id}"), ("POST", "/orders")];
 
 async fn user(Path(id): Path<u32>) -> Result<String, StatusCode> {
@@ -28,16 +28,16 @@ async fn main() -> std::io::Result<()> {
     let app = Router::new()
         .route("/users/{id}", get(user))
         .route("/orders", post(order))
-        // 1. The metrics of the whole process, in the format that the scraper asks for.
+        // 1. Serves the metrics of the whole process, in the format that the scraper requests.
         .route_service("/metrics", Exposition::new())
-        // 2. Count, latency, errors and requests in flight of each route above. Must come last. The routes that it lists are
-        //    at 0 from the start, so that Prometheus sees their first requests.
+        // 2. Records the count, latency, errors and in-flight requests of each route above. This layer must come last.
+        //    Known routes start at 0, so that Prometheus notices their first requests.
         .layer(RequestMetrics::builder("shop").known_routes(ROUTES).build());
 
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(&addr).await?;
     let addr = listener.local_addr()?;
-    println!("The service:  http://{addr}/users/7");
-    println!("Its metrics:  http://{addr}/metrics");
+    println!("Service:  http://{addr}/users/7");
+    println!("Metrics:  http://{addr}/metrics");
     axum::serve(listener, app).await
 }

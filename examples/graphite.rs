@@ -1,4 +1,4 @@
-//! A service whose metrics go to Graphite as well as to Prometheus, and are sent once more when it ends.
+//! A service that exposes its metrics to Prometheus, pushes them to Graphite, and flushes them when it shuts down.
 //!
 //! `cargo run --release --package metrics-examples --example graphite -- 127.0.0.1:8080 127.0.0.1:9464 127.0.0.1:2003`
 
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 type Handler = fn() -> Result<&'static str, RouteError>;
 
-/// Why there is no answer.
+/// The reason a request failed.
 struct RouteError(&'static str);
 
 lazy_static! {
@@ -25,7 +25,7 @@ lazy_static! {
     ]);
 }
 
-/// The choke point. Each handler's path is a series from the start; any other path counts as `other`.
+/// The choke point. Handler paths are exported before their first request; any other path counts as `other`.
 #[instrument(path in HANDLERS.keys(), prefix = "my_router")]
 fn route_request(path: &str) -> Result<Option<&'static str>, RouteError> {
     HANDLERS.get(path).map(|handler| handler()).transpose()
@@ -39,7 +39,7 @@ async fn answer(uri: Uri) -> (StatusCode, &'static str) {
     }
 }
 
-/// Waits for Ctrl-C or, where there is such a thing, SIGTERM.
+/// Waits for Ctrl-C or, on Unix, SIGTERM.
 async fn ended() {
     #[cfg(unix)]
     {
@@ -62,22 +62,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut next = |default: &str| args.next().unwrap_or_else(|| default.to_owned());
     let (listen, metrics, carbon) = (next("127.0.0.1:8080"), next("127.0.0.1:9464"), next("127.0.0.1:2003"));
 
-    // CPU, memory and files of the process, and what was built.
+    // Exports CPU, memory, open files and build info of this process.
     process_metrics!();
-    // For Prometheus, which fetches.
+    // Prometheus scrapes this endpoint.
     let metrics = start_http_server(metrics.as_str())?;
-    // For Graphite, which is sent everything every ten seconds. That carbon is not there yet is no error.
+    // Pushes everything to Graphite every ten seconds. Carbon does not have to be running yet.
     let pusher = GraphiteBridge::new(&carbon).prefix("shop.router").start(Duration::from_secs(10))?;
 
     let listener = TcpListener::bind(&listen).await?;
-    println!("The service:  http://{}/foo (and /bar, /fail)", listener.local_addr()?);
-    println!("Its metrics:  http://{}/metrics, and every 10 seconds in {carbon}", metrics.local_addr());
+    println!("Service:  http://{}/foo (and /bar, /fail)", listener.local_addr()?);
+    println!("Metrics:  http://{}/metrics, pushed to {carbon} every 10 seconds", metrics.local_addr());
     axum::serve(listener, Router::new().fallback(answer)).with_graceful_shutdown(ended()).await?;
 
-    // What came since the last push is sent too. It blocks, for ten seconds at most.
+    // Pushes one last time to include updates since the previous push. Blocks for at most ten seconds.
     match tokio::task::spawn_blocking(move || pusher.shutdown()).await? {
-        Ok(()) => println!("Everything is in {carbon}."),
-        Err(error) => eprintln!("Not everything is in {carbon}: {error}"),
+        Ok(()) => println!("All metrics were pushed to {carbon}."),
+        Err(error) => eprintln!("Could not push all metrics to {carbon}: {error}"),
     }
     Ok(())
 }

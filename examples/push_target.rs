@@ -1,4 +1,4 @@
-//! A custom push target: a system that metrics are sent to, in one file.
+//! A custom push target that prints metrics to standard output.
 //!
 //! `cargo run --release --package metrics-examples --example push_target -- 1`
 
@@ -10,7 +10,7 @@ use metrics_core::{
     Counter, Family, FamilyInfo, Labels, PushContext, PushTarget, Pusher, Summary, Value, Visitor, process_metrics,
 };
 
-/// Prints the total of each counter, and count and mean of each summary, where there is anything to tell.
+/// Prints the total of each counter, and the count and mean of each summary. Skips series that are still zero.
 struct Console;
 
 impl PushTarget for Console {
@@ -22,12 +22,12 @@ impl PushTarget for Console {
         let seconds = push.time().duration_since(UNIX_EPOCH)?.as_secs();
         let mut lines = Lines { push, seconds, family: String::new(), text: String::new() };
         push.scrape().visit(&mut lines);
-        // Whatever fails is counted, logged once, and tried again.
+        // If a push fails, the pusher counts the failure, logs it once per outage, and tries again.
         Ok(io::stdout().lock().write_all(lines.text.as_bytes())?)
     }
 }
 
-/// Is shown each family and then its series, and writes lines.
+/// Visits each family and then its series, and formats one line per series.
 struct Lines<'a> {
     push: &'a PushContext<'a>,
     seconds: u64,
@@ -46,7 +46,7 @@ impl Visitor for Lines<'_> {
             Value::Counter(total) => format!("{}", total.as_f64()),
             Value::Summary { count: 0, .. } => return,
             Value::Summary { count, sum, .. } => format!("{count} times, {:.3} on average", sum / *count as f64),
-            // What it has no words for is left out, which is counted.
+            // Skips values of all other types. The library counts skipped values.
             _ => return self.push.skip("is neither a counter nor a summary", &self.family),
         };
         let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value} ")).collect();

@@ -1,4 +1,4 @@
-//! Handlers without a choke point, each annotated with its path; one of them is often cancelled by a timeout.
+//! Async handlers without a common router, each annotated with its path. A timeout cancels one of them.
 //!
 //! `cargo run --release --example async_handlers`
 
@@ -7,20 +7,20 @@ use std::time::Duration;
 use metrics_core::{Registry, instrument};
 use tokio::time::{sleep, timeout};
 
-/// Always answers.
+/// Always succeeds.
 #[instrument("/foo", in_flight)]
 async fn foo() -> Result<&'static str, &'static str> {
     sleep(Duration::from_millis(1)).await;
     Ok("foo")
 }
 
-/// Answers every second time.
+/// Fails for even numbers.
 #[instrument("/bar", in_flight)]
 async fn bar(number: u32) -> Result<&'static str, &'static str> {
     if number.is_multiple_of(2) { Err("bar is broken") } else { Ok("bar") }
 }
 
-/// Takes longer than its caller waits.
+/// Takes longer than its caller's timeout.
 #[instrument("/slow", in_flight)]
 async fn slow() -> Result<&'static str, &'static str> {
     sleep(Duration::from_secs(60)).await;
@@ -32,7 +32,7 @@ async fn main() {
     for number in 0..10 {
         foo().await.ok();
         bar(number).await.ok();
-        // The future is dropped: no exception, but a cancelled call.
+        // The timeout drops the future, which counts as a cancelled call and not as an exception.
         timeout(Duration::from_millis(2), slow()).await.ok();
     }
     print!("{}", Registry::global().to_text());

@@ -1,4 +1,4 @@
-//! The program of the Python client's introduction, line for line: a router that is instrumented by hand.
+//! A manually instrumented router: a line-by-line translation of the Python client's introductory example.
 //!
 //! `cargo run --release --example by_hand -- 127.0.0.1:9464`
 
@@ -52,14 +52,14 @@ fn route_request(request: &Request) -> Result<String, String> {
 }
 
 fn main() -> io::Result<()> {
-    // for k in HANDLERS.keys(): initialise the series, so that they are exported before their first use
+    // Create the series of all handlers, so that the series are exported before the first request.
     for path in HANDLERS.keys() {
         REQUEST_DURATION.labels([path]);
         REQUEST_EXCEPTIONS.labels([path]);
     }
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9464".to_owned());
     let server = start_http_server(addr.as_str())?;
-    println!("Write /foo or /bar, and look at http://{}/metrics", server.local_addr());
+    println!("Enter /foo or /bar. Metrics are served at http://{}/metrics", server.local_addr());
     for line in io::stdin().lock().lines() {
         match route_request(&Request { path: line?.trim().to_owned() }) {
             Ok(response) => println!("{response}"),

@@ -1,11 +1,11 @@
-//! Everything that a program declares, as a Markdown table for its documentation.
+//! Prints all metrics that a program declares as a Markdown table for its documentation.
 //!
 //! `cargo run --release --example catalog`
 
 use metrics_core::{Counter, DeclaredFamily, Family, Gauge, LabelValue, Metrics, Registry, instrument};
 
 #[derive(LabelValue)]
-#[expect(dead_code, reason = "values that a real service would use")]
+#[expect(dead_code, reason = "a real service would use these values")]
 enum Queue {
     Mail,
     Invoices,
@@ -13,12 +13,12 @@ enum Queue {
 
 #[derive(Metrics)]
 #[metrics(prefix = "worker", global)]
-#[expect(dead_code, reason = "a real service would feed them")]
+#[expect(dead_code, reason = "a real service would update these metrics")]
 struct WorkerMetrics {
     /// Jobs done.
     #[metric(labels(queue: Queue))]
     jobs_total: Family<Counter, 1>,
-    /// Time of the last job, in seconds since 1970.
+    /// Time of the last job, as a Unix timestamp in seconds.
     last_job_timestamp_seconds: Gauge,
 }
 

@@ -1,4 +1,5 @@
-//! Custom metrics, declared by a derive and fed by an annotated function. All are exported before their first use.
+//! Custom metrics, declared with a derive and updated by an annotated function. Series with known label values are
+//! exported before their first use.
 //!
 //! `cargo run --release --example derive`
 
@@ -14,7 +15,7 @@ enum Method {
 #[derive(Metrics)]
 #[metrics(prefix = "shop", global)]
 struct ShopMetrics {
-    /// Time to answer a request to the shop.
+    /// Latency of requests to the shop.
     #[metric(labels(path: &str, method: Method))]
     request_latency_seconds: Family<Summary, 2>,
     /// Requests to the shop that failed.
@@ -46,7 +47,7 @@ fn route(request: &Request) -> Result<&'static str, &'static str> {
             ShopMetrics::global().logins_total(method, true).inc();
             Ok("hello")
         }
-        _ => Err("there is no such page"),
+        _ => Err("page not found"),
     }
 }
 

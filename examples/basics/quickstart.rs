@@ -1,4 +1,4 @@
-//! The shortest way: one annotated function, one line that exposes it.
+//! The shortest program: one annotated function and one line that exposes its metrics.
 //!
 //! `cargo run --release --example quickstart -- 127.0.0.1:9464`
 
@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 
 use metrics_core::{instrument, start_http_server};
 
-/// Parses a number: a function that can fail.
+/// Parses a number. Returns an error for other text.
 #[instrument]
 fn parse(line: &str) -> Result<i64, std::num::ParseIntError> {
     line.trim().parse()
@@ -15,7 +15,7 @@ fn parse(line: &str) -> Result<i64, std::num::ParseIntError> {
 fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9464".to_owned());
     let server = start_http_server(addr.as_str())?;
-    println!("Write numbers, or something else, and look at http://{}/metrics", server.local_addr());
+    println!("Enter numbers or other text. Metrics are served at http://{}/metrics", server.local_addr());
     for line in io::stdin().lock().lines() {
         match parse(&line?) {
             Ok(number) => println!("{number}"),

@@ -1,4 +1,5 @@
-//! Handlers whose responses carry a status, as in axum: requests by class of status, and 5xx as exceptions.
+//! Handlers that return responses with a status, as in axum. Requests are counted by status class, and 5xx responses
+//! are counted as exceptions.
 //!
 //! `cargo run --release --example statuses`
 
@@ -6,7 +7,7 @@ use std::panic::catch_unwind;
 
 use metrics_core::{LabelValue, Registry, instrument};
 
-/// As the response of a web framework: whatever went wrong is a response too.
+/// A response like that of a web framework, where errors are responses, too.
 struct Response {
     status: u16,
 }
@@ -56,7 +57,7 @@ impl Response {
     }
 }
 
-/// Each request, by path and class of its status. A 404 is an answer; a 503 is an exception.
+/// Measures each request by path and status class. A 503 is an exception; a 404 is not.
 #[instrument(
     path in ["/order", "/panic"],
     status = |out: &Response| out.class() in ["2xx", "4xx", "5xx"],
@@ -66,13 +67,13 @@ impl Response {
 fn route(path: &str, order: u32) -> Response {
     match path {
         "/order" => take(order).into_response(),
-        // A bug: an order of this number has never been thought of.
+        // A bug: the index is out of bounds for most order numbers.
         "/panic" => Response { status: [200, 404][order as usize] },
         _ => Response { status: 404 },
     }
 }
 
-/// What went wrong inside, by kind.
+/// Takes an order, and counts exceptions by kind of error.
 #[instrument("take", kind, prefix = "orders")]
 fn take(order: u32) -> Result<&'static str, OrderError> {
     match order {

@@ -15,7 +15,7 @@ pub use crate::lint::{check_help, check_name, check_name_and_style};
 pub use crate::process::{first_known, register as process_metrics};
 pub use crate::registry::declared::{Declared, DeclaredRef, linked};
 
-/// Names the feature that the macro needs.
+/// Reports that the macro requires a feature.
 #[cfg(not(feature = "process"))]
 #[doc(hidden)]
 #[macro_export]

@@ -16,7 +16,7 @@ use crate::lock::lock;
 use crate::logging::guarded;
 use crate::per_process::PerProcess;
 
-/// Wakes a task at some time, unless it is dropped before.
+/// Wakes a task at a certain time, unless dropped before that.
 #[derive(Debug)]
 pub(crate) struct Alarm(Key);
 
@@ -29,7 +29,7 @@ struct Alarms {
     has_thread: bool,
 }
 
-/// The thread that wakes ends when there was nothing to do for this long.
+/// The alarm thread exits after this long without an alarm.
 const IDLE: Duration = Duration::from_secs(30);
 
 fn alarms() -> &'static (Mutex<Alarms>, Condvar) {
@@ -38,7 +38,7 @@ fn alarms() -> &'static (Mutex<Alarms>, Condvar) {
 }
 
 impl Alarm {
-    /// `None` if there is nobody who could wake it.
+    /// Sets an alarm. Returns `None` if the alarm thread cannot be spawned.
     pub(crate) fn set(at: Instant, waker: &Waker) -> Option<Self> {
         let waker = waker.clone();
         let (state, changed) = alarms();
@@ -72,7 +72,7 @@ fn wake_all() {
                 let due = alarms.by_time.pop_first();
                 drop(alarms);
                 if let Some((_, waker)) = due {
-                    // A waker is code of a runtime. If it panics, the others must be woken all the same.
+                    // A waker is code of an async runtime. If it panics, the others must still be woken.
                     let _ = guarded(|| waker.wake());
                 }
                 alarms = lock(state);
@@ -147,7 +147,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn alarms_go_off_in_their_time_unless_they_are_dropped() {
+    fn alarms_fire_on_time_unless_dropped() {
         let (wakes, dropped) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
         let begin = Instant::now();
         let later = Alarm::set(begin + Duration::from_millis(40), &Waker::from(Arc::clone(&wakes))).expect("a thread");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// An amount that metrics take: every primitive number, and [`Duration`] as seconds.
+/// A type that metrics accept as an amount: every primitive number, and [`Duration`], which is converted to seconds.
 ///
 /// This trait is sealed; it cannot be implemented outside this crate.
 pub trait Amount: sealed::Sealed + Copy {
@@ -10,7 +10,7 @@ pub trait Amount: sealed::Sealed + Copy {
     #[doc(hidden)]
     fn as_f64(self) -> f64;
 
-    /// The amount as a whole number that is not negative, where it is one and a counter can hold it exactly.
+    /// The amount as a non-negative whole number, if it is one and a counter can hold it exactly.
     #[doc(hidden)]
     fn as_whole(self) -> Option<u64>;
 }
@@ -19,7 +19,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Whole amounts of at least 2^53 from floats are kept as floats: they stand for a range of numbers anyway.
+/// Floats of at least 2^53 are not treated as whole amounts, because each represents a range of whole numbers.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 macro_rules! whole_amounts {

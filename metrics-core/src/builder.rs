@@ -1,4 +1,5 @@
-//! Builders for metrics and families. `registry/register` registers the results.
+//! Builders for metrics and families. The module `registry::register` registers the metrics and families that they
+//! build.
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -14,9 +15,10 @@ use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed};
 use crate::summary::Summary;
 
-/// Builds a metric, or a family once [`Builder::labels`] was called; `T` is what is built.
+/// Builds a metric, or a [`Family`] after [`Builder::labels`] has been called. `T` is the resulting type.
 ///
-/// `register` exports it through the global registry, `register_in` through another one, `build` through none.
+/// `register` registers the result in the global registry, and `register_in` registers it in a given registry. `build`
+/// returns it unregistered, so it is not exported.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `register`, `register_in` or `build` is called"]
 pub struct Builder<M, T = M> {
@@ -33,7 +35,7 @@ pub struct Builder<M, T = M> {
     built: PhantomData<fn() -> (M, T)>,
 }
 
-/// What a [`Builder`] can make: a metric that stands alone, or a [`Family`].
+/// A type that a [`Builder`] can build: a metric without labels, or a [`Family`].
 ///
 /// This trait is sealed; it cannot be implemented outside this crate.
 pub trait BuildTarget: sealed_target::BuildTarget {}
@@ -66,15 +68,15 @@ impl<M: Metric, const N: usize> sealed_target::BuildTarget for Family<M, N> {
 macro_rules! builders {
     ($($metric:ident: $what:literal;)*) => {$(
         impl $metric {
-            #[doc = concat!("A builder of ", $what, " with this name and help text.")]
+            #[doc = concat!("Returns a builder for ", $what, " with this name and help text.")]
             ///
-            /// The name is checked when it is registered.
+            /// The name is checked when the metric is registered.
             #[track_caller]
             pub fn builder(name: impl Into<String>, help: impl Into<String>) -> Builder<$metric> {
                 Builder::new(name.into(), help.into())
             }
 
-            /// Does not exist: the compiler says so, and names [`Self::builder`].
+            /// Never compiles. The error message suggests [`Self::builder`].
             #[doc(hidden)]
             pub fn new<N: OnlyBuilders<$metric>, H>(name: N, help: H) -> Builder<$metric> {
                 drop(help);
@@ -84,10 +86,11 @@ macro_rules! builders {
     )*};
 }
 
-/// Implemented by nothing, so that `Counter::new(..)` is an error that names the builder.
+/// A trait without implementations, so that `Counter::new(..)` fails to compile with a message that suggests the
+/// builder.
 #[diagnostic::on_unimplemented(
     message = "`{M}` has no function `new`",
-    label = "metrics are made by builders",
+    label = "metrics are created by builders",
     note = "write `{M}::builder(name, help).register()` to export the metric, or `.build()` to create it unregistered"
 )]
 pub trait OnlyBuilders<M> {
@@ -120,7 +123,7 @@ impl<M: Metric> Builder<M> {
         }
     }
 
-    /// Gives the metric labels, and so makes the builder one of a [`Family`].
+    /// Adds labels. The builder then builds a [`Family`].
     pub fn labels<const N: usize>(self, names: [&str; N]) -> Builder<M, Family<M, N>> {
         Builder {
             name: self.name,
@@ -145,29 +148,31 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         self
     }
 
-    /// The unit, such as `seconds` or `bytes`, in which the name must end (before `_total`).
+    /// Sets the unit, such as `seconds` or `bytes`. The name must end in it (before `_total`).
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = Some(unit.into());
         self
     }
 
-    /// Rules of style that the metric may break: [`Registry::check`](crate::Registry::check) does not report them.
+    /// Allows the metric to break these style rules. [`Registry::check`](crate::Registry::check) does not report
+    /// violations of them.
     pub fn allow(mut self, rules: &'static [StyleRule]) -> Self {
         self.allowed = rules;
         self
     }
 
-    /// How many series the family may have before new label sets go to its overflow series; 2,000 if not set.
+    /// Sets the maximum number of series of the family; the default is 2,000.
     ///
-    /// Each thread remembers up to 16,384 label sets of a family; those beyond are looked up where all threads share them.
+    /// Once the family has this many series, new label sets are counted in its overflow series. Each thread caches up
+    /// to 16,384 label sets per family, and looks up all others in a table that all threads share.
     pub fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self
     }
 
-    /// The metric or family, exported by no registry.
+    /// Builds the metric or family without registering it. It is not exported.
     ///
-    /// It counts even if its names or bounds are invalid (which bounds cannot be used are left out).
+    /// The result works even if its names or buckets are invalid. Invalid bucket bounds are dropped.
     pub fn build(self) -> T {
         T::from_core(Arc::new(self.into_core()))
     }
@@ -195,9 +200,9 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
 }
 
 impl<T: BuildTarget> Builder<Histogram, T> {
-    /// The upper bounds of the buckets, strictly increasing; `+Inf` is implied.
+    /// Sets the upper bounds of the buckets, which must be strictly increasing. `+Inf` is implied.
     ///
-    /// [`DEFAULT_BUCKETS`] if not set.
+    /// The default is [`DEFAULT_BUCKETS`].
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
         self.bounds = Some(bounds.into_iter().collect());
         self

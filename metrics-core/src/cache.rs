@@ -27,15 +27,15 @@ use hashbrown::HashTable;
 use crate::cell::{Handle, access};
 use crate::lock::lock;
 
-/// A table keeps at most this many label sets; others are looked up where they are shared.
+/// The maximum number of label sets in a table. Further ones are looked up in the family itself.
 const MAX_ENTRIES: usize = 16 << 10;
-/// Once a thread has more label sets of an owner, all threads skip the first level for that owner: most lookups there would
-/// miss.
+/// Once a thread has more label sets of an owner, all threads skip the first level for that owner, since most lookups
+/// there would miss.
 const MAX_FIRST_LEVEL_SETS: usize = 256;
-/// A table keeps at most this many bytes of label values.
+/// The maximum size of the label values in a table, in bytes.
 const MAX_KEY_BYTES: usize = 4 << 20;
 
-/// Names an owner's table in each thread; freed when dropped.
+/// Identifies an owner's table in each thread. The index is reused once the id is dropped.
 #[derive(Debug)]
 pub(crate) struct CacheId {
     index: usize,
@@ -57,7 +57,8 @@ impl CacheId {
         Self::of(free.unwrap_or_else(|| ids.next()))
     }
 
-    /// For an owner that is never dropped and has epochs of its own kind: an id that nobody else had before.
+    /// Returns an id whose index was never used before, for an owner that is never dropped and does not take its epochs
+    /// from [`new_epoch`].
     pub(crate) fn permanent() -> Self {
         Self::of(lock(&IDS).next())
     }
@@ -90,27 +91,27 @@ pub(crate) fn hold_lock() -> impl Sized {
     lock(&IDS)
 }
 
-/// An epoch that no owner ever had.
+/// Returns an epoch that no owner has had before.
 pub(crate) fn new_epoch() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 thread_local! {
-    /// By the index of their owners; most threads use few of those that there are.
+    /// Tables by the index of their owner. Most threads use only a few owners.
     static TABLES: RefCell<Vec<Option<Box<ThreadTable>>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// One owner's look-ups in one thread.
+/// The cached lookups of one owner in one thread.
 #[derive(Default)]
 struct ThreadTable {
     epoch: u64,
     index: HashTable<TableEntry>,
-    /// Length (4 bytes) and bytes of each value, set after set.
+    /// The length (4 bytes) and the bytes of each value, one label set after another.
     keys: Vec<u8>,
     handles: Vec<Handle>,
     hasher: RandomState,
-    /// Advances with each miss of the first level.
+    /// Advances with each miss in the first level.
     turn: Cell<usize>,
 }
 
@@ -119,7 +120,7 @@ struct TableEntry {
     handles: u32,
 }
 
-/// The handles that this thread remembers for these values in this epoch.
+/// Returns the handles that this thread has cached for these values in this epoch.
 #[inline]
 pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
     match get_first_level(id, epoch, values) {
@@ -128,9 +129,10 @@ pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> 
     }
 }
 
-/// Like [`get`], but in the first level only; on a miss, callers continue with [`get_second_level`] in a separate function.
+/// Like [`get`], but in the first level only.
 ///
-/// Two ways to have the handles, in one function, would have them go through memory: a fifth of a call.
+/// On a miss, callers continue with [`get_second_level`] in a separate function. If one function obtained the handles
+/// in two branches, they would pass through memory, which would cost a fifth of a call.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
 pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
@@ -138,7 +140,7 @@ pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: 
         return None;
     }
     let words = set_associative::find(access::cache_words(), id, epoch, values)?;
-    // Each by itself, from where they stand: two loaded at once from where they were just stored have to wait.
+    // Load each handle separately: a wide load of words that were just stored one by one stalls on store forwarding.
     Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
 }
 
@@ -163,10 +165,10 @@ pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values:
         .flatten()
 }
 
-/// Remembers `handles` for these values; `epoch` was read before the handles were looked up.
+/// Caches `handles` for these values. `epoch` must have been read before the handles were looked up.
 ///
-/// Does nothing where the thread has no room, shares its cells, is ending, or is just doing this (an allocator that
-/// counts).
+/// Does nothing if the table is full, if the thread has no block or is ending, or if the call is re-entrant (from an
+/// allocator that records metrics).
 #[cold]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
     if access::make_cache_words(set_associative::WORDS).is_none() {
@@ -224,7 +226,7 @@ fn hash(hasher: &RandomState, values: &[&str]) -> u64 {
     state.finish()
 }
 
-/// As [`hash`], of values that are kept in `keys`.
+/// Like [`hash`], for values stored in `keys`.
 fn hash_key(hasher: &RandomState, keys: &[u8], key: u32, count: usize) -> u64 {
     let mut state = hasher.build_hasher();
     let mut rest = &keys[key as usize..];
@@ -254,9 +256,9 @@ fn split_value(keys: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(u32::from_le_bytes(*len) as usize)
 }
 
-/// The handles for one label set that is always the same, in one epoch of its owner; shared by all threads.
+/// The handles of one fixed label set in one epoch of its owner, shared by all threads.
 pub(crate) struct Fixed<const N: usize> {
-    /// 0 while the handles are being changed; nobody has this epoch.
+    /// 0 while the handles are being changed. No owner has this epoch.
     epoch: AtomicU64,
     handles: [AtomicU64; N],
     writer: Mutex<()>,
@@ -267,13 +269,13 @@ impl<const N: usize> Fixed<N> {
         Self { epoch: AtomicU64::new(0), handles: [const { AtomicU64::new(0) }; N], writer: Mutex::new(()) }
     }
 
-    /// The handles, if they were set in this epoch, which is not 0.
+    /// Returns the handles if they were set in this epoch, which must not be 0.
     #[inline]
     pub(crate) fn get(&self, epoch: u64) -> Option<[Handle; N]> {
         fixed::get(&self.epoch, &self.handles, epoch)
     }
 
-    /// Remembers the handles; `epoch` was read before they were looked up.
+    /// Sets the handles. `epoch` must have been read before they were looked up.
     #[cold]
     pub(crate) fn set(&self, epoch: u64, handles: [Handle; N]) {
         let _writer = lock(&self.writer);

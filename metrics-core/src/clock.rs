@@ -1,8 +1,8 @@
 //! The clock for timers and calls: the processor's time-stamp counter if it is invariant, otherwise the system's
 //! monotonic clock.
 //!
-//! `quanta` calibrates the counter once. Computing a duration takes one saturating subtraction and one multiplication.
-//! Reading the counter directly, with `unsafe`, was measured and gained nothing.
+//! `quanta` calibrates the counter once. Computing a duration takes one subtraction, clamped at 0, and one
+//! multiplication. Reading the counter directly, with `unsafe`, was measured and gained nothing.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ lazy_static! {
 
 impl Clock {
     fn new() -> Self {
-        /// Enough that the rounding to whole nanoseconds is below what the clock can tell apart.
+        /// Large enough that rounding to whole nanoseconds is below the resolution of the clock.
         const TICKS: u64 = 1 << 40;
         let ticks = quanta::Clock::new();
         let nanoseconds = ticks.delta_as_nanos(0, TICKS);
@@ -31,18 +31,18 @@ impl Clock {
     }
 }
 
-/// Brings the clock up, which takes a millisecond or, where the system's clock is unsteady, up to 200: the two are compared.
+/// Calibrates the clock against the system's clock. This takes 1 ms, or up to 200 ms if the system's clock is unsteady.
 pub(crate) fn init() {
     lazy_static::initialize(&CLOCK);
 }
 
 impl Moment {
-    // Not inlined: in the code of callers it would be two calls.
+    // Not inlined, because it would expand to two calls in each caller.
     pub(crate) fn now() -> Self {
         Self(CLOCK.ticks.raw())
     }
 
-    /// Seconds since then; 0 where another core's counter is a trace behind.
+    /// Returns the seconds since this moment, or 0 if the counter of the current core is slightly behind.
     #[inline]
     pub(crate) fn seconds(self) -> f64 {
         let clock = &*CLOCK;
@@ -51,7 +51,7 @@ impl Moment {
     }
 }
 
-/// Seconds, as the clock tells them, as a duration: in whole nanoseconds.
+/// Converts seconds measured by this clock to a duration in whole nanoseconds.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they are not negative; `as` saturates")]
 pub(crate) fn duration(seconds: f64) -> Duration {
     Duration::from_nanos((seconds * 1e9) as u64)
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_agrees_with_the_clock_of_the_system() {
+    fn it_agrees_with_the_system_clock() {
         let (outer, moment, inner) = (Instant::now(), Moment::now(), Instant::now());
         while inner.elapsed() < Duration::from_millis(20) {
             std::hint::spin_loop();
@@ -72,7 +72,7 @@ mod tests {
         let least = inner.elapsed().as_secs_f64();
         let measured = moment.seconds();
         let most = outer.elapsed().as_secs_f64();
-        // 1 in 1,000 is far more than any calibration is off.
+        // 1 in 1,000 is far more than the error of any calibration.
         assert!(least * 0.999 <= measured && measured <= most * 1.001, "{least} <= {measured} <= {most}");
     }
 

@@ -14,7 +14,7 @@ use crate::sample::{Number, Value};
 
 /// A count that only goes up: requests, errors, bytes sent.
 ///
-/// Its name ends in `_total` by convention. Whole amounts are counted exactly up to `u64::MAX`, past 2^53 too.
+/// By convention, its name ends in `_total`. Whole amounts are counted exactly up to `u64::MAX`, even beyond 2^53.
 ///
 /// # Example: counting
 ///
@@ -41,7 +41,7 @@ impl Counter {
 
     /// Adds `amount`.
     ///
-    /// NaN, infinities and negative amounts are ignored; each counts in
+    /// NaN, infinities and negative amounts are ignored, and each occurrence is counted in
     /// `metrics_core_internal_errors_total{kind="invalid_amount"}`.
     #[inline]
     #[track_caller]
@@ -58,20 +58,20 @@ impl Counter {
         }
     }
 
-    /// The count so far, of all threads; 0 once the series is removed.
+    /// Returns the total across all threads, or 0 if the series has been removed.
     #[must_use]
     pub fn value(&self) -> f64 {
         let total = cell::read(self.handle);
-        // What is read while the series ends is neither its value nor 0.
+        // A read that overlaps the removal of the series returns a partial total.
         if access::is_live(self.handle) { number(total).as_f64() } else { 0.0 }
     }
 
-    /// The series, the bounds of its buckets where it has some, and what keeps it.
+    /// Returns the handle, the bucket bounds (empty except for histograms), and the owner of the series.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
         (self.handle, &[], &self.owner)
     }
 
-    /// Runs `f`, counts one if it returns `Err` or panics, and gives back what it returns.
+    /// Runs `f` and returns its result. Adds 1 if `f` returns `Err` or panics.
     ///
     /// # Example: errors of a parser
     ///
@@ -91,7 +91,7 @@ impl Counter {
         result
     }
 
-    /// Runs `f`, counts one if it panics, and gives back what it returns.
+    /// Runs `f` and returns its result. Adds 1 if `f` panics.
     pub fn count_panics<R>(&self, f: impl FnOnce() -> R) -> R {
         let unwinding = IncOnDrop(self);
         let result = f();
@@ -99,14 +99,14 @@ impl Counter {
         result
     }
 
-    /// Awaits `future`, counts one if it ends with `Err` or panics, and gives back its output.
+    /// Awaits `future` and returns its output. Adds 1 if the output is `Err` or if the future panics.
     ///
-    /// A future that is dropped before it ends counts nothing.
+    /// A future that is dropped before it completes is not counted.
     pub fn count_exceptions_future<T, E, F>(&self, future: F) -> impl Future<Output = Result<T, E>> + use<T, E, F>
     where
         F: Future<Output = Result<T, E>>,
     {
-        // Without the owner, whose references all threads would count in one word.
+        // Omits the owner, because all threads would contend for its reference count.
         let counter = Self { handle: self.handle, owner: None };
         async move {
             let mut future = std::pin::pin!(future);
@@ -151,7 +151,7 @@ impl sealed::Metric for Counter {
     }
 }
 
-/// A total as one number. Past 2^53 fractions are below what an `f64` tells apart, and the whole number is exact.
+/// Converts a total to a single number. From 2^53 on, an `f64` cannot represent fractions, so the result is an integer.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,10 +1,10 @@
 //! Support for `#[derive(Metrics)]`: groups of metrics, their fields, and the scope in which they are declared.
 //!
 //! Declaring a struct cannot fail. Every field gets a working metric, and the scope collects the errors. `register`
-//! reports them as problems of the global registry; `register_in` returns the first one. If there are no errors,
-//! `register_in` registers all families under one lock, or none of them. If another thread registers one of the
-//! families concurrently, the struct is declared again. `global()` declares without holding a lock, because a logger
-//! may call it.
+//! reports them as problems of the global registry; `register_in` returns the first error. If there are no errors,
+//! `register_in` registers either all families or none, under one lock. If another thread registers one of the families
+//! concurrently, the struct is declared again. `global()` declares the struct without holding a lock, because a logger
+//! may call `global()`.
 
 mod global;
 
@@ -27,18 +27,20 @@ use crate::metric::sealed::Metric as _;
 use crate::registry::{Problem, Registry};
 use crate::summary::Summary;
 
-/// A struct of metrics. Derive it: `#[derive(Metrics)]`.
+/// A struct whose fields are metrics. `#[derive(Metrics)]` implements this trait.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not derive `Metrics`",
     label = "expected a struct that derives `Metrics`",
     note = "`#[metric(flatten)]` declares the metrics of another struct; a field that is a metric itself does not need it"
 )]
 pub trait MetricGroup: Sized {
-    /// Declares all metrics of the struct. Errors are collected in the scope; the metrics work either way.
+    /// Declares all metrics of the struct. The scope collects the errors. Metrics that cannot be registered still
+    /// count.
     fn declare(scope: &mut Scope<'_>) -> Self;
 
-    /// Registers all metrics in the global registry. Those that cannot be registered count all the same, and
-    /// [`Registry::check`] lists them.
+    /// Registers all metrics in the global registry.
+    ///
+    /// Metrics that cannot be registered still count, but are not exported, and [`Registry::check`] lists them.
     #[must_use]
     fn register() -> Self {
         let mut scope = Scope::new(Registry::global(), true);
@@ -47,7 +49,7 @@ pub trait MetricGroup: Sized {
         group
     }
 
-    /// Registers all metrics in this registry.
+    /// Registers all metrics in `registry`.
     ///
     /// # Errors
     ///
@@ -62,21 +64,21 @@ pub trait MetricGroup: Sized {
             if registry.register_all(&scope.families)? {
                 return Ok(group);
             }
-            // Another thread has just registered one of the families: that one is to be counted in.
+            // Another thread has just registered one of the families. The next declaration uses that family.
         }
     }
 }
 
-/// Where the metrics of a struct are declared: a registry and a prefix of names.
+/// The scope in which the metrics of a struct are declared: a registry, a name prefix and constant labels.
 pub struct Scope<'r> {
     registry: &'r Registry,
     prefix: String,
     const_labels: Vec<(&'static str, &'static str)>,
-    /// Whether each metric is registered by itself, and not all of them or none.
+    /// True if each metric is registered individually; false if either all metrics or none are registered.
     lenient: bool,
-    /// What was declared, beside the family that it is.
+    /// The declared families, each with the family that it resolved to.
     families: Vec<(Arc<FamilyCore>, Arc<FamilyCore>)>,
-    /// What cannot be registered.
+    /// The families that cannot be registered.
     errors: Vec<(Arc<FamilyCore>, Error)>,
 }
 
@@ -92,7 +94,7 @@ impl<'r> Scope<'r> {
         }
     }
 
-    /// Declares what `declare` does with names that begin with this prefix, and with these constant labels.
+    /// Runs `declare` with this prefix and these constant labels added to the scope.
     #[doc(hidden)]
     pub fn within<T>(
         &mut self,
@@ -112,13 +114,14 @@ impl<'r> Scope<'r> {
         declared
     }
 
-    /// A field without labels, to be declared.
+    /// Begins the declaration of a field without labels.
     #[doc(hidden)]
     pub fn field(&mut self, field: FieldDeclaration) -> FieldBuilder<'_, 'r> {
         FieldBuilder { scope: self, field, labels: &[] }
     }
 
-    /// A field with labels, to be declared: their names, and all their values where they are a closed set.
+    /// Begins the declaration of a field with labels. Each label has a name and, if its values are a closed set, the
+    /// list of these values.
     #[doc(hidden)]
     pub fn labelled_field<'a>(
         &'a mut self,
@@ -128,7 +131,7 @@ impl<'r> Scope<'r> {
         FieldBuilder { scope: self, field, labels }
     }
 
-    /// The family of a field; one that cannot be registered counts by itself.
+    /// Returns the family of a field. If the family cannot be registered, it counts but is not exported.
     fn register(&mut self, core: FamilyCore) -> Arc<FamilyCore> {
         let core = Arc::new(core);
         match self.find_or_register(&core) {
@@ -151,7 +154,8 @@ impl<'r> Scope<'r> {
         if self.lenient { self.registry.register_shared(core) } else { self.registry.find_shared(core) }
     }
 
-    /// Tells the registry what could not be registered; this logs, so what was declared should be in its place.
+    /// Reports the errors to the registry. Each report is logged, and a logger may use the struct, so a global struct
+    /// must be stored before this call.
     fn report(self) {
         for (core, error) in self.errors {
             let declaration = &core.declaration;
@@ -160,16 +164,16 @@ impl<'r> Scope<'r> {
     }
 }
 
-/// A label's name, and all its values where they are a closed set.
+/// The name of a label, and all its values if they are a closed set.
 pub(crate) type KnownLabel = (&'static str, Option<&'static [&'static str]>);
 
-/// What the attributes of a field say.
+/// The attributes of a field.
 #[doc(hidden)]
 #[must_use]
 pub struct FieldDeclaration {
     name: &'static str,
     help: &'static str,
-    /// True if the help text is a doc comment, whose first paragraph counts.
+    /// True if the help text is a doc comment, of which only the first paragraph is used.
     is_docs: bool,
     unit: Option<&'static str>,
     bounds: Option<&'static [f64]>,
@@ -180,7 +184,7 @@ pub struct FieldDeclaration {
 }
 
 impl FieldDeclaration {
-    /// A field by its exported name, without the prefix, and its help text.
+    /// Creates the declaration of a field with this exported name (without the prefix) and this help text.
     #[track_caller]
     pub const fn new(name: &'static str, help: &'static str) -> Self {
         Self {
@@ -196,44 +200,46 @@ impl FieldDeclaration {
         }
     }
 
-    /// Takes the first paragraph of the help text, as one line: it is a doc comment with macros in it.
+    /// Reduces the help text to its first paragraph, as one line. Derived code calls this for doc comments that contain
+    /// macros.
     pub const fn from_docs(mut self) -> Self {
         self.is_docs = true;
         self
     }
 
-    /// Option `unit`.
+    /// Sets the `unit` option.
     pub const fn unit(mut self, unit: &'static str) -> Self {
         self.unit = Some(unit);
         self
     }
 
-    /// Option `buckets`.
+    /// Sets the `buckets` option.
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
         self.bounds = Some(bounds);
         self
     }
 
-    /// Option `max_series`.
+    /// Sets the `max_series` option.
     pub const fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = Some(max_series);
         self
     }
 
-    /// Option `allow`.
+    /// Sets the `allow` option.
     pub const fn allow(mut self, rules: &'static [StyleRule]) -> Self {
         self.allowed = rules;
         self
     }
 
-    /// Option `const_labels`.
+    /// Sets the `const_labels` option.
     pub const fn const_labels(mut self, labels: &'static [(&'static str, &'static str)]) -> Self {
         self.const_labels = labels;
         self
     }
 }
 
-/// One field that is being declared; the type of the field takes it on to the metric that it is.
+/// A field that is being declared. A custom field type passes the builder on to the metric that it wraps; see
+/// [`MetricField`].
 pub struct FieldBuilder<'a, 'r> {
     scope: &'a mut Scope<'r>,
     field: FieldDeclaration,
@@ -267,13 +273,14 @@ fn first_paragraph(docs: &str) -> String {
     paragraph.join(" ")
 }
 
-/// What a field without labels of a derived struct can be: a metric, or a type of yours that holds one.
+/// A type for fields without labels in a derived struct: a metric, or a custom type that wraps a metric.
 ///
-/// `declare` may run more than once for one struct, and must not ask for the struct that it is run for. If it panics for a
-/// `global` struct, that struct is skipped, the panic is counted in
-/// `metrics_core_internal_errors_total{kind="collector_panic"}`, and [`init`](crate::init) tries again.
+/// `declare` may run more than once for the same struct, and must not access that struct. If `declare` panics for a
+/// `global` struct, the struct is skipped, the panic is counted in
+/// `metrics_core_internal_errors_total{kind="collector_panic"}`, and the next call of [`init`](crate::init) tries
+/// again.
 ///
-/// # Example: a field type of one's own
+/// # Example: a custom field type
 ///
 /// ```
 /// use metrics_core::{Counter, FieldBuilder, Kind, MetricField, Metrics, Registry};
@@ -312,23 +319,23 @@ pub trait MetricField: Sized {
     fn declare(field: FieldBuilder<'_, '_>) -> Self;
 }
 
-/// What a field with `N` labels of a derived struct can be: a [`Family`], or a type of yours that holds one.
+/// A type for fields with `N` labels in a derived struct: a [`Family`], or a custom type that wraps a family.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Family<_, {N}>`",
     label = "expected a `Family<_, {N}>`",
-    note = "the number is that of the names in `labels(..)`, as in `#[metric(labels(path: &str))] requests_total: Family<Counter, 1>`"
+    note = "the number must equal the number of names in `labels(..)`, as in `#[metric(labels(path: &str))] requests_total: Family<Counter, 1>`"
 )]
 pub trait LabelledField<const N: usize>: Sized {
     /// The type of the metric.
     const KIND: Kind;
 
-    /// What one series is.
+    /// The type of one series.
     type Metric;
 
     /// Declares the family.
     fn declare(field: FieldBuilder<'_, '_>) -> Self;
 
-    /// The series with these label values.
+    /// Returns the series with these label values.
     fn series(&self, labels: [Label<'_>; N]) -> Self::Metric;
 }
 

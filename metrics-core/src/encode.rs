@@ -1,4 +1,4 @@
-//! Exposition formats. Each format has one file here and one variant of [`Format`].
+//! Exposition formats. Each format has one file in this module and one variant of [`Format`].
 
 mod lines;
 pub(crate) mod number;
@@ -23,42 +23,44 @@ pub enum Format {
     Text,
     /// OpenMetrics, version 1.0.0.
     ///
-    /// The names of samples are those of the other formats: a counter whose name does not end in `_total`, or is taken
-    /// without it, which only those of collectors can be, is of type `unknown` here. What this format forbids is left
-    /// out: sums and counters below 0, quantiles that are not from 0 to 1, buckets in no order, and families that have
-    /// the name of a sample that it keeps for another one (`x_created` beside a summary `x`).
+    /// Samples have the same names as in the other formats. A counter therefore has type `unknown` if its name does not
+    /// end in `_total`, or if its name without `_total` is taken. The latter happens only to counters of collectors.
+    /// The encoder skips everything that this format forbids: negative sums, counters and quantile values; quantiles
+    /// outside the range from 0 to 1; unsorted buckets; and families whose name is reserved for a sample of another
+    /// family (such as `x_created` if there is a summary `x`).
     OpenMetrics,
-    /// Delimited protobuf messages, `io.prometheus.client.MetricFamily`. A family larger than 1 MiB is written as
-    /// several messages of its name.
+    /// Delimited protobuf messages of type `io.prometheus.client.MetricFamily`.
+    ///
+    /// A family larger than 1 MiB is split into several messages with the same name.
     #[cfg(feature = "protobuf")]
     Protobuf,
 }
 
-/// What a format's file tells about it.
+/// The properties of a format, defined in the format's file.
 struct About {
     name: &'static str,
     content_type: &'static str,
-    /// An encoder for what these show.
+    /// Creates an encoder for a scrape of these sources.
     encoder: fn(&Sources) -> Box<dyn Encode>,
 }
 
-/// Writes what it visits to a buffer, from which it may be taken at any time.
+/// A visitor that encodes into a buffer. The output may be taken from the buffer at any time.
 trait Encode: Visitor + Send + Sync {
     fn out(&mut self) -> &mut Vec<u8>;
 
-    /// Writes what stands behind everything.
+    /// Writes the end of the exposition.
     fn end(&mut self) {}
 }
 
 impl Format {
-    /// The `Content-Type` of this format.
+    /// Returns the `Content-Type` of this format.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         self.about().content_type
     }
 
-    /// All formats that are there.
-    #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "what exposes them is a feature"))]
+    /// All supported formats.
+    #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "only the feature `exposition` uses it"))]
     pub(crate) const ALL: &[Self] = &[
         Self::Text,
         Self::OpenMetrics,
@@ -66,7 +68,7 @@ impl Format {
         Self::Protobuf,
     ];
 
-    /// Its name: `text`, `openmetrics` or `protobuf`.
+    /// Returns the name of this format: `text`, `openmetrics` or `protobuf`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.about().name
@@ -82,11 +84,12 @@ impl Format {
     }
 }
 
-/// Steps of up to 128 series that are encoded at once, about 300 microseconds. Steps that read totals early or look for
-/// the families that are wanted give no bytes.
+/// The maximum number of steps per call of [`Encoding::fill`], which take about 300 microseconds.
+///
+/// A step encodes up to 128 series. Steps that read totals early or skip unwanted families produce no output.
 const STEPS: usize = 64;
 
-/// A scrape that is being encoded, some series at a time.
+/// A scrape that is being encoded step by step.
 pub(crate) struct Encoding {
     steps: Steps,
     encoder: Box<dyn Encode>,
@@ -98,10 +101,10 @@ impl Encoding {
         Self { encoder: (format.about().encoder)(steps.sources()), steps, has_ended: false }
     }
 
-    /// Encodes more, of families that are `wanted`, until there are so many bytes or nothing is left, in a limited
-    /// number of steps. False if nothing is left.
+    /// Encodes more of the `wanted` families, until the buffer holds at least `bytes` bytes, the scrape is complete, or
+    /// [`STEPS`] steps have run. Returns false once the scrape is complete.
     ///
-    /// What there is by then ends with the line, or the message.
+    /// The output always ends with a complete line or message.
     pub(crate) fn fill(&mut self, bytes: usize, wanted: &dyn Fn(&str, Kind) -> bool) -> bool {
         for _ in 0..STEPS {
             if self.has_ended || self.encoder.out().len() >= bytes {
@@ -115,7 +118,7 @@ impl Encoding {
         !self.has_ended
     }
 
-    /// What is encoded by now, to be taken.
+    /// Returns the buffer, from which the caller takes the output.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
         self.encoder.out()
     }
@@ -130,7 +133,7 @@ impl Scrape<'_> {
         std::mem::swap(encoding.out(), out);
     }
 
-    /// The scrape in the text format.
+    /// Returns the scrape in the text format.
     #[must_use]
     pub fn to_text(self) -> String {
         let mut out = Vec::new();
@@ -140,13 +143,14 @@ impl Scrape<'_> {
 }
 
 impl Registry {
-    /// Appends all that is registered to `out` in this format: families by name, their series in the order of their
-    /// creation.
+    /// Appends all families to `out` in this format.
+    ///
+    /// Families are sorted by name, and the series of each family are in creation order.
     pub fn encode(&self, format: Format, out: &mut Vec<u8>) {
         self.scrape().encode(format, out);
     }
 
-    /// All that is registered in the text format.
+    /// Returns all families in the text format.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.scrape().to_text()

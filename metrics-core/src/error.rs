@@ -3,84 +3,84 @@
 use std::fmt;
 use std::panic::Location;
 
-/// Why a metric could not be registered.
+/// An error that occurs when a metric or collector cannot be registered.
 ///
-/// Nothing is changed where this is returned: what was registered before stays as it was.
+/// A function that returns this error has not changed the registry.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
     /// The metric's name does not match `[a-zA-Z_:][a-zA-Z0-9_:]*`.
     InvalidName {
-        /// The name as given.
+        /// The invalid name.
         name: String,
     },
-    /// A label's name does not match `[a-zA-Z_][a-zA-Z0-9_]*`.
+    /// The name of a label does not match `[a-zA-Z_][a-zA-Z0-9_]*`.
     InvalidLabelName {
-        /// The metric.
+        /// The name of the metric.
         metric: String,
-        /// The label's name as given.
+        /// The invalid name of the label.
         label: String,
     },
-    /// A label's name is reserved: `__*` always, `le` on histograms, `quantile` on summaries.
+    /// The name of a label is reserved: `__*` in all metrics, `le` in histograms, `quantile` in summaries.
     ReservedLabelName {
-        /// The metric.
+        /// The name of the metric.
         metric: String,
-        /// The label's name.
+        /// The name of the label.
         label: String,
     },
-    /// Two labels, constant ones and the registry's included, have one name.
+    /// Two labels have the same name. Constant labels of the metric and of the registry count as well.
     DuplicateLabelName {
-        /// The metric.
+        /// The name of the metric.
         metric: String,
-        /// The label's name.
+        /// The name of the label.
         label: String,
     },
-    /// Bucket bounds must be finite numbers, strictly increasing, at least one and at most 512; `+Inf` is implied.
+    /// The bucket bounds are invalid. There must be 1 to 512 finite, strictly increasing bounds; `+Inf` is implied.
     InvalidBuckets {
-        /// The metric.
+        /// The name of the metric.
         metric: String,
-        /// The bounds as given.
+        /// The invalid bounds.
         bounds: Vec<f64>,
     },
-    /// The values of all labels are closed sets, and their combinations are more than `max_series`.
+    /// All labels have closed sets of values, which have more combinations than `max_series` allows.
     TooManySeries {
-        /// The metric.
+        /// The name of the metric.
         metric: String,
-        /// How many series it would have.
+        /// The number of combinations.
         combinations: usize,
-        /// How many it may have.
+        /// The maximum number of series.
         max_series: usize,
     },
-    /// The name must end in the unit (before `_total`, for counters).
+    /// The name does not end in the unit (for counters, before `_total`).
     InvalidUnit {
-        /// The metric.
+        /// The name of the metric.
         metric: String,
-        /// The unit as given.
+        /// The unit.
         unit: String,
     },
-    /// A family of this name is registered, and differs.
+    /// A different family with the same name is already registered.
     Conflict {
-        /// The name.
+        /// The name of both families.
         name: String,
-        /// In what it differs.
+        /// The part of the declaration that differs.
         field: Field,
-        /// The registered value of the field.
+        /// The value of that part in the registered family.
         registered: String,
-        /// The declaration of the registered family in the code.
+        /// The location of the registered family's declaration in the code.
         location: &'static Location<'static>,
-        /// The value that this declaration has instead.
+        /// The value of that part in the rejected declaration.
         given: String,
     },
-    /// The name, or one of the sample names of its type, belongs to something else.
+    /// The name of the metric, or of one of its samples, is already taken.
     NameTaken {
-        /// The metric.
+        /// The name of the metric.
         name: String,
-        /// The sample name that both have.
+        /// The sample name that is taken.
         sample: String,
         /// The owner of the sample name.
         owner: Owner,
     },
-    /// A collector describes a name that belongs to something registered before.
+    /// A collector describes a name that is already registered.
     Collector {
         /// The first such name.
         name: String,
@@ -97,14 +97,14 @@ pub enum Owner {
     Family {
         /// The family's name.
         name: String,
-        /// Its declaration in the code; `None` for families of collectors and of the library itself.
+        /// The location of its declaration in the code; `None` for families of collectors and of the library itself.
         location: Option<&'static Location<'static>>,
     },
-    /// A gauge or counter whose value a callback returns.
+    /// A gauge or counter whose value is computed by a callback.
     Callback {
         /// The metric's name.
         name: String,
-        /// Its declaration in the code.
+        /// The location of its declaration in the code.
         location: &'static Location<'static>,
     },
     /// A registered collector.
@@ -125,7 +125,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// File and line of a location.
+/// Displays the file and line of a location.
 struct Place(&'static Location<'static>);
 
 impl fmt::Display for Place {
@@ -134,15 +134,15 @@ impl fmt::Display for Place {
     }
 }
 
-/// A part of a family's declaration, named where two declarations differ.
+/// A part of a family's declaration in which two declarations can differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Field {
-    /// Counter, gauge, summary or histogram.
+    /// The type: counter, gauge, summary or histogram.
     Type,
-    /// The names of the labels, in their order.
+    /// The names of the labels, in order.
     LabelNames,
-    /// Names and values of the constant labels.
+    /// The names and values of the constant labels.
     ConstLabels,
     /// The help text.
     Help,
@@ -186,7 +186,7 @@ impl fmt::Display for Error {
             ),
             Self::TooManySeries { metric, combinations, max_series } => write!(
                 f,
-                "the closed label sets of {metric} have {combinations} combinations, its max_series is {max_series}: raise it, or leave a label out"
+                "the closed label sets of {metric} have {combinations} combinations, but max_series is {max_series}: raise it, or remove a label"
             ),
             Self::InvalidUnit { metric, unit } => {
                 write!(f, "{metric} has the unit {unit:?}, so its name must end in _{unit}")

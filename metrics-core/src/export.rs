@@ -1,4 +1,4 @@
-//! Exporters. Apart from `process`, only these files perform I/O.
+//! Exporters. Apart from the `process` module, only these modules perform I/O.
 
 #[cfg(feature = "push")]
 pub(crate) mod graphite;

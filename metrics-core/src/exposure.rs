@@ -1,8 +1,8 @@
 //! Detects a program that records metrics and never exposes them.
 //!
-//! A program may expose its metrics late, for example in a push at the end of a batch job, so only a long time is
-//! suspicious. The time is checked when a series is created: a running service creates some now and then, calls do not pay
-//! for the check, and it needs no thread.
+//! A program may expose its metrics late, for example by a push at the end of a batch job, so a warning is logged only
+//! after ten minutes. The check runs when a series is created. A running service creates series now and then, calls do
+//! not pay for the check, and no thread is needed.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,13 @@ use log::Level;
 
 use crate::logging::log;
 
-/// How long after its first series a program is reported.
+/// The time after the first series until a program that exposes nothing is reported.
 const PATIENCE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10 * 60) };
 
 /// The exposure of this process's metrics.
 pub(crate) static EXPOSURE: Exposure = Exposure::new();
 
-/// Records if anything exposes metrics.
+/// Records whether anything exposes metrics.
 pub(crate) struct Exposure {
     first_series: OnceLock<Instant>,
     /// Set once something exposes metrics, or once the program was reported.
@@ -30,15 +30,15 @@ impl Exposure {
         Self { first_series: OnceLock::new(), is_settled: AtomicBool::new(false) }
     }
 
-    /// Notes that something exposes metrics, or is set up to.
+    /// Records that something exposes metrics, or is set up to do so.
     pub(crate) fn begin(&self) {
-        // Every scrape comes here, so this only reads once the flag is set.
+        // Runs on every scrape, so it must only read once the flag is set.
         if !self.is_settled.load(Ordering::Relaxed) {
             self.is_settled.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Logs a warning if series have existed for ten minutes and nothing exposes them. No lock may be held.
+    /// Logs a warning if series have existed for ten minutes and nothing exposes them. The caller must not hold a lock.
     pub(crate) fn check(&self) {
         if !self.is_settled.load(Ordering::Relaxed) && self.is_overdue(PATIENCE) {
             let remedy =
@@ -47,7 +47,7 @@ impl Exposure {
         }
     }
 
-    /// Returns true once, if nothing was exposed for this long since the first call.
+    /// Returns true once if nothing has been exposed for `patience` since the first call.
     fn is_overdue(&self, patience: Duration) -> bool {
         let is_overdue = self.first_series.get_or_init(Instant::now).elapsed() >= patience;
         is_overdue && !self.is_settled.swap(true, Ordering::Relaxed)
@@ -75,7 +75,7 @@ mod tests {
 
     /// Runs in a separate process, because other tests expose metrics.
     #[test]
-    fn a_new_series_of_an_unexposed_program_is_the_occasion() {
+    fn a_new_series_in_an_unexposed_program_triggers_the_warning() {
         if env::var_os(IS_CHILD).is_some() {
             let family = Counter::builder("unexposed_total", "").labels(["n"]).register();
             drop(Registry::global().check());
@@ -84,8 +84,8 @@ mod tests {
             }
             return;
         }
-        let mut child = Command::new(env::current_exe().expect("known"));
-        let name = "exposure::tests::a_new_series_of_an_unexposed_program_is_the_occasion";
+        let mut child = Command::new(env::current_exe().expect("the path is known"));
+        let name = "exposure::tests::a_new_series_in_an_unexposed_program_triggers_the_warning";
         let output = child.args(["--exact", name, "--nocapture"]).env(IS_CHILD, "1").output().expect("it runs");
         let stderr = String::from_utf8_lossy(&output.stderr);
         let warning = "metrics-core: nothing has exposed the metrics of this program for ten minutes: call ";

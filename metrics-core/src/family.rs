@@ -17,7 +17,7 @@ use crate::metric::Metric;
 
 /// A metric with `N` labels: one series of type `M` for each set of label values.
 ///
-/// Cloning a family is cheap and gives the same family. A wrong number of labels does not compile:
+/// Cloning a family is cheap, and the clone refers to the same series. A wrong number of label values does not compile:
 ///
 /// ```compile_fail
 /// use metrics_core::Counter;
@@ -46,84 +46,85 @@ impl<M: Metric, const N: usize> Family<M, N> {
         Self { core, metric: PhantomData }
     }
 
-    /// The series with these label values, created at 0 if there is none.
+    /// Returns the series with these label values, creating it at 0 if it does not exist.
     ///
-    /// Past `max_series` a new label set goes to the overflow series, whose label values are all `__overflow__`; so
-    /// does one with a value over 1,024 bytes. Each such look-up counts in `metrics_core_overflowed_total{family}`.
+    /// Once the family has `max_series` series, new label sets are counted in the overflow series, whose label values
+    /// are all `__overflow__`. So are label sets with a value longer than 1,024 bytes. Each such lookup increments
+    /// `metrics_core_overflowed_total{family}`.
     ///
-    /// Values are text: write `&status.to_string()` for a number. The accessors of a struct that derives
-    /// [`Metrics`](macro@crate::Metrics) take any [`LabelValue`](crate::LabelValue), without an allocation.
+    /// Values are strings: pass `&status.to_string()` for a number. The accessors of a struct that derives
+    /// [`Metrics`](macro@crate::Metrics) accept any [`LabelValue`](crate::LabelValue) and do not allocate.
     #[inline]
     pub fn labels(&self, values: [&str; N]) -> M {
         M::from_cell(self.core.resolve(&values), self.core.declaration.bounds, None)
     }
 
-    /// Like [`Family::labels`], but `None` instead of the overflow series.
-    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    /// Like [`Family::labels`], but returns `None` instead of the overflow series.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn within_cap(&self, values: [&str; N]) -> Option<M> {
         let handle = self.core.resolve_within_cap(&values)?;
         Some(M::from_cell(handle, self.core.declaration.bounds, None))
     }
 
     /// Returns true if `other` is the same family.
-    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.core, &other.core)
     }
 
-    /// Creates the series with these label values, which the program bounds, so the cap does not apply to them.
-    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    /// Creates the series with these label values, exempt from the cap because the program bounds their number.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn create_exempt(&self, values: [&str; N]) {
         self.core.exempt_from_cap(&values);
     }
 
-    /// The overflow series, for one more label set that is counted there.
-    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    /// Returns the overflow series, and counts one overflowed lookup.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn overflow(&self) -> M {
         M::from_cell(self.core.overflow(), self.core.declaration.bounds, None)
     }
 
-    /// As [`Family::labels`], with values of any type that can be one; for generated code.
+    /// Like [`Family::labels`], but for label values of any type; used by generated code.
     #[doc(hidden)]
     #[inline]
     pub fn series(&self, labels: [Label<'_>; N]) -> M {
         M::from_cell(self.core.resolve_labels(&labels), self.core.declaration.bounds, None)
     }
 
-    /// The series with these label values, if there is one; creates nothing.
+    /// Returns the series with these label values if it exists. Does not create one.
     #[must_use]
     pub fn get(&self, values: [&str; N]) -> Option<M> {
         let handle = self.core.find(&values)?;
         Some(M::from_cell(handle, self.core.declaration.bounds, None))
     }
 
-    /// Ends the series with these label values; false if there is none.
+    /// Removes the series with these label values. Returns false if it does not exist.
     ///
-    /// Handles to it count nowhere from now on. The next [`Family::labels`] with these values, and every annotated
-    /// function that feeds them, creates the series anew at 0. What threads have looked up in this family, they look up
-    /// once more: remove now and then, not for each request.
+    /// Existing handles to the series no longer record anything. The next [`Family::labels`] with these values, or the
+    /// next call of an annotated function with them, recreates the series at 0. Removing a series invalidates every
+    /// thread's cached lookups in this family, so remove series occasionally, not on every request.
     pub fn remove(&self, values: [&str; N]) -> bool {
         self.core.remove(&values)
     }
 
-    /// Ends all series, as [`Family::remove`] does for one.
+    /// Removes all series, as [`Family::remove`] does for one.
     pub fn clear(&self) {
         self.core.clear();
     }
 
-    /// How many series there are, the overflow series included.
+    /// Returns the number of series, including the overflow series.
     #[must_use]
     pub fn len(&self) -> usize {
         self.core.len()
     }
 
-    /// Whether there is no series.
+    /// Returns true if the family has no series.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All series there are at the time of the call, with their label values, in the order of their creation.
+    /// Iterates over the series that exist at the time of the call, with their label values, in creation order.
     pub fn iter(&self) -> impl Iterator<Item = ([String; N], M)> + use<M, N> {
         let bounds = self.core.declaration.bounds;
         let series: Vec<_> = self
@@ -139,7 +140,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
         series.into_iter()
     }
 
-    /// The name under which the family is exported.
+    /// Returns the name under which the family is exported.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.core.declaration.name

@@ -11,14 +11,14 @@ use crate::sample::Value;
 
 /// A number that goes up and down: a queue's length, a temperature, requests in flight.
 ///
-/// All threads share one slot, so that a [`Gauge::set`] and an [`Gauge::add`] of two threads have an order.
+/// All threads update one slot, so concurrent calls of [`Gauge::set`] and [`Gauge::add`] have a defined order.
 ///
 /// # Example: a queue
 ///
 /// ```
 /// use metrics_core::Gauge;
 ///
-/// let length = Gauge::builder("queue_length", "Jobs that wait.").build();
+/// let length = Gauge::builder("queue_length", "Jobs waiting.").build();
 /// length.set(3);
 /// length.dec();
 /// assert_eq!(length.value(), 2.0);
@@ -52,36 +52,36 @@ impl Gauge {
         cell::update(self.handle, |value| value - amount);
     }
 
-    /// Sets the value. NaN and infinities are values of a gauge.
+    /// Sets the value, which may be NaN or infinite.
     pub fn set(&self, value: impl Amount) {
         let value = value.as_f64();
         cell::update(self.handle, |_| value);
     }
 
-    /// Sets the value to the present time, in seconds since 1970 (UTC).
+    /// Sets the value to the current time, in seconds since the Unix epoch.
     pub fn set_to_current_time(&self) {
         self.set(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
     }
 
-    /// The value; 0 once the series is removed.
+    /// Returns the value, or 0 if the series has been removed.
     #[must_use]
     pub fn value(&self) -> f64 {
         cell::read(self.handle).unwrap_or_default()
     }
 
-    /// The series, the bounds of its buckets where it has some, and what keeps it.
+    /// Returns the handle, the bucket bounds (empty except for histograms), and the owner of the series.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
         (self.handle, &[], &self.owner)
     }
 
-    /// Adds 1 until the guard is dropped, also by a panic or a cancelled future.
+    /// Adds 1, and subtracts it again when the returned guard is dropped, even by a panic or a canceled future.
     ///
     /// # Example: requests in flight
     ///
     /// ```
     /// use metrics_core::Gauge;
     ///
-    /// let in_flight = Gauge::builder("requests_in_flight", "Requests being answered.").build();
+    /// let in_flight = Gauge::builder("requests_in_flight", "Requests being handled.").build();
     /// let guard = in_flight.track_in_flight();
     /// assert_eq!(in_flight.value(), 1.0);
     /// drop(guard);
@@ -89,7 +89,7 @@ impl Gauge {
     /// ```
     pub fn track_in_flight(&self) -> InFlight {
         self.inc();
-        // Without the owner, whose references all threads would count in one word.
+        // Omits the owner, because all threads would contend for its reference count.
         InFlight { gauge: Self { handle: self.handle, owner: None } }
     }
 }
@@ -100,7 +100,7 @@ impl fmt::Debug for Gauge {
     }
 }
 
-/// Takes back what [`Gauge::track_in_flight`] added, when it is dropped.
+/// The guard returned by [`Gauge::track_in_flight`]. It subtracts 1 from the gauge when it is dropped.
 #[derive(Debug)]
 #[must_use = "the gauge goes down again when the guard is dropped"]
 pub struct InFlight {

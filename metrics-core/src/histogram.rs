@@ -12,16 +12,17 @@ use crate::lock::lock;
 use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::Value;
 
-/// The upper bounds of a histogram whose builder names none, for latencies in seconds; `+Inf` is implied.
+/// The default upper bounds of a histogram's buckets, for latencies in seconds; `+Inf` is implied.
 pub const DEFAULT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// More bounds than these are refused: each is a series in Prometheus.
+/// The maximum number of bounds. Each bound adds a series in Prometheus.
 const MAX_BUCKETS: usize = 512;
 
-/// Observations counted in buckets, beside their count and sum; quantiles are estimated from it by PromQL.
+/// Observations counted in buckets, together with their total count and sum. PromQL estimates quantiles from the
+/// buckets.
 ///
-/// In one scrape count and sum always belong together, and so do the buckets; only under observations without a pause
-/// between them may a few of the last ones stand in another bucket than their own, until the next scrape.
+/// In each scrape, count, sum and buckets are consistent with each other. If observations arrive continuously, a few of
+/// the latest ones may appear in a neighboring bucket until the next scrape.
 ///
 /// # Example: sizes
 ///
@@ -42,9 +43,9 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Adds one observation, to the first bucket whose upper bound is not below it.
+    /// Adds one observation to the first bucket whose upper bound is not less than `value`.
     ///
-    /// NaN and infinities are ignored; each counts in
+    /// Durations are observed in seconds. NaN and infinities are ignored, and each occurrence is counted in
     /// `metrics_core_internal_errors_total{kind="invalid_observation"}`.
     #[inline]
     #[track_caller]
@@ -52,18 +53,18 @@ impl Histogram {
         observe(self.handle, self.bounds, value.as_f64());
     }
 
-    /// The series, the bounds of its buckets where it has some, and what keeps it.
+    /// Returns the handle, the bucket bounds (empty except for histograms), and the owner of the series.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
         (self.handle, self.bounds, &self.owner)
     }
 
-    /// How many observations there were, of all threads; 0 once the series is removed.
+    /// Returns the number of observations across all threads, or 0 if the series has been removed.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.read().0
     }
 
-    /// The sum of all observations; 0 once the series is removed.
+    /// Returns the sum of all observations, or 0 if the series has been removed.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.read().1
@@ -72,12 +73,12 @@ impl Histogram {
     fn read(&self) -> (u64, f64) {
         let mut totals = cell::Totals::default();
         cell::read_all(&[self.handle], self.bounds, &mut totals);
-        // The sum of a series that has ended is 0.
+        // A read that overlaps the removal of the series returns partial totals.
         if access::is_live(self.handle) { (totals.buckets.iter().sum(), totals.sums[0]) } else { (0, 0.0) }
     }
 }
 
-/// Adds one observation to the histogram of `handle`, whose bounds are `bounds`.
+/// Adds one observation to the histogram of `handle`, whose bucket bounds are `bounds`.
 #[inline]
 #[track_caller]
 pub(crate) fn observe(handle: Handle, bounds: &'static [f64], value: f64) {
@@ -88,14 +89,14 @@ pub(crate) fn observe(handle: Handle, bounds: &'static [f64], value: f64) {
     }
 }
 
-/// Whether these can be the bounds of a histogram.
+/// Returns true if these are valid bounds for a histogram.
 pub(crate) fn are_bounds(bounds: &[f64]) -> bool {
     (1..=MAX_BUCKETS).contains(&bounds.len())
         && bounds.iter().all(|bound| bound.is_finite())
         && bounds.windows(2).all(|pair| pair[0] < pair[1])
 }
 
-/// The same bounds for as long as the process lives; equal bounds share one place. What cannot be a bound is left out.
+/// Returns a static copy of the valid bounds in `bounds`. Equal lists share one copy.
 pub(crate) fn intern(bounds: &[f64]) -> &'static [f64] {
     static KNOWN: Mutex<Vec<&'static [f64]>> = Mutex::new(Vec::new());
     let mut bounds: Vec<f64> = bounds.iter().copied().filter(|bound| bound.is_finite()).collect();

@@ -20,23 +20,23 @@ pub(crate) enum InternalError {
     InvalidAmount,
     /// A summary or histogram was given NaN or an infinity; the observation is ignored.
     InvalidObservation,
-    /// A label expression of an annotated function ended the call.
+    /// A label expression of an annotated function panicked or returned from the function.
     LabelPanic,
-    /// The list after `in` panicked, or was needed by the code that makes it.
+    /// The list after `in` panicked, or its evaluation needed the list itself.
     LabelList,
-    /// An annotated function was given families that do not fit its labels.
+    /// An annotated function was given a family that it cannot use, for example because the labels do not match.
     InstrumentConflict,
-    /// A collector or callback panicked; its families are left out of that scrape.
+    /// A collector or callback panicked; its families are skipped in that scrape.
     CollectorPanic,
-    /// A collector has returned an error; its families are left out of that scrape.
+    /// A collector returned an error; its families are skipped in that scrape.
     CollectorError,
-    /// A collector was not done in time; its families are left out of that scrape.
+    /// A collector timed out; its families are skipped in that scrape.
     CollectorTimeout,
-    /// A family that a collector showed does not go with the others, or is invalid; it is left out of that scrape.
+    /// A family from a collector is invalid or conflicts with another one; it is skipped in that scrape.
     CollectorConflict,
-    /// A thread could not be started; a collector it was for runs on the scraping thread.
+    /// A thread could not be spawned; its work runs on the current thread or is skipped.
     ThreadSpawnFailed,
-    /// No slot was left for another series; it counts in its family's overflow series.
+    /// No slot was free for a new series; it is counted in its family's overflow series.
     SeriesSlotsExhausted,
 }
 
@@ -55,7 +55,7 @@ impl InternalError {
         Self::ThreadSpawnFailed,
     ];
 
-    /// The value of label `kind`.
+    /// The value of the label `kind`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidAmount => "invalid_amount",
@@ -72,24 +72,24 @@ impl InternalError {
         }
     }
 
-    /// How often this kind has happened.
+    /// The number of errors of this kind.
     pub(crate) fn count(self) -> u64 {
         COUNTS[self as usize].load(Ordering::Relaxed)
     }
 
-    /// Counts one that the caller reports.
+    /// Counts an error that the caller reports.
     #[cold]
     pub(crate) fn increment(self) {
         COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts one, and logs the first of this kind at `place`.
+    /// Counts an error, and logs it if it is the first of this kind at `place`.
     #[cold]
     pub(crate) fn record(self, place: &dyn fmt::Display) {
         self.record_as(place, &self.describe());
     }
 
-    /// As [`InternalError::record`]; the log names the cause too, which may be another each time.
+    /// Like [`InternalError::record`], but the log message also contains the cause, which may differ each time.
     #[cold]
     pub(crate) fn record_cause(self, place: &dyn fmt::Display, cause: &dyn fmt::Display) {
         self.record_as(place, &format_args!("{}: {cause}", self.describe()));
@@ -97,14 +97,14 @@ impl InternalError {
 
     fn record_as(self, place: &dyn fmt::Display, message: &dyn fmt::Display) {
         let before = COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
-        // In a flood only some look whether their place is new, so that the others wait for nobody.
+        // During a flood, only some errors check whether their place is new, so that the others take no lock.
         let looks = !self.floods() || before < LOGGED_PLACES as u64 || before.is_power_of_two();
         if looks && first_at(self, place) {
             log(Level::Warn, format_args!("{place}: {message} (logged once)"));
         }
     }
 
-    /// Whether calls can make it happen without end.
+    /// Returns true if calls can cause this error at any rate.
     fn floods(self) -> bool {
         matches!(self, Self::InvalidAmount | Self::InvalidObservation)
     }
@@ -113,17 +113,15 @@ impl InternalError {
         match self {
             Self::InvalidAmount => "a counter ignored an amount that is negative or not finite",
             Self::InvalidObservation => "an observation that is not finite was ignored",
-            Self::LabelPanic => "a label expression ended the call; it counts under `__overflow__`",
-            Self::LabelList => "the list after `in` could not be had; calls count as `other`",
-            Self::InstrumentConflict => "the families do not fit the labels; nothing is exported from here",
-            Self::CollectorError => "a collector failed; its families are left out",
-            Self::CollectorPanic => "a collector panicked; its families are left out",
-            Self::CollectorTimeout => "a collector was not done in time; its families are left out",
-            Self::CollectorConflict => "a family that a collector shows is left out",
-            Self::ThreadSpawnFailed => "a thread could not be started; what it was for is done here, or not at all",
-            Self::SeriesSlotsExhausted => {
-                "no slot is left for another series; it counts in the overflow series of its family"
-            }
+            Self::LabelPanic => "a label expression panicked or returned; the call is counted under `__overflow__`",
+            Self::LabelList => "the list after `in` is not available; values of closed sets are recorded as `other`",
+            Self::InstrumentConflict => "a family expression panicked or recursed; affected calls are not exported",
+            Self::CollectorError => "a collector failed; its families are skipped",
+            Self::CollectorPanic => "a collector panicked; its families are skipped",
+            Self::CollectorTimeout => "a collector timed out; its families are skipped",
+            Self::CollectorConflict => "skipped a family from a collector",
+            Self::ThreadSpawnFailed => "could not spawn a thread; the work runs on this thread or is skipped",
+            Self::SeriesSlotsExhausted => "no slot is free for a new series; it is counted in the overflow series",
         }
     }
 }

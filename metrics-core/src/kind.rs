@@ -1,6 +1,6 @@
 //! The type of a family: counter, gauge, summary, histogram or untyped.
 
-/// The type of a family, as its `# TYPE` line says.
+/// The type of a family, as in its `# TYPE` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -12,7 +12,7 @@ pub enum Kind {
     Summary,
     /// Observations counted in buckets.
     Histogram,
-    /// A number of unknown type; only families of collectors have it.
+    /// A number of unknown type; only families from collectors have this type.
     Untyped,
 }
 
@@ -29,7 +29,7 @@ impl Kind {
         }
     }
 
-    /// The suffixes that the samples of a family of this type append to its name, besides the name alone.
+    /// The suffixes that samples of a family of this type can add to its name. Samples can also have the plain name.
     #[must_use]
     pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {

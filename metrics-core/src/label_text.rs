@@ -1,12 +1,12 @@
-//! A label value that is kept for the duration of a call, inline if it is short.
+//! A label value that is kept for the duration of a call, and stored inline if it is short.
 
 use crate::label_value::Label;
 use crate::labels::MAX_VALUE_LEN;
 
-/// Longer values are held on the heap.
+/// The length of the longest value that is stored inline, in bytes. Longer values are stored on the heap.
 const MAX_INLINE: usize = 62;
 
-/// The text of a label's value.
+/// The text of a label value.
 #[derive(Clone, Debug)]
 pub struct LabelText(Repr);
 
@@ -17,7 +17,7 @@ enum Repr {
 }
 
 impl LabelText {
-    /// Cuts a text that is longer than any series can show, to a length that is still too long.
+    /// Copies `text`. If it exceeds [`MAX_VALUE_LEN`], it is truncated to a length that still exceeds the limit.
     #[inline]
     pub(crate) fn new(text: &str) -> Self {
         let len = text.len();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_too_long_is_cut_and_still_too_long() {
+    fn text_that_is_too_long_is_truncated_but_still_too_long() {
         for text in ["x".repeat(5_000), "\u{1F600}".repeat(5_000)] {
             let held = LabelText::new(&text);
             assert!((MAX_VALUE_LEN + 1..MAX_VALUE_LEN + 5).contains(&held.as_str().len()));

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A type whose values can be values of a label: strings, integers, `bool`, `char`, and enums that derive it.
+/// A type whose values can be label values: strings, integers, `bool`, `char`, and enums that derive this trait.
 ///
-/// # Example: a type of one's own
+/// # Example: a custom type
 ///
-/// Enums derive it. Any other type gives its text:
+/// Enums can derive the trait. Other types implement it by returning the text of the value:
 ///
 /// ```
 /// use metrics_core::{Label, LabelValue};
@@ -25,27 +25,27 @@ use std::sync::Arc;
 /// assert_eq!("GET".label().as_str(), "GET");
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the value of a label",
+    message = "`{Self}` cannot be used as a label value",
     label = "not a label value",
-    note = "label values are strings, integers, `bool`, `char`, and types that implement `metrics_core::LabelValue`; an enum derives it: `#[derive(LabelValue)]`",
+    note = "label values are strings, integers, `bool`, `char`, and types that implement `metrics_core::LabelValue`; an enum can derive it: `#[derive(LabelValue)]`",
     note = "for any other type, write an expression or a type that is one of these, such as `path = request.path()` or `labels(path: &str)`"
 )]
 pub trait LabelValue {
-    /// All values there are, where they are a closed set.
+    /// All values of the type if they are a closed set, or `None`.
     const VALUES: Option<&'static [&'static str]> = None;
 
-    /// The value as text.
+    /// Returns the value as text.
     fn label(&self) -> Label<'_>;
 }
 
-/// The text of a label's value: borrowed where there is a string, else held inside, without an allocation.
+/// The text of a label value, either borrowed from a string or stored inline. It never allocates.
 #[derive(Clone, Copy, Debug)]
 pub struct Label<'a>(Text<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Text<'a> {
     Borrowed(&'a str),
-    /// One of the values of a type that has a closed set of them.
+    /// A value of a closed set.
     Closed {
         values: &'static [&'static str],
         position: usize,
@@ -56,11 +56,11 @@ enum Text<'a> {
     },
 }
 
-/// Digits and sign of the longest integer.
+/// The length of the longest integer in bytes, including its sign.
 const MAX_INLINE: usize = 40;
 
 impl Label<'_> {
-    /// The text.
+    /// Returns the text.
     #[inline]
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -73,7 +73,8 @@ impl Label<'_> {
         }
     }
 
-    /// The closed set of its type, and where the text stands in it.
+    /// Returns the closed set of the value's type and the position of the value in that set, or `None` if the type has
+    /// no closed set.
     #[inline]
     pub(crate) fn closed(&self) -> Option<(&'static [&'static str], usize)> {
         match self.0 {
@@ -82,7 +83,7 @@ impl Label<'_> {
         }
     }
 
-    /// `text` must not be longer than an integer can be.
+    /// Stores `text` inline. The text must not be longer than [`MAX_INLINE`].
     fn inline(text: &str) -> Self {
         let mut bytes = [0; MAX_INLINE];
         let len = text.len().min(MAX_INLINE);
@@ -92,9 +93,9 @@ impl Label<'_> {
     }
 }
 
-/// The value at this position of a closed set.
+/// Returns the value at this position of a closed set.
 ///
-/// A position that is not in it gives an empty text; derived code has none.
+/// The text is empty if the position is out of range. Derived code never passes such a position.
 #[inline]
 pub fn closed(values: &'static [&'static str], position: usize) -> Label<'static> {
     if position < values.len() { Label(Text::Closed { values, position }) } else { Label::from("") }

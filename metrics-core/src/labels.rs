@@ -1,7 +1,7 @@
-//! Label sets: valid names, the text of a set, and equality.
+//! Label sets: valid names, the text representation of a set, and equality.
 //!
 //! A label set is stored once, as the escaped text that a scrape copies (`path="/foo",method="GET"`). Escaping is
-//! injective, so two sets are equal exactly if their texts are, and no hash decides.
+//! injective, so two sets are equal if and only if their texts are equal. Equality never depends on a hash alone.
 
 use std::borrow::Cow;
 
@@ -10,13 +10,13 @@ use crate::kind::Kind;
 
 /// The value of every label of a family's overflow series.
 pub const OVERFLOW: &str = "__overflow__";
-/// What a closed set of label values records for a value that is not in it.
+/// The label value that is recorded instead of a value outside the label's closed set.
 pub const OTHER: &str = "other";
-/// What a label from the result, or of kinds of exceptions, records for a call that panicked.
+/// The value of a label that is derived from the result or from an exception's kind, if the call panicked.
 pub const PANIC: &str = "panic";
-/// What a label from the result records for a call whose future was dropped before it ended.
+/// The value of a label that is derived from the result, if the call's future was dropped before it completed.
 pub const CANCELLED: &str = "cancelled";
-/// Values that are longer, in bytes, count in the overflow series.
+/// The maximum length of a label value in bytes. Label sets with longer values are counted in the overflow series.
 pub(crate) const MAX_VALUE_LEN: usize = 1_024;
 
 pub(crate) fn is_metric_name(name: &str) -> bool {
@@ -55,7 +55,7 @@ pub(crate) fn check_names<'a>(
     Ok(())
 }
 
-/// Appends `name="value"`, with a comma before it if `text` does not end at `start`.
+/// Appends `name="value"`, preceded by a comma unless it is the first pair after `start`.
 pub(crate) fn push_pair(text: &mut String, start: usize, name: &str, value: &str) {
     if text.len() > start {
         text.push(',');
@@ -80,7 +80,7 @@ fn escape(text: &mut String, value: &str) {
     text.push_str(rest);
 }
 
-/// Whether `text`, written by [`push_pair`] for these names, has these values.
+/// Returns true if `text`, written by [`push_pair`] for these names, has these values.
 pub(crate) fn matches<'a>(
     text: &str,
     names: impl Iterator<Item = &'a str>,
@@ -88,7 +88,7 @@ pub(crate) fn matches<'a>(
 ) -> bool {
     let mut rest = text.as_bytes();
     for (name, value) in names.zip(values) {
-        // `name="`; the comma between pairs was taken with the pair before.
+        // Skips `name="`. The comma between pairs was skipped with the previous pair.
         let Some(after) = rest.get(name.len() + 2..) else { return false };
         rest = after;
         match rest.strip_prefix(value.as_bytes()) {
@@ -106,7 +106,7 @@ pub(crate) fn matches<'a>(
     rest.is_empty()
 }
 
-/// What follows this value, escaped, in `text`.
+/// Removes the escaped `value` from the start of `text`. Returns `None` if `text` does not start with it.
 fn strip_escaped<'t>(text: &'t [u8], value: &str) -> Option<&'t [u8]> {
     value.bytes().try_fold(text, |rest, byte| {
         let escaped: &[u8] = match byte {
@@ -119,7 +119,7 @@ fn strip_escaped<'t>(text: &'t [u8], value: &str) -> Option<&'t [u8]> {
     })
 }
 
-/// Names and values of a text written by [`push_pair`].
+/// Iterates over the names and values in a text written by [`push_pair`].
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -131,7 +131,7 @@ pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     })
 }
 
-/// Where the closing quote of a value stands.
+/// Returns the position of the closing quote of a value.
 fn end_of_value(text: &str) -> usize {
     let mut escaped = false;
     text.bytes()
@@ -168,7 +168,7 @@ mod tests {
     const VALUES: [&str; 8] = ["", "a", "\"", "\\", "\n", "a\\\"b\nc", "ü\u{1F600}", "\",b=\"x"];
 
     #[test]
-    fn text_gives_back_what_was_written() {
+    fn pairs_are_read_as_they_were_written() {
         for first in VALUES {
             for second in VALUES {
                 let mut text = String::new();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_match_themselves_only() {
+    fn sets_match_only_themselves() {
         let text = |values: [&str; 2]| {
             let mut text = String::new();
             push_pair(&mut text, 0, "a", values[0]);

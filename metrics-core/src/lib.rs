@@ -1,11 +1,11 @@
 //! Metrics for Rust services: annotate a handler and get its request rate, errors and latency in Prometheus.
 //!
-//! - [`macro@instrument`] records the latency of a function in a [`Summary`] and its exceptions in a [`Counter`];
-//! - [`Counter`], [`Gauge`], [`Summary`] and [`Histogram`] can be declared directly, alone or with labels as a [`Family`];
-//! - [`start_http_server`] exposes everything to Prometheus; [`guide::exposing`] shows how to use a web framework
-//!   instead;
-//! - `GraphiteBridge` pushes everything to Graphite; [`guide::graphite`] describes how to push to other systems;
-//! - with the features `axum`, `actix` or `tower`, one layer measures all routes of a service.
+//! - [`macro@instrument`] records the latency of a function in a [`Summary`] and its exceptions in a [`Counter`].
+//! - [`Counter`], [`Gauge`], [`Summary`] and [`Histogram`] can be declared directly, or with labels as a [`Family`].
+//! - [`start_http_server`] exposes everything to Prometheus. [`guide::exposing`] shows how to use a web framework
+//!   instead.
+//! - `GraphiteBridge` pushes everything to Graphite. [`guide::graphite`] describes how to push to other systems.
+//! - With the feature `axum`, `actix` or `tower`, one layer measures all routes of a service.
 //!
 //! Series whose labels are known in advance are exported at 0 before their first use. The number of series is capped
 //! regardless of caller input. Errors, panics and canceled futures are all counted. Once a thread has seen a series,

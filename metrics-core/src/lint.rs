@@ -1,13 +1,13 @@
 //! Naming rules: hard rules, which are checked at compile time in derived structs, and style rules, which follow
 //! `promtool`.
 //!
-//! All rules are `const fn`s, so that compile-time checks and `Registry::check` share one implementation.
+//! All rules are `const fn`s, so compile-time checks and `Registry::check` share one implementation.
 
 use std::fmt;
 
 use crate::kind::Kind;
 
-/// A rule of style for names, as `promtool check metrics` knows it.
+/// A style rule for metrics. Most of the rules are those of `promtool check metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StyleRule {
@@ -15,12 +15,12 @@ pub enum StyleRule {
     Help,
     /// The name of a counter ends in `_total`, and no other name does.
     CounterTotal,
-    /// Only summaries and histograms have names in `_count` and `_sum`, only histograms in `_bucket`; labels `le` and
-    /// `quantile` are theirs.
+    /// Only names of summaries and histograms end in `_count` or `_sum`, and only names of histograms in `_bucket`.
+    /// Only histograms have a label `le`, and only summaries a label `quantile`.
     Reserved,
-    /// The type of the metric is no part of its name.
+    /// The name of a metric does not contain its type.
     TypeInName,
-    /// Names have no colons: those are for recording rules.
+    /// Names contain no colons, which are reserved for recording rules.
     Colon,
     /// Names of metrics and labels are in `snake_case`.
     CamelCase,
@@ -28,8 +28,8 @@ pub enum StyleRule {
     AbbreviatedUnit,
     /// Units are base units: `_seconds`, not `_milliseconds`.
     BaseUnit,
-    /// All series of a family have the same labels. Annotated functions that record into one family with different labels
-    /// break this rule.
+    /// All series of a family have the same labels. Annotated functions that record into one family with different
+    /// labels break this rule.
     MixedLabels,
 }
 
@@ -45,7 +45,7 @@ impl StyleRule {
         Self::BaseUnit,
     ];
 
-    /// Whether a family with this name, type, help text and these labels breaks the rule.
+    /// Returns true if a family with this name, type, help text and label names breaks the rule.
     pub(crate) fn is_broken(
         self,
         name: &str,
@@ -66,18 +66,22 @@ impl StyleRule {
         }
     }
 
-    /// What to do about a name that breaks the rule.
+    /// Returns the message for a family that breaks the rule, including the remedy.
     const fn advice(self) -> &'static str {
         match self {
             Self::Help => "a metric needs a help text: say what it measures",
-            Self::CounterTotal => "the name of a counter ends in `_total`, and no other does: rename the metric",
-            Self::Reserved => {
-                "`_count`, `_sum`, `_bucket`, `le` and `quantile` belong to summaries and histograms: rename the metric or label"
+            Self::CounterTotal => {
+                "the name of a counter must end in `_total`, and no other name may: rename the metric"
             }
-            Self::TypeInName => "the type of a metric is no part of its name: leave it out",
-            Self::Colon => "colons are for recording rules: write `_`",
-            Self::CamelCase => "names are in `snake_case`: rename the metric or label",
-            Self::AbbreviatedUnit => "units are written out: write `_seconds` for `_s`, `_bytes` for `_b`",
+            Self::Reserved => {
+                "`_count`, `_sum`, `_bucket`, `le` and `quantile` are reserved for summaries and histograms: rename the metric or label"
+            }
+            Self::TypeInName => "the name of a metric must not contain its type: remove it",
+            Self::Colon => "colons are reserved for recording rules: write `_`",
+            Self::CamelCase => "names must be in `snake_case`: rename the metric or label",
+            Self::AbbreviatedUnit => {
+                "units must be written out: write `_seconds` instead of `_s`, `_bytes` instead of `_b`"
+            }
             Self::BaseUnit => {
                 "use the base unit: `_seconds`, `_bytes`, `_meters`, `_grams`, `_celsius` or `_joules`, without a prefix"
             }
@@ -94,11 +98,11 @@ impl fmt::Display for StyleRule {
     }
 }
 
-/// Checks the help text of a field of a derived struct; its panic is the compiler's message.
+/// Checks the help text of a field of a derived struct. The compiler reports the panic as an error.
 ///
 /// # Panics
 ///
-/// Panics if there is no text, while constants are evaluated.
+/// Panics during constant evaluation if the text is empty.
 #[track_caller]
 pub const fn check_help(help: &str) {
     assert!(
@@ -107,55 +111,57 @@ pub const fn check_help(help: &str) {
     );
 }
 
-/// Checks the name of a field of a derived struct; its panic is the compiler's message.
+/// Checks the name of a field of a derived struct. The compiler reports the panic as an error.
 ///
-/// Colons, labels and help texts were checked by the derive.
+/// The derive macro has already checked colons and labels, and [`check_help`] checks the help text.
 ///
 /// # Panics
 ///
-/// Where a rule is broken, while constants are evaluated.
+/// Panics during constant evaluation if the name breaks a rule that is not allowed, or if a metric other than a
+/// histogram has buckets.
 #[track_caller]
 pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {
     let is_total = ends_with(name.as_bytes(), b"_total");
     let is_counter = matches!(kind, Kind::Counter);
     assert!(
         is_total || !is_counter || allows(allowed, StyleRule::CounterTotal),
-        "the name of a counter ends in `_total`: rename the field, or write `rename = \"..\"`"
+        "the name of a counter must end in `_total`: rename the field, or write `rename = \"..\"`"
     );
     assert!(
         is_counter || !is_total || allows(allowed, StyleRule::CounterTotal),
-        "only the name of a counter ends in `_total`: rename the field, or make it a `Counter`"
+        "only the name of a counter may end in `_total`: rename the field, or make it a `Counter`"
     );
     assert!(
         !breaks(StyleRule::Reserved, name, Kind::Untyped) || allows(allowed, StyleRule::Reserved),
-        "names that end in `_count`, `_sum` or `_bucket` are those of a summary's or histogram's samples: rename the field"
+        "the suffixes `_count`, `_sum` and `_bucket` are reserved for samples of summaries and histograms: rename the field"
     );
     assert!(
         !ends_with(name.as_bytes(), b"_created") || allows(allowed, StyleRule::Reserved),
-        "names that end in `_created` are those of OpenMetrics' times of creation: rename the field, or write `allow(reserved)`"
+        "the suffix `_created` is reserved for the creation times of OpenMetrics: rename the field, or write `allow(reserved)`"
     );
     assert!(!has_buckets || matches!(kind, Kind::Histogram), "only a `Histogram` has buckets: remove `buckets`");
 }
 
-/// As [`check_name`], in a derived struct that asks for style too.
+/// Like [`check_name`], but also checks the style rules, for derived structs that request this.
 ///
 /// # Panics
 ///
-/// Where a rule that is not allowed to be broken is broken, while constants are evaluated.
+/// Panics during constant evaluation if the name breaks a rule that is not allowed, or if a metric other than a
+/// histogram has buckets.
 #[track_caller]
 pub const fn check_name_and_style(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {
     check_name(kind, name, has_buckets, allowed);
     assert!(
         fine(StyleRule::TypeInName, name, kind, allowed),
-        "the type of a metric is no part of its name: leave it out, or write `allow(type_in_name)`"
+        "the name of a metric must not contain its type: rename the field, or write `allow(type_in_name)`"
     );
     assert!(
         fine(StyleRule::CamelCase, name, kind, allowed),
-        "names are in `snake_case`: rename the field, or write `allow(camel_case)`"
+        "names must be in `snake_case`: rename the field, or write `allow(camel_case)`"
     );
     assert!(
         fine(StyleRule::AbbreviatedUnit, name, kind, allowed),
-        "units are written out, `_seconds` and not `_s`: rename the field, or write `allow(abbreviated_unit)`"
+        "units must be written out, as `_seconds` instead of `_s`: rename the field, or write `allow(abbreviated_unit)`"
     );
     assert!(
         fine(StyleRule::BaseUnit, name, kind, allowed),
@@ -236,7 +242,7 @@ const fn has_byte(name: &[u8], byte: u8) -> bool {
     false
 }
 
-/// A small letter before a capital one.
+/// Returns true if the name has a lowercase letter that is followed by an uppercase letter.
 const fn is_camel_case(name: &[u8]) -> bool {
     let mut at = 1;
     while at < name.len() {
@@ -248,7 +254,7 @@ const fn is_camel_case(name: &[u8]) -> bool {
     false
 }
 
-/// Whether one of these words stands between underscores, or behind the last one, whatever the case.
+/// Returns true if a part of the name after the first underscore is one of these words, ignoring case.
 const fn has_later_part(name: &[u8], words: &[&[u8]]) -> bool {
     let mut start = next_part(name, 0);
     while start <= name.len() {
@@ -265,7 +271,7 @@ const fn has_later_part(name: &[u8], words: &[&[u8]]) -> bool {
     false
 }
 
-/// Whether the first unit in the name is not a base unit.
+/// Returns true if the first unit in the name is not a base unit.
 const fn has_other_unit(name: &[u8]) -> bool {
     let mut start = 0;
     while start <= name.len() {
@@ -303,7 +309,8 @@ const fn is_any(name: &[u8], start: usize, end: usize, words: &[&[u8]]) -> bool 
     false
 }
 
-/// Where the part behind the first underscore from `start` on begins; behind the end where there is none.
+/// Returns the start of the part after the next underscore, or a position past the end of the name if no underscore
+/// follows.
 const fn next_part(name: &[u8], start: usize) -> usize {
     end_of_part(name, start) + 1
 }
@@ -316,7 +323,7 @@ const fn end_of_part(name: &[u8], start: usize) -> usize {
     end
 }
 
-/// Whether a part of the name is this word.
+/// Returns true if this part of the name equals `word`.
 const fn is(name: &[u8], start: usize, end: usize, word: &[u8]) -> bool {
     let mut at = 0;
     while start + at < end && at < word.len() && name[start + at] == word[at] {
@@ -325,7 +332,7 @@ const fn is(name: &[u8], start: usize, end: usize, word: &[u8]) -> bool {
     at == word.len() && start + at == end
 }
 
-/// Whether a part of the name is this word in small letters, whatever the case of its own.
+/// Returns true if this part of the name equals the lowercase `word`, ignoring case.
 const fn is_in_any_case(name: &[u8], start: usize, end: usize, word: &[u8]) -> bool {
     let mut at = 0;
     while start + at < end && at < word.len() && name[start + at].to_ascii_lowercase() == word[at] {

@@ -14,43 +14,44 @@ pub trait Metric: sealed::Metric {}
 
 impl<M: sealed::Metric> Metric for M {}
 
-/// Holds the series of a metric that stands alone for as long as the metric lives.
+/// Keeps the series of a standalone metric alive for as long as the metric exists.
 ///
-/// Series of a family are held by the family: their handles carry nothing, and copying them counts no references.
+/// A series in a family is kept alive by the family, so its metrics have no owner and copying them is free of reference
+/// counting.
 pub(crate) type OptionalOwner = Option<Arc<dyn SeriesOwner>>;
 
-/// The family of a metric that stands alone, to the metric.
+/// The family of a standalone metric, as seen by the metric.
 pub trait SeriesOwner: Send + Sync {
-    /// Marks the metric to be read before all others by scrapes, because it counts calls that another metric counts first.
+    /// Marks the metric to be read by scrapes before all others, because it counts a subset of another metric's calls.
     fn mark_read_early(&self);
 
     /// The family's name.
     fn name(&self) -> &str;
 }
 
-/// A metric type's ways with its cells.
+/// The functions of a metric type that access its cells.
 pub struct MetricVTable {
     pub(crate) kind: Kind,
-    /// A new series at 0, for a histogram with these bounds; `None` when no slot is left.
+    /// Allocates a series at 0, with these bounds if it is a histogram; `None` if no slot is free.
     pub(crate) allocate: fn(&'static [f64]) -> Option<Handle>,
     /// Ends a series.
     pub(crate) free: fn(Handle, &'static [f64]),
-    /// Reads series of the same bounds.
+    /// Reads series with the same bounds.
     pub(crate) read: fn(&[Handle], &'static [f64], &mut Readings),
-    /// What the series at this position of the last reading shows.
+    /// The value of the series at this position in the last reading.
     pub(crate) value: for<'r> fn(&'r Readings, usize) -> Value<'r>,
-    /// Whether each of these series has not been ended.
+    /// Sets the vector to whether each of these series has not ended.
     pub(crate) are_live: fn(&[Handle], &mut Vec<bool>),
 }
 
-/// What was read of some series of one type; used again and again.
+/// Buffers for the values read from series of one type, reused between readings.
 #[derive(Default)]
 pub(crate) struct Readings {
     pub(crate) counters: Vec<counter::Total>,
     pub(crate) gauges: Vec<f64>,
     pub(crate) summaries: Vec<summary::Total>,
     pub(crate) histograms: histogram::Totals,
-    /// Upper bound and cumulative count of each bucket of each histogram.
+    /// The upper bound and the cumulative count of each bucket of each histogram.
     pub(crate) buckets: Vec<(f64, u64)>,
 }
 

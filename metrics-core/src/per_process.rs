@@ -1,13 +1,13 @@
 //! A static value that a forked child does not share with its parent.
 //!
-//! A child has one thread, the one that called `fork`. A value that stands for other threads, such as the alarm thread or a
-//! running collector, is therefore wrong in the child, and a lock that another thread held stays locked for ever. The child
-//! gets a new value instead.
+//! A child has one thread, the one that called `fork`. A value that refers to other threads, such as the alarm thread
+//! or a running collector, is therefore wrong in the child, and a lock that another thread held stays locked forever.
+//! The child gets a new value instead.
 
 use std::process;
 use std::sync::OnceLock;
 
-/// A value for each process that has used it: this one, and those that it was forked from.
+/// A list of values, one for each process that has used it: this process and its ancestors.
 pub(crate) struct PerProcess<T> {
     first: OnceLock<Box<ProcessValue<T>>>,
 }
@@ -29,7 +29,7 @@ impl<T: Default> PerProcess<T> {
         Self { first: OnceLock::new() }
     }
 
-    /// The value of this process.
+    /// Returns the value of this process, creating it if necessary.
     pub(crate) fn get(&self) -> &T {
         let process = process::id();
         let new = || Box::new(ProcessValue { process, value: T::default(), next: OnceLock::new() });

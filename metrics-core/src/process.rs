@@ -18,7 +18,7 @@ use linux::read;
 #[cfg(not(target_os = "linux"))]
 use other::read;
 
-/// What a system tells about a process; nothing where it does not tell.
+/// Statistics of a process. A field is `None` if the system does not report it.
 #[derive(Clone, Copy, Debug, Default)]
 struct ProcessReadings {
     cpu_seconds: Option<f64>,
@@ -33,38 +33,38 @@ struct ProcessReadings {
     network_transmit_bytes: Option<f64>,
 }
 
-/// One family: its name, help and type, and what it shows.
+/// The name, help, type and value of a family.
 type ProcessFamily = (&'static str, &'static str, Kind, fn(&ProcessReadings) -> Option<f64>);
 
-/// The names are those of the conventions of Prometheus, and of its clients for Go and Python.
+/// The families, named as in the Prometheus conventions and in the Go and Python clients.
 const FAMILIES: [ProcessFamily; 10] = [
     ("process_cpu_seconds_total", "User and system CPU time, in seconds.", Kind::Counter, |now| now.cpu_seconds),
-    ("process_max_fds", "Most file descriptors that may be open.", Kind::Gauge, |now| now.max_fds),
+    ("process_max_fds", "Maximum number of open file descriptors.", Kind::Gauge, |now| now.max_fds),
     (
         "process_network_receive_bytes_total",
-        "Bytes received by the network namespace, which a container has for itself.",
+        "Bytes received in the network namespace of the process.",
         Kind::Counter,
         |now| now.network_receive_bytes,
     ),
     (
         "process_network_transmit_bytes_total",
-        "Bytes sent by the network namespace, which a container has for itself.",
+        "Bytes sent in the network namespace of the process.",
         Kind::Counter,
         |now| now.network_transmit_bytes,
     ),
-    ("process_open_fds", "Open file descriptors.", Kind::Gauge, |now| now.open_fds),
-    ("process_resident_memory_bytes", "Memory that is in RAM, in bytes.", Kind::Gauge, |now| now.resident_memory_bytes),
-    ("process_start_time_seconds", "When the process began, in seconds since 1970.", Kind::Gauge, |now| {
+    ("process_open_fds", "Number of open file descriptors.", Kind::Gauge, |now| now.open_fds),
+    ("process_resident_memory_bytes", "Resident memory size, in bytes.", Kind::Gauge, |now| now.resident_memory_bytes),
+    ("process_start_time_seconds", "Start time of the process, in seconds since the Unix epoch.", Kind::Gauge, |now| {
         now.start_time_seconds
     }),
-    ("process_threads", "Threads.", Kind::Gauge, |now| now.threads),
-    ("process_virtual_memory_bytes", "Address space in use, in bytes.", Kind::Gauge, |now| now.virtual_memory_bytes),
-    ("process_virtual_memory_max_bytes", "Most address space that may be in use, in bytes.", Kind::Gauge, |now| {
+    ("process_threads", "Number of threads.", Kind::Gauge, |now| now.threads),
+    ("process_virtual_memory_bytes", "Virtual memory size, in bytes.", Kind::Gauge, |now| now.virtual_memory_bytes),
+    ("process_virtual_memory_max_bytes", "Maximum virtual memory size, in bytes.", Kind::Gauge, |now| {
         now.virtual_memory_max_bytes
     }),
 ];
 
-/// Reads it all in each scrape.
+/// A collector that reads the statistics in each scrape.
 struct Process;
 
 impl Collect for Process {
@@ -87,7 +87,9 @@ impl Collect for Process {
     }
 }
 
-/// What [`process_metrics!`](crate::process_metrics) does: once for the process, and once for each crate that has it.
+/// Registers the families of [`process_metrics!`](crate::process_metrics).
+///
+/// The process metrics are registered once, and the build info is registered once for each calling crate.
 pub fn register(module_path: &str, version: &str, revision: &str) {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
@@ -96,21 +98,21 @@ pub fn register(module_path: &str, version: &str, revision: &str) {
         }
     });
     let name = format!("{}_build_info", module_path.split("::").next().unwrap_or_default());
-    Gauge::builder(name, "Always 1; its labels tell what was built.")
+    Gauge::builder(name, "Always 1; the labels identify the build.")
         .const_label("version", version)
         .const_label("revision", revision)
         .register()
         .set(1);
 }
 
-/// The first of these that is set to something; `vergen` says that it does not know by a word of its own.
+/// Returns the first known value, or `unknown`. The placeholder that `vergen` uses for unknown values is skipped.
 #[must_use]
 pub fn first_known<const N: usize>(variables: [Option<&'static str>; N]) -> &'static str {
     let is_known = |value: &&str| !value.is_empty() && *value != "VERGEN_IDEMPOTENT_OUTPUT";
     variables.into_iter().flatten().find(is_known).unwrap_or("unknown")
 }
 
-/// Exports what the process itself costs, and what was built, through the global registry.
+/// Exports process metrics (CPU, memory, files, network) and build info through the global registry.
 ///
 /// ```
 /// # #[cfg(feature = "process")] {
@@ -123,21 +125,22 @@ pub fn first_known<const N: usize>(variables: [Option<&'static str>; N]) -> &'st
 ///
 /// | family | Linux | other systems |
 /// |---|---|---|
-/// | `process_cpu_seconds_total` | in hundredths | in thousandths |
-/// | `process_open_fds`, `process_max_fds` | yes | where they tell |
+/// | `process_cpu_seconds_total` | in steps of 10 ms | in steps of 1 ms |
+/// | `process_open_fds`, `process_max_fds` | yes | if the system reports them |
 /// | `process_resident_memory_bytes`, `process_virtual_memory_bytes` | yes | yes |
 /// | `process_virtual_memory_max_bytes` | yes | no |
 /// | `process_start_time_seconds` | yes | in whole seconds |
 /// | `process_threads` | yes | no |
-/// | `process_network_receive_bytes_total`, `process_network_transmit_bytes_total` | IPv4 and IPv6, of the network namespace | no |
-/// | `<crate>_build_info` | labels `version` and `revision` | the same |
+/// | `process_network_receive_bytes_total`, `process_network_transmit_bytes_total` | IPv4 and IPv6, in the network namespace | no |
+/// | `<crate>_build_info` | labels `version` and `revision` | labels `version` and `revision` |
 ///
-/// A limit that is none is `+Inf`. They are read in each scrape, and what cannot be read is left out.
+/// Each scrape reads the current values and omits values that cannot be read. An unlimited resource has the limit
+/// `+Inf`.
 ///
-/// `<crate>` is the crate in which this stands, as in the names that `#[instrument]` makes; `version` is the one of its
-/// `Cargo.toml`. `revision` is what a build script or a CI tells the compiler by the first of these variables that is set:
-/// `VERGEN_GIT_SHA` (as the crate `vergen` has it), `GIT_COMMIT`, `GITHUB_SHA`, `CI_COMMIT_SHA`; else it is `unknown`. Any
-/// other can be given:
+/// `<crate>` is the name of the crate that calls the macro, as in the names that `#[instrument]` generates. `version`
+/// is the version in that crate's `Cargo.toml`. `revision` is the first of these environment variables that is set
+/// during compilation: `VERGEN_GIT_SHA` (set by the crate `vergen`), `GIT_COMMIT`, `GITHUB_SHA` or `CI_COMMIT_SHA`. If
+/// none of them is set, `revision` is `unknown`. To use another revision, pass it to the macro:
 ///
 /// ```
 /// # #[cfg(feature = "process")] {
@@ -169,11 +172,11 @@ macro_rules! process_metrics {
 mod tests {
     use super::*;
 
-    /// What Linux tells, and what the way of other systems reads here, are the same where both have it.
+    /// Compares the readings that both implementations provide on Linux.
     #[cfg(target_os = "linux")]
     #[test]
-    fn both_ways_of_reading_agree() {
-        let (linux, other) = (linux::read().expect("Linux tells"), other::read().expect("it is supported"));
+    fn both_implementations_agree() {
+        let (linux, other) = (linux::read().expect("/proc"), other::read().expect("supported"));
         let pairs = [
             ("cpu", linux.cpu_seconds, other.cpu_seconds, 0.1),
             ("start", linux.start_time_seconds, other.start_time_seconds, 1.5),

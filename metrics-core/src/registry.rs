@@ -1,4 +1,4 @@
-//! The registry: the set of families that is scraped together.
+//! The registry: a set of families that are scraped together.
 
 pub(crate) mod bridge;
 mod catalog;
@@ -32,14 +32,15 @@ use declared::UserCode;
 use members::Members;
 use problem::Problems;
 
-/// A set of families that is scraped together.
+/// A set of families that are scraped together.
 ///
-/// Most programs need [`Registry::global`] only, to which `register()` adds. Cloning a registry gives the same one.
+/// Most programs only need [`Registry::global`], which `register()` and annotated functions use. Clones refer to the
+/// same registry.
 ///
-/// A registry is also a collector of the `prometheus` crate. The global one needs no registering there: it shows in
-/// [`prometheus::gather`] by itself, and what is registered there shows in it.
+/// A registry is also a collector of the `prometheus` crate. The global registry does not need to be registered there:
+/// [`prometheus::gather`] includes its families, and its scrapes include [`prometheus::default_registry`].
 ///
-/// # Example: a registry of one's own
+/// # Example: a custom registry
 ///
 /// ```
 /// use metrics_core::{Counter, Registry};
@@ -59,9 +60,9 @@ pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
     state: RwLock<RegistryState>,
-    /// Runs of the default registry of the `prometheus` crate.
+    /// Runs that gather the default registry of the `prometheus` crate.
     default_runs: Runs<shown::Collected>,
-    /// What the `prometheus` crate knows this registry by.
+    /// The description that identifies this registry in the `prometheus` crate.
     desc: prometheus::core::Desc,
 }
 
@@ -77,9 +78,9 @@ lazy_static! {
 }
 
 impl Registry {
-    /// The registry that `register()` and annotated functions use.
+    /// Returns the registry that `register()` and annotated functions use.
     ///
-    /// It also holds what is in [`prometheus::default_registry`], and is part of [`prometheus::gather`].
+    /// Its scrapes include [`prometheus::default_registry`], and [`prometheus::gather`] includes its families.
     #[must_use]
     pub fn global() -> &'static Self {
         let global: &'static Self = &GLOBAL;
@@ -87,18 +88,19 @@ impl Registry {
         global
     }
 
-    /// A registry with nothing in it.
+    /// Creates an empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::with_inner(Vec::new(), false)
     }
 
-    /// A registry in which all families are registered with these constant labels; what collectors show is left as it
-    /// is.
+    /// Creates a registry that adds these constant labels to all families registered in it.
+    ///
+    /// The labels are not added to families of collectors.
     ///
     /// # Errors
     ///
-    /// Where a label name is invalid, reserved or given twice.
+    /// Returns an error if a label name is invalid, reserved or given twice.
     pub fn with_const_labels<const N: usize>(const_labels: [(&str, &str); N]) -> Result<Self, Error> {
         labels::check_names("the registry", Kind::Untyped, &const_labels.iter().map(|(name, _)| *name))?;
         let owned = const_labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -111,18 +113,18 @@ impl Registry {
         let default_runs = Runs::default();
         let registry = Self { inner: Arc::new(Inner { const_labels, is_global, state, default_runs, desc }) };
         if is_global {
-            // Here, so that no call has to.
+            // The clock is initialized here, so that no measured call has to do it.
             clock::init();
             registry.write().members.reserve(scrape::own_families::OWN_FAMILIES);
         }
         registry
     }
 
-    /// Prepares the registry for something that exposes it: initializes everything that the linker has collected, if this is
-    /// the global registry. This evaluates user code, so no lock may be held.
+    /// Prepares the registry for an exporter. In the global registry, this initializes all declarations that the linker
+    /// has collected. This evaluates user code, so the caller must not hold a lock.
     #[cfg_attr(
         not(any(feature = "exposition", feature = "push")),
-        allow(dead_code, reason = "what exposes is a feature")
+        allow(dead_code, reason = "only exporters use it, and they are optional")
     )]
     pub(crate) fn initialize(&self, user_code: UserCode) {
         EXPOSURE.begin();
@@ -130,18 +132,18 @@ impl Registry {
     }
 
     /// Returns true for [`Registry::global`].
-    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the helpers for tests use it"))]
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the test helpers use it"))]
     pub(crate) fn is_global(&self) -> bool {
         self.inner.is_global
     }
 
-    /// Tells registries apart; no two have the same while both live.
-    #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "what asks for it is a feature"))]
+    /// Returns the unique ID of this registry.
+    #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "only the feature `exposition` uses it"))]
     pub(crate) fn id(&self) -> u64 {
         self.inner.desc.id
     }
 
-    /// Adds a problem of a family, unless another declaration of the family has reported it.
+    /// Adds a problem with a family, unless another declaration of the family has already reported the same problem.
     pub(crate) fn add_problem_of_family(&self, problem: Problem) {
         let is_known = self.read().problems.has_elsewhere(&problem);
         if !is_known {
@@ -149,7 +151,7 @@ impl Registry {
         }
     }
 
-    /// Adds a problem that annotated functions found.
+    /// Adds a problem, and logs it if it is new.
     pub(crate) fn add_problem(&self, problem: Problem) {
         let message = problem.to_string();
         if self.write().problems.add(problem) {
@@ -171,20 +173,21 @@ impl Registry {
     }
 }
 
-/// Initializes all annotated functions and derived structs, so that their known series are exported at 0 before their first
-/// use.
+/// Initializes all annotated functions and global structs, so that their known series are exported at 0 from the start.
 ///
-/// This evaluates lists of label values and families that `#[instrument]` was given, on the calling thread. Everything that
-/// exposes does the same when it is created: [`start_http_server`](crate::start_http_server), `Exposition`, pushers. So call
-/// it yourself only if something else exposes your metrics, such as [`prometheus::gather`] or
-/// [`Registry::to_text`]: a scrape never evaluates your expressions. If one panics, it is evaluated again by the next of these
-/// calls, by [`Registry::check`], or when the function is called. With `panic = "abort"`, only the first call of a function
-/// evaluates its expressions.
+/// On the calling thread, this evaluates the label value lists and the families that are passed to `#[instrument]`.
+/// Every exporter does the same when it is created: [`start_http_server`](crate::start_http_server), `Exposition`, and
+/// pushers. Scrapes never evaluate your expressions, so call this function yourself if something else exposes your
+/// metrics, such as [`prometheus::gather`] or [`Registry::to_text`]. If an expression panics, it is evaluated again by
+/// the next call of `init`, by the next exporter that is created, by [`Registry::check`], or by the next call of the
+/// annotated function. With `panic = "abort"`, only the first call of an annotated function evaluates its expressions.
 ///
-/// If this crate is part of a Rust `dylib` (`crate-type = ["dylib"]`), the linker lists the declarations of that library only.
-/// Annotated functions of the program itself, and of other libraries, are then exported from their first call on.
+/// If this crate is part of a Rust `dylib` (`crate-type = ["dylib"]`), the linker collects only the declarations in
+/// that library. Series of annotated functions in the program itself and in other libraries are then exported only
+/// after the first call of the function.
 ///
-/// It also connects the two registries: from now on, [`prometheus::gather`] contains our families.
+/// This also connects the global registry to the default registry of the `prometheus` crate. From then on,
+/// [`prometheus::gather`] includes the families of this crate.
 ///
 /// # Example: exposing through the registry of the `prometheus` crate
 ///

@@ -4,37 +4,38 @@ use std::borrow::Cow;
 
 use crate::kind::Kind;
 
-/// What all series of a family have in common.
+/// The properties that all series of a family share.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FamilyInfo<'a> {
-    /// The name, counters with their `_total`.
+    /// The name, including the `_total` of counters.
     pub name: &'a str,
-    /// The help text, not escaped.
+    /// The help text, unescaped.
     pub help: &'a str,
     /// The type.
     pub kind: Kind,
-    /// The base unit, where one was declared.
+    /// The base unit, if one was declared.
     pub unit: Option<&'a str>,
 }
 
 impl<'a> FamilyInfo<'a> {
-    /// A family without a unit.
+    /// Creates the description of a family without a unit.
     #[must_use]
     pub fn new(name: &'a str, help: &'a str, kind: Kind) -> Self {
         Self { name, help, kind, unit: None }
     }
 }
 
-/// The labels of one series: `name="value"` pairs, already escaped as the text formats want them.
+/// The labels of one series: `name="value"` pairs, already escaped for the text formats.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Labels<'a> {
-    /// Pairs with a comma between; each part may be empty.
+    /// The pairs of the constant labels, and the pairs of the other labels. Commas separate the pairs of a part. Each
+    /// part may be empty.
     parts: [&'a str; 2],
 }
 
 impl Labels<'_> {
-    /// Labels with these names and values, not escaped.
+    /// Creates labels from unescaped names and values.
     #[must_use]
     pub fn of(pairs: &[(&str, &str)]) -> OwnedLabels {
         let mut text = String::new();
@@ -45,12 +46,12 @@ impl Labels<'_> {
     }
 }
 
-/// Labels that were put together; made by [`Labels::of`].
+/// Labels that own their text; created by [`Labels::of`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedLabels(String);
 
 impl OwnedLabels {
-    /// The labels, to be shown to a visitor.
+    /// Borrows the labels, to pass them to a [`Visitor`].
     #[must_use]
     pub fn borrow(&self) -> Labels<'_> {
         Labels::new("", &self.0)
@@ -62,34 +63,34 @@ impl<'a> Labels<'a> {
         Self { parts: [constant, own] }
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no labels.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.parts.iter().all(|part| part.is_empty())
     }
 
-    /// The escaped pairs in at most two pieces, none of which is empty; a comma belongs between them.
+    /// Returns the escaped pairs in at most two non-empty pieces. The caller must write a comma between the pieces.
     pub fn escaped(self) -> impl Iterator<Item = &'a str> {
         self.parts.into_iter().filter(|part| !part.is_empty())
     }
 
-    /// Names and values, not escaped.
+    /// Iterates over the unescaped names and values.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
         self.escaped().flat_map(crate::labels::pairs)
     }
 }
 
-/// A count that is exact as long as it can be.
+/// The total of a counter: an exact integer, or a float.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
-    /// A whole number, exact also where an `f64` is not.
+    /// An integer, which is exact even beyond 2^53.
     Whole(u64),
-    /// Any other.
+    /// Any other number.
     Float(f64),
 }
 
 impl Number {
-    /// The number as `f64`, rounded where it is a whole number over 2^53.
+    /// Returns the number as `f64`. Integers above 2^53 are rounded.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         match self {
@@ -99,7 +100,7 @@ impl Number {
     }
 }
 
-/// What one series shows in one scrape.
+/// The value of one series in one scrape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value<'a> {
@@ -109,34 +110,34 @@ pub enum Value<'a> {
     Gauge(f64),
     /// A value of unknown type.
     Untyped(f64),
-    /// A summary; count and sum belong together.
+    /// The count and sum of a summary, which are consistent with each other.
     Summary {
-        /// How many observations there were.
+        /// The number of observations.
         count: u64,
-        /// Their sum.
+        /// The sum of the observations.
         sum: f64,
-        /// Quantiles (0 to 1) and their values; only foreign summaries have them.
+        /// Quantiles (0 to 1) and their values. Only summaries of collectors have quantiles.
         quantiles: &'a [(f64, f64)],
     },
-    /// A histogram; count, sum and buckets belong together.
+    /// The count, sum and buckets of a histogram, which are consistent with each other.
     Histogram {
-        /// How many observations there were: the last bucket's count.
+        /// The number of observations, which equals the count of the last bucket.
         count: u64,
-        /// Their sum.
+        /// The sum of the observations.
         sum: f64,
-        /// Upper bound and cumulative count of each bucket; the last bound is `+Inf`.
+        /// The upper bound and cumulative count of each bucket. The last bound is `+Inf`.
         buckets: &'a [(f64, u64)],
     },
 }
 
-/// What walks over a scrape: an encoder, a bridge.
+/// Receives the families and series of a scrape. Encoders and bridges implement this trait.
 ///
-/// Families come in the order of their names, each once, and those of the library itself (`metrics_core_*`) last. A family
-/// without series is not visited.
+/// A scrape visits each family once, in name order. The library's own families (`metrics_core_*`) come last. Families
+/// without series are not visited.
 pub trait Visitor {
-    /// A family begins; the series that follow are its own.
+    /// Begins a family. The series that follow belong to it.
     fn family(&mut self, family: &FamilyInfo<'_>);
 
-    /// One series of the family that was begun last.
+    /// Visits one series of the current family.
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>);
 }

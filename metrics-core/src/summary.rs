@@ -1,4 +1,4 @@
-//! The summary: the number of observations, and their sum.
+//! The summary: the count and sum of observations.
 
 use std::fmt;
 use std::panic::Location;
@@ -10,9 +10,9 @@ use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, sealed};
 use crate::sample::Value;
 
-/// Count and sum of observations, such as latencies in seconds: rate and mean in one metric.
+/// The count and sum of observations, such as latencies in seconds. PromQL derives the rate and the mean from them.
 ///
-/// In one scrape count and sum always belong together.
+/// In each scrape, count and sum are consistent with each other.
 ///
 /// # Example: timing a block
 ///
@@ -31,9 +31,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Adds one observation; times are in seconds.
+    /// Adds one observation. Durations are observed in seconds.
     ///
-    /// NaN and infinities are ignored; each counts in
+    /// NaN and infinities are ignored, and each occurrence is counted in
     /// `metrics_core_internal_errors_total{kind="invalid_observation"}`.
     #[inline]
     #[track_caller]
@@ -41,18 +41,18 @@ impl Summary {
         observe(self.handle, value.as_f64());
     }
 
-    /// The series, the bounds of its buckets where it has some, and what keeps it.
+    /// Returns the handle, the bucket bounds (empty except for histograms), and the owner of the series.
     pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
         (self.handle, &[], &self.owner)
     }
 
-    /// How many observations there were, of all threads; 0 once the series is removed.
+    /// Returns the number of observations across all threads, or 0 if the series has been removed.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.read().count
     }
 
-    /// The sum of all observations; 0 once the series is removed.
+    /// Returns the sum of all observations, or 0 if the series has been removed.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.read().sum
@@ -60,7 +60,7 @@ impl Summary {
 
     fn read(&self) -> cell::Total {
         let total = cell::read(self.handle);
-        // What is read while the series ends is neither its total nor 0.
+        // A read that overlaps the removal of the series returns a partial total.
         if access::is_live(self.handle) { total } else { cell::Total::default() }
     }
 }

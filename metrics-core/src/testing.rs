@@ -1,7 +1,7 @@
 //! Test helpers: snapshots of a registry, and the differences between them.
 //!
-//! All tests in a process share the global registry, and run at the same time. [`Snapshot::of_current_thread`] contains only
-//! what the thread of the test has recorded, so take one before and one after the code under test.
+//! All tests in a process share the global registry and run concurrently. [`Snapshot::of_current_thread`] contains only
+//! values that the test's own thread has recorded. Take one snapshot before and one after the code under test.
 //!
 //! # Example: testing a handler
 //!
@@ -30,19 +30,21 @@ use crate::encode::number::push_float;
 use crate::registry::Registry;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
-/// Names of samples, label sets in the order of their names, and values.
+/// Values by sample name and label set. The labels of a set are sorted by name.
 type Samples = BTreeMap<String, BTreeMap<Vec<(String, String)>, f64>>;
 
-/// All samples of a registry at one time, by the names they have in the exposition (`_total`, `_count`, `_sum`,
-/// `_bucket`).
+/// All samples of a registry at one point in time.
+///
+/// Samples have the same names as in the exposition, including suffixes such as `_total`, `_count`, `_sum` and
+/// `_bucket`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     samples: Samples,
-    /// Other tests of the process record into it, too.
+    /// True if other tests in the process may record into the same series.
     is_shared: bool,
 }
 
-/// What has changed from one snapshot to a later one.
+/// The changes from one snapshot to a later one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     samples: Samples,
@@ -50,7 +52,7 @@ pub struct Difference {
 }
 
 impl Snapshot {
-    /// Everything that `registry` exposes now, recorded by any thread.
+    /// Takes a snapshot of all samples that `registry` exposes, no matter which thread recorded them.
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
         let mut recorder = Recorder { family: String::new(), samples: Samples::new() };
@@ -58,29 +60,29 @@ impl Snapshot {
         Self { samples: recorder.samples, is_shared: registry.is_global() }
     }
 
-    /// Like [`Snapshot::of`], but counters, summaries and histograms contain only what the current thread has recorded.
+    /// Like [`Snapshot::of`], but counters, summaries and histograms contain only values that the current thread has
+    /// recorded.
     ///
-    /// Compare two snapshots of one thread: a thread continues with the counts of an earlier thread that has ended. Tests that
-    /// run at the same time on other threads do not change the difference. It contains what an `async` test on a
-    /// single-threaded runtime records, but not what the code under test records on other threads, such as the workers of a
-    /// multi-threaded runtime.
+    /// Compare only snapshots of the same thread, since a new thread continues the counts of a thread that has ended.
+    /// Tests that run concurrently on other threads do not affect the difference. The difference includes everything
+    /// that an `async` test records on a single-threaded runtime. It does not include values that the code under test
+    /// records on other threads, such as the workers of a multi-threaded runtime.
     ///
-    /// Gauges, callbacks, collectors and `metrics_core_internal_errors_total` belong to no thread, so they have the values of the
-    /// whole process. After
-    /// [`limit_thread_local_cells`](crate::limit_thread_local_cells), the counts of threads beyond the limit are in no
-    /// snapshot of a thread.
+    /// Gauges, callbacks, collectors and `metrics_core_internal_errors_total` are not kept per thread, so they have the
+    /// values of the whole process. If [`limit_thread_local_cells`](crate::limit_thread_local_cells) has been called,
+    /// no thread's snapshot contains the counts of threads beyond the limit.
     #[must_use]
     pub fn of_current_thread(registry: &Registry) -> Self {
         Self { is_shared: false, ..cell::reading_own_block(|| Self::of(registry)) }
     }
 
-    /// The value of a sample, if it is there; labels in any order.
+    /// Returns the value of a sample, or `None` if there is no such sample. Labels may be in any order.
     #[must_use]
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         self.samples.get(name)?.get(&sorted(labels)).copied()
     }
 
-    /// What has changed since an earlier snapshot. A series that was not there then counts from 0.
+    /// Returns the changes since an earlier snapshot. Series that are missing in the earlier snapshot count from 0.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Difference {
         let mut samples = self.samples.clone();
@@ -95,7 +97,7 @@ impl Snapshot {
 }
 
 impl Difference {
-    /// All that has changed, as lines of the exposition with the change as their value.
+    /// Returns the samples that have changed, as lines of the exposition with the change as the value.
     fn changed(&self) -> impl Iterator<Item = String> + '_ {
         self.samples.iter().flat_map(|(name, series)| {
             let changed = series.iter().filter(|(_, change)| **change != 0.0);
@@ -104,30 +106,30 @@ impl Difference {
     }
 }
 
-/// Added to a failed assertion on values that other tests may have changed.
-const HINT: &str = "\n  Other tests of this process may have recorded into the series at the same time: \
-    `Snapshot::of_current_thread` contains only what the thread of the test has recorded.";
+/// A hint that is added to the message of a failed assertion if other tests may have changed the value.
+const HINT: &str = "\n  Other tests in this process may have recorded into the series at the same time: \
+    `Snapshot::of_current_thread` contains only what the test's own thread has recorded.";
 
-/// Looks samples up, in a snapshot or in a difference.
+/// Implements lookups of samples in a snapshot or a difference.
 macro_rules! lookups {
-    ($samples:ty, $value:literal, $asserted:literal, $snapshot:literal) => {
+    ($samples:ty, $value:literal, $snapshot:literal) => {
         impl $samples {
-            #[doc = concat!($value, "; labels in any order.")]
+            #[doc = concat!("Returns ", $value, ". Labels may be in any order.")]
             ///
             /// # Panics
             ///
-            #[doc = concat!("Panics if there is no sample of that name with these labels in the ", $snapshot, "; the message lists those that there are.")]
+            #[doc = concat!("Panics if the ", $snapshot, " has no sample with this name and these labels. The message lists the existing samples.")]
             #[must_use]
             #[track_caller]
             pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
                 find(&self.samples, name, labels)
             }
 
-            #[doc = concat!("Asserts ", $asserted, "; labels in any order.")]
+            #[doc = concat!("Asserts that ", $value, " is `expected`. Labels may be in any order.")]
             ///
             /// # Panics
             ///
-            #[doc = concat!("Panics if it is not `expected`, or if there is no such sample in the ", $snapshot, "; the message lists those that there are.")]
+            #[doc = concat!("Panics if the value differs, or if the ", $snapshot, " has no such sample. In the latter case, the message lists the existing samples.")]
             #[track_caller]
             pub fn assert(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
                 let value = find(&self.samples, name, labels);
@@ -141,8 +143,8 @@ macro_rules! lookups {
         }
     };
 }
-lookups!(Snapshot, "The value of a sample", "the value of a sample", "snapshot");
-lookups!(Difference, "By how much a sample has changed", "by how much a sample has changed", "later snapshot");
+lookups!(Snapshot, "the value of a sample", "snapshot");
+lookups!(Difference, "the change of a sample", "later snapshot");
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,16 +159,16 @@ fn find(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
     match samples.get(name) {
         None => {
             let names: Vec<&str> = samples.keys().map(String::as_str).collect();
-            panic!("there is no sample {name}; there are:\n  {}", names.join("\n  "))
+            panic!("there is no sample {name}; existing samples:\n  {}", names.join("\n  "))
         }
         Some(series) => series.get(&labels).copied().unwrap_or_else(|| {
             let sets: Vec<String> = series.keys().map(|labels| format!("{name}{}", LabelSetText(labels))).collect();
-            panic!("there is no sample {name}{}; there are:\n  {}", LabelSetText(&labels), sets.join("\n  "))
+            panic!("there is no sample {name}{}; existing samples:\n  {}", LabelSetText(&labels), sets.join("\n  "))
         }),
     }
 }
 
-/// Whether the values are equal, or both are no number.
+/// Returns true if the values are equal or both are NaN.
 fn is_same(one: f64, other: f64) -> bool {
     one == other || one.is_nan() && other.is_nan()
 }
@@ -177,7 +179,7 @@ fn sorted(labels: &[(&str, &str)]) -> Vec<(String, String)> {
     labels
 }
 
-/// A label set as the exposition shows it.
+/// Displays a label set as it appears in the exposition.
 struct LabelSetText<'a>(&'a [(String, String)]);
 
 impl fmt::Display for LabelSetText<'_> {
@@ -190,7 +192,7 @@ impl fmt::Display for LabelSetText<'_> {
     }
 }
 
-/// Splits what it visits into samples.
+/// A visitor that splits series into samples.
 struct Recorder {
     family: String,
     samples: Samples,

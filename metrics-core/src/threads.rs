@@ -2,19 +2,23 @@
 
 use crate::cell::access;
 
-/// Gives cells of their own to at most `threads` threads at once; all further threads share theirs, under a lock.
+/// Limits the number of threads that have dedicated cells at the same time; all other threads share cells under a lock.
 ///
-/// Each thread writes to cells of its own, so that no thread waits for another. It has them for the series it has
-/// touched: 24 bytes for a counter, 32 for a summary, 40 and 8 for each bucket for a histogram, and about 60 for what it
-/// remembers of the label values; and 64 KiB for label values that are near at hand, once it looks any up. The system gives
-/// it memory by pages, so series that lie far apart cost more. A thread that ends leaves its cells to the next one. So
-/// memory is bounded by the most threads there were at once times the series they touched, which is little for the few
-/// threads of an async runtime, and some 180 MiB for 1,000 threads that all touch 2,000 summaries.
+/// By default, every thread that records metrics writes to dedicated cells, so that threads never wait for each other.
+/// For each series that it touches, a thread has a cell of 24 bytes for a counter, 32 bytes for a summary, or 40 bytes
+/// plus 8 per bucket for a histogram, and about 60 bytes of cached label values. A thread that looks up label values
+/// also has a fixed-size cache of 64 KiB. The operating system allocates memory in pages, so series that are far apart
+/// need more.
 ///
-/// Where that is too much, call this early in `main`; cells that were given out before stay in use. Threads that write for the first time
-/// when so many have cells already, take a lock for each write and each look-up, for as long as they live. Their numbers are as exact.
+/// A thread that ends leaves its cells to the next one. Memory is therefore bounded by the peak number of threads times
+/// the series that they touch. For the few threads of an async runtime that is little; for 1,000 threads that all touch
+/// 2,000 summaries it is about 180 MiB.
 ///
-/// # Example: cells for 64 threads
+/// If that is too much, call this function early in `main`. Cells that were handed out before remain in use. A thread
+/// that records its first value while `threads` others have cells takes a lock for each write and each lookup for the
+/// rest of its life. Its values are just as exact.
+///
+/// # Example: dedicated cells for 64 threads
 ///
 /// ```
 /// metrics_core::limit_thread_local_cells(64);

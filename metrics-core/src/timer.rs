@@ -8,7 +8,8 @@ use crate::clock::{self, Moment};
 use crate::histogram::Histogram;
 use crate::summary::Summary;
 
-/// The series that takes an observation. Its number is enough: counting a reference would be a word that threads share.
+/// The series that a timer observes into. It holds no owner, because threads would contend for the owner's reference
+/// count.
 #[derive(Clone, Copy, Debug)]
 enum Observer {
     Summary(Handle),
@@ -28,14 +29,14 @@ impl Observer {
     }
 }
 
-/// Measures the time from its start, and observes it, in seconds, when it is dropped: on panic and cancellation too.
+/// Observes the time since its start, in seconds, when it is dropped, even on a panic or cancellation.
 ///
-/// # Example: a timer that is not always wanted
+/// # Example: discarding a timer
 ///
 /// ```
 /// use metrics_core::Summary;
 ///
-/// let latency = Summary::builder("lookup_latency_seconds", "Latency of look-ups.").build();
+/// let latency = Summary::builder("lookup_latency_seconds", "Latency of lookups.").build();
 /// let timer = latency.start_timer();
 /// let found_in_cache = true;
 /// if found_in_cache {
@@ -48,13 +49,13 @@ impl Observer {
 #[derive(Debug)]
 #[must_use = "a timer observes the time until it is dropped"]
 pub struct Timer {
-    /// `None` once the timer has observed or was discarded.
+    /// `None` once the timer has been stopped or discarded.
     observer: Option<Observer>,
     start: Moment,
 }
 
 impl Timer {
-    /// Observes the time since the start, and returns it.
+    /// Stops the timer, observes the elapsed time, and returns it.
     pub fn stop(mut self) -> Duration {
         let seconds = self.start.seconds();
         if let Some(observer) = self.observer.take() {
@@ -63,7 +64,7 @@ impl Timer {
         clock::duration(seconds)
     }
 
-    /// Ends the timer without observing anything.
+    /// Stops the timer without observing the elapsed time.
     pub fn discard(mut self) {
         self.observer = None;
     }
@@ -93,22 +94,22 @@ impl Histogram {
 macro_rules! timing {
     ($metric:ident) => {
         impl $metric {
-            /// Starts a timer, whose time is observed, in seconds, when it is stopped or dropped.
+            /// Starts a timer that observes the elapsed time, in seconds, when it is stopped or dropped.
             pub fn start_timer(&self) -> Timer {
                 self.observer().start()
             }
 
-            /// Runs `f`, observes how long it took, in seconds, and gives back what it returns.
+            /// Runs `f`, observes its duration in seconds, and returns its result.
             ///
-            /// A call that panics is observed too.
+            /// If `f` panics, its duration is observed as well.
             pub fn time<R>(&self, f: impl FnOnce() -> R) -> R {
                 let _timer = self.start_timer();
                 f()
             }
 
-            /// Awaits `future`, observes how long it took from its first poll, in seconds, and gives back its output.
+            /// Awaits `future`, observes the time since its first poll, in seconds, and returns its output.
             ///
-            /// A future that panics or is dropped after its first poll is observed too.
+            /// If the future panics or is dropped after its first poll, the time is observed as well.
             pub fn time_future<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
                 let observer = self.observer();
                 async move {

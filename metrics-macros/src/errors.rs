@@ -8,12 +8,12 @@ use syn::Error;
 pub(crate) struct Errors(Option<Error>);
 
 impl Errors {
-    /// Adds a mistake at the token it is about.
+    /// Adds a mistake, reported at this token.
     pub(crate) fn at(&mut self, span: Span, message: impl std::fmt::Display) {
         self.add(Error::new(span, message));
     }
 
-    /// Adds a mistake, if it is not known already: a part of the attribute may be read for many functions.
+    /// Adds a mistake unless it is a duplicate: an argument of a block's attribute is checked once for each method.
     pub(crate) fn add(&mut self, error: Error) {
         let place = |error: &Error| (error.to_string(), format!("{:?}", error.span()));
         match &mut self.0 {
@@ -23,12 +23,12 @@ impl Errors {
         }
     }
 
-    /// What tells the compiler of all mistakes; nothing if there is none.
+    /// Returns a `compile_error!` for each mistake.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.map(|errors| errors.to_compile_error()).unwrap_or_default()
     }
 
-    /// `value` if there was no mistake, else what tells the compiler of all of them.
+    /// Returns `value` if there were no mistakes, and otherwise a `compile_error!` for each of them.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, TokenStream> {
         match (self, value) {
             (Self(None), Some(value)) => Ok(value),

@@ -17,7 +17,7 @@ use proc_macro2::{Span, TokenStream};
 
 use crate::errors::Errors;
 
-/// The annotated function or block, or the item as it is beside what is wrong.
+/// Emits the annotated function or block or, if there are mistakes, their errors and the unchanged item.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let expanded = match block::find(&item) {
@@ -26,7 +26,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     match errors.finish(expanded) {
         Ok(expanded) => expanded,
-        // Without any error it does not parse: the compiler tells why better, and needs the tokens for completion.
+        // Without errors, the item does not parse. The compiler explains that better, and completion needs the tokens.
         Err(mut errors) => {
             errors.extend(block::without_attributes(item));
             errors
@@ -34,7 +34,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// `None` where the function does not parse, or cannot be instrumented.
+/// Returns `None` if the function does not parse or cannot be instrumented.
 fn function(args: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<TokenStream> {
     match function::parse(item, None) {
         Ok(function) if emit::is_emitted(&function.body) => {

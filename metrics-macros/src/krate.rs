@@ -1,10 +1,11 @@
 //! Finds the name under which the annotated crate knows `metrics-core`.
 //!
-//! A dependency may be renamed in `Cargo.toml`, and a macro cannot see the path by which it was called. The compiler runs
-//! macros in its own process, though, and its arguments list the dependencies with their files:
-//! `--extern measured=libmetrics_core-0123.rmeta`. They cover renames in a workspace or for one target, and other build
-//! systems. Reading `Cargo.toml` would need a parser for TOML, which every user would have to compile. Where macros run in
-//! another process, as in rust-analyzer, there are no such arguments, and the name is taken to be `metrics_core`.
+//! A dependency may be renamed in `Cargo.toml`, and a macro cannot see the path by which it was called. However, the
+//! compiler runs macros in its own process, and its arguments list the dependencies with their files:
+//! `--extern measured=libmetrics_core-0123.rmeta`. This also works for renames in a workspace or for one target, and
+//! with other build systems. Reading `Cargo.toml` instead would require a TOML parser, which every user would have to
+//! compile. If macros run in another process, as in rust-analyzer, the arguments are missing and the name defaults to
+//! `metrics_core`.
 
 use std::sync::OnceLock;
 
@@ -13,9 +14,11 @@ use syn::{Error, Path, Result};
 
 const NAME: &str = "metrics_core";
 
-/// The path that option `crate` of an attribute would give; `None` for `::metrics_core`.
+/// Returns the path that generated code uses if option `crate` is absent; `None` stands for `::metrics_core`.
 ///
-/// It is an error if the crate does not depend on `metrics-core` directly, as with a re-export.
+/// # Errors
+///
+/// Returns an error if the crate does not depend on `metrics-core` directly, but for example uses a re-export.
 pub(crate) fn path(attribute: &str) -> Result<Option<Path>> {
     static FOUND: OnceLock<Found> = OnceLock::new();
     match FOUND.get_or_init(|| find(std::env::args().flat_map(read))) {
@@ -33,7 +36,7 @@ pub(crate) fn path(attribute: &str) -> Result<Option<Path>> {
     }
 }
 
-/// The arguments that an argument stands for: those in a file, if it is `@file`.
+/// Replaces an argument `@file` by the arguments in that file.
 fn read(arg: String) -> Vec<String> {
     match arg.strip_prefix('@').map(std::fs::read_to_string) {
         Some(Ok(args)) => args.lines().map(str::to_owned).collect(),
@@ -48,7 +51,7 @@ enum Found {
     Nowhere,
 }
 
-/// Looks `metrics-core` up in the arguments of the compiler.
+/// Looks up `metrics-core` in the compiler's arguments.
 fn find(args: impl Iterator<Item = String>) -> Found {
     let mut has_dependencies = false;
     let mut found = Found::Nowhere;
@@ -62,7 +65,7 @@ fn find(args: impl Iterator<Item = String>) -> Found {
         let Some(dependency) = dependency else { continue };
         has_dependencies = true;
         let (name, file) = dependency.split_once('=').unwrap_or((dependency, ""));
-        // Options such as `priv` come before the name.
+        // Options such as `priv` precede the name.
         let name = name.rsplit(':').next().unwrap_or(name);
         if name == NAME {
             return Found::Default;
@@ -74,7 +77,7 @@ fn find(args: impl Iterator<Item = String>) -> Found {
     if has_dependencies { found } else { Found::Default }
 }
 
-/// Returns true if this is the file of `metrics-core`: `libmetrics_core-0123.rmeta`.
+/// Returns true if this file belongs to `metrics-core`, as `libmetrics_core-0123.rmeta` does.
 fn is_ours(file: &str) -> bool {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let name = name.strip_prefix("lib").unwrap_or(name);

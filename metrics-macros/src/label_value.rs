@@ -12,25 +12,25 @@ use syn::{Generics, Path, Visibility};
 
 use crate::errors::Errors;
 
-/// An enum and the text of each of its variants.
+/// The annotated enum, with the label value of each variant.
 struct ClosedSet {
     vis: Visibility,
     name: Ident,
     generics: Generics,
     variants: Vec<Named>,
     krate: Option<Path>,
-    /// True if the variants contain a mistake, so that only the name and the values can be used.
+    /// True if the variants contain a mistake, so that `label` cannot be implemented.
     broken: bool,
 }
 
-/// A variant and its value.
+/// A variant and its label value.
 struct Named {
     variant: Ident,
     text: String,
     is_unit: bool,
 }
 
-/// The implementation, beside what is wrong: so a mistake adds none at each use of the type.
+/// Emits the implementation together with the mistakes, so that uses of the type do not cause further errors.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let set = parse::parse(input, &mut errors);

@@ -10,7 +10,7 @@ mod options;
 
 use proc_macro::TokenStream;
 
-// What it does is said where users meet it, on the re-export of `metrics-core`.
+// `metrics-core` documents the macros on its re-exports, where users read about them.
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {

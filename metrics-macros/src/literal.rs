@@ -1,4 +1,4 @@
-//! Names and literals in attributes, checked the same way by all macros.
+//! Names and literals in attributes, with the checks that all macros share.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -6,13 +6,13 @@ use syn::{Expr, ExprLit, Lit, LitStr};
 
 use crate::errors::Errors;
 
-/// Whether this can be a part of a metric's name, or a label's name.
+/// Returns true if this is valid as a label name or as part of a metric name.
 pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The expression inside of parentheses, and of the invisible ones that a macro leaves.
+/// Strips the parentheses around an expression, including the invisible groups that `macro_rules!` adds.
 pub(crate) fn plain(value: &Expr) -> &Expr {
     match value {
         Expr::Group(group) => plain(&group.expr),
@@ -21,7 +21,7 @@ pub(crate) fn plain(value: &Expr) -> &Expr {
     }
 }
 
-/// The text of a literal that says the same in every call.
+/// The text of a literal, which is the same in every call; `None` for other expressions.
 pub(crate) fn fixed(value: &Expr) -> Option<String> {
     match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string.value()),
@@ -31,7 +31,7 @@ pub(crate) fn fixed(value: &Expr) -> Option<String> {
     }
 }
 
-/// The string that an expression is.
+/// The expression as a string literal.
 pub(crate) fn string(value: &Expr) -> Option<&LitStr> {
     match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string),
@@ -39,7 +39,7 @@ pub(crate) fn string(value: &Expr) -> Option<&LitStr> {
     }
 }
 
-/// The number that an expression is.
+/// The value of a numeric literal, possibly negated.
 fn number(value: &Expr) -> Option<f64> {
     match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
@@ -49,31 +49,34 @@ fn number(value: &Expr) -> Option<f64> {
     }
 }
 
-/// The bounds of buckets, with what is wrong with them in the errors.
+/// Parses the bounds of buckets, and adds mistakes in them to `errors`.
 pub(crate) fn buckets(span: Span, bounds: &[Expr], errors: &mut Errors) -> Vec<f64> {
     let mut numbers: Vec<f64> = Vec::new();
     for bound in bounds {
         let Some(number) = number(bound).filter(|number| number.is_finite()) else {
-            errors.at(bound.span(), "write a number, such as `0.25` (times are in seconds); `+Inf` is implied");
+            errors.at(
+                bound.span(),
+                "a bucket bound must be a finite number, such as `0.25` (durations are in seconds); `+Inf` is implied",
+            );
             continue;
         };
         if numbers.last().is_some_and(|last| *last >= number) {
-            errors.at(bound.span(), "bounds of buckets must increase");
+            errors.at(bound.span(), "bucket bounds must increase: sort them and remove duplicates");
         }
         numbers.push(number);
     }
     if bounds.is_empty() {
-        errors.at(span, "write at least one bound: `buckets(0.01, 0.1, 1.0)`");
+        errors.at(span, "`buckets` needs at least one bound: `buckets(0.01, 0.1, 1.0)`");
     }
     numbers
 }
 
-/// Checks the name of a label beside those that are there already.
+/// Checks the name of a label, also against those of the labels before it.
 pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<Item = &'a str>, errors: &mut Errors) {
     if !is_name(name) {
-        errors.at(span, format_args!("`{name}` cannot be the name of a label: write [a-zA-Z_][a-zA-Z0-9_]*"));
+        errors.at(span, format_args!("label name `{name}` is invalid: write [a-zA-Z_][a-zA-Z0-9_]*"));
     } else if name.starts_with("__") {
-        errors.at(span, "names of labels that begin with `__` are reserved by Prometheus");
+        errors.at(span, "label names that begin with `__` are reserved by Prometheus: choose another name");
     } else if matches!(name, "le" | "quantile") {
         errors.at(span, format_args!("label `{name}` is reserved by Prometheus: choose another name"));
     } else if known.any(|known| known == name) {
@@ -81,7 +84,7 @@ pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<It
     }
 }
 
-/// Whether a small letter stands before a capital one.
+/// Returns true if a lowercase letter is followed by an uppercase one.
 pub(crate) fn is_camel_case(name: &str) -> bool {
     name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
 }

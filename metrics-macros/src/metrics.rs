@@ -11,20 +11,20 @@ use syn::{Expr, Generics, LitStr, Path, Type, Visibility};
 
 use crate::errors::Errors;
 
-/// A struct and what its attributes say.
+/// The annotated struct and the options in its attributes.
 struct Group {
     vis: Visibility,
     name: Ident,
-    /// Only beside the mistake that there are any.
+    /// Usually empty: generics are a mistake, but are kept so that the emitted `impl` blocks match the struct.
     generics: Generics,
     prefix: String,
     const_labels: Vec<ConstLabel>,
     global: bool,
-    /// Whether rules of style are errors.
+    /// True if violations of style rules are errors.
     strict: bool,
     krate: Option<Path>,
     fields: Vec<Field>,
-    /// Whether a part could not be read, so that the struct can be named but not made.
+    /// True if a part of the struct could not be parsed, so that `declare` cannot construct it.
     broken: bool,
 }
 
@@ -42,7 +42,7 @@ enum FieldKind {
         prefix: String,
         const_labels: Vec<ConstLabel>,
     },
-    /// What could not be read.
+    /// A field whose attribute could not be parsed, or whose name conflicts.
     Broken,
 }
 
@@ -55,17 +55,17 @@ struct Metric {
     buckets: Option<Vec<f64>>,
     max_series: Option<usize>,
     const_labels: Vec<ConstLabel>,
-    /// Rules of style that the name may break, as variants of `StyleRule`.
+    /// Style rules that the name may violate, as variants of `StyleRule`.
     allowed: Vec<Ident>,
 }
 
 /// The help text of a metric.
 enum Help {
-    /// Known here; empty if there is none.
+    /// A literal text; empty if it is missing.
     Text(String),
-    /// The lines of a doc comment with macros in it, such as `concat!(..)`.
+    /// The lines of a doc comment that contains macros such as `concat!(..)`.
     Docs(Vec<Expr>),
-    /// Option `help`.
+    /// An expression, given by option `help`.
     Given(TokenStream),
 }
 
@@ -82,20 +82,20 @@ struct ConstLabel {
 }
 
 impl Group {
-    /// The name of a metric as it is exported where the struct stands alone.
+    /// The exported name of a metric, unless another struct flattens this one and adds its prefix.
     fn exported(&self, name: &LitStr) -> String {
         if self.prefix.is_empty() { name.value() } else { format!("{}_{}", self.prefix, name.value()) }
     }
 }
 
 impl Metric {
-    /// Whether the metric may break this rule of style, a variant of `StyleRule`.
+    /// Returns true if the metric may violate this style rule, a variant of `StyleRule`.
     fn allows(&self, rule: &str) -> bool {
         self.allowed.iter().any(|allowed| allowed == rule)
     }
 }
 
-/// The implementation, beside what is wrong: so a mistake adds none at each use of the struct.
+/// Emits the implementation together with the mistakes, so that uses of the struct do not cause further errors.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let group = parse::parse(input, &mut errors);

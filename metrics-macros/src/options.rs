@@ -1,5 +1,5 @@
-//! Options in the attributes of the derives. Each is read independently, so a mistake in one does not hide mistakes in
-//! others.
+//! Parses the options in the attributes of the derives. Each option is parsed independently, so that a mistake in one
+//! does not hide mistakes in others.
 
 use proc_macro2::{Ident, TokenTree};
 use syn::meta::ParseNestedMeta;
@@ -8,9 +8,9 @@ use syn::{Attribute, Error, Result, Token, parenthesized};
 
 use crate::errors::Errors;
 
-/// Calls `option` for each option of the attribute; one that is given twice is a mistake.
+/// Calls `option` for each option of the attribute, and reports options that are given twice.
 ///
-/// Gives the names of the options, or nothing if one could not be read.
+/// Returns the names of the options, or `None` if one of them could not be parsed.
 pub(crate) fn each(
     attrs: &[Attribute],
     attribute: &str,
@@ -40,7 +40,7 @@ pub(crate) fn each(
     all_read.then_some(given)
 }
 
-/// The items in the parentheses behind an option.
+/// Parses the list in parentheses after an option's name.
 pub(crate) fn list<T>(
     meta: &ParseNestedMeta<'_>,
     mut item: impl FnMut(ParseStream<'_>) -> Result<T>,
@@ -66,7 +66,7 @@ pub(crate) fn list<T>(
     mistakes.map_or(Ok(items), Err)
 }
 
-/// Leaves out what there is up to the next comma.
+/// Skips all tokens up to the next comma.
 fn skip(input: ParseStream<'_>) -> Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<TokenTree>()?;

@@ -1,4 +1,4 @@
-//! A real HTTP service, instrumented at its one choke point: request rate, errors and latency by path.
+//! An HTTP service that measures request rate, errors and latency by path at one choke point, the router.
 //!
 //! `cargo run --release --package my_router -- --traffic`
 
@@ -27,28 +27,28 @@ use tokio::net::TcpListener;
 use crate::traffic::Traffic;
 
 const USAGE: &str = "\
-A web server whose router is instrumented.
+A web server with an instrumented router.
 
 Usage: my_router [--listen ADDR] [--metrics ADDR] [--traffic]
 
-  --listen ADDR    where to serve /foo, /bar, /slow, /fail and /panic  [127.0.0.1:8080]
-  --metrics ADDR   where to serve /metrics                             [127.0.0.1:9464]
-  --traffic        call the service until Ctrl-C, so that the numbers move
-  --help           print this
+  --listen ADDR    address that serves /foo, /bar, /slow, /fail and /panic  [default: 127.0.0.1:8080]
+  --metrics ADDR   address that serves /metrics                             [default: 127.0.0.1:9464]
+  --traffic        send requests to the service until Ctrl-C
+  --help           print this help
 ";
 
-/// What a handler gets to see of a request.
+/// The part of a request that handlers receive.
 struct Request {
     method: Method,
 }
 
-/// What a handler answers.
+/// The response of a handler.
 struct Response {
     status: StatusCode,
     body: String,
 }
 
-/// Why there is no answer.
+/// The reason a request failed.
 #[derive(Debug)]
 struct RouteError(&'static str);
 
@@ -69,11 +69,11 @@ fn route_request(path: &str, request: &Request) -> Result<Response, RouteError> 
 }
 
 fn not_found(path: &str) -> Response {
-    Response { status: StatusCode::NOT_FOUND, body: format!("there is no {path}\n") }
+    Response { status: StatusCode::NOT_FOUND, body: format!("{path} not found\n") }
 }
 
 fn foo(request: &Request) -> Result<Response, RouteError> {
-    ok(&format!("foo, asked for by {}", request.method))
+    ok(&format!("foo, requested with {}", request.method))
 }
 
 fn bar(_: &Request) -> Result<Response, RouteError> {
@@ -107,7 +107,7 @@ impl fmt::Display for RouteError {
     }
 }
 
-/// Runs the router where it may block, and turns errors and panics into status 500.
+/// Runs the router on a thread that may block, and turns errors and panics into status 500.
 async fn answer(request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let request = Request { method: request.method().clone() };
@@ -126,13 +126,13 @@ async fn answer(request: hyper::Request<Incoming>) -> Result<hyper::Response<Ful
 async fn serve(listener: TcpListener) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // No file descriptor left, most likely; some will be given back.
+            // Most likely the process has run out of file descriptors. Wait until some are closed.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
         tokio::spawn(async move {
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-            // A client that hangs up is none of our business.
+            // Ignore clients that disconnect.
             connection.await.ok();
         });
     }
@@ -144,7 +144,7 @@ struct Options {
     traffic: bool,
 }
 
-/// The options, or `None` where only help was wanted.
+/// Parses the command line. Returns `None` for `--help`.
 fn options() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::{Long, ValueExt};
 
@@ -170,9 +170,9 @@ async fn run(options: Options) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot serve on {}: {error}", options.listen)))?;
     let listen = listener.local_addr()?;
     let metrics = metrics.local_addr();
-    println!("The service:  http://{listen}/foo (and /bar, /slow, /fail, /panic)");
-    println!("Its metrics:  http://{metrics}/metrics");
-    println!("Try:          curl http://{listen}/foo; curl -s http://{metrics}/metrics | grep my_router");
+    println!("Service:  http://{listen}/foo (and /bar, /slow, /fail, /panic)");
+    println!("Metrics:  http://{metrics}/metrics");
+    println!("Try:      curl http://{listen}/foo; curl -s http://{metrics}/metrics | grep my_router");
     tokio::spawn(serve(listener));
     let traffic = options.traffic.then(|| Traffic::start(listen));
     let ended = tokio::signal::ctrl_c().await;

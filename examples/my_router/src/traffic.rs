@@ -1,4 +1,4 @@
-//! Traffic for the service: requests one after the other, and a status line that counts them.
+//! Sends requests to the service one at a time, and prints a status line with the number of responses by status.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,10 +12,10 @@ use crate::BUG;
 
 const PATHS: [&str; 8] = ["/foo", "/foo", "/foo", "/bar", "/slow", "/fail", "/panic", "/nowhere"];
 
-/// Panics of the handler of `/panic`.
+/// Number of panics in the `/panic` handler.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// A thread that calls the service until it is stopped.
+/// A thread that sends requests to the service until it is stopped.
 pub(crate) struct Traffic {
     thread: JoinHandle<()>,
     stopped: Arc<AtomicBool>,
@@ -29,14 +29,14 @@ impl Traffic {
         Self { thread: thread::spawn(move || drive(service, &is_stopped)), stopped }
     }
 
-    /// Waits for the last response and shows the totals.
+    /// Stops the thread after its last response and the final status line.
     pub(crate) fn stop(self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.thread.join().ok();
     }
 }
 
-/// Counts the panics of `/panic` instead of printing them. Other panics are still printed.
+/// Counts panics of the `/panic` handler instead of printing them. Other panics are still printed.
 fn count_panics() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -50,7 +50,7 @@ fn count_panics() {
 
 fn drive(service: SocketAddr, stopped: &AtomicBool) {
     let mut stderr = io::stderr();
-    // A terminal shows one line that is updated in place; a file or a pipe receives a line from time to time.
+    // On a terminal, updates one line in place. In a file or a pipe, writes a new line every ten seconds.
     let (interval, start, end) =
         if stderr.is_terminal() { (Duration::from_millis(200), "\r", "") } else { (Duration::from_secs(10), "", "\n") };
     let mut counts = Counts::default();
@@ -59,7 +59,7 @@ fn drive(service: SocketAddr, stopped: &AtomicBool) {
         counts.add(get(service, path));
         if shown.is_none_or(|shown| shown.elapsed() >= interval) {
             shown = Some(Instant::now());
-            // Counts only grow, so each line covers the one before.
+            // Counts only grow, so each line is at least as long as the previous one and overwrites it completely.
             write!(stderr, "{start}{counts}{end}").ok();
         }
         if stopped.load(Ordering::Relaxed) {
@@ -70,7 +70,7 @@ fn drive(service: SocketAddr, stopped: &AtomicBool) {
     writeln!(stderr, "{start}{counts}").ok();
 }
 
-/// Sends a request and returns the status of its response.
+/// Sends a request and returns the status of the response, or `None` if there is no valid response.
 fn get(service: SocketAddr, path: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(service).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
@@ -104,7 +104,7 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ok, not_found, errors, unanswered } = self;
         let (requests, panics) = (ok + not_found + errors + unanswered, PANICS.load(Ordering::Relaxed));
-        write!(f, "Requests: {requests} (200: {ok}, 404: {not_found}, 500: {errors}), panics among them: {panics}")?;
+        write!(f, "Requests: {requests} (200: {ok}, 404: {not_found}, 500: {errors}), including panics: {panics}")?;
         if *unanswered > 0 { write!(f, ", without a response: {unanswered}") } else { Ok(()) }
     }
 }

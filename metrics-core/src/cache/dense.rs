@@ -4,34 +4,34 @@
 use super::Fixed;
 use crate::label_value::Label;
 
-/// Handles of all combinations of closed sets.
+/// The handles of all combinations of closed sets of label values.
 pub(crate) struct Dense<const N: usize> {
     sets: Vec<&'static [&'static str]>,
-    /// In the order of the positions, that of the last set changing first.
+    /// In the order of the positions; that of the last set varies fastest.
     handles: Box<[Fixed<N>]>,
 }
 
 impl<const N: usize> Dense<N> {
-    /// `None` where there are more than `max` combinations, or no labels.
+    /// Returns `None` if there are more than `max` combinations, or no labels.
     pub(crate) fn new(sets: Vec<&'static [&'static str]>, max: usize) -> Option<Self> {
         let combinations = sets.iter().try_fold(1_usize, |product, set| product.checked_mul(set.len()))?;
         let handles = (0..combinations).map(|_| Fixed::new());
         (!sets.is_empty() && combinations <= max).then(|| Self { handles: handles.collect(), sets })
     }
 
-    /// Where the handles of these values are kept, if each is of the set of its label.
+    /// Returns the slot for the handles of these values if each value is in its label's set.
     #[inline]
     pub(crate) fn find(&self, labels: &[Label<'_>]) -> Option<&Fixed<N>> {
         let position = labels.iter().zip(&self.sets).try_fold(0, |position, (label, set)| {
             let (values, at) = label.closed()?;
-            // Nearly always one and the same set; a type of another one would have another value there.
+            // Nearly always the same set. A different set is accepted if it has the same value at that position.
             let same = std::ptr::eq(values, *set) || *set.get(at)? == label.as_str();
             same.then_some(position * set.len() + at)
         })?;
         self.handles.get(position)
     }
 
-    /// The values of all combinations.
+    /// Calls `each` with the values of every combination.
     pub(crate) fn for_each(&self, mut each: impl FnMut(&[&str])) {
         let mut values = vec![""; self.sets.len()];
         for combination in 0..self.handles.len() {
@@ -55,11 +55,11 @@ mod tests {
     const OTHER: &[&str] = &["x", "y", "z"];
 
     #[test]
-    fn each_combination_has_handles_of_its_own() {
+    fn each_combination_has_separate_handles() {
         let all: Dense<1> = Dense::new(vec![ONE, OTHER], 6).expect("6 combinations");
         let labels = |one, other| [closed(ONE, one), closed(OTHER, other)];
         for n in 0..6 {
-            let found = all.find(&labels(n / 3, n % 3)).expect("all are of their sets");
+            let found = all.find(&labels(n / 3, n % 3)).expect("all values are in their sets");
             found.set(1, [Handle::from_word(n as u64 + 7)]);
         }
         for n in 0..6 {
@@ -77,7 +77,7 @@ mod tests {
         assert!(all.find(&[closed(OTHER, 0)]).is_none());
         assert!(all.find(&[closed(OTHER, 2)]).is_none());
         assert!(all.find(&[Label::from("a")]).is_none());
-        // Another type of the same text at the same position is as good.
+        // A different type with the same text at the same position is accepted.
         assert!(all.find(&[closed(&["a", "c"], 0)]).is_some());
         assert!(Dense::<1>::new(vec![ONE, OTHER], 5).is_none());
         assert!(Dense::<1>::new(Vec::new(), 5).is_none());

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::cell::Handle;
 use crate::cell::sync::{AtomicU64, fence};
 
-/// The handles, if they were set in the epoch `now`, which is not 0.
+/// Returns the handles if they were set in the epoch `now`, which must not be 0.
 #[inline]
 pub(crate) fn get<const N: usize>(epoch: &AtomicU64, words: &[AtomicU64; N], now: u64) -> Option<[Handle; N]> {
     if epoch.load(Acquire) != now {
@@ -21,7 +21,7 @@ pub(crate) fn get<const N: usize>(epoch: &AtomicU64, words: &[AtomicU64; N], now
     if epoch.load(Relaxed) == now { Some(handles) } else { None }
 }
 
-/// Sets the handles of the epoch `now`; only one thread at a time may do so. In between the epoch is 0.
+/// Sets the handles for the epoch `now`. The caller ensures that only one thread does so at a time.
 pub(crate) fn set<const N: usize>(epoch: &AtomicU64, words: &[AtomicU64; N], now: u64, handles: [Handle; N]) {
     epoch.store(0, Relaxed);
     fence(Release);

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::CacheId;
 use crate::cell::Handle;
 
-/// Words of one thread's entries.
+/// The number of words of a thread's entries.
 pub(crate) const WORDS: usize = ENTRIES * ENTRY_WORDS;
 const ENTRIES: usize = 512;
 const ENTRY_WORDS: usize = 16;
@@ -27,15 +27,17 @@ const LENGTHS: usize = 2;
 const KEY: usize = 3;
 const HANDLES: usize = 12;
 const MAX_HANDLES: usize = ENTRY_WORDS - HANDLES;
-/// As many lengths of a byte fit into a word.
+/// The maximum number of values: a word holds eight one-byte lengths.
 const MAX_VALUES: usize = 8;
-/// Values of this length, in bytes, and longer ones are not remembered here.
+/// Values of at least this length, in bytes, are not cached here.
 const LONGEST: usize = 255;
 
 type CacheEntry = [AtomicU64; ENTRY_WORDS];
 
-/// The words of the handles that are remembered for these values. Each id comes with as many values every time, and for as
-/// many handles: sets of different numbers are not told apart.
+/// Returns the words of the handles cached for these values.
+///
+/// Every lookup with the same id must pass the same number of values, because sets of different sizes are not
+/// distinguished, and must expect the same number of handles.
 pub(super) fn find<'w>(
     words: &'w [AtomicU64],
     id: &CacheId,
@@ -52,12 +54,12 @@ pub(super) fn find<'w>(
     if is_of(entry) {
         return entry.last_chunk();
     }
-    // Other values may have the same mark, if hardly ever.
+    // The tag of the first entry may belong to other values, although this is very rare.
     let second = &entries[first ^ 1];
     if !is_second && is_of(second) { second.last_chunk() } else { None }
 }
 
-/// Remembers handles; `turn` says which of the two entries gives way where both are in use.
+/// Caches handles. If both entries of the set are in use, `turn` selects whether and which one is replaced.
 pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle], turn: usize) {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
@@ -69,7 +71,7 @@ pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&s
         return;
     }
     let free = candidates.iter().position(|entry| entry[OWNER].load(Relaxed) == 0 || is_older(entry, id, epoch));
-    // Where more are in use than there is room for, it is not worth the while to replace one each time.
+    // If the cache is too small for the label sets in use, replacing an entry on every miss would not pay off.
     let at = match free {
         Some(at) => at,
         None if turn.is_multiple_of(4) => (turn / 4) & 1,
@@ -88,11 +90,11 @@ pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&s
     }
 }
 
-/// Writes down the last word of each value; their lengths, a byte for each ([`LONGEST`] stands for all that are longer),
-/// and a few bits of all of them, to say where they stand.
+/// Stores the last word of each value in `last`. Returns the lengths, one byte each and capped at [`LONGEST`], and a
+/// mix of the first and last bytes, which selects the set.
 #[inline]
 fn ends(values: &[&str], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
-    /// Spreads what differs in a few bits over the upper half.
+    /// Spreads differences in a few bits over the upper half.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let (mut lengths, mut mixed) = (0, 0_u64);
     for (value, last) in values.iter().zip(last) {
@@ -105,16 +107,16 @@ fn ends(values: &[&str], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
     (lengths, (mixed ^ lengths).wrapping_mul(SPREAD).rotate_left(ENTRIES.ilog2()))
 }
 
-/// A value in words, which with its length are different for different values: the last one ends with the value, those
-/// before begin with it.
+/// Splits a value into words that, together with its length, identify it. `last` holds the last bytes of the value, and
+/// the words before it hold the value from its beginning.
 #[inline]
 fn words_of(value: &str, last: u64) -> impl Iterator<Item = u64> {
     let before = if value.len() > 8 { value.as_bytes().as_chunks::<8>().0 } else { &[] };
     before.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain([last])
 }
 
-/// All entries, and which is the first where such values can stand; the second differs in the last bit. `None` if the thread
-/// has none.
+/// Returns all entries and the index of the first candidate for these values. The index of the second candidate differs
+/// in the last bit. Returns `None` if the thread has no cache.
 #[inline]
 fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [CacheEntry; ENTRIES], usize)> {
     let (entries, _) = words.as_chunks::<ENTRY_WORDS>();
@@ -122,15 +124,15 @@ fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [
     Some((entries, ((mixed ^ index(id)) & ENTRY_MASK) as usize))
 }
 
-/// The owner of the values, and a mark that differs for most values of the same set.
+/// The owner word of an entry: the index of the id, and a tag that differs for most values in the same set.
 #[inline]
 fn owner(id: &CacheId, mixed: u64) -> u64 {
     mixed & !OWNER_MASK | index(id)
 }
 
-/// The number of an owner, of which there are never as many as the mask has room for.
+/// The number of an owner. There are always fewer owners than [`OWNER_MASK`] has room for.
 fn index(id: &CacheId) -> u64 {
-    // 0 is nobody's.
+    // 0 marks an unused entry.
     id.index as u64 + 1
 }
 
@@ -140,10 +142,10 @@ fn is_of(entry: &CacheEntry, owner: u64, epoch: u64, lengths: u64) -> bool {
     (of ^ owner) | (at ^ epoch) | (lens ^ lengths) == 0
 }
 
-/// Whether the entry has these values; it has some of the same lengths, and so as many words.
+/// Returns true if the entry has these values. The lengths must be equal, and therefore the number of words.
 #[inline]
 fn has(entry: &CacheEntry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
-    // The remainder is for the compiler, who then needs no check.
+    // The remainder eliminates the bounds check.
     let differs = |at: usize, word: u64| entry[at % ENTRY_WORDS].load(Relaxed) ^ word;
     let (mut at, mut different) = (KEY, 0);
     for (value, last) in values.iter().zip(last) {
@@ -159,18 +161,18 @@ fn has(entry: &CacheEntry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
     different == 0
 }
 
-/// Whether the entry is of an epoch that has passed.
+/// Returns true if the entry belongs to a past epoch of the same owner.
 fn is_older(entry: &CacheEntry, id: &CacheId, epoch: u64) -> bool {
     entry[OWNER].load(Relaxed) & OWNER_MASK == index(id) && entry[EPOCH].load(Relaxed) != epoch
 }
 
-/// The last 8 bytes, or all of them where there are fewer.
+/// The last 8 bytes, or all bytes if there are fewer.
 #[inline]
 fn last_word(bytes: &[u8]) -> u64 {
     if let Some(chunk) = bytes.last_chunk::<8>() {
         return u64::from_le_bytes(*chunk);
     }
-    // Whether there are 3, 4 or 6 is no branch: such values come in any order, as methods do.
+    // No branch on the length: short values, such as HTTP methods, occur in random order and would be mispredicted.
     match bytes.len().checked_sub(2) {
         Some(end) => [0, end.min(2), end.min(4), end].into_iter().fold(0, |word, at| {
             let pair = bytes[at..].first_chunk().map_or(0, |pair| u16::from_le_bytes(*pair));
@@ -193,7 +195,7 @@ mod tests {
         Some(find(words, id, epoch, values)?.each_ref().map(|word| word.load(Relaxed)))
     }
 
-    /// Values of all lengths, and for each those that differ from it in one byte.
+    /// Values of many lengths, each with all variants that differ from it in one byte.
     fn values() -> Vec<String> {
         let mut values = vec![String::new()];
         for len in (1..=40).chain([71, 72, 73, 254, 255, 256]) {
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn handles_are_those_of_the_same_values_only() {
+    fn handles_are_found_only_for_the_same_values() {
         let (id, values) = (CacheId::new(), values());
         let mut remembered = 0;
         for (n, value) in values.iter().enumerate() {
@@ -218,11 +220,11 @@ mod tests {
             for (other_n, other) in values.iter().enumerate() {
                 let found = found(&words, &id, 1, &[other, "z"]);
                 let expected = (n == other_n).then(|| handles(n as u64).map(Handle::word));
-                assert!(found.is_none() || found == expected, "{other:?} finds what {value:?} has");
+                assert!(found.is_none() || found == expected, "{other:?} finds the handles of {value:?}");
                 remembered += usize::from(found.is_some());
             }
         }
-        // All that fit: 8 words beside the one for the second value.
+        // Everything that fits: 8 words, next to the one for the second value.
         assert_eq!(remembered, values.iter().filter(|value| value.len() <= 64).count());
     }
 
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_value_ends_and_the_next_begins_makes_a_difference() {
+    fn boundaries_between_values_are_significant() {
         let id = CacheId::new();
         let sets: [&[&str]; 7] = [&["ab", "c"], &["a", "bc"], &["abc", ""], &["", "abc"], &["abc"], &[""], &["", ""]];
         for set in sets {
@@ -252,7 +254,7 @@ mod tests {
             insert(&words, &id, 1, set, &handles(7), 0);
             for other in sets {
                 let same = other == set;
-                // One owner has as many values in all its sets; those of another number need not be told apart.
+                // All sets of an owner have the same number of values; others need not be distinguished.
                 if other.len() == set.len() {
                     assert_eq!(found(&words, &id, 1, other).is_some(), same, "{set:?} {other:?}");
                 }
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn handles_are_those_of_the_same_owner_and_epoch_only() {
+    fn handles_are_found_only_for_the_same_owner_and_epoch() {
         let (words, ids) = (zeros(WORDS), [CacheId::new(), CacheId::new()]);
         insert(&words, &ids[0], 1, &["/foo"], &handles(1), 0);
         assert!(found(&words, &ids[0], 1, &["/foo"]).is_some());
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_remembered() {
+    fn values_that_do_not_fit_are_not_cached() {
         let (words, id) = (zeros(WORDS), CacheId::new());
         let many = [""; MAX_VALUES + 1];
         for set in [many.as_slice(), &[&"x".repeat(300)], &["x".repeat(40).as_str(), &"y".repeat(40)]] {

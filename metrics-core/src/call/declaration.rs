@@ -11,7 +11,7 @@ use label_source::{LabelSource, MAX_LABELS, Role};
 /// The origin of a role's family.
 #[derive(Clone, Copy)]
 pub(crate) enum Origin {
-    /// The site does not feed this role.
+    /// The function does not record this role.
     None,
     /// The family with the default name.
     Default,
@@ -53,7 +53,7 @@ impl Declaration {
         }
     }
 
-    /// Returns true if the families of the site include one for `role`.
+    /// Returns true if the function's families include one for `role`.
     pub(crate) fn feeds(&self, role: Role) -> bool {
         matches!(self.origins[role as usize], Origin::Default | Origin::Static(_))
     }
@@ -63,7 +63,7 @@ impl Declaration {
         !matches!(self.origins[Role::Cancelled as usize], Origin::None)
     }
 
-    /// Returns true if resolving the families or the known values evaluates expressions of the user.
+    /// Returns true if initializing the families or the known values evaluates user expressions.
     pub(crate) fn runs_user_code(&self) -> bool {
         self.has_known_values() || self.origins.iter().any(|origin| matches!(origin, Origin::Static(_)))
     }
@@ -99,18 +99,18 @@ impl Declaration {
         }
     }
 
-    /// The labels that the attribute names, and where they come from.
+    /// The labels that the attribute declares, with their sources.
     pub(crate) fn own_labels(&self) -> impl Iterator<Item = (&'static str, LabelSource)> {
         self.labels.iter().flatten().copied()
     }
 
-    /// The path of the function with its type, where that is its label.
+    /// The path of the function including its type, if the function has the label `function`.
     pub(crate) fn function_path(&self) -> Option<String> {
         let closure = self.closure?;
         Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))
     }
 
-    /// The labels that a call gets when it ends.
+    /// The labels that are known only when a call ends.
     #[inline]
     pub(crate) fn late_labels(&self) -> LateLabels {
         self.labels.iter().flatten().fold(LateLabels::default(), |late, (_, source)| match source {
@@ -125,7 +125,7 @@ impl Declaration {
     }
 }
 
-/// How many labels come from the result, and whether there is one for the kind of its error.
+/// The number of labels from the result, and whether there is one for the kind of the error.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LateLabels {
     pub(crate) results: usize,

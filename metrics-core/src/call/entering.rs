@@ -24,7 +24,7 @@ use crate::label_value::Label;
 
 /// A call whose labels are being evaluated.
 ///
-/// If that ends the call, it is recorded as an exception under the label values `__overflow__`.
+/// If the evaluation ends the call, the call is recorded as an exception under the label values `__overflow__`.
 #[must_use = "the call begins when `start` is called"]
 pub struct Entering {
     site: &'static Site,
@@ -37,7 +37,7 @@ impl Entering {
         Self { site, start: Moment::now() }
     }
 
-    /// Begins the call with the values of those labels that are not fixed.
+    /// Begins the call with the values of all labels that are not fixed.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
         let this = ManuallyDrop::new(self);
@@ -56,7 +56,7 @@ impl Entering {
         Prepared::new(this.start, this.site.resolve(&values))
     }
 
-    /// The labels are there; what comes next records the call.
+    /// Disarms the guard after the labels were evaluated. The caller records the call from here on.
     #[inline]
     pub(super) fn into_parts(self) -> (&'static Site, Moment) {
         let this = ManuallyDrop::new(self);
@@ -71,7 +71,7 @@ impl Drop for Entering {
     }
 }
 
-/// Like [`Entering`], for a call that names its own families.
+/// Like [`Entering`], for a call that names its families.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringWith<'a> {
     entering: ManuallyDrop<Entering>,
@@ -84,7 +84,7 @@ impl<'a> EnteringWith<'a> {
         Self { entering: ManuallyDrop::new(Entering::new(site)), per_call: [None; Role::COUNT] }
     }
 
-    /// The family given as `latency`.
+    /// Sets the family given as `latency`.
     #[inline]
     pub fn latency<const N: usize, const UNLABELED: bool, M>(self, family: &'a M) -> Self
     where
@@ -93,7 +93,7 @@ impl<'a> EnteringWith<'a> {
         self.with(Role::Latency, family.target())
     }
 
-    /// The family given as `exceptions`.
+    /// Sets the family given as `exceptions`.
     #[inline]
     pub fn exceptions<const N: usize, const UNLABELED: bool, M>(self, family: &'a M) -> Self
     where
@@ -102,7 +102,7 @@ impl<'a> EnteringWith<'a> {
         self.with(Role::Exceptions, family.target())
     }
 
-    /// The family given as `cancelled`.
+    /// Sets the family given as `cancelled`.
     #[inline]
     pub fn cancelled<const N: usize, const UNLABELED: bool, M>(self, family: &'a M) -> Self
     where
@@ -111,13 +111,13 @@ impl<'a> EnteringWith<'a> {
         self.with(Role::Cancelled, family.target())
     }
 
-    /// Like [`EnteringWith::cancelled`], for a function with labels from its result, which the family may have.
+    /// Like [`EnteringWith::cancelled`], for a function with labels from its result. The family may have those labels.
     #[inline]
     pub fn cancelled_with_results<const N: usize, M: FeedsCount<N, false>>(self, family: &'a M) -> Self {
         self.with(Role::Cancelled, family.target())
     }
 
-    /// The family given as `in_flight`.
+    /// Sets the family given as `in_flight`.
     #[inline]
     pub fn in_flight<const N: usize, const UNLABELED: bool, M>(self, family: &'a M) -> Self
     where
@@ -134,7 +134,7 @@ impl<'a> EnteringWith<'a> {
         self
     }
 
-    /// Begins the call with the values of those labels that are not fixed.
+    /// Begins the call with the values of all labels that are not fixed.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
         let is_first = self.entering.site.is_new();
@@ -152,7 +152,7 @@ impl<'a> EnteringWith<'a> {
         Prepared::new(start, series)
     }
 
-    /// The labels are there; what comes next records the call.
+    /// Disarms the guard after the labels were evaluated. The caller records the call from here on.
     pub(super) fn into_borrowed(self) -> (&'static Site, Moment, PerCall<'a>) {
         let this = ManuallyDrop::new(self);
         (this.entering.site, this.entering.start, this.per_call)
@@ -167,7 +167,7 @@ impl Drop for EnteringWith<'_> {
 }
 
 impl Site {
-    /// Begins a call of a function all of whose labels are fixed. Not inlined: it would be all the code of most functions.
+    /// Begins a call of a function whose labels are all fixed. Not inlined, to keep the callers small.
     pub fn start(&'static self) -> Call {
         self.begin_fixed(Moment::now())
     }
@@ -189,7 +189,7 @@ impl Site {
         EnteringWith::new(self)
     }
 
-    /// Begins a call with the values that come with it. Not inlined: it would be all the code of most functions.
+    /// Begins a call with the label values from its arguments. Not inlined, to keep the callers small.
     fn begin(&self, start: Moment, values: &[&str]) -> Call {
         if let Some(families) = self.families.get()
             && let Some(handles) = cache::get_first_level(&families.cache, families.epoch(), values)
@@ -211,7 +211,7 @@ impl Site {
         Call::begin(Moment::now(), series)
     }
 
-    /// Like [`Site::begin`], with values that are all of closed sets: nothing is looked up.
+    /// Like [`Site::begin`], for values that are all in closed sets, which need no lookup.
     fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
         if let Some(families) = self.families.get()
             && let Some(dense) = families.dense.get()
@@ -256,7 +256,7 @@ impl Site {
     }
 }
 
-/// Records a call that a label expression has ended, by panicking or by leaving the function.
+/// Records a call that was ended by a label expression, which panicked or returned from the function.
 #[cold]
 fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
     InternalError::LabelPanic.record(&site.declaration.location);
@@ -274,7 +274,7 @@ fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
             series.bounds = target.bounds();
         }
     }
-    // The call has not begun, and so was never in flight.
+    // The call never began, so it was never in flight.
     series.handles[Role::InFlight as usize] = Handle::NONE;
     Call::begin(*start, series).finish(true);
 }

@@ -21,20 +21,20 @@ use crate::label_text::LabelText;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 
-/// Like [`Entering`], for such a call.
+/// Like [`Entering`], for a call with labels that are known only when it ends.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringByResult<E>(E);
 
-/// What is known of a call whose labels have been evaluated.
+/// A call whose families have been evaluated.
 pub trait Entered {
-    /// The families that the call has named.
+    /// The families that the call names.
     type Named: Named;
 
-    /// The call is recorded by what comes next.
+    /// Returns the parts. The caller records the call from here on.
     fn into_parts(self) -> (&'static Site, Moment, Self::Named);
 }
 
-/// Families that a call has named, held for as long as the call.
+/// The families that a call names, held for the duration of the call.
 pub trait Named {
     /// The families, by [`Role`].
     fn targets(&self) -> PerCall<'_>;
@@ -54,7 +54,7 @@ impl Named for [Option<FeedTarget>; Role::COUNT] {
 }
 
 impl Entering {
-    /// Some labels come from the result.
+    /// Declares that some labels come from the result.
     #[inline]
     pub fn by_result(self) -> EnteringByResult<Self> {
         EnteringByResult(self)
@@ -62,7 +62,7 @@ impl Entering {
 }
 
 impl EnteringWith<'_> {
-    /// Some labels come from the result.
+    /// Declares that some labels come from the result.
     #[inline]
     pub fn by_result(self) -> EnteringByResult<Self> {
         EnteringByResult(self)
@@ -89,7 +89,7 @@ impl Entered for EnteringWith<'_> {
 }
 
 impl<E: Entered> EnteringByResult<E> {
-    /// Begins the call with the values of those labels that come from its arguments.
+    /// Begins the call with the values of the labels that come from its arguments.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallByResult<N, E::Named> {
         let (site, start, named) = self.0.into_parts();
@@ -119,19 +119,19 @@ impl<E: Entered> EnteringByResult<E> {
     }
 }
 
-/// What is known of the call until it ends.
+/// The state of a call until it ends.
 #[derive(Debug)]
 struct LateCall<const N: usize, F> {
     site: &'static Site,
     start: Moment,
-    /// Values of the labels that come from the arguments.
+    /// The values of the labels that come from the arguments.
     labels: [LabelText; N],
     named: F,
     in_flight: Handle,
 }
 
-/// Like [`Prepared`](super::run::guard::Prepared), for such a call.
-#[must_use = "the call is recorded by what it measures"]
+/// Like [`Prepared`](super::run::guard::Prepared), for a call with late labels.
+#[must_use = "a prepared call records nothing until it begins"]
 #[derive(Debug)]
 pub struct PreparedByResult<const N: usize, F: Named>(LateCall<N, F>);
 
@@ -150,14 +150,14 @@ impl<const N: usize, F: Named> PendingCall for PreparedByResult<N, F> {
     }
 }
 
-/// Like [`Call`](super::Call), for such a call.
-#[must_use = "dropping the guard says that the call has panicked or was cancelled"]
+/// Like [`Call`](super::Call), for a call with late labels.
+#[must_use = "dropping the guard records that the call panicked or was canceled"]
 pub struct CallByResult<const N: usize, F: Named> {
     state: LateCall<N, F>,
     progress: Progress,
 }
 
-/// What is known of such a call when it has returned.
+/// The outcome and the late labels of a call that has returned.
 #[derive(Debug)]
 pub struct Ending<const R: usize> {
     exception: bool,
@@ -166,13 +166,13 @@ pub struct Ending<const R: usize> {
 }
 
 impl<const R: usize> Ending<R> {
-    /// Whether it is an exception, and the labels from the result.
+    /// Creates an ending with the labels from the result; `exception` is true if the call ended with an exception.
     #[inline]
     pub fn new(exception: bool, labels: [LabelText; R]) -> Self {
         Self { exception, labels, kind: None }
     }
 
-    /// The kind of the error, if one was returned.
+    /// Sets the kind of the error, if one was returned.
     #[inline]
     #[must_use]
     pub fn kind(self, kind: Option<LabelText>) -> Self {
@@ -190,7 +190,7 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
         let results: [&str; R] = std::array::from_fn(|at| labels[at].as_str());
         let kind = match (&kind, exception) {
             (_, false) => "",
-            // The rule says so where no error was returned, or it is an error without a name.
+            // `exception_if` matched a value that is not an error, or the error has an empty kind.
             (None, true) => OTHER,
             (Some(kind), true) if kind.as_str().is_empty() => OTHER,
             (Some(kind), true) => kind.as_str(),
@@ -198,7 +198,8 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
         self.record(Outcome::returned(exception), |at| results.get(at).copied().unwrap_or_default(), kind);
     }
 
-    /// Records the call with the label of each result, by its position, and its kind of exception if it was one.
+    /// Records the call. `result` returns the label value from the result at a position; `kind` is empty if there was
+    /// no exception.
     fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
         let LateCall { site, start, labels, named, in_flight } = &self.state;
         let mut values = [""; MAX_LABELS];

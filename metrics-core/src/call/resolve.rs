@@ -20,16 +20,18 @@ use crate::logging::guarded;
 use crate::registry::declared::{Declared, UserCode};
 use crate::registry::{Problem, ProblemKind, Registry};
 
-/// A look-up of label values: the cache that remembers it, and the roles that it is for.
+/// A lookup of label values: the cache that holds its result, and the roles that it resolves.
 struct Lookup<'f> {
     cache: &'f CacheId,
     roles: &'static [Role],
-    /// The other labels come when the call ends.
+    /// Set if the remaining labels are known only when the call ends.
     completes_later: bool,
 }
 
 impl Site {
-    /// `None` only while the families are just being made by the expressions they are given by.
+    /// Returns the function's families, initializing them if necessary.
+    ///
+    /// `None` only if the caller is one of the expressions that initialize them.
     #[inline]
     pub(super) fn families(&self) -> Option<&Families> {
         self.families.get().map(Box::as_ref).or_else(|| self.make_families(UserCode::Due))
@@ -39,13 +41,13 @@ impl Site {
         self.families.get_or_make(user_code, || Families::of(&self.declaration)).map(Box::as_ref)
     }
 
-    /// Whether no call has found the families yet: what the first one makes is no part of it.
+    /// Returns true if the families are not initialized yet. The latency of the first call excludes that setup.
     #[inline]
     pub(super) fn is_new(&self) -> bool {
         self.families.get().is_none()
     }
 
-    /// The values after `in`; making them for the first time creates their series at 0.
+    /// Returns the values after `in`. The first evaluation also creates their series at 0.
     fn known<'f>(&self, families: &'f Families) -> Option<&'f KnownValues> {
         families.known.get().or_else(|| self.make_known(families, UserCode::Due))
     }
@@ -73,7 +75,7 @@ impl Site {
         })
     }
 
-    /// The values of one label that are known, and whether there are no others.
+    /// Returns the known values of one label, and true if they are a closed set.
     fn known_of(
         &self,
         source: LabelSource,
@@ -104,16 +106,16 @@ impl Site {
             kind: ProblemKind::Declaration,
             family: family.to_owned(),
             message: format!(
-                "the known label sets are more than {family} has room for: those beyond its max_series of {cap} are not exported at 0; raise `max_series`"
+                "the known label sets exceed the `max_series` of {family} ({cap}); those beyond it are not exported at 0; raise `max_series`"
             ),
             location: Some(self.declaration.location),
         });
     }
 
-    /// The series for the values that come with a call.
+    /// Returns the series for the label values of a call.
     pub(super) fn resolve(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
-        // Each call names all of its families.
+        // All families are named by the call itself.
         if !families.feeds_anything() {
             return Series { bounds: families.bounds(), ..Series::NONE };
         }
@@ -121,7 +123,9 @@ impl Site {
         Series { handles: self.look_up(families, &lookup, values), bounds: families.bounds() }
     }
 
-    /// The series of a call that begins, whose other labels come with its end: those are created at 0 if they are known.
+    /// Returns the series of a beginning call whose remaining labels are known only at its end.
+    ///
+    /// Also creates the series for the known values of those labels at 0.
     #[inline]
     pub(super) fn resolve_beginning(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
@@ -130,8 +134,10 @@ impl Site {
         Series { handles: self.look_up(families, &lookup, values), ..Series::NONE }
     }
 
-    /// The series of a call that has ended, for `roles` as [`Site::roles_at_end`] gives them; `values` are those from its
-    /// arguments, its result, and its kind of exception, which is empty where it was none.
+    /// Returns the series of an ended call for `roles`, which come from [`Site::roles_at_end`].
+    ///
+    /// `values` are the label values from the arguments and the result, and the kind of the exception, which is empty
+    /// if there was no exception.
     #[inline]
     pub(super) fn resolve_end(&self, values: &[&str], roles: &'static [Role]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
@@ -139,7 +145,7 @@ impl Site {
         Series { handles: self.look_up(families, &lookup, values), bounds: families.bounds() }
     }
 
-    /// The roles whose series such values are for: without a kind it was no exception.
+    /// Returns the roles that are resolved for these values. An empty kind means that the call was not an exception.
     #[inline]
     pub(super) fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
         match values.last() {
@@ -162,7 +168,7 @@ impl Site {
         if let Some(handles) = cache::get(lookup.cache, epoch, values) {
             return handles;
         }
-        // Zeros for what may come leave room for what does come.
+        // Label sets that may occur are created only in half of the cap; the rest is for those that do occur.
         if lookup.completes_later
             && let Some(known) = self.known(families)
             && families.is_half_empty()
@@ -176,7 +182,7 @@ impl Site {
         handles
     }
 
-    /// The values with `other` for those that are not in their closed set.
+    /// Replaces the values that are not in their closed set with `other`.
     pub(super) fn within_sets<'v>(
         &self,
         families: &Families,
@@ -193,10 +199,10 @@ impl Site {
         for (position, (slot, value)) in replaced.iter_mut().zip(values).enumerate() {
             let at = families.position_of_given(position).unwrap_or_default();
             *slot = match known {
-                // No exception, and so of no kind.
+                // The call was not an exception, so it has no kind.
                 _ if value.is_empty() && matches!(families.sources()[at], LabelSource::Kind(_)) => value,
                 Some(known) => known.closed_value(at, value),
-                // The list is just being made, by code that calls this very function.
+                // The list is being evaluated, by code that calls this function.
                 None if families.sources()[at].list().is_some_and(|list| list.closed) => OTHER,
                 None => value,
             };
@@ -204,7 +210,7 @@ impl Site {
         &replaced[..values.len()]
     }
 
-    /// The series of these roles in the families that a call has named, in place of those in `series`.
+    /// Replaces the series of these roles with those in the families that the call names.
     pub(super) fn resolve_per_call(
         &self,
         values: &[&str],
@@ -230,7 +236,7 @@ impl Site {
         }
     }
 
-    /// A call named a family that has other labels; it is not fed.
+    /// Reports a family that a call named and whose labels do not match. The call is not recorded there.
     #[cold]
     fn note_mismatch(&self, families: &Families, role: Role, target: TargetRef<'_>) {
         InternalError::InstrumentConflict.increment();
@@ -239,7 +245,7 @@ impl Site {
                 kind: ProblemKind::Declaration,
                 family: self.declaration.default_name(role),
                 message: format!(
-                    "the family {} given as `{}` is not fed: its labels are {:?}, those of the function {:?}",
+                    "calls are not recorded in {}, given as `{}`: its labels are {:?}, but the function's are {:?}",
                     target.name().unwrap_or_default(),
                     role.option(),
                     target.label_names(),
@@ -250,14 +256,14 @@ impl Site {
         }
     }
 
-    /// Nothing to write to: a family's own expression calls the function that feeds it.
+    /// Returns no series, because a family's own expression calls the function that records into it.
     #[cold]
     pub(super) fn unresolved(&self) -> Series {
         InternalError::InstrumentConflict.record(&self.declaration.location);
         Series::NONE
     }
 
-    /// The series of a function whose labels are all fixed.
+    /// Returns the series of a function whose labels are all fixed.
     pub(super) fn resolve_fixed(&self) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
@@ -271,7 +277,7 @@ impl Declared for Site {
         if user_code == UserCode::Never && self.declaration.runs_user_code() {
             return;
         }
-        // What another thread evaluates may take long: only a call has to wait for it.
+        // An evaluation on another thread may take long. Only calls wait for it.
         let families = match self.families.get() {
             Some(families) => Some(families.as_ref()),
             None if self.families.is_being_made() => None,

@@ -15,13 +15,13 @@ use super::feed::target::FeedTarget;
 /// An annotated function.
 pub struct Site {
     pub(super) declaration: Declaration,
-    /// Never dropped, as part of a static: the compiler need not prove it in each function. Boxed, since most of a large
-    /// service is never called.
+    /// Never dropped, because a site is a static. `ManuallyDrop` spares the compiler an analysis of the drop in each
+    /// function. Boxed, because most functions of a large service are never called.
     pub(super) families: ManuallyDrop<ReentrantOnce<Box<Families>>>,
 }
 
 impl Site {
-    /// The site of function `function` in `module`.
+    /// Creates the site of the function `function` in `module`.
     #[must_use]
     #[track_caller]
     pub const fn new(module: &'static str, function: &'static str) -> Self {
@@ -29,82 +29,84 @@ impl Site {
         Self { declaration, families: ManuallyDrop::new(ReentrantOnce::new()) }
     }
 
-    /// Without labels that a call begins with: label `function` is the path of the function, read from the closure's type.
+    /// Adds the label `function`, the path of the function, which is derived from the closure's type.
+    ///
+    /// Used for functions without labels that are known when a call begins.
     #[must_use]
     pub const fn named_by<F: Fn()>(mut self, _: &F) -> Self {
         self.declaration.closure = Some(std::any::type_name::<F>);
         self
     }
 
-    /// The future of the function can be dropped before it ends.
+    /// Declares that the future of the function can be dropped before it completes.
     #[must_use]
     pub const fn cancellable(mut self) -> Self {
         self.declaration.origins[Role::Cancelled as usize] = Origin::Default;
         self
     }
 
-    /// Option `prefix`.
+    /// Sets option `prefix`.
     #[must_use]
     pub const fn prefix(mut self, prefix: &'static str) -> Self {
         self.declaration.prefix = Some(prefix);
         self
     }
 
-    /// A label with one value.
+    /// Adds a label with a fixed value.
     #[must_use]
     pub const fn fixed_label(self, name: &'static str, value: &'static str) -> Self {
         self.with_label(name, LabelSource::Fixed(value))
     }
 
-    /// A label whose value comes with each call.
+    /// Adds a label whose value comes from the arguments of each call.
     #[must_use]
     pub const fn label(self, name: &'static str) -> Self {
         self.with_label(name, LabelSource::Call(None))
     }
 
-    /// A label with a closed set of values.
+    /// Like [`Site::label`], with a closed set of values.
     #[must_use]
     pub const fn label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Call(Some(LabelList { values, closed: true })))
     }
 
-    /// A label some of whose values are known.
+    /// Like [`Site::label`], with some known values.
     #[must_use]
     pub const fn label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Call(Some(LabelList { values, closed: false })))
     }
 
-    /// A label whose value comes from what each call returns.
+    /// Adds a label whose value comes from the return value of each call.
     #[must_use]
     pub const fn result_label(self, name: &'static str) -> Self {
         self.with_label(name, LabelSource::Result(None))
     }
 
-    /// As [`Site::result_label`], with a closed set of values.
+    /// Like [`Site::result_label`], with a closed set of values.
     #[must_use]
     pub const fn result_label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Result(Some(LabelList { values, closed: true })))
     }
 
-    /// As [`Site::result_label`], some of whose values are known.
+    /// Like [`Site::result_label`], with some known values.
     #[must_use]
     pub const fn result_label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Result(Some(LabelList { values, closed: false })))
     }
 
-    /// Label `kind` of the exceptions.
+    /// Adds a label for the kind of exceptions.
     #[must_use]
     pub const fn kind_label(self, name: &'static str) -> Self {
         self.with_label(name, LabelSource::Kind(None))
     }
 
-    /// As [`Site::kind_label`], with a closed set of values.
+    /// Like [`Site::kind_label`], with a closed set of values.
     #[must_use]
     pub const fn kind_label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Kind(Some(LabelList { values, closed: true })))
     }
 
-    /// As [`Site::kind_label`], some of whose values are known.
+    /// Like [`Site::kind_label`], with some known values.
     #[must_use]
     pub const fn kind_label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Kind(Some(LabelList { values, closed: false })))
@@ -115,62 +117,62 @@ impl Site {
         while at < MAX_LABELS && self.declaration.labels[at].is_some() {
             at += 1;
         }
-        // The macro refuses more labels.
+        // The macro rejects more labels.
         if at < MAX_LABELS {
             self.declaration.labels[at] = Some((name, source));
         }
         self
     }
 
-    /// Option `latency`, evaluated once.
+    /// Sets option `latency` to an expression that is evaluated once.
     #[must_use]
     pub const fn latency(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Latency, Origin::Static(family))
     }
 
-    /// Option `exceptions`, evaluated once.
+    /// Sets option `exceptions` to an expression that is evaluated once.
     #[must_use]
     pub const fn exceptions(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Exceptions, Origin::Static(family))
     }
 
-    /// Option `cancelled`, evaluated once.
+    /// Sets option `cancelled` to an expression that is evaluated once.
     #[must_use]
     pub const fn cancelled(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Cancelled, Origin::Static(family))
     }
 
-    /// Option `in_flight` with a family, evaluated once.
+    /// Sets option `in_flight` to an expression that is evaluated once.
     #[must_use]
     pub const fn in_flight(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::InFlight, Origin::Static(family))
     }
 
-    /// Option `in_flight` without a family.
+    /// Sets option `in_flight` to the default family.
     #[must_use]
     pub const fn in_flight_default(self) -> Self {
         self.with_origin(Role::InFlight, Origin::Default)
     }
 
-    /// Option `latency`, evaluated by each call.
+    /// Sets option `latency` to an expression that each call evaluates.
     #[must_use]
     pub const fn latency_per_call(self) -> Self {
         self.with_origin(Role::Latency, Origin::PerCall)
     }
 
-    /// Option `exceptions`, evaluated by each call.
+    /// Sets option `exceptions` to an expression that each call evaluates.
     #[must_use]
     pub const fn exceptions_per_call(self) -> Self {
         self.with_origin(Role::Exceptions, Origin::PerCall)
     }
 
-    /// Option `cancelled`, evaluated by each call.
+    /// Sets option `cancelled` to an expression that each call evaluates.
     #[must_use]
     pub const fn cancelled_per_call(self) -> Self {
         self.with_origin(Role::Cancelled, Origin::PerCall)
     }
 
-    /// Option `in_flight`, evaluated by each call.
+    /// Sets option `in_flight` to an expression that each call evaluates.
     #[must_use]
     pub const fn in_flight_per_call(self) -> Self {
         self.with_origin(Role::InFlight, Origin::PerCall)
@@ -181,14 +183,14 @@ impl Site {
         self
     }
 
-    /// Option `buckets`.
+    /// Sets option `buckets`.
     #[must_use]
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
         self.declaration.buckets = Some(bounds);
         self
     }
 
-    /// Option `max_series`.
+    /// Sets option `max_series`.
     #[must_use]
     pub const fn max_series(mut self, max_series: usize) -> Self {
         self.declaration.max_series = Some(max_series);

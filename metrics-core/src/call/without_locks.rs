@@ -21,7 +21,7 @@ struct Metrics {
     histogram: Histogram,
 }
 
-/// Everything that a service does all the time.
+/// Records into every kind of metric.
 fn use_all(metrics: &Metrics) {
     for path in ["/foo", "/bar"] {
         metrics.counter.labels([path, "GET"]).inc();
@@ -40,7 +40,7 @@ fn use_all(metrics: &Metrics) {
 }
 
 #[test]
-fn a_thread_that_has_seen_its_series_waits_for_nobody() {
+fn a_thread_that_has_seen_its_series_takes_no_lock() {
     let metrics = Metrics {
         counter: Counter::builder("a_total", "").labels(["path", "method"]).build(),
         summary: Summary::builder("a_seconds", "").labels(["path"]).build(),
@@ -55,9 +55,9 @@ fn a_thread_that_has_seen_its_series_waits_for_nobody() {
             use_all(metrics);
             use_all(metrics);
             warm.send(()).expect("the test waits");
-            may_go.recv().expect("the test says so");
+            may_go.recv().expect("the test sends");
             (0..100).for_each(|_| use_all(metrics));
-            // Of closed sets all label sets are known that any thread has seen.
+            // With closed sets, a thread also knows the label sets that other threads have seen.
             BY_FLAG.enter().start([label(&false)]).finish(false);
             done.send(()).expect("the test waits");
         });
@@ -65,7 +65,7 @@ fn a_thread_that_has_seen_its_series_waits_for_nobody() {
         is_warm.recv().expect("no panic");
         let cores = [&LITERAL, &BY_PATH, &BY_FLAG, &BY_RESULT]
             .into_iter()
-            .flat_map(|site| site.families().expect("made").cores());
+            .flat_map(|site| site.families().expect("initialized").cores());
         let tables: Vec<_> =
             cores.chain([&metrics.counter.core, &metrics.summary.core]).map(|core| core.hold_lock()).collect();
         let others = (access::hold_locks(), gauge::hold_lock(), cache::hold_lock(), Registry::global().hold_lock());

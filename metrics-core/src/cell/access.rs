@@ -9,9 +9,9 @@ use super::thread_locals::{read_scope, store, with_block, words_from};
 
 pub(super) use super::store::holds;
 
-/// Writes to the `WORDS` words of `handle` that the current thread may write; nothing if its series has ended.
+/// Writes to the current thread's cell of `handle`. Does nothing if the series has ended.
 ///
-/// `write` is called at most once, with the words of the right generation.
+/// `write` is called at most once, with the cell's `WORDS` words, after the generation has been checked.
 #[inline]
 pub(super) fn with_array<const WORDS: usize>(handle: Handle, write: impl Fn(&[AtomicU64; WORDS])) {
     match words_from(handle).first_chunk::<WORDS>() {
@@ -24,7 +24,7 @@ pub(super) fn with_array<const WORDS: usize>(handle: Handle, write: impl Fn(&[At
     }
 }
 
-/// As [`with_array`], for cells whose length is known at run time only.
+/// Like [`with_array`], for cells whose length is known only at run time.
 #[inline]
 pub(super) fn with_slice(handle: Handle, words: usize, write: impl Fn(&[AtomicU64])) {
     match words_from(handle).get(..words) {
@@ -41,18 +41,18 @@ fn write_cold(handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
     }
 }
 
-/// From now on at most so many threads at once have words of their own, and all others share theirs.
+/// Limits the number of threads that have a block at the same time. All others share the home block.
 pub(crate) fn limit_threads(most: usize) {
     store().limit_blocks(most);
 }
 
-/// The first-level cache of the current thread; empty if it has none.
+/// The first-level lookup cache of the current thread; empty if it has none.
 #[inline]
 pub(crate) fn cache_words() -> &'static [AtomicU64] {
     super::thread_locals::cache_words()
 }
 
-/// Like [`cache_words`], but allocated if there is none yet; `None` if the thread has no block.
+/// Like [`cache_words`], but allocates the cache if necessary; `None` if the thread cannot have a block.
 pub(crate) fn make_cache_words(words: usize) -> Option<&'static [AtomicU64]> {
     with_block(|pages, block| block.cache_words(store(), pages, words)).flatten()
 }
@@ -68,25 +68,25 @@ pub(crate) fn hold_locks() -> impl Sized {
     store().hold_locks()
 }
 
-/// A slot of `words` words (the generation word included) for a new series, at zero in every thread.
+/// Allocates a slot of `words` words, including the generation word, that is zero in every thread.
 ///
-/// `None` when all slots there are (2 GiB a thread) are in use.
+/// Returns `None` if all slots (2 GiB per thread) are in use.
 pub(crate) fn allocate(words: usize) -> Option<Handle> {
     store().allocate(words)
 }
 
-/// Ends the series of `handle`: its slot may now serve another one.
+/// Ends the series of `handle` and makes its slot available to another series.
 pub(crate) fn free(handle: Handle, words: usize) {
     store().free(handle, words);
 }
 
-/// Whether the series of `handle` has not been ended.
+/// Returns true if the series of `handle` has not ended.
 #[inline]
 pub(crate) fn is_live(handle: Handle) -> bool {
     store().is_live(handle)
 }
 
-/// What the cells of one series come to.
+/// Adds up the cells of one series.
 #[inline]
 pub(super) fn total<T: Default>(handle: Handle, words: usize, add: impl Fn(&mut T, &[AtomicU64], Handle)) -> T {
     let mut total = T::default();
@@ -96,7 +96,7 @@ pub(super) fn total<T: Default>(handle: Handle, words: usize, add: impl Fn(&mut 
     total
 }
 
-/// What the cells of many series come to, each for itself, in their order.
+/// Adds up the cells of each of many series, in the order of `handles`.
 #[inline]
 pub(super) fn totals<T: Default>(
     handles: &[Handle],
@@ -109,13 +109,13 @@ pub(super) fn totals<T: Default>(
     each_cell(handles, words, |position, cell| add(&mut totals[position], cell, handles[position]));
 }
 
-/// The cells of many series; see the store.
+/// Reads the cells of many series; see [`Store::each_cell`](super::store::Store::each_cell).
 #[inline]
 pub(super) fn each_cell(handles: &[Handle], words: usize, read: impl FnMut(usize, &'static [AtomicU64])) {
     store().each_cell(read_scope(), handles, words, read);
 }
 
-/// Whether each of these series has not been ended.
+/// Sets `live` to whether each of these series has not ended.
 pub(crate) fn are_live(handles: &[Handle], live: &mut Vec<bool>) {
     store().are_live(handles, live);
 }

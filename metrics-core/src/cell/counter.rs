@@ -7,22 +7,22 @@ use super::access::{self, holds};
 use super::handle::Handle;
 use super::sync::AtomicU64;
 
-/// Generation, whole part, fractional part.
+/// The length of a cell: generation, whole part, fractional part.
 pub(crate) const WORDS: usize = 3;
 
-/// What a counter has counted.
+/// The total of a counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Total {
     pub(crate) whole: u64,
     pub(crate) fraction: f64,
 }
 
-/// A new counter at 0.
+/// Allocates a counter at 0; `None` if no slot is free.
 pub(crate) fn allocate() -> Option<Handle> {
     access::allocate(WORDS)
 }
 
-/// Adds a whole amount; at `u64::MAX` the count stands still.
+/// Adds a whole amount. The count saturates at `u64::MAX`.
 #[inline]
 pub(crate) fn add_whole(handle: Handle, amount: u64) {
     access::with_array::<WORDS>(handle, |[_, whole, _]| {
@@ -30,7 +30,7 @@ pub(crate) fn add_whole(handle: Handle, amount: u64) {
     });
 }
 
-/// Adds an amount that is not negative and finite.
+/// Adds an amount, which must be finite and not negative.
 #[inline]
 pub(crate) fn add_fraction(handle: Handle, amount: f64) {
     access::with_array::<WORDS>(handle, |[_, _, fraction]| {
@@ -39,12 +39,12 @@ pub(crate) fn add_fraction(handle: Handle, amount: f64) {
     });
 }
 
-/// The counter's total over all threads.
+/// Returns the counter's total over all threads.
 pub(crate) fn read(handle: Handle) -> Total {
     access::total(handle, WORDS, Total::add)
 }
 
-/// The totals of many counters, in their order.
+/// Reads the totals of many counters, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
     access::totals(handles, WORDS, totals, Total::add);
 }

@@ -22,7 +22,7 @@ struct GaugeSlots {
     free: Vec<Handle>,
 }
 
-/// Returns the page of slot number `slot` and the offset in it.
+/// Returns the page of slot number `slot` and the offset in that page.
 fn locate(slot: u32) -> (usize, usize) {
     let position = slot as usize + FIRST_PAGE;
     let page = (position.ilog2() - FIRST_PAGE.ilog2()) as usize;
@@ -44,7 +44,7 @@ fn unpack(cell: u128) -> (u64, f64) {
     (word, f64::from_bits(bits))
 }
 
-/// A new gauge at 0, or `None` when all slots are in use.
+/// Allocates a gauge at 0; `None` if all slots are in use.
 pub(crate) fn allocate() -> Option<Handle> {
     let handle = {
         let mut slots = lock(&SLOTS);
@@ -76,13 +76,13 @@ pub(crate) fn free(handle: Handle) {
     }
 }
 
-/// Replaces the value by what `change` makes of it; nothing if the series has ended.
+/// Replaces the value with `change(value)`. Does nothing if the series has ended.
 #[inline]
 pub(crate) fn update(handle: Handle, change: impl Fn(f64) -> f64) {
     update_word(handle, |value| Some(change(value)));
 }
 
-/// True if `handle` was live; `None` from `change` ends it.
+/// Returns true if `handle` was live. If `change` returns `None`, the series ends.
 #[inline]
 fn update_word(handle: Handle, change: impl Fn(f64) -> Option<f64>) -> bool {
     let Some(cell) = cell(handle) else { return false };
@@ -100,7 +100,7 @@ fn update_word(handle: Handle, change: impl Fn(f64) -> Option<f64>) -> bool {
     }
 }
 
-/// The gauge's value; `None` if its series has ended.
+/// Returns the gauge's value, or `None` if its series has ended.
 pub(crate) fn read(handle: Handle) -> Option<f64> {
     let (word, value) = unpack(cell(handle)?.load(Acquire));
     (word == handle.word()).then_some(value)

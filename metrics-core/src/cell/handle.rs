@@ -9,35 +9,35 @@ use std::ops::Range;
 
 use super::sync::{FIRST_PAGE_WORDS, PAGES};
 
-/// Bits of a handle that hold the offset in a page; the page stands in those above them.
+/// The number of low bits of a slot that hold the offset in the page. The bits above hold the page.
 const OFFSET_BITS: u32 = 27;
-/// The last page that slots are given out in: the offsets of larger ones do not fit, and no thread ever has the last.
+/// The last page with slots. Offsets in larger pages do not fit, and [`Handle::NONE`] has the last page of all.
 const LAST_PAGE: usize = {
     let largest = (OFFSET_BITS - FIRST_PAGE_WORDS.trailing_zeros()) as usize;
     if largest < PAGES - 1 { largest } else { PAGES - 2 }
 };
 
-/// Words of page `page`.
+/// The number of words in page `page`.
 pub(crate) fn page_words(page: usize) -> usize {
     FIRST_PAGE_WORDS << page
 }
 
-/// One series: a slot (page and offset, the same in every thread) and the generation of its present owner.
+/// A series: a slot (page and offset, the same in every thread) and the generation of the slot's owner.
 ///
-/// A handle is a number: to copy, send or drop one touches no shared memory. When its series is removed the slot may
-/// be given to another series with the next generation; writes through the old handle then go nowhere.
+/// A handle is a number, so copying, sending or dropping one touches no shared memory. When a series is removed, its
+/// slot may be reused for another series with the next generation. Writes through the old handle then have no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(u64);
 
 impl Handle {
-    /// A handle of no series. Its page is one that no thread ever has, so writes through it go nowhere.
+    /// A handle that refers to no series. No thread ever has its page, so writes through it have no effect.
     pub(crate) const NONE: Self = Self(((PAGES - 1) as u64) << OFFSET_BITS);
 
     pub(super) fn new(slot: u32, generation: u32) -> Self {
         Self(u64::from(generation) << 32 | u64::from(slot))
     }
 
-    /// The handle as the word that a cell of its generation begins with; of one slot, later generations have larger ones.
+    /// The handle as the first word of its cells. For the same slot, later generations have larger words.
     #[inline]
     pub(crate) fn word(self) -> u64 {
         self.0
@@ -78,7 +78,7 @@ impl Handle {
     }
 }
 
-/// Which words are taken. Freed slots are kept by length and serve the next series of that length.
+/// The allocator for slots. Freed slots are kept by length and reused for the next series of that length.
 pub(super) struct SlotAllocator {
     page: usize,
     used_in_page: usize,
@@ -90,7 +90,7 @@ impl SlotAllocator {
         Self { page: 0, used_in_page: 0, free: None }
     }
 
-    /// A slot of so many words; `None` when all there are (2 GiB a thread) are in use.
+    /// Allocates a slot of `words` words; `None` if all slots (2 GiB per thread) are in use.
     pub(super) fn take(&mut self, words: usize) -> Option<Handle> {
         if let Some(last) = self.free.as_mut().and_then(|free| free.get_mut(&words)?.pop()) {
             return Some(Handle::new(last.slot(), last.generation() + 1));
@@ -107,9 +107,9 @@ impl SlotAllocator {
         Some(Handle::new(slot, 1))
     }
 
-    /// The slot may serve another series.
+    /// Makes the slot available to another series.
     pub(super) fn give_back(&mut self, handle: Handle, words: usize) {
-        // A slot whose generations are used up is retired: its old handles must stay distinct.
+        // A slot whose generations are exhausted is retired, because its old handles must stay distinct.
         if handle.generation() < u32::MAX {
             self.free.get_or_insert_default().entry(words).or_default().push(handle);
         }

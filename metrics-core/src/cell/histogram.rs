@@ -14,23 +14,23 @@ use super::handle::Handle;
 use super::summary::read_pair;
 use super::sync::{AtomicU64, CONSISTENT_READ_ATTEMPTS};
 
-/// Generation, count, sum at even counts, sum at odd counts; the buckets follow, the one up to `+Inf` last.
+/// Words before the buckets: generation, count, sum at even counts, sum at odd counts. The `+Inf` bucket is last.
 const HEADER: usize = 4;
 fn words(bounds: &[f64]) -> usize {
     HEADER + bounds.len() + 1
 }
 
-/// A new histogram at 0 with these upper bounds, `+Inf` left out.
+/// Allocates a histogram at 0 with these upper bounds, excluding `+Inf`; `None` if no slot is free.
 pub(crate) fn allocate(bounds: &[f64]) -> Option<Handle> {
     access::allocate(words(bounds))
 }
 
-/// Ends a histogram's series.
+/// Ends the series of a histogram.
 pub(crate) fn free(handle: Handle, bounds: &[f64]) {
     access::free(handle, words(bounds));
 }
 
-/// Adds one observation, to the first bucket whose bound is not below it.
+/// Adds an observation to the first bucket whose upper bound is not less than `value`.
 #[inline]
 pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
     let bucket = HEADER + bounds.partition_point(|bound| *bound < value);
@@ -44,17 +44,17 @@ pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
     });
 }
 
-/// What histograms of the same bounds have observed.
+/// The sums and bucket counts of several histograms with the same bounds.
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) sums: Vec<f64>,
-    /// Each bucket's own count, `+Inf` last; the buckets of each histogram behind those of the one before.
+    /// The non-cumulative count of each bucket, `+Inf` last, one histogram after another.
     pub(crate) buckets: Vec<u64>,
-    /// Space for the buckets of one cell.
+    /// Scratch space for the buckets of one cell.
     own: Vec<u64>,
 }
 
-/// Reads many histograms, in their order.
+/// Reads many histograms into `totals`, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], bounds: &[f64], totals: &mut Totals) {
     let Totals { sums, buckets, own } = totals;
     let len = bounds.len() + 1;
@@ -73,7 +73,7 @@ pub(crate) fn read_all(handles: &[Handle], bounds: &[f64], totals: &mut Totals) 
     });
 }
 
-/// Which word holds the sum at this count.
+/// The index of the word that holds the sum at this count.
 fn sum_word(count: u64) -> usize {
     2 + usize::from(count % 2 == 1)
 }
@@ -87,15 +87,15 @@ fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
             total += *bucket;
         }
         let sum = cell[sum_word(total)].load(Acquire);
-        // Acquired, since it may be the first count of the next try.
+        // Acquire, because it may be the first count of the next attempt.
         let again = cell[1].load(Acquire);
-        // `total` is `n`, or `n + 1` where the writer has stored the bucket and not yet the count.
+        // `total` is `n`, or `n + 1` if the writer has stored the bucket but not yet the count.
         if again == n && total.wrapping_sub(n) <= 1 {
             return f64::from_bits(sum);
         }
         n = again;
     }
-    // Written all the time: a pair that belongs together, and of the buckets, read after it, as many as it has counted.
+    // The cell is written continuously: take a consistent count and sum, then truncate the buckets to that count.
     let (mut rest, sum) = read_pair(cell);
     for (bucket, word) in buckets.iter_mut().zip(&cell[HEADER..]) {
         *bucket = word.load(Acquire).min(rest);

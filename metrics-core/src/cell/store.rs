@@ -14,12 +14,12 @@ use std::{array, iter, ptr};
 use super::handle::{self, Handle, SlotAllocator};
 use super::sync::{AtomicU64, Mutex, OnceLock, PAGES, lock, zeros};
 
-/// One writer's pages, for ever: blocks are leaked, and there are as many as threads were alive at once.
+/// The pages of one writer. Blocks are leaked; there are at most as many as threads were alive at the same time.
 pub(super) struct Block {
     pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
-    /// For what its threads have looked up; nobody else reads it.
+    /// The first-level lookup cache of the owning thread, which no other thread reads.
     cache_words: OnceLock<Box<[AtomicU64]>>,
-    /// The block that was made after this one: reading goes along, without a lock or an allocation.
+    /// The block that was created after this one. Readers follow this list without a lock or an allocation.
     next: OnceLock<&'static Block>,
 }
 
@@ -60,23 +60,23 @@ impl ReadScope {
     }
 }
 
-/// All blocks, and which slots in them are in use.
+/// All blocks, and the slots in use.
 pub(super) struct Store {
-    /// Says for each slot which generation is live (first word), and takes the writes of threads without a block. All
-    /// other blocks follow it, in the order in which they were made: the order of adding up.
+    /// Records the live generation of each slot (its first word), and receives the writes of threads without a block.
+    /// All other blocks follow it in creation order, which is the order of summation.
     home: Block,
-    /// Held by whoever writes to the home block.
+    /// Held by every writer of the home block.
     home_writer: Mutex<()>,
     blocks: Mutex<Blocks>,
     slots: Mutex<SlotAllocator>,
 }
 
-/// The blocks that threads can take. One lock guards all of it, so that a limit holds for threads that start while it is
-/// set.
+/// The blocks that threads can take. One lock guards all fields, so that a limit also applies to threads that start
+/// while it is being set.
 struct Blocks {
     /// Blocks of ended threads.
     free: Vec<&'static Block>,
-    /// The block that was made last, if any: the next one follows it.
+    /// The most recently created block, which the next one is appended to.
     last: Option<&'static Block>,
     made: usize,
     limit: usize,
@@ -92,9 +92,9 @@ impl Store {
         }
     }
 
-    /// A slot of `words` words (the generation word included) for a new series, at zero in every thread.
+    /// Allocates a slot of `words` words, including the generation word, that is zero in every thread.
     ///
-    /// `None` when all slots there are (2 GiB a thread) are in use.
+    /// Returns `None` if all slots (2 GiB per thread) are in use.
     pub(super) fn allocate(&self, words: usize) -> Option<Handle> {
         let handle = lock(&self.slots).take(words)?;
         let page = self.home.page(handle.page());
@@ -103,14 +103,14 @@ impl Store {
         Some(handle)
     }
 
-    /// Ends the series of `handle`: its slot may now serve another one.
+    /// Ends the series of `handle` and makes its slot available to another series.
     pub(super) fn free(&self, handle: Handle, words: usize) {
         if self.close(handle) {
             lock(&self.slots).give_back(handle, words);
         }
     }
 
-    /// Ends the live generation of a slot; false if it was not `handle`.
+    /// Ends the live generation of a slot. Returns false if it was not `handle`.
     fn close(&self, handle: Handle) -> bool {
         let _writer = lock(&self.home_writer);
         match self.home.cell(handle, 1) {
@@ -122,13 +122,13 @@ impl Store {
         }
     }
 
-    /// Whether the series of `handle` has not been ended.
+    /// Returns true if the series of `handle` has not ended.
     #[inline]
     pub(super) fn is_live(&self, handle: Handle) -> bool {
         self.home.cell(handle, 1).is_some_and(|cell| cell[0].load(Acquire) == handle.word())
     }
 
-    /// A block for a thread that has none; `None` when there are as many as there may be.
+    /// Returns a block for a thread that has none; `None` if the limit on blocks is reached.
     pub(super) fn take_block(&'static self) -> Option<&'static Block> {
         {
             let mut blocks = lock(&self.blocks);
@@ -140,26 +140,26 @@ impl Store {
             }
             blocks.made += 1;
         }
-        // Allocated without the lock, because the allocator may be code of the user.
+        // Allocated without the lock, because the allocator may be user code.
         let block: &'static Block = Box::leak(Box::new(Block::new()));
         let mut blocks = lock(&self.blocks);
-        // Never set before, because only the last block gets a successor.
+        // Not set yet, because only the last block gets a successor.
         let _ = blocks.last.unwrap_or(&self.home).next.set(block);
         blocks.last = Some(block);
         Some(block)
     }
 
-    /// The block of a thread that has ended, for the next one.
+    /// Returns the block of an ended thread for reuse.
     pub(super) fn give_back(&self, block: &'static Block) {
         lock(&self.blocks).free.push(block);
     }
 
-    /// From now on blocks are made only up to this number, which does not count the home block.
+    /// Limits the number of blocks, not counting the home block. Existing blocks stay in use.
     pub(super) fn limit_blocks(&self, most: usize) {
         lock(&self.blocks).limit = most;
     }
 
-    /// Writes to the home block; nothing if the series has ended.
+    /// Writes to the home block. Does nothing if the series has ended.
     pub(super) fn write_home(&self, handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
         let _writer = lock(&self.home_writer);
         if let Some(cell) = self.home.cell(handle, words)
@@ -173,9 +173,9 @@ impl Store {
         iter::successors(Some(&self.home), |block| block.next.get().copied())
     }
 
-    /// The cells that hold this series, in the order of adding up; none once it has ended.
+    /// Iterates over the cells that hold this series, in summation order; empty once the series has ended.
     ///
-    /// What is read from a cell counts only if the cell [`holds`] the series afterwards too.
+    /// The values read from a cell are valid only if the cell still [`holds`] the series afterwards.
     #[inline]
     pub(super) fn cells(
         &'static self,
@@ -200,8 +200,8 @@ impl Store {
 
     /// Reads the cells of many series.
     ///
-    /// It goes block by block: memory is read sequentially, and the cells of each series come in the same order as alone.
-    /// `read` gets the position of the series.
+    /// It proceeds block by block, so that memory is read sequentially. The cells of each series are visited in the
+    /// same order as by [`Store::cells`]. `read` receives the position of the series in `handles`.
     #[inline]
     pub(super) fn each_cell(
         &'static self,
@@ -220,7 +220,7 @@ impl Store {
         }
     }
 
-    /// Whether each of these series has not been ended.
+    /// Sets `live` to whether each of these series has not ended.
     pub(super) fn are_live(&'static self, handles: &[Handle], live: &mut Vec<bool>) {
         let mut home = PageByPage::of(&self.home);
         live.clear();
@@ -228,7 +228,7 @@ impl Store {
     }
 }
 
-/// Reads one block for one handle after the other, most of which are in the same page as the one before.
+/// Reads the cells of many handles in one block, caching the page because most consecutive handles share one.
 struct PageByPage {
     block: &'static Block,
     number: usize,
@@ -250,23 +250,23 @@ impl PageByPage {
     }
 }
 
-/// The block's cell of this series, if it has one.
+/// Returns the block's cell of this series, if it has one.
 #[inline]
 fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
     block.cell(handle, words).filter(|cell| cell[0].load(Acquire) == handle.word())
 }
 
-/// Takes a cell over for `handle`. A scrape that reads meanwhile sees another generation before or after, and skips it.
+/// Resets a cell for `handle`. A concurrent scrape sees a different generation before or after, and skips the cell.
 pub(super) fn start_generation(cell: &[AtomicU64], handle: Handle) {
     cell[0].store(0, Relaxed);
-    // Whoever reads one of these reads no generation from before.
+    // Release: a reader that sees one of these zeros cannot see the old generation afterwards.
     for word in &cell[1..] {
         word.store(0, Release);
     }
     cell[0].store(handle.word(), Release);
 }
 
-/// Whether all that was read from `cell` since it was found, by loads that acquire, belongs to the series of `handle`.
+/// Returns true if all words loaded from `cell` (with acquire) since it was found belong to the series of `handle`.
 #[inline]
 pub(super) fn holds(cell: &[AtomicU64], handle: Handle) -> bool {
     cell[0].load(Relaxed) == handle.word()

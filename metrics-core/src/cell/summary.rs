@@ -10,17 +10,17 @@ use super::access::{self, holds};
 use super::handle::Handle;
 use super::sync::AtomicU64;
 
-/// Generation, count, sum at even counts, sum at odd counts.
+/// The length of a cell: generation, count, sum at even counts, sum at odd counts.
 pub(crate) const WORDS: usize = 4;
 
-/// What a summary has observed.
+/// The count and sum of a summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Total {
     pub(crate) count: u64,
     pub(crate) sum: f64,
 }
 
-/// A new summary at 0.
+/// Allocates a summary at 0; `None` if no slot is free.
 pub(crate) fn allocate() -> Option<Handle> {
     access::allocate(WORDS)
 }
@@ -36,12 +36,12 @@ pub(crate) fn observe(handle: Handle, value: f64) {
     });
 }
 
-/// Count and sum over all threads.
+/// Returns the count and sum over all threads.
 pub(crate) fn read(handle: Handle) -> Total {
     access::total(handle, WORDS, Total::add)
 }
 
-/// Count and sum of many summaries, in their order.
+/// Reads the counts and sums of many summaries, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
     access::totals(handles, WORDS, totals, Total::add);
 }
@@ -57,13 +57,13 @@ impl Total {
     }
 }
 
-/// Count and sum of one cell.
+/// Reads a consistent count and sum from one cell.
 pub(super) fn read_pair(cell: &[AtomicU64]) -> (u64, f64) {
     let mut n = cell[1].load(Acquire);
     loop {
         let sum = cell[2 + usize::from(n % 2 == 1)].load(Acquire);
         let again = cell[1].load(Acquire);
-        // The sum for `n` is written again only after the count has passed `n`.
+        // The word that holds the sum for `n` is overwritten only after the count has passed `n`.
         if again == n {
             return (n, f64::from_bits(sum));
         }

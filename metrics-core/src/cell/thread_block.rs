@@ -8,13 +8,13 @@ use super::handle::Handle;
 use super::store::{Block, Store, start_generation};
 use super::sync::{AtomicU64, PAGES};
 
-/// The pages of the thread's block that it has written to.
+/// The pages of the thread's block that the thread has written to.
 ///
-/// An empty page stands for "none yet", for "the thread is ending" and for "out of range" alike: one bounds check sends
-/// all three to the cold path.
+/// An empty page means that the thread has not written to it, that the thread is ending, or that the page is out of
+/// range. One bounds check sends all three cases to the cold path.
 pub(super) struct Pages {
     pages: [Cell<&'static [AtomicU64]>; PAGES],
-    /// For what the thread has looked up.
+    /// The words of the first-level lookup cache.
     cache_words: Cell<&'static [AtomicU64]>,
 }
 
@@ -28,13 +28,13 @@ impl Pages {
         self.cache_words.get()
     }
 
-    /// The words from `handle`'s slot on; empty if they are reached by [`write()`] only.
+    /// The words from `handle`'s slot onward; empty if only [`write()`] can reach them.
     #[inline]
     pub(super) fn from(&self, handle: Handle) -> &'static [AtomicU64] {
         self.pages[handle.page()].get().get(handle.offset()..).unwrap_or_default()
     }
 
-    /// From now on the thread has no words of its own.
+    /// Clears the pages, so that all further writes take the cold path.
     pub(super) fn forget(&self) {
         self.pages.iter().chain([&self.cache_words]).for_each(|page| page.set(&[]));
     }
@@ -43,9 +43,10 @@ impl Pages {
 /// The thread's block.
 pub(super) struct ThreadBlock {
     block: Cell<Option<&'static Block>>,
-    /// Whether it is just being made: an allocator that counts comes back to here and must not find it half made.
+    /// True while the block is being allocated. An allocator that records metrics re-enters and must not see a partial
+    /// block.
     busy: Cell<bool>,
-    /// Whether there was none left when the thread asked for one; it does not ask again.
+    /// True if the limit on blocks was reached when the thread requested one. It does not request another.
     refused: Cell<bool>,
 }
 
@@ -54,17 +55,17 @@ impl ThreadBlock {
         Self { block: Cell::new(None), busy: Cell::new(false), refused: Cell::new(false) }
     }
 
-    /// The block, which the thread gets now if it has none; `None` if there is none left.
+    /// Returns the block, taking one from the store if necessary; `None` if the limit on blocks is reached.
     pub(super) fn get(&self, store: &'static Store) -> Option<&'static Block> {
         self.with_block(store, |block| block)
     }
 
-    /// The block of a thread that ends.
+    /// Takes the block from a thread that is ending.
     pub(super) fn take(&self) -> Option<&'static Block> {
         self.block.take()
     }
 
-    /// The words for what the thread has looked up, so many as the first who asks; `None` if it has no block.
+    /// Returns the words of the lookup cache, allocated by the first call; `None` if the thread has no block.
     pub(super) fn cache_words(
         &self,
         store: &'static Store,
@@ -95,7 +96,9 @@ impl ThreadBlock {
     }
 }
 
-/// Writes where the thread has no cell of this generation at hand; `block` is `None` once its thread-locals are gone.
+/// Writes to a cell that the thread has not cached for this generation.
+///
+/// `block` is `None` once the thread-locals are destroyed. The write then goes to the home block.
 pub(super) fn write(
     store: &'static Store,
     block: Option<(&Pages, &ThreadBlock)>,
@@ -111,7 +114,7 @@ pub(super) fn write(
             match cell[0].load(Relaxed).cmp(&handle.word()) {
                 Ordering::Less => start_generation(cell, handle),
                 Ordering::Equal => {}
-                // The series has ended since it was seen to live, and the block's last thread wrote to the next one.
+                // The series ended after the liveness check, and the block's previous thread wrote to its successor.
                 Ordering::Greater => return,
             }
             write(cell);

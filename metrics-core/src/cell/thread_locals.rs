@@ -15,13 +15,13 @@ lazy_static! {
 }
 
 thread_local! {
-    // No destructor, so that reading it is one plain access.
+    // Has no destructor, so that an access is a plain load.
     static PAGES: Pages = const { Pages::new() };
     static BLOCK: ReleaseOnDrop = const { ReleaseOnDrop(ThreadBlock::new()) };
     static READS_OWN_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Hands the thread's block on when the thread ends.
+/// Returns the thread's block to the store when the thread ends.
 struct ReleaseOnDrop(ThreadBlock);
 
 impl Drop for ReleaseOnDrop {
@@ -37,25 +37,25 @@ pub(super) fn store() -> &'static Store {
     &STORE
 }
 
-/// The current thread's words from `handle`'s slot on, where it has them at hand.
+/// The current thread's words from `handle`'s slot onward; empty if the thread has not cached the page.
 #[inline]
 pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     PAGES.with(|pages| pages.from(handle))
 }
 
-/// The first-level cache of the current thread.
+/// The first-level lookup cache of the current thread.
 #[inline]
 pub(super) fn cache_words() -> &'static [AtomicU64] {
     PAGES.with(Pages::cache_words)
 }
 
-/// `None` once the thread's locals are gone.
+/// Runs `f` with the current thread's block; `None` once the thread-locals are destroyed.
 pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option<R> {
     BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
 }
 
-/// Runs `f`, in which the current thread's scrapes read the thread's own block only.
-#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the helpers for tests use it"))]
+/// Runs `f`. Within it, scrapes on the current thread read only that thread's block.
+#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the test helpers use it"))]
 pub(crate) fn reading_own_block<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(bool);
     impl Drop for Restore {
@@ -74,7 +74,8 @@ pub(crate) fn reads_all_blocks() -> bool {
 
 /// The blocks that scrapes on the current thread read.
 ///
-/// A thread without a block gets one, because the counts of the block's last thread must not look like its own later.
+/// A thread without a block takes one here. If it took a reused block later, the counts of that block's previous thread
+/// would appear as its own.
 pub(super) fn read_scope() -> ReadScope {
     if READS_OWN_BLOCK.get() {
         ReadScope::Thread(with_block(|_, block| block.get(store())).flatten())

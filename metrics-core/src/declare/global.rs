@@ -1,4 +1,4 @@
-//! `#[metrics(global)]`: a struct in the global registry that is declared when it is first needed.
+//! `#[metrics(global)]`: a struct in the global registry that is declared on first use.
 
 use std::any::type_name;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use crate::internal::InternalError;
 use crate::registry::declared::{Attempts, Declared, UserCode};
 use crate::registry::{Problem, ProblemKind, Registry};
 
-/// A struct that is registered globally at its first use, or by [`init`](crate::init) and everything that exposes.
+/// A struct that is registered in the global registry on first use, by [`init`](crate::init), or by an exporter.
 #[doc(hidden)]
 pub struct Global<G> {
     group: OnceLock<G>,
@@ -28,7 +28,7 @@ impl<G: MetricGroup> Global<G> {
         self.group.get().unwrap_or_else(|| self.declare())
     }
 
-    /// No lock is held while user code runs. Threads that do this at once all get the families of the first.
+    /// Declares the struct without holding a lock. Threads that declare it concurrently get the same families.
     #[cold]
     fn declare(&self) -> &G {
         let mut scope = Scope::new(Registry::global(), true);
@@ -58,7 +58,7 @@ impl<G: MetricGroup + Send + Sync> Declared for Global<G> {
     }
 
     fn is_ready_for_scrape(&self) -> bool {
-        // The fields may be types of the user.
+        // Fields may have custom types, so declaring the struct runs user code, which a scrape must not do.
         true
     }
 

@@ -3,18 +3,19 @@
 use super::number::{push_float, push_number, push_whole};
 use crate::sample::{Labels, Number};
 
-/// Writes lines of samples to a buffer.
+/// A buffer of sample lines.
 pub(super) struct Lines {
     pub(super) out: Vec<u8>,
-    /// The name of the family, before the suffixes of its samples.
+    /// The name of the family, without the suffixes of its samples.
     name: String,
-    /// Writes the bound of a bucket, or a quantile.
+    /// Writes the bound of a bucket or a quantile.
     push_bound: fn(&mut Vec<u8>, f64),
-    /// The text of the bounds at each position, which are mostly those of the series before.
+    /// The bits and the text of the last bound written at each position. Consecutive series usually have the same
+    /// bounds.
     bounds: Vec<(u64, Vec<u8>)>,
 }
 
-/// A label that the format itself adds to a sample: its name, its value, and its position among those of the series.
+/// A label that the format adds to a sample: its name, its value, and its position among the bounds of the series.
 pub(super) type Bound = (&'static str, f64, usize);
 
 impl Lines {
@@ -22,20 +23,20 @@ impl Lines {
         Self { out: Vec::new(), name: String::new(), push_bound, bounds: Vec::new() }
     }
 
-    /// Names the family to which the samples that follow belong.
+    /// Sets the family of the samples that follow.
     pub(super) fn begin(&mut self, name: &str) {
         self.name.clear();
         self.name.push_str(name);
     }
 
-    /// Writes text as it is.
+    /// Writes the parts verbatim.
     pub(super) fn push(&mut self, parts: &[&str]) {
         for part in parts {
             self.out.extend_from_slice(part.as_bytes());
         }
     }
 
-    /// Writes `# HELP`, unless there is nothing to tell; what would spoil the line is escaped.
+    /// Writes the escaped `# HELP` line, unless the help text is empty.
     pub(super) fn help(&mut self, help: &str, escapes_quotes: bool) {
         if help.is_empty() {
             return;
@@ -73,7 +74,7 @@ impl Lines {
         self.out.push(b'\n');
     }
 
-    /// Writes name and labels of a sample, up to its value.
+    /// Writes the name and labels of a sample, up to its value.
     #[inline]
     fn sample(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>) {
         let Self { out, name, push_bound, bounds } = self;
@@ -96,7 +97,7 @@ impl Lines {
             out.extend_from_slice(bound_text(bounds, *push_bound, value, at));
             out.extend_from_slice(b"\",");
         }
-        // In place of the last comma.
+        // The brace replaces the last comma.
         out.pop();
         out.extend_from_slice(b"} ");
     }

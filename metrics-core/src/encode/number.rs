@@ -2,7 +2,7 @@
 
 use crate::sample::Number;
 
-/// Appends a number in its shortest form that reads back the same: `3`, `0.25`, `+Inf`, `NaN`.
+/// Appends the shortest text that parses back to the same number: `3`, `0.25`, `+Inf`, `NaN`.
 pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
         out.extend_from_slice(b"NaN");
@@ -15,12 +15,12 @@ pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Appends a number as OpenMetrics wants bounds and quantiles: as Go would, and never as a whole number.
+/// Appends a bound or quantile in the canonical form of OpenMetrics: formatted as in Go, and never as an integer.
 pub(crate) fn push_canonical(out: &mut Vec<u8>, value: f64) {
     if !value.is_finite() {
         return push_float(out, value);
     }
-    // One digit before the point, and an exponent.
+    // `{:e}` writes one digit before the decimal point, and an exponent.
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let start = out.len();
@@ -36,7 +36,7 @@ pub(crate) fn push_canonical(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// The integer that `value` is, where that has fewer digits than a float would need and is exact.
+/// Converts `value` to an integer if the conversion is exact. Integers can be formatted without a decimal point.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn whole(value: f64) -> Option<i64> {
     let exact = value.abs() < 9_007_199_254_740_992.0 && value.trunc() == value;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn special_values_are_written_as_prometheus_wants_them() {
+    fn special_values_are_written_as_prometheus_expects_them() {
         let text = |value| {
             let mut out = Vec::new();
             push_float(&mut out, value);
@@ -81,8 +81,9 @@ mod tests {
             ["+Inf", "-Inf", "NaN", "3", "0.25"]
         );
     }
+
     #[test]
-    fn bounds_are_written_as_go_would() {
+    fn bounds_are_written_as_in_go() {
         let text = |value| {
             let mut out = Vec::new();
             push_canonical(&mut out, value);

@@ -27,17 +27,18 @@ pub(super) const ABOUT: About = About {
     },
 };
 
-/// A counter is a family without the `_total` that its samples have, so one whose name has none, or whose
-/// shorter name is taken, is exposed as of unknown type: sample names are the same in all formats.
+/// Encodes a scrape. If possible, the family of a counter is named without the `_total` of its samples; see the module
+/// docs.
 struct Encoder {
     lines: Lines,
-    /// What follows the family's name in a counter's sample.
+    /// The suffix of a counter's sample: `_total`, or empty if the family has type `unknown`.
     counter: &'static str,
+    /// Counters that must keep their full name as the family name.
     beside_base: HashSet<String>,
-    /// Families that have the name of a sample which the format keeps for another one; only collectors can bring that
-    /// about, and only this format knows such samples.
+    /// Families whose name is reserved for the `_created` sample of another family. Only collectors can report such
+    /// families.
     created: HashSet<String>,
-    /// Whether the family is one of those.
+    /// True if the current family is one of `created`, and is therefore skipped.
     is_left_out: bool,
 }
 
@@ -45,13 +46,13 @@ const TOTAL: &str = "_total";
 
 const CREATED: &str = "_created";
 
-/// Names of counters that would, without their `_total`, have the name of a sample in common with another family.
+/// Returns the names of counters that would share a sample name with another family if `_total` were removed.
 fn beside_base(sources: &Sources) -> HashSet<String> {
     let beside = |name: &&str| name.strip_suffix(TOTAL).is_some_and(|base| is_taken(base, sources));
     sources.names().filter(beside).map(str::to_owned).collect()
 }
 
-/// Whether a counter may not be called so: its name, or the one of its `_created`, is one that another family may use.
+/// Returns true if a counter cannot be named `base`, because another family may use that name or its `_created` sample.
 fn is_taken(base: &str, sources: &Sources) -> bool {
     let is_sample = |suffix: &&str| {
         let of = base.strip_suffix(suffix).and_then(|name| sources.kind_of(name));
@@ -64,7 +65,7 @@ fn is_taken(base: &str, sources: &Sources) -> bool {
         || Kind::Histogram.suffixes().iter().any(is_sample)
 }
 
-/// Names of families that end in `_created` and stand beside a summary or histogram that could have such a sample.
+/// Returns the family names that end in `_created` and equal a possible sample name of a summary or histogram.
 fn created(sources: &Sources) -> HashSet<String> {
     let kept = |name: &&str| {
         let kind = name.strip_suffix(CREATED).and_then(|base| sources.kind_of(base));
@@ -114,12 +115,12 @@ impl Visitor for Encoder {
             Value::Counter(total) if counter.is_empty() || is_total(total.as_f64()) => {
                 lines.number(counter, labels, total);
             }
-            // Only a collector can have one; the format has no way to write it.
+            // Only collectors report negative counters. The format cannot represent them.
             Value::Counter(_) => {}
             Value::Gauge(value) | Value::Untyped(value) => lines.float("", labels, None, value),
             Value::Summary { count, sum, quantiles } => {
                 for (at, (quantile, value)) in quantiles.iter().enumerate() {
-                    // By the format they are from 0 to 1, and not negative; of what is, count and sum tell.
+                    // The format requires quantiles from 0 to 1 whose values are not negative.
                     if (0.0..=1.0).contains(quantile) && (*value >= 0.0 || value.is_nan()) {
                         lines.float("", labels, Some(("quantile", *quantile, at)), *value);
                     }
@@ -129,16 +130,16 @@ impl Visitor for Encoder {
                 }
                 lines.whole("_count", labels, None, count);
             }
-            // As with such counters: buckets that are in no order.
+            // Only collectors report unsorted buckets. The format cannot represent them.
             Value::Histogram { buckets, .. } if !buckets.is_sorted_by(|(one, _), (next, _)| one < next) => {}
             Value::Histogram { sum, buckets, .. } => {
-                // What is read while it changes may go down from a bucket to the next, which the format forbids.
+                // If a collector reads its counts while they change, they may decrease, which the format forbids.
                 let mut count = 0;
                 for (at, (bound, cumulative)) in buckets.iter().enumerate() {
                     count = count.max(*cumulative);
                     lines.whole("_bucket", labels, Some(("le", *bound, at)), count);
                 }
-                // Without a sum there may be no count either; the last bucket has it.
+                // The format forbids a count without a sum. The last bucket still contains the count.
                 if is_total(sum) && buckets.first().is_none_or(|(bound, _)| *bound >= 0.0) {
                     lines.float("_sum", labels, None, sum);
                     lines.whole("_count", labels, None, count);
@@ -148,7 +149,7 @@ impl Visitor for Encoder {
     }
 }
 
-/// Whether the format allows it as the value of what only goes up: sums of negative observations are no such thing.
+/// Returns true if the format allows this value for a counter or sum. Negative observations can make a sum negative.
 fn is_total(value: f64) -> bool {
     value >= 0.0
 }

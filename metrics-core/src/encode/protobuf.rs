@@ -13,20 +13,22 @@ pub(super) const ABOUT: About = About {
     encoder: |_| Box::<Encoder>::default(),
 };
 
-/// A message's length stands before it, so a family is kept until it ends. One that is larger than this is written as
-/// several messages of its name, which Prometheus reads as one: what is kept does not grow with the registry.
+/// The size in bytes at which a message ends. Larger families are split to bound the buffer, since Prometheus merges
+/// messages with the same name.
 const LARGEST_MESSAGE: usize = 1 << 20;
 
 #[derive(Default)]
 struct Encoder {
     out: Vec<u8>,
-    /// Name, help, type and unit of the family, which each of its messages begins with.
+    /// The encoded name, help, type and unit of the family. Each message of the family begins with them.
     head: Vec<u8>,
-    /// Its series since the last message.
+    /// The series of the family since its last message.
     series: Vec<u8>,
+    /// The message of one series.
     metric: Vec<u8>,
-    /// A message inside of the metric, and one inside of that.
+    /// A message inside `metric`.
     value: Vec<u8>,
+    /// A message inside `metric` or `value`.
     inner: Vec<u8>,
 }
 
@@ -125,7 +127,7 @@ impl Visitor for Encoder {
     }
 }
 
-/// A field of type string, bytes or message.
+/// Appends a field of type string, bytes or message.
 fn push_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.push(field << 3 | 2);
     push_varint(out, bytes.len() as u64);
@@ -137,13 +139,13 @@ fn push_double(out: &mut Vec<u8>, field: u8, value: f64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// A field of an unsigned type, or of an enum.
+/// Appends a field of an unsigned integer or enum type.
 fn push_uint(out: &mut Vec<u8>, field: u8, value: u64) {
     out.push(field << 3);
     push_varint(out, value);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time are taken")]
+#[expect(clippy::cast_possible_truncation, reason = "takes seven bits at a time")]
 fn push_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);

@@ -1,11 +1,13 @@
-//! The push target for Graphite: one connection per push, and lines of the plaintext protocol.
+//! The push target for Graphite. It sends lines of the plaintext protocol over one connection per push.
 //!
-//! The operating system accepts bytes for a process that is about to exit, so a successful write does not prove
-//! delivery. After the last line, the target shuts down its half of the connection and waits for the peer to close the
-//! other half, which carbon does once it has read everything. If the connection is reset or closed before everything
-//! was sent, the push fails. A peer that closes with bytes unread may send its end first, and the reset follows. So the
-//! target waits for a moment after the end, in which a reset would arrive. One thing remains undetected, because TCP does
-//! not report it: a peer whose system has received everything and that closes without having read it.
+//! A successful write does not prove delivery, because the peer's operating system accepts bytes even if carbon is
+//! about to exit. After the last line, the target therefore shuts down its half of the connection and waits for the
+//! peer to close the other half, which carbon does once it has read everything. The push fails if the connection is
+//! reset, or if it is closed before everything was sent.
+//!
+//! If a peer closes the connection with unread bytes, the end of its stream may arrive before the reset. The target
+//! therefore waits briefly after the end of the stream, in case a reset follows. TCP does not report one kind of
+//! failure: the peer closes the connection after its system has received everything, but before the peer has read it.
 
 mod line;
 
@@ -20,32 +22,36 @@ use super::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder, TIM
 use crate::registry::Registry;
 use line::GraphiteLines;
 
-/// How long a reset may follow the end of the other side. It follows within a millisecond or two, plus the variation of the
-/// network's delay.
+/// The time to wait for a reset after the end of the peer's stream. A reset follows within one or two milliseconds,
+/// plus the network's jitter.
 const RESET_GRACE: Duration = Duration::from_millis(50);
-/// Bytes that are sent at once.
+/// The number of bytes to buffer before they are written.
 const CHUNK: usize = 64 * 1_024;
 
-/// Sends what a registry shows to Graphite: to a carbon, or whatever else takes its plaintext protocol.
+/// Pushes the metrics of a registry to Graphite: to carbon, or to another server that accepts the plaintext protocol.
 ///
 /// ```text
 /// shop_request_latency_seconds_count.method.GET.path._foo 12.0 1434898897
 /// shop_request_latency_seconds_count;method=GET;path=_foo 12.0 1434898897        (tagged)
 /// ```
 ///
-/// - The names are those of samples in the text format; labels follow by name. Characters outside of `[a-zA-Z0-9_-]` become
-///   `_`. An empty label value becomes `_`; with tags the tag is left out, as Graphite has none that are empty.
-/// - A label called `name` is the tag `exported_name`, since Graphite keeps the series' own name under `name`.
-/// - All lines of a push have the same time stamp, in seconds.
-/// - Left out, counted and logged once is what carbon could not keep: values that are not a number; names that are longer
-///   than its files' (a part over 250 bytes, 3,500 in all; names that have tags, 16,000); and series that have the name of
-///   another one, shown before, once their characters are replaced, where the last would win.
+/// - Names are the sample names of the text format, followed by the labels, sorted by name. Characters other than
+///   `[a-zA-Z0-9_-]` become `_`. An empty label value becomes `_`. With tags, the empty tag is omitted instead, because
+///   Graphite does not support empty tags.
+/// - A label called `name` becomes the tag `exported_name`, because Graphite uses `name` for the name of the series.
+/// - All lines of a push have the same timestamp, in seconds.
+/// - Samples that carbon cannot store are skipped and counted, and the first one for each reason is logged:
+///   - values that are not a number
+///   - names that are too long for its files: over 250 bytes in a part or 3,500 bytes in total, or over 16,000 bytes
+///     with tags
+///   - series that have the same name as an earlier series after characters are replaced, because one series would
+///     overwrite the other
 ///
-/// Each push makes one connection, and is a success when carbon has closed it after everything was sent. What went on while
-/// carbon was away is in the next push, as totals always are; points of that time are missing. Memory holds 64 KiB, and 10 to
-/// 30 bytes for each line while a push goes on.
+/// Each push opens one connection, and succeeds once carbon has received everything and closed the connection. The
+/// first push after an outage of carbon sends the current totals, so only the data points during the outage are
+/// missing. A push uses 64 KiB of memory, plus 10 to 30 bytes per line.
 ///
-/// # Example: every ten seconds, and once more at the end
+/// # Example: pushing every ten seconds and at shutdown
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,7 +68,7 @@ const CHUNK: usize = 64 * 1_024;
 /// # });
 /// // For example "graphite.example:2003".
 /// let pusher = GraphiteBridge::new(address).prefix("shop.eu-1").start(Duration::from_secs(10))?;
-/// // .. the service runs, until it is told to end ..
+/// // .. the service runs until it receives a signal ..
 /// pusher.shutdown()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -74,74 +80,81 @@ pub struct GraphiteBridge {
     timeout: Duration,
 }
 
-/// Where to send lines, and what they look like.
+/// The push target: the address of carbon, and the format of the lines.
 #[derive(Clone, Debug)]
 struct Graphite {
     name: String,
     address: String,
-    /// Of valid characters, and with a dot at its end if there is one.
+    /// The prefix of all names, which contains only valid characters and ends with a dot. Empty if no prefix is set.
     prefix: String,
     tagged: bool,
 }
 
 impl GraphiteBridge {
-    /// Sends to this address, `host:port`; carbon listens on port 2003. The name is resolved anew by each push.
+    /// Creates a bridge to this address, in the form `host:port`. Carbon listens on port 2003 by default. Each push
+    /// resolves the host name again.
     pub fn new(address: impl Into<String>) -> Self {
         let (name, address) = ("graphite".to_owned(), address.into());
         let graphite = Graphite { name, address, prefix: String::new(), tagged: false };
         Self { graphite, registry: None, timeout: TIMEOUT }
     }
 
-    /// What all names begin with, with dots between its parts. Characters that no name can have become `_`, and empty
-    /// parts are left out.
+    /// Sets a prefix for all names. Dots separate its parts. Invalid characters become `_`, and empty parts are
+    /// removed.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.graphite.prefix = line::prefix(prefix);
         self
     }
 
-    /// Writes labels as tags (`;path=_foo`), which Graphite has since version 1.1, and not as parts of the name
-    /// (`.path._foo`).
+    /// Writes labels as tags (`;path=_foo`) instead of parts of the name (`.path._foo`). Graphite has supported tags
+    /// since version 1.1.
     pub fn tagged(mut self) -> Self {
         self.graphite.tagged = true;
         self
     }
 
-    /// The registry to send, if not the global one.
+    /// Sets the registry to push. The default is the global registry.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
         self
     }
 
-    /// How long one push may take; 10 seconds if not set. The system's name look-up cannot be cut short: where it takes longer,
-    /// the push fails as soon as it is over.
+    /// Sets the timeout of a push. The default is 10 seconds.
+    ///
+    /// The system's name resolution cannot be canceled. If it takes longer than the timeout, the push fails after name
+    /// resolution returns.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The value of label `target` in what this tells about itself, `graphite` if not set: for services that have several.
+    /// Sets the value of the label `target` in the pusher's metrics. The default is `graphite`.
+    ///
+    /// Use it to distinguish several bridges.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.graphite.name = name.into();
         self
     }
 
-    /// Sends everything once, on this thread; a failure is returned and not logged.
+    /// Pushes once, on this thread. A failed push is neither retried nor logged.
     ///
     /// # Errors
     ///
-    /// Where the address is none, cannot be resolved or reached, or not everything was read in time.
+    /// Returns an error if the address is invalid, cannot be resolved or cannot be reached, or if carbon does not read
+    /// everything in time.
     pub fn push(&self) -> Result<(), PushError> {
         self.pusher().push()
     }
 
-    /// Sends everything now, and then once in each interval, from a thread; [`Pusher`] tells when, and what becomes of
-    /// failures.
+    /// Starts a pusher, which pushes from a background thread, immediately and then once per interval.
+    ///
+    /// [`Pusher`] documents the schedule and the retries.
     ///
     /// # Errors
     ///
-    /// Returns an error if the address is not of the form `host:port` (a URL is not), the interval or the timeout is 0, or the
-    /// system has no thread left. It is not an error that the name cannot be resolved or carbon cannot be reached: both may
-    /// change later.
+    /// Returns an error if the address does not have the form `host:port` (URLs are not supported), if the interval or
+    /// the timeout is 0, or if no thread can be spawned. An unresolvable name and an unreachable server are not errors,
+    /// because both problems may be temporary.
     pub fn start(&self, interval: Duration) -> io::Result<Pusher> {
         self.graphite.target()?;
         self.pusher().interval(interval).start()
@@ -157,7 +170,7 @@ impl GraphiteBridge {
 }
 
 impl Graphite {
-    /// Host and port of the address.
+    /// Returns the host and the port of the address.
     fn target(&self) -> io::Result<(&str, u16)> {
         let parts = self.address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
         let target = parts.and_then(|(host, port)| {
@@ -167,15 +180,14 @@ impl Graphite {
             is_host.then_some((host, port.parse().ok().filter(|port| *port != 0)?))
         });
         target.ok_or_else(|| {
-            let message = format!(
-                "{:?} is not the address of a carbon: write host:port, such as \"localhost:2003\"",
-                self.address
-            );
+            let message =
+                format!("{:?} is not a valid address; write host:port, such as \"localhost:2003\"", self.address);
             io::Error::new(io::ErrorKind::InvalidInput, message)
         })
     }
 
-    /// Connects to the first address of that name that can be reached; each has its share of the time.
+    /// Connects to the first reachable address of the host. The remaining time is divided among the remaining
+    /// addresses.
     fn connect(&self, push: &PushContext<'_>) -> io::Result<TcpStream> {
         let in_words = |what: &'static str| move |error| self.failed(what, &error);
         let target = self.target()?;
@@ -185,7 +197,7 @@ impl Graphite {
             push.time_left().map(|_| addrs)
         };
         let addrs = look_up().map_err(in_words("cannot resolve"))?;
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for (at, addr) in addrs.iter().enumerate() {
             let others = u32::try_from(addrs.len() - at).unwrap_or(u32::MAX);
             let timeout =
@@ -201,7 +213,7 @@ impl Graphite {
 
     fn failed(&self, what: &str, error: &io::Error) -> io::Error {
         let in_words: &dyn fmt::Display = match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => &"no answer in time",
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => &"timed out",
             _ => error,
         };
         io::Error::new(error.kind(), format!("{what} {}: {in_words}", self.address))
@@ -214,7 +226,7 @@ impl PushTarget for Graphite {
     }
 
     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let time = push.time().duration_since(UNIX_EPOCH).map_err(|_| "the system's clock stands before 1970")?;
+        let time = push.time().duration_since(UNIX_EPOCH).map_err(|_| "the system clock is set before 1970")?;
         let mut connection = Connection { stream: self.connect(push)?, push };
         let mut lines = GraphiteLines::new(&self.prefix, self.tagged, time.as_secs(), push);
         let mut steps = push.scrape().begin();
@@ -222,20 +234,22 @@ impl PushTarget for Graphite {
         while has_more {
             has_more = steps.step(&|_, _| true, &mut lines);
             if lines.out.len() >= CHUNK || !has_more {
-                connection.write(&lines.out).map_err(|error| self.failed("cannot send everything to", &error))?;
+                connection.write(&lines.out).map_err(|error| self.failed("cannot send all lines to", &error))?;
                 lines.out.clear();
             }
         }
-        Ok(connection.end().map_err(|error| self.failed("not everything was read by", &error))?)
+        Ok(connection.end().map_err(|error| self.failed("cannot confirm delivery to", &error))?)
     }
 }
 
-/// Whether a port is connected with itself, as happens where nobody listens on a port that the system gives to clients.
+/// Returns true if a socket is connected to itself.
+///
+/// This happens if no process listens on the port and the system assigns that port to the client.
 fn is_own_end(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| own == peer))
 }
 
-/// A connection, used for no longer than the push may take.
+/// A connection whose operations time out at the deadline of the push.
 struct Connection<'p> {
     stream: TcpStream,
     push: &'p PushContext<'p>,
@@ -255,16 +269,17 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Ends the connection from this side, and waits until the other side has done so: what is read by then was read whole,
-    /// where a connection that is cut off would be an error.
+    /// Shuts down this side of the connection, and waits until the peer closes the other side.
+    ///
+    /// A clean close confirms that the peer has read everything. Returns an error if the connection is aborted.
     fn end(mut self) -> io::Result<()> {
         self.stream.set_nonblocking(true)?;
         match self.skip() {
-            // It has not waited for everything, and may have read nothing.
+            // The peer closed the connection early, and may have read nothing.
             Ok(()) => {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
-                    "it closed the connection before everything was sent",
+                    "the connection was closed before everything was sent",
                 ));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -276,10 +291,11 @@ impl Connection<'_> {
         self.expect_no_reset()
     }
 
-    /// Waits until no reset can follow the end of the other side; returns an error if one does.
+    /// Waits until a reset can no longer follow the end of the peer's stream. Returns an error if the connection is
+    /// reset.
     fn expect_no_reset(&self) -> io::Result<()> {
         let end = Instant::now() + RESET_GRACE;
-        // Nothing reports a reset of a connection that has ended, so the socket is asked again and again.
+        // After the end of the stream, a read does not report a reset, so the socket is polled for an error.
         let mut pause = Duration::from_millis(1);
         loop {
             if let Some(error) = self.stream.take_error()? {
@@ -294,7 +310,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads what nobody wants to know, until the other side says no more.
+    /// Reads and discards everything until the end of the peer's stream.
     fn skip(&mut self) -> io::Result<()> {
         let mut ignored = [0; 512];
         loop {
@@ -317,7 +333,7 @@ mod tests {
     use super::*;
     use crate::gauge::Gauge;
 
-    /// What is sent by a push at this time.
+    /// Returns the lines that a push at this time sends.
     fn sent_at(time: SystemTime) -> Result<String, Box<dyn Error + Send + Sync>> {
         let registry = Registry::new();
         Gauge::builder("g", "").register_in(&registry).expect("valid").set(1);
@@ -334,15 +350,15 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_time_left_is_not_even_looked_up() {
+    fn a_push_without_time_left_does_not_resolve_the_name() {
         let registry = Registry::new();
         let push = PushContext::new(&registry, "graphite", Instant::now());
         let error = GraphiteBridge::new("carbon.invalid:2003").graphite.push(&push).expect_err("it is too late");
-        assert_eq!(error.to_string(), "cannot resolve carbon.invalid:2003: no answer in time");
+        assert_eq!(error.to_string(), "cannot resolve carbon.invalid:2003: timed out");
     }
 
     #[test]
-    fn a_port_that_is_connected_with_itself_is_no_carbon() {
+    fn a_socket_connected_to_itself_is_detected() {
         let own = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
         own.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
         own.connect(&own.local_addr().expect("an address")).expect("itself");
@@ -353,13 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn the_time_stamp_is_what_the_clock_says_wherever_it_stands() {
+    fn the_timestamp_is_the_system_time() {
         let year = Duration::from_secs(365 * 24 * 3_600);
         for time in [UNIX_EPOCH, UNIX_EPOCH + Duration::from_secs(1_434_898_897), UNIX_EPOCH + year * 1_000] {
             let seconds = time.duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
             assert_eq!(sent_at(time).expect("sent"), format!("g 1.0 {seconds}\n"));
         }
-        let error = sent_at(UNIX_EPOCH - year).expect_err("carbon has no such times");
-        assert_eq!(error.to_string(), "the system's clock stands before 1970");
+        let error = sent_at(UNIX_EPOCH - year).expect_err("carbon has no times before 1970");
+        assert_eq!(error.to_string(), "the system clock is set before 1970");
     }
 }

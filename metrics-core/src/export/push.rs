@@ -1,4 +1,4 @@
-//! Push targets: systems that receive the contents of a registry instead of scraping it.
+//! Push targets: systems that receive the metrics of a registry instead of scraping them.
 
 mod backoff;
 mod schedule;
@@ -18,15 +18,15 @@ use crate::registry::declared::UserCode;
 use crate::registry::scrape::Scrape;
 use schedule::Schedule;
 
-/// The time from one push to the next, if the user does not say.
+/// The default interval between pushes.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How long one push may take, if the user does not say.
+/// The default timeout of a push.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A system that is sent what a registry shows, as Graphite is by a [`GraphiteBridge`](crate::GraphiteBridge).
+/// A system to which the metrics of a registry are pushed.
 ///
-/// What to send and how is all that an implementation has to know. A [`Pusher`] calls it again and again, keeps time,
-/// tries again after an error, counts, logs and stops.
+/// An implementation only sends the metrics. A [`Pusher`] schedules, counts and logs the pushes, retries failed ones,
+/// and handles shutdown. For Graphite, use [`GraphiteBridge`](crate::GraphiteBridge).
 ///
 /// # Example: a custom target
 ///
@@ -37,7 +37,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// use metrics_core::{PushContext, Pusher, PushTarget};
 ///
-/// /// Sends the text format to a port.
+/// /// Sends the text format over TCP.
 /// struct Port(&'static str);
 ///
 /// impl PushTarget for Port {
@@ -60,18 +60,19 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// # }
 /// ```
 pub trait PushTarget: Send + 'static {
-    /// The value of label `target` in what a [`Pusher`] tells about itself.
+    /// Returns the name of the target, which is the value of the label `target` in the metrics of its [`Pusher`].
     fn name(&self) -> &str;
 
-    /// Sends what the registry shows now, once. It may block, for as long as [`PushContext::time_left`] says.
+    /// Sends the current metrics once. This method may block for at most [`PushContext::time_left`].
     ///
     /// # Errors
     ///
-    /// Whatever has gone wrong, in words that tell an operator which system it is and what to do: it is logged.
+    /// Returns an error if the metrics cannot be sent. The error is logged, so its message should name the system and
+    /// help an operator fix the problem.
     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
-/// One push: what there is to send, and how long there is.
+/// One push: the metrics to send, and the time left to send them.
 pub struct PushContext<'a> {
     registry: &'a Registry,
     time: SystemTime,
@@ -86,39 +87,37 @@ impl<'a> PushContext<'a> {
         Self { registry, time: SystemTime::now(), deadline, target, skipped: RefCell::default() }
     }
 
-    /// The same at another time.
+    /// Replaces the time of the push.
     #[cfg(test)]
     pub(super) fn at(self, time: SystemTime) -> Self {
         Self { time, ..self }
     }
 
-    /// A scrape of the registry; it waits for collectors for half of the time that is left, and 5 seconds at most.
+    /// Returns a scrape of the registry. It waits for collectors for half of the remaining time, but at most 5 seconds.
     pub fn scrape(&self) -> Scrape<'a> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         self.registry.scrape().collector_timeout((left / 2).min(DEFAULT_COLLECT_TIMEOUT))
     }
 
-    /// When the push began, by the system's clock: the one time stamp of all that it sends.
+    /// Returns the time at which the push began, according to the system clock. Use it as the timestamp of all samples.
     pub fn time(&self) -> SystemTime {
         self.time
     }
 
-    /// How long the push may still take, to be given to whatever blocks; never 0.
+    /// Returns the remaining time of the push, for use as the timeout of blocking calls. It is never 0.
     ///
     /// # Errors
     ///
-    /// Of kind [`TimedOut`](io::ErrorKind::TimedOut), once there is no time left.
+    /// Returns an error of kind [`TimedOut`](io::ErrorKind::TimedOut) if no time is left.
     pub fn time_left(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            Err(io::Error::new(io::ErrorKind::TimedOut, "there was not enough time"))
-        } else {
-            Ok(left)
-        }
+        if left.is_zero() { Err(io::Error::new(io::ErrorKind::TimedOut, "the push timed out")) } else { Ok(left) }
     }
 
-    /// Notes that a sample is not sent, since the target could not read it. It counts in
-    /// `metrics_core_push_samples_dropped_total`, and the first for each reason is logged.
+    /// Records that a sample is not sent because the target cannot represent it.
+    ///
+    /// The sample is counted in `metrics_core_push_samples_dropped_total`, and the first sample for each reason is
+    /// logged. `reason` completes the sentence "skips the sample, which ..", as in `"is not a number"`.
     pub fn skip(&self, reason: &'static str, sample: &str) {
         self_metrics::skipped(self.target);
         self.skipped.borrow_mut().entry(reason).or_insert_with(|| sample.to_owned());
@@ -131,52 +130,53 @@ impl fmt::Debug for PushContext<'_> {
     }
 }
 
-/// Sends what a registry shows to a [`PushTarget`], now and then. Dropping it leaves it going.
+/// Pushes the metrics of a registry to a [`PushTarget`] at regular intervals. Dropping the pusher does not stop it.
 ///
-/// The first push is made at once, then one in each interval; one that was missed is not made up for. Pushes of one
-/// target never overlap, and no target waits for another: one thread keeps the time of all, and each push runs on a
-/// thread of its own that ends with it. The schedule goes by a clock that nobody can set.
+/// The first push starts immediately, and further pushes follow once per interval. Missed pushes are skipped. Pushes to
+/// one target never overlap, and targets do not delay each other: one thread manages the schedules of all pushers, and
+/// each push runs on a separate thread. The schedule uses a monotonic clock.
 ///
-/// A push that fails is tried again after a second, then after two, four and so on up to the interval (or a minute, where
-/// that is shorter), each less a random part of up to a half. Each try sends what the registry shows then: totals are never
-/// lost by an outage, and nothing is kept for later. The first failure of each kind is logged, and that it works again.
+/// A failed push is retried with exponential back-off: after 1 second, 2 seconds, 4 seconds and so on, up to the
+/// interval or one minute, whichever is shorter. Each delay is shortened at random by up to half. Each attempt sends
+/// the current metrics, so nothing is queued during an outage, and no counts are lost. During an outage, each cause of
+/// failure is logged once. The recovery is logged as well.
 ///
 /// | family | labels |
 /// |---|---|
 /// | `metrics_core_push_total` | `target`; `outcome`: `success`, `error`, `timeout` or `panic` |
-/// | `metrics_core_push_last_success_timestamp_seconds` | `target`; 0 before the first |
-/// | `metrics_core_push_samples_dropped_total` | `target`; samples that it could not have read |
+/// | `metrics_core_push_last_success_timestamp_seconds` | `target`; 0 before the first success |
+/// | `metrics_core_push_samples_dropped_total` | `target`; counts the samples that the target cannot represent |
 ///
-/// All of them are in the global registry, at 0 from the start. To be told when a target gets nothing any more:
-/// `time() - metrics_core_push_last_success_timestamp_seconds > 300`.
+/// The global registry exports all series, at 0 from the start. To alert when pushes stop succeeding, use `time() -
+/// metrics_core_push_last_success_timestamp_seconds > 300`.
 #[derive(Debug)]
 pub struct Pusher {
     schedule: Arc<Schedule>,
 }
 
 impl Pusher {
-    /// Options of a pusher, and how to start it.
+    /// Returns a builder for a pusher to this target.
     pub fn builder(target: impl PushTarget) -> PusherBuilder {
         PusherBuilder { target: Box::new(target), registry: None, interval: INTERVAL, timeout: TIMEOUT }
     }
 
-    /// Ends it, with a last push of what the registry shows now: whatever was recorded before is sent when this returns
-    /// without an error.
+    /// Stops the pusher after a last push.
     ///
-    /// It blocks for as long as one push may take, at most; a push that fails is tried again until then, and one that is under
-    /// way takes its share of that time. A process that is ended by a signal has to catch it and call this, or what came
-    /// after the push before is not sent.
+    /// If this method returns `Ok`, everything that was recorded before the call has been sent. The call blocks for at
+    /// most the timeout of a push. Within that time, it waits for a push in flight, and retries the last push if it
+    /// fails. To push before it is terminated by a signal, a process must catch the signal and call this method.
+    /// Otherwise, everything that was recorded after the previous push is lost.
     ///
     /// # Errors
     ///
-    /// Returns an error if the last push fails or is not done in time, or if the pusher was started by a process that this one
-    /// was forked from.
+    /// Returns an error if the last push fails or does not finish in time, or if this process is a forked child of the
+    /// process that started the pusher.
     pub fn shutdown(self) -> Result<(), PushError> {
         self.schedule.shutdown()
     }
 }
 
-/// Options of a [`Pusher`].
+/// A builder for a [`Pusher`].
 #[must_use = "nothing is sent until `start` or `push` is called"]
 pub struct PusherBuilder {
     target: Box<dyn PushTarget>,
@@ -186,34 +186,37 @@ pub struct PusherBuilder {
 }
 
 impl PusherBuilder {
-    /// The registry to send, if not the global one.
+    /// Sets the registry to push. The default is the global registry.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
         self
     }
 
-    /// The time from one push to the next; a minute if not set.
+    /// Sets the interval between pushes. The default is one minute.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// How long one push may take; 10 seconds if not set.
+    /// Sets the timeout of a push. The default is 10 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Pushes now and then, from now on.
+    /// Starts a pusher, which pushes immediately and then once per interval.
     ///
     /// # Errors
     ///
     /// Returns an error if the interval or the timeout is 0, or if no thread can be spawned. An unreachable target is
-    /// not an error here: it may come up later.
+    /// not an error, because it may become reachable later.
     pub fn start(self) -> io::Result<Pusher> {
         for (what, duration) in [("interval", self.interval), ("timeout", self.timeout)] {
             if duration.is_zero() {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the {what} of a pusher is 0")));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("the {what} of a pusher must not be 0"),
+                ));
             }
         }
         let schedule = Arc::new(self.into_schedule());
@@ -221,11 +224,11 @@ impl PusherBuilder {
         Ok(Pusher { schedule })
     }
 
-    /// Pushes once, on this thread; nothing is tried again, and a failure is returned and not logged.
+    /// Pushes once, on this thread. A failed push is neither retried nor logged.
     ///
     /// # Errors
     ///
-    /// Where that has failed.
+    /// Returns an error if the push fails.
     pub fn push(self) -> Result<(), PushError> {
         self.into_schedule().push_once()
     }
@@ -247,15 +250,15 @@ impl fmt::Debug for PusherBuilder {
     }
 }
 
-/// Why something was not sent.
+/// An error from a push.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PushError {
-    /// The target's own error.
+    /// The target returned an error.
     Target {
         /// The target's name.
         target: String,
-        /// What it said.
+        /// The error that the target returned.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The target panicked.
@@ -263,12 +266,12 @@ pub enum PushError {
         /// The target's name.
         target: String,
     },
-    /// The last push was not done in time.
+    /// The last push did not finish in time.
     TimedOut {
         /// The target's name.
         target: String,
     },
-    /// The pusher was started by the process that this one was forked from. It does not run here.
+    /// This process is a forked child of the process that started the pusher, and the pusher does not run in it.
     OtherProcess {
         /// The target's name.
         target: String,
@@ -276,7 +279,7 @@ pub enum PushError {
 }
 
 impl PushError {
-    /// The value of label `outcome`.
+    /// Returns the value of the label `outcome`.
     fn outcome(&self) -> &'static str {
         match self {
             Self::Target { source, .. } if is_timeout(source.as_ref()) => self_metrics::TIMEOUT,
@@ -287,10 +290,10 @@ impl PushError {
     }
 }
 
-/// Whether the error, or what caused it, says that there was not enough time.
+/// Returns true if the error or one of its sources is a timeout.
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-    // The second is what a socket on Unix says whose timeout is over.
+    // On Unix, a socket reports a timeout as `WouldBlock`.
     matches!(kind, Some(io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)) || error.source().is_some_and(is_timeout)
 }
 
@@ -299,9 +302,9 @@ impl fmt::Display for PushError {
         match self {
             Self::Target { target, source } => write!(f, "{target}: {source}"),
             Self::Panicked { target } => write!(f, "{target}: the target panicked"),
-            Self::TimedOut { target } => write!(f, "{target}: the last push was not done in time"),
+            Self::TimedOut { target } => write!(f, "{target}: the last push did not finish in time"),
             Self::OtherProcess { target } => {
-                write!(f, "{target}: another process has started this pusher; start one after `fork`")
+                write!(f, "{target}: this pusher was started by another process; start a new one after `fork`")
             }
         }
     }

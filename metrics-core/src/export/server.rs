@@ -1,7 +1,7 @@
 //! The HTTP server for `/metrics`, on a dedicated thread.
 //!
-//! The thread creates, runs and drops a single-threaded tokio runtime. The caller cannot own it, because the caller may
-//! be inside another runtime, where dropping a runtime is not allowed.
+//! The thread creates, runs and drops a single-threaded tokio runtime. The caller cannot own the runtime, because a
+//! runtime must not be dropped inside another runtime.
 
 #[cfg(feature = "auth")]
 mod auth;
@@ -35,24 +35,24 @@ use crate::registry::declared::UserCode;
 use crate::registry::{ProblemKind, Registry};
 use serve::{Admission, Secure, Serving};
 
-/// Connections that are open at once, if the user does not say.
+/// The default limit on open connections.
 const MAX_CONNECTIONS: usize = 512;
-/// Bytes that the system takes of a response before the client does. Of a larger buffer a slow client empties a part so
-/// seldom that it looks as if it had stopped reading.
+/// The size of each connection's send buffer in the operating system, in bytes. With a larger buffer, the system would
+/// report free space so rarely for a slow client that the client would seem to have stopped reading.
 const SEND_BUFFER: u32 = 128 << 10;
-/// Connections that wait for the server's thread. One more is tried again by its client's system after a second or
-/// more, so that a burst of them would hold up scrapers.
+/// The maximum number of connections that wait to be accepted. If the backlog is full, the client's system retries only
+/// after a second or more, so a short backlog would delay scrapers during a burst of connections.
 const BACKLOG: u32 = 4_096;
 
-/// Serves the global registry under `/metrics`, from a thread of its own.
+/// Serves the global registry under `/metrics`, on a dedicated thread.
 ///
-/// The server keeps running when the handle is dropped; to stop it, call [`HttpServer::shutdown`]. With port 0 the system
-/// chooses a free port, which [`HttpServer::local_addr`] returns. `addr` must implement [`fmt::Debug`] so that an error can
-/// quote it, as all address types of the standard library do.
+/// The server keeps running when the handle is dropped; to stop it, call [`HttpServer::shutdown`]. With port 0, the
+/// system chooses a free port, which [`HttpServer::local_addr`] returns. `addr` must implement [`fmt::Debug`] so that
+/// an error can quote it. All address types in the standard library implement it.
 ///
 /// # Errors
 ///
-/// Returns an error if the address cannot be resolved or bound, or if no thread can be spawned; the error names the
+/// Returns an error if the address cannot be resolved or bound, or if no thread can be spawned. The error names the
 /// address.
 ///
 /// # Example: exposing everything
@@ -72,13 +72,13 @@ pub fn start_http_server(addr: impl ToSocketAddrs + fmt::Debug) -> Result<HttpSe
 pub struct HttpServer {
     local_addr: SocketAddr,
     stop: Arc<Notify>,
-    /// The process that has the thread.
+    /// The ID of the process that the thread belongs to.
     process: u32,
     thread: Option<JoinHandle<()>>,
 }
 
 impl HttpServer {
-    /// Options beyond those of [`start_http_server`].
+    /// Returns a builder with more options than [`start_http_server`].
     pub fn builder() -> HttpServerBuilder {
         HttpServerBuilder {
             registry: None,
@@ -90,25 +90,25 @@ impl HttpServer {
         }
     }
 
-    /// The address it listens on.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Ends the server: takes no more connections, lets running responses end (for up to 5 seconds), and returns when
-    /// its thread has ended and its port is free.
+    /// Shuts the server down: stops accepting connections, waits up to 5 seconds for responses in flight, and returns
+    /// once the thread has exited and the port is free.
     ///
-    /// In a process that was forked from the one that started the server, this only logs a warning: the server does not
-    /// run there.
+    /// In a forked child of the process that started the server, this method only logs a warning, because the server
+    /// does not run in the child.
     pub fn shutdown(mut self) {
         if self.process != process::id() {
-            log(Level::Warn, format_args!("the metrics server runs in another process and is not shut down"));
+            log(Level::Warn, format_args!("the metrics server runs in another process and was not shut down"));
             return;
         }
         self.stop.notify_one();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            log(Level::Error, format_args!("the thread of the metrics server had panicked"));
+            log(Level::Error, format_args!("the thread of the metrics server panicked"));
         }
     }
 }
@@ -116,7 +116,7 @@ impl HttpServer {
 impl Drop for HttpServer {
     fn drop(&mut self) {
         if self.process != process::id() {
-            // The handle of a thread that a forked child does not have can be neither joined nor dropped.
+            // The thread does not exist in a forked child, so the child can neither join it nor drop the handle.
             mem::forget(self.thread.take());
         }
     }
@@ -128,7 +128,7 @@ impl fmt::Debug for HttpServer {
     }
 }
 
-/// Options of an HTTP server.
+/// A builder for an HTTP server.
 #[derive(Clone, Debug)]
 #[must_use = "the server starts when `start` is called"]
 pub struct HttpServerBuilder {
@@ -141,29 +141,35 @@ pub struct HttpServerBuilder {
 }
 
 impl HttpServerBuilder {
-    /// The registry to serve, if not the global one.
+    /// Sets the registry to serve. The default is the global registry.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
         self
     }
 
-    /// Whether the server refuses to start where [`Registry::check`] reports a problem other than of style.
+    /// If `true`, the server does not start if [`Registry::check`] reports problems other than style problems.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// Limits the number of connections that are open at once; 512 if not set, and at least 1.
+    /// Limits the number of open connections. The default is 512, and the minimum is 1.
     ///
-    /// For one more, the server closes another: first one that has not sent a request yet, then an idle one whose last request
-    /// was not a scrape, then one that was scraped and is idle, then one whose client has taken nothing of its response for
-    /// seven seconds. If there is none, the new connection gets status 503.
+    /// At the limit, the server closes an existing connection to make room for each new one. It chooses, in order of
+    /// preference:
+    ///
+    /// 1. a connection that has not sent a request yet
+    /// 2. an idle connection whose last request was not a scrape
+    /// 3. an idle connection whose last request was a scrape
+    /// 4. a connection whose client has not read any of its response for seven seconds
+    ///
+    /// If no connection qualifies, the new connection gets status 503.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most.max(1);
         self
     }
 
-    /// How many scrapes are answered at once; see [`Exposition::max_scrapes`].
+    /// Limits the number of responses that are sent concurrently; see [`Exposition::max_scrapes`].
     pub fn max_scrapes(mut self, most: usize) -> Self {
         self.max_scrapes = Some(most);
         self
@@ -173,9 +179,9 @@ impl HttpServerBuilder {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`start_http_server`]; [`ServeError::Problems`] if [`HttpServerBuilder::strict`] is set and
-    /// the registry has problems; and, with the features `tls` and `auth`, an error if a certificate, a key, an authority
-    /// or credentials cannot be used.
+    /// Returns the same errors as [`start_http_server`], and [`ServeError::Problems`] if [`HttpServerBuilder::strict`]
+    /// is set and the registry has problems. With the features `tls` and `auth`, also returns an error if a
+    /// certificate, a key, a certificate authority or the credentials are invalid.
     pub fn start(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<HttpServer, ServeError> {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
         registry.initialize(UserCode::Now);
@@ -196,7 +202,7 @@ impl HttpServerBuilder {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let (ready, started) = mpsc::channel();
-        // The runtime lives and ends on that thread: the caller may be inside of another one, where it could not end.
+        // The runtime is created and dropped on that thread, because the caller may be inside another runtime.
         let spawned = thread::Builder::new().name("metrics-http".to_owned()).spawn(move || {
             let (runtime, listener) = match enter(&addrs) {
                 Ok((runtime, listener, local_addr)) => {
@@ -205,12 +211,12 @@ impl HttpServerBuilder {
                 }
                 Err(error) => return drop(ready.send(Err(error))),
             };
-            // As a task among the others, because the main future of a runtime has precedence over tasks.
+            // The server runs as a task, because a runtime gives its main future priority over tasks.
             let served = runtime.spawn(serve::serve(listener, Arc::new(serving), stopped));
             if runtime.block_on(served).is_err() {
-                log(Level::Error, format_args!("the metrics server has panicked"));
+                log(Level::Error, format_args!("the metrics server panicked"));
             }
-            // A collector that does not come back must not keep the server from ending.
+            // A collector that never returns must not prevent the shutdown.
             runtime.shutdown_background();
         });
         let thread = spawned.map_err(|source| ServeError::Spawn { source })?;
@@ -219,10 +225,11 @@ impl HttpServerBuilder {
     }
 }
 
-/// A runtime for this thread, and a listener in it with its address.
+/// Creates a runtime for this thread and a listener in that runtime, and returns both with the listener's address.
 fn enter(addrs: &[SocketAddr]) -> Result<(Runtime, TcpListener, SocketAddr), ServeError> {
-    // After each task, the runtime checks for new requests and for wake-ups from other threads. By default it does so after
-    // 61 and 31 tasks, and a task that encodes a long response takes 300 microseconds each time.
+    // The runtime checks for I/O events and for wake-ups from other threads after every task. By default, it checks for
+    // I/O events after 61 tasks and for wake-ups after 31 tasks. That is too rarely, because a task that encodes a long
+    // response takes 300 microseconds per poll.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_io().enable_time().event_interval(1).global_queue_interval(1).build();
     let runtime = runtime.map_err(|source| ServeError::Spawn { source })?;
@@ -241,7 +248,7 @@ fn refuse_problems(registry: &Registry) -> Result<(), ServeError> {
     if problems.is_empty() { Ok(()) } else { Err(ServeError::Problems(problems)) }
 }
 
-/// Listens on the first address that can be had.
+/// Listens on the first address that can be bound.
 fn bind(addrs: &[SocketAddr]) -> io::Result<TcpListener> {
     let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
     for addr in addrs {
@@ -255,11 +262,12 @@ fn bind(addrs: &[SocketAddr]) -> io::Result<TcpListener> {
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // As the standard library does: what is left of a server that has ended does not keep its port. On Windows it would
-    // let several servers have one port.
+    // Like the standard library, allow the server to bind a port that still has connections of a previous server. On
+    // Windows, this option would let several servers share a port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
-    // Accepted connections inherit it. Best effort: it only makes progress of slow clients visible sooner.
+    // Accepted connections inherit the buffer size. An error is ignored, because the size only affects how soon the
+    // progress of slow clients becomes visible.
     socket.set_send_buffer_size(SEND_BUFFER).ok();
     socket.bind(addr)?;
     socket.listen(BACKLOG)

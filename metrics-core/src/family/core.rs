@@ -1,10 +1,10 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
 //! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
-//! handle in the new epoch. A scrape copies 128 series at a time under the lock. A new label set waits longer only while the
-//! table grows or is compacted (see [`table`](super::table)), or is copied as a whole: sorted, or when the family is
-//! marked to be read early. State that is written by scrapes and by series creation is on separate cache lines from state
-//! that every lookup reads.
+//! handle in the new epoch. A scrape copies 128 series per acquisition of the lock. A new label set waits longer only
+//! while the table grows, is compacted, or is copied as a whole: for a sorted scrape, or when the family is marked to
+//! be read early. State that is written by scrapes and by series creation is on separate cache lines from state that
+//! every lookup reads.
 
 mod early;
 mod walk;
@@ -28,48 +28,48 @@ pub(crate) use early::EarlyTotals;
 pub(crate) use walk::Walk;
 use walk::WalkPosition;
 
-/// The cap of a family whose builder names none.
+/// The cap of a family whose builder does not set one.
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
-/// Series that are copied under one hold of the family's lock.
+/// The maximum number of series copied per acquisition of the family's lock.
 const CHUNK: usize = 128;
 
 /// A family's declaration and series.
 pub struct FamilyCore {
     pub(crate) declaration: FamilyDeclaration,
-    /// The constant labels as text, those of the registry included once it is registered.
+    /// The constant labels as text, including the registry's once the family is registered.
     pub(crate) const_text: String,
     max_series: AtomicUsize,
-    /// Changes when a series is removed: what was looked up in an earlier epoch must be looked up again.
+    /// Changes when a series is removed, which invalidates all lookups cached in earlier epochs.
     epoch: AtomicU64,
     cache: CacheId,
-    /// The handle of each label set, where those are closed sets.
+    /// The handle of each label set, if all labels have closed sets of values.
     dense: Option<Dense<1>>,
-    /// Counts the label sets that went to the overflow series; made when it is first needed or exported.
+    /// The counter of overflowed lookups, created when it is first needed or exported.
     overflowed: OnceLock<Handle>,
     /// The handle of the overflow series.
     overflow: Fixed<1>,
-    /// Label values that later declarations and annotated functions know, by the position of the label.
+    /// Label values added by later declarations and annotated functions, by the position of the label.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
-    /// Set if scrapes read this family before all others, to the totals at the time when it was marked.
+    /// The totals at the time when the family was marked to be read early; unset if it is not marked.
     read_early: OnceLock<EarlyTotals>,
     shared: CachePadded<Shared>,
 }
 
-/// What scrapes and the makers of series write to.
+/// State that scrapes and series creation write to.
 #[derive(Default)]
 struct Shared {
     table: RwLock<SeriesTable>,
-    /// Where the walks stand that are under way.
+    /// The positions of the walks in progress.
     walks: Mutex<Vec<Arc<WalkPosition>>>,
 }
 
-/// Stands on cache lines of its own: writing to it disturbs nobody who reads what stands beside it.
+/// Puts a value on separate cache lines, so that writes to it do not slow down readers of adjacent fields.
 #[derive(Default)]
 #[repr(align(128))]
 struct CachePadded<T>(T);
 
 impl FamilyCore {
-    /// A family that no registry knows. A family without labels has its one series from the start.
+    /// Creates a family that is not registered. If it has no labels, its only series is created immediately.
     pub(crate) fn new(declaration: FamilyDeclaration, max_series: usize) -> Self {
         let mut const_text = String::new();
         for (name, value) in &declaration.const_labels {
@@ -96,7 +96,7 @@ impl FamilyCore {
         core
     }
 
-    /// Takes over what `given`, which was declared as the same family, knows more: its closed label sets and its cap.
+    /// Merges the closed label sets and the cap of `given`, another declaration of the same family.
     pub(crate) fn adopt(&self, given: &Self) {
         self.max_series.fetch_max(given.max_series(), Ordering::Relaxed);
         let label_values = &given.declaration.label_values;
@@ -109,7 +109,7 @@ impl FamilyCore {
         self.create_closed(given);
     }
 
-    /// Creates the series of all combinations of `declared`'s closed label sets, at 0.
+    /// Creates the series for all combinations of `declared`'s closed label sets at 0.
     fn create_closed(&self, declared: &Self) {
         if let Some(dense) = &declared.dense {
             dense.for_each(|values| {
@@ -118,7 +118,7 @@ impl FamilyCore {
         }
     }
 
-    /// As [`FamilyCore::resolve`]; where all labels are of closed sets, without a look-up.
+    /// Like [`FamilyCore::resolve`], but needs no lookup if all labels have closed sets of values.
     #[inline]
     pub(crate) fn resolve_labels<const N: usize>(&self, labels: &[Label<'_>; N]) -> Handle {
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
@@ -136,7 +136,7 @@ impl FamilyCore {
         handle
     }
 
-    /// The cap on series.
+    /// The maximum number of series, excluding exempt ones.
     pub(crate) fn max_series(&self) -> usize {
         self.max_series.load(Ordering::Relaxed)
     }
@@ -146,7 +146,7 @@ impl FamilyCore {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Notes values of the label at this position that are known before their first use.
+    /// Adds values of the label at this position that are known before their first use.
     pub(crate) fn know_values(&self, position: usize, values: impl IntoIterator<Item = String>) {
         let mut known = lock(&self.known_values);
         let known = known.entry(position).or_default();
@@ -157,7 +157,7 @@ impl FamilyCore {
         }
     }
 
-    /// The values of the label at this position that are known: those it was declared with, then those noted later.
+    /// Returns the known values of the label at this position: the declared ones, then those added later.
     pub(crate) fn known_values(&self, position: usize) -> Vec<String> {
         let declared = self.declaration.label_values.get(position).copied().flatten().unwrap_or_default();
         let mut values: Vec<String> = declared.iter().map(|value| (*value).to_owned()).collect();
@@ -167,15 +167,15 @@ impl FamilyCore {
         values
     }
 
-    /// The totals when [`SeriesOwner::mark_read_early`] was first called; `None` if it was not.
+    /// The totals at the first call of [`SeriesOwner::mark_read_early`]; `None` if the family is not marked.
     ///
-    /// A scrape that was in progress at that time shows them instead of the present totals. It may have read the latency
-    /// already, and the calls that the family has counted since are not in it.
+    /// A scrape that was in progress at that time reports these instead of the current totals. It may already have read
+    /// the latency, which then lacks the calls that this family has counted since.
     pub(crate) fn totals_when_marked(&self) -> Option<&EarlyTotals> {
         self.read_early.get()
     }
 
-    /// The handle for these values, which are as many as the family's labels; created, or the overflow series.
+    /// Returns the handle for these values, one per label: found, created, or that of the overflow series.
     pub(crate) fn resolve(&self, values: &[&str]) -> Handle {
         let epoch = self.epoch();
         match cache::get_first_level(&self.cache, epoch, values) {
@@ -200,7 +200,7 @@ impl FamilyCore {
         handle
     }
 
-    /// The handle for these values, from the shared table; false if it is the overflow series and they are not its own.
+    /// Returns the handle from the shared table, and false if it is the overflow series because of the cap.
     pub(crate) fn find_or_create(&self, values: &[&str]) -> (Handle, bool) {
         match self.within_cap(values) {
             Some(handle) => (handle, true),
@@ -208,7 +208,7 @@ impl FamilyCore {
         }
     }
 
-    /// Like [`FamilyCore::resolve`], but `None` instead of the overflow series.
+    /// Like [`FamilyCore::resolve`], but returns `None` instead of the overflow series.
     pub(crate) fn resolve_within_cap(&self, values: &[&str]) -> Option<Handle> {
         let epoch = self.epoch();
         if let Some([handle]) = cache::get(&self.cache, epoch, values) {
@@ -219,17 +219,17 @@ impl FamilyCore {
         Some(handle)
     }
 
-    /// The handle for these values, created if there is room for them.
+    /// Returns the handle for these values, creating the series if the cap allows it.
     pub(crate) fn within_cap(&self, values: &[&str]) -> Option<Handle> {
         if is_overlong(values) { None } else { self.find_or_create_up_to(values, Some(self.max_series())) }
     }
 
-    /// Like [`FamilyCore::within_cap`], for values that are part of the program: the cap does not apply to them.
+    /// Like [`FamilyCore::within_cap`], for values that are part of the program and therefore exempt from the cap.
     pub(crate) fn exempt_from_cap(&self, values: &[&str]) -> Option<Handle> {
         if is_overlong(values) { None } else { self.find_or_create_up_to(values, None) }
     }
 
-    /// The overflow series, and one more in the count of what went there.
+    /// Returns the overflow series, and counts one overflowed lookup.
     pub(crate) fn overflow(&self) -> Handle {
         counter::add_whole(self.overflow_counter(), 1);
         let epoch = self.epoch();
@@ -252,12 +252,11 @@ impl FamilyCore {
         handle
     }
 
-    /// The handle for these values if there is a series.
     pub(crate) fn find(&self, values: &[&str]) -> Option<Handle> {
         self.read().find(&self.declaration.label_names, values)
     }
 
-    /// Creates the series if the cap allows it; one without a cap does not count towards that of others.
+    /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
     fn find_or_create_up_to(&self, values: &[&str], cap: Option<usize>) -> Option<Handle> {
         let is_full = |table: &SeriesTable| cap.is_some_and(|cap| table.capped_len() >= cap);
         let FamilyDeclaration { metric, bounds, label_names, name, .. } = &self.declaration;
@@ -293,7 +292,7 @@ impl FamilyCore {
         None
     }
 
-    /// Ends one series.
+    /// Removes one series. Returns false if it does not exist.
     pub(crate) fn remove(&self, values: &[&str]) -> bool {
         let mut table = self.write();
         let Some(handle) = table.remove(&self.declaration.label_names, values) else { return false };
@@ -304,7 +303,6 @@ impl FamilyCore {
         true
     }
 
-    /// Ends all series.
     pub(crate) fn clear(&self) {
         let cleared = {
             let mut table = self.write();
@@ -321,8 +319,8 @@ impl FamilyCore {
         }
     }
 
-    /// Must be called before the lock on the table is given back, so that nobody finds an old handle in the new epoch. What
-    /// it returns is to be dropped after that.
+    /// Starts a new epoch before the table's lock is released, so that no thread finds an old handle in it, and
+    /// compacts the table if necessary. The caller drops the compaction after releasing the lock.
     fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
         self.epoch.store(cache::new_epoch(), Ordering::Release);
         let compaction = table.wants_compaction().then(|| table.compact())?;
@@ -336,12 +334,12 @@ impl FamilyCore {
         self.read().len()
     }
 
-    /// The number of series that the cap counts.
+    /// The number of series that count toward the cap.
     pub(crate) fn capped_len(&self) -> usize {
         self.read().capped_len()
     }
 
-    /// Label values and handles of all series.
+    /// Returns the label values and handles of all series.
     pub(crate) fn series(&self) -> Vec<(Vec<String>, Handle)> {
         let mut all = Chunk::default();
         self.read().copy(0, usize::MAX, usize::MAX, &mut all);
@@ -349,7 +347,6 @@ impl FamilyCore {
         all.handles().iter().enumerate().map(|(at, handle)| (values(at), *handle)).collect()
     }
 
-    /// The counter of label sets that went to the overflow series.
     pub(crate) fn overflow_counter(&self) -> Handle {
         *self.overflowed.get_or_init(|| super::overflow::counter(&self.declaration.name))
     }
@@ -382,7 +379,7 @@ impl SeriesOwner for FamilyCore {
     }
 
     fn mark_read_early(&self) {
-        // Every call that names its families comes here, so this only reads once the mark is set.
+        // Runs on every call that names its families, so it must only read once the mark is set.
         self.read_early.get_or_init(|| {
             let mut all = Chunk::default();
             self.read().copy(0, usize::MAX, usize::MAX, &mut all);

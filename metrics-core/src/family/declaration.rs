@@ -9,23 +9,23 @@ use crate::metric::MetricVTable;
 use crate::sample::FamilyInfo;
 use crate::{histogram, labels};
 
-/// Everything about a family but its series.
+/// Everything about a family except its series.
 pub(crate) struct FamilyDeclaration {
     pub(crate) name: String,
     pub(crate) help: String,
     pub(crate) unit: Option<String>,
     pub(crate) metric: &'static MetricVTable,
     pub(crate) label_names: Vec<String>,
-    /// All values of each label, where they are a closed set; empty where nothing is known.
+    /// The values of each label if they are a closed set; empty if no label values were declared.
     pub(crate) label_values: Vec<Option<&'static [&'static str]>>,
     pub(crate) const_labels: Vec<(String, String)>,
-    /// Upper bounds of a histogram's buckets, cleaned; empty for other types.
+    /// The upper bounds of a histogram's buckets, normalized; empty for other types.
     pub(crate) bounds: &'static [f64],
-    /// The bounds as they were given, where they are not valid.
+    /// The bounds as given, if they are invalid.
     pub(crate) invalid_bounds: Option<Vec<f64>>,
-    /// Rules of style that it may break.
+    /// The style rules that the family may break.
     pub(crate) allowed: &'static [StyleRule],
-    /// Where in the user's code it stands.
+    /// The location of the declaration in user code.
     pub(crate) location: &'static Location<'static>,
 }
 
@@ -38,13 +38,13 @@ impl FamilyDeclaration {
         FamilyInfo { name: &self.name, help: &self.help, kind: self.kind(), unit: self.unit.as_deref() }
     }
 
-    /// Sets the bounds of a histogram; what is wrong with them is told by [`FamilyDeclaration::check`].
+    /// Sets the bounds of a histogram. [`FamilyDeclaration::check`] returns an error if they are invalid.
     pub(crate) fn set_bounds(&mut self, bounds: &[f64]) {
         self.bounds = histogram::intern(bounds);
         self.invalid_bounds = (!histogram::are_bounds(bounds)).then(|| bounds.to_vec());
     }
 
-    /// How many label sets there are, if the values of all labels are closed sets.
+    /// The number of possible label sets, if all labels have closed sets of values.
     pub(crate) fn combinations(&self) -> Option<usize> {
         if self.label_values.is_empty() {
             return None;
@@ -52,7 +52,7 @@ impl FamilyDeclaration {
         self.label_values.iter().try_fold(1_usize, |product, values| Some(product.saturating_mul((*values)?.len())))
     }
 
-    /// Whether a registry can take this, with room for so many series.
+    /// Returns an error if a family with this declaration and this cap cannot be registered.
     pub(crate) fn check(&self, max_series: usize) -> Result<(), Error> {
         let metric = || self.name.clone();
         if !labels::is_metric_name(&self.name) {
@@ -76,7 +76,7 @@ impl FamilyDeclaration {
         Ok(())
     }
 
-    /// The rules of style that it breaks and may not break.
+    /// The style rules that the family breaks, except the allowed ones.
     pub(crate) fn broken_rules(&self) -> impl Iterator<Item = StyleRule> + '_ {
         let names = || self.label_names.iter().chain(self.const_labels.iter().map(|(name, _)| name)).cloned();
         StyleRule::ALL.into_iter().filter(move |rule| {
@@ -84,13 +84,13 @@ impl FamilyDeclaration {
         })
     }
 
-    /// Returns true if the labels are these, in any order.
+    /// Returns true if the family has exactly these labels, in any order.
     pub(crate) fn has_labels(&self, names: &[impl AsRef<str>]) -> bool {
         let has = |name: &str| self.label_names.iter().any(|own| own == name);
         self.label_names.len() == names.len() && names.iter().all(|name| has(name.as_ref()))
     }
 
-    /// Returns an error if `given`, of the same name, is another family than this.
+    /// Returns an error if `given`, which has the same name, declares a different family.
     pub(crate) fn compare(&self, given: &Self) -> Result<(), Error> {
         self.compare_if(given, true)
     }
@@ -119,13 +119,13 @@ impl FamilyDeclaration {
         Err(Error::Conflict { name: self.name.clone(), field, registered, location: self.location, given })
     }
 
-    /// The names under which samples of this family can appear in any format.
+    /// The names that samples of this family can have in any format.
     pub(crate) fn sample_names(&self) -> impl Iterator<Item = String> + '_ {
         sample_names(&self.name, self.kind())
     }
 }
 
-/// The names under which samples of a family of this name and type can appear in any format.
+/// The names that samples of a family with this name and type can have in any format.
 pub(crate) fn sample_names(name: &str, kind: Kind) -> impl Iterator<Item = String> + '_ {
     let base = match kind {
         Kind::Counter => name.strip_suffix("_total").unwrap_or(name),

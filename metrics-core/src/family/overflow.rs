@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use crate::cell::{Handle, counter};
 use crate::lock::lock;
 
-/// Family names with their counters, which are never given back: names come from code, not from callers.
+/// Counters by family name. They are never freed, because the names come from code, not from callers.
 static COUNTERS: Mutex<BTreeMap<String, Handle>> = Mutex::new(BTreeMap::new());
 
-/// The counter of a family of this name, made at 0 if there is none.
+/// Returns the counter for families with this name, creating it at 0 if necessary.
 pub(super) fn counter(family: &str) -> Handle {
     let mut counters = lock(&COUNTERS);
     if let Some(known) = counters.get(family) {
@@ -20,7 +20,7 @@ pub(super) fn counter(family: &str) -> Handle {
     new
 }
 
-/// All counters there are, by family name.
+/// Returns all counters, sorted by family name.
 pub(crate) fn counters() -> Vec<(String, Handle)> {
     lock(&COUNTERS).iter().map(|(family, handle)| (family.clone(), *handle)).collect()
 }

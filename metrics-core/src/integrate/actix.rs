@@ -20,13 +20,13 @@ use crate::Exposition;
 use crate::export::http::exposition::{Body, ScrapeResponse};
 use crate::export::http::request::ScrapeRequest;
 
-/// Marks requests that were answered with metrics.
+/// Marks requests that are served by an exposition. Their responses are not measured.
 struct IsExposition;
 
 impl Exposition {
-    /// A resource of actix-web that answers with metrics under this path; for `App::service`.
+    /// Returns an actix-web resource that serves the metrics under this path. Pass it to `App::service`.
     ///
-    /// # Example: the route of the metrics
+    /// # Example: serving metrics from an actix-web app
     ///
     /// ```
     /// use actix_web::App;
@@ -63,7 +63,7 @@ fn response(answer: ScrapeResponse) -> HttpResponse<ExpositionBody> {
     response
 }
 
-/// The body of an answer to a scrape; made while it is sent.
+/// The body of a response to a scrape. It is encoded while it is sent.
 #[derive(Debug)]
 pub struct ExpositionBody(Body);
 
@@ -99,7 +99,7 @@ where
     }
 }
 
-/// A service whose requests are measured; made by the middleware [`RequestMetrics`].
+/// A service whose requests are measured. Created by the middleware [`RequestMetrics`].
 #[derive(Debug)]
 pub struct MeasuredService<S> {
     service: S,
@@ -154,14 +154,14 @@ where
         let this = self.project();
         let result = until_ready!(this.request.during(|| this.future.poll(cx)));
         if let Err(error) = &result {
-            // The status that the server makes of it.
+            // The status that the server sends for this error.
             this.request.fail(Some(error.as_response_error().status_code().as_u16()));
         }
         Poll::Ready(result.map(|response| measured(response, this.request)))
     }
 }
 
-/// The response with a body that records its end.
+/// Records the head of the response, and wraps the body so that its end is recorded.
 fn measured<B: MessageBody>(
     response: ServiceResponse<B>,
     request: &mut MeasuredRequest,
@@ -180,7 +180,7 @@ fn measured<B: MessageBody>(
 }
 
 pin_project! {
-    /// The body of a response of a [`MeasuredService`].
+    /// The body of a response from a [`MeasuredService`].
     pub struct MeasuredBody<B> {
         #[pin]
         body: B,

@@ -1,9 +1,9 @@
-//! The matched route of an axum request, the path that the client sent, and the place of a layer among the routes.
+//! The matched route of an axum request, the path that the client sent, and the check of a layer's placement.
 //!
-//! axum provides the pattern of a route as an extension of the request. For a service that is nested with `nest_service`, it
-//! hides the pattern, except from routers, which put the prefix before their own patterns. To read the prefix, a copy of the
-//! extensions goes through a router with one wildcard route. Patterns come from the code, so their number is bounded, and
-//! never contain what the client sent.
+//! axum provides the pattern of a route as an extension of the request. If a service is nested with `nest_service`,
+//! axum hides the pattern from it. Only routers can access the pattern, and they prepend it to their own patterns. To
+//! read it, a copy of the extensions is passed through a router with one wildcard route. Patterns are defined in the
+//! code, so their number is bounded and they never contain client-supplied text.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -25,19 +25,19 @@ use super::measured::MeasuredRequest;
 use super::requests::RequestMetrics;
 use crate::ProblemKind;
 
-/// The pattern of everything below the prefix of a nested service.
+/// The pattern that matches everything below the prefix of a nested service.
 const BELOW: &str = "/{*rest}";
 
-/// Returns the route as it was declared, if there is one.
+/// Returns the matched route as it was declared, or `None` if no route matched.
 pub(super) fn matched_route(extensions: &Extensions) -> Option<Cow<'_, str>> {
     match extensions.get::<MatchedPath>() {
         Some(path) => Some(Cow::Borrowed(path.as_str())),
-        // Only a router inserts the URI, so without it no service is nested.
+        // Only a router inserts `OriginalUri`, so without it, no service is nested.
         None => extensions.get::<OriginalUri>().and_then(|_| nested_service(extensions)).map(Cow::Owned),
     }
 }
 
-/// Returns the pattern of the nested service that the request has come to, such as `/static/{*rest}`.
+/// Returns the pattern of the nested service that handles the request, such as `/static/{*rest}`.
 fn nested_service(extensions: &Extensions) -> Option<String> {
     static ASKED: LazyLock<Router> =
         LazyLock::new(|| Router::new().route(BELOW, any(|path: MatchedPath| async { Extension(path) })));
@@ -50,7 +50,7 @@ fn nested_service(extensions: &Extensions) -> Option<String> {
     (path != BELOW).then(|| path.to_owned())
 }
 
-/// Returns the path that the client sent. A nested router sees only a part of it.
+/// Returns the path that the client sent. A nested router sees only part of it.
 pub(super) fn sent_path<B>(request: &Request<B>) -> &str {
     request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().path(), |uri| uri.path())
 }
@@ -62,7 +62,7 @@ pub(super) fn add_service<S>(metrics: &RequestMetrics) {
     }
 }
 
-/// Reports a layer that is applied before the routes, once its requests have found no route.
+/// Reports a layer that was applied before the routes, once enough requests have matched no route.
 pub(super) fn check_placement(request: &MeasuredRequest, status: StatusCode) {
     let Some(metrics) = request.metrics() else { return };
     if status != StatusCode::NOT_FOUND {
@@ -70,13 +70,13 @@ pub(super) fn check_placement(request: &MeasuredRequest, status: StatusCode) {
     } else if metrics.placement().miss(services_without_routes) {
         metrics.report(
             ProblemKind::LayerBeforeRoutes,
-            "`RequestMetrics` is applied to an axum router that has no routes, so it does not see requests to routes that are \
-             added later. Call `.layer(..)` after the last `.route(..)`",
+            "`RequestMetrics` is applied to an axum router that has no routes, so it does not see requests to routes \
+             that are added later. Call `.layer(..)` after the last `.route(..)`",
         );
     }
 }
 
-/// The number of services that a router without routes gives to a layer.
+/// Returns the number of services that a router without routes passes to a layer.
 fn services_without_routes() -> usize {
     static GIVEN: LazyLock<usize> = LazyLock::new(|| {
         let given = Arc::new(AtomicUsize::new(0));

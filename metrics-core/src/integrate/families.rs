@@ -1,20 +1,24 @@
 //! The families that a layer records requests into, independent of the framework.
 //!
-//! Only `<prefix>_responses_total` has the label `status`. A route's other series exist at 0 from its first request on, or
-//! from the start if it is known, so no status that occurs later hides requests from `rate()`, and exceptions divide by
-//! requests label for label. The series of a route are looked up together, and a route without room in one family counts as
-//! overflow in all of them, so that each label set shows at most as many exceptions as requests.
+//! Only `<prefix>_responses_total` has the label `status`. The other series of a route are created at 0 on its first
+//! request, or from the start if the route is known. `rate()` therefore counts all requests even if a status first
+//! occurs later. Exceptions and requests have the same label sets, so an error ratio can be calculated for each label
+//! set.
+//!
+//! The series of a route are looked up together. If one family has no room for a route, all families count its requests
+//! as overflow. Each label set therefore has at most as many exceptions as requests.
 
 use std::panic::Location;
 use std::time::Duration;
 
 use crate::{Builder, Counter, Error, Family, Gauge, Histogram, Registry, Summary};
 
-/// The status that a known route is exported with before its first request.
+/// The status of the response series that is exported for a known route before its first request.
 const OK: &str = "200";
-/// The cap of `<prefix>_responses_total` in multiples of the others': about as many statuses as one route has.
+/// The cap of `<prefix>_responses_total`, as a multiple of the cap of the other families. It allows for about this many
+/// statuses per route.
 const STATUSES: usize = 10;
-/// The cap of the other families, if the user sets none.
+/// The default cap of the other families.
 const ROUTES: usize = 2_000;
 
 /// The families of a layer.
@@ -31,14 +35,14 @@ enum Latency {
     Histogram(Family<Histogram, 2>),
 }
 
-/// The series that requests of one route and method feed.
+/// The series of one route and method.
 #[derive(Debug)]
 pub(super) struct Route {
     latency: RouteLatency,
     exceptions: Counter,
     cancelled: Counter,
     pub(super) in_flight: Gauge,
-    /// These are the overflow series.
+    /// `true` if these are the overflow series.
     is_overflow: bool,
 }
 
@@ -48,7 +52,7 @@ enum RouteLatency {
     Histogram(Histogram),
 }
 
-/// The families that count the end of a request, besides its latency and its status.
+/// The end of a request. It determines the counter to increment in addition to the latency and the status.
 #[derive(Clone, Copy)]
 pub(super) enum RequestEnd {
     Ok,
@@ -59,7 +63,7 @@ pub(super) enum RequestEnd {
 /// The options of the families.
 pub(super) struct FamilyOptions<'a> {
     pub(super) prefix: &'a str,
-    /// The latency is a summary if `None`.
+    /// The buckets of the latency histogram. If `None`, the latency is a summary.
     pub(super) buckets: Option<Vec<f64>>,
     pub(super) max_series: Option<usize>,
     pub(super) location: &'static Location<'static>,
@@ -95,8 +99,9 @@ impl RequestFamilies {
         })
     }
 
-    /// Returns the series of a route, which exist at 0 from then on, or the overflow series of all families if one of them
-    /// has no room.
+    /// Returns the series of a route. Series that do not exist are created at 0.
+    ///
+    /// Returns the overflow series of all families if one of them has no room.
     pub(super) fn route(&self, path: &str, method: &str) -> Route {
         let Self { latency, exceptions, cancelled, in_flight, .. } = self;
         let labels = [path, method];
@@ -120,7 +125,7 @@ impl RequestFamilies {
         })
     }
 
-    /// Creates the series of a route that the program lists, at 0. They take no room from others.
+    /// Creates the series of a known route at 0. They do not count toward the cap.
     pub(super) fn create_route(&self, path: &str, method: &str) {
         let labels = [path, method];
         match &self.latency {
@@ -133,8 +138,8 @@ impl RequestFamilies {
         self.responses.create_exempt([path, method, OK]);
     }
 
-    /// Records a request. A scrape reads exceptions, latency and responses in this order, so the opposite order of
-    /// recording keeps exceptions at or below requests, and requests at or below responses.
+    /// Records a request. A scrape reads exceptions, latency and responses in this order. Recording in the opposite
+    /// order ensures that a scrape never contains more exceptions than requests or more requests than responses.
     pub(super) fn record(&self, route: &Route, labels: [&str; 3], latency: Duration, end: RequestEnd) {
         let response = if route.is_overflow { None } else { self.responses.within_cap(labels) };
         response.unwrap_or_else(|| self.responses.overflow()).inc();
@@ -163,7 +168,7 @@ impl RequestFamilies {
     }
 }
 
-/// The registry in which families are registered.
+/// A way to register families: globally, or in a given registry.
 pub(super) trait Register {
     type Error;
 
@@ -215,7 +220,7 @@ struct Registered<'r, R> {
 }
 
 impl<R: Register> Registered<'_, R> {
-    /// Registers a family with this cap, declared where the layer is built.
+    /// Registers a family with this cap and with the location of the layer's builder.
     fn family<M: crate::Metric, const N: usize>(
         &mut self,
         builder: Builder<M, Family<M, N>>,
@@ -240,7 +245,7 @@ mod tests {
 
     #[test]
     fn scrapes_read_exceptions_before_requests_before_responses() {
-        // A scrape reads families by name.
+        // A scrape reads families in order of their names.
         let families = families(&Registry::new());
         let latency = families.latency_name();
         assert!(families.exceptions.name() < latency && families.cancelled.name() < latency);
@@ -257,7 +262,7 @@ mod tests {
             rest.map_or(0, |value| value.parse::<u64>().expect("a whole number"))
         };
         std::thread::scope(|scope| {
-            // More threads than cores, so that some are always stopped in the middle of a record.
+            // Use more threads than cores, so that some threads are always preempted in the middle of `record`.
             for _ in 0..8 {
                 scope.spawn(|| {
                     while !is_over.load(Ordering::Relaxed) {
@@ -266,7 +271,7 @@ mod tests {
                     }
                 });
             }
-            // Scrapes that show more requests than the one before.
+            // Count the scrapes that contain more requests than the previous one.
             let (mut scrapes, mut seen) = (0, 0);
             while scrapes < 200 {
                 let text = registry.to_text();

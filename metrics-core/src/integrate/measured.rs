@@ -1,17 +1,18 @@
 //! The stages of one measured request in an adapter: the service's future, the response head, and the response body.
 //!
-//! Frameworks differ in their types and in how a service fails. The recording at each stage is the same, so it is
-//! implemented here. A request lasts until the last byte of its response body, so the guard moves on to the body. If
-//! the server will not poll the body (HEAD requests, status 1xx, 204 or 304, or length 0), the request ends with the
-//! head. If the length is known, the request ends with the last byte, because servers do not poll such a body to its
-//! end.
+//! Frameworks differ in their types and in the ways in which a service fails, but each stage is recorded in the same
+//! way. This module implements that part.
+//!
+//! A request lasts until the last byte of its response body, so the guard moves to the body. If the server will not
+//! poll the body (HEAD requests, status 1xx, 204 or 304, or length 0), the request ends with the head. If the length is
+//! known, the request ends with the last byte, because servers do not poll the body again after that.
 
 use super::recording::{Recording, RequestOutcome};
 use super::requests::RequestMetrics;
 
 /// A measured request whose response head is not available yet.
 pub(super) struct MeasuredRequest {
-    /// `None` if the path is excluded, an outer layer measures the request, or it has ended.
+    /// `None` if the path is excluded, an outer layer measures the request, or the request has ended.
     recording: Option<Recording>,
     /// `false` for HEAD requests.
     allows_body: bool,
@@ -30,7 +31,7 @@ pub(super) struct ResponseHead {
     pub(super) length: Option<u64>,
     /// `true` if there is no body to poll.
     pub(super) is_end: bool,
-    /// `true` if the head reports a failure regardless of the HTTP status, as a trailers-only gRPC response does.
+    /// `true` if the head reports a failure regardless of the HTTP status, as in a trailers-only gRPC response.
     pub(super) is_fault: bool,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct MeasuredBytes {
 }
 
 impl MeasuredRequest {
-    /// Begins to measure a request, unless the layer that marked it does so already.
+    /// Begins to measure a request, unless it carries the mark of an outer layer with the same families.
     pub(super) fn begin(
         metrics: &RequestMetrics,
         outer: Option<&MeasuredBy>,
@@ -56,12 +57,12 @@ impl MeasuredRequest {
         Self { recording, allows_body: method != "HEAD" }
     }
 
-    /// Returns the mark for the request if it is measured here.
+    /// Returns the mark to attach to the request, if this layer measures it.
     pub(super) fn mark(&self) -> Option<MeasuredBy> {
         self.recording.as_ref().map(|recording| MeasuredBy(recording.metrics().clone()))
     }
 
-    /// The layer that measures the request, if one does.
+    /// Returns the layer that measures the request, if any.
     #[cfg(feature = "axum")]
     pub(super) fn metrics(&self) -> Option<&RequestMetrics> {
         self.recording.as_ref().map(Recording::metrics)
@@ -80,7 +81,7 @@ impl MeasuredRequest {
         during(&mut self.recording, f)
     }
 
-    /// Moves the request to the route that has responded, if it is not the expected one.
+    /// Moves the request to the route that has responded, if that route is not the expected one.
     #[cfg(feature = "actix")]
     pub(super) fn route_again(&mut self, route: Option<&str>) {
         if let (Some(recording), Some(route)) = (&mut self.recording, route) {
@@ -88,7 +89,7 @@ impl MeasuredRequest {
         }
     }
 
-    /// Ends the request with a service error and, if known, the status that the server responds with.
+    /// Ends the request with a service error and, if known, the status that the server sends for it.
     pub(super) fn fail(&mut self, status: Option<u16>) {
         let Some(mut recording) = self.recording.take() else { return };
         match status {

@@ -1,7 +1,8 @@
 //! The guard of one request, which detects how the request ends and records it.
 //!
-//! If the guard is dropped before the request ends, it records a panic if the user's code was running, a disconnected
-//! client if that code was waiting, and nothing if it was never polled. The guard of a call makes the same distinction.
+//! If a guard is dropped before the request ends, it records a panic if user code was running, and a canceled request
+//! if user code was waiting. It records nothing if the service's future was never polled. The guard of an instrumented
+//! call makes the same distinction.
 
 use std::time::Instant;
 
@@ -13,9 +14,9 @@ use crate::{CANCELLED, InFlight, OTHER, PANIC};
 /// The status of a request whose service ended with an error instead of a response.
 const ERROR: &str = "error";
 
-/// One request, from when the service is called until its response's body has ended.
+/// The guard of one request, which lasts from the call of the service to the end of the response body.
 ///
-/// Dropped before that, it was given up, or what runs it panicked.
+/// If the guard is dropped earlier, the request was canceled or the user code panicked.
 #[derive(Debug)]
 pub(super) struct Recording {
     metrics: RequestMetrics,
@@ -30,28 +31,29 @@ pub(super) struct Recording {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum RequestStage {
-    /// The service's future was never polled: there is nothing to tell.
+    /// The service's future was never polled, so there is nothing to record.
     Waiting,
-    /// The user's code is at work.
+    /// User code is running.
     Running,
+    /// User code is waiting for its next poll.
     Paused,
-    /// Recorded, or not to be.
+    /// The request was recorded or discarded.
     Over,
 }
 
-/// How a request ends.
+/// The outcome of a request.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum RequestOutcome {
-    /// With a response, and its whole body.
+    /// The service returned a response, and its whole body was sent.
     Done,
-    /// With an error of the service, or in its body.
+    /// The service or the body returned an error.
     Failed,
     Panicked,
     Cancelled,
 }
 
 impl Recording {
-    /// Begins, unless the path, as the client sent it, is excluded.
+    /// Begins recording a request. Returns `None` if `path`, the path that the client sent, is excluded.
     pub(super) fn begin(metrics: &RequestMetrics, path: &str, route: Option<&str>, method: &str) -> Option<Self> {
         if metrics.excludes(path) {
             return None;
@@ -74,14 +76,14 @@ impl Recording {
         &self.metrics
     }
 
-    /// Runs what makes the service's future; a panic in it is one of the request.
+    /// Runs the call that creates the service's future. A panic in the call counts as a panic of the request.
     pub(super) fn before<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let result = self.during(f);
         self.stage = RequestStage::Waiting;
         result
     }
 
-    /// Runs the user's code: a panic in it is one of the request.
+    /// Runs user code. A panic in the code counts as a panic of the request.
     pub(super) fn during<R>(&mut self, f: impl FnOnce() -> R) -> R {
         if self.stage == RequestStage::Over {
             return f();
@@ -92,7 +94,7 @@ impl Recording {
         result
     }
 
-    /// Counts the request under another route, also while its body is sent.
+    /// Moves the request to another route, including its in-flight gauge.
     #[cfg(feature = "actix")]
     pub(super) fn route_again(&mut self, path: &str) {
         if path != self.path.as_str() {
@@ -102,12 +104,12 @@ impl Recording {
         }
     }
 
-    /// Notes the head of the response.
+    /// Records the status of the response.
     pub(super) fn respond(&mut self, status: u16) {
         self.status = Some(status);
     }
 
-    /// Records the end. What is dropped later records nothing.
+    /// Records the end of the request. Dropping the guard later records nothing.
     pub(super) fn end(&mut self, outcome: RequestOutcome) {
         if std::mem::replace(&mut self.stage, RequestStage::Over) == RequestStage::Over {
             return;
@@ -132,7 +134,7 @@ impl Recording {
         self.metrics.families().record(&self.route, [self.path.as_str(), self.method, status], latency, end);
     }
 
-    /// Forgets the request.
+    /// Discards the request without recording it.
     pub(super) fn discard(mut self) {
         self.stage = RequestStage::Over;
     }

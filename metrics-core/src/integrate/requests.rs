@@ -10,14 +10,14 @@ use super::families::{FamilyOptions, Globally, In, Register, RequestFamilies};
 use super::placement::LayerPlacement;
 use crate::{Error, OTHER, Problem, ProblemKind, Registry};
 
-/// Methods that are label values by themselves.
+/// The methods that are used as label values. All other methods become `other`.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-/// The path of the metrics themselves, as most have it.
+/// The usual path of the metrics endpoint, which is excluded by default.
 const METRICS: &str = "/metrics";
-/// The status by which a layer such as axum's `TimeoutLayer` ends a request that took too long.
+/// The status that a layer such as tower-http's `TimeoutLayer` returns for a request that takes too long.
 const REQUEST_TIMEOUT: u16 = 408;
 
-/// Measures all requests of a service: a layer for axum, tonic and tower, and a middleware for actix-web.
+/// Measures all requests of a service, as a layer for axum, tonic and tower, or a middleware for actix-web.
 ///
 /// | family | type | labels |
 /// |---|---|---|
@@ -27,37 +27,42 @@ const REQUEST_TIMEOUT: u16 = 408;
 /// | `<prefix>_requests_in_flight` | gauge | `path`, `method` |
 /// | `<prefix>_responses_total` | counter | `path`, `method`, `status` |
 ///
-/// The first four have the names that [`#[instrument]`](macro@crate::instrument) uses, and requests end in the same ways:
+/// The first four families have the same names as the families of [`#[instrument]`](macro@crate::instrument) and
+/// distinguish the same outcomes.
 ///
-/// - `path` is the route as it was declared (`/users/{id}`), never what the client sent; `other` if there is none.
-/// - `method` is one of the nine of HTTP, else `other`.
-/// - `status` is the code of the response; `panic`, `cancelled` or `error` (the service's own) where there is none.
-/// - Each request counts once in the latency and once in the responses, so both have the same number of requests. Only the
-///   responses have the label `status`: a route's first exceptions then change series that exist, which `rate` can see.
-/// - A request lasts until the last byte of its response's body is taken by the server; its latency is observed however
-///   it ends.
-/// - A status of 500 or more, or 408 (a request that timed out in the service), is an exception
-///   ([`RequestMetricsBuilder::exception_if`]); so are a panic, an error of the service or of the body, and a status of gRPC
-///   by which the server is at fault.
-/// - A client that hangs up, before the response or in the middle of its body, is counted as cancelled.
-/// - Requests for `/metrics`, and all that an [`Exposition`](crate::Exposition) answers, are not measured.
+/// - `path` is the route as declared (`/users/{id}`), never the path that the client sent. It is `other` if no route
+///   matches.
+/// - `method` is one of the nine HTTP methods, or `other`.
+/// - `status` is the status code of the response. Without a response, it is `panic`, `cancelled`, or `error` if the
+///   service returned an error.
+/// - Each request is counted once in the latency family and once in the responses family, so both contain the same
+///   number of requests. Only the responses family has the label `status`, so the first exception of a route increments
+///   an existing series of the exceptions family, which `rate` detects.
+/// - A request lasts until the server has taken the last byte of the response body. Its latency is observed regardless
+///   of the outcome.
+/// - A status of 500 or more, or 408 (a request that timed out in the service), is an exception; to change this, use
+///   [`RequestMetricsBuilder::exception_if`]. A panic, an error from the service or the body, and a gRPC status that
+///   reports a server error are also exceptions.
+/// - If the client disconnects before the end of the response, the request is counted as canceled.
+/// - Requests for `/metrics`, and all responses of an [`Exposition`](crate::Exposition), are not measured.
 ///
 /// In PromQL, for `RequestMetrics::new("shop")`:
 ///
 /// | question | query |
 /// |---|---|
 /// | requests per second | `sum by (path) (rate(shop_request_latency_seconds_count[5m]))` |
-/// | share of requests that fail | `sum by (path) (rate(shop_request_exceptions_total[5m])) / sum by (path) (rate(shop_request_latency_seconds_count[5m]))` |
+/// | error ratio | `sum by (path) (rate(shop_request_exceptions_total[5m])) / sum by (path) (rate(shop_request_latency_seconds_count[5m]))` |
 /// | responses per second by status | `sum by (path, status) (rate(shop_responses_total[5m]))` |
 ///
-/// [`guide::promql`](crate::guide::promql) has the others, and an alert.
+/// [`guide::promql`](crate::guide::promql) lists more queries and an alert.
 ///
-/// In axum, the layer must come last: `Router::layer` applies it to the routes that are added before, and it does not see
-/// requests to the others. If there are none before, [`Registry::check`] reports that after the first status 404.
+/// In axum, apply the layer last. `Router::layer` applies it only to routes that have already been added, so the layer
+/// does not see requests to routes that are added later. If no route was added before the layer, [`Registry::check`]
+/// reports the problem after ten responses with status 404.
 ///
-/// If a request passes two layers with the same families, such as one on an outer and one on a nested router, only the
-/// outer one counts it, and [`Registry::check`] reports it. If an outer layer drops the response body, the request counts as
-/// canceled.
+/// If a request passes through two layers with the same families, such as one on an outer router and one on a nested
+/// router, only the outer layer counts the request, and [`Registry::check`] reports the problem. If an outer layer
+/// drops the response body, the request counts as canceled.
 ///
 /// Clones share the same families.
 ///
@@ -81,14 +86,14 @@ pub struct RequestMetrics {
 
 struct Inner {
     families: RequestFamilies,
-    /// Paths that are label values where the framework knows no routes.
+    /// The paths that are used as label values if the framework does not report the route.
     paths: BTreeSet<String>,
     excluded: BTreeSet<String>,
     is_exception: IsException,
     /// The registry that reports problems.
     registry: Registry,
     location: &'static Location<'static>,
-    /// Set once a request has passed another layer with the same families.
+    /// `true` once a request has passed through another layer with the same families.
     is_repeated: AtomicBool,
     placement: LayerPlacement,
 }
@@ -96,17 +101,18 @@ struct Inner {
 type IsException = Arc<dyn Fn(u16) -> bool + Send + Sync>;
 
 impl RequestMetrics {
-    /// Measures in families whose names begin with this, exported through the global registry.
+    /// Records into families whose names begin with `prefix`, in the global registry.
     ///
-    /// Families that are registered already, by this or by a function with `#[instrument]` that has the same labels, are
-    /// fed too. What cannot be registered counts, is not exported, and is listed by [`Registry::check`].
+    /// If a family is already registered by another layer, or by a function with `#[instrument]` and the same labels,
+    /// the new layer records into that family. A family that cannot be registered still counts requests, but is not
+    /// exported, and [`Registry::check`] reports the problem.
     #[must_use]
     #[track_caller]
     pub fn new(prefix: &str) -> Self {
         Self::builder(prefix).build()
     }
 
-    /// Options beyond those of [`RequestMetrics::new`].
+    /// Returns a builder with more options than [`RequestMetrics::new`].
     #[track_caller]
     pub fn builder(prefix: &str) -> RequestMetricsBuilder {
         RequestMetricsBuilder {
@@ -120,12 +126,12 @@ impl RequestMetrics {
         }
     }
 
-    /// Whether requests for this path, as the client sent it, are not measured.
+    /// Returns true if requests for this path, as the client sent it, are excluded.
     pub(super) fn excludes(&self, path: &str) -> bool {
         self.inner.excluded.contains(path)
     }
 
-    /// The label value for a path that no framework has found a route for.
+    /// Returns the label value for a path if the framework does not report the route.
     pub(super) fn known_path<'a>(&self, path: &'a str) -> &'a str {
         if self.inner.paths.contains(path) { path } else { OTHER }
     }
@@ -138,7 +144,9 @@ impl RequestMetrics {
         &self.inner.families
     }
 
-    /// Returns true if a layer around this one measures the request into the same families. The first time, reports it.
+    /// Returns true if `outer`, a layer around this one, records the request into the same families.
+    ///
+    /// The first time, also reports the problem.
     pub(super) fn repeats(&self, outer: &Self) -> bool {
         let is_same = self.inner.families.are(&outer.inner.families);
         if is_same && !self.inner.is_repeated.swap(true, Ordering::Relaxed) {
@@ -151,7 +159,7 @@ impl RequestMetrics {
         is_same
     }
 
-    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "only axum's layers have a place among routes"))]
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "only axum layers can precede routes"))]
     pub(super) fn placement(&self) -> &LayerPlacement {
         &self.inner.placement
     }
@@ -171,14 +179,14 @@ impl fmt::Debug for RequestMetrics {
     }
 }
 
-/// The label value of a method.
+/// Returns the label value of a method.
 pub(super) fn method_label(method: &str) -> &'static str {
     METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
 }
 
-/// Options of [`RequestMetrics`].
+/// A builder for [`RequestMetrics`].
 #[derive(Clone)]
-#[must_use = "nothing is measured until `build` is called, and what it gives is put into a service"]
+#[must_use = "nothing is measured until `build` is called and the result is applied to a service"]
 pub struct RequestMetricsBuilder {
     prefix: String,
     buckets: Option<Vec<f64>>,
@@ -196,42 +204,48 @@ impl fmt::Debug for RequestMetricsBuilder {
 }
 
 impl RequestMetricsBuilder {
-    /// The latency is a histogram with these upper bounds, in seconds; a summary if not set.
+    /// Makes the latency a histogram with these upper bounds, in seconds. By default, the latency is a summary.
     pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
         self.buckets = Some(bounds.into());
         self
     }
 
-    /// The most label sets of each family, 2,000 if not set; `<prefix>_responses_total` may have ten times as many, since
-    /// a route has several statuses. Requests beyond that count under `__overflow__`.
+    /// Limits the number of label sets per family. The default is 2,000.
+    ///
+    /// `<prefix>_responses_total` may have ten times as many label sets, because a route has several statuses. Requests
+    /// with further label sets are counted under `__overflow__`.
     pub fn max_series(mut self, most: usize) -> Self {
         self.max_series = Some(most);
         self
     }
 
-    /// Routes, as method and path, that are exported at 0 before their first request, in `<prefix>_responses_total` with
-    /// status 200. The cap on series does not apply to these series.
+    /// Adds known routes, each given as a method and a path. Their series are exported at 0 before the first request.
     ///
-    /// No framework gives a layer the list of its routes, so a route that is not listed is exported from its first request
-    /// on. `rate` and `increase` then miss the requests before the first scrape that shows it. Write the paths as the router
-    /// declares them, with what they are nested under.
+    /// In `<prefix>_responses_total`, only the series with status 200 is exported in advance. These series do not count
+    /// toward [`RequestMetricsBuilder::max_series`].
     ///
-    /// Where no framework tells the route of a request (plain hyper, tonic), the paths of these are the ones that are
-    /// label values; any other counts as `other`.
+    /// A framework does not give a layer the list of its routes, so an unlisted route is exported only after its first
+    /// request. `rate` and `increase` then miss the requests before the first scrape that contains the route. Write
+    /// each path as the router declares it, including the prefixes under which the router is nested.
+    ///
+    /// If the framework does not report the route of a request (plain hyper, tonic), the paths of the known routes are
+    /// used as label values, and any other path becomes `other`.
     pub fn known_routes<M: AsRef<str>, P: AsRef<str>>(mut self, routes: impl IntoIterator<Item = (M, P)>) -> Self {
         let routes = routes.into_iter().map(|(method, path)| (method.as_ref().to_owned(), path.as_ref().to_owned()));
         self.routes.extend(routes);
         self
     }
 
-    /// Excludes requests for this path, as those for `/metrics` are. It is compared with the path that the client sent.
-    /// Responses of an [`Exposition`](crate::Exposition) are excluded in any case.
+    /// Excludes requests for this path, in addition to `/metrics`.
+    ///
+    /// The path is compared with the path that the client sent. Responses of an [`Exposition`](crate::Exposition) are
+    /// always excluded.
     pub fn exclude(mut self, path: impl Into<String>) -> Self {
         self.excluded.insert(path.into());
         self
     }
 
-    /// Decides which statuses are exceptions; if not set, 408 and all of 500 or more.
+    /// Sets the statuses that are exceptions. By default, status 408 and all statuses of 500 or more are exceptions.
     pub fn exception_if(mut self, is_exception: impl Fn(u16) -> bool + Send + Sync + 'static) -> Self {
         self.is_exception = Arc::new(is_exception);
         self
@@ -244,11 +258,11 @@ impl RequestMetricsBuilder {
         built
     }
 
-    /// As [`RequestMetricsBuilder::build`], in `registry`.
+    /// Like [`RequestMetricsBuilder::build`], but registers the families in `registry`.
     ///
     /// # Errors
     ///
-    /// Where a family cannot be registered, since its name is invalid or another family has it.
+    /// Returns an error if a family cannot be registered because its name is invalid or already used by another family.
     pub fn build_in(self, registry: &Registry) -> Result<RequestMetrics, Error> {
         self.build_with(&mut In(registry))
     }
@@ -271,7 +285,8 @@ impl RequestMetricsBuilder {
             built.report(
                 ProblemKind::Declaration,
                 &format!(
-                    "{route:?} is not a route, so it is exported in vain; write method and path, as in (\"GET\", \"/users/{{id}}\")"
+                    "{route:?} is not a route, so no request matches it; write a method and a path, as in (\"GET\", \
+                     \"/users/{{id}}\")"
                 ),
             );
         }

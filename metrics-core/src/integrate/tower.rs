@@ -21,8 +21,8 @@ use super::requests::RequestMetrics;
 use crate::export::http::response::IsExposition;
 use crate::{Exposition, ExpositionBody, ExpositionFuture};
 
-/// Statuses of gRPC that say that the server is at fault: unknown, deadline exceeded, unimplemented, internal,
-/// unavailable and data loss, as the conventions of OpenTelemetry have it for servers.
+/// The gRPC status codes that are server errors according to the OpenTelemetry conventions: unknown, deadline exceeded,
+/// unimplemented, internal, unavailable and data loss.
 const GRPC_FAULTS: [&[u8]; 6] = [b"2", b"4", b"12", b"13", b"14", b"15"];
 const GRPC_STATUS: &str = "grpc-status";
 
@@ -31,7 +31,7 @@ fn sent_path<B>(request: &Request<B>) -> &str {
     request.uri().path()
 }
 
-/// No framework tells the route.
+/// Returns `None`, because only axum reports the route.
 #[cfg(not(feature = "axum"))]
 fn matched_route(_: &http::Extensions) -> Option<std::borrow::Cow<'_, str>> {
     None
@@ -52,7 +52,7 @@ impl<S> Layer<S> for RequestMetrics {
     }
 }
 
-/// A service whose requests are measured; made by the layer [`RequestMetrics`].
+/// A service whose requests are measured. Created by the layer [`RequestMetrics`].
 #[derive(Clone, Debug)]
 pub struct MeasuredService<S> {
     inner: S,
@@ -116,7 +116,7 @@ where
     }
 }
 
-/// The response with a body that records its end.
+/// Records the head of the response, and wraps the body so that its end is recorded.
 fn measured<B: Body>(response: Response<B>, request: &mut MeasuredRequest) -> Response<MeasuredBody<B>> {
     let (head, body) = response.into_parts();
     check_placement(request, head.status);
@@ -137,7 +137,7 @@ fn is_fault(headers: &HeaderMap) -> bool {
 }
 
 pin_project! {
-    /// The body of a response of a [`MeasuredService`].
+    /// The body of a response from a [`MeasuredService`].
     pub struct MeasuredBody<B> {
         #[pin]
         body: B,
@@ -147,7 +147,7 @@ pin_project! {
 }
 
 impl<B: Default> Default for MeasuredBody<B> {
-    /// A body that belongs to no request: of a response that somebody else makes in place of the service.
+    /// Returns a body that is not measured, for a response that another layer creates instead of the service.
     fn default() -> Self {
         Self { body: B::default(), bytes: MeasuredBytes::default(), is_grpc: false }
     }
@@ -211,7 +211,7 @@ impl<B> Service<Request<B>> for Exposition {
     }
 }
 
-/// The future of an [`Exposition`] as a service.
+/// The future returned by an [`Exposition`] when it is called as a service.
 #[derive(Debug)]
 pub struct ExpositionServiceFuture(ExpositionFuture);
 

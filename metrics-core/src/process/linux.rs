@@ -7,7 +7,7 @@ use procfs::{ProcResult, WithCurrentSystemInfo, boot_time_secs, ticks_per_second
 
 use super::ProcessReadings;
 
-/// Fails where there is no `/proc`; what cannot be read of it is left out.
+/// Reads the statistics. Omits optional readings that are unavailable, and returns an error if there is no `/proc`.
 pub(super) fn read() -> ProcResult<ProcessReadings> {
     let process = Process::myself()?;
     let stat = process.stat()?;
@@ -35,15 +35,15 @@ fn number(limit: LimitValue) -> f64 {
     }
 }
 
-/// Bytes received and sent, by both protocols.
+/// Returns the bytes received and sent over IPv4 and IPv6.
 fn network(process: &Process) -> Option<(f64, f64)> {
     let (received, sent) = ipv4(&fs::read_to_string("/proc/self/net/netstat").ok()?)?;
-    // Not there where the kernel does without IPv6.
+    // The file `snmp6` does not exist if the kernel does not support IPv6.
     let (more_received, more_sent) = process.snmp6().map_or((0, 0), |ipv6| (ipv6.ip_in_octets, ipv6.ip_out_octets));
     Some(((received + more_received) as f64, (sent + more_sent) as f64))
 }
 
-/// Bytes received and sent, of a file in which each line of names is followed by one of values.
+/// Returns the bytes received and sent over IPv4. In `netstat`, each line of names is followed by a line of values.
 fn ipv4(netstat: &str) -> Option<(u64, u64)> {
     let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("IpExt:"));
     let (names, values) = (lines.next()?, lines.next()?);
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_may_be_none() {
+    fn an_unlimited_resource_is_infinite() {
         assert_eq!(number(LimitValue::Unlimited), f64::INFINITY);
         assert_eq!(number(LimitValue::Value(1_024)), 1_024.0);
     }

@@ -1,4 +1,4 @@
-//! Process statistics on other systems, read with `sysinfo`.
+//! Process statistics on systems other than Linux, read with `sysinfo`.
 
 use std::io;
 
@@ -11,8 +11,7 @@ pub(super) fn read() -> io::Result<ProcessReadings> {
     let mut system = System::new();
     let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, kind);
-    let process =
-        system.process(pid).ok_or_else(|| io::Error::other("the system does not tell about its processes"))?;
+    let process = system.process(pid).ok_or_else(|| io::Error::other("the system reports no process statistics"))?;
     Ok(ProcessReadings {
         cpu_seconds: Some(process.accumulated_cpu_time() as f64 / 1_000.0),
         open_fds: process.open_files().map(|count| count as f64),

@@ -21,10 +21,10 @@ use super::{Registry, declared};
 use crate::internal::InternalError;
 use crate::logging::log;
 
-/// The longest that a caller waits for work that may need the lock of the `prometheus` registry.
+/// The maximum time that a caller waits for work that may need the lock of the `prometheus` registry.
 const ASIDE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Our families in the default registry of the `prometheus` crate.
+/// A collector that exposes our families in the default registry of the `prometheus` crate.
 struct Bridge(&'static Registry);
 
 impl Collector for Bridge {
@@ -36,7 +36,7 @@ impl Collector for Bridge {
         if context::is_gathering_default() {
             return Vec::new();
         }
-        // The `prometheus` registry is locked here. Initializing logs problems, and a logger is user code.
+        // The `prometheus` registry is locked here. Initialization may log problems, and a logger is user code.
         if !declared::is_ready_for_scrape() {
             aside("metrics-core-init", || declared::initialize_for_scrape(true));
         }
@@ -50,7 +50,7 @@ impl Collector for Registry {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        // A registry in itself, by whatever way, shows its families once.
+        // A registry that contains itself, directly or indirectly, reports its families only once.
         let outer = ScrapeContext::current();
         if outer.as_ref().is_some_and(|outer| outer.is_for(self)) {
             return Vec::new();
@@ -59,27 +59,27 @@ impl Collector for Registry {
     }
 }
 
-/// Registers the bridge, once.
+/// Registers the bridge on the first call.
 pub(crate) fn install(global: &'static Registry) {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::Relaxed) {
         return;
     }
-    // The first touch may come from a collector that is being gathered, under the lock that registering wants.
+    // The caller may be a collector that is being gathered, under the lock that registration needs.
     aside("metrics-core-init", move || {
         if let Err(error) = prometheus::default_registry().register(Box::new(Bridge(global))) {
-            let message = "`prometheus::gather` will not show the families of metrics-core";
+            let message = "`prometheus::gather` will not include the families of metrics-core";
             log(Level::Error, format_args!("{message}: {error}"));
         }
     });
 }
 
-/// Runs `f` on a thread of its own and waits for it, but not for ever.
+/// Runs `f` on a dedicated thread, and waits for it for at most [`ASIDE_TIMEOUT`].
 fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
     let (done, wait) = mpsc::channel();
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
         f();
-        // Nobody listens any more if it took too long.
+        // Sending fails if the caller has stopped waiting.
         let _ = done.send(());
     });
     match spawned {
@@ -90,7 +90,7 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// One constant description for each registry, so that creating families never touches the `prometheus` crate.
+/// Returns the description of a registry. It never changes, so creating families never touches the `prometheus` crate.
 pub(crate) fn desc(is_global: bool) -> Desc {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let number = if is_global { 0 } else { LAST.fetch_add(1, Ordering::Relaxed) + 1 };
@@ -99,7 +99,8 @@ pub(crate) fn desc(is_global: bool) -> Desc {
         help: "All families of one registry of metrics-core.".to_owned(),
         const_label_pairs: Vec::new(),
         variable_labels: Vec::new(),
-        // Far from the hashes of names that the ids of other collectors are, by chance as they are by each other.
+        // The IDs of other collectors are hashes of names. A collision with this ID is as unlikely as a collision of
+        // two such hashes.
         id: 0x6d65_7472_6963_735f_u64.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         dim_hash: 0,
     }

@@ -9,42 +9,46 @@ use super::declared::{self, UserCode};
 use crate::family::FamilyCore;
 use crate::kind::Kind;
 
-/// One declared family.
+/// A declared family.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DeclaredFamily {
-    /// The name under which it is exported.
+    /// The exported name.
     pub name: String,
     /// The type.
     pub kind: Kind,
     /// The help text.
     pub help: String,
-    /// The unit, where one was declared.
+    /// The unit, if one was declared.
     pub unit: Option<String>,
-    /// The labels, in their order; those of all annotated functions, if they record into the family with different ones.
+    /// The labels, in order. If annotated functions record into the family with different labels, the list contains all
+    /// of these labels.
     pub labels: Vec<DeclaredLabel>,
     /// Labels that have the same value on every series.
     pub const_labels: Vec<(String, String)>,
-    /// Upper bounds of a histogram's buckets.
+    /// The upper bounds of a histogram's buckets; empty for other types.
     pub buckets: &'static [f64],
-    /// How many series it may have.
+    /// The maximum number of series.
     pub max_series: usize,
-    /// Where it is declared; for what annotated functions feed, the first of them.
+    /// The location of the declaration, or of the first one if several annotated functions share the family.
     pub location: &'static Location<'static>,
 }
 
-/// One label of a declared family.
+/// A label of a declared family.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DeclaredLabel {
     /// The name.
     pub name: String,
-    /// The values that are known before their first use; empty where none are.
+    /// The values that are known before their first use; empty if no values are known.
     pub known_values: Vec<String>,
 }
 
 impl Registry {
-    /// Every family that is declared here, by name; those of collectors are not, since only a scrape shows them.
+    /// Returns all families that are declared in this registry, in name order.
+    ///
+    /// This does not include families of collectors, which only a scrape reports. It initializes annotated functions
+    /// and global structs, as [`init`](crate::init) does.
     ///
     /// # Example: names and types
     ///

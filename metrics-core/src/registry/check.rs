@@ -1,4 +1,4 @@
-//! The problems of a registry: failed declarations and conflicts, skipped families of collectors, and style.
+//! The problems of a registry: failed declarations and conflicts, skipped families of collectors, and style violations.
 
 use super::Registry;
 use super::collect::context::DEFAULT_COLLECT_TIMEOUT;
@@ -8,11 +8,14 @@ use super::scrape::gathering::Gathering;
 use crate::lint::StyleRule;
 
 impl Registry {
-    /// Returns the problems of everything that is declared, each with its place in the code if that is known: conflicts and
-    /// failed declarations first, then names that break rules of style, as `promtool check metrics` has them.
+    /// Returns all problems of this registry, each with its location in the code if that is known.
     ///
-    /// Declarations that lost a conflict still count, but are not exported. This initializes annotated functions and derived
-    /// structs as [`init`](crate::init) does, so a list or a family whose expression panics is reported, too.
+    /// Conflicts, failed declarations and skipped families of collectors come first, then violations of style rules,
+    /// most of which are those of `promtool check metrics`. Declarations that lost a conflict still count, but are not
+    /// exported.
+    ///
+    /// This runs the collectors, as a scrape does. It also initializes annotated functions and global structs, as
+    /// [`init`](crate::init) does, so expressions for label values or families that panic are reported as well.
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         declared::initialize(self.inner.is_global, UserCode::Now);

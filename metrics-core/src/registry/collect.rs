@@ -25,16 +25,18 @@ use context::ScrapeContext;
 use runs::{PendingRun, Runs};
 use waiter::Waiter;
 
-/// Shows families that are made at each scrape, from something that counts by itself: a pool, a cache, the system.
+/// Reports families that are computed at each scrape, such as the statistics of a pool, a cache or the system.
 ///
-/// It runs on a dedicated thread, or on the scraping thread if none can be spawned. If it scrapes its own registry, that scrape
-/// contains no collectors, because it would wait for itself. Scrapes at the same time
-/// share a run; where one has given up on it, the next begins another (there are at most four at once). It has until the
-/// scrape's time is over
-/// ([`Scrape::collector_timeout`](crate::Scrape::collector_timeout), 5 seconds if not set); later its families are left
-/// out, and scrapes that would not wait longer do without it until it comes back.
+/// A collector runs on a dedicated thread, or on the scraping thread if no thread can be spawned. If it scrapes its own
+/// registry, that scrape skips all collectors, because the collector would wait for itself.
 ///
-/// # Example: a pool of connections
+/// Concurrent scrapes share a run. After a scrape has given up on a run, the next scrape starts another run. At most
+/// four runs of a collector are in flight at once. If a run does not end within the scrape's timeout
+/// ([`Scrape::collector_timeout`](crate::Scrape::collector_timeout), 5 seconds by default), the scrape skips the
+/// collector's families. Until that run ends, later scrapes skip the families without waiting if the run has already
+/// exceeded their timeout.
+///
+/// # Example: a connection pool
 ///
 /// ```
 /// use std::error::Error;
@@ -49,7 +51,7 @@ use waiter::Waiter;
 ///     }
 ///
 ///     fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn Error + Send + Sync>> {
-///         visitor.family(&FamilyInfo::new("pool_connections", "Connections of the pool.", Kind::Gauge));
+///         visitor.family(&FamilyInfo::new("pool_connections", "Connections in the pool.", Kind::Gauge));
 ///         visitor.series(Labels::of(&[("state", "idle")]).borrow(), &Value::Gauge(3.0));
 ///         Ok(())
 ///     }
@@ -61,19 +63,19 @@ use waiter::Waiter;
 /// # Ok::<(), metrics_core::Error>(())
 /// ```
 pub trait Collect: Send + Sync + 'static {
-    /// The names of all families that it can show.
+    /// Returns the names of all families that the collector can report.
     fn names(&self) -> Vec<String>;
 
-    /// Shows the families as they are now, in any order; a family may be shown in several parts.
+    /// Reports the current families in any order. A family may be reported in several parts.
     ///
     /// # Errors
     ///
-    /// Where it cannot tell; nothing that it has shown is then exported, and it counts in
-    /// `metrics_core_internal_errors_total{kind="collector_error"}`.
+    /// Returns an error if the values cannot be determined. The scrape then discards all families of the collector, and
+    /// counts the error in `metrics_core_internal_errors_total{kind="collector_error"}`.
     fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn StdError + Send + Sync>>;
 }
 
-/// Names a registered collector, to unregister it.
+/// Identifies a registered collector, so that it can be unregistered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CollectorId(u64);
 
@@ -91,12 +93,12 @@ struct RegisteredCollector {
     runs: Runs<Collected>,
 }
 
-/// What collects.
+/// The implementation of a collector.
 #[derive(Clone)]
 enum CollectorSource {
     Own(Arc<dyn Collect>),
     Prometheus(Arc<dyn Collector>),
-    /// The default registry of the `prometheus` crate, which is one unit.
+    /// The default registry of the `prometheus` crate, which is gathered as a whole.
     DefaultRegistry,
 }
 
@@ -107,14 +109,14 @@ impl Collectors {
 }
 
 impl Registry {
-    /// Adds a collector of the `prometheus` crate: any of its metrics, or one of your own.
+    /// Registers a collector of the `prometheus` crate: one of its metrics, or a custom collector.
     ///
-    /// No lock is held while it collects. If it panics, or is not done when the scrape's time is over, its families are
-    /// left out of that scrape, and it counts in `metrics_core_internal_errors_total`.
+    /// No lock is held while the collector runs. If it panics or exceeds the scrape's timeout, the scrape skips its
+    /// families and counts the failure in `metrics_core_internal_errors_total`.
     ///
     /// # Errors
     ///
-    /// Where a name it describes is invalid or belongs to something registered before.
+    /// Returns an error if a name that the collector describes is invalid or already registered.
     ///
     /// # Example: a metric of the `prometheus` crate
     ///
@@ -133,14 +135,14 @@ impl Registry {
         self.register_source(names, CollectorSource::Prometheus(Arc::from(collector)))
     }
 
-    /// Adds a collector, which is isolated as those of [`Registry::register_prometheus_collector`] are.
+    /// Registers a collector. It is isolated like the collectors of [`Registry::register_prometheus_collector`].
     ///
-    /// Only our scrapes show it: what collectors of the global registry show is not part of [`prometheus::gather`],
-    /// which runs under a lock.
+    /// Only scrapes of this crate include its families. [`prometheus::gather`] omits the families of collectors in the
+    /// global registry, because it holds a lock while it runs.
     ///
     /// # Errors
     ///
-    /// Where a name of it is invalid or belongs to something registered before.
+    /// Returns an error if one of the collector's names is invalid or already registered.
     pub fn register_collector(&self, collector: impl Collect) -> Result<CollectorId, Error> {
         self.register_source(collector.names(), CollectorSource::Own(Arc::new(collector)))
     }
@@ -165,15 +167,16 @@ impl Registry {
         Ok(id)
     }
 
-    /// Takes a collector out of the registry; false if it is not there.
+    /// Removes a collector from the registry. Returns false if it is not registered.
     pub fn unregister_collector(&self, id: CollectorId) -> bool {
         let removed = self.write().collectors.by_id.remove(&id);
-        // Dropped after the lock is given back: it is user code.
+        // The collector is dropped after the lock is released, because dropping it runs user code.
         removed.is_some()
     }
 
-    /// Asks all collectors, and the default registry of the `prometheus` crate if this is the global one; each runs on a
-    /// dedicated thread if one can be spawned. None if one of them makes this scrape, since it would wait for itself.
+    /// Joins or starts a run of every collector and, in the global registry, of the default registry of the
+    /// `prometheus` crate. Returns no runs if one of the collectors makes this scrape, since that collector would wait
+    /// for itself.
     pub(crate) fn start_collectors(
         &self,
         timeout: Duration,
@@ -193,7 +196,7 @@ impl Registry {
 }
 
 impl RegisteredCollector {
-    /// Its name, and what is to be waited for.
+    /// Returns the collector's name and the run to wait for; see [`Runs::join_or_start`].
     fn join_or_start(self, context: &ScrapeContext, waiter: &Arc<Waiter>) -> (String, Option<PendingRun<Collected>>) {
         let name = self.name();
         let (source, by) = (self.source, name.clone());
@@ -201,7 +204,7 @@ impl RegisteredCollector {
         (name, pending)
     }
 
-    /// What messages call it.
+    /// Returns the name of the collector for messages.
     fn name(&self) -> String {
         match (&self.source, self.names.first()) {
             (CollectorSource::DefaultRegistry, _) => "the `prometheus` registry".to_owned(),
@@ -238,7 +241,7 @@ fn record(collector: &dyn Collect, by: &str) -> Option<Vec<CollectedFamily>> {
     }
 }
 
-/// Runs user code; a panic is counted, and ends here.
+/// Runs user code, and catches and counts a panic.
 pub(crate) fn isolated<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
     let result = guarded(f);
     if result.is_none() {

@@ -1,9 +1,9 @@
-//! Declarations that the linker collects, so that their series are at 0 before their first use.
+//! Declarations that the linker collects, so that their series are exported at 0 before their first use.
 //!
-//! `#[instrument]` and `#[metrics(global)]` add a pointer to their static to a list that the linker assembles. `init()`,
-//! everything that exposes, and `check()` initialize the entries that are not initialized yet; a scrape initializes only
-//! those that need no user code. On Linux, the list is a dedicated linker section; on other
-//! platforms, `linkme` collects it, or it is empty if `linkme` does not support the platform.
+//! `#[instrument]` and `#[metrics(global)]` add a pointer to their static to a list that the linker assembles.
+//! `init()`, all exporters, and `check()` initialize the entries that are not initialized yet. A scrape initializes
+//! only entries that need no user code. On Linux, the list is a dedicated linker section. On other platforms, `linkme`
+//! collects the list, or it is empty if `linkme` does not support the platform.
 
 #[cfg(any(
     target_os = "android",
@@ -45,34 +45,33 @@ use linked::declared;
 
 /// A static declaration that can initialize itself.
 pub trait Declared: Sync {
-    /// Registers its families and creates the series that are known, unless that was done before.
+    /// Registers the families of the declaration and creates its known series, unless it is already initialized.
     ///
-    /// Evaluates expressions of the user as far as `user_code` allows. If one panics, the declaration stays uninitialized
-    /// and the next call tries again.
+    /// Evaluates only the user expressions that `user_code` allows. If an expression panics, the declaration stays
+    /// uninitialized, and the next call tries again.
     fn initialize(&self, user_code: UserCode);
 
-    /// Returns true if [`Declared::initialize`] has nothing left to do without user code.
+    /// Returns true if [`Declared::initialize`] has nothing left to do with `UserCode::Never`.
     fn is_ready_for_scrape(&self) -> bool;
 
-    /// The reason why the declaration is uninitialized, if an expression has panicked.
+    /// Returns the reason why the declaration is uninitialized, if an expression has panicked.
     fn problem(&self) -> Option<Problem>;
 }
 
-/// The expressions of the user that an initialization may evaluate: lists of label values, families, and fields of derived
-/// structs.
+/// The user expressions that an initialization may evaluate: label value lists, families and fields of derived structs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserCode {
-    /// None of them. Scrapes run on threads of the library, or under a lock of the `prometheus` crate, where user code may
-    /// panic, deadlock, or poison a `LazyLock` that needs the service's own thread.
+    /// No expressions. Scrapes run on threads of the library, or under a lock of the `prometheus` crate, where user
+    /// code may panic, deadlock, or poison a `LazyLock` that needs the service's own thread.
     Never,
-    /// The ones requested for the first, second, fourth, eighth, .. time, and each thousandth time, so that an
-    /// expression that always panics costs little.
+    /// Expressions that are requested for the first, second, fourth, eighth, .. time, and every thousandth time. An
+    /// expression that always panics therefore costs little.
     Due,
-    /// All of them.
+    /// All expressions.
     Now,
 }
 
-/// The requests to evaluate an expression that may panic.
+/// Counts the requests to evaluate an expression that may panic.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts(AtomicU32);
 
@@ -94,7 +93,7 @@ impl Attempts {
     }
 }
 
-/// A declaration as the linker collects it.
+/// A reference to a declaration, as the linker collects it.
 pub type DeclaredRef = &'static dyn Declared;
 
 /// Returns true if a scrape has nothing left to initialize.
@@ -102,16 +101,15 @@ pub(crate) fn is_ready_for_scrape() -> bool {
     declared().all(Declared::is_ready_for_scrape)
 }
 
-/// Initializes what needs no user code, before a scrape of the global registry.
+/// Initializes the declarations that need no user code, before a scrape of the global registry.
 pub(crate) fn initialize_for_scrape(of_global: bool) {
     initialize_all(of_global, UserCode::Never);
 }
 
-/// Initializes all declarations of the global registry, on the thread of a caller that expects user code to run: no lock may
-/// be held.
+/// Initializes all declarations of the global registry. This runs user code, so the caller must not hold a lock.
 ///
-/// A panic cannot be caught in programs built with `panic = "abort"`. There, only the first call of a function evaluates its
-/// expressions.
+/// Programs built with `panic = "abort"` cannot catch a panic. In such programs, only the first call of an annotated
+/// function evaluates its expressions.
 pub(crate) fn initialize(of_global: bool, user_code: UserCode) {
     initialize_all(of_global, if cfg!(panic = "abort") { UserCode::Never } else { user_code });
 }
@@ -124,7 +122,7 @@ fn initialize_all(of_global: bool, user_code: UserCode) {
     }
 }
 
-/// The reasons why declarations are uninitialized.
+/// Returns the reasons why declarations are uninitialized.
 pub(crate) fn problems(of_global: bool) -> Vec<Problem> {
     if of_global { declared().filter_map(Declared::problem).collect() } else { Vec::new() }
 }

@@ -1,7 +1,8 @@
 //! The families of a registry by name, and the sample names that they occupy.
 //!
-//! Annotated functions may record into one family with different labels: the formats allow a family whose series have
-//! different label names. Such a family consists of a member and its variants, one for each set of label names.
+//! Annotated functions may record into one family with different labels, because the exposition formats allow a family
+//! whose series have different label names. Such a family consists of a member and its variants, each with a different
+//! set of label names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::kind::Kind;
 use crate::sample::Value;
 
-/// A family of a registry: with series of its own, or with one that is asked for at each scrape.
+/// A family of a registry: a family with stored series, or a callback that each scrape calls for its value.
 #[derive(Clone)]
 pub(crate) enum Member {
     Family(Arc<FamilyCore>),
     Callback(Arc<Callback>),
 }
 
-/// A metric without labels whose value a function tells.
+/// A metric without labels whose value a callback returns.
 pub(crate) struct Callback {
     pub(crate) core: FamilyCore,
     pub(crate) value: Box<dyn Fn() -> Value<'static> + Send + Sync>,
@@ -53,14 +54,14 @@ impl Member {
 #[derive(Default)]
 pub(crate) struct Members {
     by_name: BTreeMap<String, Member>,
-    /// Families that share the name of a member and have other labels, by that name.
+    /// Families that share the name of a member but have other labels, keyed by that name.
     variants: BTreeMap<String, Vec<Arc<FamilyCore>>>,
-    /// Sample names and the family each belongs to.
+    /// Maps each sample name to the family that it belongs to.
     taken: HashMap<String, String>,
 }
 
 impl Members {
-    /// Keeps these names for families that the registry makes itself.
+    /// Reserves the names of the families that a scrape computes itself.
     pub(crate) fn reserve(&mut self, names: [(&str, Kind); 3]) {
         for (name, kind) in names {
             for sample in sample_names(name, kind) {
@@ -69,7 +70,8 @@ impl Members {
         }
     }
 
-    /// The family that is registered under `given`'s name, if it is the same; an error if it, or a sample name, is not.
+    /// Returns the registered family that equals `given`, or `None` if its names are free. Returns an error if a
+    /// different family has the name, or if a sample name is taken.
     pub(crate) fn same_as(&self, given: &FamilyDeclaration) -> Result<Option<&Member>, Error> {
         if let Some(member) = self.by_name.get(&given.name) {
             member.declaration().compare(given)?;
@@ -81,7 +83,7 @@ impl Members {
         }
     }
 
-    /// Adds a family whose name [`Members::same_as`] has found free.
+    /// Adds a family whose name is free according to [`Members::same_as`].
     pub(crate) fn add(&mut self, member: Member) {
         let name = member.declaration().name.clone();
         for sample in member.declaration().sample_names() {
@@ -97,14 +99,14 @@ impl Members {
         Some(removed)
     }
 
-    /// Returns the owner of a sample name that a collected family of this name and type would export.
+    /// Returns the owner of the first taken sample name that a collected family of this name and type would export.
     pub(crate) fn clash(&self, name: &str, kind: Kind) -> Option<Owner> {
         sample_names(name, kind).find_map(|sample| self.owner_of(&sample))
     }
 
     fn owner_of(&self, sample: &str) -> Option<Owner> {
         let family = self.taken.get(sample)?;
-        // The families that a scrape makes itself are not members.
+        // The families that a scrape computes itself are not members.
         let own = || Owner::Family { name: family.clone(), location: None };
         Some(self.by_name.get(family).map_or_else(own, Member::owner))
     }
@@ -113,12 +115,12 @@ impl Members {
         self.by_name.get(name)
     }
 
-    /// The families that share the name of this member and have other labels, in the order in which they were added.
+    /// Returns the families that share the name of this member but have other labels, in the order of registration.
     pub(crate) fn variants(&self, name: &str) -> &[Arc<FamilyCore>] {
         self.variants.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds a family that has the name of a member, and other labels than it and its variants.
+    /// Adds a family that has the name of a member, but other labels than the member and its variants.
     pub(crate) fn add_variant(&mut self, core: Arc<FamilyCore>) {
         self.variants.entry(core.declaration.name.clone()).or_default().push(core);
     }
@@ -127,12 +129,12 @@ impl Members {
         self.by_name.keys().map(String::as_str)
     }
 
-    /// All families, by name, each with its variants.
+    /// Returns all families in name order, each with its variants.
     pub(crate) fn with_variants(&self) -> Vec<(Member, Vec<Arc<FamilyCore>>)> {
         self.by_name.iter().map(|(name, member)| (member.clone(), self.variants(name).to_vec())).collect()
     }
 
-    /// All families, by name, without their variants.
+    /// Returns all families in name order, without their variants.
     pub(crate) fn all(&self) -> Vec<Member> {
         self.by_name.values().cloned().collect()
     }

@@ -6,20 +6,21 @@ use std::panic::Location;
 use crate::error::Error;
 use crate::lint::StyleRule;
 
-/// Problems a registry keeps; what is found beyond is logged only.
+/// The maximum number of problems that a registry keeps. Further problems are dropped.
 const MAX_PROBLEMS: usize = 1_000;
 
-/// Something that is wrong with what was declared. Its `Display` says what, where, and what to write instead.
+/// A problem with a declaration, a collected family or a layer. Its `Display` output contains the location and the
+/// problem.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// What kind of problem it is.
+    /// The kind of problem.
     pub kind: ProblemKind,
-    /// The family that is not exported, or not as declared, or whose name is not as it should be.
+    /// The name of the affected family.
     pub family: String,
-    /// What is wrong.
+    /// The description of the problem, usually with a remedy.
     pub message: String,
-    /// Where the losing declaration stands, where it is known.
+    /// The code location of the declaration that causes the problem, if known.
     pub location: Option<&'static Location<'static>>,
 }
 
@@ -27,15 +28,16 @@ pub struct Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// Two declarations do not go together, or one is invalid by itself; the later one is not exported.
+    /// A declaration is invalid or conflicts with an earlier one; it is not exported.
     Declaration,
-    /// A scrape skips a family that a collector reports: its name belongs to another family, or it cannot be written.
+    /// A scrape skips a family that a collector reports, because its name is taken or it would invalidate the scrape.
     CollectedFamily,
-    /// A request passes two `RequestMetrics` layers with the same families; the inner one does not count it.
+    /// A request passes through two `RequestMetrics` layers with the same families; the inner layer does not count it.
     RepeatedLayer,
-    /// A `RequestMetrics` layer is applied to an axum router before its routes, whose requests it does not see.
+    /// A `RequestMetrics` layer is applied to an axum router before its routes are added, so the layer does not see
+    /// their requests.
     LayerBeforeRoutes,
-    /// A name breaks a rule of style; the family is exported all the same.
+    /// A family breaks a style rule; it is exported anyway.
     Style(StyleRule),
 }
 
@@ -59,12 +61,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The problems of a registry, each once.
+/// The problems of a registry, without duplicates.
 #[derive(Default)]
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// False if it is known already, or there are too many.
+    /// Adds a problem. Returns false if the problem is already known, or if the registry keeps too many problems.
     pub(super) fn add(&mut self, problem: Problem) -> bool {
         let new = self.0.len() < MAX_PROBLEMS && !self.0.contains(&problem);
         if new {
@@ -73,7 +75,7 @@ impl Problems {
         new
     }
 
-    /// Returns true if there is a problem that differs from this one at most in its location.
+    /// Returns true if a known problem equals this one, ignoring locations.
     pub(super) fn has_elsewhere(&self, problem: &Problem) -> bool {
         self.0.iter().any(|known| *known == Problem { location: known.location, ..problem.clone() })
     }

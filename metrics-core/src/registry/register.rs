@@ -15,17 +15,18 @@ use crate::metric::Metric;
 use crate::sample::{Number, Value};
 
 impl<M: Metric, T: BuildTarget> Builder<M, T> {
-    /// Registers the metric or family in the global registry, from which every exporter takes it.
+    /// Registers the metric or family in the global registry, which every exporter uses by default.
     ///
-    /// Registering the same again gives the same: type, labels, help, unit and buckets must be equal; the larger
-    /// `max_series` holds. Where they are not, or a name is invalid, this gives a metric that counts but is not
-    /// exported, logs why, and [`Registry::check`] lists it. Use [`Builder::register_in`] to handle that as an error.
+    /// If it is already registered with the same type, labels, help, unit and buckets, this returns the registered
+    /// metric or family, and the larger `max_series` applies. If one of these properties differs, or if a name is
+    /// invalid, this logs an error and returns a metric that counts but is not exported. [`Registry::check`] then lists
+    /// the problem. Use [`Builder::register_in`] to handle the error.
     pub fn register(self) -> T {
         T::from_core(Registry::global().register_or_detach(self.into_core()))
     }
 
-    /// Like [`Builder::register`], but a family with the same name and other labels does not conflict, as for annotated
-    /// functions.
+    /// Like [`Builder::register`], but allows families with the same name and different labels, as annotated functions
+    /// do.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn register_variant(self) -> T {
         let global = Registry::global();
@@ -39,39 +40,40 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         registry.register_variant(&Arc::new(self.within(registry).into_core())).map(T::from_core)
     }
 
-    /// Registers the metric or family in `registry`, or gives back the one that is there already.
+    /// Registers the metric or family in `registry`, or returns an equal one that is already registered.
     ///
     /// # Errors
     ///
-    /// Where a name, label or bucket is invalid, or something else has the name; the registry is as before.
+    /// Returns an error, and leaves the registry unchanged, if a name, label or bucket is invalid, or if the name is
+    /// already taken.
     pub fn register_in(self, registry: &Registry) -> Result<T, Error> {
         registry.register_shared(&Arc::new(self.within(registry).into_core())).map(T::from_core)
     }
 }
 
 impl Builder<Gauge> {
-    /// Registers a gauge in the global registry whose value `value` tells at each scrape.
+    /// Registers a gauge in the global registry. Each scrape calls `value` to obtain the gauge's value.
     ///
-    /// Errors are treated as by [`Builder::register`]. No lock is held while `value` runs; if it panics the gauge is
-    /// left out of that scrape, and it counts in `metrics_core_internal_errors_total{kind="collector_panic"}`.
+    /// Errors are handled as in [`Builder::register`]. No lock is held while `value` runs. If it panics, the scrape
+    /// skips the gauge and counts the panic in `metrics_core_internal_errors_total{kind="collector_panic"}`.
     ///
-    /// # Example: a queue that knows its length
+    /// # Example: the length of a queue
     ///
     /// ```
     /// use metrics_core::{Gauge, Registry};
     ///
-    /// Gauge::builder("queue_length", "Jobs that wait.").register_callback(|| 3.0);
+    /// Gauge::builder("queue_length", "Jobs waiting.").register_callback(|| 3.0);
     /// assert!(Registry::global().to_text().contains("queue_length 3\n"));
     /// ```
     pub fn register_callback(self, value: impl Fn() -> f64 + Send + Sync + 'static) {
         register_globally(self.into_callback(move || Value::Gauge(value())));
     }
 
-    /// As [`Builder::<Gauge>::register_callback`], in `registry`.
+    /// Like [`Builder::<Gauge>::register_callback`], but registers the gauge in `registry`.
     ///
     /// # Errors
     ///
-    /// Where the name is invalid or taken: also by the same gauge, since two functions cannot be one.
+    /// Returns an error if the name is invalid or taken, even by an equal gauge, since callbacks cannot be compared.
     pub fn register_callback_in(
         self,
         registry: &Registry,
@@ -82,18 +84,19 @@ impl Builder<Gauge> {
 }
 
 impl Builder<Counter> {
-    /// Registers a counter in the global registry whose total `value` tells at each scrape; it must never go down.
+    /// Registers a counter in the global registry. Each scrape calls `value` to obtain the total, which must never
+    /// decrease.
     ///
-    /// As [`Builder::<Gauge>::register_callback`] otherwise.
+    /// Errors and panics are handled as in [`Builder::<Gauge>::register_callback`].
     pub fn register_callback(self, value: impl Fn() -> u64 + Send + Sync + 'static) {
         register_globally(self.into_callback(move || Value::Counter(Number::Whole(value()))));
     }
 
-    /// As [`Builder::<Counter>::register_callback`], in `registry`.
+    /// Like [`Builder::<Counter>::register_callback`], but registers the counter in `registry`.
     ///
     /// # Errors
     ///
-    /// Where the name is invalid or taken: also by the same counter, since two functions cannot be one.
+    /// Returns an error if the name is invalid or taken, even by an equal counter, since callbacks cannot be compared.
     pub fn register_callback_in(
         self,
         registry: &Registry,
@@ -105,7 +108,7 @@ impl Builder<Counter> {
 }
 
 impl<M: Metric, T: BuildTarget> Builder<M, T> {
-    /// The builder with the constant labels of `registry` added.
+    /// Adds the constant labels of `registry`.
     pub(crate) fn within(mut self, registry: &Registry) -> Self {
         self.const_labels.extend(registry.inner.const_labels.iter().cloned());
         self
@@ -126,30 +129,30 @@ fn register_globally(callback: Callback) {
 }
 
 impl Registry {
-    /// As [`Registry::register_shared`]; where that is an error, `core` itself, with the problem noted.
+    /// Like [`Registry::register_shared`], but if registration fails, adds a problem and returns `core` itself.
     fn register_or_detach(&self, core: FamilyCore) -> Arc<FamilyCore> {
         let core = Arc::new(core);
         self.register_shared(&core).unwrap_or_else(|error| self.detach(core, &error))
     }
 
-    /// A family that counts and is not exported, with the problem noted.
+    /// Adds a problem, and returns the family, which counts but is not exported.
     fn detach(&self, core: Arc<FamilyCore>, error: &Error) -> Arc<FamilyCore> {
         let FamilyDeclaration { name, location, .. } = &core.declaration;
         self.add_problem(Problem::declaration(name, error, location));
         core
     }
 
-    /// The registered family that `core` declares: `core` itself if it is new.
+    /// Returns the registered family that `core` declares, or registers `core` itself if no such family is registered.
     pub(crate) fn register_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         core.declaration.check(core.max_series())?;
         if self.inner.is_global && !core.declaration.label_names.is_empty() {
-            // Exported at 0 before its first use, as everything is.
+            // Exports the number of overflowed lookups at 0 before the first overflow.
             core.overflow_counter();
         }
         let mut state = self.write();
         match state.find_same(core)? {
             Some(Member::Family(same)) => {
-                // What creates series may log, and a logger is user code.
+                // Creating series may log, and a logger is user code.
                 drop(state);
                 same.adopt(core);
                 Ok(same)
@@ -163,14 +166,15 @@ impl Registry {
     }
 
     /// Like [`Registry::register_shared`], but a family with the same name and other labels does not conflict: both are
-    /// exported as one family. Labels in another order are the same.
+    /// exported as one family. The order of the labels does not matter.
     pub(crate) fn register_variant(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         let declaration = &core.declaration;
         declaration.check(core.max_series())?;
         if self.inner.is_global && !declaration.label_names.is_empty() {
             core.overflow_counter();
         }
-        // One lock for all of it: functions with different labels may be called for the first time at once.
+        // The lock covers the whole operation, because functions with different labels may be called for the first time
+        // concurrently.
         let mut state = self.write();
         let main = match state.members.get(&declaration.name).cloned() {
             Some(Member::Family(main)) => main,
@@ -184,7 +188,7 @@ impl Registry {
         main.declaration.compare_except_labels(declaration)?;
         let mut parts = std::iter::once(&main).chain(state.members.variants(&declaration.name));
         if let Some(same) = parts.find(|part| part.declaration.has_labels(&declaration.label_names)).cloned() {
-            // What creates series may log, and a logger is user code.
+            // Creating series may log, and a logger is user code.
             drop(state);
             same.adopt(core);
             return Ok(same);
@@ -193,7 +197,8 @@ impl Registry {
         Ok(Arc::clone(core))
     }
 
-    /// The registered family that `core` declares: `core` itself, which stays unregistered, if there is none.
+    /// Returns the registered family that `core` declares, or `core` itself, unregistered, if no such family is
+    /// registered.
     pub(crate) fn find_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         core.declaration.check(core.max_series())?;
         match self.read().find_same(core)? {
@@ -203,9 +208,10 @@ impl Registry {
         }
     }
 
-    /// Registers families that [`Registry::find_shared`] gave, each behind its declaration: all or none.
+    /// Registers all or none of these families. Each pair holds a declaration and the family that
+    /// [`Registry::find_shared`] returned for it.
     ///
-    /// False, and none of them is registered, if one is no longer the family to count in.
+    /// Returns false, and registers none of them, if another family has since been registered under one of the names.
     pub(crate) fn register_all(&self, families: &[(Arc<FamilyCore>, Arc<FamilyCore>)]) -> Result<bool, Error> {
         let labelled = families.iter().filter(|(_, family)| !family.declaration.label_names.is_empty());
         for (_, family) in labelled.filter(|_| self.inner.is_global) {
@@ -247,12 +253,13 @@ impl Registry {
         }
     }
 
-    /// Takes a family out of the registry; false if there is none of this name.
+    /// Removes a family from the registry. Returns false if there is no family with this name.
     ///
-    /// The family goes on counting for those who hold it, but is not exported, and its name is free.
+    /// Existing handles of the family keep counting, but the family is no longer exported, and its name becomes
+    /// available.
     pub fn unregister(&self, name: &str) -> bool {
         let removed = self.write().members.remove(name);
-        // Dropped after the lock is given back: a callback is user code.
+        // The family is dropped after the lock is released, because dropping a callback runs user code.
         removed.is_some()
     }
 }

@@ -16,24 +16,24 @@ use crate::sample::{FamilyInfo, Visitor};
 use recorded::Recorded;
 use skipped::SkipReason;
 
-/// The families that a collector has shown.
+/// The families that a collector has reported.
 pub(crate) struct Collected {
-    /// Which collector, as messages name it.
+    /// The name of the collector in messages.
     pub(crate) by: String,
-    /// Families, each with the reason for which it cannot be exported, if there is one.
+    /// The families, each with the reason why it cannot be exported, if any.
     pub(crate) families: Vec<(CollectedFamily, Option<Arc<SkipReason>>)>,
 }
 
-/// One family that a collector showed.
+/// A family that a collector has reported.
 pub(crate) enum CollectedFamily {
-    /// By a collector of ours.
+    /// A family of a collector of this crate.
     Own(Recorded),
-    /// By collectors of the `prometheus` crate, several of which may each have a part of it.
+    /// A family of collectors of the `prometheus` crate. Each collector may have reported a part of the family.
     Prometheus(Vec<MetricFamily>),
 }
 
 impl CollectedFamily {
-    /// The families of a collector of the `prometheus` crate, each by itself.
+    /// Converts the families of a collector of the `prometheus` crate.
     pub(crate) fn all_of(families: Vec<MetricFamily>) -> Vec<Self> {
         families.into_iter().map(|family| Self::Prometheus(from_prometheus::without_repeats(family))).collect()
     }
@@ -59,7 +59,7 @@ impl CollectedFamily {
         }
     }
 
-    /// Returns an error if writing the family would spoil the scrape for all others.
+    /// Returns an error if writing the family would invalidate the whole scrape.
     pub(crate) fn check(&self) -> Result<(), SkipReason> {
         if !labels::is_metric_name(self.name()) {
             return Err(SkipReason::Invalid(Error::InvalidName { name: self.name().to_owned() }));
@@ -70,7 +70,7 @@ impl CollectedFamily {
         }
     }
 
-    /// Shows the family to a visitor, without its series.
+    /// Passes the family to a visitor, without its series.
     pub(crate) fn begin(&self, visitor: &mut dyn Visitor) {
         match self {
             Self::Own(family) => visitor.family(&family.info()),
@@ -81,7 +81,7 @@ impl CollectedFamily {
         }
     }
 
-    /// Shows so many of the series; false if there are no more behind them.
+    /// Passes at most `most` series, starting at position `from`, to `visitor`. Returns true if more series may follow.
     pub(crate) fn show(&self, from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
         match self {
             Self::Own(family) => family.show(from, most, visitor),

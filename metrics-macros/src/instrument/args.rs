@@ -1,6 +1,6 @@
 //! Parses the arguments of `#[instrument(..)]`.
 //!
-//! Each argument is first read by its form alone (`name`, `name = value`, `name in values`, a literal, a list), then
+//! Each argument is first parsed by its form alone (`name`, `name = value`, `name in values`, a literal, a list), then
 //! interpreted as an option or a label. A mistake in one argument therefore does not hide mistakes in the others.
 
 mod mistaken;
@@ -26,12 +26,12 @@ const MAX_LABELS: usize = 8;
 const OPTIONS: [&str; 9] =
     ["prefix", "latency", "exceptions", "cancelled", "in_flight", "buckets", "exception_if", "max_series", "crate"];
 
-/// The arguments of a function's attribute.
+/// Parses and checks the arguments of a function's attribute.
 pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors) -> Args {
     check(split(args, errors), function, errors)
 }
 
-/// The arguments as they are written; what does not parse is left out, with what is wrong in `errors`.
+/// Parses the arguments without interpreting them. Skips those that do not parse and adds their mistakes to `errors`.
 pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
     let mut split = Vec::new();
     let mut found = Vec::new();
@@ -55,13 +55,13 @@ pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
     split
 }
 
-/// The path given by option `crate`, or the one that was found.
+/// Returns the path given by option `crate`, or else the detected one.
 pub(super) fn krate(args: &[Arg]) -> Option<syn::Path> {
     let given = args.iter().find_map(|arg| match &arg.value {
         Value::Expr { value: Expr::Path(path), .. } if arg.name == "crate" => Some(path.path.clone()),
         _ => None,
     });
-    // That it was not found is reported for each method.
+    // If detection fails, checking the arguments of each method reports the error.
     given.or_else(|| krate::path("instrument").ok().flatten())
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Arg {
 #[derive(Clone)]
 enum Value {
     None,
-    /// `name = value`, perhaps with `in values`.
+    /// `name = value`, optionally followed by `in values`.
     Expr {
         value: Expr,
         known: Option<Known>,
@@ -97,12 +97,12 @@ impl Arg {
         self.name.unraw().to_string()
     }
 
-    /// `skip`, which leaves a method of an annotated block out.
+    /// Returns true for `skip`, which excludes a method of an annotated block.
     pub(super) fn is_skip(&self) -> bool {
         self.name == "skip" && matches!(self.value, Value::None)
     }
 
-    /// Whether an option of a block means this method of it.
+    /// Returns true if an option of a block applies to this method.
     pub(super) fn applies_to(&self, method: &Function) -> bool {
         self.name != "cancelled" || method.is_cancellable()
     }
@@ -137,7 +137,7 @@ fn path_as_expr(input: ParseStream<'_>) -> syn::Result<Expr> {
 }
 
 impl Known {
-    /// `in values`, and `, open` behind it.
+    /// Parses `in values`, and `, open` after it.
     fn parse_if_any(input: ParseStream<'_>) -> syn::Result<Option<Self>> {
         if input.parse::<Option<Token![in]>>()?.is_none() {
             return Ok(None);
@@ -155,7 +155,7 @@ impl Known {
     }
 }
 
-/// Reads the arguments; what is wrong with them is in `errors`.
+/// Interprets the arguments and adds mistakes to `errors`.
 pub(super) fn check(parsed: impl IntoIterator<Item = Arg>, function: &Function, errors: &mut Errors) -> Args {
     let mut check =
         Check { scope: CallScope::of(function), function, errors, args: Args::default(), given: Vec::new() };
@@ -201,7 +201,7 @@ impl Check<'_> {
         self.given.push(name.clone());
         match (name.as_str(), arg.value) {
             ("buckets", Value::List(_)) if self.args.latency.is_some() => {
-                self.errors.at(span, "the buckets of a family of one's own stand in its builder: remove `buckets`");
+                self.errors.at(span, "`buckets` has no effect with `latency`: set them on that family's builder");
             }
             ("in_flight", Value::None) => self.args.in_flight = Some(InFlight::Default),
             ("buckets", Value::List(bounds)) => self.buckets(span, &bounds),
@@ -218,14 +218,13 @@ impl Check<'_> {
             "latency" => {
                 self.args.latency = self.family(name, value);
                 if self.args.buckets.is_some() {
-                    self.errors.at(span, "the buckets of a family of one's own stand in its builder: remove `buckets`");
+                    self.errors.at(span, "`buckets` has no effect with `latency`: set them on that family's builder");
                 }
             }
             "exceptions" => self.args.exceptions = self.family(name, value),
             "in_flight" => self.args.in_flight = self.family(name, value).map(InFlight::Family),
             "cancelled" if !self.function.is_cancellable() => {
-                let message =
-                    "only a function that is `async` or returns a future can be cancelled: remove `cancelled`";
+                let message = "only a function that is `async` or returns a future can be canceled: remove `cancelled`";
                 self.errors.at(span, message);
             }
             "cancelled" => self.args.cancelled = self.family(name, value),
@@ -241,7 +240,7 @@ impl Check<'_> {
         }
     }
 
-    /// The family given as an option; `None`, with an error, if it is a literal.
+    /// The family given by an option. A literal is a mistake and results in `None`.
     fn family(&mut self, option: &str, value: Expr) -> Option<Family> {
         if matches!(plain(&value), Expr::Lit(_)) {
             let default = if option == "in_flight" { "`in_flight` alone, or " } else { "" };
@@ -260,7 +259,7 @@ impl Check<'_> {
         };
         let name = prefix.value();
         if !is_name(&name) {
-            let message = "a prefix of metric names is made of [a-zA-Z0-9_] and does not begin with a digit";
+            let message = "the prefix is invalid: write [a-zA-Z_][a-zA-Z0-9_]*";
             self.errors.at(prefix.span(), message);
         }
         self.args.prefix = Some(name);
@@ -281,7 +280,7 @@ impl Check<'_> {
         self.args.buckets = Some(literal::buckets(span, bounds, self.errors));
     }
 
-    /// `None` where it is none, with what is wrong in the errors.
+    /// Adds a label. Returns `None` if the argument is invalid, after adding the mistake to `errors`.
     fn label(&mut self, name: String, Arg { name: ident, value }: Arg) -> Option<()> {
         let span = ident.span();
         self.label_name(&name, span);
@@ -320,15 +319,15 @@ impl Check<'_> {
         Some(())
     }
 
-    /// A label that is named as a variable is.
+    /// The value of a label that is named after a variable.
     fn variable(&mut self, ident: Ident, known: Option<Known>) -> Option<LabelValue> {
         let is_keyword = syn::parse_str::<Ident>(&ident.to_string()).is_err();
         let is_constant = ident.to_string().starts_with(char::is_uppercase) && !self.scope.binds(&ident);
         if ident == "skip" && known.is_none() {
-            let message = "`skip` leaves a method of an annotated `impl` block out: remove the attribute";
+            let message = "`skip` applies only to methods of an annotated `impl` block: remove the attribute";
             self.errors.at(ident.span(), message);
         } else if is_keyword {
-            self.errors.at(ident.span(), format_args!("`{ident}` is no variable: write `{ident} = expr`"));
+            self.errors.at(ident.span(), format_args!("`{ident}` is a keyword: write `{ident} = expr`"));
         } else if is_constant {
             let label = ident.to_string().to_lowercase();
             let message = format!("`{ident}` is not an argument: write `{label} = {ident}` for a label with its value");
@@ -336,32 +335,32 @@ impl Check<'_> {
         } else if !self.scope.binds(&ident) && OPTIONS_OF_TRACING.iter().any(|option| ident == option) {
             self.errors.at(ident.span(), of_tracing(&ident.to_string()));
         } else if !self.scope.binds(&ident) {
-            self.errors.at(ident.span(), format_args!("there is no argument `{ident}`: write `{ident} = expr`"));
+            self.errors
+                .at(ident.span(), format_args!("the function has no argument `{ident}`: write `{ident} = expr`"));
         } else {
             return Some(per_call(variable(ident), known));
         }
         None
     }
 
-    /// Whether the label is the kind of the error, and not an argument of that name.
+    /// Returns true if the label is the error's kind and not an argument of that name.
     fn is_kind(&self, ident: &Ident) -> bool {
         ident == "kind" && !self.scope.binds(ident)
     }
 
-    /// A label that is known only when the call ends.
+    /// Checks a label whose value is known only when the call ends.
     fn late(&mut self, name: &str, span: Span) {
         if ty::nameable(&self.function.sig.output).is_none() {
             self.errors
-                .at(span, format_args!("the function never returns, so there is no result to take `{name}` from"));
+                .at(span, format_args!("label `{name}` needs a result, but the function never returns: remove it"));
         }
     }
 
-    /// Label `function` is one more, where no other is there when a call begins.
+    /// Checks that there is room for label `function`, which is added if all other labels are known only at the end.
     fn room_for_function(&mut self) {
         if self.args.labels.len() == MAX_LABELS && self.args.is_named_by_function() {
             let span = self.function.sig.ident.span();
-            self.errors
-                .at(span, format_args!("more than {MAX_LABELS} labels, with `function`: each multiplies the series"));
+            self.errors.at(span, format_args!("more than {MAX_LABELS} labels, including `function`: remove some"));
         }
     }
 
@@ -369,15 +368,17 @@ impl Check<'_> {
         let known = self.args.labels.iter().map(|label| label.name.as_str());
         literal::label_name(name, span, known, self.errors);
         if self.args.labels.len() == MAX_LABELS {
-            self.errors.at(span, format_args!("more than {MAX_LABELS} labels: each multiplies the series"));
+            self.errors
+                .at(span, format_args!("more than {MAX_LABELS} labels: remove some, as each multiplies the series"));
         }
     }
 
-    /// The list is evaluated once, perhaps before any call.
+    /// Checks that a list uses only statics: it is evaluated once, possibly before any call.
     fn known(&mut self, known: &Known) {
         if let Some(name) = self.scope.first_in(&known.values) {
-            let message =
-                format!("the values after `in` are listed before any call, without `{name}`: use a static list");
+            let message = format!(
+                "the values after `in` are evaluated before any call, when `{name}` does not exist: use a static list"
+            );
             self.errors.at(name.span(), message);
         }
     }

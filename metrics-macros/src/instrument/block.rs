@@ -1,4 +1,4 @@
-//! `#[instrument]` on a whole `impl` block: annotates each of its methods, with the options of both attributes.
+//! `#[instrument]` on a whole `impl` block: instruments each method with the options of the block and its own.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -11,7 +11,7 @@ use super::function;
 use super::model::Instrument;
 use crate::errors::Errors;
 
-/// The items of a block, those that are annotated apart.
+/// An `impl` block, with the methods to instrument separated from its other items.
 pub(super) struct Block {
     /// The block, without its items.
     pub(super) shell: ItemImpl,
@@ -23,12 +23,12 @@ pub(super) enum Item {
     Method(Box<Instrument>),
 }
 
-/// `None` where the tokens are no block, or one that does not parse.
+/// Returns `None` if the tokens are not an `impl` block or do not parse.
 pub(super) fn find(item: &TokenStream) -> Option<ItemImpl> {
     syn::parse2(item.clone()).ok()
 }
 
-/// The tokens of a block without the attributes in it that mean this macro: without it nothing else is reported of them.
+/// Removes the `#[instrument]` attributes inside a block that does not parse, so that they do not cause further errors.
 pub(super) fn without_attributes(item: TokenStream) -> TokenStream {
     let keyword = item.clone().into_iter().find_map(|token| match token {
         TokenTree::Ident(ident) if ident == "impl" || ident == "fn" => Some(ident),
@@ -58,7 +58,7 @@ fn without_ours(items: TokenStream) -> TokenStream {
     kept.into_iter().collect()
 }
 
-/// Whether the brackets of an attribute hold this macro.
+/// Returns true if the brackets of an attribute contain this macro.
 fn names_ours(group: &Group) -> bool {
     group.delimiter() == Delimiter::Bracket
         && syn::parse2::<Meta>(group.stream()).is_ok_and(|meta| is_ours(meta.path(), None) || holds_ours(&meta, None))
@@ -68,15 +68,15 @@ pub(super) fn parse(args: TokenStream, mut block: ItemImpl, errors: &mut Errors)
     let shared = args::split(args, errors);
     let items = std::mem::take(&mut block.items);
     let context = Context { krate: args::krate(&shared), shared, generics: &block.generics };
-    // All of them, so that the mistakes of each are found.
+    // Parses all items before returning, to report the mistakes in each of them.
     let items: Vec<Option<Item>> = items.into_iter().map(|item| context.item(item, errors)).collect();
     Some(Block { items: items.into_iter().collect::<Option<_>>()?, shell: block })
 }
 
-/// What the methods of a block have in common.
+/// The parts that all methods of a block share.
 struct Context<'b> {
     shared: Vec<Arg>,
-    /// Where the macro is, if it was renamed.
+    /// The path to `metrics-core`, if it was renamed.
     krate: Option<Path>,
     generics: &'b Generics,
 }
@@ -86,14 +86,13 @@ impl Context<'_> {
         let ImplItem::Fn(mut method) = item else { return Some(Item::Kept(Box::new(item))) };
         let krate = self.krate.as_ref();
         for attribute in method.attrs.iter().filter(|attribute| holds_ours(&attribute.meta, krate)) {
-            let message =
-                "an `#[instrument]` in `cfg_attr` is not seen by the one of the block: annotate the methods one by one";
+            let message = "`#[instrument]` on a block does not see one inside `cfg_attr`: annotate each method instead";
             errors.at(attribute.path().span(), message);
         }
         let attributes: Vec<Attribute> =
             method.attrs.extract_if(.., |attribute| is_ours(attribute.path(), krate)).collect();
         let own: Vec<Arg> = attributes.iter().flat_map(|attribute| args::split(tokens(attribute), errors)).collect();
-        // A `const fn` is a mistake only where it was named.
+        // A `const fn` is a mistake only if it has the attribute itself.
         let left_as_it_is = own.iter().any(Arg::is_skip) || attributes.is_empty() && method.sig.constness.is_some();
         if left_as_it_is {
             return Some(Item::Kept(Box::new(ImplItem::Fn(method))));
@@ -113,7 +112,7 @@ impl Context<'_> {
     }
 }
 
-/// Whether the attribute is this macro's; that of another crate has a path.
+/// Returns true if the attribute is this macro: `instrument` without a path, or with a path that begins at this crate.
 fn is_ours(path: &Path, krate: Option<&Path>) -> bool {
     let segments = &path.segments;
     let last_is = segments.last().is_some_and(|last| last.ident == "instrument");
@@ -122,7 +121,7 @@ fn is_ours(path: &Path, krate: Option<&Path>) -> bool {
     last_is && (segments.len() == 1 || segments.first().is_some_and(of_ours))
 }
 
-/// Whether a `cfg_attr` holds this macro.
+/// Returns true if this is a `cfg_attr` that contains this macro.
 fn holds_ours(meta: &Meta, krate: Option<&Path>) -> bool {
     let all = Punctuated::<Meta, Token![,]>::parse_terminated;
     let held = meta.require_list().ok().filter(|list| list.path.is_ident("cfg_attr"));

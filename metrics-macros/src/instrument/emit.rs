@@ -1,4 +1,4 @@
-//! Emits the annotated function. It cannot fail, because all mistakes were found before.
+//! Emits the annotated function. Emission cannot fail, because parsing has already found all mistakes.
 
 mod body;
 mod canonical;
@@ -21,7 +21,7 @@ pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStr
     let body = body::of(args, function, &private);
     let Function { attrs, vis, .. } = function;
     let sig = rebound::signature(function);
-    // The braces are the user's own: lints on the function look at them.
+    // Keeps the user's own braces, because lints on the function check them.
     let mut block = function::with_stream(&function.block, quote! { #site #body });
     if canonical::is_canonical(function) {
         block.set_span(Span::call_site().located_at(block.span()));
@@ -36,14 +36,14 @@ pub(super) fn is_emitted(body: &TokenStream) -> bool {
         if first == "static" && second == "__METRICS_SITE")
 }
 
-/// The block with its annotated methods.
+/// Emits the block with its instrumented methods.
 pub(super) fn block(Block { shell, items }: &Block) -> TokenStream {
     let items = items.iter().map(|item| match item {
         Item::Kept(item) => item.to_token_stream(),
         Item::Method(method) => instrument(method),
     });
     let items = quote! { #(#items)* };
-    // Its last tokens are its braces, with nothing but its inner attributes inside.
+    // The last token of the shell is its braces, which contain only inner attributes.
     let fill = |token| match token {
         TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
             let mut content = braces.stream();
@@ -67,7 +67,7 @@ fn private(krate: Option<&Path>, span: Span) -> TokenStream {
     }
 }
 
-/// The static that holds what is known before any call, and the entry that tells the linker of it.
+/// The `Site` static, which holds everything known before any call, and the entry through which the linker collects it.
 fn site(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let span = Span::call_site().located_at(function.sig.ident.span());
     let name = syn::ext::IdentExt::unraw(&function.sig.ident).to_string();
@@ -132,7 +132,7 @@ fn label_option(option: &str, name: &str, known: Option<&Known>, private: &Token
     quote! { .#method(#name, || #values) }
 }
 
-/// The label for kinds; their list is that of the error's type, where a static can name it.
+/// The label for error kinds. If a static can name the error's type, the type supplies the list of kinds.
 fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStream) -> TokenStream {
     match (&kind.known, &kind.value, ty::of_error(function)) {
         (None, None, Some(result)) => {
@@ -143,7 +143,7 @@ fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStre
     }
 }
 
-/// The families that are given, by option.
+/// The families given by options, with the name of each option.
 fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     let in_flight = match &args.in_flight {
         Some(InFlight::Family(family)) => Some(family),
@@ -159,7 +159,7 @@ fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     .filter_map(|(option, family)| Some((option, family?)))
 }
 
-/// The function or method that takes the family of this option, by the number of its labels.
+/// The function or method that accepts the family of this option, with the number of labels that it checks.
 fn feed(option: &str, args: &Args) -> TokenStream {
     let count = |is_one: fn(&LabelValue) -> bool| args.labels.iter().filter(|label| is_one(&label.value)).count();
     let results = count(|value| matches!(value, LabelValue::Result(_)));
@@ -176,13 +176,13 @@ fn feed(option: &str, args: &Args) -> TokenStream {
     quote! { #function::<#labels, #unlabeled, _> }
 }
 
-/// A family as a reference.
+/// A reference to the family.
 fn borrowed(family: &Expr) -> TokenStream {
     let (span, operand) = (at(family), operand(family));
     quote_spanned! {span=> &#operand }
 }
 
-/// An expression that can stand before a method or behind an operator.
+/// The expression in a form that can precede a method call or follow an operator.
 fn operand(expr: &Expr) -> TokenStream {
     let span = at(expr);
     match expr {
@@ -200,12 +200,12 @@ fn operand(expr: &Expr) -> TokenStream {
     }
 }
 
-/// The place of the user's expression, for tokens whose types depend on it.
+/// The location of the user's expression, for tokens whose types depend on it.
 fn at(expr: &Expr) -> Span {
     Span::call_site().located_at(expr.span())
 }
 
-/// A call of `function`, placed where the user's expression stands: its type is checked there.
+/// A call of `function` with the span of the user's expression, so that type errors are reported there.
 fn checked(expr: &Expr, function: &TokenStream, argument: &TokenStream) -> TokenStream {
     checked_at(expr.span(), function, argument)
 }

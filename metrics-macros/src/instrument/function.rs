@@ -1,4 +1,4 @@
-//! Parses the annotated item. The body stays opaque tokens, so completion works in half-typed code.
+//! Parses the annotated item. The body stays a sequence of opaque tokens, so that completion works in half-typed code.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
@@ -7,17 +7,17 @@ use syn::{Attribute, Error, Generics, Signature, Token, Visibility};
 use super::future;
 use super::model::Function;
 
-const GOES_ON: &str = "`#[instrument]` goes on functions and methods";
+const GOES_ON: &str = "`#[instrument]` applies only to functions, methods and `impl` blocks";
 
-/// Why an item cannot be instrumented.
+/// The reason that an item cannot be instrumented.
 pub(super) enum Unusable {
-    /// It does not parse, which the compiler says better.
+    /// The item does not parse, which the compiler reports better.
     Unparsed,
-    /// It is nothing that runs, or that can record.
+    /// The item is not a function, or is one that cannot record.
     NoFunction(Error),
 }
 
-/// Parses the function; `block_generics` are those of the annotated `impl` block that it is in.
+/// Parses the function; `block_generics` are the generics of the annotated `impl` block around it.
 pub(super) fn parse(item: TokenStream, block_generics: Option<&Generics>) -> Result<Function, Unusable> {
     if let Some(error) = other_item(&item) {
         return Err(Unusable::NoFunction(error));
@@ -29,7 +29,7 @@ pub(super) fn parse(item: TokenStream, block_generics: Option<&Generics>) -> Res
         });
     };
     if let Some(constness) = item.sig.constness {
-        let message = "a `const fn` cannot record: remove `const`, or put `#[instrument]` on its caller";
+        let message = "a `const fn` cannot record metrics: remove `const`, or put `#[instrument]` on its caller";
         return Err(Unusable::NoFunction(Error::new(constness.span, message)));
     }
     match item.body {
@@ -45,7 +45,7 @@ pub(super) fn parse(item: TokenStream, block_generics: Option<&Generics>) -> Res
             Ok(Function { attrs, vis: item.vis, sig: item.sig, block, body, block_generics, future })
         }
         Body::None(semicolon) => {
-            let message = "a method without a body cannot record: put `#[instrument]` on its implementations";
+            let message = "a method without a body cannot record metrics: put `#[instrument]` on its implementations";
             Err(Unusable::NoFunction(Error::new(semicolon.span, message)))
         }
     }
@@ -78,7 +78,7 @@ impl Parse for Item {
     }
 }
 
-/// The block, also from within the invisible delimiters around a `$body:block`.
+/// Parses the block, including one inside the invisible delimiters of a `$body:block`.
 fn braced(input: ParseStream<'_>) -> syn::Result<Group> {
     match input.parse()? {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
@@ -87,14 +87,15 @@ fn braced(input: ParseStream<'_>) -> syn::Result<Group> {
     }
 }
 
-/// The braces of `group` around other tokens.
+/// Replaces the tokens inside the delimiters of `group`.
 pub(super) fn with_stream(group: &Group, stream: TokenStream) -> Group {
     let mut filled = Group::new(group.delimiter(), stream);
     filled.set_span(group.span());
     filled
 }
 
-/// Inner attributes of a body mean the function, and stand before it once the body is inside of something else.
+/// Separates the inner attributes of a body and turns them into outer attributes of the function: the body becomes part
+/// of another block, where they would apply to something else.
 fn split_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, TokenStream)> {
     let mut inner = input.call(Attribute::parse_inner)?;
     for attribute in &mut inner {
@@ -103,7 +104,7 @@ fn split_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>
     Ok((inner, input.parse()?))
 }
 
-/// What is wrong with an item that is clearly no function.
+/// Returns the error for an item that is clearly not a function.
 fn other_item(item: &TokenStream) -> Option<Error> {
     let find = |input: ParseStream<'_>| {
         input.call(Attribute::parse_outer)?;
@@ -119,11 +120,11 @@ fn other_item(item: &TokenStream) -> Option<Error> {
     };
     let first = find.parse2(item.clone()).ok()??;
     let message = match first.to_string().as_str() {
-        "mod" | "trait" => "put `#[instrument]` on each function inside that it is meant for",
+        "mod" | "trait" => "`#[instrument]` does not apply to modules or traits: put it on the functions inside",
         "struct" | "enum" | "union" | "type" | "static" | "const" | "use" | "unsafe" | "extern" | "macro_rules" => {
             GOES_ON
         }
-        // Perhaps half-typed, perhaps a syntax that is not known here: the compiler says what it is.
+        // The item may be half-typed or use unknown syntax, which the compiler reports.
         _ => return None,
     };
     Some(Error::new(first.span(), message))

@@ -1,8 +1,8 @@
 //! Finds the future that a function returns without being `async`.
 //!
 //! A function returns a future if its return type is a future, or if its last expression is `Box::pin(async move { ..
-//! })`. Statements before that expression stay where they are if they cannot leave the function. Otherwise the whole
-//! body runs as it is, and its future is boxed once more.
+//! })`. Statements before that expression stay in place if they cannot leave the function. Otherwise the whole body
+//! runs unchanged, and the future that it returns is boxed once more.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -13,14 +13,14 @@ use syn::{
 use super::model::{Made, Pinned, ReturnedFuture};
 use super::{generics, ty};
 
-/// The future that a function with this return type and body returns; `None` where it returns none.
+/// Returns the future of a function with this return type and body; `None` if it does not return a future.
 pub(super) fn find(sig: &Signature, of_block: Option<&Generics>, body: &TokenStream) -> Option<ReturnedFuture> {
     let ReturnType::Type(_, ty) = &sig.output else { return None };
     let ty = ty::without_groups(ty);
     let tail = Tail::of(body);
     let boxed_tail = tail.as_ref().is_some_and(|tail| tail.pin.is_some());
     let opaque = match ty {
-        // What an `async` block is for is no other trait than those that every future can have.
+        // The future is an `async` block, which cannot implement any traits but those that all futures can have.
         Type::ImplTrait(opaque) if tail.is_some() => Some(Bounds::any_of(&opaque.bounds)?),
         Type::ImplTrait(opaque) => Some(Bounds::of(&opaque.bounds)?),
         _ if boxed_tail || is_boxed_future(ty) => None,
@@ -37,35 +37,35 @@ pub(super) fn find(sig: &Signature, of_block: Option<&Generics>, body: &TokenStr
         Some(Tail { before, pin, keywords, body }) if !may_return(&before) && (pin.is_some() || !must_pin) => {
             (Made::Block { before, keywords, body }, pin.map_or(Pinned::No, Pinned::By))
         }
-        // A box around a future that holds a `T` is not `'static` unless `T` is.
+        // A box around a future that contains a `T` is not `'static` unless `T` is.
         _ if must_pin && is_static(ty) && !generics::are_static(ty, sig, of_block) => return None,
         _ => (Made::Body, if must_pin { Pinned::Yes } else { Pinned::No }),
     };
     Some(ReturnedFuture { made, pinned, output: output.map(ty::erased) })
 }
 
-/// What is known of `impl Future<Output = T> + ..`.
+/// The relevant bounds of `impl Future<Output = T> + ..`.
 struct Bounds {
     output: Option<Type>,
     unpin: bool,
 }
 
 impl Bounds {
-    /// `None` where it is no future, or something else too, which the measured future might not be.
+    /// Returns `None` if the type is not a future, or has other bounds, which the measured future may not satisfy.
     fn of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound> + Clone) -> Option<Self> {
         const OF_ANY_FUTURE: [&str; 4] = ["Future", "Unpin", "Send", "Sync"];
         let known = names(bounds.clone()).all(|last| OF_ANY_FUTURE.iter().any(|name| last.ident == name));
         if known { Self::any_of(bounds) } else { None }
     }
 
-    /// `None` where it is no future.
+    /// Returns `None` if the type is not a future.
     fn any_of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound> + Clone) -> Option<Self> {
         let future = names(bounds.clone()).find(|last| last.ident == "Future")?;
         Some(Self { output: output_of(future), unpin: names(bounds).any(|last| last.ident == "Unpin") })
     }
 }
 
-/// The last segments of the traits.
+/// The last path segment of each trait.
 fn names<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound>) -> impl Iterator<Item = &'b PathSegment> {
     bounds.into_iter().filter_map(|bound| match bound {
         TypeParamBound::Trait(bound) => bound.path.segments.last(),
@@ -73,7 +73,7 @@ fn names<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound>) -> impl Itera
     })
 }
 
-/// The type behind `Output =`.
+/// The type in `Output = ..`.
 fn output_of(segment: &PathSegment) -> Option<Type> {
     arguments(segment).find_map(|argument| match argument {
         GenericArgument::AssocType(assoc) if assoc.ident == "Output" => Some(assoc.ty.clone()),
@@ -89,18 +89,18 @@ fn arguments(segment: &PathSegment) -> impl Iterator<Item = &GenericArgument> {
     arguments.into_iter().flatten()
 }
 
-/// `Pin<Box<dyn Future<..>>>`, or what the `futures` crate names it.
+/// Returns true for `Pin<Box<dyn Future<..>>>` and its aliases in the `futures` crate.
 fn is_boxed_future(ty: &Type) -> bool {
     let named = last_segment(ty).is_some_and(|last| last.ident == "BoxFuture" || last.ident == "LocalBoxFuture");
     named || boxed_bounds(ty).is_some()
 }
 
-/// Returns true if the box is one that outlives everything, which holds for a `dyn Future` without a lifetime.
+/// Returns true if the boxed future is `'static`, as is a `dyn Future` without a lifetime.
 fn is_static(ty: &Type) -> bool {
     is_boxed_future(ty) && names_only_static(ty.to_token_stream()) && !ty::is_opaque(ty)
 }
 
-/// Returns true if the tokens name no lifetime but `'static`.
+/// Returns true if the tokens contain no lifetime other than `'static`.
 fn names_only_static(tokens: TokenStream) -> bool {
     let mut after_tick = false;
     tokens.into_iter().all(|token| match token {
@@ -141,7 +141,7 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
 /// A body that ends in `async move { .. }` or `Box::pin(async move { .. })`.
 struct Tail {
     before: TokenStream,
-    /// `Box::pin`, as it is written.
+    /// `Box::pin`, as the user wrote it.
     pin: Option<TokenStream>,
     keywords: TokenStream,
     body: TokenStream,
@@ -177,7 +177,7 @@ impl Tail {
 struct AsyncBlock {
     keywords: TokenStream,
     body: TokenStream,
-    /// Number of its tokens.
+    /// Number of tokens, including the keywords.
     len: usize,
 }
 
@@ -198,7 +198,7 @@ impl AsyncBlock {
         })
     }
 
-    /// The block, where the group holds nothing else but perhaps a comma.
+    /// Returns the block if the group contains nothing else, apart from a trailing comma.
     fn only(group: &Group) -> Option<Self> {
         let mut tokens: Vec<TokenTree> = group.stream().into_iter().collect();
         if matches!(tokens.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ',') {
@@ -208,7 +208,7 @@ impl AsyncBlock {
     }
 }
 
-/// Where the path begins that these tokens end with.
+/// The index at which the path at the end of these tokens begins.
 fn start_of_path(tokens: &[TokenTree]) -> usize {
     let is_part = |token: &TokenTree| match token {
         TokenTree::Ident(_) => true,
@@ -223,7 +223,7 @@ fn is_box_pin(path: &[TokenTree]) -> bool {
     path == "Box::pin" || path.ends_with("::Box::pin")
 }
 
-/// Whether these statements may leave the function; a macro may do anything.
+/// Returns true if these statements may leave the function. A macro call may.
 fn may_return(statements: &TokenStream) -> bool {
     let tokens: Vec<TokenTree> = statements.clone().into_iter().collect();
     (0..tokens.len()).any(|at| match &tokens[at..] {

@@ -1,4 +1,4 @@
-//! Determines if the generics that a type names are known to be `'static`.
+//! Determines whether the generics in a type are known to be `'static`.
 
 use std::collections::HashSet;
 
@@ -7,8 +7,8 @@ use syn::{Generics, Signature, Type, TypeParamBound, WherePredicate};
 
 use super::ty;
 
-/// Returns false if the type names a generic without a visible `'static` bound. The generics of an `impl` block whose
-/// method alone is annotated are not visible; there, a short name such as `T` is taken for one.
+/// Returns false if the type contains a generic without a visible `'static` bound. If only a method is annotated, the
+/// generics of its `impl` block are not visible; any short name such as `T` is then assumed to be one of them.
 pub(super) fn are_static(ty: &Type, sig: &Signature, of_block: Option<&Generics>) -> bool {
     let visible = || [Some(&sig.generics), of_block].into_iter().flatten();
     let declared: HashSet<String> =

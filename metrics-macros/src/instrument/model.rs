@@ -1,15 +1,15 @@
-//! The content of an annotated function, without its syntax.
+//! The parsed content of an annotated function, independent of its syntax.
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
 use syn::{Attribute, Expr, Generics, Path, ReturnType, Signature, Type, Visibility};
 
-/// A function and how it is to be instrumented.
+/// A function and the arguments of its attribute.
 pub(super) struct Instrument {
     pub(super) args: Args,
     pub(super) function: Function,
 }
 
-/// The function; its body is looked into no further than to find the future that it returns.
+/// The annotated function. Its body is not parsed, only searched for the future that it returns.
 pub(super) struct Function {
     pub(super) attrs: Vec<Attribute>,
     pub(super) vis: Visibility,
@@ -17,9 +17,9 @@ pub(super) struct Function {
     /// The body with its braces, as the user wrote them.
     pub(super) block: Group,
     pub(super) body: TokenStream,
-    /// The generics of the `impl` block, where that is what is annotated.
+    /// The generics of the `impl` block, if the attribute is on the block.
     pub(super) block_generics: Option<Generics>,
-    /// Where the function is not `async` and returns a future.
+    /// The returned future, if the function returns one without being `async`.
     pub(super) future: Option<ReturnedFuture>,
 }
 
@@ -28,12 +28,12 @@ impl Function {
         self.sig.asyncness.is_some()
     }
 
-    /// Whether a call is a future, which can be dropped before it ends.
+    /// Returns true if a call is a future, which can be dropped before it ends.
     pub(super) fn is_cancellable(&self) -> bool {
         self.is_async() || self.future.is_some()
     }
 
-    /// Where a mistake in what the function returns is reported.
+    /// The span at which mistakes in the return value are reported.
     pub(super) fn output_span(&self) -> Span {
         match &self.sig.output {
             ReturnType::Default => self.sig.ident.span(),
@@ -46,27 +46,27 @@ impl Function {
 pub(super) struct ReturnedFuture {
     pub(super) made: Made,
     pub(super) pinned: Pinned,
-    /// What the future gives; `None` where only the compiler knows.
+    /// The output of the future; `None` if only the compiler can determine it.
     pub(super) output: Option<Type>,
 }
 
-/// How a function makes the future that it returns.
+/// The way in which a function creates the future that it returns.
 pub(super) enum Made {
-    /// By an `async` block, behind statements that do not return.
+    /// An `async` block, after statements that do not leave the function.
     Block { before: TokenStream, keywords: TokenStream, body: TokenStream },
-    /// In some other way.
+    /// Any other body.
     Body,
 }
 
-/// Whether the future is returned in a pinned box.
+/// The pinning of the returned future.
 pub(super) enum Pinned {
     No,
-    /// By this function, which the user named.
+    /// Pinned by this function, `Box::pin` as the user wrote it.
     By(TokenStream),
     Yes,
 }
 
-/// The arguments of the attribute.
+/// The checked arguments of the attribute.
 #[derive(Default)]
 pub(super) struct Args {
     pub(super) labels: Vec<Label>,
@@ -78,23 +78,23 @@ pub(super) struct Args {
     pub(super) buckets: Option<Vec<f64>>,
     pub(super) exception_if: Option<Expr>,
     pub(super) max_series: Option<usize>,
-    /// Where `metrics_core` is, if not at `::metrics_core`.
+    /// The path to `metrics_core`, if it is not `::metrics_core`.
     pub(super) krate: Option<Path>,
 }
 
 impl Args {
-    /// Whether the function's path is a label: no other is there when a call begins.
+    /// Returns true if label `function` is added, because no other label is known when a call begins.
     pub(super) fn is_named_by_function(&self) -> bool {
         self.labels.iter().all(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
     }
 
-    /// Whether some labels are known only when a call ends.
+    /// Returns true if some labels are known only when a call ends.
     pub(super) fn has_late_labels(&self) -> bool {
         self.labels.iter().any(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
     }
 }
 
-/// A label and where its value comes from.
+/// A label and the source of its value.
 pub(super) struct Label {
     pub(super) name: String,
     pub(super) value: LabelValue,
@@ -103,22 +103,22 @@ pub(super) struct Label {
 pub(super) enum LabelValue {
     Fixed(String),
     Call(Box<CallValue>),
-    /// Of what the function returns.
+    /// Computed from the return value.
     Result(Box<CallValue>),
-    /// Of the error that the function returns.
+    /// The kind of the returned error.
     Kind(Box<Kind>),
 }
 
 /// The kind of an exception.
 pub(super) struct Kind {
-    /// What gives it; `None` where it is the error itself.
+    /// The closure that returns the kind; `None` if the error itself is the label value.
     pub(super) value: Option<Expr>,
     pub(super) known: Option<Known>,
-    /// Where it stands in the attribute.
+    /// The position in the attribute.
     pub(super) span: Span,
 }
 
-/// A value that each call has its own of.
+/// A value that is evaluated for each call.
 pub(super) struct CallValue {
     pub(super) value: Expr,
     pub(super) known: Option<Known>,
@@ -131,10 +131,10 @@ pub(super) struct Known {
     pub(super) open: bool,
 }
 
-/// An expression that gives a family.
+/// An expression that evaluates to a family.
 pub(super) struct Family {
     pub(super) value: Expr,
-    /// Whether it must be evaluated by each call, since it is rooted at something that only a call has.
+    /// True if each call must evaluate the expression, because it uses names that exist only during a call.
     pub(super) per_call: bool,
 }
 

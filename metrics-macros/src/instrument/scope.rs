@@ -1,4 +1,4 @@
-//! Determines if an expression needs only statics, or something that exists only during a call.
+//! Determines whether an expression uses only statics, or also names that exist only during a call.
 
 use std::collections::HashSet;
 
@@ -8,11 +8,11 @@ use syn::{Expr, ExprPath, FnArg, GenericParam};
 
 use super::model::Function;
 
-/// Names that only a call has.
+/// The names that exist only during a call.
 pub(super) struct CallScope {
     /// `self` and the variables that the parameters bind.
     variables: HashSet<String>,
-    /// `Self` and generics, with which paths can begin.
+    /// `Self` and generics, which can begin a path.
     generics: HashSet<String>,
 }
 
@@ -34,17 +34,17 @@ impl CallScope {
         Self { variables, generics }
     }
 
-    /// Whether a parameter may bind this variable.
+    /// Returns true if a parameter may bind this variable.
     pub(super) fn binds(&self, variable: &Ident) -> bool {
         self.variables.contains(&variable.to_string())
     }
 
-    /// Whether these tokens name a generic of the function, or `Self`.
+    /// Returns true if these tokens contain a generic of the function, or `Self`.
     pub(super) fn names_generic(&self, tokens: TokenStream) -> bool {
         self.first_token(tokens, false).is_some()
     }
 
-    /// The first name in `expr` that only a call has.
+    /// The first name in `expr` that exists only during a call.
     pub(super) fn first_in(&self, expr: &Expr) -> Option<Ident> {
         match expr {
             Expr::Path(path) => self.first_in_path(path),
@@ -53,7 +53,7 @@ impl CallScope {
             Expr::Call(call) => self.first_in(&call.func).or_else(|| self.first_of(call.args.iter())),
             Expr::Reference(reference) => self.first_in(&reference.expr),
             Expr::Array(array) => self.first_of(array.elems.iter()),
-            // What a closure names may be its own; the compiler tells where it is not.
+            // The names in a closure may be its own variables; the compiler reports those that are not.
             Expr::Closure(_) => None,
             _ => self.first_token(expr.to_token_stream(), true),
         }
@@ -64,7 +64,7 @@ impl CallScope {
     }
 
     fn first_in_path(&self, path: &ExprPath) -> Option<Ident> {
-        // Variables have no path; a longer path may begin with a module of the same name.
+        // A variable is a single identifier; a longer path may begin with a module of the same name.
         if let Some(ident) = path.path.get_ident()
             && self.binds(ident)
         {
@@ -85,7 +85,7 @@ impl CallScope {
     }
 }
 
-/// The variables that a pattern may bind; types in it begin with a capital letter.
+/// Adds the variables that a pattern may bind to `names`; types in it begin with an uppercase letter.
 fn bindings(pattern: TokenStream, names: &mut HashSet<String>) {
     for token in pattern {
         match token {

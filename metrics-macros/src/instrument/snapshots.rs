@@ -175,7 +175,7 @@ fn impl_block() {
     );
 }
 
-/// What the attribute adds to a typical function, as `cargo expand` lays it out, apart from the entry for the linker.
+/// Measures what the attribute adds to a typical function in the layout of `cargo expand`, without the linker entry.
 #[test]
 fn a_typical_function_grows_by_less_than_800_bytes() {
     let cases = [
@@ -223,13 +223,13 @@ fn never_returns() {
 }
 
 #[test]
-fn what_does_not_parse_is_given_back() {
+fn an_item_that_does_not_parse_is_emitted_unchanged() {
     let half_typed = quote! { fn half(request: Request) -> Result< { request. } };
     assert_eq!(super::expand(quote! { path }, half_typed.clone()).to_string(), half_typed.to_string());
 }
 
 #[test]
-fn a_block_that_does_not_parse_is_given_back_without_the_attributes_in_it() {
+fn a_block_that_does_not_parse_is_emitted_without_the_attributes_in_it() {
     let half_typed = quote! { impl Api { #[instrument(skip)] fn half(request: Request) -> Result< { request. } #[inline] fn whole() {} } };
     let expected = quote! { impl Api { fn half(request: Request) -> Result< { request. } #[inline] fn whole() {} } };
     assert_eq!(super::expand(quote! { path }, half_typed).to_string(), expected.to_string());

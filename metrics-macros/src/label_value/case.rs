@@ -1,6 +1,6 @@
-//! Renaming of variants, with the rule names of other derives.
+//! Converts variant names to another case. The cases have the same names as in `serde` and other derives.
 
-/// A way to write the name of a variant.
+/// A naming convention for label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Case {
     Snake,
@@ -27,7 +27,7 @@ impl Case {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, case)| *case)
     }
 
-    /// The name of a variant, which is in `PascalCase`.
+    /// Converts the name of a variant, which is in `PascalCase`.
     pub(super) fn apply(self, variant: &str) -> String {
         match self {
             Self::Snake => words(variant).join("_"),
@@ -44,8 +44,8 @@ impl Case {
     }
 }
 
-/// The words in lower case: a word begins at a capital letter behind a small one or a digit, and at the last of
-/// several capitals before a small letter (`HTTPError` is `http` and `error`).
+/// Splits a name into lowercase words. A word begins at an uppercase letter that follows a lowercase letter or a digit,
+/// and at the last of several uppercase letters before a lowercase one (`HTTPError` is split into `http` and `error`).
 fn words(name: &str) -> Vec<String> {
     let chars: Vec<char> = name.chars().collect();
     let mut words = vec![String::new()];

@@ -1,4 +1,4 @@
-//! Emits the implementation. It cannot fail, because all mistakes were found before.
+//! Emits the implementation. Emission cannot fail, because parsing has already found all mistakes.
 
 use proc_macro2::TokenStream;
 use quote::quote;

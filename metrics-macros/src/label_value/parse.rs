@@ -1,4 +1,4 @@
-//! Parses the enum.
+//! Parses the enum and its `#[label(..)]` attributes.
 
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
@@ -21,19 +21,19 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<ClosedSet
         Data::Enum(data) => data.variants.iter().collect(),
         Data::Struct(DataStruct { struct_token: Struct { span }, .. })
         | Data::Union(DataUnion { union_token: Union { span }, .. }) => {
-            errors.at(*span, "a closed set of label values is an enum: derive `LabelValue` for one");
+            errors.at(*span, "`LabelValue` can only be derived for an enum: use an enum, or implement the trait");
             Vec::new()
         }
     };
     if variants.is_empty() && matches!(input.data, Data::Enum(_)) {
-        errors.at(input.ident.span(), "a closed set of label values has at least one value: add a variant");
+        errors.at(input.ident.span(), "an enum of label values needs at least one variant: add one");
     }
     let mut named: Vec<Named> = Vec::new();
     let has_mistaken_data = |variant: &Variant| !options.ignore_data && !variant.fields.is_empty();
     for variant in &variants {
         if has_mistaken_data(variant) {
             let message = format_args!(
-                "`{}` has data: write `#[label(ignore_data)]` on the enum for the names of its variants alone, or take the value from an expression, such as `kind = |error| ..`",
+                "`{}` has data: write `#[label(ignore_data)]` on the enum to use only the names of its variants, or compute the value with an expression, such as `kind = |error| ..`",
                 variant.ident
             );
             errors.at(variant.fields.span(), message);
@@ -43,7 +43,9 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<ClosedSet
         if let Some(Named { variant: other, .. }) = named.iter().find(|known| known.text == text) {
             errors.at(
                 variant.ident.span(),
-                format_args!("`{other}` is {text:?} too: rename one with `#[label(rename = \"..\")]`"),
+                format_args!(
+                    "`{other}` also has the value {text:?}: rename one of them with `#[label(rename = \"..\")]`"
+                ),
             );
         }
         named.push(Named { variant: variant.ident.clone(), text, is_unit: matches!(variant.fields, Fields::Unit) });
@@ -55,7 +57,7 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<ClosedSet
 
 struct Options {
     case: Case,
-    /// True if the value is the name of the variant, regardless of its data.
+    /// True if variants may have data, which is ignored.
     ignore_data: bool,
     krate: Option<Path>,
 }
@@ -68,7 +70,7 @@ fn options(attrs: &[Attribute], errors: &mut Errors) -> Options {
             let name: LitStr = meta.value()?.parse()?;
             options.case = Case::parse(&name.value()).ok_or_else(|| {
                 let names: Vec<&str> = Case::NAMES.iter().map(|(name, _)| *name).collect();
-                syn::Error::new(name.span(), format!("write one of `{}`", names.join("`, `")))
+                syn::Error::new(name.span(), format!("unknown case: write one of `{}`", names.join("`, `")))
             })?;
         } else if meta.path.is_ident("ignore_data") {
             options.ignore_data = true;
@@ -92,7 +94,9 @@ fn rename(attrs: &[Attribute], errors: &mut Errors) -> Option<String> {
             renamed = Some(meta.value()?.parse::<LitStr>()?.value());
             Ok(())
         } else if meta.path.is_ident("ignore_data") {
-            Err(meta.error("`ignore_data` is an option of the enum: write `#[label(ignore_data)]` there"))
+            Err(meta.error(
+                "`ignore_data` is an option of the enum, not of a variant: write `#[label(ignore_data)]` on the enum",
+            ))
         } else {
             Err(meta.error("unknown option: a variant takes `rename = \"..\"`"))
         }

@@ -1,4 +1,4 @@
-//! Snapshot of the expansion. `UPDATE_EXPECT=1 cargo test` rewrites it.
+//! A snapshot of the expansion. `UPDATE_EXPECT=1 cargo test` rewrites it.
 
 use expect_test::expect_file;
 use quote::quote;
@@ -14,6 +14,6 @@ fn method() {
             Unknown,
         }
     });
-    let file = syn::parse2(expanded).expect("it parses");
+    let file = syn::parse2(expanded).expect("the expansion parses");
     expect_file!["snapshots/method.rs"].assert_eq(&prettyplease::unparse(&file));
 }

@@ -1,4 +1,4 @@
-//! Emits the implementation. It cannot fail, because all mistakes were found before.
+//! Emits the implementation. Emission cannot fail, because parsing has already found all mistakes.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -37,10 +37,10 @@ pub(super) fn group(group: &Group) -> TokenStream {
     }
 }
 
-/// What the compiler checks of a name once it knows the type.
+/// Constants that check the name once the compiler knows the type of the metric.
 fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, help, labels, buckets, allowed, .. }) = kind else { return None };
-    // A constant cannot name a type parameter.
+    // A constant cannot refer to a type parameter.
     let can_be_constant = group.generics.params.is_empty();
     let krate = &located(krate, ident.span());
     let has_buckets = buckets.is_some();
@@ -68,7 +68,7 @@ fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStre
     })
 }
 
-/// The type as a field with these labels.
+/// `<Type as Trait>`, with the trait for a field with these labels.
 fn as_field(ty: &Type, labels: &[Label], krate: &TokenStream) -> TokenStream {
     let span = end(ty);
     match labels.len() {
@@ -77,16 +77,16 @@ fn as_field(ty: &Type, labels: &[Label], krate: &TokenStream) -> TokenStream {
     }
 }
 
-/// The type as one that implements this trait of ours.
+/// `<Type as Trait>`, with a trait of this crate.
 ///
-/// All tokens together stand where the type stands, so that a type that does not is reported once and there.
+/// All tokens have the span of the type, so that a missing implementation is reported once, at the type.
 fn as_trait(ty: &Type, name: &TokenStream, krate: &TokenStream) -> TokenStream {
     let first = ty.to_token_stream().into_iter().next().map_or_else(Span::call_site, |token| token.span());
     let (open, krate) = (quote_spanned! {first=> < }, located(krate, end(ty)));
     quote_spanned! {end(ty)=> #open #ty as #krate::#name> }
 }
 
-/// Where the last token of a type stands.
+/// The span of a type's last token.
 fn end(ty: &Type) -> Span {
     ty.to_token_stream().into_iter().last().map_or_else(Span::call_site, |token| token.span())
 }
@@ -121,9 +121,9 @@ fn declare_metric(ty: &Type, metric: &Metric, field: &TokenStream, krate: &Token
     quote! { #as_field::declare(__metrics_scope.labelled_field(#field, &[#(#labels),*])) }
 }
 
-/// What the attributes of a field say.
+/// The declaration of a field, with the options in its attributes.
 ///
-/// The call has the field's own span: else the place in the code that it notes would be that of the derive.
+/// The call has the span of the field, because it records its location, which would otherwise be that of the derive.
 fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
     let (name, span) = (metric.name.value(), ident.span());
     let help = match &metric.help {
@@ -162,7 +162,7 @@ fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
 fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> TokenStream {
     let global = global.then(|| {
         quote! {
-            /// The metrics in the global registry, brought up by the first call or the first scrape.
+            /// Returns the metrics in the global registry, initialized by the first call or the first scrape.
             #vis fn global() -> &'static Self {
                 static __METRICS_GLOBAL: #krate::__private::Global<#name> = #krate::__private::Global::new();
                 #krate::__private::site!(__METRICS_GLOBAL);
@@ -171,8 +171,9 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
         }
     });
     quote! {
-        /// Registers all metrics in the global registry. What cannot be registered counts all the same, and is listed
-        /// by `Registry::check`.
+        /// Registers all metrics in the global registry.
+        ///
+        /// A metric that cannot be registered still counts, but is not exported, and `Registry::check` reports it.
         #[must_use]
         #[allow(dead_code)]
         #vis fn register() -> Self {
@@ -183,7 +184,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
         ///
         /// # Errors
         ///
-        /// Where one of them is invalid or its name is taken; then none of them is registered.
+        /// Returns an error, and registers nothing, if a metric is invalid or its name is taken.
         #[allow(dead_code)]
         #vis fn register_in(
             __metrics_registry: &#krate::Registry,
@@ -195,7 +196,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
     }
 }
 
-/// The function that gives one series of a field with labels.
+/// The accessor for a series of a field with labels.
 fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, help, labels, .. }) = kind else { return None };
     if labels.is_empty() {
@@ -213,10 +214,12 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &Token
             let docs = joined(docs);
             Some(quote! { #[doc = #docs] #[doc = ""] })
         }
-        // The text of an expression is not known here.
+        // The value of an expression is not known at this point.
         Help::Given(_) => None,
     };
-    let series = format!(" One series of `{name}`, by `{names}`. The prefix of a struct around this one comes first.");
+    let series = format!(
+        " Returns the series of `{name}` with these labels: `{names}`. A struct that flattens this one adds its prefix to the name."
+    );
     let parameters = labels.iter().map(|Label { ident, ty, .. }| quote! { #ident: #ty });
     let values = labels.iter().map(|Label { ident, ty, .. }| {
         let (span, krate) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()));
@@ -235,7 +238,7 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &Token
     })
 }
 
-/// The tokens, for what is reported at this place.
+/// The tokens with a span at this location, where the compiler reports errors in them.
 fn located(tokens: &TokenStream, span: Span) -> TokenStream {
     let locate = |mut token: TokenTree| {
         token.set_span(token.span().located_at(span));
@@ -251,7 +254,7 @@ fn pairs(labels: &[ConstLabel]) -> impl Iterator<Item = TokenStream> + '_ {
     })
 }
 
-/// The lines of a doc comment as one constant expression.
+/// Joins the lines of a doc comment into one constant expression.
 fn joined(docs: &[Expr]) -> TokenStream {
     match docs {
         [only] => quote! { #only },

@@ -1,4 +1,4 @@
-//! Parses the struct.
+//! Parses the struct and its `#[metrics(..)]` and `#[metric(..)]` attributes.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
@@ -15,10 +15,10 @@ use super::{ConstLabel, Field, FieldKind, Group, Help, Label, Metric};
 use crate::errors::Errors;
 use crate::{krate, literal, options};
 
-/// What the derive writes beside the accessors.
+/// Functions that the derive generates in addition to the accessors.
 const GENERATED: [&str; 3] = ["register", "register_in", "global"];
 
-/// Rules of style by the name that `allow` takes.
+/// The names that `allow` accepts, with the variants of `StyleRule` that they stand for.
 const RULES: [(&str, &str); 7] = [
     ("counter_total", "CounterTotal"),
     ("reserved", "Reserved"),
@@ -29,10 +29,10 @@ const RULES: [(&str, &str); 7] = [
     ("base_unit", "BaseUnit"),
 ];
 
-/// Options beside `flatten`, and that one itself.
+/// Options of a flattened field.
 const FLATTEN: [&str; 3] = ["flatten", "prefix", "const_labels"];
 
-const NAMED: &str = "`Metrics` is derived for a struct with named fields, each of them a metric";
+const NAMED: &str = "`Metrics` can only be derived for a struct with named fields, each of which is a metric";
 
 pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<Group> {
     let input: DeriveInput = syn::parse2(input).map_err(|error| errors.add(error)).ok()?;
@@ -57,7 +57,10 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<Group> {
         check_label(&label.name, &mut known, group.strict, errors);
     }
     if let Some(generic) = input.generics.params.first() {
-        errors.at(generic.span(), "a struct of metrics has no generics: its metrics are registered by name, once");
+        errors.at(
+            generic.span(),
+            "a struct of metrics cannot be generic, because it is registered once, by name: remove the generics",
+        );
         (group.broken, group.global) = (true, false);
     }
     match fields(&input) {
@@ -70,7 +73,7 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<Group> {
     Some(group)
 }
 
-/// The named fields, or the token that tells that there are none.
+/// Returns the named fields, or the span of the token to report if there are none.
 fn fields(input: &DeriveInput) -> Result<impl Iterator<Item = &syn::Field>, Span> {
     match &input.data {
         Data::Struct(DataStruct { fields: Fields::Named(fields), .. }) => Ok(fields.named.iter()),
@@ -89,8 +92,9 @@ fn field(field: &syn::Field, group: &mut Group, errors: &mut Errors) {
         FieldKind::Metric(metric) => {
             check(metric, ident, group, errors);
             if !metric.labels.is_empty() && GENERATED.contains(&ident.to_string().as_str()) {
-                let message =
-                    format_args!("`{ident}` is the name of a function that the derive writes: rename the field");
+                let message = format_args!(
+                    "`{ident}` is also the name of a function that the derive generates: rename the field"
+                );
                 errors.at(ident.span(), message);
                 kind = FieldKind::Broken;
             }
@@ -102,13 +106,13 @@ fn field(field: &syn::Field, group: &mut Group, errors: &mut Errors) {
     group.fields.push(Field { vis: field.vis.clone(), ident: ident.clone(), ty: field.ty.clone(), kind });
 }
 
-/// What can be told of a metric without its type.
+/// Checks everything that does not depend on the metric's type.
 fn check(metric: &Metric, ident: &Ident, group: &Group, errors: &mut Errors) {
     let (name, span) = (metric.name.value(), metric.name.span());
     if name.contains(':') && !metric.allows("Colon") {
-        errors.at(span, "colons are for recording rules: write `_`, or `allow(colon)`");
+        errors.at(span, "colons are reserved for recording rules: write `_`, or `allow(colon)`");
     } else if !literal::is_name(&name.replace(':', "_")) {
-        errors.at(span, format_args!("`{name}` cannot be the name of a metric: write [a-zA-Z_][a-zA-Z0-9_]*"));
+        errors.at(span, format_args!("metric name `{name}` is invalid: write [a-zA-Z_][a-zA-Z0-9_]*"));
     }
     if matches!(&metric.help, Help::Text(text) if text.is_empty()) {
         errors.at(
@@ -119,10 +123,11 @@ fn check(metric: &Metric, ident: &Ident, group: &Group, errors: &mut Errors) {
     for field in &group.fields {
         match &field.kind {
             FieldKind::Metric(other) if other.name.value() == name => {
-                errors.at(span, format_args!("`{}` is exported as `{name}` too: rename one of them", field.ident));
+                errors.at(span, format_args!("`{}` is also exported as `{name}`: rename one of them", field.ident));
             }
             FieldKind::Metric(other) if base_name(other) == base_name(metric) => {
-                let message = "has this name too, since `_total` is no part of it in OpenMetrics: rename one of them";
+                let message =
+                    "has the same name in OpenMetrics, which does not count `_total` as part of it: rename one of them";
                 errors.at(span, format_args!("`{}` {message}", field.ident));
             }
             _ => {}
@@ -133,10 +138,10 @@ fn check(metric: &Metric, ident: &Ident, group: &Group, errors: &mut Errors) {
     }
 }
 
-/// The name without the suffix of counters.
+/// The name without the counter suffix `_total`.
 fn base_name(metric: &Metric) -> String {
     let name = metric.name.value();
-    // Where the name may break that rule, it need not be one of a counter.
+    // If the name may violate that rule, a name that ends in `_total` is not necessarily that of a counter.
     if metric.allows("CounterTotal") { name } else { name.strip_suffix("_total").unwrap_or(&name).to_owned() }
 }
 
@@ -144,9 +149,9 @@ fn check_unit(unit: &LitStr, name: &str, errors: &mut Errors) {
     let (span, unit) = (unit.span(), unit.value());
     let (base, total) = name.strip_suffix("_total").map_or((name, ""), |base| (base, "_total"));
     if unit.is_empty() {
-        errors.at(span, "a unit has a name: `unit = \"seconds\"`");
+        errors.at(span, "the unit is empty: write its name, such as `unit = \"seconds\"`");
     } else if !base.ends_with(&format!("_{unit}")) {
-        errors.at(span, format_args!("the name must end in its unit: `{base}_{unit}{total}`"));
+        errors.at(span, format_args!("the name must end with its unit: `{base}_{unit}{total}`"));
     }
 }
 
@@ -157,12 +162,12 @@ fn check_flattened(ty: &Type, prefix: &str, ident: &Ident, group: &Group, errors
             && text(&field.ty) == text(ty)
     };
     if let Some(Field { ident: other, .. }) = group.fields.iter().find(is_same) {
-        let message = "is the same struct with the same names: tell them apart by `prefix = \"..\"`";
+        let message = "is the same struct with the same metric names: add `prefix = \"..\"` to one of them";
         errors.at(ident.span(), format_args!("`{other}` {message}"));
     }
 }
 
-/// Checks the labels of a field beside those of the struct.
+/// Checks the labels of a field, also against those of the struct.
 fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     let (labels, const_labels, strict) = match kind {
         FieldKind::Metric(metric) => {
@@ -178,19 +183,19 @@ fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     }
     for label in labels {
         if known.contains(&label.name.value()) {
-            // Two parameters of one name would be a second mistake.
+            // Two parameters with the same name would cause a second error.
             label.ident = Ident::new(&format!("__metrics_{}", known.len()), label.ident.span());
         }
         check_label(&label.name, &mut known, strict, errors);
     }
 }
 
-/// Checks the name of a label beside those that are there already.
+/// Checks the name of a label, also against those before it.
 fn check_label(name: &LitStr, known: &mut Vec<String>, strict: bool, errors: &mut Errors) {
     let text = name.value();
     literal::label_name(&text, name.span(), known.iter().map(String::as_str), errors);
     if strict && literal::is_camel_case(&text) {
-        errors.at(name.span(), "names are in `snake_case`: rename the label");
+        errors.at(name.span(), "label names must be in `snake_case`: rename the label");
     }
     known.push(text);
 }
@@ -259,13 +264,16 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
     let Some(given) = given else { return FieldKind::Broken };
     if given.iter().any(|name| name == "flatten") {
         for name in given.iter().filter(|name| !FLATTEN.iter().any(|option| name == option)) {
-            let message = "the metrics of a flattened struct have this option themselves: remove it here";
+            let message = "this option does not apply to a flattened struct: set it on the fields of that struct";
             errors.at(name.span(), message);
         }
         return FieldKind::Flatten { prefix: flattened_prefix, const_labels: metric.const_labels };
     }
     if let Some(name) = given.iter().find(|name| *name == "prefix") {
-        errors.at(name.span(), "only a flattened struct has a prefix: write `rename = \"..\"`");
+        errors.at(
+            name.span(),
+            "`prefix` applies only to a flattened struct: to change the name of a metric, write `rename = \"..\"`",
+        );
     }
     FieldKind::Metric(metric)
 }
@@ -273,7 +281,7 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
 fn prefix(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<String> {
     let prefix: LitStr = meta.value()?.parse()?;
     if !literal::is_name(&prefix.value()) {
-        errors.at(prefix.span(), "a prefix of metric names is made of [a-zA-Z0-9_] and does not begin with a digit");
+        errors.at(prefix.span(), "the prefix is invalid: write [a-zA-Z_][a-zA-Z0-9_]*");
     }
     Ok(prefix.value())
 }
@@ -283,17 +291,20 @@ fn labels(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Vec<La
     let labels = options::list(meta, |input| {
         let ident = input.call(Ident::parse_any)?;
         if input.parse::<Option<Token![:]>>()?.is_none() {
-            return Err(Error::new(ident.span(), format!("write the type of the values too: `{ident}: &str`")));
+            return Err(Error::new(
+                ident.span(),
+                format!("a label needs the type of its values: write `{ident}: &str`"),
+            ));
         }
         let mut ty: Type = input.parse()?;
         if is_string(&ty) {
-            errors.at(ty.span(), format_args!("the value of a label need not be a `String`: write `{ident}: &str`"));
+            errors.at(ty.span(), format_args!("a label value does not need to be a `String`: write `{ident}: &str`"));
             ty = parse_quote!(&str);
         }
         Ok(Label { name: text_of(&ident), ident: parameter(ident)?, ty })
     })?;
     if labels.is_empty() {
-        let message = "write at least one label, with the type of its values: `labels(path: &str)`";
+        let message = "`labels` needs at least one label with the type of its values: `labels(path: &str)`";
         return Err(Error::new(meta.path.span(), message));
     }
     Ok(labels)
@@ -307,24 +318,24 @@ fn is_string(ty: &Type) -> bool {
     }
 }
 
-/// The parameter that is called like the label; keywords are raw there.
+/// The parameter named after the label, as a raw identifier if the name is a keyword.
 fn parameter(label: Ident) -> syn::Result<Ident> {
     let name = label.to_string();
     if matches!(name.as_str(), "self" | "Self" | "super" | "crate" | "_") {
-        let message = format!("`{name}` cannot be the name of the accessor's parameter: choose another label");
+        let message = format!("`{name}` cannot be the name of a parameter of the accessor: choose another label");
         return Err(Error::new(label.span(), message));
     }
     let is_keyword = parse_str::<Ident>(&name).is_err();
     Ok(if is_keyword { Ident::new_raw(&name, label.span()) } else { label })
 }
 
-/// `base_unit`, as the variant of `StyleRule`
+/// A rule such as `base_unit`, as a variant of `StyleRule`
 fn allowed(input: ParseStream<'_>) -> syn::Result<Ident> {
     let rule = input.call(Ident::parse_any)?;
     let known = RULES.iter().find(|(name, _)| rule == *name);
     known.map(|(_, variant)| Ident::new(variant, rule.span())).ok_or_else(|| {
         let names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
-        Error::new(rule.span(), format!("unknown rule: write one of `{}`", names.join("`, `")))
+        Error::new(rule.span(), format!("unknown style rule: write one of `{}`", names.join("`, `")))
     })
 }
 
@@ -339,7 +350,7 @@ fn text_of(ident: &Ident) -> LitStr {
     LitStr::new(&ident.unraw().to_string(), ident.span())
 }
 
-/// Option `help`.
+/// Parses option `help`.
 fn given_help(help: Expr) -> Help {
     match literal::string(&help) {
         Some(text) => Help::Text(text.value().trim().to_owned()),
@@ -347,7 +358,7 @@ fn given_help(help: Expr) -> Help {
     }
 }
 
-/// The doc comment: its first paragraph, as one line, unless a macro makes a part of it.
+/// The doc comment: its first paragraph as one line or, if it contains macros, all of its lines.
 fn help(attrs: &[Attribute]) -> Help {
     let docs: Vec<&Expr> = attrs.iter().filter_map(doc).collect();
     let texts: Option<Vec<LitStr>> = docs.iter().map(|doc| literal::string(doc).cloned()).collect();

@@ -1,4 +1,4 @@
-//! The system's allocator, how often the current thread asked it for memory, and the most that all threads had at once.
+//! A wrapper around the system allocator that counts allocations per thread and the peak memory of all threads.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -13,7 +13,7 @@ thread_local! {
     static ALLOCATED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whether bytes are counted, which costs something.
+/// True while bytes are counted. Counting bytes slows down allocations.
 static COUNTS_BYTES: AtomicBool = AtomicBool::new(false);
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 static MOST: AtomicIsize = AtomicIsize::new(0);
@@ -25,12 +25,12 @@ fn count_bytes(bytes: isize) {
     }
 }
 
-// SAFETY: everything is left to the system's allocator.
+// SAFETY: all calls are forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.set(ALLOCATED.get() + 1);
         count_bytes(layout.size() as isize);
-        // SAFETY: the caller's contract is the one of the system's allocator.
+        // SAFETY: the caller upholds the contract, which is the same as that of the system allocator.
         unsafe { System.alloc(layout) }
     }
 
@@ -55,14 +55,14 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How many allocations the current thread makes in `f`.
+/// Returns the number of allocations that the current thread makes in `f`.
 pub(crate) fn allocations(f: impl FnOnce()) -> u64 {
     let before = ALLOCATED.get();
     f();
     ALLOCATED.get() - before
 }
 
-/// The most bytes that all threads had at once in `f`, beyond what they had before.
+/// Returns the result of `f` and the peak of the additional bytes that all threads allocated during `f`.
 pub(crate) fn most_bytes<R>(f: impl FnOnce() -> R) -> (R, usize) {
     LIVE.store(0, Ordering::Relaxed);
     MOST.store(0, Ordering::Relaxed);

@@ -1,6 +1,6 @@
-//! What must hold, and what is aimed at.
+//! The performance budget: a requirement and a goal for each row.
 
-/// On which side of its must a value is to be.
+/// The direction of a row's bounds.
 #[derive(Clone, Copy)]
 enum Side {
     AtMost,
@@ -18,7 +18,7 @@ pub(crate) struct Row {
     pub(crate) goal: f64,
 }
 
-/// What a value is worth.
+/// The strictest bound that a value meets.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Verdict {
     Goal,
@@ -53,7 +53,7 @@ const fn row(id: &'static str, what: &'static str, side: Side, must: f64, goal: 
     Row { id, what, side, must, goal }
 }
 
-/// The budget; a value for each row comes from the group of rows that names it.
+/// The budget. The groups in `rows` measure the values and refer to these rows by ID.
 pub(crate) const BUDGET: [Row; 31] = [
     row("call_literal_ok", "`#[instrument(\"/foo\")]` call, `Ok`, over the limit", AtMost, 1.30, 1.10),
     row("call_literal_err", "`#[instrument(\"/foo\")]` call, `Err`, over the limit", AtMost, 1.30, 1.10),

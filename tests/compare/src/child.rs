@@ -1,4 +1,4 @@
-//! Measurements of resident memory, each in a process of its own.
+//! Measurements of resident memory, each in a dedicated process.
 
 use std::process::Command;
 use std::sync::Barrier;
@@ -10,27 +10,27 @@ use crate::labels::{Labels, path};
 use crate::peers;
 use crate::peers::{ours, prometheus};
 
-/// What a child is told to do stands behind this.
+/// The command-line option that passes a task to a child process.
 pub(crate) const OPTION: &str = "child";
 
-/// Label sets that each of many threads touches.
+/// Number of label sets that each thread touches.
 const TOUCHED: usize = 2_000;
 
 /// A measurement in another process.
 pub(crate) enum Task {
-    /// Bytes of one series of a counter.
+    /// Bytes per series of a counter family.
     Series { peer: String, series: usize },
-    /// Bytes of a family of summaries or histograms, all of whose series were touched by so many live threads.
+    /// Bytes of a family of summaries or histograms after each of `threads` live threads has touched all series.
     Threads { peer: String, threads: usize },
 }
 
 impl Task {
-    /// Starts a child for it, and waits for the figure.
+    /// Runs the task in a child process and returns the figure.
     pub(crate) fn run(&self) -> Result<f64> {
         let output = Command::new(env::current_exe()?).args([&format!("--{OPTION}"), &self.to_argument()]).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "{}: {}", self.to_argument(), String::from_utf8_lossy(&output.stderr));
-        text.trim().parse().with_context(|| format!("{} answers `{text}`", self.to_argument()))
+        text.trim().parse().with_context(|| format!("{} printed `{text}`", self.to_argument()))
     }
 
     fn to_argument(&self) -> String {
@@ -42,16 +42,16 @@ impl Task {
 
     pub(crate) fn from_argument(argument: &str) -> Result<Self> {
         let parts: Vec<_> = argument.split(' ').collect();
-        let [kind, peer, number] = parts[..] else { bail!("`{argument}` is no task") };
+        let [kind, peer, number] = parts[..] else { bail!("`{argument}` is not a task") };
         let (peer, number) = (peer.to_owned(), number.parse()?);
         match kind {
             "series" => Ok(Self::Series { peer, series: number }),
             "threads" => Ok(Self::Threads { peer, threads: number }),
-            _ => bail!("`{argument}` is no task"),
+            _ => bail!("`{argument}` is not a task"),
         }
     }
 
-    /// Does what the child is for.
+    /// Performs the task in this process.
     pub(crate) fn perform(&self) -> Result<f64> {
         match self {
             Self::Series { peer, series } => of_series(peer, *series),
@@ -61,7 +61,7 @@ impl Task {
 }
 
 fn of_series(name: &str, series: usize) -> Result<f64> {
-    let peer = peers::all().into_iter().find(|peer| peer.name() == name).context("there is no such peer")?;
+    let peer = peers::all().into_iter().find(|peer| peer.name() == name).context("unknown peer")?;
     let before = resident_bytes()?;
     let exposition = peer.exposition(series);
     let after = resident_bytes()?;
@@ -99,8 +99,8 @@ fn of_threads(name: &str, threads: usize) -> Result<f64> {
 }
 
 fn resident_bytes() -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status").context("resident memory is read from Linux's /proc")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("there is no VmRSS")?;
+    let status = fs::read_to_string("/proc/self/status").context("measuring resident memory requires Linux's /proc")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/self/status has no VmRSS")?;
     let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kibibytes * 1024.0)
 }

@@ -1,25 +1,25 @@
-//! What all instrumented functions do: a few nanoseconds of real work, the same for all.
+//! The body of all instrumented functions: the same few nanoseconds of real work.
 
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Makes the work take about 5 ns.
+/// Iterations of the work, which take about 5 ns in total.
 const ROUNDS: u32 = 12;
 
-/// A request that a handler answers.
+/// A request to a handler.
 #[derive(Clone, Copy)]
 pub(crate) struct Request {
     number: u64,
     fails: bool,
 }
 
-/// An answer that is no success.
+/// The error of a handler.
 #[derive(Debug)]
-pub(crate) struct Failed(#[expect(dead_code, reason = "the work must be done for it too")] u64);
+pub(crate) struct Failed(#[expect(dead_code, reason = "failed requests must do the same work")] u64);
 
-/// A call that has not ended yet.
+/// A call that has not finished yet.
 pub(crate) type Suspended = Pin<Box<dyn Future<Output = Result<u64, Failed>> + Send>>;
 
 impl Request {
@@ -28,7 +28,7 @@ impl Request {
     }
 }
 
-/// Answers; where a handler is instrumented, this is its body.
+/// Handles a request. Every instrumented handler has this body.
 #[inline(always)]
 pub(crate) fn respond(path: &str, request: Request) -> Result<u64, Failed> {
     let mut answer = request.number ^ path.len() as u64;
@@ -38,7 +38,7 @@ pub(crate) fn respond(path: &str, request: Request) -> Result<u64, Failed> {
     if request.fails { Err(Failed(answer)) } else { Ok(answer) }
 }
 
-/// Is pending when it is polled for the first time.
+/// Returns a future that is pending on its first poll and ready on its second.
 pub(crate) fn wait_once() -> impl Future<Output = ()> + Send {
     let mut polled = Poll::Pending;
     poll_fn(move |_| std::mem::replace(&mut polled, Poll::Ready(())))

@@ -1,22 +1,22 @@
-//! Label values that are made at run time, each at several addresses, and picked in an order that nothing can foresee.
+//! Label values that are created at run time, stored at several addresses, and picked in an unpredictable order.
 
 use std::fmt::Write as _;
 
-/// Copies of each label set: real values come in buffers, not at one address.
+/// Number of copies of each label set. In real services, label values do not have a fixed address, either.
 const COPIES: usize = 2;
-/// Most picks before the order repeats, unless there are more label sets.
+/// Maximum number of picks before the order repeats, unless there are more label sets.
 pub(crate) const PICKS: usize = 1 << 14;
 
 /// Label sets of `N` labels.
 #[derive(Clone)]
 pub(crate) struct Labels<const N: usize> {
     sets: Vec<[String; N]>,
-    /// Which set comes when; as many as a power of two.
+    /// Indexes into `sets` in the order in which they are picked. The length is a power of two.
     order: Vec<u32>,
 }
 
 impl<const N: usize> Labels<N> {
-    /// `count` label sets, of which set `n` is `set(n)`.
+    /// Creates `count` label sets, where `set(n)` returns set `n`.
     pub(crate) fn new(count: usize, set: impl Fn(usize) -> [String; N]) -> Self {
         let copies = if count > 1000 { 1 } else { COPIES };
         let sets: Vec<_> = (0..count * copies).map(|at| set(at % count)).collect();
@@ -33,7 +33,7 @@ impl<const N: usize> Labels<N> {
         Self { sets, order }
     }
 
-    /// As [`Labels::new`], but picked one after the other.
+    /// Like [`Labels::new`], but picks the label sets in order.
     pub(crate) fn in_order(count: usize, set: impl Fn(usize) -> [String; N]) -> Self {
         let order = (0..count.next_power_of_two()).map(|at| (at % count) as u32).collect();
         Self { sets: (0..count).map(set).collect(), order }
@@ -45,23 +45,23 @@ impl<const N: usize> Labels<N> {
         self.sets[at as usize].each_ref().map(String::as_str)
     }
 
-    /// How many picks there are before the order repeats.
+    /// Returns the number of picks before the order repeats.
     pub(crate) fn picks(&self) -> u64 {
         self.order.len() as u64
     }
 
-    /// All label sets, some of them more than once.
+    /// Returns all label sets, possibly with duplicates.
     pub(crate) fn all(&self) -> impl Iterator<Item = &[String; N]> {
         self.sets.iter()
     }
 }
 
-/// `count` paths.
+/// Returns `count` paths.
 pub(crate) fn paths(count: usize) -> Labels<1> {
     Labels::new(count, |at| [path(at)])
 }
 
-/// 120 sets of path, method and status.
+/// Returns 120 label sets of path, method and status.
 pub(crate) fn three() -> Labels<3> {
     Labels::new(120, |at| {
         let method = ["GET", "PUT", "POST", "DELETE"][at / 10 % 4];
@@ -76,13 +76,13 @@ pub(crate) fn path(number: usize) -> String {
     path
 }
 
-/// Puts a path into a buffer, as one that reads requests does.
+/// Writes a path into a buffer, as a server does when it reads a request.
 pub(crate) fn write_path(number: usize, buffer: &mut String) {
     buffer.clear();
     let _ = write!(buffer, "/api/v1/items/{number:07}");
 }
 
-/// What the counter of a series is at: as many digits as counters have.
+/// Returns the value of a series' counter, with a realistic number of digits.
 pub(crate) fn amount(number: usize) -> u64 {
     number as u64 * 7_919 % 1_000_000 + 1
 }

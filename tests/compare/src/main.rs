@@ -1,4 +1,4 @@
-//! The library beside its peers and beside the limit of the hardware, in one run: every row of the budget, as ratios.
+//! Compares the library with its peers and with the hardware limit in one run, and reports each budget row as a ratio.
 
 mod allocator;
 mod budget;
@@ -21,14 +21,13 @@ use crate::child::Task;
 use crate::report::Report;
 use crate::rows::AllAlong;
 
-const USAGE: &str =
-    "options: --only <parts of names of groups of rows, with commas>, --rounds <number, 41 unless given>";
+const USAGE: &str = "options: --only <comma-separated parts of group names>, --rounds <number of rounds, default 41>";
 
-/// What to measure, and how often.
+/// The command-line options.
 struct Options {
     only: String,
     rounds: usize,
-    /// Set in a process that was started to measure one thing.
+    /// The only task to perform, if this is a child process.
     child: Option<Task>,
 }
 
@@ -53,18 +52,18 @@ fn main() -> Result<ExitCode> {
     Ok(if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The groups that are measured all along the run, in sittings.
+/// The groups that are measured throughout the run, in sittings.
 struct Long {
     groups: Vec<(&'static str, Box<dyn AllAlong>)>,
-    /// Of each sitting.
+    /// Rounds per sitting.
     rounds: usize,
     sittings: usize,
 }
 
 impl Long {
-    /// Sittings at least, of which some may be held between other groups.
+    /// Minimum number of sittings, including those between other groups.
     const SITTINGS: usize = 8;
-    /// How long it is quiet between sittings that have nothing between them.
+    /// Pause between two sittings if no other group runs between them.
     const PAUSE: Duration = Duration::from_secs(5);
 
     fn begin(rounds: usize, is_wanted: impl Fn(&str) -> bool) -> Self {
@@ -110,10 +109,10 @@ fn options() -> Result<Options> {
         }
     }
     let names = || rows::LONG_GROUPS.map(|group| group.name).into_iter().chain(rows::GROUPS.map(|group| group.name));
-    ensure!(options.rounds > 0, "--rounds is 1 at least");
+    ensure!(options.rounds > 0, "--rounds must be at least 1");
     ensure!(
         options.only.split(',').all(|only| names().any(|name| name.contains(only))),
-        "no group of rows has each of `{}` in its name; there are: {}",
+        "each part of `--only {}` must occur in a group name; the groups are: {}",
         options.only,
         names().collect::<Vec<_>>().join(", ")
     );

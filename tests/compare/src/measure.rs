@@ -1,4 +1,6 @@
-//! Contests of operations on one thread: a short slice of each in each round, so that what disturbs the machine meets all.
+//! Contests of operations on one thread.
+//!
+//! Each round runs a short slice of each operation, so that other load on the machine affects all of them alike.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -8,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use crate::labels::PICKS;
 
-/// How long one contestant runs in one round.
+/// Time for which one contestant runs in one round.
 const SLICE: Duration = Duration::from_millis(2);
-/// In how many sittings rounds are held: a machine that is shared is slower for seconds at a time.
+/// Number of sittings that the rounds are split into, because a shared machine may be slower for seconds at a time.
 const SITTINGS: usize = 3;
-/// How long it is quiet between two.
+/// Pause between two sittings.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is measured: runs once for each number of the range, which picks label values and amounts.
+/// An operation to measure. It runs once for each number in the range. The number selects label values and amounts.
 pub(crate) type Operation = Arc<dyn Fn(Range<u64>) + Send + Sync>;
 
-/// Makes an operation whose results the optimiser has to keep.
+/// Creates an operation whose results the optimizer must not discard.
 pub(crate) fn operation<R>(run: impl Fn(u64) -> R + Send + Sync + 'static) -> Operation {
     Arc::new(move |numbers| {
         for number in numbers {
@@ -34,20 +36,20 @@ pub(crate) struct Contest {
 }
 
 impl Contest {
-    /// Adds an operation, and runs it for the first time: series are made here, not in what is measured.
+    /// Adds an operation and warms it up, so that the measured part does not create series.
     pub(crate) fn add(&mut self, name: impl Into<String>, operation: Operation) {
         operation(0..PICKS as u64);
         self.contestants.push((name.into(), operation));
     }
 
-    /// Adds an operation, if there is one.
+    /// Adds an operation if it is `Some`.
     pub(crate) fn extend(&mut self, name: impl Into<String>, operation: Option<Operation>) {
         if let Some(operation) = operation {
             self.add(name, operation);
         }
     }
 
-    /// Runs all, beginning with another one in each round; the quietest quarter of the rounds counts.
+    /// Runs all operations, starting each round with a different one, and returns the fastest quartile of rounds.
     pub(crate) fn run(self, rounds: usize) -> Figures {
         let mut running = Running::new([self]);
         in_sittings(rounds, |rounds| running.sit(rounds));
@@ -56,7 +58,7 @@ impl Contest {
     }
 }
 
-/// Holds so many rounds in a few sittings.
+/// Splits the rounds into a few sittings.
 pub(crate) fn in_sittings(rounds: usize, mut sit: impl FnMut(usize)) {
     let per_sitting = rounds.div_ceil(SITTINGS);
     for sitting in 0..rounds.div_ceil(per_sitting) {
@@ -67,7 +69,7 @@ pub(crate) fn in_sittings(rounds: usize, mut sit: impl FnMut(usize)) {
     }
 }
 
-/// Several contests that are held in sittings, each in all of them: so each meets the same of what disturbs the machine.
+/// Several contests that all run in each sitting, so that other load on the machine affects them alike.
 pub(crate) struct Running<const N: usize> {
     contests: [(Vec<Operation>, Vec<u64>, Figures); N],
     round: usize,
@@ -84,7 +86,7 @@ impl<const N: usize> Running<N> {
         Self { contests, round: 0 }
     }
 
-    /// Holds so many rounds more.
+    /// Runs the given number of additional rounds.
     pub(crate) fn sit(&mut self, rounds: usize) {
         let until = self.round + rounds;
         for (operations, counts, figures) in &mut self.contests {
@@ -98,13 +100,15 @@ impl<const N: usize> Running<N> {
         self.round = until;
     }
 
-    /// The quietest quarter of the rounds of each.
+    /// Returns the fastest quartile of rounds of each contest.
     pub(crate) fn finish(self) -> [Figures; N] {
         self.contests.map(|(_, _, figures)| figures.quietest_quarter())
     }
 }
 
-/// Nanoseconds for one operation. A part of the slice runs unmeasured: it brings back what others put out of the caches.
+/// Returns the nanoseconds per operation.
+///
+/// An unmeasured run first reloads the cache lines that other contestants have evicted.
 fn time(operation: &Operation, round: u64, count: u64) -> f64 {
     let first = round * count;
     operation(first..first + count / 8);
@@ -113,7 +117,7 @@ fn time(operation: &Operation, round: u64, count: u64) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / count as f64
 }
 
-/// How many operations take about so long; they run on the way, for the first time.
+/// Returns the number of operations that take about `duration`. The trial runs also warm up the operation.
 pub(crate) fn count_for(operation: &Operation, duration: Duration) -> u64 {
     let mut count = 16;
     loop {
@@ -131,7 +135,7 @@ pub(crate) fn count_for(operation: &Operation, duration: Duration) -> u64 {
 #[derive(Clone)]
 pub(crate) struct Figures {
     contestants: Vec<(String, Vec<f64>)>,
-    /// The figures before some rounds were left out.
+    /// The figures of all rounds, including the slow rounds that were dropped.
     all: Option<Box<Figures>>,
 }
 
@@ -144,13 +148,15 @@ impl Figures {
         self.contestants[contestant].1.push(figure);
     }
 
-    /// The quarter of the rounds in which all contestants together were nearest to their best. Where each took more than it
-    /// does else, another program had the machine, and what that costs is not the same for all.
+    /// Keeps the quarter of the rounds in which the contestants were fastest, relative to their medians.
+    ///
+    /// If all contestants were slow in a round, another program was using the machine. Such load does not slow all
+    /// contestants by the same factor.
     pub(crate) fn quietest_quarter(self) -> Self {
         self.best_quarter(|figure, median| figure / median)
     }
 
-    /// As [`Figures::quietest_quarter`], of figures that are better when they are larger.
+    /// Like [`Figures::quietest_quarter`], but for figures of which larger ones are better.
     pub(crate) fn quietest_quarter_of_rates(self) -> Self {
         self.best_quarter(|figure, median| median / figure)
     }
@@ -183,17 +189,17 @@ impl Figures {
         self.names().any(|contestant| contestant == name)
     }
 
-    /// The median over all rounds.
+    /// Returns the median over the kept rounds.
     pub(crate) fn median(&self, name: &str) -> f64 {
         median(self.rounds(name).to_vec())
     }
 
-    /// The median of what `name` took over what `reference` took in the same round.
+    /// Returns the median of the ratios between `name` and `reference` in the same round.
     pub(crate) fn ratio(&self, name: &str, reference: &str) -> f64 {
         median(self.rounds(name).iter().zip(self.rounds(reference)).map(|(figure, of)| figure / of).collect())
     }
 
-    /// As [`Figures::ratio`], of the louder rounds too.
+    /// Like [`Figures::ratio`], but includes the rounds that were dropped.
     pub(crate) fn ratio_of_all_rounds(&self, name: &str, reference: &str) -> f64 {
         self.all.as_deref().unwrap_or(self).ratio(name, reference)
     }

@@ -1,4 +1,4 @@
-//! Those who are compared: the library, its peers, and the limit of the hardware.
+//! The implementations that are compared: the library, its peers, and the hardware limit.
 
 pub(crate) mod autometrics;
 pub(crate) mod bare;
@@ -14,10 +14,10 @@ pub(crate) mod prometheus_client;
 use crate::labels::Labels;
 use crate::measure::Operation;
 
-/// Writes all series as text, and says how many bytes these are.
+/// Writes all series as text and returns the number of bytes.
 pub(crate) type Exposition = Box<dyn FnMut() -> usize>;
 
-/// One way to measure a program; `None` is what it has no means for.
+/// A library to compare. Methods return `None` if the library does not support the operation.
 pub(crate) trait Peer {
     fn name(&self) -> &'static str;
 
@@ -26,7 +26,7 @@ pub(crate) trait Peer {
         None
     }
 
-    /// Adds 1 to a counter that is looked up.
+    /// Adds 1 to a counter that is looked up by path.
     fn counter_by_one(&self, _: Labels<1>) -> Option<Operation> {
         None
     }
@@ -36,21 +36,21 @@ pub(crate) trait Peer {
         None
     }
 
-    /// Observes a value by a handle that is held: count and sum, with buckets where they can't be left out.
+    /// Observes a value with a held handle. Records count and sum, and buckets only if the library requires them.
     fn observation(&self) -> Option<Operation> {
         None
     }
 
-    /// Calls an instrumented function: its latency is observed, and an error counted.
+    /// Calls an instrumented function, which observes its latency and counts errors.
     fn call(&self, labels: Labels<1>, fails: bool) -> Operation;
 
-    /// Makes counters with one label, adds to each once, and shows them.
+    /// Creates counters with one label, increases each one once, and returns a function that exposes them.
     fn exposition(&self, _series: usize) -> Option<Exposition> {
         None
     }
 }
 
-/// All whose figures stand in the table of peers; ours is the first.
+/// Returns all peers in the order of the table. Ours is the first.
 pub(crate) fn all() -> [&'static dyn Peer; 9] {
     [
         &ours::Ours,
@@ -65,7 +65,7 @@ pub(crate) fn all() -> [&'static dyn Peer; 9] {
     ]
 }
 
-/// A latency in seconds, up to 100 ms.
+/// Returns a latency in seconds of up to about 100 ms.
 #[inline]
 pub(crate) fn latency(number: u64) -> f64 {
     (number & 0xFF) as f64 * 4e-4

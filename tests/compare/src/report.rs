@@ -1,8 +1,8 @@
-//! What comes out: tables for people, lines for programs, and how many musts are met.
+//! The output: tables for people, machine-readable lines, and the number of requirements that are met.
 
 use crate::budget::{BUDGET, Row, Verdict};
 
-/// What has been found so far.
+/// The results so far.
 #[derive(Default)]
 pub(crate) struct Report {
     judged: Vec<(&'static Row, f64)>,
@@ -18,18 +18,18 @@ impl Report {
         }
     }
 
-    /// Takes the value of a row of the budget.
+    /// Adds the value of a budget row.
     pub(crate) fn judge(&mut self, id: &str, value: f64) {
         let row = BUDGET.iter().find(|row| row.id == id);
         self.judged.push((row.unwrap_or_else(|| panic!("the budget has no row `{id}`")), value));
     }
 
-    /// Takes a value that is told, but not judged.
+    /// Adds a value that is reported but has no budget.
     pub(crate) fn fact(&mut self, id: impl Into<String>, value: f64) {
         self.facts.push((id.into(), value));
     }
 
-    /// Prints the budget with what was found, and says whether every must is met.
+    /// Prints the budget with the results. Returns true if every requirement is met.
     pub(crate) fn finish(mut self) -> bool {
         self.judged.sort_by_key(|(row, _)| BUDGET.iter().position(|of_budget| of_budget.id == row.id));
         if !self.judged.is_empty() {
@@ -45,7 +45,7 @@ impl Report {
             println!("row\t{id}\t{value:.4}\t-\t-\tinfo");
         }
         let met = self.judged.iter().filter(|(row, value)| row.verdict(*value) != Verdict::Missed).count();
-        println!("\n{met} of {} musts met", self.judged.len());
+        println!("\n{met} of {} requirements met", self.judged.len());
         met == self.judged.len()
     }
 }
@@ -60,7 +60,7 @@ fn judgement(row: &Row, value: f64) -> Vec<String> {
     vec![row.what.to_owned(), figure(value), bound(row.must), bound(row.goal), verdict.to_owned()]
 }
 
-/// A number with as many digits as tell something.
+/// Formats a number with at most two decimal places, and fewer for larger numbers.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         size if size < 10.0 => format!("{value:.2}"),

@@ -27,22 +27,23 @@ use crate::report::Report;
 #[derive(Clone, Copy)]
 pub(crate) struct Group {
     pub(crate) name: &'static str,
-    /// Measures, in so many rounds.
+    /// Measures the rows in the given number of rounds.
     pub(crate) run: fn(usize, &mut Report) -> Result<()>,
 }
 
-/// Rows that are measured all along a run, between all other groups: on a machine that is shared, a core may be slower for
-/// minutes at a time, and two cores may be one, which a virtual machine is not told. The limit hardly feels it, since it is
-/// mostly the clock; what does more than the limit does feels it.
+/// Rows that are measured throughout a run, in sittings between the other groups.
+///
+/// On a shared machine, a core may be slower for minutes at a time, and two virtual cores may share one physical core.
+/// This hardly affects the limit, which mostly reads the clock, but it affects everything that does more work.
 pub(crate) trait AllAlong {
-    /// Measures, in so many rounds more.
+    /// Measures the given number of additional rounds.
     fn sit(&mut self, rounds: usize);
 
-    /// Tells what was measured.
+    /// Reports the results.
     fn finish(self: Box<Self>, report: &mut Report);
 }
 
-/// Rows that are measured together, all along a run.
+/// Rows that are measured together throughout a run.
 #[derive(Clone, Copy)]
 pub(crate) struct LongGroup {
     pub(crate) name: &'static str,

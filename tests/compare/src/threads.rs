@@ -1,4 +1,4 @@
-//! Contests on several threads at once: how many operations there are in a slice of time.
+//! Contests that run on several threads at once and count operations per time slice.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, OnceLock};
@@ -10,38 +10,38 @@ use core_affinity::CoreId;
 use crate::labels::PICKS;
 use crate::measure::{Figures, Operation, count_for, in_sittings};
 
-/// How long one contestant is counted in one round.
+/// Time for which the operations of one contestant are counted in one round.
 const SLICE: Duration = Duration::from_millis(4);
-/// How long all its threads run before that.
+/// Time for which all threads of a contestant run before counting starts.
 const LEAD: Duration = Duration::from_micros(200);
-/// How long it runs between two looks at the clock.
+/// Time between two reads of the clock.
 const BATCH: Duration = Duration::from_micros(10);
 
-/// An operation on a number of threads.
+/// An operation that runs on a given number of threads.
 pub(crate) struct Entrant {
     name: String,
     operation: Operation,
     threads: usize,
-    /// Operations between two looks at the clock.
+    /// Operations between two reads of the clock.
     batch: u64,
 }
 
 impl Entrant {
     pub(crate) fn new(name: impl Into<String>, operation: &Operation, threads: usize) -> Self {
-        // A first time takes longer, and would make the batches too small.
+        // Warm up: the first run takes longer and would make the batches too small.
         operation(0..PICKS as u64);
         Self { name: name.into(), operation: Arc::clone(operation), threads, batch: count_for(operation, BATCH) }
     }
 }
 
-/// Operations a second of each.
+/// Measures the operations per second of each entrant.
 pub(crate) fn rates(entrants: Vec<Entrant>, rounds: usize) -> Figures {
     let mut race = Race::new(entrants);
     in_sittings(rounds, |rounds| race.sit(rounds));
     race.finish()
 }
 
-/// Entrants that are compared, interleaved by rounds that are held in sittings.
+/// Entrants that are compared in interleaved rounds, which are split into sittings.
 pub(crate) struct Race {
     entrants: Vec<Entrant>,
     round: usize,
@@ -54,11 +54,14 @@ impl Race {
         Self { entrants, round: 0, figures }
     }
 
-    /// Holds so many rounds more. The threads are the same ones for all of them, each bound to its core: for the length of a
-    /// slice a scheduler may leave two on one core, where they do not contend.
+    /// Runs the given number of additional rounds.
     ///
-    /// A round has a turn for each core, on which that one works alone where one thread does: one core may be slower than the
-    /// other for minutes, and what both do is to be compared with what each does.
+    /// All rounds use the same threads, each bound to a core. Otherwise, the scheduler could keep two threads on one
+    /// core for a whole slice, and the threads would not contend.
+    ///
+    /// Each round has one turn per core. Entrants with one thread run on a different core in each turn, because one
+    /// core may be slower than another for minutes. The rate of two threads is thus compared with the average of both
+    /// cores.
     pub(crate) fn sit(&mut self, rounds: usize) {
         let entrants = &self.entrants;
         let workers = entrants.iter().map(|entrant| entrant.threads).max().unwrap_or(0);
@@ -87,7 +90,7 @@ impl Race {
         self.round += rounds;
     }
 
-    /// The quietest quarter of the rounds.
+    /// Returns the fastest quartile of rounds.
     pub(crate) fn finish(self) -> Figures {
         self.figures.quietest_quarter_of_rates()
     }
@@ -97,7 +100,7 @@ fn cores() -> Vec<CoreId> {
     core_affinity::get_core_ids().unwrap_or_default()
 }
 
-/// Keeps the current thread on one core, another one for each number as long as there are as many.
+/// Binds the current thread to one core. Different numbers use different cores if there are enough.
 pub(crate) fn bind_to_core(number: usize) {
     let cores = cores();
     if let Some(core) = cores.get(number % cores.len().max(1)) {
@@ -108,15 +111,15 @@ pub(crate) fn bind_to_core(number: usize) {
 /// One entrant in one round.
 #[derive(Default)]
 struct Slice {
-    /// How many of its threads run by now.
+    /// Number of threads that are running.
     arrived: AtomicUsize,
-    /// Set by the last of them: threads that run one after the other would not contend.
+    /// Set when the last thread starts, so that all threads run concurrently and contend.
     start: OnceLock<Instant>,
-    /// Operations of all threads between the start and the end.
+    /// Operations of all threads during the slice.
     count: AtomicU64,
 }
 
-/// One worker's part in one turn.
+/// Runs one worker's part of one turn.
 fn work([worker, workers]: [usize; 2], entrants: &[Entrant], turn: usize, start: &Barrier, slices: &[Slice]) {
     for offset in 0..entrants.len() {
         let at = (turn + offset) % entrants.len();
@@ -127,7 +130,7 @@ fn work([worker, workers]: [usize; 2], entrants: &[Entrant], turn: usize, start:
     }
 }
 
-/// Runs until the end of the slice, and counts what falls into it.
+/// Runs until the end of the slice and returns the number of operations within it.
 fn count(entrant: &Entrant, worker: usize, slice: &Slice) -> u64 {
     let mut number = (worker as u64) << 40;
     let mut run_batch = || {

@@ -1,4 +1,4 @@
-//! Builds of one generated crate by cargo, and how long they take.
+//! Timed cargo builds of one generated crate.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 
-/// What the compiler is asked for.
+/// A cargo command to time.
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
     Check,
@@ -38,12 +38,12 @@ impl Crate {
         self.name
     }
 
-    /// Builds the crate with all that it depends on.
+    /// Builds the crate with all its dependencies.
     pub(crate) fn build_first(&self, step: Step) -> Result<()> {
         self.run(&mut self.cargo(step))
     }
 
-    /// Builds only the crate, with one job and from the start, and says how long it took.
+    /// Rebuilds only the crate from scratch, with one job, and returns the time it took.
     pub(crate) fn rebuild(&self, step: Step) -> Result<Duration> {
         self.touch()?;
         let mut cargo = self.cargo(step);
@@ -53,7 +53,7 @@ impl Crate {
         Ok(start.elapsed())
     }
 
-    /// The library of the release build.
+    /// Returns the path of the library from the release build.
     pub(crate) fn artifact(&self) -> PathBuf {
         let name = self.name.replace('-', "_");
         self.workspace.join(format!("target/release/lib{name}_cost.rlib"))
@@ -63,13 +63,13 @@ impl Crate {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(step.arguments()).args(["--quiet", "--package", &format!("{}-cost", self.name)]);
         cargo.args(["--target-dir", "target"]).current_dir(&self.workspace);
-        // Flags of whoever runs the bench would be flags of what it measures.
+        // The caller's flags must not affect the measurement.
         cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env("CARGO_INCREMENTAL", "0");
         cargo
     }
 
     fn run(&self, cargo: &mut Command) -> Result<()> {
-        let output = cargo.output().context("cargo does not start")?;
+        let output = cargo.output().context("could not start cargo")?;
         ensure!(
             output.status.success(),
             "crate `{}` does not build:\n{}",
@@ -82,6 +82,6 @@ impl Crate {
     fn touch(&self) -> Result<()> {
         let source = self.workspace.join(self.name).join("src/lib.rs");
         let file = File::options().append(true).open(&source);
-        file.and_then(|file| file.set_modified(SystemTime::now())).context("the generated source cannot be touched")
+        file.and_then(|file| file.set_modified(SystemTime::now())).context("could not touch the generated source")
     }
 }

@@ -1,4 +1,4 @@
-//! Crates that differ in their attributes only, in a workspace of their own.
+//! Generates a workspace of crates that differ only in their attributes.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,9 +6,10 @@ use std::{fs, io};
 
 use crate::variant::Variant;
 
-/// What the functions of all crates share.
+/// Code that all crates share.
 ///
-/// Tables keep each function, with its future as one that is spawned: polled and dropped through pointers.
+/// Static tables refer to every function, so that the compiler does not remove any. The tables box the futures, so that
+/// they are polled and dropped through pointers, like spawned futures.
 const PREAMBLE: &str = "\
 //! Generated.
 
@@ -40,7 +41,7 @@ pub fn length_later(name: &str) -> Later<'_> {
 }
 ";
 
-/// Writes the workspace with a crate for each variant.
+/// Writes the workspace, with one crate per variant.
 pub(crate) fn workspace(at: &Path, variants: &[&Variant], functions: usize) -> io::Result<()> {
     let members: Vec<_> = variants.iter().map(|variant| variant.name).collect();
     fs::create_dir_all(at)?;
@@ -60,7 +61,7 @@ fn manifest(Variant { name, dependency, .. }: &Variant) -> String {
     )
 }
 
-/// Functions, every second one async, and the tables that keep them.
+/// Generates functions, half of them async, and the tables that refer to them.
 fn library(variant: &Variant, functions: usize) -> String {
     let mut source = PREAMBLE.to_owned();
     let [mut now, mut later] = [String::new(), String::new()];
@@ -88,7 +89,7 @@ pub static LATER: [for<'a> fn(u64, &'a str) -> Later<'a>; {}] = [{later}];
     source
 }
 
-/// The number is in the body too, or the compiler would make one function of all.
+/// Generates one function. The body contains `number`, so that the compiler does not merge the functions.
 fn function(number: usize, attribute: &str, asyncness: &str, length: &str) -> String {
     format!(
         "

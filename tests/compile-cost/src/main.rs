@@ -1,5 +1,5 @@
-//! What an attribute on a function costs: time of the compiler, and machine code; the attribute of this workspace beside
-//! those of others, in one run.
+//! Measures the compile time and machine code that an attribute adds to a function, for this workspace's attribute and
+//! for those of other crates.
 
 mod cargo;
 mod generate;
@@ -16,16 +16,16 @@ use crate::cargo::{Crate, Step};
 use crate::size::Size;
 use crate::variant::{PLAIN, VARIANTS, Variant};
 
-const USAGE: &str = "options: --functions <number, 500 unless given>, --rounds <number, 5 unless given>, \
-                     --only <names of attributes, with commas>, --check-only";
+const USAGE: &str = "options: --functions <number, default 500>, --rounds <number, default 5>, \
+                     --only <comma-separated attributes>, --check-only";
 
-/// How much to measure.
+/// The command-line options.
 struct Options {
     functions: usize,
     rounds: usize,
-    /// What is measured: all there are, unless some are named. The plain functions are always among them.
+    /// The attributes to measure, all by default. The plain functions are always included.
     variants: Vec<&'static Variant>,
-    /// How long a release build takes is left out; how large it is, is not.
+    /// Skips timing release builds. Their size is still measured.
     check_only: bool,
 }
 
@@ -35,7 +35,7 @@ impl Options {
     }
 }
 
-/// What one variant took: a time for each round, and the size of what came out.
+/// The cost of one variant: one time per round, and the size of the release build.
 #[derive(Default)]
 struct Cost {
     check: Vec<Duration>,
@@ -46,8 +46,7 @@ struct Cost {
 fn main() -> Result<()> {
     let options = options().context(USAGE)?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/compile-cost");
-    generate::workspace(&workspace, &options.variants, options.functions)
-        .context("the crates could not be generated")?;
+    generate::workspace(&workspace, &options.variants, options.functions).context("could not generate the crates")?;
     let crates: Vec<_> = options.variants.iter().map(|variant| Crate::new(&workspace, variant.name)).collect();
     let mut costs: Vec<_> = crates.iter().map(first).collect::<Result<_>>()?;
     for round in 0..options.rounds {
@@ -59,7 +58,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Builds a crate and all it depends on, which no figure contains.
+/// Builds a crate and its dependencies without timing them.
 fn first(krate: &Crate) -> Result<Cost> {
     eprintln!("{} and its dependencies", krate.name());
     krate.build_first(Step::Check)?;
@@ -67,7 +66,7 @@ fn first(krate: &Crate) -> Result<Cost> {
     Ok(Cost { size: size::of(&krate.artifact())?, ..Cost::default() })
 }
 
-/// Each crate once, beginning with another one in each round: what disturbs the machine then meets all of them.
+/// Measures each crate once. Each round starts with a different crate, so that other load affects all crates alike.
 fn measure(crates: &[Crate], steps: &[Step], round: usize, costs: &mut [Cost]) -> Result<()> {
     for offset in 0..crates.len() {
         let at = (round + offset) % crates.len();
@@ -96,8 +95,8 @@ fn options() -> Result<Options> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    ensure!(options.functions > 1, "--functions is 2 at least, one sync and one async");
-    ensure!(options.rounds > 0, "--rounds is 1 at least");
+    ensure!(options.functions > 1, "--functions must be at least 2, one sync and one async");
+    ensure!(options.rounds > 0, "--rounds must be at least 1");
     Ok(options)
 }
 
@@ -107,7 +106,7 @@ fn only(names: &str) -> Result<Vec<&'static Variant>> {
         let known = VARIANTS.iter().map(|variant| variant.name);
         ensure!(
             known.clone().any(|variant| variant == *name),
-            "`{name}` is none of {}",
+            "unknown attribute `{name}`; known are {}",
             known.collect::<Vec<_>>().join(", ")
         );
     }

@@ -1,26 +1,26 @@
-//! The figures as a table, as lines for programs, and against the budget.
+//! Prints the figures as a table and as machine-readable lines, and compares them with the budget.
 
 use std::time::Duration;
 
 use crate::Cost;
 use crate::variant::{FASTRACE, OURS, PLAIN};
 
-/// Most that the check of one function may take, as a multiple of what fastrace's attribute takes.
+/// Maximum `cargo check` time per function, relative to fastrace's attribute.
 const MUST_RATIO: f64 = 1.5;
-/// Most machine code of one function.
+/// Maximum machine code per function, in bytes.
 const MUST_BYTES: f64 = 500.0;
 
-/// What one annotated function costs beyond a plain one.
+/// The additional cost of an annotated function over a plain one.
 struct Row {
     name: &'static str,
     check_ms: f64,
-    /// `None` where only checks were timed.
+    /// `None` if only checks were timed.
     release_ms: Option<f64>,
     text_bytes: f64,
     data_bytes: f64,
 }
 
-/// Prints all there is to say of the costs of variants.
+/// Prints the costs of all variants.
 pub(crate) fn print(costs: &[(&'static str, Cost)], functions: usize) {
     let Some((_, plain)) = costs.iter().find(|(name, _)| *name == PLAIN) else { return };
     let rows: Vec<_> = costs.iter().map(|(name, cost)| row(name, cost, plain, functions as f64)).collect();
@@ -56,7 +56,7 @@ fn print_plain(plain: &Cost, functions: usize) {
 }
 
 fn print_table(rows: &[Row]) {
-    println!("\nMore for each annotated function, by the median of the rounds:\n");
+    println!("\nAdditional cost per annotated function, median of the rounds:\n");
     println!("| attribute | check ms | release ms | machine code bytes | data bytes |");
     println!("|---|---|---|---|---|");
     for Row { name, check_ms, release_ms, text_bytes, data_bytes } in rows {
@@ -78,10 +78,10 @@ fn print_lines(rows: &[Row]) {
 
 fn print_budget(ours: &Row, fastrace: &Row, check_ratio: f64) {
     println!();
-    print_must("check time over fastrace's", "check_ratio", check_ratio, MUST_RATIO);
-    print_must("machine code bytes of a function", "text_bytes", ours.text_bytes, MUST_BYTES);
+    print_must("check time relative to fastrace", "check_ratio", check_ratio, MUST_RATIO);
+    print_must("machine code per function, bytes", "text_bytes", ours.text_bytes, MUST_BYTES);
     if let (Some(ours), Some(fastrace)) = (ours.release_ms, fastrace.release_ms) {
-        println!("release time over fastrace's: {:.2} (no budget)", ours / fastrace);
+        println!("release time relative to fastrace: {:.2} (no budget)", ours / fastrace);
     }
 }
 
@@ -91,20 +91,21 @@ fn print_must(what: &str, key: &str, value: f64, must: f64) {
     println!("compile_cost_budget,{key}={value:.3},must={must},{met}");
 }
 
-/// What the check of a function takes, as a multiple of what fastrace's attribute takes: the median of the rounds' ratios,
-/// since what slows the machine for a while slows all crates of a round.
+/// Returns the `cargo check` time per function, relative to fastrace's attribute.
+///
+/// The result is the median of the per-round ratios, because other load slows all crates of a round alike.
 fn check_ratio(costs: &[(&'static str, Cost)], plain: &Cost) -> f64 {
     let checks = |name: &str| costs.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, cost)| &cost.check);
     let [ours, fastrace] = [OURS, FASTRACE].map(|name| more_in_each(checks(name), &plain.check));
     median(ours.zip(fastrace).map(|(ours, fastrace)| ours / fastrace)).unwrap_or(f64::NAN)
 }
 
-/// How many seconds more than plain functions it took, in each round.
+/// Returns the additional seconds of each round over the plain functions.
 fn more_in_each(cost: &[Duration], plain: &[Duration]) -> impl Iterator<Item = f64> {
     cost.iter().zip(plain).map(|(cost, plain)| cost.as_secs_f64() - plain.as_secs_f64())
 }
 
-/// `None` of nothing.
+/// Returns the median, or `None` if there are no values.
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_unstable_by(f64::total_cmp);

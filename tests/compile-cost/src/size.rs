@@ -1,4 +1,4 @@
-//! How much of a library is machine code, and how much is data.
+//! The size of a library's machine code and data.
 
 use std::fs;
 use std::path::Path;
@@ -7,19 +7,19 @@ use anyhow::{Context, Result, ensure};
 use object::read::archive::ArchiveFile;
 use object::{File, Object, ObjectSection, SectionKind};
 
-/// Bytes of the functions and statics of one crate, without those of its dependencies.
+/// Bytes of the functions and statics of one crate, excluding its dependencies.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Size {
     pub(crate) text: u64,
-    /// Constants and statics, also those that take no room in the file.
+    /// Constants and statics, including zero-initialized ones that take no space in the file.
     pub(crate) data: u64,
 }
 
-/// Adds up the object files in an `rlib`, which no linker has changed yet.
+/// Adds up the sections of the object files in an `rlib`, before any linking.
 pub(crate) fn of(library: &Path) -> Result<Size> {
     let name = library.file_name().unwrap_or_default().display();
-    let bytes = fs::read(library).with_context(|| format!("{name} cannot be read"))?;
-    let size = sum(&bytes).with_context(|| format!("{name} is no library of objects"))?;
+    let bytes = fs::read(library).with_context(|| format!("could not read {name}"))?;
+    let size = sum(&bytes).with_context(|| format!("could not parse {name}"))?;
     ensure!(size.text > 0, "{name} has no machine code");
     Ok(size)
 }
@@ -28,7 +28,7 @@ fn sum(bytes: &[u8]) -> object::Result<Size> {
     let mut size = Size::default();
     for member in ArchiveFile::parse(bytes)?.members() {
         let member = member?;
-        // Beside the objects lies what the compiler knows of the crate.
+        // The archive also contains the compiler's metadata.
         if member.name().ends_with(b".o") {
             add(&mut size, &File::parse(member.data(bytes)?)?);
         }

@@ -3,17 +3,17 @@
 /// An attribute as its users write it.
 pub(crate) struct Variant {
     pub(crate) name: &'static str,
-    /// The line of the manifest, beside which there is no other.
+    /// The only dependency in the manifest.
     pub(crate) dependency: &'static str,
-    /// What stands above each function; `{function}` is its name.
+    /// The attribute on each function. `{function}` is replaced by its name.
     pub(crate) attribute: &'static str,
 }
 
-/// The functions without an attribute, from which all figures count.
+/// The functions without an attribute, the baseline of all figures.
 pub(crate) const PLAIN: &str = "plain";
 /// The attribute of this workspace.
 pub(crate) const OURS: &str = "metrics-core";
-/// The one that the budget compares with.
+/// The attribute that the budget uses as its reference.
 pub(crate) const FASTRACE: &str = "fastrace";
 
 pub(crate) const VARIANTS: [Variant; 6] = [

@@ -1,4 +1,4 @@
-//! A real carbon-cache on a free port, with a memory of an hour by the second.
+//! A real carbon-cache on a free port that keeps one value per second for an hour.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -17,15 +17,15 @@ pub(crate) struct Carbon {
 }
 
 impl Carbon {
-    /// A port, and a place on disk; nothing runs yet.
+    /// Reserves ports and a directory without starting carbon.
     pub(crate) fn new() -> Self {
         Self::with("MAX_CREATES_PER_MINUTE = inf\n", "[all]\npattern = .*\nretentions = 1s:1h\n", "")
     }
 
-    /// With more for its configuration, its schemas, and its rules of aggregation.
+    /// Like [`Carbon::new`], with additional options, and with the given storage schemas and aggregation rules.
     pub(crate) fn with(options: &str, schemas: &str, aggregation: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        // Both are held until both are known, so that they differ.
+        // Hold both ports until both are known, so that they differ.
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
         let [lines, queries] = listeners.map(|listener| listener.local_addr().expect("an address"));
         let at = |name: &str| dir.path().join(name).display().to_string();
@@ -56,7 +56,7 @@ impl Carbon {
         this
     }
 
-    /// Starts it, with what it has on disk, and waits until it listens.
+    /// Starts carbon with the data on disk and waits until it listens.
     pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("a file");
         let child = Command::new("carbon-cache")
@@ -71,16 +71,16 @@ impl Carbon {
         wait_for("carbon", || TcpStream::connect(&self.address).ok());
     }
 
-    /// Ends it without a warning; what it has not written to disk is lost.
+    /// Kills carbon. Values that carbon has not yet written to disk are lost.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("it runs");
         child.wait().expect("it ends");
-        // What would make another one believe that this one still runs.
+        // Remove the PID file. Otherwise, the next carbon process could assume that this one is still running.
         fs::remove_file(self.dir.path().join("carbon-cache-a.pid")).ok();
     }
 
-    /// Where it takes lines.
+    /// Returns the address that receives lines.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -89,7 +89,7 @@ impl Carbon {
         self.dir.path().join("console.log")
     }
 
-    /// What it said of lines that it could not read.
+    /// Returns the logged complaints about lines that carbon could not read.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = fs::read_to_string(self.log()).expect("it says something");
         log.lines()
@@ -98,7 +98,7 @@ impl Carbon {
             .collect()
     }
 
-    /// The last value that it has on disk under this name, with six digits after the point, as `whisper-fetch` reads it.
+    /// Returns the last value of a metric on disk as `whisper-fetch` prints it, with six decimal places.
     fn value(&self, name: &str) -> Option<String> {
         let file = self.dir.path().join("whisper").join(file_of(name));
         if !file.exists() {
@@ -114,7 +114,7 @@ impl Carbon {
         values.next_back().map(str::to_owned)
     }
 
-    /// What it has on disk says of itself, one a line.
+    /// Returns the properties of a metric's file on disk, one per line.
     pub(crate) fn info(&self, name: &str) -> String {
         let file = self.dir.path().join("whisper").join(file_of(name));
         wait_for(&format!("{name} in carbon"), || file.exists().then_some(()));
@@ -123,7 +123,7 @@ impl Carbon {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    /// Waits until the last value under this name is this one.
+    /// Waits until the last value of a metric on disk is `expected`.
     pub(crate) fn shows(&self, name: &str, expected: f64) {
         let expected = format!("{expected:.6}");
         wait_for(&format!("{name} {expected} in carbon"), || {
@@ -141,7 +141,7 @@ impl Drop for Carbon {
     }
 }
 
-/// The file in which carbon keeps a metric, as its own code has it.
+/// Returns the file in which carbon stores a metric, computed by carbon's own code.
 fn file_of(name: &str) -> String {
     if !name.contains(';') {
         return format!("{}.wsp", name.replace('.', "/"));
@@ -153,10 +153,10 @@ fn file_of(name: &str) -> String {
     format!("{}.wsp", path.trim())
 }
 
-/// What a program prints that uses carbon's own code.
+/// Runs a Python script that uses carbon's own code and returns its output.
 pub(crate) fn python(script: &str, argument: &str) -> String {
     let output =
-        Command::new("/usr/bin/python3").args(["-c", script, argument]).output().expect("Python, as carbon has it");
+        Command::new("/usr/bin/python3").args(["-c", script, argument]).output().expect("the Python that carbon uses");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -1,4 +1,4 @@
-//! The same operations through the Python client and through us give the same samples.
+//! The same operations produce the same samples in the Python client and in this library.
 
 use metrics_core::{Counter, Family, Format, Gauge, Histogram, Registry, Summary};
 use serde_json::{Value, json};
@@ -8,18 +8,18 @@ use crate::readers;
 const SCRIPTS: usize = 300;
 const STEPS: usize = 60;
 
-/// Where the client has the writer of a format, and its parser.
+/// The modules of the Python client that write and parse a format.
 struct Python {
     writer: &'static str,
     parser: &'static str,
 }
 
 const TEXT: Python = Python { writer: "prometheus_client", parser: "prometheus_client.parser" };
-/// Its parser of this format refuses whatever the format does not allow.
+/// The OpenMetrics parser is strict and rejects all invalid input.
 const OPENMETRICS: Python =
     Python { writer: "prometheus_client.openmetrics.exposition", parser: "prometheus_client.openmetrics.parser" };
 
-/// Runs scripts of operations and prints the exposition of each, with a line of dashes between.
+/// Runs scripts of operations and prints the exposition of each, followed by a line of dashes.
 const PYTHON: &str = r"
 import json, sys
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
@@ -40,7 +40,7 @@ for line in sys.stdin:
     sys.stdout.write(generate_latest(registry).decode() + '-----\n')
 ";
 
-/// Reads expositions with such lines between, and prints their samples as JSON.
+/// Reads expositions that are each followed by a line of dashes, and prints their samples as JSON.
 const READER: &str = r"
 import json, sys
 from PARSER import text_string_to_metric_families
@@ -93,7 +93,7 @@ const AMOUNTS: [&str; 14] = [
 const SIGNED: [&str; 6] = ["-1.5", "-0.25", "-3", "-1e9", "-1e-7", "0"];
 const SPECIAL: [&str; 3] = ["inf", "-inf", "nan"];
 
-/// Operations; observations below 0 if they are `signed`.
+/// Generates operations, with negative observations if `signed`.
 fn script(random: &mut Random, signed: bool) -> Vec<Step> {
     let step = |random: &mut Random| {
         let kind = random.of(&["counter", "gauge", "summary", "histogram"]);
@@ -103,7 +103,8 @@ fn script(random: &mut Random, signed: bool) -> Vec<Step> {
             "gauge" => random.of(&["set", "inc", "dec"]),
             _ => "observe",
         };
-        // Non-finite observations and amounts are where we differ on purpose: they would spoil a sum for ever.
+        // Exclude non-finite observations and amounts. We ignore them on purpose, because they would permanently
+        // corrupt a sum.
         let amount = match (kind, random.next() % 8) {
             ("gauge", 0) => random.of(&SPECIAL),
             ("counter", _) | (_, 3..) => random.of(&AMOUNTS),
@@ -158,8 +159,9 @@ fn samples(expositions: &str, python: &Python) -> Vec<Value> {
     read.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// Whether two samples are the same; sums of floats may differ in their last digits, since whole amounts are added apart
-/// from fractions.
+/// Returns true if two samples are equal.
+///
+/// Float sums may differ in their last digits, because we add whole amounts separately from fractions.
 fn same(ours: &Value, theirs: &Value) -> bool {
     let number = |sample: &Value| sample[2].as_str().and_then(|text| text.parse::<f64>().ok());
     let (Some(one), Some(other)) = (number(ours), number(theirs)) else { return false };
@@ -168,12 +170,12 @@ fn same(ours: &Value, theirs: &Value) -> bool {
 }
 
 #[test]
-fn the_python_client_shows_the_same() {
+fn the_python_client_exports_the_same() {
     compare(Format::Text, &TEXT, true);
 }
 
 #[test]
-fn the_python_client_shows_the_same_in_openmetrics() {
+fn the_python_client_exports_the_same_in_openmetrics() {
     compare(Format::OpenMetrics, &OPENMETRICS, false);
 }
 

@@ -1,4 +1,4 @@
-//! An example that runs: built and started as a user does it, ended with the test.
+//! Builds and starts an example as users do, and kills the example when the test ends.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,14 +19,14 @@ impl Example {
         Self::start_file(&built(name), args)
     }
 
-    /// Starts an example whose standard error goes to this file.
+    /// Starts an example and redirects its standard error to `log`.
     pub(crate) fn start_logged(name: &str, args: &[&str], log: File) -> Self {
         Self::spawn(&built(name), args, log.into())
     }
 
-    /// Starts a program that is no example of the workspace.
+    /// Starts a program that is not an example of the workspace.
     pub(crate) fn start_file(file: &Path, args: &[&str]) -> Self {
-        // One of the router's handlers panics, which is printed on standard error each time.
+        // Discard standard error, because one of the router's handlers panics in each request.
         Self::spawn(file, args, Stdio::null())
     }
 
@@ -38,32 +38,32 @@ impl Example {
         Self { child, output }
     }
 
-    /// The next line that it prints.
+    /// Reads the next line of output.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("UTF-8");
         line
     }
 
-    /// The first address in the next line that it prints.
+    /// Reads the next line of output and returns the first address in it.
     pub(crate) fn addr(&mut self) -> String {
         let line = self.line();
         let addr = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
         addr.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned()
     }
 
-    /// Writes a line to its standard input.
+    /// Writes a line to standard input.
     pub(crate) fn write(&mut self, line: &str) {
         let input = self.child.stdin.as_mut().expect("piped");
         writeln!(input, "{line}").expect("it reads");
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Sends SIGINT, like Ctrl-C, and returns the exit status.
     pub(crate) fn interrupt(self) -> ExitStatus {
         self.signal("-INT")
     }
 
-    /// Ends it as a service manager does.
+    /// Sends SIGTERM, like a service manager, and returns the exit status.
     pub(crate) fn terminate(self) -> ExitStatus {
         self.signal("-TERM")
     }
@@ -74,7 +74,7 @@ impl Example {
         self.child.wait().expect("it ends")
     }
 
-    /// Closes its standard input and returns what it prints from then on.
+    /// Closes standard input and returns the exit status and the remaining output.
     pub(crate) fn finish(mut self) -> (ExitStatus, String) {
         drop(self.child.stdin.take());
         let mut rest = String::new();
@@ -85,13 +85,13 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // Ended already, or to be ended with the test.
+        // Kill the program if it is still running when the test ends.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// Runs an example to its end: status, standard output, standard error.
+/// Runs an example to completion and returns its status, standard output and standard error.
 pub(crate) fn run(name: &str, args: &[&str]) -> (ExitStatus, String, String) {
     let output = Command::new(built(name)).args(args).stdin(Stdio::null()).output().expect("it starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -103,7 +103,7 @@ fn built(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     BUILT.call_once(|| {
         let mut build = Command::new(env!("CARGO"));
-        // The packages of `tests/run`, so that dependencies have the same features and are not built again.
+        // Build the same packages as `tests/run`. Dependencies then have the same features and are not rebuilt.
         build.args(["build", "--release", "--tests", "--bins", "--examples", "--package", "e2e-tests"]);
         build.args(["--package", "my_router", "--package", "basics", "--package", "metrics-examples"]);
         build.current_dir(&root);

@@ -1,4 +1,4 @@
-//! The smaller examples.
+//! Tests the smaller examples.
 
 use crate::example::{self, Example};
 use crate::{get, readers};
@@ -32,7 +32,7 @@ fn push_target() {
     for line in ["hello", "", "world"] {
         target.write(line);
     }
-    // Each push prints what there is by then, without its time stamp.
+    // Each push prints the current values. Strip the timestamps.
     let mut line = || target.line().split_once(' ').map(|(_, line)| line.trim_end().to_owned());
     while line().as_deref() != Some("line_length_bytes 3 times, 3.333 on average") {}
     assert_eq!(line().as_deref(), Some("lines_total kind=empty 1"));
@@ -99,7 +99,7 @@ fn derive() {
     let (status, text, error) = example::run("derive", &[]);
     assert!(status.success(), "{error}");
     let (said, exposition) = text.split_once("# HELP").expect("an exposition");
-    assert_eq!(said, "/basket: added\n/basket: a basket\n/login: hello\n/nowhere: error: there is no such page\n");
+    assert_eq!(said, "/basket: added\n/basket: a basket\n/login: hello\n/nowhere: error: page not found\n");
     readers::promtool_is_content(&format!("# HELP{exposition}"));
     for line in [
         "shop_request_latency_seconds_count{path=\"/basket\",method=\"POST\"} 1",

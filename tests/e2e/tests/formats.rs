@@ -1,4 +1,4 @@
-//! Every format as other people's programs read it: the Python client, promtool, and a real Prometheus that scrapes it.
+//! Third-party programs read every format: the Python client, promtool, and a real Prometheus.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use crate::prometheus::Prometheus;
 use crate::{readers, wait_for};
 
-/// Shows what only others have: quantiles, and values of no type.
+/// Exports values that only collectors can export: quantiles and untyped values.
 struct Others;
 
 impl Collect for Others {
@@ -31,7 +31,7 @@ impl Collect for Others {
     }
 }
 
-/// Every type of metric, and label values that must be escaped.
+/// Returns a registry with every type of metric and with label values that must be escaped.
 fn everything() -> Registry {
     let registry = Registry::new();
     let counter = Counter::builder("jobs_total", "A \"quoted\" \\ back\nslash.").labels(["kind"]);
@@ -91,7 +91,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     readers::promtool_is_content(&own.to_text());
 }
 
-/// Forwards requests with another `Accept` header, as a scraper would send that knows less.
+/// Starts a proxy that replaces the `Accept` header to imitate a scraper that supports fewer formats.
 fn accepting(target: String, accept: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let addr = listener.local_addr().expect("bound").to_string();
@@ -114,7 +114,7 @@ fn accepting(target: String, accept: &'static str) -> String {
     addr
 }
 
-/// What Prometheus makes of [`everything`], whatever format it was sent in.
+/// Asserts that Prometheus has read [`everything`] completely.
 fn is_read_in_full(prometheus: &Prometheus) {
     for (n, kind) in
         ["", "plain", "say \\\"hi\\\"", "back\\\\slash", "two\\nlines", "\u{fc}\u{1F600}"].into_iter().enumerate()
@@ -139,7 +139,7 @@ fn is_read_in_full(prometheus: &Prometheus) {
     }
 }
 
-/// Scrapes that were answered in this format, in this process.
+/// Returns the number of scrapes that this process has served in this format.
 fn scrapes(format: &str) -> f64 {
     let series = format!("metrics_core_scrapes_total{{code=\"200\",format=\"{format}\"}} ");
     let text = Registry::global().to_text();
@@ -149,7 +149,7 @@ fn scrapes(format: &str) -> f64 {
 #[test]
 fn prometheus_reads_every_format() {
     let registry = everything();
-    // In OpenMetrics both of these counters would be called `done`, and to Python `done_total`.
+    // In OpenMetrics, both of these counters would be named `done`; in Python, both would be `done_total`.
     for (name, done) in [("done", 3), ("done_total", 4)] {
         let counter = metrics_core::prometheus::IntCounter::new(name, "Done.").expect("valid");
         counter.inc_by(done);
@@ -160,7 +160,7 @@ fn prometheus_reads_every_format() {
     let text = accepting(addr.clone(), "text/plain;version=0.0.4;q=0.5,*/*;q=0.1");
     let started = |format: &str, target: &str, arguments: &[&str]| {
         let before = scrapes(format);
-        // Enough time for what is several MiB long.
+        // One second is enough for a scrape of several MiB.
         let prometheus = Prometheus::start(target, ", scrape_interval: 1s, scrape_timeout: 1s", arguments);
         wait_for("scrapes", || (scrapes(format) >= before + 2.0).then_some(()));
         is_read_in_full(&prometheus);
@@ -181,7 +181,7 @@ fn prometheus_reads_every_format() {
     server.shutdown();
 }
 
-/// Adds a family that is more than one message of protobuf, with this many series, which count from 0 on.
+/// Adds a family that needs more than one protobuf message. Returns its number of series, whose values are 0, 1, 2, ...
 fn several_messages(registry: &Registry) -> u32 {
     const SERIES: u32 = 4_000;
     let family = Counter::builder("large_total", "Large.").labels(["n"]).max_series(SERIES as usize);

@@ -1,4 +1,4 @@
-//! A real carbon: every line is accepted and read back, whatever happens to it meanwhile.
+//! A real carbon accepts every line and stores its value, even if carbon restarts between pushes.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -18,7 +18,7 @@ use crate::prometheus::Prometheus;
 use crate::services::{self, Driven, driven};
 use crate::{get, wait_for};
 
-/// What only a collector can show.
+/// Exports values that only collectors can export.
 struct Odd;
 
 impl Collect for Odd {
@@ -36,7 +36,7 @@ impl Collect for Odd {
     }
 }
 
-/// Metrics of every type, and names and values of every kind.
+/// Returns a registry with metrics of every type and with unusual names and values.
 fn everything() -> Registry {
     let registry = Registry::new();
     let counter = Counter::builder("jobs_total", "").register_in(&registry).expect("valid");
@@ -64,7 +64,7 @@ fn everything() -> Registry {
     registry
 }
 
-/// Names and values of the lines that a bridge sends.
+/// Returns the names and values of the lines that a bridge sends.
 fn lines(registry: &Registry, tagged: bool) -> Vec<(String, f64)> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -94,7 +94,7 @@ fn every_line_is_accepted_and_read_back() {
     for tagged in [false, true] {
         let lines = lines(&registry, tagged);
         let names: BTreeMap<&str, f64> = lines.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        assert_eq!(names.len(), lines.len(), "a name stands twice");
+        assert_eq!(names.len(), lines.len(), "a name occurs twice");
         assert!(lines.len() >= 40, "{lines:?}");
         bridge(carbon.address(), &registry, tagged).push().expect("it is read");
         for (name, value) in &lines {
@@ -104,7 +104,7 @@ fn every_line_is_accepted_and_read_back() {
     assert_eq!(carbon.complaints(), Vec::<String>::new());
 }
 
-/// Prints each line that carbon's own rules for tags do not let through, or would write in another way.
+/// Prints each line that carbon's own tag rules reject or would normalize.
 const CHECK_TAGS: &str = r"
 import sys
 from carbon.util import TaggedSeries
@@ -120,7 +120,7 @@ fn tagged_lines_obey_carbons_rules() {
     let tagged: Vec<&str> = lines.iter().map(|(name, _)| name.as_str()).filter(|name| name.contains(';')).collect();
     assert!(tagged.len() >= 20, "{lines:?}");
     assert_eq!(carbon::python(CHECK_TAGS, &tagged.join(" ")), "");
-    // What would break them is seen.
+    // First, verify that the check detects violations.
     let broken = std::panic::catch_unwind(|| carbon::python(CHECK_TAGS, "a;b="));
     assert!(broken.is_err());
 }
@@ -153,7 +153,7 @@ fn carbon_understands_the_lines_of_the_guide() {
     assert!(info.contains("aggregationMethod: average\n") && info.contains("secondsPerPoint: 10\n"), "{info}");
 }
 
-/// A metric that a bridge tells about itself, in this process.
+/// Returns the number of pushes with this outcome in this process.
 fn exports(target: &str, outcome: &str) -> f64 {
     let name = format!("metrics_core_push_total{{target=\"{target}\",outcome=\"{outcome}\"}} ");
     let text = Registry::global().to_text();
@@ -161,11 +161,11 @@ fn exports(target: &str, outcome: &str) -> f64 {
 }
 
 #[test]
-fn nothing_is_lost_while_carbon_comes_and_goes() {
+fn nothing_is_lost_while_carbon_restarts() {
     let registry = Registry::new();
     let counter = Counter::builder("kept_total", "").register_in(&registry).expect("valid");
     let mut carbon = Carbon::new();
-    // It is not there yet.
+    // Carbon is not running yet.
     let bridge = GraphiteBridge::new(carbon.address()).registry(&registry).name("comes_and_goes");
     let pusher = bridge.start(Duration::from_millis(200)).expect("a thread");
     counter.inc();
@@ -180,7 +180,7 @@ fn nothing_is_lost_while_carbon_comes_and_goes() {
         carbon.start();
         carbon.shows("kept_total", f64::from(total));
     }
-    // The end is sent, although carbon comes back only then.
+    // The last push succeeds even though carbon restarts only during `shutdown`.
     carbon.kill();
     counter.inc();
     let ending = thread::spawn(move || pusher.shutdown());
@@ -206,7 +206,7 @@ fn prometheus_and_carbon_show_the_same_totals_under_load() {
     let prometheus = Prometheus::scraping(&metrics);
     let answered = thread::scope(|scope| {
         let driving = scope.spawn(|| services::drive(&service, &metrics, &REQUESTS));
-        // It is killed in the middle, and comes back when the service is at its busiest.
+        // Kill and restart carbon while the service is under load.
         let begin = Instant::now();
         wait_for("some load", || (begin.elapsed() > Duration::from_secs(1)).then_some(()));
         carbon.kill();
@@ -228,7 +228,7 @@ fn prometheus_and_carbon_show_the_same_totals_under_load() {
     let (_, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
     assert!(text.contains("metrics_core_push_total{target=\"graphite\",outcome=\"panic\"} 0\n"), "{text}");
     assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
-    // Ended by a signal, it sends the rest.
+    // On SIGTERM, the service pushes its final values.
     assert!(example.terminate().success());
     for (Driven { route, .. }, answered, exceptions) in &totals {
         let path = route.replace('/', "_");

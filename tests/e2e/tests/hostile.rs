@@ -1,13 +1,13 @@
-//! Clients that no service wants: each attack is one round, to be made again and again.
+//! Hostile clients. Each attack performs one round and is called repeatedly.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-/// All of them; none asks with GET for anything but the metrics.
+/// All attacks. They send valid GET requests only for `/metrics`.
 pub(crate) const ATTACKS: [fn(&str); 6] = [slow_heads, garbage, head_bomb, endless_upload, scrapes_unread, vanishing];
 
-/// How long an attacker waits for an answer.
+/// Maximum time for which an attacker waits for a response.
 const CLIENT_TIMEOUT: Duration = Duration::from_millis(300);
 
 fn connect(service: &str) -> Option<TcpStream> {
@@ -29,7 +29,7 @@ fn read_some(stream: Option<TcpStream>) {
     }
 }
 
-/// Many connections at once, none of which sends more than the beginning of a head.
+/// Opens many connections that send only the beginning of a request head.
 fn slow_heads(service: &str) {
     let held: Vec<_> = (0..100).map(|_| send(service, b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ")).collect();
     held.into_iter().take(3).for_each(read_some);
@@ -60,7 +60,7 @@ fn head_bomb(service: &str) {
     read_some(Some(stream));
 }
 
-/// A body of 1 GB is announced, and some of it sent.
+/// Announces a body of 1 GB and sends some of it.
 fn endless_upload(service: &str) {
     let head = b"PUT /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n";
     let Some(mut stream) = send(service, head) else { return };
@@ -73,7 +73,7 @@ fn endless_upload(service: &str) {
     read_some(Some(stream));
 }
 
-/// Scrapes whose answers nobody reads, until they are given up all together.
+/// Requests many scrapes without reading the responses, and then closes all connections.
 fn scrapes_unread(service: &str) {
     let names = "name[]=x&".repeat(1_000);
     let head = format!("GET /metrics?{names} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -82,7 +82,7 @@ fn scrapes_unread(service: &str) {
     held.into_iter().take(2).for_each(read_some);
 }
 
-/// Requests whose clients are gone before the answer.
+/// Sends requests and disconnects before the response.
 fn vanishing(service: &str) {
     for _ in 0..20 {
         drop(send(service, b"BREW /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"));

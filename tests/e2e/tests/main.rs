@@ -1,6 +1,6 @@
-//! The examples as a user starts them, and a real Prometheus that scrapes them.
+//! Runs the examples as users start them and scrapes them with a real Prometheus.
 //!
-//! `tests/run` installs what this needs.
+//! `tests/run` installs the programs that these tests need.
 
 mod carbon;
 mod differential;
@@ -22,19 +22,19 @@ mod style;
 
 use std::time::{Duration, Instant};
 
-/// Asks again until there is an answer; a test that waits in vain for this long fails.
+/// Calls `ask` until it returns a value. Panics after one minute.
 fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// The body of an answer, whatever its status.
+/// Returns the status and the body of a response, even if the status is an error.
 fn get(url: &str) -> Result<(u16, String), ureq::Error> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)

@@ -1,4 +1,4 @@
-//! One family whose series have different labels, as annotated functions make it: read by promtool and the Python client.
+//! Annotated functions create a family whose series have different labels. promtool and the Python client can read it.
 
 use metrics_core::{Format, Registry, instrument};
 
@@ -19,7 +19,7 @@ fn other_checkout() -> Result<(), ()> {
     Err(())
 }
 
-/// The families of these functions alone.
+/// Returns only the lines of the `mixed_` families.
 fn text_of_mixed(text: &str) -> String {
     let is_mixed = |line: &&str| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").starts_with("mixed_");
     text.lines().filter(is_mixed).map(|line| format!("{line}\n")).collect()

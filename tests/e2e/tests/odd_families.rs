@@ -1,4 +1,4 @@
-//! Families of collectors that no client library would make: whatever they are, others can read the scrape.
+//! Collectors export odd families that no client library would create. Third-party parsers can still read the scrape.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use crate::readers;
 
 const REGISTRIES: usize = 600;
 
-/// Names whose samples clash with each other in one format or another.
+/// Names whose samples clash with each other in at least one format.
 const NAMES: [&str; 14] = [
     "a",
     "a_total",
@@ -52,7 +52,7 @@ impl Odd {
     fn of(random: &mut Random, name: &'static str) -> Self {
         let number = |random: &mut Random| random.of(&NUMBERS);
         let series = |random: &mut Random, n: usize| {
-            // Mostly as they should be, so that what they are mixed with is seen.
+            // Sort half of the lists, so that many families are valid.
             let mut pairs: Vec<_> = (0..random.next() % 4).map(|_| (number(random), number(random))).collect();
             if random.next().is_multiple_of(2) {
                 pairs.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -95,7 +95,7 @@ impl Collect for Odd {
     }
 }
 
-/// Reads expositions with a line of dashes behind each, and prints what is wrong with them, by their numbers.
+/// Reads expositions that are each followed by a line of dashes, and prints each error with the exposition's number.
 const READER: &str = r"
 import io, sys
 from PARSER import text_string_to_metric_families
@@ -138,7 +138,7 @@ fn the_python_client_reads_them_in_text() {
     is_read(Format::Text, "prometheus_client.parser", 5_000);
 }
 
-/// Its parser of this format refuses a whole scrape for one thing that the format does not allow.
+/// The OpenMetrics parser rejects the whole scrape if any line violates the format.
 #[test]
 fn the_python_client_reads_them_in_openmetrics() {
     is_read(Format::OpenMetrics, "prometheus_client.openmetrics.parser", 5_000);

@@ -1,16 +1,16 @@
-//! Code from the documentation, pasted into new projects.
+//! Builds code from the documentation in new projects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The directory that a build for this use goes to.
+/// Returns the path of a subdirectory of the target directory.
 pub(crate) fn target(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join(name)
 }
 
-/// Builds a program in a project with these dependencies, as the documentation states them.
+/// Builds a program in a new project with the dependencies that the documentation lists.
 pub(crate) fn build(name: &str, dependencies: &str, main: &str) -> PathBuf {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-core").canonicalize().expect("it is there");
     let dependencies = dependencies.replace("../metrics/metrics-core", library.to_str().expect("UTF-8"));
@@ -21,7 +21,7 @@ pub(crate) fn build(name: &str, dependencies: &str, main: &str) -> PathBuf {
     fs::write(project.path().join("src/main.rs"), main).expect("written");
     let mut build = Command::new(env!("CARGO"));
     build.arg("build").current_dir(project.path()).env("CARGO_TARGET_DIR", target("pasted"));
-    // Nobody debugs them, and it would be most of what they take on the disk.
+    // These programs are not debugged, and debug info would take up most of the disk space.
     build.env("CARGO_PROFILE_DEV_DEBUG", "none");
     let output = build.stdout(Stdio::inherit()).output().expect("cargo");
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! A real Prometheus with a short memory, on a free port.
+//! A real Prometheus server on a free port, with temporary storage.
 
 use std::fs;
 use std::net::TcpListener;
@@ -16,12 +16,12 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `target` five times a second, and waits until it has done so once.
+    /// Starts a server that scrapes `target` five times a second, and waits for the first scrape.
     pub(crate) fn scraping(target: &str) -> Self {
         Self::start(target, "", &[])
     }
 
-    /// As [`Prometheus::scraping`], with more for the scrape's configuration (`, scheme: https`), and more arguments.
+    /// Like [`Prometheus::scraping`], with additional scrape configuration (`, scheme: https`) and arguments.
     pub(crate) fn start(target: &str, configuration: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = dir.path().join("prometheus.yml");
@@ -45,15 +45,15 @@ impl Prometheus {
         this
     }
 
-    /// The results of a query: labels and value of each series.
+    /// Returns the result of a query: labels and value of each series.
     pub(crate) fn query(&self, promql: &str) -> Vec<(Value, f64)> {
         self.try_query(promql).unwrap_or_else(|| panic!("no answer to {promql}"))
     }
 
-    /// The value of the only series that a query gives.
+    /// Returns the value of the only series in the result of a query.
     pub(crate) fn value(&self, promql: &str) -> f64 {
         let result = self.query(promql);
-        let [(_, value)] = &result[..] else { panic!("{promql} gives {result:?}") };
+        let [(_, value)] = &result[..] else { panic!("{promql} returns {result:?}") };
         *value
     }
 
@@ -76,13 +76,13 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // Ended with the test, whatever came of it.
+        // Stop the server when the test ends, even if the test has failed.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// A query as part of a URL.
+/// Percent-encodes a query for a URL.
 fn escape(text: &str) -> String {
     let escaped = text.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => char::from(byte).to_string(),

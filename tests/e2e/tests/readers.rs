@@ -1,16 +1,16 @@
-//! Others who read our exposition: promtool, and the parser of the Python client.
+//! Third-party readers of our exposition: promtool and the parser of the Python client.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Checks that promtool finds nothing to say of this text.
+/// Asserts that promtool has no complaints about this text.
 pub(crate) fn promtool_is_content(text: &str) {
     let said = promtool_says(text);
     assert!(said.is_empty(), "promtool says:\n{said}\nof:\n{text}");
 }
 
-/// What promtool finds wrong with this text; nothing if it is good.
+/// Returns promtool's complaints about this text, or an empty string if there are none.
 pub(crate) fn promtool_says(text: &str) -> String {
     let (success, said) = fed(Command::new("promtool").args(["check", "metrics"]), text);
     assert!(!success || said.is_empty(), "promtool succeeds and says {said}");
@@ -18,7 +18,7 @@ pub(crate) fn promtool_says(text: &str) -> String {
     said
 }
 
-/// What a program for the Python client prints when it is given this text.
+/// Runs a script that uses the Python client with this input and returns its output.
 pub(crate) fn python(script: &str, input: &str) -> String {
     let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-python/bin/python");
     let (success, said) = fed(Command::new(python).args(["-c", script]), input);
@@ -26,7 +26,7 @@ pub(crate) fn python(script: &str, input: &str) -> String {
     said
 }
 
-/// The samples that the Python client's parser reads: name, labels in order, value; one a line.
+/// Returns the samples that the Python client parses, as one string each: name, sorted labels, value.
 pub(crate) fn python_samples(text: &str) -> Vec<String> {
     const SCRIPT: &str = "
 import sys
@@ -44,10 +44,10 @@ fn fed(command: &mut Command, text: &str) -> (bool, String) {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}: run ./tests/run, which installs it"));
+        .unwrap_or_else(|error| panic!("{command:?}: {error}: run ./tests/run to install it"));
     let mut input = child.stdin.take().expect("piped");
     let output = std::thread::scope(|scope| {
-        // Beside the reading: it may write before it has read everything.
+        // Write concurrently, because the program may produce output before it has read all input.
         scope.spawn(move || input.write_all(text.as_bytes()).expect("it reads"));
         child.wait_with_output().expect("it ends")
     });

@@ -1,4 +1,4 @@
-//! The main job: the router under load, and what a real Prometheus makes of it.
+//! The main use case: the router example under load, scraped by a real Prometheus.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::example::{self, Example};
 use crate::prometheus::Prometheus;
 use crate::{get, readers, wait_for};
 
-/// Requests that are driven to each path, and the status each gets.
+/// The number of requests to each path and their expected status.
 const DRIVEN: [(&str, u32, u16); 7] = [
     ("/foo", 240, 200),
     ("/bar", 120, 200),
@@ -25,7 +25,7 @@ fn start() -> (Example, String, String) {
     (router, service, metrics)
 }
 
-/// Drives the known requests from several clients at once; the mean time of a request to `/slow`, as they saw it.
+/// Sends the requests from several concurrent clients and returns the mean latency of `/slow` that they measured.
 fn drive(service: &str) -> f64 {
     let slow = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
@@ -52,10 +52,10 @@ fn drive(service: &str) -> f64 {
 }
 
 #[test]
-fn prometheus_answers_what_was_driven() {
+fn prometheus_counts_all_requests() {
     let (router, service, metrics) = start();
     let prometheus = Prometheus::scraping(&metrics);
-    // Everything is there at 0 before the first request.
+    // All series are exported as 0 before the first request.
     for family in ["my_router_request_latency_seconds_count", "my_router_request_exceptions_total"] {
         assert_eq!(prometheus.value(&format!("count({family} == 0)")), 6.0, "{family}");
     }
@@ -87,12 +87,12 @@ fn prometheus_answers_what_was_driven() {
 }
 
 #[test]
-fn rates_are_those_that_are_driven() {
+fn rates_match_the_load() {
     const PER_SECOND: u32 = 50;
     let (router, service, metrics) = start();
     let prometheus = Prometheus::scraping(&metrics);
     let begin = Instant::now();
-    // Paced by the clock for eight seconds: every fifth request fails.
+    // Send requests at a fixed rate for eight seconds. Every fifth request fails.
     for number in 0..8 * PER_SECOND {
         let due = begin + Duration::from_secs(1) * number / PER_SECOND;
         thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -138,18 +138,18 @@ fn traffic_makes_the_numbers_move() {
         called.then_some(())
     });
     assert_eq!(router.interrupt().code(), Some(0));
-    // No terminal, so a few whole lines: the first and the last one at least. Panics are counted, not printed.
+    // A log file has at least two complete lines, the first and the last. Panics are counted, not printed.
     let log = std::fs::read_to_string(log.path()).expect("UTF-8");
     assert!(log.lines().all(|line| line.starts_with("Requests: ")) && !log.contains('\r'), "{log}");
     assert!(log.lines().count() <= 2 + started.elapsed().as_secs() as usize / 10, "{log}");
-    assert_eq!(log.lines().next(), Some("Requests: 1 (200: 1, 404: 0, 500: 0), panics among them: 0"));
+    assert_eq!(log.lines().next(), Some("Requests: 1 (200: 1, 404: 0, 500: 0), including panics: 0"));
     let last = log.lines().last().expect("a line");
     let counts: Vec<u32> = last
         .split(|c: char| !c.is_ascii_digit())
         .filter(|n| !n.is_empty())
         .map(|n| n.parse().expect("digits"))
         .collect();
-    // The three names of statuses are among the numbers.
+    // The line also contains the numbers 200, 404 and 500 as labels of the counts.
     let [requests, 200, ok, 404, not_found, 500, errors, panics] = counts[..] else { panic!("{log}") };
     assert_eq!(ok + not_found + errors, requests, "{log}");
     assert!(panics > 0 && errors >= panics && not_found > 0, "{log}");

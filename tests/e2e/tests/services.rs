@@ -1,4 +1,4 @@
-//! The examples of web frameworks: pasted into new projects, and under load with hostile clients beside.
+//! Tests the web framework examples in new projects, and under load from regular and hostile clients.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,14 +14,15 @@ use crate::hostile;
 use crate::prometheus::Prometheus;
 use crate::{get, pasted, readers, wait_for};
 
-/// Driven for so long, by so many clients, each of which sends so many requests a second.
+/// Duration of the load in seconds.
 const SECONDS: u32 = 5;
 const CLIENTS: u32 = 8;
+/// Requests per second of each client.
 const PER_SECOND: u32 = 250;
-/// All of them.
+/// Requests of all clients.
 pub(crate) const REQUESTS: u32 = SECONDS * CLIENTS * PER_SECOND;
 
-/// A request that is driven, and the series it belongs to.
+/// A request that clients send, and the labels of the series that counts it.
 pub(crate) struct Driven {
     method: &'static str,
     path: &'static str,
@@ -48,7 +49,7 @@ const PLAIN: [Driven; 4] = [
     driven("GET", "/nowhere", 404, "other"),
 ];
 
-/// Sends requests in turn over one connection, paced by the clock; how many of each were answered.
+/// Sends requests in turn at a fixed rate over one connection. Returns the number of responses to each request.
 fn client(service: &str, requests: &[Driven], number: u32) -> Vec<u32> {
     let mut stream = BufReader::new(TcpStream::connect(service).expect("the service listens"));
     let mut answered = vec![0; requests.len()];
@@ -65,7 +66,7 @@ fn client(service: &str, requests: &[Driven], number: u32) -> Vec<u32> {
     answered
 }
 
-/// Reads an answer to its end; its status.
+/// Reads a whole response and returns its status.
 fn answer(stream: &mut BufReader<TcpStream>) -> u16 {
     let mut lines = stream.by_ref().lines().map(|line| line.expect("an answer"));
     let first = lines.next().expect("a status");
@@ -75,7 +76,7 @@ fn answer(stream: &mut BufReader<TcpStream>) -> u16 {
     first.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
 }
 
-/// Drives a service while others attack it, or another address; how many of each request were answered.
+/// Puts load on a service while hostile clients attack `attacked`. Returns the number of responses to each request.
 pub(crate) fn drive(service: &str, attacked: &str, requests: &'static [Driven]) -> Vec<u32> {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -84,7 +85,7 @@ pub(crate) fn drive(service: &str, attacked: &str, requests: &'static [Driven]) 
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     attack(attacked);
-                    // On so few cores the attackers would be the load.
+                    // Without a pause, the attackers would occupy all cores.
                     thread::sleep(Duration::from_millis(50));
                 }
             });
@@ -100,7 +101,7 @@ pub(crate) fn drive(service: &str, attacked: &str, requests: &'static [Driven]) 
     })
 }
 
-/// Waits until a query gives what was driven, and no more.
+/// Waits until the result of a query reaches `expected`, and asserts that it is not greater.
 pub(crate) fn is_in_prometheus(prometheus: &Prometheus, query: &str, expected: u32) {
     let expected = f64::from(expected);
     wait_for(&format!("{expected} of {query}"), || {
@@ -109,19 +110,19 @@ pub(crate) fn is_in_prometheus(prometheus: &Prometheus, query: &str, expected: u
     assert_eq!(prometheus.value(query), expected, "{query}");
 }
 
-/// One after the other: each is to have the whole load.
+/// Serializes tests that need the whole machine for their load.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Drives an example with hostile clients beside, and compares what Prometheus says.
+/// Puts load on an example while hostile clients attack it, and checks the totals in Prometheus.
 fn totals_are_right(name: &str, requests: &'static [Driven]) {
     let _alone = alone();
     let mut example = Example::start(name, &["127.0.0.1:0"]);
     let service = example.addr();
     let prometheus = Prometheus::scraping(&service);
-    // Routes are at 0 before their first request.
+    // Known routes are exported as 0 before their first request.
     for Driven { method, route, .. } in requests.iter().filter(|one| one.route != "other") {
         let latency = format!("shop_request_latency_seconds_count{{path=\"{route}\",method=\"{method}\"}}");
         assert_eq!(prometheus.value(&latency), 0.0, "{route}");
@@ -139,7 +140,8 @@ fn totals_are_right(name: &str, requests: &'static [Driven]) {
         is_in_prometheus(&prometheus, &format!("shop_request_exceptions_total{{{labels}}}"), exceptions);
         is_in_prometheus(&prometheus, &format!("shop_request_cancelled_total{{{labels}}}"), 0);
         if *route != "other" {
-            // None was missed, since the first scrape showed 0; Prometheus extrapolates by up to an interval at each end.
+            // Prometheus counts every request, because it scraped the initial 0. It extrapolates by up to one scrape
+            // interval at each end.
             let of_route = requests.iter().zip(&answered).filter(|(other, _)| other.route == *route);
             let all: u32 = of_route.map(|(_, answered)| answered).sum();
             let increase = format!("increase(shop_request_latency_seconds_count{{{labels}}}[1h])");
@@ -153,7 +155,7 @@ fn totals_are_right(name: &str, requests: &'static [Driven]) {
 }
 
 #[test]
-fn a_server_for_metrics_alone_under_load_and_attack() {
+fn a_dedicated_metrics_server_under_load_and_attack() {
     const REQUESTS: [Driven; 3] = [
         driven("GET", "/foo", 200, "/foo"),
         driven("GET", "/fail", 500, "/fail"),
@@ -173,7 +175,7 @@ fn a_server_for_metrics_alone_under_load_and_attack() {
         let exceptions = if *status == 500 { answered } else { 0 };
         is_in_prometheus(&prometheus, &format!("my_router_request_exceptions_total{{path=\"{route}\"}}"), exceptions);
     }
-    // Prometheus kept getting in, and the attackers were seen.
+    // Every scrape succeeded, and requests from attackers were counted.
     assert!(prometheus.value("sum_over_time(up[5s])") >= 5.0);
     assert!(prometheus.value("sum(metrics_core_scrapes_total{code=\"404\"})") >= 1.0);
 }
@@ -203,7 +205,7 @@ fn tonic_is_measured() {
     readers::promtool_is_content(&text);
 }
 
-/// The block of a guide that names dependencies; each page has one for each example.
+/// Returns a block of dependencies from a guide. Each page has one per example.
 fn dependencies(page: &str, number: usize) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = fs::read_to_string(root.join("metrics-core/src/guide").join(page)).expect("a page");

@@ -1,10 +1,10 @@
-//! Our rules of style against promtool's, name by name.
+//! Compares our style rules with promtool's for many names.
 
 use metrics_core::{Counter, Gauge, Histogram, ProblemKind, Registry, Summary};
 
 use crate::readers;
 
-/// Good and bad names, one for each rule and for what is close to it.
+/// Good and bad names: one for each rule, and some that barely comply.
 const NAMES: [&str; 78] = [
     "requests",
     "requests_total",
@@ -95,7 +95,7 @@ fn we_complain(registry: &Registry) -> bool {
 }
 
 #[test]
-fn the_same_names_are_found_wanting() {
+fn promtool_and_we_reject_the_same_names() {
     let mut compared = 0;
     let mut bad = 0;
     for name in NAMES {
@@ -125,7 +125,7 @@ fn the_same_names_are_found_wanting() {
 }
 
 #[test]
-fn labels_and_help_texts_are_found_wanting_alike() {
+fn promtool_and_we_reject_the_same_labels_and_help_texts() {
     for (label, help) in
         [("path", "Help."), ("pathName", "Help."), ("le", "Help."), ("quantile", "Help."), ("path", "")]
     {

@@ -1,4 +1,4 @@
-//! Clients that connect all at once, while the server's thread is busy.
+//! Many clients connect at once while the server's thread is busy.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::{LevelFilter, Log, Metadata, Record};
 use metrics_core::{HttpServer, Registry};
 
-/// Holds up the server's thread when it first has something to say.
+/// A logger that blocks the server's thread until the test releases it.
 struct Holds {
     held: Mutex<Sender<()>>,
     released: Mutex<Receiver<()>>,
@@ -33,7 +33,7 @@ impl Log for Holds {
 }
 
 #[test]
-fn as_many_as_may_be_open_can_connect_at_once() {
+fn all_allowed_clients_can_connect_at_once() {
     let (held, is_held) = channel();
     let (release, released) = channel();
     let holds = Holds { held: Mutex::new(held), released: Mutex::new(released) };
@@ -44,7 +44,7 @@ fn as_many_as_may_be_open_can_connect_at_once() {
     let mut garbage = TcpStream::connect(addr).expect("the server listens");
     garbage.write_all(b"\0\0\r\n\r\n").expect("sent");
     is_held.recv().expect("the server's thread complains");
-    // Where a client finds no place in the queue, the system has it try again after a second, and then after two.
+    // If the accept queue is full, the operating system retries only after one second, which exceeds this timeout.
     let connected =
         (0..512).take_while(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(900)).is_ok()).count();
     assert_eq!(connected, 512);

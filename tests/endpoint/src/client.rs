@@ -1,4 +1,4 @@
-//! A client that sends what it is told to, byte by byte.
+//! A client that sends arbitrary bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 
-/// What a server answered, its body put together.
+/// A server's response. If the body is chunked, it is decoded.
 pub(crate) struct Answer {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    /// Reads to the end of the connection.
+    /// Reads the response until the connection closes.
     pub(crate) fn read(mut stream: impl Read) -> Self {
         let mut bytes = Vec::new();
-        // A server that cuts a connection off may reset it; what came before counts.
+        // The server may reset the connection. Keep the bytes that arrived before the reset.
         stream.read_to_end(&mut bytes).ok();
         Self::parse(&bytes)
     }
@@ -31,7 +31,7 @@ impl Answer {
         Self { head, body }
     }
 
-    /// 0 if there is no answer.
+    /// Returns the status, or 0 if there is no response.
     pub(crate) fn status(&self) -> u16 {
         self.head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
     }
@@ -46,12 +46,12 @@ impl Answer {
 
     pub(crate) fn unzipped(&self) -> Vec<u8> {
         let mut plain = Vec::new();
-        GzDecoder::new(&self.body[..]).read_to_end(&mut plain).expect("gzip, and all of it");
+        GzDecoder::new(&self.body[..]).read_to_end(&mut plain).expect("complete gzip data");
         plain
     }
 }
 
-/// The body that was sent in chunks.
+/// Joins the chunks of a chunked body.
 fn joined(mut bytes: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") {
@@ -68,26 +68,27 @@ fn joined(mut bytes: &[u8]) -> Vec<u8> {
     body
 }
 
-/// Connects, and gives up on an answer that does not come.
+/// Connects with a read timeout.
 pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).expect("the server listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     stream
 }
 
-/// Sends bytes as they are.
+/// Connects and sends these bytes.
 pub(crate) fn send(addr: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = connect(addr);
     stream.write_all(bytes).expect("sent");
     stream
 }
 
-/// The head of a request, headers (each with its line's end) included.
+/// Returns the head of a request with additional headers, each terminated by a line break.
 pub(crate) fn head(line: &str, headers: &str) -> Vec<u8> {
     format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n").into_bytes()
 }
 
-/// The answer to a request, as `GET /metrics`, with these headers; none if the server closes the connection before.
+/// Sends a request such as `GET /metrics` with additional headers and returns the response, or an empty
+/// response if the server only closes the connection.
 pub(crate) fn ask(addr: SocketAddr, line: &str, headers: &str) -> Answer {
     let mut stream = connect(addr);
     stream.write_all(&head(line, headers)).ok();

@@ -1,4 +1,4 @@
-//! Collectors that show what metrics of our own cannot, or that misbehave.
+//! Collectors that misbehave or export values that our own metrics cannot have.
 
 use std::error::Error;
 
@@ -21,7 +21,7 @@ impl<F: Fn(&mut dyn Visitor) -> Result<(), Failure> + Send + Sync + 'static> Col
     }
 }
 
-/// Registers what a function shows.
+/// Registers a function as a collector.
 pub(crate) fn register(
     registry: &Registry,
     names: &[&str],
@@ -31,7 +31,7 @@ pub(crate) fn register(
     registry.register_collector(Collector { names, collect }).expect("valid names");
 }
 
-/// Shows one family with these values, each with a label `n` of its position.
+/// Exports one family with a series for each value. The label `n` is the index of the value.
 pub(crate) fn show(visitor: &mut dyn Visitor, name: &str, kind: Kind, values: &[Value<'_>]) {
     visitor.family(&FamilyInfo::new(name, "Shown.", kind));
     for (n, value) in values.iter().enumerate() {

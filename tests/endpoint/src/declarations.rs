@@ -1,4 +1,4 @@
-//! A list of label values that hangs while it is evaluated: servers start and scrapes are answered all the same.
+//! If the evaluation of a list of label values hangs, servers still start and scrapes are not delayed.
 
 #[allow(dead_code, reason = "the other tests use all of it")]
 mod client;

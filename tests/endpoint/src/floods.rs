@@ -1,4 +1,4 @@
-//! Floods of connections and requests that are no scrapes: each scrape is answered all the same.
+//! Scrapes are served during floods of other connections and requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ pub(crate) fn serve(max_connections: usize, series: u32) -> HttpServer {
     server.start("127.0.0.1:0").expect("a free port")
 }
 
-/// Counters at 1.
+/// Registers a counter family with `series` series, each with the value 1.
 pub(crate) fn with_series(registry: &Registry, series: u32) {
     let family = Counter::builder("flooded_total", "").labels(["n"]).max_series(300_000).register_in(registry);
     let family = family.expect("valid");
@@ -30,7 +30,7 @@ pub(crate) fn assert_served(addr: SocketAddr) {
     assert_eq!((answer.status(), answer.text().matches("flooded_total{").count()), (200, 10), "{}", answer.head);
 }
 
-/// Sends a request on a connection that is kept, and reads the response.
+/// Sends a request on a persistent connection and reads the response. Returns false if the connection is closed.
 fn ask_again(stream: &mut TcpStream, path: &str, end: &str) -> bool {
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     if stream.write_all(request.as_bytes()).is_err() {
@@ -48,15 +48,15 @@ fn ask_again(stream: &mut TcpStream, path: &str, end: &str) -> bool {
 }
 
 #[test]
-fn kept_connections_of_other_clients_make_room_and_those_of_scrapers_stay() {
-    const NOT_FOUND: &str = "The metrics are under /metrics.\n";
+fn idle_connections_of_other_clients_are_closed_before_those_of_scrapers() {
+    const NOT_FOUND: &str = "Not found; metrics are served at /metrics.\n";
     let addr = serve(64, 10).local_addr();
     let mut scraper = connect(addr);
     assert!(ask_again(&mut scraper, "/metrics", "0\r\n\r\n") || ask_again(&mut scraper, "/metrics", "} 1\n"));
     let mut small: Vec<_> = (0..63).map(|_| connect(addr)).collect();
     assert!(small.iter_mut().all(|client| ask_again(client, "/", NOT_FOUND)));
     for _ in 0..20 {
-        // All places are taken, by connections that were active just now.
+        // The connection limit is reached, and all connections were active a moment ago.
         assert_served(addr);
     }
     assert!(ask_again(&mut scraper, "/metrics", "} 1\n"), "the scraper's connection was closed");
@@ -71,17 +71,17 @@ fn a_steady_slow_reader_gets_everything() {
     let server = HttpServer::builder().registry(&registry).max_scrapes(1).start("127.0.0.1:0").expect("a free port");
     let addr = server.local_addr();
     let mut stream = send(addr, b"GET /metrics HTTP/1.0\r\n\r\n");
-    // Another one waits for the only turn.
+    // Another scrape waits for the only slot.
     let waiting = send(addr, b"GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 60\r\n\r\n");
     let (mut total, mut some) = (0, [0; 3_072]);
-    // 30 kB/s, for longer than a client may take nothing.
+    // Read at 30 kB/s for longer than the timeout for clients that read nothing.
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(18) {
         thread::sleep(Duration::from_millis(100));
-        total += stream.read(&mut some).expect("a steady reader is not cut off");
+        total += stream.read(&mut some).expect("the connection of a steady reader stays open");
     }
     let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).expect("it is not cut off");
+    stream.read_to_end(&mut rest).expect("the connection stays open");
     let answer = Answer::read(waiting);
     assert_eq!(answer.status(), 200, "{} {:?}", answer.head, begin.elapsed());
     assert!(rest.ends_with(b"\"} 1\n"), "after {total} and {} bytes", rest.len());

@@ -1,4 +1,4 @@
-//! OpenMetrics to the byte, and protobuf as others decode it.
+//! Exact OpenMetrics output, and protobuf output that a third-party decoder reads.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn openmetrics(registry: &Registry) -> String {
     String::from_utf8(encoded(registry, Format::OpenMetrics)).expect("UTF-8")
 }
 
-/// A registry with every type of metric, and what must be escaped.
+/// Returns a registry with every type of metric and with text that must be escaped.
 fn everything() -> Registry {
     let registry = Registry::with_const_labels([("zone", "a\"b")]).expect("valid");
     let counter = Counter::builder("jobs_total", "A \"quoted\" \\ back\nslash.").labels(["kind"]);
@@ -64,9 +64,10 @@ wait_seconds_count{zone="a\"b"} 2
 }
 
 #[test]
-fn what_openmetrics_has_no_way_to_write() {
+fn metrics_that_openmetrics_cannot_express() {
     let registry = Registry::new();
-    // Counters of others need no `_total`, and may have a sibling with it; sample names stay what they are.
+    // Third-party counters may lack the suffix `_total`, even if the name with the suffix is also registered. Their
+    // sample names do not change.
     let jobs = prometheus::IntCounter::new("jobs", "Jobs.").expect("valid");
     let jobs_total = prometheus::IntCounter::new("jobs_total", "All jobs.").expect("valid");
     let runs_total = prometheus::IntCounter::new("runs_total", "Runs.").expect("valid");
@@ -182,12 +183,12 @@ fn histograms_that_openmetrics_forbids() {
         "q_count{n=\"0\"} 1",
     ];
     assert_eq!(samples, expected);
-    // What is in them all the same is in the other formats.
+    // The other formats export these histograms in full.
     assert!(registry.to_text().contains("h_bucket{n=\"1\",le=\"1\"} 2\n"));
 }
 
 #[test]
-fn families_of_others_whose_samples_clash_are_left_out() {
+fn third_party_families_whose_samples_clash_are_skipped() {
     let registry = Registry::new();
     register(&registry, &["a", "a_count"], |visitor| {
         show(visitor, "a", Kind::Summary, &[Value::Summary { count: 1, sum: 2.0, quantiles: &[] }]);
@@ -204,7 +205,7 @@ fn families_of_others_whose_samples_clash_are_left_out() {
     );
 }
 
-/// The messages of `metrics.proto`, as far as they are used, for a decoder that is not ours.
+/// The fields of `metrics.proto` that the tests need, for a third-party decoder.
 mod proto {
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct MetricFamily {
@@ -297,7 +298,7 @@ fn decoded(registry: &Registry) -> Vec<proto::MetricFamily> {
     families
 }
 
-/// The lines of the text format, without comments, that a message says the same as.
+/// Converts a message to the equivalent lines of the text format, without comments.
 fn lines(family: &proto::MetricFamily, lines: &mut Vec<String>) {
     let name = family.name.as_deref().expect("a name");
     for metric in &family.metric {
@@ -352,7 +353,7 @@ fn text_without_comments(registry: &Registry) -> Vec<String> {
 }
 
 #[test]
-fn protobuf_says_what_text_says() {
+fn protobuf_and_text_are_equivalent() {
     let registry = everything();
     register(&registry, &["q", "u"], |visitor| {
         let quantiles = [(0.5, -1.0), (0.99, 2.5)];
@@ -371,7 +372,7 @@ fn protobuf_says_what_text_says() {
 }
 
 #[test]
-fn a_large_family_is_several_messages_of_its_name() {
+fn a_large_family_is_split_into_several_messages() {
     let registry = Registry::new();
     let family = Counter::builder("large_total", "Large.").labels(["n"]).max_series(100_000);
     let family = family.register_in(&registry).expect("valid");

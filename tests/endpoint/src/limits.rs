@@ -1,4 +1,4 @@
-//! Clients that are slow, silent, greedy or mad: each is answered or closed, and others are served meanwhile.
+//! Slow, silent, greedy and malicious clients get a response or are disconnected, and other clients are still served.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ fn serve(with: impl Fn(HttpServerBuilder) -> HttpServerBuilder, series: u32) -> 
     with(HttpServer::builder().registry(&registry)).start("127.0.0.1:0").expect("a free port").local_addr()
 }
 
-/// A scrape of everything, as a well-behaved client makes it.
+/// Asserts that a well-behaved client can scrape all series.
 fn is_served(addr: SocketAddr, series: usize) {
     let answer = ask(addr, "GET /metrics", "");
     assert_eq!((answer.status(), answer.text().matches("long_total{").count()), (200, series));
@@ -28,7 +28,7 @@ fn closed(reason: &str) -> f64 {
     global(&format!("metrics_core_connections_closed_total{{reason=\"{reason}\"}}"))
 }
 
-/// Whether the server has closed the connection.
+/// Returns true if the server has closed the connection.
 fn is_closed(mut stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).expect("possible");
     match stream.read(&mut [0; 64]) {
@@ -41,13 +41,13 @@ fn is_closed(mut stream: &TcpStream) -> bool {
 fn slow_heads_do_not_keep_others_out() {
     let addr = serve(|builder| builder.max_connections(64), 10);
     let before = closed("evicted");
-    // More than there may be, each with a head that does not end.
+    // Open more connections than the limit, each with an unfinished request head.
     let slow: Vec<_> = (0..400).map(|_| send(addr, b"GET /metrics HTTP/1.1\r\nX-Slow: ")).collect();
     for _ in 0..20 {
         is_served(addr, 10);
     }
     wait_until("evictions", || closed("evicted") >= before + 336.0);
-    // The oldest had to go, the youngest may go on.
+    // The oldest connection is closed; the newest one may continue.
     wait_until("the first to be closed", || is_closed(&slow[0]));
     let mut last = slow.last().expect("many");
     last.write_all(b"x\r\nConnection: close\r\n\r\n").expect("sent");
@@ -60,7 +60,7 @@ fn ten_thousand_connections() {
     let before = closed("evicted");
     let mut held = Vec::new();
     for n in 0..10_000 {
-        // As many at a time as one process may have; those that go first are closed by the server anyway.
+        // Stay below the process's limit on open files. The server has already closed the oldest connections.
         if held.len() == 400 {
             held.clear();
         }
@@ -77,7 +77,7 @@ fn ten_thousand_connections() {
 fn clients_that_do_not_read_do_not_keep_others_out() {
     const SERIES: usize = 300_000;
     let addr = serve(|builder| builder.max_scrapes(4).max_connections(32), 300_000);
-    // More than may be answered at once, and each is sent more than sockets hold.
+    // Start more scrapes than may run at once, each with a response larger than the socket buffers.
     let unread: Vec<_> = (0..12).map(|_| send(addr, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")).collect();
     let begins_with = |stream: &TcpStream, status: &[u8; 12]| {
         stream.set_nonblocking(true).expect("possible");
@@ -116,7 +116,7 @@ fn bodies_are_not_read() {
     let addr = serve(|builder| builder, 10);
     for (line, status) in [("GET /metrics", 200), ("POST /metrics", 405), ("PUT /else", 404)] {
         let mut stream = send(addr, &head(line, "Content-Length: 1000000000\r\n"));
-        // Until the server has had enough of it.
+        // Write until the server closes the connection.
         let some = vec![b'x'; 65_536];
         while stream.write_all(&some).is_ok() {}
         is_served(addr, 10);
@@ -148,14 +148,14 @@ fn garbage_is_refused() {
 #[test]
 fn half_closed_and_half_sent() {
     let addr = serve(|builder| builder, 10);
-    // A client that has said all it has to say still gets its answer.
+    // A client that has closed its sending side still gets its response.
     let stream = send(addr, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     stream.shutdown(Shutdown::Write).expect("possible");
     assert_eq!(Answer::read(stream).text().matches("long_total{").count(), 10);
     let half = send(addr, b"GET /met");
     half.shutdown(Shutdown::Write).expect("possible");
     assert_eq!(Answer::read(half).status(), 0);
-    // Several requests at once, each answered.
+    // Each pipelined request gets a response.
     let pipelined = send(addr, &[&b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"[..], &head("GET /metrics", "")].concat());
     let mut answers = String::new();
     let mut pipelined = pipelined;
@@ -170,7 +170,7 @@ fn when_all_wait_for_a_collector_the_next_gets_503() {
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     crate::collectors::register(&registry, &["slow"], move |_| {
-        // Until the test says so, or is over.
+        // Block until the test releases the collector or ends.
         wait.lock().expect("no panic").recv().ok();
         Ok(())
     });

@@ -1,4 +1,4 @@
-//! The exposition formats, and the HTTP server with clients of all kinds.
+//! Tests of the exposition formats, and of the HTTP server with well-behaved and hostile clients.
 
 mod client;
 mod collectors;
@@ -18,12 +18,12 @@ use metrics_core::Registry;
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "{what} did not come");
+        assert!(begin.elapsed() < Duration::from_secs(30), "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// The value of a series of the global registry.
+/// Returns the value of a series in the global registry.
 fn global(series: &str) -> f64 {
     let text = Registry::global().to_text();
     let rest = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));

@@ -1,6 +1,6 @@
-//! The size of a registry does not show in the memory that an answer takes.
+//! The memory used for a response does not depend on the size of the registry.
 
-#![allow(unsafe_code, reason = "an allocator can be written in no other way")]
+#![allow(unsafe_code, reason = "an allocator requires unsafe code")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
@@ -12,7 +12,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use metrics_core::{Counter, Exposition, GraphiteBridge, Registry};
 
-/// Counts the bytes that are allocated, and the most there were.
+/// Tracks the number of allocated bytes and its peak.
 struct Counting;
 
 #[global_allocator]
@@ -26,22 +26,22 @@ fn add(size: usize) {
     MOST.fetch_max(LIVE.fetch_add(size, Ordering::Relaxed) + size, Ordering::Relaxed);
 }
 
-// SAFETY: everything is left to the system's allocator.
+// SAFETY: all calls are forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
-        // SAFETY: the caller's contract is the one of the system's allocator.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc::alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(isize::try_from(layout.size()).unwrap_or(isize::MAX), Ordering::Relaxed);
-        // SAFETY: the caller's contract is the one of the system's allocator.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc::dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// The most bytes that an answer takes at once, and how long it is.
+/// Returns the peak additional memory for a response, and the length of the response.
 async fn answer(registry: &Registry, accept: &str, encoding: &str) -> (isize, usize) {
     let exposition = Exposition::of(registry);
     let request =
@@ -56,7 +56,7 @@ async fn answer(registry: &Registry, accept: &str, encoding: &str) -> (isize, us
     (MOST.load(Ordering::Relaxed) - before, length)
 }
 
-/// The most bytes that a push to Graphite takes at once, and how long it is.
+/// Returns the peak additional memory for a push to Graphite, and the number of bytes pushed.
 fn push(registry: &Registry) -> (isize, u64) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let bridge = GraphiteBridge::new(listener.local_addr().expect("an address").to_string()).registry(registry);
@@ -87,7 +87,7 @@ async fn a_large_registry_takes_no_more_than_a_small_one() {
             assert!(length > if encoding == "gzip" { 700_000 } else { 8_000_000 }, "{accept} {encoding}: {length}");
         }
     }
-    // Graphite has no label sets that differ where names are the same: their hashes are kept until the end.
+    // Different label sets may map to the same Graphite name, so a push keeps the hashes of all names until it ends.
     let (bytes, length) = push(&registry);
     println!("Graphite: {bytes} bytes for {length}");
     assert!(bytes < 200_000 * 30 + 300_000, "{bytes} bytes");

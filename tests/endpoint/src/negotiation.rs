@@ -1,4 +1,4 @@
-//! What a scraper asks for, and what it gets, over real sockets.
+//! Negotiation of format and compression, over real sockets.
 
 use std::net::SocketAddr;
 
@@ -60,9 +60,9 @@ fn each_accept_header_gets_its_format() {
 }
 
 #[test]
-fn head_tells_what_get_would() {
+fn head_returns_the_headers_of_get() {
     let (_, addr) = serving();
-    // How a body is sent, and when it was, is no part of it.
+    // Ignore the date and the headers that describe the transfer of the body.
     let told = |line: &str, headers: &str| -> (Vec<String>, usize) {
         let answer = ask(addr, line, headers);
         let lines = answer.head.lines().map(str::to_owned);
@@ -74,7 +74,7 @@ fn head_tells_what_get_would() {
             let headers = format!("Accept: {accept}\r\nAccept-Encoding: {encoding}\r\n");
             let ((get, _), (head, body)) = (told("GET /metrics", &headers), told("HEAD /metrics", &headers));
             assert_eq!((head, body), (get, 0), "{headers}");
-            // A length that is not the one of GET would be wrong; there may be none.
+            // A `Content-Length` would have to match that of GET, so it is absent.
             assert_eq!(ask(addr, "HEAD /metrics", &headers).header("content-length"), None, "{headers}");
         }
     }
@@ -85,7 +85,7 @@ fn head_tells_what_get_would() {
 }
 
 #[test]
-fn gzip_where_it_is_accepted() {
+fn gzip_only_if_accepted() {
     let (registry, addr) = serving();
     for accepted in ["gzip", "*", "deflate, gzip;q=0.5"] {
         let zipped = ask(addr, "GET /metrics", &format!("Accept-Encoding: {accepted}\r\n"));
@@ -108,7 +108,7 @@ fn answers_of_any_size_are_whole_in_every_format() {
     let family = Counter::builder("long_total", "Long.").labels(["n"]).max_series(50_000).register_in(&registry);
     let family = family.expect("valid");
     let server = HttpServer::builder().registry(&registry).start("127.0.0.1:0").expect("a free port");
-    // About as long as what is made at once, and far longer.
+    // These responses are about as long as one chunk, except the last one, which is much longer.
     for series in [1_500_u32, 1_600, 1_700, 30_000] {
         for n in 0..series {
             family.labels([&format!("{n:020}")]);
@@ -141,7 +141,7 @@ fn clients_of_http_1_0_and_of_proxies() {
             family.labels([&n.to_string()]);
         }
         let expected = encoded(&registry, Format::Text);
-        // Such a client does not know of chunks: the answer ends with the connection.
+        // HTTP/1.0 has no chunked encoding, so the response ends when the connection closes.
         let old = Answer::read(send(server.local_addr(), b"GET /metrics HTTP/1.0\r\n\r\n"));
         assert_eq!((old.status(), old.header("transfer-encoding")), (200, None));
         assert!(old.body == expected, "{series} series");
@@ -186,7 +186,7 @@ fn answers_are_counted_by_code_and_format() {
         ("code=\"405\",format=\"none\"", "DELETE /metrics", ""),
     ];
     for labels in ["code=\"401\",format=\"none\"", "code=\"500\",format=\"none\"", "code=\"503\",format=\"none\""] {
-        // There before the first of its kind.
+        // The series is exported before the first response with these labels.
         global(&format!("metrics_core_scrapes_total{{{labels}}}"));
     }
     for reason in ["evicted", "handshake", "head_timeout", "idle_timeout", "refused", "stalled"] {
@@ -196,7 +196,7 @@ fn answers_are_counted_by_code_and_format() {
         let name = format!("metrics_core_scrapes_total{{{labels}}}");
         let before = global(&name);
         ask(addr, line, headers);
-        // Other tests may be asking at the same time.
+        // Other tests may scrape concurrently.
         assert!(global(&name) >= before + 1.0, "{labels}");
     }
     wait_until("the end of all scrapes", || global("metrics_core_scrapes_in_flight") == 0.0);

@@ -1,4 +1,4 @@
-//! What the endpoint tells about itself, in a process where nobody else is scraped.
+//! The endpoint's metrics about itself, in a process that serves no other scrapes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use client::{ask, connect, head, send};
 const NAMES: [&str; 3] =
     ["metrics_core_scrapes_total", "metrics_core_scrapes_in_flight", "metrics_core_connections_closed_total"];
 
-/// The series of these families and their values, as a scrape shows them.
+/// Returns the series of the endpoint's families in a scrape, with their values.
 fn shown(text: &str) -> BTreeMap<String, f64> {
     let samples = text.lines().filter(|line| NAMES.iter().any(|name| line.starts_with(name)));
     let samples = samples.filter_map(|line| line.rsplit_once(' '));
@@ -36,7 +36,7 @@ fn every_answer_counts_once_from_zero_on() {
     for code in ["401", "404", "405", "500", "503"] {
         expected.insert(of(code, "none"), 0.0);
     }
-    // The scrape that shows it is itself being answered, and is counted before it is shown.
+    // A scrape includes itself. It is in flight and is counted before the values are exported.
     expected.insert("metrics_core_scrapes_in_flight".to_owned(), 1.0);
     expected.insert(of("200", "text"), 1.0);
     assert_eq!(scrape(), expected);
@@ -60,12 +60,12 @@ fn every_answer_counts_once_from_zero_on() {
         assert_eq!(scrape(), expected, "{line} {headers}");
     }
 
-    // Whoever hangs up, or was never heard of, is no scrape.
+    // A client that disconnects before sending a complete request head is not counted.
     drop(connect(addr));
     drop(send(addr, b"GET /met"));
     *expected.get_mut(&of("200", "text")).expect("it was there at 0") += 1.0;
     assert_eq!(scrape(), expected);
-    // An answer that nobody reads is being answered until its client has gone.
+    // An unread response is in flight until its client disconnects.
     drop(send(addr, &head("GET /metrics", may)));
     *expected.get_mut(&of("200", "text")).expect("it was there at 0") += 1.0;
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! A logger that panics, as one does that prints to a closed pipe, does not end the server.
+//! A logger that panics, such as one that prints to a closed pipe, does not stop the server.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ impl Log for Panics {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // Dependencies may log, too, and do not expect a panic.
+        // Dependencies may also log, but they do not expect the logger to panic.
         if record.target() == "metrics_core" {
             CALLS.fetch_add(1, Ordering::Relaxed);
             panic!("cannot log {}", record.args());
@@ -27,7 +27,7 @@ impl Log for Panics {
     fn flush(&self) {}
 }
 
-/// The response to these bytes, to the end of the connection.
+/// Sends these bytes and returns everything that the server sends until it closes the connection.
 fn ask(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(addr).expect("the server listens");
     stream.write_all(bytes).expect("sent");

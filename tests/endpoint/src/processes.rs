@@ -1,4 +1,4 @@
-//! Servers in processes that run out of file descriptors, are flooded, or are stopped for a while.
+//! Servers in separate processes that run out of file descriptors, are flooded, or are paused.
 
 #![cfg(target_os = "linux")]
 
@@ -17,10 +17,10 @@ use crate::client::{Answer, ask, connect, head, send};
 use crate::floods::{assert_served, serve, with_series};
 use crate::{global, wait_until};
 
-/// Set in a process that serves.
+/// The environment variable that is set in a server process.
 const IS_SERVER: &str = "ENDPOINT_TESTS_SERVE";
 
-/// A server in a process that ends with this value.
+/// A server in a child process. Dropping this value kills the process.
 struct ServerProcess {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -28,8 +28,9 @@ struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Runs the test of this name in another process, where this calls `serve` and returns `None` when the test is over.
-    /// There, `limit` is run in the shell first.
+    /// Runs the test of this name in a child process, whose shell runs the command `limit` first.
+    ///
+    /// In the child, calls `serve` and returns `None` when the test is over.
     fn start(name: &str, limit: &str, serve: impl FnOnce() -> HttpServer) -> Option<Self> {
         if env::var_os(IS_SERVER).is_some() {
             let server = serve();
@@ -47,7 +48,7 @@ impl ServerProcess {
         Some(server)
     }
 
-    /// What follows this in the next line that contains it.
+    /// Reads the output until a line contains `begin`, and returns the rest of that line.
     fn reads(&mut self, begin: &str) -> String {
         let mut lines = self.stdout.by_ref().lines().map(|line| line.expect("UTF-8"));
         lines.find_map(|line| Some(line.split(begin).nth(1)?.to_owned())).expect("it prints the line")
@@ -57,7 +58,7 @@ impl ServerProcess {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
-    /// Sends a signal, and waits until the process is in one of these states.
+    /// Sends a signal and waits until the process is in one of these states.
     fn signal(&self, signal: &str, states: &[char]) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().expect("installed").success());
@@ -75,7 +76,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Of a test that has failed.
+        // Kill the process if the test has failed.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -88,8 +89,8 @@ fn a_flood_of_connections_keeps_no_scrape_out_and_few_descriptors() {
     let Some(server) = ServerProcess::start(name, "true", || serve(MAX, 10)) else { return };
     let before = server.descriptors();
     let is_over = AtomicBool::new(false);
-    // While the scraper connects, so that its first bytes are there when the server sees the connection, even if this
-    // machine lets it wait in between.
+    // Pause the flood while the scraper connects. Its request then arrives before the server accepts the connection,
+    // even on a slow machine.
     let pauses = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -125,8 +126,8 @@ fn a_flood_of_connections_keeps_no_scrape_out_and_few_descriptors() {
                 answer.head
             );
         }
-        // Those that are closed release theirs before more are accepted.
-        assert!(most <= before + MAX + 16, "{most} descriptors, {before} of them before");
+        // Closed connections release their descriptors before more connections are accepted.
+        assert!(most <= before + MAX + 16, "{most} descriptors, {before} before the flood");
     });
     server.end();
 }
@@ -149,7 +150,7 @@ fn a_program_that_has_used_up_all_descriptors_is_scraped() {
     let name = "a_program_that_has_used_up_all_descriptors_is_scraped";
     let serve_without_descriptors = || {
         let server = serve(512, 10);
-        // The runtime may open something at its first connection, which may end a little later.
+        // The runtime may open a file for its first connection.
         assert_served(server.local_addr());
         let mut used = Vec::new();
         let mut last = Instant::now();
@@ -170,7 +171,7 @@ fn a_program_that_has_used_up_all_descriptors_is_scraped() {
     for _ in 0..5 {
         assert_served(server.addr);
     }
-    // A silent client that was faster does not keep them out.
+    // A silent client that connected earlier does not block scrapers.
     let silent = connect(server.addr);
     for _ in 0..5 {
         assert_served(server.addr);
@@ -195,18 +196,18 @@ fn a_process_that_is_stopped_does_not_cut_its_scrapes_off() {
         server
     };
     let Some(mut server) = ServerProcess::start(name, "true", serve_one_at_a_time) else { return };
-    // It gets the only turn, and has more to read than the system keeps for it.
+    // Occupy the only scrape slot with a response larger than the socket buffers.
     let reading = send(server.addr, b"GET /metrics HTTP/1.0\r\n\r\n");
     wait_until("the response", || reading.peek(&mut [0; 12]).expect("readable") == 12);
-    // Another one waits for a turn, as long as a scraper with a timeout of a minute does.
+    // Another scraper, with a timeout of one minute, waits for a slot.
     let header = b"GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 60\r\n\r\n";
     let waiting = send(server.addr, header);
     server.reads("two scrapes");
     server.signal("-STOP", &['T']);
-    // Longer than a client may take nothing; there is nothing to wait for but time.
+    // Sleep longer than the timeout for clients that read nothing.
     thread::sleep(Duration::from_secs(9));
     server.signal("-CONT", &['R', 'S']);
-    // Clients come a little later than the next look at them.
+    // The clients resume shortly after the server has checked its timeouts again.
     thread::sleep(Duration::from_millis(700));
     for client in [reading, waiting] {
         let answer = Answer::read(client);

@@ -15,10 +15,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 use crate::client::{Answer, ask, connect, head, send};
 use crate::{global, wait_until};
 
-/// An authority of certificates.
+/// A certificate authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate and its key, as PEM.
+/// A certificate and its key in PEM format.
 struct Identity {
     certificate: String,
     key: String,
@@ -70,7 +70,7 @@ fn serve(builder: HttpServerBuilder) -> SocketAddr {
 
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// A connection of a client that trusts this authority, with this identity, in one of these versions.
+/// Connects as a client that trusts this authority and uses this identity and one of these TLS versions.
 fn connect_tls(
     addr: SocketAddr,
     trusted: &Authority,
@@ -94,7 +94,7 @@ fn connect_tls(
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("possible"), connect(addr))
 }
 
-/// What such a client is answered; an error where it does not come to that.
+/// Scrapes over TLS with this identity. Returns an error if there is no response.
 fn ask_tls(
     addr: SocketAddr,
     trusted: &Authority,
@@ -108,7 +108,7 @@ fn ask_tls(
 }
 
 #[test]
-fn tls_for_those_who_trust_the_authority() {
+fn tls_for_clients_that_trust_the_authority() {
     let authority = Authority::new();
     let addr = serve(builder().tls(authority.server().tls()));
     let answer = ask_tls(addr, &authority, None, "").expect("an answer");
@@ -116,7 +116,7 @@ fn tls_for_those_who_trust_the_authority() {
     let before = global("metrics_core_connections_closed_total{reason=\"handshake\"}");
     let error = ask_tls(addr, &Authority::new(), None, "").err().expect("another authority");
     assert!(error.to_string().contains("certificate"), "{error}");
-    // Somebody who does not know that it is TLS.
+    // A client that does not use TLS gets no response.
     assert_eq!(ask(addr, "GET /metrics", "").status(), 0);
     wait_until("both in the counter", || {
         global("metrics_core_connections_closed_total{reason=\"handshake\"}") >= before + 2.0
@@ -139,20 +139,20 @@ fn both_versions_of_tls_and_a_clean_end() {
         let mut stream = connect_tls(addr, &authority, None, &[version]);
         stream.write_all(&head("GET /metrics", "")).expect("sent");
         let mut answer = Vec::new();
-        // An error if the end were not told, as where somebody cuts the answer off.
-        stream.read_to_end(&mut answer).expect("an end that the server has told");
+        // Reading fails without a `close_notify` from the server, because the response might be truncated.
+        stream.read_to_end(&mut answer).expect("a `close_notify`");
         assert!(Answer::read(&answer[..]).body == registry.to_text().into_bytes(), "{version:?}");
     }
 }
 
 #[test]
-fn tls_on_a_plain_port_is_told_at_once() {
+fn tls_on_a_plain_port_is_rejected_at_once() {
     let addr = serve(builder());
     let mut stream = connect_tls(addr, &Authority::new(), None, rustls::DEFAULT_VERSIONS);
     let begin = Instant::now();
     let error = stream.write_all(&head("GET /metrics", "")).and_then(|()| stream.read(&mut [0; 1]));
     assert!(error.is_err());
-    // Long before the time that a client has for the head of its request.
+    // This limit is far below the timeout for request heads.
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert_eq!(ask(addr, "GET /metrics", "").status(), 200);
 }
@@ -171,7 +171,7 @@ fn clients_need_a_certificate_of_the_right_authority() {
 }
 
 #[test]
-fn what_is_no_certificate_is_an_error_that_says_so() {
+fn invalid_certificates_are_errors_that_name_the_cause() {
     let authority = Authority::new();
     let Identity { certificate, key } = authority.server();
     let error = |certificate: &str, key: &str| match Tls::from_pem(certificate.as_bytes(), key.as_bytes()) {
@@ -219,18 +219,18 @@ fn credentials() {
 }
 
 #[test]
-fn credentials_that_cannot_be_meant_are_an_error() {
+fn invalid_credentials_are_errors() {
     for (wrong, why) in [
         (builder().bearer_token(" \n"), InvalidCredentials::EmptyToken),
         (builder().basic_auth("", "open sesame"), InvalidCredentials::EmptyUser),
         (builder().basic_auth("Ala:ddin", "open sesame"), InvalidCredentials::UserWithColon),
         (builder().basic_auth("Aladdin", ""), InvalidCredentials::EmptyPassword),
     ] {
-        let error = wrong.start("127.0.0.1:0").expect_err("they cannot be meant");
+        let error = wrong.start("127.0.0.1:0").expect_err("invalid credentials");
         assert!(matches!(error, ServeError::Credentials(invalid) if invalid == why), "{error:?}");
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
     }
-    // As it stands in a file.
+    // A token read from a file may end with a line break.
     let addr = serve(builder().bearer_token("s3cret\n"));
     assert_eq!(ask(addr, "GET /metrics", "Authorization: Bearer s3cret\r\n").status(), 200);
 }
@@ -245,7 +245,7 @@ fn credentials_behind_tls() {
 }
 
 #[test]
-fn a_shutdown_waits_for_no_handshake() {
+fn a_shutdown_does_not_wait_for_handshakes() {
     let server = builder().tls(Authority::new().server().tls()).start("127.0.0.1:0").expect("a free port");
     let addr = server.local_addr();
     let _silent = connect(addr);
@@ -256,13 +256,13 @@ fn a_shutdown_waits_for_no_handshake() {
 }
 
 #[test]
-fn a_shutdown_waits_for_no_client_that_was_answered() {
+fn a_shutdown_does_not_wait_for_idle_clients() {
     let authority = Authority::new();
     let server = builder().tls(authority.server().tls()).start("127.0.0.1:0").expect("a free port");
     let mut stream = connect_tls(server.local_addr(), &authority, None, rustls::DEFAULT_VERSIONS);
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
     stream.read_exact(&mut [0; 12]).expect("an answer");
-    // It keeps its connection, and has begun to ask again.
+    // The client keeps its connection open and begins another request.
     stream.write_all(b"GET /met").expect("sent");
     let begin = Instant::now();
     server.shutdown();

@@ -1,4 +1,4 @@
-//! Scrapes at the same time, and collectors that hold them up.
+//! Concurrent scrapes, and collectors that delay them.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,7 +39,7 @@ impl Drop for Opens<'_> {
     }
 }
 
-/// Opens the gate at the end, also of a test that fails.
+/// Opens the gate when the test ends, even if the test fails.
 struct Opens<'g>(&'g Gate);
 
 fn counted(registry: &Registry) {
@@ -52,7 +52,7 @@ fn serve(registry: &Registry, most: usize) -> SocketAddr {
 }
 
 #[test]
-fn scrapes_at_the_same_time_share_what_collectors_show() {
+fn concurrent_scrapes_share_collector_runs() {
     const SCRAPES: usize = 8;
     let registry = Registry::new();
     let gate = Arc::new(Gate::default());
@@ -63,7 +63,7 @@ fn scrapes_at_the_same_time_share_what_collectors_show() {
         show(visitor, "slow", Kind::Gauge, &[Value::Gauge(1.0)]);
         Ok(())
     });
-    // Those that wait for a collector take nobody's place.
+    // Scrapes that wait for a collector do not occupy a slot.
     let addr = serve(&registry, 1);
     let before = global("metrics_core_scrapes_in_flight");
     thread::scope(|scope| {
@@ -82,7 +82,7 @@ fn scrapes_at_the_same_time_share_what_collectors_show() {
 }
 
 #[test]
-fn the_deadline_of_a_scrape_is_kept() {
+fn a_scrape_meets_its_deadline() {
     let registry = Registry::new();
     counted(&registry);
     let gate = Arc::new(Gate::default());
@@ -93,7 +93,7 @@ fn the_deadline_of_a_scrape_is_kept() {
         show(visitor, "hanging", Kind::Gauge, &[Value::Gauge(1.0)]);
         Ok(())
     });
-    // Both are asked at once: the time is not spent twice.
+    // The collector and the callback run concurrently, so their timeouts do not add up.
     let callback = move || {
         called.wait();
         2.0
@@ -108,7 +108,7 @@ fn the_deadline_of_a_scrape_is_kept() {
     assert!((Duration::from_millis(1_700)..Duration::from_secs(3)).contains(&took), "{took:?}");
     assert_eq!(answer.text(), "# HELP served_total Served.\n# TYPE served_total counter\nserved_total 1\n");
     assert!(global(timeouts) >= before + 2.0);
-    // One that would not wait as long as it has taken by now does without, at once.
+    // The collector has already run for longer than this scrape's timeout, so the scrape skips it at once.
     let begin = Instant::now();
     assert!(
         ask(addr, "GET /metrics", "X-Prometheus-Scrape-Timeout-Seconds: 1\r\n").text().ends_with("served_total 1\n")
@@ -160,7 +160,7 @@ fn a_scrape_with_little_time_takes_nothing_from_others() {
 }
 
 #[test]
-fn what_a_client_sees_never_goes_back() {
+fn counters_never_decrease_between_scrapes() {
     let registry = Registry::new();
     let runs = AtomicUsize::new(0);
     register(&registry, &["runs_total"], move |visitor| {
@@ -194,7 +194,7 @@ fn what_a_client_sees_never_goes_back() {
 }
 
 #[test]
-fn callbacks_that_hang_or_panic_cost_themselves_only() {
+fn callbacks_that_hang_or_panic_do_not_affect_others() {
     let registry = Registry::new();
     counted(&registry);
     let gate = Arc::new(Gate::default());
@@ -210,7 +210,7 @@ fn callbacks_that_hang_or_panic_cost_themselves_only() {
         .expect("valid");
     gauge("c_panics").register_callback_in(&registry, || panic!("in a callback")).expect("valid");
     gauge("d").register_callback_in(&registry, || 4.0).expect("valid");
-    // One that scrapes its own registry sees all but callbacks.
+    // A callback that scrapes its own registry gets all metrics except callbacks.
     let scraped = registry.clone();
     gauge("e_scrapes").register_callback_in(&registry, move || scraped.to_text().len() as f64).expect("valid");
     let addr = serve(&registry, 4);
@@ -219,13 +219,13 @@ fn callbacks_that_hang_or_panic_cost_themselves_only() {
         let samples: Vec<_> = answer.text().lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(samples, ["a 1", "d 4", "e_scrapes 71", "served_total 1"], "round {round}");
     }
-    assert_eq!(gate.waiting.load(Ordering::SeqCst), 1, "nobody asks it again while it hangs");
+    assert_eq!(gate.waiting.load(Ordering::SeqCst), 1, "a callback that hangs is not called again");
     gate.open();
     wait_until("the callback", || ask(addr, "GET /metrics", "").text().contains("\nb_hangs 2\n"));
 }
 
 #[test]
-fn collectors_that_fail_cost_their_own_families_only() {
+fn collectors_that_fail_do_not_affect_other_families() {
     let registry = Registry::new();
     counted(&registry);
     register(&registry, &["failing"], |visitor| {

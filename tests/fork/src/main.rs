@@ -1,7 +1,7 @@
-//! A process forks while its server, pushers and collectors run, and both sides continue.
+//! A process forks while its server, pushers and collectors run, and both processes continue.
 //!
-//! The child has one thread. What runs on other threads in the parent does not run in the child: it stays stopped until the
-//! child starts it again.
+//! The child has only one thread. Servers and pushers, which run on other threads in the parent, do not run in the
+//! child until it starts them again.
 
 #[cfg(unix)]
 mod unix {
@@ -17,7 +17,7 @@ mod unix {
         Visitor, instrument, start_http_server,
     };
 
-    /// Within this time everything is done, or hangs.
+    /// Timeout after which an operation is considered hung.
     const LONG: Duration = Duration::from_secs(20);
 
     struct Pool;
@@ -79,17 +79,17 @@ mod unix {
         pushes.recv_timeout(LONG).expect("pushes continue");
     }
 
-    /// Runs `child` in a forked child, and waits for it.
+    /// Runs `child` in a forked process and waits until it ends.
     fn in_child(child: impl FnOnce()) {
-        // SAFETY: The child calls what is not safe after a fork in general: it allocates and spawns threads. The locks of
-        // glibc's allocator are consistent in the child; those of this library are what is tested.
+        // SAFETY: The child allocates and spawns threads, which is not safe after a fork in general. The locks of
+        // glibc's allocator are consistent in the child; this test checks those of this library.
         #[expect(unsafe_code, reason = "there is no safe fork")]
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "cannot fork");
         if pid == 0 {
             let result = catch_unwind(AssertUnwindSafe(child));
-            // SAFETY: It ends the process.
-            #[expect(unsafe_code, reason = "destructors and handlers belong to the parent")]
+            // SAFETY: The call ends the process and has no other preconditions.
+            #[expect(unsafe_code, reason = "destructors and exit handlers must run in the parent only")]
             unsafe {
                 libc::_exit(i32::from(result.is_err()))
             };
@@ -97,7 +97,7 @@ mod unix {
         let begin = Instant::now();
         let mut status = 0;
         loop {
-            // SAFETY: The status is a valid pointer, and the child is not waited for elsewhere.
+            // SAFETY: The status pointer is valid, and nothing else waits for the child.
             #[expect(unsafe_code, reason = "the standard library waits for its own children only")]
             let ended = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) };
             if ended == pid {
@@ -105,8 +105,8 @@ mod unix {
                 return;
             }
             if begin.elapsed() > 3 * LONG {
-                // SAFETY: The child exists, because it was not waited for.
-                #[expect(unsafe_code, reason = "the standard library ends its own children only")]
+                // SAFETY: The child exists until it has been waited for.
+                #[expect(unsafe_code, reason = "the standard library kills its own children only")]
                 unsafe {
                     libc::kill(pid, libc::SIGKILL)
                 };
@@ -132,7 +132,7 @@ mod unix {
             called();
             Counter::builder("born_in_the_child_total", "").register().inc();
             assert_complete(&registry.to_text(), 2);
-            let error = pusher.take().expect("it is there").shutdown().expect_err("it does not run here");
+            let error = pusher.take().expect("it is there").shutdown().expect_err("it does not run in the child");
             assert!(matches!(error, PushError::OtherProcess { .. }), "{error}");
             assert!(error.to_string().contains("after `fork`"), "{error}");
             server.take().expect("it is there").shutdown();
@@ -143,7 +143,7 @@ mod unix {
             pusher.shutdown().expect("pushed");
             server.shutdown();
         });
-        // A child that drops what it has inherited.
+        // A child may drop the inherited server and pusher.
         in_child(|| drop((server.take(), pusher.take())));
         called();
         let text = scrape(addr);

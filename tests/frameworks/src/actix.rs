@@ -1,4 +1,4 @@
-//! actix-web.
+//! Tests of the actix-web adapter.
 
 use std::future::pending;
 use std::io::{self, Read};
@@ -40,7 +40,7 @@ async fn panicking() -> &'static str {
     if true { panic!("in a handler") } else { "" }
 }
 
-/// The routes of [`check`].
+/// The routes that [`check`] requests.
 fn configure(app: &mut web::ServiceConfig) {
     app.service(
         web::resource("/users/{id}")
@@ -66,7 +66,7 @@ fn configure(app: &mut web::ServiceConfig) {
     );
 }
 
-/// Serves from a thread of its own, which ends with the process.
+/// Starts a server on a dedicated thread that runs until the process exits.
 fn serve(
     configure: impl FnOnce(&mut web::ServiceConfig) + Clone + Send + 'static,
     metrics: RequestMetrics,
@@ -79,7 +79,7 @@ fn serve(
                 let app = App::new().configure(configure.clone()).service(exposition.resource("/metrics"));
                 app.wrap(metrics.clone())
             })
-            // Else a handler goes on when its client has hung up.
+            // Otherwise, a handler keeps running after its client has disconnected.
             .h1_allow_half_closed(false)
             .workers(2)
             .disable_signals()
@@ -100,7 +100,7 @@ fn every_end_of_a_request_is_recorded() {
 }
 
 #[test]
-fn known_routes_are_there_at_0() {
+fn known_routes_start_at_0() {
     let measured = Measured::new();
     let metrics = measured.build(|builder| builder.known_routes([("GET", "/users/{id}")]).exclude("/empty"));
     let addr = serve(configure, metrics, measured.exposition());
@@ -112,7 +112,7 @@ fn known_routes_are_there_at_0() {
     assert_eq!(measured.value("web_requests_in_flight{path=\"/empty\",method=\"GET\"}"), None);
 }
 
-/// Scopes with one prefix, of which a guard picks one.
+/// Two scopes with the same prefix, of which a guard selects one, and a scope with another prefix.
 fn scopes(app: &mut web::ServiceConfig) {
     let admin = web::scope("/shop").guard(guard::Header("role", "admin"));
     app.service(admin.route("/orders/{id}", web::get().to(|| async { "an order, for an admin" })))
@@ -127,7 +127,7 @@ fn scopes(app: &mut web::ServiceConfig) {
 }
 
 #[test]
-fn routes_of_scopes_with_one_prefix_are_those_that_respond() {
+fn scopes_with_one_prefix_record_the_route_that_responds() {
     let measured = Measured::new();
     let addr = serve(scopes, measured.build(|builder| builder), measured.exposition());
     for (path, headers, label) in [
@@ -141,7 +141,7 @@ fn routes_of_scopes_with_one_prefix_are_those_that_respond() {
     }
     assert_eq!(status(&ask(addr, "GET", "/shop/failing")), 500);
     measured.recorded("/shop/failing", "GET", "500", 1.0, [1.0, 0.0]);
-    // While its body is sent, too.
+    // The route is also known while the response body is being sent.
     let mut endless = send(addr, "GET", "/shop/endless", "");
     endless.read_exact(&mut [0; 1_000]).expect("the beginning of a body");
     assert_eq!(measured.of_route("requests_in_flight", "/shop/endless", "GET"), Some(1.0));

@@ -1,4 +1,4 @@
-//! axum.
+//! Tests of the axum adapter.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -25,7 +25,7 @@ use crate::client::{ask, send, status};
 
 pub(crate) fn first_then(second: fn() -> Result<Bytes, io::Error>) -> Body {
     let first = Ok(Bytes::from_static(b"first"));
-    // Apart, so that the first is sent before the second is there.
+    // Yield once, so that the first chunk is sent before the second chunk is ready.
     let second = stream::once(async move {
         tokio::task::yield_now().await;
         second()
@@ -33,7 +33,7 @@ pub(crate) fn first_then(second: fn() -> Result<Bytes, io::Error>) -> Body {
     Body::from_stream(stream::iter([first]).chain(second))
 }
 
-/// By a handler of one's own, whose future goes from thread to thread.
+/// A custom metrics handler whose future may move between threads.
 async fn handled(request: Request) -> Response {
     Exposition::new().respond(&request).await.map(Body::new)
 }
@@ -159,7 +159,7 @@ async fn a_nested_router_excludes_by_the_path_that_the_client_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nested_services_have_the_pattern_that_they_are_nested_at() {
+async fn nested_services_have_the_pattern_of_their_nesting() {
     let measured = Measured::new();
     let files = || service_fn(|_: Request| async { Ok::<_, Infallible>("a file".into_response()) });
     let admin = Router::new().route("/users/{id}", get(|| async { "a user" }));
@@ -182,7 +182,7 @@ async fn nested_services_have_the_pattern_that_they_are_nested_at() {
             assert_eq!(status(&ask(addr, "GET", path)), 404, "{path}");
         }
         measured.recorded("other", "GET", "404", 4.0, [0.0, 0.0]);
-        // No such route, but it is the nested service that responds.
+        // The nested service also responds to unknown routes.
         assert_eq!(status(&ask(addr, "GET", "/admin/nothing")), 404);
         measured.recorded("/admin/{*rest}", "GET", "404", 1.0, [0.0, 0.0]);
     })
@@ -208,7 +208,7 @@ async fn a_layer_inside_a_nested_router_has_the_whole_pattern() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_on_an_outer_and_a_nested_router_counts_once() {
     let measured = Measured::new();
-    // Built twice, with the same families.
+    // Both layers have the same families.
     let [outer, inner] = [measured.build(|builder| builder), measured.build(|builder| builder)];
     let nested = Router::new()
         .route("/users/{id}", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
@@ -268,7 +268,7 @@ async fn a_layer_before_its_routes_does_not_see_their_requests_and_is_reported()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_layer_in_its_right_place_is_not_reported() {
+async fn a_layer_in_the_right_place_is_not_reported() {
     let handler = || get(|| async {});
     let with_routes: [fn(Router) -> Router; 6] = [
         |router| router.route("/a", get(|| async {})),
@@ -284,7 +284,7 @@ async fn a_layer_in_its_right_place_is_not_reported() {
         let measured = missed(addr, measured).await;
         assert_eq!(measured.problems(), []);
     }
-    // A service of files: it has no routes, and a request for a file that does not exist is no mistake.
+    // A file service has no routes, and requests for missing files do not indicate a misplaced layer.
     let measured = Measured::new();
     let files = service_fn(|request: Request| async move {
         let status = if request.uri().path() == "/" { StatusCode::OK } else { StatusCode::NOT_FOUND };
@@ -293,7 +293,7 @@ async fn a_layer_in_its_right_place_is_not_reported() {
     let addr = serve(Router::new().fallback_service(files).layer(measured.build(|builder| builder))).await;
     tokio::task::spawn_blocking(move || assert_eq!(status(&ask(addr, "GET", "/")), 200)).await.expect("no panic");
     assert_eq!(missed(addr, measured).await.problems(), []);
-    // For the routes only, of which there are as many as services of a fallback.
+    // The number of routes equals the number of services that a router without routes passes to a layer.
     let measured = Measured::new();
     let routes = ["/a", "/b", "/c"].into_iter().fold(Router::new(), |app, path| app.route(path, handler()));
     let addr = serve(routes.route_layer(measured.build(|builder| builder))).await;
@@ -325,7 +325,7 @@ async fn around_a_whole_router_only_known_routes_have_a_path() {
     assert_eq!(measured.problems(), []);
 }
 
-/// Sends requests that match no route, more than a misplaced layer needs to be reported.
+/// Sends more unmatched requests than are needed to report a misplaced layer.
 async fn missed(addr: SocketAddr, measured: Measured) -> Measured {
     tokio::task::spawn_blocking(move || {
         for _ in 0..20 {
@@ -353,11 +353,11 @@ async fn layers_with_different_families_count_the_same_request() {
     .expect("no panic");
 }
 
-/// A function with the prefix of the layer, whose families are registered first.
+/// A function with the same prefix as the layer. The function registers its families first.
 #[metrics_core::instrument("/job", prefix = "beside")]
 fn job() {}
 
-/// A function with the labels of the layer, too.
+/// A function with the same prefix and labels as the layer.
 #[metrics_core::instrument("/a", method = "GET", prefix = "beside")]
 fn same_labels() {}
 

@@ -1,4 +1,4 @@
-//! What must be recorded of each way in which a request can end, in every framework.
+//! The expected metrics for each way a request can end, in every framework.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -26,31 +26,31 @@ impl Measured {
         Exposition::of(&self.registry)
     }
 
-    /// The problems with how the layer is applied.
+    /// Returns problems with the placement or the declaration of the layer.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let is_of_layers = [ProblemKind::Declaration, ProblemKind::RepeatedLayer, ProblemKind::LayerBeforeRoutes];
         self.registry.check().into_iter().filter(|problem| is_of_layers.contains(&problem.kind)).collect()
     }
 
-    /// The exposition of all metrics.
+    /// Returns all metrics as text.
     pub(crate) fn text(&self) -> String {
         self.registry.to_text()
     }
 
-    /// The value of a series; `None` if there is none.
+    /// Returns the value of a series, or `None` if it does not exist.
     pub(crate) fn value(&self, series: &str) -> Option<f64> {
         let text = self.text();
         let rest = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
         Some(rest.parse().expect("a number"))
     }
 
-    /// How many requests of a route ended with this status.
+    /// Returns the number of requests to a route that ended with this status.
     pub(crate) fn responses(&self, path: &str, method: &str, status: &str) -> f64 {
         let series = format!("web_responses_total{{path=\"{path}\",method=\"{method}\",status=\"{status}\"}}");
         self.value(&series).unwrap_or_default()
     }
 
-    /// How many requests of a route ended, with any status.
+    /// Returns the number of requests to a route that ended with any status.
     fn all_responses(&self, path: &str, method: &str) -> f64 {
         let series = format!("web_responses_total{{path=\"{path}\",method=\"{method}\",status=\"");
         let text = self.text();
@@ -64,13 +64,14 @@ impl Measured {
         self.value(&format!("web_{family}{{path=\"{path}\",method=\"{method}\"}}"))
     }
 
-    /// Waits until so many requests of this kind have been recorded, and checks how all requests of the route ended.
+    /// Waits until `requests` requests to the route have ended with this status, and until its exceptions and
+    /// cancellations equal `how`.
     pub(crate) fn recorded(&self, path: &str, method: &str, status: &str, requests: f64, how: [f64; 2]) {
         wait_for(&format!("{method} {path} with {status}\n{}", self.text()), || {
             (self.responses(path, method, status) >= requests).then_some(())
         });
         assert_eq!(self.responses(path, method, status), requests, "{method} {path} {status}");
-        // These are counted after the response.
+        // Exceptions and cancellations are counted after the response.
         let [exceptions, cancelled] = how;
         wait_for(&format!("how {method} {path} ended: {how:?}\n{}", self.text()), || {
             let latencies = self.of_route("request_latency_seconds_count", path, method);
@@ -83,8 +84,9 @@ impl Measured {
     }
 }
 
-/// Drives a service that has a route for each end of a request, and `/metrics`, and checks what is recorded; `users` is the
-/// label of paths that have a part of their own.
+/// Sends requests to a service with `/metrics` and a route for each way a request can end, and checks the metrics.
+///
+/// `users` is the expected label value of requests to `/users/..`.
 pub(crate) fn check(addr: SocketAddr, measured: &Measured, users: &str) {
     completed(addr, measured, users);
     failed(addr, measured);
@@ -156,7 +158,7 @@ fn exposed(addr: SocketAddr, measured: &Measured) {
     let post = ask(addr, "POST", "/metrics");
     assert!(status(&post) == 405 && post.to_ascii_lowercase().contains("allow: get, head"), "{post}");
     assert_eq!(measured.problems(), []);
-    // None of these is measured.
+    // Scrapes are not measured.
     let text = measured.text();
     assert!(!text.contains("/metrics") && !text.contains("path=\"other\",method=\"POST\""), "{text}");
 }

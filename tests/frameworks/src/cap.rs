@@ -1,4 +1,4 @@
-//! Layers whose families have no room for more routes or statuses.
+//! Layers whose families have reached their limit on routes or statuses.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::wait_for;
 
 const OVERFLOW: &str = "__overflow__";
 
-/// Responds with the status that the query names.
+/// Responds with the status code in the query.
 async fn status(request: Request) -> StatusCode {
     request.uri().query().and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok()).expect("a status")
 }
@@ -29,7 +29,7 @@ async fn serve(app: Router) -> SocketAddr {
     addr
 }
 
-/// Sends requests, as method, path and status, over one connection.
+/// Sends requests over one connection. Each item is a method, a path and the expected status.
 async fn send(addr: SocketAddr, requests: &[(&str, String, u16)]) {
     let stream = TokioIo::new(TcpStream::connect(addr).await.expect("the server listens"));
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.expect("a connection");
@@ -43,7 +43,7 @@ async fn send(addr: SocketAddr, requests: &[(&str, String, u16)]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statuses_take_no_room_from_the_routes() {
+async fn statuses_do_not_reduce_the_number_of_routes() {
     let measured = Measured::new();
     let app = Router::new().route("/a", any(status)).layer(measured.build(|builder| builder.max_series(1)));
     let statuses = [200, 201, 202, 203].into_iter().chain([500; 20]);
@@ -69,7 +69,7 @@ async fn a_route_beyond_the_cap_is_overflow_in_all_families() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn known_routes_take_no_room() {
+async fn known_routes_do_not_count_towards_the_cap() {
     let measured = Measured::new();
     let known = [("GET", "/a"), ("GET", "/b"), ("GET", "/c")];
     let metrics = measured.build(|builder| builder.max_series(1).known_routes(known));
@@ -84,7 +84,7 @@ async fn known_routes_take_no_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_statuses_than_there_is_room_for_are_overflow_among_the_responses_only() {
+async fn statuses_beyond_the_cap_are_overflow_in_responses_only() {
     let measured = Measured::new();
     let app = Router::new().route("/a", any(status)).layer(measured.build(|builder| builder.max_series(1)));
     let requests: Vec<_> = (500..515).map(|status| ("GET", "/a".to_owned(), status)).collect();
@@ -107,7 +107,7 @@ async fn the_default_cap_has_room_for_a_large_service() {
     let addr = serve(app.layer(measured.build(|builder| builder))).await;
     let all = |method| -> Vec<_> {
         let requests = paths.iter().flat_map(|path| STATUSES.map(|status| (method, path.clone(), status)));
-        // Also one that no route matches.
+        // Include a request that matches no route.
         requests.chain([(method, "/nowhere".to_owned(), 404)]).collect()
     };
     join_all(METHODS.map(|method| async move { send(addr, &all(method)).await })).await;

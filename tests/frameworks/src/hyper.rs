@@ -1,4 +1,4 @@
-//! Plain hyper, which knows no routes, through a layer of tower.
+//! Tests of the tower layer with plain hyper, which has no router.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -67,7 +67,7 @@ async fn serve(metrics: RequestMetrics, exposition: Exposition) -> std::net::Soc
     addr
 }
 
-/// The routes as paths: there is nobody to tell which route a path belongs to.
+/// The paths of the known routes, which are declared because hyper has no router.
 const PATHS: [&str; 9] =
     ["/fail", "/panic", "/panic-in-body", "/broken-body", "/endless", "/pending", "/length", "/empty", "/upgrade"];
 

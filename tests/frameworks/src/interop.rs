@@ -1,4 +1,4 @@
-//! Services that already serve the registry of the `prometheus` crate, and ours beside a middleware that feeds it.
+//! A service with two endpoints: ours, and that of a middleware for the registry of the `prometheus` crate.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -9,10 +9,10 @@ use metrics_core::{Counter, Exposition};
 
 use crate::client::{ask, status};
 
-/// A service with the middleware of somebody else, which serves the default registry of the `prometheus` crate itself
-/// under `/theirs`; ours is under `/ours`.
+/// Starts a service with a third-party middleware that exposes the default registry of the `prometheus` crate under
+/// `/theirs`. Our registry is exposed under `/ours`.
 fn serve() -> SocketAddr {
-    // All that is to be done for our metrics to show there.
+    // This call is enough to export our metrics under `/theirs`.
     metrics_core::init();
     let (started, addr) = mpsc::channel();
     std::thread::spawn(move || {
@@ -40,7 +40,7 @@ fn serve() -> SocketAddr {
 }
 
 #[test]
-fn each_registry_shows_in_the_other_one_s_endpoint() {
+fn each_endpoint_exposes_both_registries() {
     let jobs = Counter::builder("interop_jobs_total", "Jobs.").register();
     jobs.inc_by(3);
     let addr = serve();

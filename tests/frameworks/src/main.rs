@@ -1,4 +1,4 @@
-//! The adapters for web frameworks, each in its framework, over real sockets.
+//! Tests of the web framework adapters with real frameworks and sockets.
 
 mod actix;
 mod axum;
@@ -11,14 +11,14 @@ mod tonic;
 
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value. Panics after 30 seconds.
 fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(begin.elapsed() < Duration::from_secs(30), "{what} did not come");
+        assert!(begin.elapsed() < Duration::from_secs(30), "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

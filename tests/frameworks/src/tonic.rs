@@ -1,4 +1,4 @@
-//! tonic, whose calls end in a status of gRPC.
+//! Tests with tonic, whose calls end with a gRPC status.
 
 use std::net::SocketAddr;
 
@@ -48,7 +48,7 @@ async fn calls_are_recorded_by_method() {
     let mut client = client(addr).await;
     client.check(of("shop")).await.expect("healthy");
     measured.recorded(CHECK, "POST", "200", 1.0, [0.0, 0.0]);
-    // The client's fault is no exception.
+    // An error caused by the client is not an exception.
     let status = client.check(of("nowhere")).await.expect_err("unknown");
     assert_eq!(status.code(), Code::NotFound);
     measured.recorded(CHECK, "POST", "200", 2.0, [0.0, 0.0]);
@@ -64,11 +64,11 @@ async fn calls_are_recorded_by_method() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_given_up_is_cancelled() {
+async fn a_dropped_stream_is_cancelled() {
     let measured = Measured::new();
     let mut client = client(serve(&measured).await).await;
     let mut watched = client.watch(of("shop")).await.expect("a stream").into_inner();
-    watched.message().await.expect("a message").expect("the present status");
+    watched.message().await.expect("a message").expect("the current status");
     let in_flight = format!("web_requests_in_flight{{path=\"{WATCH}\",method=\"POST\"}}");
     assert_eq!(measured.value(&in_flight), Some(1.0));
     drop(watched);

@@ -1,5 +1,6 @@
-//! A program that aborts on a panic, and whose list is not there yet when it is exposed: nothing may evaluate the list
-//! before the function is called.
+//! A program with `panic = "abort"` that exposes its metrics before its list of label values is set.
+//!
+//! The list must not be evaluated before the annotated function is called.
 
 use std::sync::OnceLock;
 

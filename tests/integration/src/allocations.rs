@@ -1,6 +1,6 @@
-//! What allocates and what does not, and an allocator that counts with our own metrics.
+//! Operations that must not allocate, and an allocator that counts allocations in one of our counters.
 
-#![allow(unsafe_code, reason = "an allocator can be written in no other way")]
+#![allow(unsafe_code, reason = "an allocator requires unsafe code")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::thread;
 
 use metrics_core::{Counter, Family, Format, Gauge, Histogram, LabelValue, Metrics, Registry, Summary, instrument};
 
-/// Counts allocations: for each thread by itself and, once there is one, in a counter.
+/// Counts allocations per thread and, once `COUNTER` is set, in that counter.
 struct Counting;
 
 #[global_allocator]
@@ -18,14 +18,14 @@ static ALLOCATOR: Counting = Counting;
 
 static COUNTER: OnceLock<Counter> = OnceLock::new();
 
-/// How often `COUNTER` was asked to count.
+/// The number of increments of `COUNTER`.
 static COUNTED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static ALLOCATED: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is left to the system's allocator.
+// SAFETY: all calls are forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.set(ALLOCATED.get() + 1);
@@ -33,12 +33,12 @@ unsafe impl GlobalAlloc for Counting {
             counter.inc();
             COUNTED.fetch_add(1, Ordering::Release);
         }
-        // SAFETY: the caller's contract is the one of the system's allocator.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc::alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is the one of the system's allocator.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc::dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -91,7 +91,7 @@ fn a_thread_that_has_seen_a_series_allocates_nothing() {
             fixed(true).ok();
             fixed(false).ok();
             variable(path, 2).ok();
-            // Not in the list: `other`, without a look at anything shared.
+            // This path is not in the list, so the call counts as `other` without accessing shared data.
             variable("/nowhere", 2).ok();
             late(path, 2).ok();
             late(path, 3).ok();
@@ -99,7 +99,7 @@ fn a_thread_that_has_seen_a_series_allocates_nothing() {
     };
     everything();
     assert_eq!(allocations(|| (0..1_000).for_each(|_| everything())), 0);
-    // The counter of allocations, which the other test may have set, allocates nothing either.
+    // A scrape does allocate. If another test has set `COUNTER`, its increments do not allocate in turn.
     assert!(allocations(|| drop(Registry::global().to_text())) > 0);
 }
 
@@ -109,7 +109,7 @@ enum Method {
     Post,
 }
 
-/// Metrics whose labels are closed sets, or made of numbers.
+/// Metrics whose labels are closed sets or numbers.
 #[derive(Metrics)]
 #[metrics(prefix = "derived")]
 struct Derived {
@@ -130,9 +130,9 @@ fn accessors_allocate_nothing() {
             derived.latency_seconds(method, false).observe(0.5);
         }
     };
-    // The series of closed sets are there from the start: what is left is this thread's page of cells.
+    // The series of closed sets exist from the start, so the first write allocates only the thread's page of cells.
     derived.latency_seconds(Method::Get, true).observe(0.5);
-    assert_eq!(allocations(closed_sets), 0, "a series of a closed set is looked up by nothing");
+    assert_eq!(allocations(closed_sets), 0, "a series of a closed set needs no lookup");
     let numbers = || (200..210_u16).for_each(|status| derived.requests_total(Method::Get, status).inc());
     numbers();
     assert_eq!(allocations(|| (0..1_000).for_each(|_| numbers())), 0);
@@ -153,7 +153,7 @@ fn a_scrape_allocates_nothing_for_a_series() {
             counter.labels([&n.to_string()]).inc();
             summary.labels([&n.to_string()]).observe(0.5);
         }
-        // Read before all others, and kept until their turn.
+        // Scrapes read exceptions first and buffer the values until the family is written.
         let failures = Counter::builder("f_total", "").labels(["path"]).max_series(series);
         let failures = failures.register_in(&registry).expect("new");
         (0..series).for_each(|n| fed(&failures, &n.to_string()));
@@ -171,7 +171,7 @@ fn an_allocator_can_count_with_a_counter() {
         let threads: Vec<_> = (0..4).map(|_| thread::spawn(allocating)).collect();
         let allocated: u64 = threads.into_iter().map(|thread| thread.join().expect("no panic")).sum();
         assert!(allocated >= 4_000);
-        // All of them arrive: also those that our own first write of a thread makes, while it makes the thread's pages.
+        // All allocations are counted, even those of a thread's first write, which creates the thread's pages.
         let counted = COUNTED.load(Ordering::Acquire);
         assert!(counter.value() >= counted as f64, "{} of {counted}", counter.value());
     }

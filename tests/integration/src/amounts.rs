@@ -1,4 +1,4 @@
-//! What can be counted and observed, and what is ignored.
+//! Amounts that can be counted and observed, and amounts that are ignored.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn all_numbers_and_durations_are_amounts() {
 }
 
 #[test]
-fn a_counter_ignores_what_would_spoil_it() {
+fn a_counter_ignores_invalid_amounts() {
     let counter = Counter::builder("spoilt_total", "").build();
     counter.inc_by(2);
     let before = internal_errors("invalid_amount");
@@ -32,7 +32,7 @@ fn a_counter_ignores_what_would_spoil_it() {
 }
 
 #[test]
-fn a_counter_counts_on_past_2_to_the_53() {
+fn a_counter_is_exact_beyond_2_to_the_53() {
     let registry = Registry::new();
     let counter = Counter::builder("big_total", "").register_in(&registry).expect("a valid name");
     counter.inc_by(1_u64 << 53);

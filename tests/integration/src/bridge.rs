@@ -1,4 +1,4 @@
-//! The two registries: each shows what the other has, once.
+//! Our registry and the registry of the `prometheus` crate each export the other's families once.
 
 use metrics_core::{Counter, Error, Gauge, Histogram, ProblemKind, Registry, Summary};
 use prometheus::core::{Collector, Desc};
@@ -11,7 +11,7 @@ fn gathered(name: &str) -> Vec<MetricFamily> {
 }
 
 #[test]
-fn their_families_show_in_our_scrape() {
+fn our_scrape_exports_their_families() {
     let counter =
         prometheus::IntCounterVec::new(prometheus::Opts::new("theirs_total", "Theirs."), &["a"]).expect("valid");
     prometheus::register(Box::new(counter.clone())).expect("free");
@@ -36,7 +36,7 @@ fn their_families_show_in_our_scrape() {
 }
 
 #[test]
-fn our_families_show_in_their_gather() {
+fn their_gather_returns_our_families() {
     let counter = Counter::builder("ours_total", "Ours.").labels(["a", "B"]).register();
     counter.labels(["x", "y"]).inc_by(2);
     Gauge::builder("ours_level", "").register().set(-1);
@@ -56,7 +56,7 @@ fn our_families_show_in_their_gather() {
 }
 
 #[test]
-fn a_foreign_family_with_a_name_of_ours_is_left_out_and_listed() {
+fn a_foreign_family_with_a_name_of_ours_is_skipped_and_reported() {
     let ours = Summary::builder("claimed", "Ours.").register();
     ours.observe(1);
     let theirs = prometheus::IntCounter::new("claimed_count", "Theirs.").expect("valid");
@@ -67,12 +67,12 @@ fn a_foreign_family_with_a_name_of_ours_is_left_out_and_listed() {
     let problems = Registry::global().check();
     let problem = problems.iter().find(|problem| problem.family == "claimed_count").expect("listed");
     assert_eq!(problem.kind, ProblemKind::CollectedFamily);
-    let message = "claimed_count of the `prometheus` registry is skipped: its name belongs to the family claimed at ";
+    let message = "skipped claimed_count from the `prometheus` registry: its name belongs to the family claimed at ";
     assert!(problem.to_string().starts_with(&format!("{message}{}:", file!())), "{problem}");
     assert!(internal_errors("collector_conflict") > before);
 }
 
-/// A collector that shows what it is given.
+/// A collector that returns the families from a function.
 struct Shows(Desc, fn() -> Vec<MetricFamily>);
 
 impl Shows {
@@ -101,7 +101,7 @@ fn untyped_family() -> Vec<MetricFamily> {
         metric.untyped = Some(untyped).into();
     }
     #[cfg(not(feature = "prometheus-protobuf"))]
-    #[allow(deprecated, reason = "the only setter there is")]
+    #[allow(deprecated, reason = "there is no other setter")]
     {
         let mut untyped = prometheus::proto::Untyped::default();
         untyped.set_value(42.5);
@@ -123,17 +123,17 @@ fn untyped_families_are_written_with_their_value() {
 }
 
 #[test]
-fn their_encoder_gets_untyped_families_as_gauges() {
+fn untyped_families_are_gauges_in_the_prometheus_crate() {
     let (ours, theirs) = (Registry::new(), prometheus::Registry::new());
     ours.register_prometheus_collector(Shows::boxed("unknown", untyped_family)).expect("valid");
     theirs.register(Box::new(ours)).expect("valid");
-    // It panics if a family is of no type.
+    // The encoder panics if a family is untyped.
     let text = prometheus::TextEncoder::new().encode_to_string(&theirs.gather()).expect("valid");
     assert_eq!(text, "# HELP unknown Of no type.\n# TYPE unknown gauge\nunknown 42.5\n");
 }
 
 #[test]
-fn a_collector_that_panics_costs_its_own_families_only() {
+fn a_collector_that_panics_does_not_affect_other_families() {
     let registry = Registry::new();
     registry.register_prometheus_collector(Shows::boxed("bad", || panic!("a collector"))).expect("valid");
     let good = prometheus::IntCounter::new("good_total", "Good.").expect("valid");
@@ -160,7 +160,7 @@ fn a_collector_may_use_the_registry_it_is_in() {
 }
 
 #[test]
-fn what_would_spoil_the_exposition_is_left_out() {
+fn invalid_families_are_skipped() {
     let registry = Registry::new();
     let bad_name = || {
         let mut families = untyped_family();
@@ -180,7 +180,7 @@ fn what_would_spoil_the_exposition_is_left_out() {
 }
 
 #[test]
-fn a_collector_that_shows_a_metric_twice_has_it_once() {
+fn a_metric_that_a_collector_returns_twice_is_exported_once() {
     let registry = Registry::new();
     let twice = || {
         let mut families = untyped_family();
@@ -206,7 +206,7 @@ fn names_described_by_collectors_are_taken() {
 }
 
 #[test]
-fn a_registry_in_itself_shows_its_families_once() {
+fn a_registry_in_itself_exports_its_families_once() {
     let (one, other) = (Registry::new(), Registry::new());
     Counter::builder("one_total", "").register_in(&one).expect("valid");
     Counter::builder("other_total", "").register_in(&other).expect("valid");
@@ -218,7 +218,7 @@ fn a_registry_in_itself_shows_its_families_once() {
 }
 
 #[test]
-fn one_metric_reached_by_two_ways_shows_once() {
+fn a_metric_that_is_registered_twice_is_exported_once() {
     let counter = prometheus::IntCounterVec::new(prometheus::Opts::new("both_total", "Both."), &["a"]).expect("valid");
     counter.with_label_values(&["x"]).inc();
     prometheus::register(Box::new(counter.clone())).expect("free");
@@ -249,7 +249,7 @@ fn in_the_order(names: [&str; 2]) -> Vec<MetricFamily> {
 }
 
 #[test]
-fn one_label_set_in_two_orders_shows_once() {
+fn a_label_set_in_two_orders_is_exported_once() {
     let registry = Registry::new();
     registry.register_prometheus_collector(Shows::boxed("one", || in_the_order(["a", "b"]))).expect("valid");
     registry.register_prometheus_collector(Shows::boxed("other", || in_the_order(["b", "a"]))).expect("valid");

@@ -1,10 +1,10 @@
-//! What is declared, as data.
+//! The catalog of declared families.
 
 use metrics_core::{Counter, Family, Gauge, Histogram, Kind, LabelValue, Metrics, Registry, instrument};
 
 #[derive(LabelValue)]
 enum Method {
-    #[allow(dead_code, reason = "a value all the same")]
+    #[allow(dead_code, reason = "an unused variant is a known value, too")]
     Get,
 }
 
@@ -17,7 +17,7 @@ struct Declared {
 }
 
 #[test]
-fn every_family_is_there_with_all_that_was_said() {
+fn every_family_is_listed_with_its_whole_declaration() {
     let registry = Registry::with_const_labels([("zone", "eu")]).expect("valid");
     Declared::register_in(&registry).expect("valid");
     Histogram::builder("size_bytes", "Sizes.").unit("bytes").buckets([1.0]).register_in(&registry).expect("valid");
@@ -34,7 +34,7 @@ fn every_family_is_there_with_all_that_was_said() {
 }
 
 #[test]
-fn annotated_functions_are_there_with_their_known_values() {
+fn annotated_functions_are_listed_with_their_known_values() {
     #[instrument(zone = "eu", path in ["/a", "/b"], prefix = "cataloged")]
     fn call(path: &str) -> usize {
         path.len()

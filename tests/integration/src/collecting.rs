@@ -1,4 +1,4 @@
-//! Collectors of ours: isolated from each other and from the scrape.
+//! Native collectors are isolated from each other and from the scrape.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ fn show(visitor: &mut dyn Visitor, name: &str, labels: &[(&str, &str)]) {
 }
 
 #[test]
-fn all_types_are_shown() {
+fn all_types_are_exported() {
     let registry = Registry::new();
     let collector = Shows("many", |visitor: &mut dyn Visitor| {
         show(visitor, "many", &[("a", "say \"hi\"\n")]);
@@ -51,7 +51,7 @@ fn all_types_are_shown() {
 }
 
 #[test]
-fn one_that_fails_or_panics_costs_its_own_families() {
+fn one_that_fails_or_panics_does_not_affect_other_families() {
     let registry = Registry::new();
     let good = Shows("good", |visitor: &mut dyn Visitor| {
         show(visitor, "good", &[]);
@@ -75,7 +75,7 @@ fn one_that_fails_or_panics_costs_its_own_families() {
 }
 
 #[test]
-fn one_that_is_slow_is_left_behind_and_not_started_twice() {
+fn a_slow_one_is_skipped_and_not_started_twice() {
     let registry = Registry::new();
     let (go_on, paused) = mpsc::channel::<()>();
     let paused = std::sync::Mutex::new(paused);
@@ -83,7 +83,7 @@ fn one_that_is_slow_is_left_behind_and_not_started_twice() {
     let running = Arc::clone(&runs);
     let slow = Shows("slow", move |visitor: &mut dyn Visitor| {
         assert!(!running.swap(true, Ordering::Relaxed), "started twice");
-        paused.lock().expect("one run").recv().expect("the test goes on");
+        paused.lock().expect("one run").recv().expect("the test continues");
         show(visitor, "slow", &[]);
         running.store(false, Ordering::Relaxed);
         Ok(())
@@ -103,13 +103,13 @@ fn one_that_is_slow_is_left_behind_and_not_started_twice() {
     go_on.send(()).expect("it will wait");
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !registry.to_text().contains("\nslow 1.5\n") {
-        assert!(std::time::Instant::now() < deadline, "it did not come back");
+        assert!(std::time::Instant::now() < deadline, "the collector did not finish");
         go_on.send(()).expect("it will wait");
     }
 }
 
 #[test]
-fn scrapes_at_the_same_time_all_show_it() {
+fn concurrent_scrapes_all_export_it() {
     let registry = Registry::new();
     let collector = Shows("shared", |visitor: &mut dyn Visitor| {
         std::thread::yield_now();
@@ -129,7 +129,7 @@ fn scrapes_at_the_same_time_all_show_it() {
 }
 
 #[test]
-fn what_would_spoil_the_exposition_is_left_out() {
+fn invalid_families_are_skipped() {
     let registry = Registry::new();
     let bad = Shows("bad", |visitor: &mut dyn Visitor| {
         show(visitor, "bad name", &[]);
@@ -146,7 +146,7 @@ fn what_would_spoil_the_exposition_is_left_out() {
     assert_eq!(registry.to_text(), "# HELP good Shown.\n# TYPE good gauge\ngood 1.5\n");
 }
 
-/// Lets nobody through until it is opened.
+/// Blocks threads until it is opened.
 #[derive(Default)]
 struct Gate(Mutex<bool>, Condvar);
 
@@ -162,7 +162,7 @@ impl Gate {
     }
 }
 
-/// Opens the gate also where the test fails, so that no thread waits for ever.
+/// Opens the gate even if the test fails, so that no thread waits forever.
 struct Opens<'a>(&'a Gate);
 
 impl Drop for Opens<'_> {
@@ -172,7 +172,7 @@ impl Drop for Opens<'_> {
 }
 
 #[test]
-fn scrapes_at_the_same_time_start_few_runs_of_one_that_is_stuck() {
+fn concurrent_scrapes_start_few_runs_of_one_that_hangs() {
     let registry = Registry::new();
     let (gate, runs) = (Arc::new(Gate::default()), Arc::new(AtomicUsize::new(0)));
     let _opens = Opens(&gate);
@@ -194,7 +194,7 @@ fn scrapes_at_the_same_time_start_few_runs_of_one_that_is_stuck() {
         }
     });
     assert!(runs.load(Ordering::Relaxed) <= 4, "{runs:?}");
-    // Those that are still there go on to the scrapes that wait.
+    // Runs that are still in flight serve the waiting scrapes.
     thread::scope(|scope| {
         let scrapes: Vec<_> = (0..8)
             .map(|_| scope.spawn(|| registry.scrape().collector_timeout(Duration::from_secs(60)).to_text()))
@@ -207,7 +207,7 @@ fn scrapes_at_the_same_time_start_few_runs_of_one_that_is_stuck() {
 }
 
 #[test]
-fn a_scrape_that_gives_up_early_takes_nothing_from_one_that_waits_longer() {
+fn a_scrape_that_times_out_early_does_not_affect_one_that_waits_longer() {
     let registry = Registry::new();
     let (gate, first) = (Arc::new(Gate::default()), AtomicBool::new(true));
     let _opens = Opens(&gate);
@@ -227,7 +227,7 @@ fn a_scrape_that_gives_up_early_takes_nothing_from_one_that_waits_longer() {
 }
 
 #[test]
-fn a_scrape_may_wait_for_ever() {
+fn a_scrape_may_wait_forever() {
     let registry = Registry::new();
     let collector = Shows("awaited", |visitor: &mut dyn Visitor| {
         show(visitor, "awaited", &[]);
@@ -240,7 +240,7 @@ fn a_scrape_may_wait_for_ever() {
 }
 
 #[test]
-fn a_slow_collector_of_a_registry_in_another_costs_its_own_families() {
+fn a_slow_collector_of_a_nested_registry_does_not_affect_other_families() {
     let (outer, inner) = (Registry::new(), Registry::new());
     let gate = Arc::new(Gate::default());
     let _opens = Opens(&gate);
@@ -257,7 +257,7 @@ fn a_slow_collector_of_a_registry_in_another_costs_its_own_families() {
 }
 
 #[test]
-fn parts_of_a_family_are_shown_as_one() {
+fn parts_of_a_family_are_exported_as_one() {
     let registry = Registry::new();
     let in_parts = Shows("pool", |visitor: &mut dyn Visitor| {
         show(visitor, "pool", &[("state", "idle")]);
@@ -287,7 +287,7 @@ fn a_histogram_gets_its_last_bucket() {
 }
 
 #[test]
-fn what_is_left_out_is_listed_with_its_reason() {
+fn skipped_families_are_reported_with_the_reason() {
     let registry = Registry::new();
     let bad = Shows("bad", |visitor: &mut dyn Visitor| {
         show(visitor, "bad", &[]);
@@ -310,15 +310,15 @@ fn what_is_left_out_is_listed_with_its_reason() {
     let mut messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
     messages.sort();
     let ours = format!(
-        "ours_count of the collector of bad is skipped: its name belongs to the family ours at {}:{line}",
+        "skipped ours_count from the collector of bad: its name belongs to the family ours at {}:{line}",
         file!()
     );
     let expected = [
-        "bad name of the collector of bad is skipped: \
+        "skipped bad from the collector of bad: it cannot be merged with another reported family of the same name",
+        "skipped bad name from the collector of bad: \
          metric name \"bad name\" is invalid: write [a-zA-Z_:][a-zA-Z0-9_:]*",
-        "bad of the collector of bad is skipped: another family of its name, which it does not go with, is shown",
-        "bad_twice of the collector of bad is skipped: two of its series have the same labels",
-        "bad_type of the collector of bad is skipped: a value is not of its type",
+        "skipped bad_twice from the collector of bad: two of its series have the same labels",
+        "skipped bad_type from the collector of bad: a value does not match its type",
         &ours,
     ];
     assert_eq!(messages, expected);
@@ -340,7 +340,7 @@ fn a_collector_that_scrapes_its_own_registry_does_not_wait_for_itself() {
     let begin = Instant::now();
     let expected = "# TYPE level gauge\nlevel 0\n# HELP scraped_lines Lines of a scrape.\n\
         # TYPE scraped_lines gauge\nscraped_lines 2\n";
-    // Far longer than it takes: only the result shows whether it has waited for itself.
+    // The scrape reaches this timeout only if it waits for itself.
     let long = Duration::from_secs(60);
     assert_eq!(registry.scrape().collector_timeout(long).to_text(), expected);
     assert!(begin.elapsed() < long, "it has waited for itself");

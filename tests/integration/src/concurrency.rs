@@ -1,4 +1,4 @@
-//! Many threads, tasks that migrate, and scrapes in between: totals are exact and never fall.
+//! Totals are exact and never decrease, even with many threads, migrating tasks and concurrent scrapes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrum
 const THREADS: u32 = 8;
 const CALLS: u32 = 20_000;
 
-/// All samples of the families whose names begin with `prefix`.
+/// Returns all samples of the families whose names begin with `prefix`.
 fn samples(registry: &Registry, prefix: &str) -> HashMap<String, f64> {
     let text = registry.to_text();
     let lines = text.lines().filter(|line| line.starts_with(prefix));
@@ -20,7 +20,7 @@ fn samples(registry: &Registry, prefix: &str) -> HashMap<String, f64> {
         .collect()
 }
 
-/// Scrapes until `done`, and checks that nothing but gauges ever falls.
+/// Scrapes until `done` and checks that only gauges decrease.
 fn scrape_until(done: &AtomicBool, registry: &Registry, prefix: &str, check: impl Fn(&HashMap<String, f64>)) -> usize {
     let mut last: HashMap<String, f64> = HashMap::new();
     let mut scrapes = 0;
@@ -57,12 +57,12 @@ fn totals_are_exact_and_never_fall() {
                         now.get(&format!("storm_seconds_count{{n=\"{n}\"}}")),
                         now.get(&format!("storm_seconds_sum{{n=\"{n}\"}}")),
                     );
-                    // Each observation is 0.5: a count and a sum of two moments would not fit.
+                    // Each observation is 0.5, so a count and a sum from different moments would not match.
                     if let (Some(count), Some(sum)) = pair {
                         assert_eq!(*sum, count * 0.5);
                     }
                 }
-                // Each of these is 3.
+                // Each observation is 3.
                 assert_eq!(now["storm_bytes_sum"], now["storm_bytes_count"] * 3.0);
                 let buckets = ["2", "4", "+Inf"].map(|le| now[format!("storm_bytes_bucket{{le=\"{le}\"}}").as_str()]);
                 assert_eq!(buckets[2], now["storm_bytes_count"]);
@@ -80,7 +80,7 @@ fn totals_are_exact_and_never_fall() {
                         summary.labels([&n]).observe(0.5);
                         histogram.observe(3);
                         if call % 1_000 == 0 {
-                            // A thread that comes and goes.
+                            // A short-lived thread.
                             let (counter, summary) = (counter.clone(), summary.clone());
                             thread::spawn(move || {
                                 counter.labels(["0"]).inc();
@@ -106,7 +106,7 @@ fn totals_are_exact_and_never_fall() {
     assert_eq!(gauge.value(), 0.0);
 }
 
-/// Calls that went on in another thread than the one in which they began.
+/// The number of calls that continued on a different thread.
 static MIGRATED: AtomicUsize = AtomicUsize::new(0);
 
 #[instrument(path in ["/a", "/b"], in_flight, prefix = "migrating")]
@@ -131,7 +131,7 @@ fn calls_of_migrating_tasks_are_exact() {
     const TASKS: u32 = 8_000;
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        // The panics of this test are meant; there are thousands.
+        // This test panics thousands of times on purpose.
         if info.payload().downcast_ref::<()>().is_none() {
             hook(info);
         }
@@ -186,8 +186,8 @@ async fn everything(path: &str, call: u32) -> Result<u32, ()> {
     if call.is_multiple_of(3) { Err(()) } else { Ok(call) }
 }
 
-/// Everything that can happen at once: tasks that migrate, threads that come and go, series that are removed while they
-/// are written to, label sets that nobody has seen, and scrapes all the time.
+/// Combines migrating tasks, short-lived threads, series that are removed during writes, new label sets, and continuous
+/// scrapes.
 #[test]
 fn all_at_once_totals_are_exact_and_never_fall() {
     const TASKS: u32 = 20_000;
@@ -208,7 +208,7 @@ fn all_at_once_totals_are_exact_and_never_fall() {
                 removed += u32::from(churned.remove(["gone"]));
                 churned.labels(["gone"]).observe(1);
                 let now = samples(&registry, "everything_churned");
-                // Whatever generation it is of: 1 for each observation.
+                // Each observation is 1, so the sum equals the count in every generation of the series.
                 let at = |name: &str| now.get(&format!("everything_churned_seconds_{name}{{n=\"gone\"}}")).copied();
                 assert_eq!(at("sum"), at("count"));
             }
@@ -233,7 +233,7 @@ fn all_at_once_totals_are_exact_and_never_fall() {
                         kept.labels([&(call % 5).to_string()]).inc();
                         churned.labels(["gone"]).observe(1);
                         churned.labels(["stays"]).observe(1);
-                        // Every tenth path is one that nobody has seen; most of them find no room.
+                        // Every tenth path is new. Most of the new paths exceed the series limit.
                         let path = if call % 10 == 0 { format!("/new/{call}") } else { format!("/{}", call % 4) };
                         everything(&path, call).await.is_ok()
                     })
@@ -248,7 +248,7 @@ fn all_at_once_totals_are_exact_and_never_fall() {
         for scrapes in [calls, counts] {
             assert!(scrapes.join().expect("nothing fell") > 1);
         }
-        assert!(churn.join().expect("what was removed shows nothing of what came after") > 0);
+        assert!(churn.join().expect("a removed series contains no later writes") > 0);
     });
     let all = f64::from(TASKS + SHORT_THREADS);
     assert_eq!(kept.iter().map(|(_, counter)| counter.value()).sum::<f64>(), all);
@@ -263,7 +263,7 @@ fn all_at_once_totals_are_exact_and_never_fall() {
 }
 
 #[test]
-fn a_removed_series_never_gets_what_was_meant_for_another() {
+fn a_removed_series_never_gets_the_writes_of_another() {
     let family = Counter::builder("churn_total", "").labels(["a"]).build();
     let gauges = Gauge::builder("churn", "").labels(["a"]).build();
     let done = AtomicBool::new(false);
@@ -295,7 +295,7 @@ fn a_removed_series_never_gets_what_was_meant_for_another() {
 }
 
 #[test]
-fn functions_with_different_labels_may_be_called_first_at_once() {
+fn functions_with_different_labels_may_be_called_concurrently_first() {
     macro_rules! functions {
         ($($name:ident: $($label:literal),*;)*) => {$(
             #[metrics_core::instrument($($label,)* prefix = "first_at_once", $name = "x")]

@@ -1,4 +1,4 @@
-//! Help texts of derived structs, from doc comments, macros and options; closed sets of enums with data.
+//! Help texts of derived structs from doc comments, macros and options, and label values of enums with data.
 
 use std::io;
 
@@ -34,11 +34,11 @@ struct Shop {
     #[doc = concat!("one ", "more")]
     /// line.
     ///
-    /// More.
+    /// Not a part of the help text.
     mixed: Gauge,
     #[doc = include_str!("deriving_help.txt")]
     included: Gauge,
-    /// Not this.
+    /// Not the help text.
     #[metric(help = " Instead of the doc comment. ")]
     given: Gauge,
     #[metric(help = HELP, labels(path: &str))]

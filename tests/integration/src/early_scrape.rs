@@ -1,5 +1,6 @@
-//! A process that is scraped before it is ready: scrapes evaluate no expression of the user, and what panics is evaluated
-//! again.
+//! A process that is scraped before it is ready.
+//!
+//! Scrapes do not evaluate user expressions, and expressions that panic are evaluated again.
 
 use std::collections::BTreeMap;
 use std::panic;
@@ -30,7 +31,7 @@ fn into_a_family() {}
 
 static OWNER: OnceLock<ThreadId> = OnceLock::new();
 static HANDLERS: LazyLock<BTreeMap<&str, u8>> = LazyLock::new(|| {
-    // As one that needs the runtime of the service's own thread.
+    // Panics on other threads, like an initializer that needs the runtime of the service's main thread.
     assert_eq!(OWNER.get(), Some(&thread::current().id()), "initialized on another thread");
     BTreeMap::from([("/lazy", 1)])
 });
@@ -41,10 +42,10 @@ fn handle(path: &str) -> Option<u8> {
 }
 
 #[instrument("/literal", prefix = "literal")]
-#[expect(dead_code, reason = "it is exported although nobody calls it")]
+#[expect(dead_code, reason = "it is exported although it is never called")]
 fn literal() {}
 
-/// Called once before its list is there, and never initialized by anything else.
+/// A list that is set only after the first call of its function.
 static LATER: OnceLock<Vec<String>> = OnceLock::new();
 
 #[instrument(path in LATER.get().expect("the list is set"), prefix = "called_early")]
@@ -63,7 +64,7 @@ fn a_service_that_is_scraped_before_it_is_ready_loses_nothing() {
     panic::set_hook(Box::new(|_| {}));
     OWNER.set(thread::current().id()).expect("once");
 
-    // Scrapes of every kind, from other threads and this one.
+    // Scrape in several ways, on other threads and on this one.
     thread::spawn(|| Registry::global().to_text()).join().expect("no panic");
     thread::spawn(metrics_core::prometheus::gather).join().expect("no panic");
     let _ = Snapshot::of(Registry::global());
@@ -71,14 +72,15 @@ fn a_service_that_is_scraped_before_it_is_ready_loses_nothing() {
     assert_eq!(value("literal_request_latency_seconds_count{path=\"/literal\"}"), Some(0.0));
     assert_eq!(value("lazy_request_latency_seconds_count{path=\"/lazy\"}"), None);
 
-    // A call evaluates: while there is no list, it counts as `other`.
+    // A call evaluates the list. If the evaluation panics, the call counts as `other`.
     called_early("/a");
     assert_eq!(value("called_early_request_latency_seconds_count{path=\"other\"}"), Some(1.0));
     LATER.set(vec!["/a".to_owned()]).expect("once");
     called_early("/a");
     assert_eq!(value("called_early_request_latency_seconds_count{path=\"/a\"}"), Some(1.0));
 
-    // Whatever exposes evaluates on its caller's thread; what panics is a problem until it succeeds.
+    // Exposing metrics evaluates expressions on the caller's thread. Expressions that panic are reported as problems
+    // until they succeed.
     let _exposition = Exposition::new();
     assert!(EVALUATED.load(Ordering::SeqCst) > 0);
     assert_eq!(value("lazy_request_latency_seconds_count{path=\"/lazy\"}"), Some(0.0));

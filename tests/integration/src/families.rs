@@ -1,17 +1,17 @@
-//! Label sets: exact, whatever is in them.
+//! Families distinguish label sets, even if their values contain delimiters.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use metrics_core::{Counter, Gauge, Registry};
 
 #[test]
-fn sets_that_are_the_same_when_concatenated_are_two_series() {
+fn label_sets_with_equal_concatenations_are_two_series() {
     let family = Counter::builder("pairs_total", "").labels(["a", "b"]).build();
     family.labels(["ab", "c"]).inc();
     family.labels(["a", "bc"]).inc_by(2);
     family.labels(["", "abc"]).inc_by(3);
     family.labels(["abc", ""]).inc_by(4);
-    // Text that looks like the end of one value and the beginning of the next.
+    // The first value looks like the end of one value and the start of the next.
     family.labels(["a\",b=\"b", "c"]).inc_by(5);
     let values: Vec<_> = family.iter().map(|(labels, counter)| (labels, counter.value())).collect();
     let set = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
@@ -51,7 +51,7 @@ fn reading_creates_nothing() {
 }
 
 #[test]
-fn a_labelled_family_exports_its_series_only() {
+fn a_labeled_family_exports_its_series_only() {
     let registry = Registry::new();
     let family = Counter::builder("children_total", "Of a family.")
         .labels(["a"])
@@ -64,7 +64,7 @@ fn a_labelled_family_exports_its_series_only() {
 }
 
 #[test]
-fn exceptions_and_panics_are_counted_and_go_on() {
+fn exceptions_and_panics_are_counted_and_propagated() {
     let counter = Counter::builder("caught_total", "").build();
     assert_eq!(counter.count_exceptions(|| Ok::<_, ()>(1)), Ok(1));
     assert_eq!(counter.count_exceptions(|| Err::<(), _>("no")), Err("no"));

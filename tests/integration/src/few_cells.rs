@@ -1,4 +1,4 @@
-//! More threads than there are cells for: numbers are as exact as with cells of their own.
+//! Totals are exact even if there are more threads than per-thread cells.
 
 use std::sync::Barrier;
 use std::thread;
@@ -14,13 +14,13 @@ fn annotated(path: &str) -> usize {
 }
 
 #[test]
-fn threads_without_cells_of_their_own_lose_nothing() {
+fn threads_without_dedicated_cells_lose_nothing() {
     limit_thread_local_cells(2);
     let registry = Registry::new();
     let counter = Counter::builder("few_total", "").labels(["n"]).register_in(&registry).expect("the registry is new");
     let summary = Summary::builder("few_seconds", "").register_in(&registry).expect("the registry is new");
     let histogram = Histogram::builder("few_bytes", "").register_in(&registry).expect("the registry is new");
-    // All at once, so that no thread gets the cells of one that has ended.
+    // All threads run concurrently, so no thread reuses the cells of an ended thread.
     let all = Barrier::new(THREADS as usize + 1);
     thread::scope(|scope| {
         for _ in 0..THREADS {

@@ -1,4 +1,4 @@
-//! A process that does nothing but expose: what its first scrape shows, before any annotated function was called or metric used.
+//! The first scrape of a process that has not called an annotated function or used a metric yet.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,14 +13,14 @@ lazy_static! {
 }
 
 #[instrument(path in ["/foo", "/bar"], prefix = "my_router")]
-#[expect(dead_code, reason = "it must show although nobody calls it")]
+#[expect(dead_code, reason = "it must be exported although it is never called")]
 fn route_request(path: &str) -> Result<usize, ()> {
     Ok(path.len())
 }
 
 #[derive(Metrics)]
 #[metrics(prefix = "shop", global)]
-#[expect(dead_code, reason = "it must show although nobody uses it")]
+#[expect(dead_code, reason = "it must be exported although it is never used")]
 struct Shop {
     /// Logins.
     #[metric(labels(successful: bool))]
@@ -30,7 +30,7 @@ struct Shop {
 }
 
 #[instrument(step = "pay", exceptions = FAILURES, prefix = "checkout")]
-#[expect(dead_code, reason = "it must show although nobody calls it")]
+#[expect(dead_code, reason = "it must be exported although it is never called")]
 async fn pay() -> Result<(), ()> {
     Ok(())
 }
@@ -40,7 +40,7 @@ mod unused {
 
     impl<T: Clone> Generic<T> {
         #[metrics_core::instrument]
-        #[expect(dead_code, reason = "it must show although nobody calls it")]
+        #[expect(dead_code, reason = "it must be exported although it is never called")]
         fn get(&self) -> T {
             self.0.clone()
         }
@@ -53,12 +53,12 @@ fn expose() -> std::io::Result<()> {
 }
 
 #[test]
-fn every_known_series_is_at_0_and_the_server_outlives_its_handle() {
+fn every_known_series_is_0_and_the_server_outlives_its_handle() {
     expose().expect("port 9464 is free: no other exporter may run here");
     let scrapes: Vec<_> = (0..8)
         .map(|_| {
             thread::spawn(|| {
-                let mut stream = TcpStream::connect("127.0.0.1:9464").expect("it goes on serving");
+                let mut stream = TcpStream::connect("127.0.0.1:9464").expect("the server keeps running");
                 stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
                 let mut response = String::new();
                 stream.read_to_string(&mut response).expect("UTF-8");

@@ -1,4 +1,4 @@
-//! The lines that are sent to Graphite, byte by byte.
+//! The exact lines that are sent to Graphite.
 
 use std::error::Error;
 use std::io::Read;
@@ -13,7 +13,7 @@ use metrics_core::{
 
 use crate::sample;
 
-/// What listens where carbon would, and what each connection has sent.
+/// A stand-in for carbon that returns the text received on each connection.
 pub(crate) struct Carbon {
     address: String,
     pub(crate) received: Receiver<String>,
@@ -44,7 +44,7 @@ impl Carbon {
         self.received.recv_timeout(Duration::from_secs(20)).expect("a connection")
     }
 
-    /// What one push sends: names and values, without the one time stamp.
+    /// Pushes once and returns the lines without their common timestamp.
     fn lines(&self, bridge: &GraphiteBridge) -> Vec<String> {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let before = now();
@@ -61,7 +61,7 @@ impl Carbon {
 }
 
 #[test]
-fn lines_are_as_the_python_client_sends_them() {
+fn lines_match_those_of_the_python_client() {
     let carbon = Carbon::start();
     let registry = Registry::new();
     Gauge::builder("g", "Plain.").register_in(&registry).expect("valid").set(1);
@@ -149,7 +149,7 @@ fn names_are_made_valid() {
 }
 
 #[test]
-fn the_tag_called_name_stays_graphites_own() {
+fn the_tag_name_is_reserved_for_graphite() {
     let carbon = Carbon::start();
     let registry = Registry::new();
     let gauge = Gauge::builder("g", "").labels(["name", "exported_name"]).register_in(&registry).expect("valid");
@@ -160,18 +160,18 @@ fn the_tag_called_name_stays_graphites_own() {
 }
 
 #[test]
-fn labels_are_in_order() {
+fn labels_are_sorted() {
     let carbon = Carbon::start();
     let registry = Registry::new();
     let gauge = Gauge::builder("g", "").labels(["b", "a1", "a", "a_b"]).register_in(&registry).expect("valid");
     gauge.labels(["1", "2", "3", "4"]).set(1);
     assert_eq!(carbon.lines(&carbon.bridge(&registry)), ["g.a.3.a1.2.a_b.4.b.1 1.0"]);
-    // In the order in which carbon writes them to disk.
+    // Carbon writes tags to disk in this order.
     assert_eq!(carbon.lines(&carbon.bridge(&registry).tagged()), ["g;a1=2;a=3;a_b=4;b=1 1.0"]);
 }
 
 #[test]
-fn what_carbon_could_not_keep_is_left_out_and_counted() {
+fn samples_that_carbon_cannot_store_are_dropped_and_counted() {
     let carbon = Carbon::start();
     let registry = Registry::new();
     let gauge = Gauge::builder("g", "").labels(["v", "w"]).register_in(&registry).expect("valid");
@@ -187,14 +187,14 @@ fn what_carbon_could_not_keep_is_left_out_and_counted() {
     assert_eq!(carbon.lines(&bridge), ["g.v._a.w.1 1.0", &kept, "g.v.inf.w.1 -inf"]);
     let left_out = || sample("metrics_core_push_samples_dropped_total{target=\"left_out\"}").expect("it is there");
     assert_eq!(left_out(), 4.0);
-    // Tags may be longer, and each push tells names apart anew.
+    // Tags may be longer than path components, and each push starts a new check for duplicate names.
     let tagged = carbon.lines(&bridge.clone().tagged());
     assert_eq!(tagged.len(), 4, "{tagged:?}");
     assert_eq!(left_out(), 7.0);
 }
 
 #[test]
-fn names_in_all_are_as_long_as_a_path_may_be() {
+fn names_are_at_most_as_long_as_a_path_may_be() {
     let carbon = Carbon::start();
     let registry = Registry::new();
     let labels = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -207,7 +207,7 @@ fn names_in_all_are_as_long_as_a_path_may_be() {
     assert_eq!(sample("metrics_core_push_samples_dropped_total{target=\"long\"}"), Some(2.0));
     assert_eq!(carbon.lines(&carbon.bridge(&registry)).len(), 1);
     assert_eq!(carbon.lines(&bridge.clone().tagged()).len(), 2);
-    // Without a tag, a name is a path on disk all the same.
+    // Even in tagged mode, the name of a series without tags must be a valid path on disk.
     gauge.labels([""; 8]).set(3);
     let tagged = bridge.tagged().prefix(&"p".repeat(251));
     assert_eq!(carbon.lines(&tagged).len(), 2);
@@ -215,7 +215,7 @@ fn names_in_all_are_as_long_as_a_path_may_be() {
 }
 
 #[test]
-fn a_series_that_is_not_a_number_for_a_while_leaves_its_name_to_no_other() {
+fn a_series_that_is_temporarily_nan_keeps_its_name() {
     let carbon = Carbon::start();
     let registry = Registry::new();
     let gauge = Gauge::builder("g", "").labels(["v"]).register_in(&registry).expect("valid");

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use metrics_core::{Counter, Gauge, HttpServer, Registry, ServeError, start_http_server};
 
-/// Sends `head` (a request line and headers, without the last empty line) and reads to the end of the connection.
+/// Sends `head` (a request line and headers, without the final empty line) and reads until the connection closes.
 fn request(addr: SocketAddr, head: &str) -> String {
     let mut stream = TcpStream::connect(addr).expect("the server listens");
     write!(stream, "{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
@@ -71,7 +71,7 @@ fn an_address_in_use_is_an_error_that_names_it() {
     let error = std::io::Error::from(error);
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&addr.to_string()), "{error}");
-    // The first goes on, and its port is free once it has ended.
+    // The first server keeps running, and its port is free after its shutdown.
     assert!(request(addr, "GET /metrics HTTP/1.1").starts_with("HTTP/1.1 200"));
     server.shutdown();
     assert!(TcpStream::connect(addr).is_err());
@@ -81,7 +81,7 @@ fn an_address_in_use_is_an_error_that_names_it() {
 }
 
 #[test]
-fn an_address_that_cannot_be_resolved_is_quoted_with_one_that_can() {
+fn an_address_that_cannot_be_resolved_is_quoted_with_a_valid_example() {
     for addr in ["9464", ":9464", "no such address", "no-such-host.invalid:9464"] {
         let error = start_http_server(addr).expect_err(addr);
         assert!(matches!(error, ServeError::Resolve { .. }), "{error:?}");
@@ -94,7 +94,7 @@ fn an_address_that_cannot_be_resolved_is_quoted_with_one_that_can() {
 }
 
 #[test]
-fn a_scrape_that_is_cut_off_hurts_nobody() {
+fn an_aborted_scrape_does_not_affect_others() {
     let registry = Registry::new();
     let family = Counter::builder("long_total", "").labels(["n"]).max_series(100_000).register_in(&registry);
     let family = family.expect("valid");
@@ -117,7 +117,7 @@ fn a_scrape_that_is_cut_off_hurts_nobody() {
 }
 
 #[test]
-fn a_shutdown_lets_a_running_scrape_end() {
+fn a_shutdown_waits_for_a_running_scrape() {
     let registry = Registry::new();
     let (begun, wait) = std::sync::mpsc::channel();
     let (go_on, paused) = std::sync::mpsc::channel::<()>();
@@ -125,7 +125,7 @@ fn a_shutdown_lets_a_running_scrape_end() {
     Gauge::builder("paused", "")
         .register_callback_in(&registry, move || {
             begun.send(()).expect("the test waits");
-            paused.lock().expect("one scrape").recv().expect("the test goes on");
+            paused.lock().expect("one scrape").recv().expect("the test continues");
             1.0
         })
         .expect("valid");
@@ -133,7 +133,7 @@ fn a_shutdown_lets_a_running_scrape_end() {
     let addr = server.local_addr();
     let scrape = std::thread::spawn(move || request(addr, "GET /metrics HTTP/1.1"));
     wait.recv().expect("the scrape has begun");
-    // Another connection is answered meanwhile.
+    // Other connections are served during the scrape.
     assert!(request(addr, "GET / HTTP/1.1").starts_with("HTTP/1.1 404"));
     let ended = std::thread::spawn(move || server.shutdown());
     while TcpStream::connect(addr).is_ok() {
@@ -155,7 +155,7 @@ async fn a_server_starts_fails_and_ends_inside_of_a_runtime() {
 }
 
 #[test]
-fn strict_refuses_problems_and_lists_them() {
+fn strict_servers_reject_problems_and_list_them() {
     Counter::builder("strict_total", "One.").register();
     Counter::builder("strict_total", "Other.").register();
     let error = HttpServer::builder().strict(true).start("127.0.0.1:0").expect_err("a conflict");

@@ -1,5 +1,4 @@
-//! Structs that `init` declares, with what may go wrong then: a logger that counts in one of them, a declaration that
-//! panics.
+//! `init` declares structs even if the logger uses one of them and the declaration of another panics.
 
 use log::{Log, Metadata, Record};
 use metrics_core::{Counter, Family, FieldBuilder, Gauge, Kind, MetricField, Metrics, Registry};
@@ -10,7 +9,7 @@ struct Logging {
     /// Lines that were logged.
     #[metric(labels(level: &str))]
     logged_lines_total: Family<Counter, 1>,
-    /// Cannot be registered, which is logged.
+    /// Conflicts with a counter, which is logged.
     taken: Gauge,
 }
 
@@ -34,7 +33,7 @@ impl MetricField for Never {
     }
 }
 
-/// Counts lines with a struct that may be just being declared.
+/// Counts lines in a metric of a struct whose declaration may be in progress.
 struct Logger;
 
 impl Log for Logger {
@@ -50,7 +49,7 @@ impl Log for Logger {
 }
 
 #[test]
-fn neither_a_logger_that_counts_nor_a_panic_stops_an_initialization() {
+fn neither_a_counting_logger_nor_a_panic_stops_the_initialization() {
     log::set_logger(&Logger).expect("the first");
     log::set_max_level(log::LevelFilter::Info);
     Counter::builder("taken", "Another type.").register();
@@ -68,7 +67,7 @@ fn neither_a_logger_that_counts_nor_a_panic_stops_an_initialization() {
         }
     }
     Logging::global().taken.set(1);
-    // Tried again, and reported for as long as it fails.
+    // The declaration is retried and reported until it succeeds.
     let problems = Registry::global().check();
     assert!(problems.iter().any(|problem| problem.message.contains("Panicking panicked")), "{problems:?}");
     let text = Registry::global().to_text();

@@ -1,11 +1,11 @@
-//! What becomes of a function's arguments: when labels are taken, in which order arguments are dropped, how large futures
-//! are, and that no call is lost between threads.
+//! Annotated functions evaluate labels before the body, drop arguments in the order of the plain function, and return
+//! futures that are only slightly larger. Also checks that totals are exact with several threads.
 
 #![allow(
     clippy::large_types_passed_by_value,
     clippy::manual_async_fn,
     clippy::needless_pass_by_value,
-    reason = "what becomes of arguments that are passed by value is what is tested"
+    reason = "the tests are about arguments that are passed by value"
 )]
 
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ impl Drop for Noted {
     }
 }
 
-/// What `call` has dropped, in order.
+/// Returns the names of the arguments that `call` drops, in order.
 fn dropped(call: impl FnOnce([Noted; 4])) -> Vec<&'static str> {
     let log = Log::default();
     call(["a", "b", "c", "d"].map(|name| Noted(name, log.clone())));
@@ -67,7 +67,7 @@ fn in_turn(call: fn(Noted, Noted, Noted, Noted), [first, second, third, fourth]:
 
 #[test]
 fn arguments_are_dropped_in_the_order_of_the_plain_function() {
-    // The body names them in another order than the signature, and some not at all.
+    // The body uses only some of the arguments, and not in the order of the signature.
     let order = same_order!((a: Noted, b: Noted, c: Noted, _d: Noted) {
         let _ = (&b.0, &a.0, &c.0);
     }, in_turn);
@@ -115,7 +115,7 @@ fn a_single_argument_is_dropped_before_the_call_ends_and_as_a_whole() {
     assert_eq!(sample("single_request_exceptions_total{path=\"/single\"}"), Some(0.0));
 }
 
-/// Where Rust leaves no way: what has no name cannot be taken into the body, and is dropped after what can.
+/// A limitation of Rust: an unnamed argument cannot be moved into the body, so it is dropped after the others.
 #[test]
 fn an_argument_without_a_name_is_dropped_after_the_others() {
     fn plain(a: Noted, _: Noted, c: Noted, _d: Noted) {

@@ -1,4 +1,4 @@
-//! Labels that are known only when a call ends: kinds of exceptions, and labels from the result.
+//! Labels that are known only when a call ends: kinds of exceptions and labels from the result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -35,7 +35,7 @@ fn exceptions_have_the_kind_of_the_error() {
         }
     }
     let exceptions = |kind| now().get("kinds_request_exceptions_total", &[("path", "/x"), ("kind", kind)]);
-    // All kinds are there before the first call.
+    // All kinds are exported before the first call.
     for kind in ["not_found", "refused", "panic"] {
         assert_eq!(exceptions(kind), Some(0.0), "{kind}");
     }
@@ -52,7 +52,7 @@ fn exceptions_have_the_kind_of_the_error() {
 }
 
 #[test]
-fn a_closure_gives_the_kind_of_any_error() {
+fn a_closure_returns_the_kind_of_any_error() {
     struct Fault {
         code: String,
     }
@@ -63,7 +63,7 @@ fn a_closure_gives_the_kind_of_any_error() {
     }
     let mut future = Box::pin(call("/a", "E1"));
     assert!(poll(future.as_mut()).is_pending());
-    // The path has been seen, and a panic is of a kind that is known.
+    // The call has started and `panic` is a known kind, so this series exists.
     now().assert("codes_request_exceptions_total", &[("path", "/a"), ("kind", "panic")], 0.0);
     assert!(poll(future.as_mut()).is_ready());
     let mut dropped = Box::pin(call("/a", "E2"));
@@ -85,12 +85,12 @@ fn kinds_in_a_list_and_kinds_without_an_error() {
         call(out).ok();
     }
     let exceptions = |kind| now().value("listed_request_exceptions_total", &[("path", "/x"), ("kind", kind)]);
-    // Neither an exception without an error nor an error that is not in the list has a kind of its own.
+    // Exceptions without an error and errors that are not in the list have the kind `other`.
     assert_eq!([exceptions("1"), exceptions("2"), exceptions("other"), exceptions("panic")], [1.0, 1.0, 2.0, 0.0]);
 }
 
 #[test]
-fn an_argument_of_the_name_kind_is_a_label_like_others() {
+fn an_argument_named_kind_is_a_label_like_others() {
     #[instrument(kind, prefix = "plain_kind")]
     fn call(kind: Failure) -> Result<(), Failure> {
         Err(kind)
@@ -147,7 +147,7 @@ fn known_results_are_exported_before_the_first_call() {
     }
     call();
     now().assert("known_result_request_latency_seconds_count", &[("path", "/x"), ("ok", "true")], 1.0);
-    // A function that is not async cannot be cancelled.
+    // A function that is not async cannot be canceled.
     let cancelled = [("path", "/x"), ("ok", "cancelled")];
     assert_eq!(now().get("known_result_request_latency_seconds_count", &cancelled), None);
 }
@@ -176,10 +176,10 @@ struct Late {
     /// Calls that failed.
     #[metric(labels(kind: Failure, path: &str, status: u16))]
     exceptions_total: Family<Counter, 3>,
-    /// Calls that were given up.
+    /// Calls that were canceled.
     #[metric(labels(path: &str, status: &str))]
     cancelled_total: Family<Counter, 2>,
-    /// Calls that run.
+    /// Calls in flight.
     #[metric(labels(path: &str))]
     in_flight: Family<Gauge, 1>,
 }
@@ -199,7 +199,7 @@ impl Late {
 }
 
 #[test]
-fn families_of_ones_own_meet_late_labels_by_name() {
+fn custom_families_match_late_labels_by_name() {
     let registry = Registry::new();
     let late = Late::register_in(&registry).expect("valid");
     for out in [Ok(200), Ok(200), Err(Failure::NotFound)] {
@@ -216,12 +216,12 @@ fn families_of_ones_own_meet_late_labels_by_name() {
     now.assert("own_late_exceptions_total", &not_found, 1.0);
     now.assert("own_late_cancelled_total", &[("path", "/a"), ("status", "cancelled")], 1.0);
     now.assert("own_late_in_flight", &[("path", "/a")], 0.0);
-    // A call that did not fail is of no kind.
+    // A call that does not fail has no kind.
     assert!(!registry.to_text().contains("kind=\"\""));
 }
 
 #[test]
-fn a_family_without_the_kind_is_a_problem_that_is_listed() {
+fn a_family_without_the_kind_is_reported_as_a_problem() {
     lazy_static::lazy_static! {
         static ref WITHOUT: Family<Counter, 2> =
             Counter::builder("without_kind_total", "Has no kind.").labels(["path", "reason"]).register();
@@ -258,7 +258,7 @@ fn late_labels_past_the_cap_overflow() {
 }
 
 #[test]
-fn a_removed_series_comes_back_at_its_next_call() {
+fn a_removed_series_is_recreated_by_its_next_call() {
     lazy_static::lazy_static! {
         static ref LATENCY: Family<Summary, 2> =
             Summary::builder("late_removed_seconds", "Is removed.").labels(["path", "size"]).register();
@@ -311,7 +311,7 @@ fn a_function_with_late_labels_only_has_its_path_as_a_label() {
 }
 
 #[test]
-fn zeros_for_what_may_come_leave_room_for_what_does_come() {
+fn series_exported_as_zero_leave_room_for_others() {
     #[instrument(path, kind, max_series = 20, prefix = "zeros")]
     fn call(path: &str, ok: bool) -> Result<(), Failure> {
         if ok { Ok(()) } else { Err(Failure::Refused) }
@@ -341,7 +341,7 @@ fn kinds_of_a_blocks_generic_errors() {
 }
 
 #[test]
-fn kinds_of_generic_errors_are_known_from_their_first_call_on() {
+fn kinds_of_generic_errors_are_known_after_their_first_call() {
     struct Client<E>(E);
     impl<E: LabelValue + Copy> Client<E> {
         #[instrument("/x", kind, prefix = "generic_kind")]

@@ -1,4 +1,4 @@
-//! Every form of label, and the values they give.
+//! Every form of label and the resulting values.
 
 use std::borrow::Cow;
 use std::panic::catch_unwind;
@@ -89,7 +89,7 @@ fn calls_by_closed_sets_count_under_their_values() {
             call(Method::Get, cached);
             call(Method::Put, cached);
         }
-        // A type of the same values at other positions, and one without a closed set, feed the same series.
+        // A type with the same values in a different order and a type without a closed set use the same series.
         [Verb::Put, Verb::Get, Verb::Delete].into_iter().for_each(|verb| call(verb, true));
         call("get", true);
     }
@@ -122,7 +122,7 @@ fn any_expression_is_a_value() {
     fn respond(status: u32, early: bool) -> u32 {
         status + u32::from(early)
     }
-    // A module with the name of an argument is no argument.
+    // A module with the same name as an argument is not mistaken for the argument.
     #[instrument(class = status / 100 in status::ALL, prefix = "modules")]
     fn classify(status: u32) -> u32 {
         status
@@ -152,7 +152,7 @@ fn any_text_is_a_value() {
 }
 
 #[test]
-fn a_closed_set_counts_all_else_as_other() {
+fn a_closed_set_counts_all_other_values_as_other() {
     #[instrument(path in ["/foo", "/bar"], prefix = "closed")]
     fn route(path: &str) -> Result<(), ()> {
         if path == "/bar" { Err(()) } else { Ok(()) }
@@ -168,7 +168,7 @@ fn a_closed_set_counts_all_else_as_other() {
 }
 
 #[test]
-fn an_open_set_only_exports_before() {
+fn an_open_set_allows_other_values() {
     #[instrument(path in ["/foo", "/bar"], open, prefix = "open")]
     fn route(path: &str) -> usize {
         path.len()
@@ -220,7 +220,7 @@ fn more_known_values_than_the_cap_are_a_problem() {
 }
 
 #[test]
-fn the_list_is_evaluated_once_by_whoever_comes_first() {
+fn the_list_is_evaluated_once_by_the_first_caller() {
     static EVALUATED: AtomicUsize = AtomicUsize::new(0);
     fn values() -> Vec<&'static str> {
         EVALUATED.fetch_add(1, Ordering::Relaxed);
@@ -252,7 +252,7 @@ fn a_list_that_panics_leaves_other() {
     let before = internal_errors("label_list");
     assert_eq!(route("/x"), 2);
     assert_eq!(count("nolist", "path=\"other\""), Some(1.0));
-    // The scrape may have evaluated the list before.
+    // Another test may have evaluated the list before.
     assert!(internal_errors("label_list") >= before.max(1.0));
 }
 
@@ -309,7 +309,7 @@ fn a_label_that_panics_is_counted_by_families_of_the_call_too() {
 }
 
 #[test]
-fn labels_are_taken_before_the_body_once() {
+fn labels_are_evaluated_once_before_the_body() {
     static TAKEN: AtomicUsize = AtomicUsize::new(0);
     fn take(path: &str) -> &str {
         TAKEN.fetch_add(1, Ordering::Relaxed);

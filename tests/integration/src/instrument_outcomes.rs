@@ -1,4 +1,4 @@
-//! The four ways in which a call ends, and what each records.
+//! The four ways in which a call can end, and the metrics recorded for each.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,7 @@ use metrics_core::instrument;
 
 use crate::sample;
 
-/// What a site has recorded: calls, exceptions, cancelled calls, calls in flight.
+/// Returns the numbers of calls, exceptions, canceled calls and calls in flight under this prefix.
 fn recorded(prefix: &str) -> [f64; 4] {
     ["request_latency_seconds_count", "request_exceptions_total", "request_cancelled_total", "requests_in_flight"]
         .map(|name| sample(&format!("{prefix}_{name}{{path=\"/x\"}}")).unwrap_or(f64::NAN))
@@ -48,7 +48,7 @@ fn a_sync_call_ends_in_one_way() {
     let payload = catch_unwind(|| call("panic")).expect_err("goes on");
     assert_eq!(payload.downcast_ref::<i32>(), Some(&7));
     assert_eq!(calls(), [4.0, 3.0, 0.0, 0.0]);
-    // A function that is not async has no cancelled calls to export.
+    // A function that is not async does not export canceled calls.
     assert!(recorded("sync")[2].is_nan());
 }
 
@@ -74,7 +74,7 @@ async fn an_async_call_ends_in_one_way() {
     assert_eq!(calls(), [3.0, 2.0, 0.0, 0.0]);
     assert!(tokio::spawn(call("panic")).await.expect_err("a panic").is_panic());
     assert_eq!(calls(), [4.0, 3.0, 0.0, 0.0]);
-    // Never polled: nothing at all.
+    // A future that is never polled records nothing.
     drop(call("never"));
     assert_eq!(calls(), [4.0, 3.0, 0.0, 0.0]);
     let mut never = Box::pin(call("never"));
@@ -116,7 +116,7 @@ fn a_future_dropped_by_the_unwinding_of_another_panic_is_cancelled() {
 }
 
 #[test]
-fn a_call_from_a_destructor_that_runs_while_unwinding_is_what_it_is() {
+fn a_call_from_a_destructor_during_unwinding_is_recorded_by_its_own_outcome() {
     #[instrument("/x", in_flight, prefix = "nested")]
     async fn call() -> Result<(), ()> {
         Ok(())
@@ -164,7 +164,7 @@ fn exception_if_may_forgive_an_err() {
 }
 
 #[test]
-fn none_and_other_types_are_no_exceptions() {
+fn none_and_other_types_are_not_exceptions() {
     #[instrument("/x", prefix = "none")]
     fn option() -> Option<u32> {
         None
@@ -178,7 +178,7 @@ fn none_and_other_types_are_no_exceptions() {
         [Err(())].into_iter()
     }
     assert_eq!(option(), None);
-    // A type parameter is no `Result` to the function, whatever it stands for.
+    // A type parameter is not treated as a `Result`, even if its type is a `Result` in this call.
     assert_eq!(generic(Err::<(), ()>(())), Err(()));
     assert_eq!(opaque().count(), 1);
     assert_eq!(sample("none_request_latency_seconds_count{path=\"/x\"}"), Some(3.0));

@@ -1,4 +1,4 @@
-//! Where the attribute can stand, and which families it feeds from there.
+//! The places where the attribute is allowed, and the families that annotated functions update.
 
 use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
 
@@ -112,7 +112,7 @@ async fn own_families(path: &str) -> Result<(), ()> {
 }
 
 #[tokio::test]
-async fn families_of_ones_own_are_fed() {
+async fn custom_families_are_used() {
     let text = Registry::global().to_text();
     for name in ["own_latency_seconds_count", "own_exceptions_total", "own_cancelled_total", "own_in_flight"] {
         for path in ["/a", "other"] {
@@ -127,7 +127,7 @@ async fn families_of_ones_own_are_fed() {
 }
 
 #[test]
-fn families_of_self_are_fed_by_each_call() {
+fn families_of_self_are_used_by_each_call() {
     struct Worker {
         latency: Family<Summary, 1>,
         failures: Counter,
@@ -155,7 +155,7 @@ fn families_of_self_are_fed_by_each_call() {
     assert_eq!(one.latency.labels(["x"]).count(), 2);
     assert!(other.latency.get(["x"]).is_none());
     assert_eq!(other.latency.labels(["bad"]).count(), 1);
-    // The other families are the default ones.
+    // Unspecified families are the default families.
     assert_eq!(sample("worker_request_exceptions_total{kind=\"bad\"}"), Some(1.0));
     assert_eq!((one.failures.value(), other.failures.value()), (1.0, 0.0));
 }
@@ -166,7 +166,7 @@ lazy_static::lazy_static! {
 }
 
 #[test]
-fn metrics_without_labels_are_fed() {
+fn metrics_without_labels_are_used() {
     #[instrument(latency = ALONE, exceptions = ALONE_FAILURES)]
     fn call(fails: bool) -> Result<(), ()> {
         if fails { Err(()) } else { Ok(()) }
@@ -204,7 +204,7 @@ impl Fetch for Api {
 }
 
 #[instrument("/unsafe", prefix = "special")]
-#[allow(unsafe_code, reason = "to show that it can be annotated")]
+#[allow(unsafe_code, reason = "tests that an unsafe function can be annotated")]
 unsafe fn not_safe(number: u8) -> u8 {
     number
 }
@@ -231,8 +231,8 @@ async fn special_functions_are_measured() {
     let api = Api { entries: Vec::new() };
     assert_eq!(Fetch::fetch(&api, "7").await, Ok(7));
     assert_eq!(sample("asynctrait_request_latency_seconds_count{key=\"7\"}"), Some(1.0));
-    #[allow(unsafe_code, reason = "to show that it can be annotated")]
-    // SAFETY: the function has no requirements.
+    #[allow(unsafe_code, reason = "tests that an unsafe function can be annotated")]
+    // SAFETY: the function has no safety requirements.
     let number = unsafe { not_safe(1) };
     assert_eq!(number + for_c(2), 3);
     assert_eq!(nested().count(), 1);
@@ -246,7 +246,7 @@ async fn special_functions_are_measured() {
 }
 
 #[test]
-fn families_that_come_as_an_argument_are_fed() {
+fn families_that_are_arguments_are_used() {
     #[instrument(kind, latency = latency, exceptions = metrics.1, prefix = "argument")]
     fn run(kind: &str, latency: &Family<Summary, 1>, metrics: &(u8, Family<Counter, 1>)) -> Result<u8, ()> {
         if kind.is_empty() { Err(()) } else { Ok(metrics.0) }
@@ -287,7 +287,7 @@ fn a_renamed_dependency_is_named_by_crate() {
 }
 
 #[test]
-fn functions_that_share_a_name_but_not_its_type_are_a_problem_that_names_both() {
+fn functions_with_one_metric_name_but_different_types_are_a_problem_that_names_both() {
     #[instrument("/a", prefix = "typed")]
     fn summary() {}
     #[instrument("/b", buckets(1.0), prefix = "typed")]

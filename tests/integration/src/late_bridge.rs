@@ -1,4 +1,4 @@
-//! A process whose first touch of our crate is inside of a collector, while the `prometheus` registry is locked.
+//! A process whose first use of our crate is in a collector, while the `prometheus` registry is locked.
 
 use lazy_static::lazy_static;
 use metrics_core::Counter;
@@ -23,11 +23,11 @@ impl Collector for Touches {
 }
 
 #[test]
-fn a_first_touch_inside_of_a_gather_does_not_hang() {
+fn a_first_use_during_a_gather_does_not_hang() {
     let desc = Desc::new("touches".to_owned(), "Touches.".to_owned(), Vec::new(), Default::default());
     prometheus::register(Box::new(Touches(desc.expect("valid")))).expect("free");
     assert_eq!(prometheus::gather().len(), 0);
-    // The bridge is there as soon as the lock was free.
+    // The bridge is installed as soon as the lock is released.
     let mut gathered = prometheus::gather();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while gathered.is_empty() {

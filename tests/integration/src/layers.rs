@@ -1,8 +1,8 @@
-//! The layers of `metrics-core`: a file uses its own layer and those below it, and imports have no cycles.
+//! The layers of `metrics-core`: a file uses only its own layer and lower layers, and imports do not form cycles.
 //!
-//! The test reads the syntax of the source: each `use`, and each path that starts with `crate`, `super` or an imported
-//! module, followed through re-exports to the file that defines the item. One exception: a module file and the files in
-//! its folder may use each other.
+//! The test parses the source. It follows each `use`, and each path that starts with `crate`, `super` or an imported
+//! module, through re-exports to the file that defines the item. As an exception, a module file and the files in its
+//! folder may use each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::Path;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Meta, UseTree, Visibility};
 
-/// From the lowest to the highest; modules in one row may use each other.
+/// The layers from lowest to highest. Modules in the same layer may use each other.
 const LAYERS: [&[&str]; 8] = [
     &[
         "alarm",
@@ -40,10 +40,10 @@ const LAYERS: [&[&str]; 8] = [
     &["__private", "guide"],
 ];
 
-/// The path of a module, or of an item in it, from the root of its crate.
+/// The path of a module or an item from the root of its crate.
 type ModulePath = Vec<String>;
 
-/// The modules of a crate, as its source declares them.
+/// The modules that the source of a crate declares.
 #[derive(Default)]
 struct Crate {
     files: BTreeMap<ModulePath, File>,
@@ -51,9 +51,9 @@ struct Crate {
 
 #[derive(Default)]
 struct File {
-    /// Paths that the file names, from the root of the crate.
+    /// Paths that the file refers to, from the root of the crate.
     uses: BTreeSet<ModulePath>,
-    /// Names that it re-exports, and what they stand for.
+    /// Names that the file re-exports, and their paths.
     exports: BTreeMap<String, ModulePath>,
 }
 
@@ -82,7 +82,7 @@ impl Crate {
         this
     }
 
-    /// The file that defines what `path` names.
+    /// Returns the file that defines the item at `path`.
     fn defining(&self, path: &[String]) -> ModulePath {
         let mut at = 0;
         while at < path.len() && self.files.contains_key(&path[..=at]) {
@@ -98,7 +98,7 @@ impl Crate {
         }
     }
 
-    /// Which files each file uses. A file with a folder is made of the files in there, so using those is not counted.
+    /// Returns the files that each file uses, except the file itself and its submodules.
     fn edges(&self) -> BTreeMap<ModulePath, BTreeSet<ModulePath>> {
         let used_by = |(module, file): (&ModulePath, &File)| {
             let used = file.uses.iter().map(|path| self.defining(path));
@@ -108,7 +108,7 @@ impl Crate {
     }
 }
 
-/// The text of each file below `dir`, by its module.
+/// Reads the text of each file below `dir` into `sources`, keyed by module.
 fn collect(dir: &Path, outer: &[String], sources: &mut BTreeMap<ModulePath, String>) {
     for entry in fs::read_dir(dir).expect("a folder") {
         let path = entry.expect("readable").path();
@@ -124,18 +124,18 @@ fn collect(dir: &Path, outer: &[String], sources: &mut BTreeMap<ModulePath, Stri
 }
 
 struct Reader<'a> {
-    /// The module that is being read; longer than that of its file inside of an inline module.
+    /// The module that is being read. Inside an inline module, this path is longer than the path of the file.
     module: ModulePath,
     modules: &'a BTreeSet<ModulePath>,
     file: File,
-    /// Names that the file imports, and what they stand for. A file's `use` declarations precede its other items.
+    /// Names that the file imports, and their paths. A file's `use` declarations precede its other items.
     imports: BTreeMap<String, ModulePath>,
-    /// Modules that tests alone have.
+    /// Modules that exist only in tests.
     tests: &'a mut BTreeSet<ModulePath>,
 }
 
 impl Reader<'_> {
-    /// The path from the root of the crate, if it is one within it.
+    /// Returns the path from the root of the crate, or `None` if the path leads outside the crate.
     fn absolute(&self, path: &[String]) -> Option<ModulePath> {
         let mut from = match path.first()?.as_str() {
             "crate" => Vec::new(),
@@ -218,7 +218,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-        // `$crate` belongs to whoever calls a macro of ours.
+        // Paths that start with `$crate` are ignored, because the caller of the macro uses them.
         let text = mac.tokens.to_string().replace(" :: ", "::").replace("$ ", "$");
         let words = text.split(|c: char| !c.is_alphanumeric() && !['_', ':', '$'].contains(&c));
         for word in words.filter(|word| word.starts_with("crate::") || word.starts_with("super::")) {
@@ -232,7 +232,7 @@ fn is_for_tests(attribute: &Attribute) -> bool {
     list.path.is_ident("cfg") && list.tokens.to_string() == "test"
 }
 
-/// Each name that a `use` brings in, and its path.
+/// Collects each name that a `use` imports, with its path.
 fn flatten(tree: &UseTree, path: &mut Vec<String>, named: &mut Vec<(String, Vec<String>)>) {
     let mut leaf = |ident: String, name: String| {
         let path = path.iter().cloned().chain([ident]).collect();
@@ -278,7 +278,7 @@ fn no_two_files_use_each_other() {
     for source in ["metrics-core/src", "metrics-macros/src"] {
         let mut edges = Crate::read(source).edges();
         assert!(edges.len() > 10, "{source}: {} files were read", edges.len());
-        // What uses nothing that is left is in no cycle.
+        // Repeatedly remove files that do not use any remaining file, because these files are not part of a cycle.
         loop {
             let left = edges.len();
             let known: BTreeSet<ModulePath> = edges.keys().cloned().collect();
@@ -291,7 +291,7 @@ fn no_two_files_use_each_other() {
         let mut way = Vec::new();
         while !way.contains(module) {
             way.push(module.clone());
-            module = edges[module].iter().find(|used| edges.contains_key(*used)).expect("it uses one that is left");
+            module = edges[module].iter().find(|used| edges.contains_key(*used)).expect("it uses a remaining file");
         }
         let names: Vec<String> = way.iter().chain([module]).map(|module| name(module)).collect();
         panic!("{source}: files use each other: {}", names.join(" -> "));
@@ -304,7 +304,7 @@ fn adapters_use_what_their_module_docs_say() {
     for (module, file) in source.files.iter().filter(|(module, _)| module.first().is_some_and(|top| top == "integrate"))
     {
         for path in &file.uses {
-            // The crate root re-exports public types only.
+            // The crate root re-exports only public types.
             let is_public = path[0].starts_with(|c: char| c.is_uppercase());
             let is_allowed = ["integrate", "label_text"].contains(&path[0].as_str())
                 || path.starts_with(&["export".to_owned(), "http".to_owned()]);

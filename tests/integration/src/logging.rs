@@ -1,4 +1,4 @@
-//! What is logged, how often, and what a logger may do.
+//! The content and frequency of log messages, and loggers that use our metrics or panic.
 
 use std::error::Error;
 use std::sync::Mutex;
@@ -17,7 +17,7 @@ lazy_static! {
         Counter::builder("logged_lines_total", "Lines that were logged.").labels(["level"]).register();
 }
 
-/// Keeps the lines, counts them with a metric of ours, and panics after some.
+/// Keeps all lines, counts them in one of our metrics, and panics at lines about `panics_total`.
 struct Logger;
 
 impl Log for Logger {
@@ -30,13 +30,13 @@ impl Log for Logger {
         LOGGED.labels([record.level().as_str()]).inc();
         let panics = line.contains("panics_total");
         LINES.lock().expect("no panic").push(line);
-        assert!(!panics, "this logger cannot log that");
+        assert!(!panics, "this logger cannot log this line");
     }
 
     fn flush(&self) {}
 }
 
-/// Fails each time for another reason.
+/// A collector that fails with a different error each time.
 struct Fails(AtomicU64);
 
 impl Collect for Fails {
@@ -49,7 +49,7 @@ impl Collect for Fails {
     }
 }
 
-/// Fails for one reason, then for another, then works, then fails again; then it is over.
+/// A push target that fails with one error, fails with another, succeeds, fails again, and then succeeds.
 struct FailsInTurn(u32, Sender<()>);
 
 impl PushTarget for FailsInTurn {
@@ -76,7 +76,7 @@ fn lines(part: &str) -> usize {
     LINES.lock().expect("no panic").iter().filter(|line| line.contains(part)).count()
 }
 
-/// Leaves something out, and fails.
+/// A push target that skips a sample and then fails.
 struct Once;
 
 impl PushTarget for Once {
@@ -94,7 +94,7 @@ impl PushTarget for Once {
 fn each_cause_is_logged_once_and_the_logger_may_count() {
     log::set_logger(&Logger).expect("the first");
     log::set_max_level(log::LevelFilter::Info);
-    // A foreign clash is found during a scrape; the logger registers its own counter then, for the first time.
+    // A scrape detects a clash with a third-party family. Logging the clash registers the logger's counter.
     Summary::builder("clashing", "").register();
     let theirs = prometheus::IntCounter::new("clashing_sum", "Theirs.").expect("valid");
     prometheus::register(Box::new(theirs)).expect("free there");
@@ -117,7 +117,7 @@ fn each_cause_is_logged_once_and_the_logger_may_count() {
     }
     assert_eq!(lines("conflicting_total is registered with another help"), 1);
 
-    // A logger that panics fails nobody.
+    // A logger that panics does not affect its callers.
     Counter::builder("panics_total", "").register();
     Gauge::builder("panics_total", "").register().inc();
     assert_eq!(lines("panics_total"), 1);
@@ -135,24 +135,24 @@ fn each_cause_is_logged_once_and_the_logger_may_count() {
 
     let (over, is_over) = channel();
     let pusher = Pusher::builder(FailsInTurn(0, over)).interval(Duration::from_millis(2)).start().expect("a thread");
-    is_over.recv().expect("it works in the end");
+    is_over.recv().expect("it succeeds eventually");
     pusher.shutdown().expect("it works");
     let said: Vec<String> =
         LINES.lock().expect("no panic").iter().filter(|line| line.contains("in_turn")).cloned().collect();
     let expected = [
-        "in_turn: nobody is there (logged once; it is tried again)",
-        "in_turn: somebody does not answer (logged once; it is tried again)",
-        "in_turn: leaves out one, which is odd (logged once)",
-        "in_turn: works again, after 9 pushes that failed",
-        "in_turn: nobody is there (logged once; it is tried again)",
-        "in_turn: works again, after 5 pushes that failed",
+        "in_turn: nobody is there (logged once; retrying)",
+        "in_turn: somebody does not answer (logged once; retrying)",
+        "in_turn: skips one, which is odd (logged once)",
+        "in_turn: push succeeded after 9 failures",
+        "in_turn: nobody is there (logged once; retrying)",
+        "in_turn: push succeeded after 5 failures",
     ];
     assert_eq!(said, expected);
 
-    // Who pushes once is told, and needs no log; what is left out is no news the second time.
+    // A single push returns its error instead of logging it. Skipped samples are logged only the first time.
     for _ in 0..3 {
         Pusher::builder(Once).push().expect_err("it fails");
     }
     assert_eq!(lines("one_shot"), 1, "{:?}", LINES.lock());
-    assert_eq!(lines("one_shot: leaves out this, which is odd (logged once)"), 1);
+    assert_eq!(lines("one_shot: skips this, which is odd (logged once)"), 1);
 }

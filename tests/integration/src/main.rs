@@ -1,4 +1,4 @@
-//! Behavior of `metrics-core`, through its public interface alone.
+//! Tests of `metrics-core` through its public API.
 
 mod amounts;
 mod bridge;
@@ -29,7 +29,7 @@ mod timing;
 
 use metrics_core::Registry;
 
-/// The global registry's line that begins with `series `, without it.
+/// Returns the value of this series in the global registry, or `None` if the series is not exported.
 fn sample(series: &str) -> Option<f64> {
     sample_in(&Registry::global().to_text(), series)
 }

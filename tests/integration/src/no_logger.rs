@@ -1,13 +1,13 @@
-//! A program without a logger learns of problems on stderr.
+//! A program without a logger prints problems to stderr.
 
 use std::process::{Command, Output};
 
 use metrics_core::{Counter, Gauge, Registry, Summary};
 
-/// Set in the process whose stderr is examined.
+/// The environment variable that is set in the child process.
 const IS_CHILD: &str = "METRICS_CORE_TEST_IS_CHILD";
 
-/// Runs the named test in a process without a logger, and returns what it wrote.
+/// Runs the named test in a process without a logger and returns its output.
 fn run(name: &str) -> Output {
     let mut child = Command::new(std::env::current_exe().expect("known"));
     child.args(["--exact", name, "--nocapture"]).env(IS_CHILD, "1").env_remove("RUST_LOG");

@@ -1,4 +1,4 @@
-//! A pusher where from some time on no thread can be started: its last push is made all the same.
+//! A pusher makes its last push even if threads can no longer be spawned.
 
 #![cfg(target_os = "linux")]
 use std::env;
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use log::{Log, Metadata, Record};
 use metrics_core::{Counter, PushContext, PushTarget, Pusher, Registry};
 
-/// The size of the stack of each new thread, read by the standard library.
+/// The environment variable from which the standard library reads the stack size of new threads.
 const STACK: &str = "RUST_MIN_STACK";
-/// So large that it does not fit where anything else does.
+/// The stack size of new threads, which exceeds the memory that is free under the limit.
 const STACK_KIB: u64 = 1024 * 1024;
 const INTERVAL: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(20);
 
-/// Sends what it was pushed.
+/// A push target that sends the text of each push to a channel.
 struct Texts(Sender<String>);
 
 impl PushTarget for Texts {
@@ -33,7 +33,7 @@ impl PushTarget for Texts {
     }
 }
 
-/// Says that a thread could not be started, and waits to be told to go on.
+/// A logger that notifies the test when a thread cannot be spawned, and then waits for the test's signal.
 struct Logger(Mutex<(Sender<()>, Channel<()>)>);
 
 impl Log for Logger {
@@ -42,7 +42,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if record.args().to_string().contains("a thread could not be started") {
+        if record.args().to_string().contains("could not spawn a thread") {
             let gate = self.0.lock().expect("no panic");
             gate.0.send(()).expect("somebody waits");
             gate.1.recv_timeout(LONG).ok();
@@ -53,7 +53,7 @@ impl Log for Logger {
 }
 
 #[test]
-fn the_last_push_is_made_all_the_same() {
+fn the_last_push_is_still_made() {
     if env::var_os(STACK).is_some() {
         ends();
         return;
@@ -71,11 +71,11 @@ fn ends() {
     let counter = Counter::builder("c_total", "").register_in(&registry).expect("valid");
     let (sends, texts) = channel();
     let pusher = Pusher::builder(Texts(sends)).registry(&registry).interval(INTERVAL).start().expect("a thread");
-    // The second one was begun by the thread that keeps the time, which goes on.
+    // Wait for the second push, which the timer thread starts. The timer thread keeps running.
     for _ in 0..2 {
         texts.recv_timeout(LONG).expect("a push");
     }
-    // The least of what is taken, seen until the next push is over: that is while nobody pushes.
+    // The minimum until the next push is the memory usage while no push is running.
     let mut taken = u64::MAX;
     while texts.try_recv().is_err() {
         taken = taken.min(memory_kib());
@@ -84,23 +84,23 @@ fn ends() {
     let mut prlimit = Command::new("prlimit");
     prlimit.arg(format!("--pid={}", process::id())).arg(format!("--as={limit}:{limit}"));
     assert!(prlimit.status().expect("it is there").success());
-    // The stacks of threads that have ended are kept for others; these are taken.
+    // The C library caches the stacks of ended threads. Use up the cached stacks.
     let begin = Instant::now();
     while failed.try_recv().is_err() {
-        assert!(begin.elapsed() < LONG, "threads can be started all the same");
+        assert!(begin.elapsed() < LONG, "threads can still be spawned");
         thread::Builder::new().spawn(thread::park).ok();
         thread::yield_now();
     }
-    // Whoever was to begin that push still tells so.
+    // The thread that failed to start a push is still blocked in the logger.
     counter.inc();
     pusher.shutdown().expect("it is made on this thread");
     assert_eq!(texts.try_iter().last().as_deref(), Some("# TYPE c_total counter\nc_total 1\n"));
     go_on.send(()).expect("it waits");
 }
 
-/// How much of the address space is taken.
+/// Returns the size of the address space in KiB.
 fn memory_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("it is there");
-    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("it is told");
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("VmSize");
     size.trim().trim_end_matches(" kB").parse().expect("a number")
 }

@@ -1,4 +1,4 @@
-//! Collectors where no thread can be started, as where a container has reached its limit.
+//! Collectors in a process that cannot spawn threads, for example in a container that has reached its thread limit.
 
 #![cfg(target_os = "linux")]
 use std::env;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use http_body::Body;
 use metrics_core::{Exposition, Gauge, GraphiteBridge, Registry};
 
-/// The size of the stack of each new thread, read by the standard library.
+/// The environment variable from which the standard library reads the stack size of new threads.
 const STACK: &str = "RUST_MIN_STACK";
 
 #[test]
@@ -21,7 +21,7 @@ fn collectors_run_on_the_scraping_thread() {
         shows_everything();
         return;
     }
-    // A stack that does not fit into memory; a process cannot set this for itself.
+    // Run the test again in a child process whose thread stacks do not fit into memory.
     let mut same = Command::new(env::current_exe().expect("known"));
     let output = same.arg("--test-threads=1").env(STACK, (1_u64 << 60).to_string()).output().expect("started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
@@ -29,7 +29,7 @@ fn collectors_run_on_the_scraping_thread() {
 
 fn shows_everything() {
     let spawned = thread::Builder::new().spawn(|| ());
-    assert!(spawned.is_err(), "threads can be started all the same");
+    assert!(spawned.is_err(), "threads can still be spawned");
     let (outer, inner) = (Registry::new(), Registry::new());
     let jobs = prometheus::IntCounter::new("jobs_total", "Jobs done.").expect("valid");
     outer.register_prometheus_collector(Box::new(jobs)).expect("valid");
@@ -50,11 +50,11 @@ fn shows_everything() {
         .find_map(|line| line.strip_prefix("metrics_core_internal_errors_total{kind=\"thread_spawn_failed\"} "));
     let errors: u64 = errors.and_then(|count| count.parse().ok()).expect("counted");
     assert!(errors >= 30, "{errors}");
-    // As a server answers that runs already: nothing but the request's task.
+    // Poll only the request's task, as in a server that is already running.
     let request = http::Request::new(());
     let mut response = pin!(Exposition::of(&outer).respond(&request));
     let Poll::Ready(response) = response.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("the collectors are not run by the task")
+        panic!("the task does not run the collectors")
     };
     let mut body = pin!(response.into_body());
     let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop())) else {

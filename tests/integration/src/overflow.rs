@@ -1,4 +1,4 @@
-//! The cap on series: memory is bounded whatever callers send, and nothing is lost.
+//! The series limit bounds memory for any label values, and no call is lost.
 
 use metrics_core::{Counter, OVERFLOW, Registry, Summary, instrument};
 
@@ -14,7 +14,7 @@ fn a_million_paths_are_2000_series_and_the_overflow() {
     assert_eq!(family.labels([OVERFLOW]).value(), 998_000.0);
     assert_eq!(family.iter().map(|(_, counter)| counter.value()).sum::<f64>(), 1_000_000.0);
     assert_eq!(sample("metrics_core_overflowed_total{family=\"attacked_total\"}"), Some(998_000.0));
-    // What was there before goes on.
+    // Existing series can still be incremented.
     family.labels(["/7"]).inc();
     assert_eq!(family.get(["/7"]).map(|counter| counter.value()), Some(2.0));
 }
@@ -72,7 +72,7 @@ fn an_annotated_function_under_attack_loses_no_call() {
 }
 
 #[test]
-fn labels_that_are_part_of_the_program_need_no_room() {
+fn labels_from_the_source_code_do_not_count_towards_the_cap() {
     #[instrument(path, prefix = "roomy", max_series = 2)]
     fn route(path: &str) {}
     #[instrument("/login", prefix = "roomy", max_series = 2)]
@@ -93,7 +93,7 @@ fn labels_that_are_part_of_the_program_need_no_room() {
 }
 
 #[test]
-fn a_family_with_too_little_room_for_its_known_values_is_one_problem() {
+fn a_cap_below_the_number_of_known_values_is_one_problem() {
     macro_rules! functions {
         ($($name:ident)*) => {
             $(
@@ -106,6 +106,6 @@ fn a_family_with_too_little_room_for_its_known_values_is_one_problem() {
     functions!(one two three);
     let problems = Registry::global().check();
     let narrow = problems.iter().filter(|problem| problem.to_string().contains("narrow_request")).count();
-    // One for each of the families, of which the exceptions are the first to be full.
+    // Only the exceptions family, which reaches its limit first, is reported, and only once for all functions.
     assert_eq!(narrow, 1, "{problems:?}");
 }

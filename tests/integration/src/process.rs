@@ -1,4 +1,4 @@
-//! What the process costs and what was built, by one call.
+//! Process metrics and build info, exported by one call.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -14,7 +14,7 @@ fn value(name: &str) -> f64 {
     value.unwrap_or_else(|| panic!("{name} is not there:\n{text}"))
 }
 
-/// How much more it shows after something was done.
+/// Returns the increase in a metric while `does` runs.
 fn more(name: &str, does: impl FnOnce()) -> f64 {
     let before = value(name);
     does();
@@ -42,13 +42,13 @@ fn sends(bytes: usize) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn one_call_shows_it_all() {
+fn one_call_exports_everything() {
     let revision = String::from("0a1b2c");
     process_metrics!(revision = revision);
-    // A library may do so too, and a test.
+    // The macro may be called again, for example in a library or a test.
     process_metrics!(revision = "0a1b2c");
 
-    // A tenth of a second of work is not lost in whole seconds, on however busy a machine.
+    // An increase of 0.1 seconds of CPU time is visible, even on a busy machine.
     let worked = more("process_cpu_seconds_total", || {
         let begin = value("process_cpu_seconds_total");
         while value("process_cpu_seconds_total") - begin < 0.1 {
@@ -68,7 +68,7 @@ fn one_call_shows_it_all() {
     assert!((6e7..8e7).contains(&resident), "{resident}");
     assert!(memory.iter().all(|byte| *byte == 1));
     assert!(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
-    // There is none, unless somebody has set one.
+    // Virtual memory is unlimited by default.
     let limit = value("process_virtual_memory_max_bytes");
     assert!(limit == f64::INFINITY || limit >= value("process_virtual_memory_bytes"), "{limit}");
 
@@ -79,7 +79,7 @@ fn one_call_shows_it_all() {
     assert!(value("process_threads") >= 1.0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
     let started = value("process_start_time_seconds");
-    // The system's own begin, which it is added to, is in whole seconds.
+    // The start time is derived from the boot time, which has a resolution of one second.
     assert!((now - 600.0..now + 1.5).contains(&started), "{started} is not just before {now}");
 
     let version = env!("CARGO_PKG_VERSION");

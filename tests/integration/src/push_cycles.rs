@@ -1,4 +1,4 @@
-//! Pushers that are started and stopped again and again: nothing of them stays.
+//! Pushers that are started and stopped repeatedly release all their resources.
 
 #![cfg(target_os = "linux")]
 use std::io::Read;
@@ -11,7 +11,7 @@ use metrics_core::{Counter, GraphiteBridge, Registry};
 
 const CYCLES: u32 = 1_000;
 
-/// How many threads and how many open files this process has.
+/// Returns the numbers of threads and open files of this process.
 fn held() -> (usize, usize) {
     let entries = |folder: &str| std::fs::read_dir(folder).expect("Linux has it").count();
     (entries("/proc/self/task"), entries("/proc/self/fd"))
@@ -23,7 +23,7 @@ fn memory_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Starts and stops so many, ten at a time: each push waits for a moment until carbon's end is certain.
+/// Starts and stops `cycles` pushers. Ten run at a time, because each push waits until carbon closes the connection.
 fn cycle(address: &str, cycles: u32) {
     thread::scope(|scope| {
         for _ in 0..10 {
@@ -38,7 +38,7 @@ fn cycle(address: &str, cycles: u32) {
 }
 
 #[test]
-fn a_thousand_of_them_leave_nothing_behind() {
+fn a_thousand_pushers_leave_nothing_behind() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
     let (sends, received) = channel();
@@ -51,7 +51,7 @@ fn a_thousand_of_them_leave_nothing_behind() {
         }
     });
     Counter::builder("cycled_total", "Counted.").register().inc();
-    // The thread that keeps the time stays for a while once it is there: it begins every push but the first.
+    // Start the timer thread, which starts every push except the first and stays alive for a while.
     let pusher = GraphiteBridge::new(&address).name("first").start(Duration::from_millis(1)).expect("a thread");
     received.iter().nth(1).expect("two pushes");
     pusher.shutdown().expect("it is read");
@@ -59,7 +59,7 @@ fn a_thousand_of_them_leave_nothing_behind() {
     let (before, memory) = (held(), memory_kib());
     let size = Registry::global().to_text().lines().count();
     cycle(&address, CYCLES);
-    // The last threads have said that they are done, and may not have ended yet.
+    // The last threads have reported their results, but may not have exited yet.
     let begin = Instant::now();
     while held() > before {
         assert!(begin.elapsed() < Duration::from_secs(20), "{:?} are left of {before:?}", held());
@@ -73,6 +73,6 @@ fn a_thousand_of_them_leave_nothing_behind() {
         .lines()
         .find_map(|line| line.strip_prefix("metrics_core_push_total{target=\"graphite\",outcome=\"success\"} "));
     let successes: u32 = successes.expect("counted").parse().expect("a number");
-    // Two of each, unless the end came before the begin.
+    // Two pushes per pusher, or one if the shutdown came before the first push.
     assert!((CYCLES + 50..=2 * (CYCLES + 50)).contains(&successes), "{successes}");
 }

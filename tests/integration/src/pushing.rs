@@ -1,4 +1,4 @@
-//! Push targets: when they are pushed to, what becomes of failures, and how it ends.
+//! Push targets: the schedule, failures, and shutdown.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -11,11 +11,11 @@ use metrics_core::{Counter, PushContext, PushError, PushTarget, Pusher, Registry
 
 use crate::sample;
 
-/// Longer than any test waits for what must come.
+/// The timeout for all waits in these tests.
 const LONG: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// An error that cannot be told.
+/// An error whose `Display` panics.
 #[derive(Debug)]
 struct Untold;
 
@@ -28,18 +28,18 @@ impl fmt::Display for Untold {
 
 impl Error for Untold {}
 
-/// What a push does, beside sending.
+/// The behavior of a push, in addition to sending its value.
 enum Does {
     Fails(&'static str),
     FailsUntold,
     Panics,
     TimesOut,
-    /// Blocks until it is told to go on.
+    /// Blocks until the test sends a message.
     Waits(Channel<()>),
     LeavesOut(&'static str),
 }
 
-/// Sends the value of `pushed_total` in each push to a channel.
+/// A push target that sends the value of `pushed_total` to a channel in each push.
 struct Told {
     name: &'static str,
     does: VecDeque<Does>,
@@ -53,7 +53,7 @@ impl PushTarget for Told {
     }
 
     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let value = crate::sample_in(&push.scrape().to_text(), "pushed_total").expect("it is in the registry");
+        let value = crate::sample_in(&push.scrape().to_text(), "pushed_total").expect("it is registered");
         self.begun.send(Instant::now()).ok();
         match self.does.pop_front() {
             Some(Does::Fails(why)) => return Err(why.into()),
@@ -90,13 +90,13 @@ impl Test {
         (Self { registry, counter, begun, values }, builder)
     }
 
-    /// The value in the next push that succeeds.
+    /// Returns the value in the next push that succeeds.
     fn value(&self) -> f64 {
         self.values.recv_timeout(LONG).expect("a push")
     }
 }
 
-/// How many pushes have ended so.
+/// Returns the number of pushes with this outcome.
 fn outcomes(target: &str, outcome: &str) -> f64 {
     let name = format!("metrics_core_push_total{{target=\"{target}\",outcome=\"{outcome}\"}}");
     sample(&name).unwrap_or_else(|| panic!("{name} is not there"))
@@ -108,7 +108,7 @@ fn of(family: &str, target: &str) -> f64 {
 }
 
 #[test]
-fn everything_is_there_at_0_before_the_first_push() {
+fn everything_is_exported_as_0_before_the_first_push() {
     let (gate, waits) = channel();
     let (test, builder) = Test::new("zeros", [Does::Waits(waits)]);
     let pusher = builder.interval(HOUR).start().expect("a thread");
@@ -127,7 +127,7 @@ fn everything_is_there_at_0_before_the_first_push() {
 }
 
 #[test]
-fn the_first_push_is_made_at_once_and_the_others_in_each_interval() {
+fn the_first_push_is_immediate_and_the_others_follow_at_each_interval() {
     let interval = Duration::from_millis(100);
     let (test, builder) = Test::new("intervals", []);
     let begin = Instant::now();
@@ -142,7 +142,7 @@ fn the_first_push_is_made_at_once_and_the_others_in_each_interval() {
 }
 
 #[test]
-fn missed_pushes_are_not_made_up_for() {
+fn missed_pushes_are_skipped() {
     let interval = Duration::from_millis(50);
     let (gate, waits) = channel();
     let (test, builder) = Test::new("missed", [Does::Waits(waits)]);
@@ -185,7 +185,7 @@ fn a_shutdown_in_the_middle_of_a_push_makes_another() {
 }
 
 #[test]
-fn a_last_push_that_fails_is_tried_again() {
+fn a_last_push_that_fails_is_retried() {
     let (test, builder) = Test::new("again", [Does::Fails("away"), Does::Fails("away"), Does::Panics]);
     let interval = Duration::from_millis(20);
     let pusher = builder.interval(interval).start().expect("a thread");
@@ -199,8 +199,8 @@ fn a_last_push_that_fails_is_tried_again() {
 }
 
 #[test]
-fn a_last_push_is_tried_again_within_its_time() {
-    // With longer waits each time it would take seven seconds at least. A name may be anything.
+fn a_last_push_is_retried_within_its_timeout() {
+    // With exponential back-off, the retries would take at least seven seconds. A target's name may be any text.
     let (test, builder) = Test::new("within\0", (0..4).map(|_| Does::Fails("away")));
     let pusher = builder.interval(HOUR).start().expect("a thread");
     test.begun.recv_timeout(LONG).expect("it begins");
@@ -211,7 +211,7 @@ fn a_last_push_is_tried_again_within_its_time() {
 }
 
 #[test]
-fn a_target_that_stays_away_is_told_of() {
+fn an_unreachable_target_is_an_error() {
     let (_test, builder) = Test::new("away", (0..1_000).map(|_| Does::Fails("nobody is there")));
     let begin = Instant::now();
     let timeout = Duration::from_secs(2);
@@ -225,12 +225,12 @@ fn a_target_that_stays_away_is_told_of() {
 }
 
 #[test]
-fn a_target_that_hangs_holds_up_nobody_for_longer_than_its_time() {
+fn a_target_that_hangs_blocks_its_shutdown_only_until_its_timeout() {
     let (gate, waits) = channel();
     let (hangs, builder) = Test::new("hangs", [Does::Waits(waits)]);
     let hanging = builder.interval(HOUR).timeout(Duration::from_millis(200)).start().expect("a thread");
     hangs.begun.recv_timeout(LONG).expect("it begins");
-    // Others go on.
+    // Other pushers keep running.
     let (test, builder) = Test::new("beside", []);
     let beside = builder.interval(Duration::from_millis(10)).start().expect("a thread");
     for _ in 0..5 {
@@ -239,12 +239,12 @@ fn a_target_that_hangs_holds_up_nobody_for_longer_than_its_time() {
     beside.shutdown().expect("it sends");
     let error = hanging.shutdown().expect_err("it hangs");
     assert!(matches!(&error, PushError::TimedOut { target } if target == "hangs"), "{error:?}");
-    assert_eq!(error.to_string(), "hangs: the last push was not done in time");
+    assert_eq!(error.to_string(), "hangs: the last push did not finish in time");
     drop(gate);
 }
 
 #[test]
-fn failures_are_counted_by_what_they_are_and_tried_again() {
+fn failures_are_counted_by_outcome_and_retried() {
     let does = [Does::Fails("away"), Does::FailsUntold, Does::Panics, Does::TimesOut, Does::LeavesOut("is odd")];
     let (test, builder) = Test::new("failing", does);
     let pusher = builder.interval(Duration::from_millis(20)).start().expect("a thread");
@@ -257,7 +257,7 @@ fn failures_are_counted_by_what_they_are_and_tried_again() {
 }
 
 #[test]
-fn a_failure_is_tried_again_long_before_the_interval_is_over() {
+fn a_failure_is_retried_long_before_the_next_interval() {
     let (test, builder) = Test::new("sooner", [Does::Fails("away")]);
     let begin = Instant::now();
     let pusher = builder.interval(HOUR).start().expect("a thread");
@@ -267,7 +267,7 @@ fn a_failure_is_tried_again_long_before_the_interval_is_over() {
 }
 
 #[test]
-fn one_push_is_made_by_the_calling_thread() {
+fn a_single_push_runs_on_the_calling_thread() {
     let (test, builder) = Test::new("once", [Does::LeavesOut("is odd")]);
     test.counter.inc();
     builder.push().expect("it sends");
@@ -279,20 +279,20 @@ fn one_push_is_made_by_the_calling_thread() {
 }
 
 #[test]
-fn an_interval_or_a_time_of_0_is_refused() {
+fn a_zero_interval_or_timeout_is_rejected() {
     let (_, builder) = Test::new("zero", []);
     let error = builder.interval(Duration::ZERO).start().expect_err("refused");
-    assert_eq!(error.to_string(), "the interval of a pusher is 0");
+    assert_eq!(error.to_string(), "the interval of a pusher must not be 0");
     let (_, builder) = Test::new("zero", []);
     let error = builder.timeout(Duration::ZERO).start().expect_err("refused");
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
-        (io::ErrorKind::InvalidInput, "the timeout of a pusher is 0")
+        (io::ErrorKind::InvalidInput, "the timeout of a pusher must not be 0")
     );
 }
 
 #[test]
-fn intervals_and_times_may_be_as_long_as_can_be() {
+fn intervals_and_timeouts_may_be_duration_max() {
     let (test, builder) = Test::new("for_ever", []);
     let pusher = builder.interval(Duration::MAX).timeout(Duration::MAX).start().expect("a thread");
     assert_eq!(test.value(), 0.0);
@@ -301,7 +301,7 @@ fn intervals_and_times_may_be_as_long_as_can_be() {
 }
 
 #[test]
-fn a_pusher_that_is_dropped_goes_on() {
+fn a_dropped_pusher_keeps_running() {
     let (test, builder) = Test::new("dropped", []);
     drop(builder.interval(Duration::from_millis(10)).start().expect("a thread"));
     test.value();

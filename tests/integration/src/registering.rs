@@ -1,4 +1,4 @@
-//! What a registry takes, gives back and refuses.
+//! Registrations that a registry accepts, shares or rejects.
 
 use metrics_core::{
     Counter, Error, Family, Field, Gauge, Histogram, LabelValue, Metrics, Owner, ProblemKind, Registry, StyleRule,
@@ -8,7 +8,7 @@ use metrics_core::{
 use crate::{internal_errors, sample};
 
 #[test]
-fn the_same_twice_is_one_family() {
+fn equal_declarations_share_one_family() {
     let registry = Registry::new();
     let counter =
         || Counter::builder("same_total", "Same.").const_label("b", "2").const_label("a", "1").register_in(&registry);
@@ -48,7 +48,7 @@ fn any_difference_is_an_error_that_names_it() {
     assert!(labelled().register_in(&registry).is_ok());
 }
 
-/// Returns the owner in the error that a collector of the `prometheus` crate gets for a name that is taken.
+/// Registers a `prometheus` collector under a registered name, and returns the owner in the resulting error.
 fn error_of_collector(registry: &Registry, name: &str) -> Owner {
     let collector = prometheus::Gauge::new(name, "-").expect("valid");
     match registry.register_prometheus_collector(Box::new(collector)) {
@@ -119,13 +119,13 @@ fn invalid_declarations_are_typed_errors() {
     let error = Counter::builder("m_total", "").unit("bytes").register_in(&registry).map(drop);
     assert!(matches!(error, Err(Error::InvalidUnit { .. })), "{error:?}");
     assert!(Counter::builder("m_bytes_total", "").unit("bytes").register_in(&registry).is_ok());
-    // None of the refused names is taken.
+    // A failed registration does not reserve the name.
     Counter::builder("m", "").register_in(&registry).expect("still free").inc();
     assert!(registry.to_text().contains("\nm{zone=\"eu\"} 1\n"), "{}", registry.to_text());
 }
 
 #[test]
-fn register_gives_a_working_metric_and_check_tells_why_it_is_not_exported() {
+fn register_returns_a_working_metric_and_check_reports_why_it_is_not_exported() {
     let first = Counter::builder("conflicting_total", "First.").register();
     let second = Counter::builder("conflicting_total", "Second.").register();
     let invalid = Histogram::builder("conflicting seconds", "").buckets([2.0, f64::NAN, 1.0]).register();
@@ -149,7 +149,7 @@ fn register_gives_a_working_metric_and_check_tells_why_it_is_not_exported() {
     assert!(sample("metrics_core_problems").expect("exported") >= 2.0);
 }
 
-/// The values of the samples of this name, by their labels as text.
+/// Returns the samples with this name, as pairs of label text and value.
 fn exported(name: &str) -> Vec<(String, f64)> {
     let text = Registry::global().to_text();
     let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
@@ -188,12 +188,12 @@ fn functions_with_different_labels_share_a_default_name() {
     let calls = exported("shared_request_latency_seconds_count");
     let of = |path: &str| calls.iter().filter(|(labels, _)| labels.contains(path)).map(|(_, value)| value).sum::<f64>();
     assert_eq!((of("path=\"/checkout\""), of("path=\"/login\"")), (10.0, 11.0), "{calls:?}");
-    // `prometheus` gathers them as one family.
+    // The `prometheus` crate gathers these series as one family.
     let gathered = prometheus::gather();
     let family = gathered.iter().filter(|family| family.name() == "shared_request_exceptions_total");
     let counts: Vec<usize> = family.map(|family| family.get_metric().len()).collect();
     assert!(matches!(counts[..], [count] if count >= 3), "{counts:?}");
-    // A matter of style: a strict server starts.
+    // Mixed label names are only a style problem, so a strict server still starts.
     let problems = Registry::global().check();
     let of_family: Vec<_> = problems.iter().filter(|problem| problem.family.starts_with("shared_request_")).collect();
     assert!(!of_family.is_empty());
@@ -258,7 +258,7 @@ fn equal_series_of_exceptions_gauges_and_histograms_are_added_up() {
 }
 
 #[test]
-fn labels_meet_a_family_by_name() {
+fn labels_match_a_family_by_name() {
     lazy_static::lazy_static! {
         static ref LATENCY: metrics_core::Family<Summary, 2> =
             Summary::builder("met_seconds", "Latency.").labels(["path", "method"]).register();
@@ -291,7 +291,7 @@ fn labels_meet_a_family_by_name() {
 }
 
 #[test]
-fn families_that_do_not_fit_are_a_problem_and_calls_go_on() {
+fn families_with_other_labels_are_a_problem_and_calls_still_run() {
     lazy_static::lazy_static! {
         static ref LATENCY: metrics_core::Family<Summary, 1> =
             Summary::builder("unfit_seconds", "").labels(["route"]).register();
@@ -308,7 +308,7 @@ fn families_that_do_not_fit_are_a_problem_and_calls_go_on() {
 }
 
 #[test]
-fn families_of_a_call_that_do_not_fit_are_a_problem_once() {
+fn families_of_a_call_with_other_labels_are_a_problem_once() {
     struct Worker(metrics_core::Family<Summary, 1>);
     impl Worker {
         #[instrument(path, latency = self.0, prefix = "unfitcall")]
@@ -343,7 +343,7 @@ fn a_callback_may_use_the_registry_when_it_is_dropped() {
 }
 
 #[test]
-fn callbacks_are_asked_at_each_scrape_and_their_panics_are_theirs() {
+fn callbacks_run_at_each_scrape_and_their_panics_do_not_affect_others() {
     let registry = Registry::new();
     let calls = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let count = std::sync::Arc::clone(&calls);
@@ -362,7 +362,7 @@ fn callbacks_are_asked_at_each_scrape_and_their_panics_are_theirs() {
 }
 
 #[test]
-fn closed_label_sets_are_at_0_also_where_the_family_was_open() {
+fn closed_label_sets_are_0_even_if_the_family_was_open() {
     #[derive(Clone, Copy, LabelValue)]
     enum Queue {
         Mails,

@@ -1,4 +1,4 @@
-//! Series that end: old handles count nowhere, new ones begin at 0.
+//! Removed series: writes through old handles are dropped, and recreated series start at 0.
 
 use metrics_core::{Counter, Gauge, Histogram, Registry, Summary, instrument};
 
@@ -12,7 +12,7 @@ fn a_handle_of_a_removed_series_writes_nowhere() {
     assert!(family.remove(["x"]));
     stale.inc_by(100);
     assert_eq!(stale.value(), 0.0);
-    // Takes the place of the removed series.
+    // This series reuses the slot of the removed series.
     let other = family.labels(["y"]);
     stale.inc_by(100);
     other.inc();
@@ -53,7 +53,7 @@ fn slots_are_reused_by_all_types() {
 }
 
 #[test]
-fn annotated_functions_create_a_removed_series_anew() {
+fn annotated_functions_recreate_a_removed_series() {
     lazy_static::lazy_static! {
         static ref LATENCY: metrics_core::Family<Summary, 1> =
             Summary::builder("renewed_seconds", "").labels(["path"]).register();

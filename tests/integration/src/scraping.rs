@@ -1,4 +1,4 @@
-//! Scrapes beside those who make and write series: nobody waits for a whole scrape.
+//! Threads that create, write or remove series during a scrape do not wait for the scrape to end.
 
 use std::collections::HashSet;
 use std::sync::mpsc;
@@ -18,7 +18,7 @@ fn family(registry: &Registry) -> Family<Counter, 1> {
     family
 }
 
-/// Has another thread do something in the middle of a scrape, and waits until it is done.
+/// Runs a function on another thread in the middle of a scrape and waits until the function returns.
 struct Interrupted<F> {
     seen: HashSet<String>,
     meanwhile: F,
@@ -29,7 +29,7 @@ impl<F: FnMut() + Send> Visitor for Interrupted<F> {
 
     fn series(&mut self, labels: Labels<'_>, _: &Value<'_>) {
         let value = labels.iter().map(|(_, value)| value.into_owned()).collect();
-        assert!(self.seen.insert(value), "a series is shown twice");
+        assert!(self.seen.insert(value), "a series is visited twice");
         if self.seen.len() != SERIES / 2 {
             return;
         }
@@ -39,23 +39,23 @@ impl<F: FnMut() + Send> Visitor for Interrupted<F> {
                 (self.meanwhile)();
                 done.send(()).expect("the scrape waits");
             });
-            is_done.recv_timeout(Duration::from_secs(20)).expect("nobody waits for a scrape");
+            is_done.recv_timeout(Duration::from_secs(20)).expect("no thread waits for a scrape");
         });
     }
 }
 
 #[test]
-fn a_series_is_made_while_a_scrape_is_going_on() {
+fn a_series_is_created_during_a_scrape() {
     let registry = Registry::new();
     let family = family(&registry);
     let mut scrape = Interrupted { seen: HashSet::new(), meanwhile: || family.labels(["new"]).inc() };
     registry.scrape().visit(&mut scrape);
-    assert_eq!(scrape.seen.len(), SERIES, "the scrape ends where the series ended when it began");
+    assert_eq!(scrape.seen.len(), SERIES, "the scrape visits only series that existed when it began");
     assert!(registry.to_text().contains("many_total{n=\"new\"} 1\n"));
 }
 
 #[test]
-fn series_are_removed_while_a_scrape_is_going_on() {
+fn series_are_removed_during_a_scrape() {
     let registry = Registry::new();
     let family = family(&registry);
     let mut scrape = Interrupted {
@@ -68,7 +68,7 @@ fn series_are_removed_while_a_scrape_is_going_on() {
         },
     };
     registry.scrape().visit(&mut scrape);
-    // What was read already, a chunk of them, is still shown; nothing that was made anew is shown twice.
+    // The scrape still visits the chunk of series that it has already read, but does not visit recreated series twice.
     assert!((SERIES / 2..SERIES).contains(&scrape.seen.len()), "{}", scrape.seen.len());
     assert_eq!(registry.to_text(), "# TYPE many_total counter\nmany_total{n=\"0\"} 1\n");
 }
@@ -85,7 +85,7 @@ impl Shop {
     }
 }
 
-/// Calls `Shop::fail` once, between the latency and the exceptions.
+/// Calls `Shop::fail` once per scrape, when the latency has been read and the exceptions have not been visited.
 struct FirstCall<'s> {
     shop: &'s Shop,
     calls: u64,
@@ -114,7 +114,7 @@ fn a_first_call_in_the_middle_of_a_scrape_adds_no_exception_to_it() {
         calls: Summary::builder("a_shop_calls_seconds", "").register_in(&registry).expect("valid"),
         failures: Counter::builder("b_shop_failures_total", "").register_in(&registry).expect("valid"),
     };
-    // Counted by hand before any call, so it is shown all the time.
+    // Increment the counter before any call, so that it is always exported.
     shop.failures.inc();
     let scrape = |calls, failures| {
         let mut seen = FirstCall { shop: &shop, calls: 0, failures: None };

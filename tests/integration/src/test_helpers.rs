@@ -1,4 +1,4 @@
-//! The helpers for users' own tests.
+//! The `testing` module, which helps users to test their metrics.
 
 use std::panic::catch_unwind;
 use std::thread;
@@ -36,16 +36,16 @@ fn differences_are_those_of_the_samples() {
 }
 
 #[test]
-fn what_does_not_exist_fails_and_says_what_does() {
+fn a_missing_sample_fails_and_lists_existing_ones() {
     let registry = Registry::new();
     Counter::builder("jobs_total", "").labels(["queue"]).register_in(&registry).expect("valid").labels(["a"]).inc();
     let snapshot = Snapshot::of(&registry);
     let same = snapshot.clone();
     let said = message(move || same.assert("job_total", &[("queue", "a")], 1.0));
-    assert_eq!(said, "there is no sample job_total; there are:\n  jobs_total");
+    assert_eq!(said, "there is no sample job_total; existing samples:\n  jobs_total");
     let same = snapshot.clone();
     let said = message(move || same.assert("jobs_total", &[("queu", "a")], 0.0));
-    assert_eq!(said, "there is no sample jobs_total{queu=\"a\"}; there are:\n  jobs_total{queue=\"a\"}");
+    assert_eq!(said, "there is no sample jobs_total{queu=\"a\"}; existing samples:\n  jobs_total{queue=\"a\"}");
     let said = message(move || snapshot.assert("jobs_total", &[("queue", "a")], 2.0));
     assert_eq!(said, "jobs_total{queue=\"a\"}\n  is:       1\n  expected: 2");
 }
@@ -75,7 +75,7 @@ fn equal_values_have_not_changed() {
     change.assert("level", &[("of", "inf")], 0.0);
 }
 
-/// Annotated functions of a program are called by all of its tests.
+/// An annotated function that several tests of a program call.
 #[instrument("/shared", prefix = "shared")]
 fn shared() -> Result<(), ()> {
     Err(())
@@ -99,7 +99,7 @@ fn snapshots_of_a_thread_contain_what_the_thread_has_recorded() {
             change.assert("shared_sizes_bucket", &[("le", "+Inf")], f64::from(calls));
         }
     };
-    // Later threads take over the cells of earlier ones.
+    // Later threads reuse the cells of earlier threads.
     for _ in 0..4 {
         thread::scope(|scope| {
             for calls in [0, 1, 10, 100] {
@@ -112,7 +112,7 @@ fn snapshots_of_a_thread_contain_what_the_thread_has_recorded() {
     let wrong = "shared_level\n  is:       7\n  expected: 8";
     let said = message(|| Snapshot::of_current_thread(Registry::global()).assert("shared_level", &[], 8.0));
     assert_eq!(said, wrong);
-    // Values that other tests can change name the way to leave those out.
+    // The message of a failure that other tests may have caused recommends `Snapshot::of_current_thread`.
     let said = message(|| Snapshot::of(Registry::global()).assert("shared_level", &[], 8.0));
     assert!(said.starts_with(&format!("{wrong}\n")) && said.contains("`Snapshot::of_current_thread`"), "{said}");
     let all = Snapshot::of(Registry::global());

@@ -1,9 +1,9 @@
-//! The text format, to the byte.
+//! The exact output of the text format.
 
 use metrics_core::{Counter, Format, Gauge, Histogram, OTHER, Registry, Summary};
 
 #[test]
-fn families_come_by_name_and_series_in_the_order_of_their_creation() {
+fn families_are_sorted_by_name_and_series_by_creation() {
     let registry = Registry::new();
     let second = Counter::builder("b_total", "Second.").labels(["n"]).register_in(&registry).expect("valid");
     let first = Summary::builder("a_seconds", "First.").register_in(&registry).expect("valid");

@@ -1,4 +1,4 @@
-//! Writes of threads that end, also in the destructors of their thread-locals, are counted.
+//! Writes by ending threads are counted, even writes in the destructors of thread-locals.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Barrier, mpsc};
@@ -9,7 +9,7 @@ use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrum
 
 use crate::sample;
 
-/// Writes when it is dropped.
+/// Writes to its metrics when it is dropped.
 struct Last {
     counter: Counter,
     summary: Summary,
@@ -52,7 +52,7 @@ fn destructors_before_and_after_ours_are_counted() {
     for round in 1..=50_u32 {
         let (first, second) = (last(), last());
         thread::spawn(move || {
-            // One destructor is registered before the first write of this thread, one after it.
+            // One destructor is registered before the thread's first write, the other after it.
             FIRST.set(Some(first));
             second.counter.inc();
             second.family.labels(["running"]).inc();
@@ -70,7 +70,7 @@ fn destructors_before_and_after_ours_are_counted() {
     }
 }
 
-/// Writes for a while when it is dropped, once somebody else may have the cells of its thread.
+/// Writes many times when it is dropped. By then, another thread may have reused the cells of the ending thread.
 struct Lingering {
     counter: Counter,
     ended: mpsc::Sender<()>,
@@ -92,14 +92,14 @@ thread_local! {
 }
 
 #[test]
-fn a_destructor_after_ours_writes_to_nobody_elses_cells() {
+fn a_destructor_after_ours_does_not_write_to_cells_of_other_threads() {
     let counter = Counter::builder("lingering_total", "").build();
     for round in 1..=20_u32 {
         let (ended, has_ended) = mpsc::channel();
         let (writing, others_write) = mpsc::channel();
         let lingering = Lingering { counter: counter.clone(), ended, others_write };
         let first = thread::spawn(move || {
-            // Registered before the first write, it runs after the cells were handed on.
+            // This destructor is registered before the first write, so it runs after the cells are free for reuse.
             let counter = lingering.counter.clone();
             LINGERING.set(Some(lingering));
             counter.inc();
@@ -129,7 +129,7 @@ fn totals_do_not_change_when_threads_end() {
             .map(|number| {
                 let (summary, observed, ending) = (summary.clone(), Arc::clone(&observed), Arc::clone(&ending));
                 thread::spawn(move || {
-                    // Amounts of many sizes, whose sum depends on the order of adding up.
+                    // The amounts have many magnitudes, so their sum depends on the order of addition.
                     summary.observe(f64::from(round) * 10_f64.powi(number - 4) / 3.0);
                     observed.wait();
                     ending.wait();
@@ -141,13 +141,13 @@ fn totals_do_not_change_when_threads_end() {
         assert!(sum > last, "{sum} after {last}");
         ending.wait();
         threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-        assert_eq!(summary.sum(), sum, "the end of threads has changed the sum");
+        assert_eq!(summary.sum(), sum, "the sum changed when threads ended");
         last = sum;
     }
     assert_eq!(summary.count(), 400);
 }
 
-/// Reads everything in every way when it is dropped.
+/// Reads metrics through several APIs when it is dropped.
 struct Reader(mpsc::Sender<[bool; 4]>);
 
 impl Drop for Reader {
@@ -178,7 +178,7 @@ fn destructors_can_scrape() {
     Gauge::builder("read_by_callback", "").register_callback(|| 7.0);
     let (sender, seen) = mpsc::channel();
     thread::spawn(move || {
-        // One destructor runs before, one after those of the thread-locals that a scrape uses.
+        // One destructor runs before the destructors of the thread-locals that a scrape uses, the other after them.
         READ_FIRST.set(Some(Reader(sender.clone())));
         let _ = Registry::global().to_text();
         READ_SECOND.set(Some(Reader(sender)));

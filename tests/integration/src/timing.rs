@@ -1,4 +1,4 @@
-//! Timers: every way to end one.
+//! Every way to end a timer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn a_timer_observes_once_or_not_at_all() {
 }
 
 #[test]
-fn what_panics_is_timed_too() {
+fn a_call_that_panics_is_timed() {
     let histogram = Histogram::builder("panicking_seconds", "").build();
     assert_eq!(histogram.time(|| 3), 3);
     let unwound = catch_unwind(AssertUnwindSafe(|| histogram.time(|| std::panic::panic_any(()))));
@@ -34,7 +34,7 @@ async fn futures_are_timed_from_their_first_poll_to_their_end() {
     timed.await;
     assert_eq!(summary.count(), 1);
     assert!(summary.sum() >= 0.02, "{}", summary.sum());
-    // Never polled: nothing. Dropped after a poll: observed.
+    // A future that is dropped before its first poll is not observed. A future that is dropped later is observed.
     drop(summary.time_future(std::future::pending::<()>()));
     assert_eq!(summary.count(), 1);
     let pending = summary.time_future(std::future::pending::<()>());

@@ -1,4 +1,4 @@
-//! Blocks: from a thread that ends to the next one, while they grow, and where there are none left.
+//! Thread blocks: handing them from an ended thread to the next one, growing them, and running out of them.
 
 use loom::thread;
 
@@ -6,7 +6,7 @@ use crate::cell::{access, counter, summary};
 use crate::check;
 
 #[test]
-fn a_thread_that_ends_hands_its_block_on_while_a_scrape_reads() {
+fn an_ending_thread_hands_its_block_on_while_a_scrape_reads() {
     check(2, || {
         let handle = summary::allocate().expect("a slot");
         let turns = move || {
@@ -32,7 +32,7 @@ fn two_threads_never_have_one_block() {
     check(3, || {
         let handle = counter::allocate().expect("a slot");
         thread::spawn(move || counter::add_whole(handle, 1)).join().expect("no panic");
-        // One of them gets the block that is free, the other a new one.
+        // One of them gets the free block, the other one a new block.
         let writers = [0; 2].map(|_| {
             thread::spawn(move || {
                 counter::add_whole(handle, 1);

@@ -1,4 +1,4 @@
-//! The same for look-ups.
+//! The module tree that the lookup cache of `metrics-core` expects.
 
 #[path = "../../../metrics-core/src/cache/fixed.rs"]
 mod fixed;

@@ -1,4 +1,4 @@
-//! The module tree in which the files of `metrics-core` expect to stand.
+//! The module tree that the source files of `metrics-core` expect.
 
 #[path = "../../../metrics-core/src/cell/access.rs"]
 pub(crate) mod access;

@@ -1,4 +1,4 @@
-//! Handles of series that end, while others write through them, take over their slot, or look them up.
+//! Handles of removed series, while other threads write through them, reuse their slots, or look them up.
 
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
@@ -30,7 +30,7 @@ fn a_stale_handle_never_writes_into_the_next_series() {
 fn a_reused_slot_shows_only_what_is_its_own() {
     check(3, || {
         let old = summary::allocate().expect("a slot");
-        // The same thread wrote to the old series: its cell changes from one generation to the next.
+        // The thread has also written to the old series, so its cell switches between generations.
         let (at_new, new_of) = loom::sync::mpsc::channel::<Handle>();
         let writer = thread::spawn(move || {
             summary::observe(old, 4.0);
@@ -51,7 +51,7 @@ fn a_reused_slot_shows_only_what_is_its_own() {
         }
         assert_eq!(summary::read(old).count, 0);
         writer.join().expect("no panic");
-        // The thread went back to its old handle in between, which lost it nothing.
+        // Writing to the old handle in between has lost nothing.
         assert_eq!(summary::read(new), summary::Total { count: 2, sum: 1.0 });
     });
 }
@@ -68,7 +68,7 @@ fn a_scrape_of_a_series_that_ends_sees_nothing_of_the_next() {
         });
         access::free(old, summary::WORDS);
         let new = summary::allocate().expect("the same slot");
-        // Gets the block of the first thread, and so takes the very cell over.
+        // Reuses the block of the first thread, and thereby its cell.
         write(new, 0.5).join().expect("no panic");
         scrape.join().expect("no panic");
         assert_eq!(summary::read(new), summary::Total { count: 1, sum: 0.5 });

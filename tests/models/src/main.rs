@@ -1,5 +1,7 @@
-//! Loom runs the cells of `metrics-core`, its own source files, in every order in which threads can meet with two or
-//! three preemptions, and with every value that the memory model lets a load see.
+//! Loom models of the cells of `metrics-core`, built from its source files.
+//!
+//! Loom runs each model in every order of threads with up to two or three preemptions, and with every value that the
+//! memory model allows a load to return.
 
 mod blocks;
 mod cache;
@@ -8,7 +10,7 @@ mod cell;
 mod handles;
 mod pairs;
 
-/// Runs a model in every order of up to this many preemptions.
+/// Runs a model in every order with up to this many preemptions.
 fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);

@@ -1,4 +1,4 @@
-//! What a scrape reads of one series while its writer writes.
+//! A scrape reads consistent values of a series while its writer writes.
 
 use loom::thread;
 

@@ -1,4 +1,4 @@
-//! What `cell::sync` is in the process, here of Loom.
+//! Replaces `cell::sync` with Loom's primitives.
 
 pub(crate) use loom::sync::Mutex;
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 use loom::sync::MutexGuard;
 
-/// Enough for one page that is used from the start, one more, and the one that nobody ever has.
+/// Enough for the first page, one more page, and the page that is reserved for `Handle::NONE`.
 pub(crate) const PAGES: usize = 3;
-/// Small, since Loom looks at each word.
+/// Small because Loom tracks each word.
 pub(crate) const FIRST_PAGE_WORDS: usize = 8;
-/// So few that some orders need the reading that comes after them.
+/// Small enough that some orders need the fallback after the last attempt.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -22,7 +22,7 @@ pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {
     (0..words).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// As that of the standard library: who sees the value sees all that was written before it was set, and no more.
+/// Like `std::sync::OnceLock`: whoever sees the value also sees all writes before it was set. Guarantees nothing more.
 pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,
     state: AtomicUsize,

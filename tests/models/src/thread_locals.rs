@@ -1,4 +1,4 @@
-//! Stands in for `cell::thread_locals`, with new values for each run of a model.
+//! Replaces `cell::thread_locals`, with new values for each run of a model.
 
 use super::handle::Handle;
 use super::store::{ReadScope, Store};

@@ -1,4 +1,4 @@
-//! A whole `impl` block in one attribute.
+//! One attribute on a whole `impl` block.
 
 use metrics_core::instrument;
 use metrics_core::testing::Snapshot;
@@ -12,10 +12,10 @@ struct Shop {
 
 #[instrument]
 impl Shop {
-    /// A constant is no call.
+    /// Constants are left unchanged.
     const LIMIT: usize = 3;
 
-    /// A `const fn` cannot record, and is left as it is.
+    /// A `const fn` cannot record metrics and is left unchanged.
     const fn limit() -> usize {
         Self::LIMIT
     }

@@ -1,4 +1,4 @@
-//! Bodies whose lifetimes and types are inferred as in the plain function.
+//! Function bodies whose lifetimes and types must be inferred as in the plain function.
 
 #![allow(unused_assignments)]
 
@@ -100,7 +100,7 @@ impl<T> Holder<T> {
         (self.made)()
     }
 
-    /// Known to be `'static`, so the call is the future.
+    /// The future is known to be `'static`, so the call lasts until the future ends.
     #[instrument("boxed-of-a-static-generic")]
     fn call_static(&mut self) -> Pin<Box<dyn Future<Output = T> + Send>>
     where

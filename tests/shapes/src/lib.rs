@@ -1,4 +1,4 @@
-//! Every shape of function that `#[instrument]` can be put on, each with a test. The list of them stands in the docs.
+//! Tests for every form of function that `#[instrument]` supports. `guide::shapes` lists them.
 
 #![cfg(test)]
 #![allow(
@@ -32,7 +32,7 @@ mod outcomes;
 mod stacked;
 mod types;
 
-/// What was recorded of the function with this label: calls, exceptions.
+/// The recorded calls and exceptions of the function with this label.
 fn recorded(path: &str) -> (f64, f64) {
     let now = Snapshot::of(Registry::global());
     let value = |name: &str| {
@@ -47,7 +47,7 @@ fn cancelled(path: &str) -> f64 {
     Snapshot::of(Registry::global()).value(&name, &[("path", path)])
 }
 
-/// What a future gives that needs no waiting.
+/// Polls a future that does not wait for anything external, and returns its output.
 fn now<F: Future>(future: F) -> F::Output {
     let mut future = Box::pin(future);
     for _ in 0..100 {
@@ -58,7 +58,7 @@ fn now<F: Future>(future: F) -> F::Output {
     panic!("the future is still pending");
 }
 
-/// Pending at its first poll.
+/// A future that is pending at its first poll.
 fn yielding() -> impl Future<Output = ()> {
     let mut polled = false;
     std::future::poll_fn(move |cx| {
@@ -90,7 +90,7 @@ impl From<std::num::ParseIntError> for Failed {
 
 type Outcome<T> = Result<T, Failed>;
 
-/// Each line of the list in the docs names tests, and these exist.
+/// Checks that the tests named in `guide::shapes` exist.
 #[test]
 fn the_list_in_the_docs_names_tests() {
     let list = include_str!("../../../metrics-core/src/guide/shapes.md");
@@ -113,9 +113,9 @@ fn the_list_in_the_docs_names_tests() {
             let is_test = |attribute: &str, source: &str| source.contains(&format!("{}fn {}(", attribute, test));
             let found =
                 sources.iter().any(|source| is_test("#[test]\n", source) || is_test("#[tokio::test]\nasync ", source));
-            assert!(found, "there is no test {}", test);
+            assert!(found, "test {} does not exist", test);
             named += 1;
         }
     }
-    assert!(named > 40, "only {} tests are named", named);
+    assert!(named > 40, "the list names only {} tests", named);
 }

@@ -1,4 +1,4 @@
-//! Functions, methods and trait methods.
+//! Free functions, methods and trait methods.
 
 use super::*;
 

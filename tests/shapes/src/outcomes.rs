@@ -1,4 +1,4 @@
-//! Every way to leave a function, in every form that a function can have, and what each records.
+//! Every way to leave a function, in every form of function, and the metrics recorded for each.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -24,7 +24,7 @@ enum How {
     Never,
 }
 
-/// The same body in each form.
+/// The body shared by all forms.
 macro_rules! body {
     ($how:expr) => {
         match $how {
@@ -35,7 +35,7 @@ macro_rules! body {
             How::Err => Err(Failed),
             How::Panic => panic_any(7),
             How::CaughtPanic => Ok(catch_unwind(|| panic_any(8)).map_or(3, |()| 4)),
-            How::Never => unreachable!("only what is async can wait"),
+            How::Never => unreachable!("only async functions can wait"),
         }
     };
 }
@@ -91,7 +91,7 @@ impl Form for ByAsyncTrait {
     }
 }
 
-/// As above, with labels that are known at the end only.
+/// Has labels that are known only at the end of a call.
 #[instrument(path, ok = |out: &Outcome<u32>| out.is_ok(), kind = |_| "failed", prefix = "outcomes_late", in_flight)]
 async fn by_result(path: &'static str, how: How) -> Outcome<u32> {
     body_later!(how)
@@ -102,7 +102,7 @@ fn boxed_by_result(path: &'static str, how: How) -> Pin<Box<dyn Future<Output = 
     Box::pin(async move { body_later!(how) })
 }
 
-/// Calls, exceptions, cancelled calls, calls in flight.
+/// The numbers of calls, exceptions, canceled calls, and calls in flight.
 type Counts = [f64; 4];
 
 fn counts(path: &str) -> Counts {
@@ -114,7 +114,7 @@ fn counts(path: &str) -> Counts {
     })
 }
 
-/// Calls, exceptions, cancelled calls, calls in flight of [`by_result`], over all values of its late labels.
+/// The counts of [`by_result`], summed over all values of its late labels.
 fn late_counts(_: &str) -> Counts {
     let text = Registry::global().to_text();
     [
@@ -129,7 +129,7 @@ fn late_counts(_: &str) -> Counts {
     })
 }
 
-/// What `call` has added, where nothing else calls the function.
+/// The counts that `call` adds. No other thread may call the function at the same time.
 fn added(path: &str, counts: fn(&str) -> Counts, call: impl FnOnce()) -> Counts {
     let before = counts(path);
     call();
@@ -159,7 +159,7 @@ fn sync_functions() {
         assert_eq!(added("form-sync", counts, || drop(sync(*how))), *expected, "{:?}", how);
     }
     let panics = || {
-        let payload = catch_unwind(|| sync(How::Panic)).expect_err("it goes on");
+        let payload = catch_unwind(|| sync(How::Panic)).expect_err("the panic propagates");
         assert_eq!(payload.downcast_ref(), Some(&7));
     };
     assert_eq!(added("form-sync", counts, panics), EXCEPTION);
@@ -191,7 +191,7 @@ fn every_way(path: &str, counts: fn(&str) -> Counts, call: impl Fn(How) -> Boxed
         assert_eq!(added(path, counts, || drop(now(call(*how)))), *expected, "{:?}", how);
     }
     let panics = || {
-        let payload = catch_unwind(AssertUnwindSafe(|| now(call(How::Panic)))).expect_err("it goes on");
+        let payload = catch_unwind(AssertUnwindSafe(|| now(call(How::Panic)))).expect_err("the panic propagates");
         assert_eq!(payload.downcast_ref(), Some(&7));
     };
     assert_eq!(added(path, counts, panics), EXCEPTION);
@@ -231,18 +231,18 @@ fn every_way(path: &str, counts: fn(&str) -> Counts, call: impl Fn(How) -> Boxed
         runtime.block_on(async {
             tokio::select! {
                 biased;
-                _ = call(How::Never) => unreachable!("it never ends"),
+                _ = call(How::Never) => unreachable!("the call never ends"),
                 () = tokio::task::yield_now() => {}
             }
         });
     };
-    assert_eq!(added(path, counts, lost), CANCELLED, "it lost a race");
+    assert_eq!(added(path, counts, lost), CANCELLED, "the call lost a `select!`");
     let timed_out = || {
         runtime.block_on(async {
             assert!(tokio::time::timeout(Duration::from_millis(1), call(How::Never)).await.is_err());
         });
     };
-    assert_eq!(added(path, counts, timed_out), CANCELLED, "it ran out of time");
+    assert_eq!(added(path, counts, timed_out), CANCELLED, "the call timed out");
     let finished = || {
         let mut future = call(How::Tail);
         while let Poll::Pending = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {}

@@ -1,4 +1,4 @@
-//! Beside other attributes, in either order.
+//! `#[instrument]` combined with other attributes, in either order.
 
 use std::future::Future;
 
@@ -20,7 +20,7 @@ trait Store: Sync {
 
 struct Memory(u32);
 
-/// `#[async_trait]` goes first, and leaves functions that return boxed futures.
+/// `#[async_trait]` expands first and produces functions that return boxed futures.
 #[async_trait::async_trait]
 impl Store for Memory {
     #[instrument("async-trait")]
@@ -42,7 +42,7 @@ impl Store for Memory {
 
 struct Other;
 
-/// `#[instrument]` on the block goes first, and leaves `async` methods.
+/// `#[instrument]` on the block expands first, when the methods are still `async`.
 #[instrument("async-trait-after")]
 #[async_trait::async_trait]
 impl Store for Other {
@@ -145,7 +145,7 @@ async fn below_tokio_test() {
     tokio::task::yield_now().await;
 }
 
-/// Beside the runs of the harness, which are recorded too.
+/// Calls the annotated tests directly. The test harness may have run them too, so there can be more calls.
 #[test]
 fn annotated_tests() {
     above_test();

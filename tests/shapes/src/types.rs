@@ -1,4 +1,4 @@
-//! Return types, lifetimes and generics.
+//! Functions with all kinds of return types, lifetimes and generics.
 
 use super::*;
 

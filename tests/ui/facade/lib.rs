@@ -1,3 +1,3 @@
-//! Re-exports metrics-core.
+//! Re-exports `metrics-core` under another name.
 
 pub use metrics_core as metrics;

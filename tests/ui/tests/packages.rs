@@ -1,11 +1,11 @@
-//! Compiler messages that depend on how a package depends on the library: without a feature, or by a re-export only.
+//! Compiler messages for packages that lack a feature of the library, or that use it only through a re-export.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The errors of this binary, each as the compiler prints it.
+/// The errors in this binary, as the compiler prints them.
 fn errors(package: &str, bin: &str) -> Vec<String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
     let mut cargo = Command::new(env!("CARGO"));
@@ -29,7 +29,7 @@ fn errors(package: &str, bin: &str) -> Vec<String> {
         .collect()
 }
 
-/// Items that are missing without features, each with a feature that has it.
+/// Items that are missing without features, each with a feature that enables it.
 const GATED: [(&str, &str); 11] = [
     ("Snapshot", "testing"),
     ("Exposition", "exposition"),
@@ -48,13 +48,13 @@ const GATED: [(&str, &str); 11] = [
 fn the_import_of_an_item_without_its_feature_names_the_feature() {
     let errors = errors("without-features", "imports");
     let text = errors.concat();
-    // The import of `LabelValue` finds the trait, and that of `Snapshot` no module.
+    // The import of `LabelValue` resolves to the trait, and that of `Snapshot` fails at its module.
     for (item, feature) in GATED.iter().filter(|(item, _)| !matches!(*item, "LabelValue" | "Snapshot")) {
         assert!(text.contains(&format!("no `{item}` in the root")), "{item}: {text}");
         assert!(text.contains(&format!("feature = \"{feature}\"")), "{item}: {text}");
     }
     assert!(text.contains("gated behind the `testing` feature"), "{text}");
-    assert!(!text.contains("no `process_metrics`"), "the macro itself names its feature: {text}");
+    assert!(!text.contains("no `process_metrics`"), "`process_metrics!` reports its missing feature itself: {text}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The compiler says the same of a function with the attribute as without it: lints at the same places, errors of the same
-//! kind in the same lines.
+//! Checks that the compiler reports the same for a function with and without the attribute: the same lints at the same
+//! positions, and the same kinds of errors on the same lines.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What the compiler says of this target: lint or error, and the place.
+/// The diagnostics of the compiler for this target: the lint or error code, the line and the column.
 fn said(target: &[&str], instrumented: bool) -> BTreeSet<(String, u64, u64)> {
     said_by("check", target, instrumented)
 }
@@ -45,12 +45,12 @@ fn place(message: &Value) -> Option<(String, u64, u64)> {
     Some((code.to_owned(), span["line_start"].as_u64()?, span["column_start"].as_u64()?))
 }
 
-/// What is known to differ, since a body is a closure: the compiler looks for a function that calls itself for ever in no
-/// closure, and takes a field that a closure assigns to what it has taken in for unused.
+/// Lints that are known to differ, because a body becomes a closure: the compiler does not detect unconditional
+/// recursion in closures, and considers an assignment to a field of a captured variable unused.
 const KNOWN: [&str; 2] = ["unconditional_recursion", "unused_assignments"];
 
-/// Lints of clippy that are known to be lost. The first two ask what a function does with its arguments and with statics, and
-/// do not look for it in a closure. An annotated function cannot be `const`, and an annotated `async fn` awaits its body.
+/// Clippy lints that are known to be lost. The first two check how a function uses its arguments and statics, but do
+/// not look into closures. An annotated function cannot be `const`, and an annotated `async fn` awaits its body.
 const LOST: [&str; 4] = [
     "clippy::must_use_candidate",
     "clippy::needless_pass_by_value",
@@ -65,7 +65,7 @@ fn lints_fire_where_they_do_without_the_attribute_and_only_there() {
     let lost: Vec<_> = plain.difference(&instrumented).filter(differ).collect();
     let added: Vec<_> = instrumented.difference(&plain).filter(differ).collect();
     assert!(lost.is_empty() && added.is_empty(), "lost: {lost:?}\nadded: {added:?}");
-    // What is known to differ does differ, or the list is too long.
+    // Fails if a lint in the list no longer differs.
     assert_eq!(plain.symmetric_difference(&instrumented).count(), KNOWN.len());
     assert!(plain.len() > 40, "only {} warnings", plain.len());
 }
@@ -78,7 +78,7 @@ fn clippy_finds_the_same_with_the_attribute() {
     let may_be_lost = |lint: &str| LOST.contains(&lint) || KNOWN.contains(&lint);
     let lost: Vec<_> = plain.difference(&instrumented).filter(|(lint, ..)| !may_be_lost(lint)).collect();
     assert!(lost.is_empty() && added.is_empty(), "lost: {lost:?}\nadded: {added:?}");
-    // What is known to be lost is lost, or the list is too long.
+    // Fails if a lint in the list is no longer lost.
     for known in LOST {
         assert!(plain.difference(&instrumented).any(|(lint, ..)| lint == known), "{known} is not lost");
     }
@@ -86,7 +86,7 @@ fn clippy_finds_the_same_with_the_attribute() {
 }
 
 #[test]
-fn errors_stand_in_the_lines_of_the_plain_function() {
+fn errors_are_on_the_same_lines_as_in_the_plain_function() {
     let without_column = |said: BTreeSet<(String, u64, u64)>| -> BTreeSet<(String, u64)> {
         said.into_iter().map(|(code, line, _)| (code, line)).collect()
     };

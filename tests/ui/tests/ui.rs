@@ -1,8 +1,9 @@
-//! Runs every file under `ui/`: what must not compile says what its `.stderr` says, what must compile does.
+//! Compiles every file under `ui/`: those in `pass/` must compile; the others must fail with the messages in their
+//! `.stderr` files.
 
 use std::process::Command;
 
-/// The compiler whose messages the `.stderr` files hold; others word and place them differently.
+/// The compiler version whose messages are in the `.stderr` files. Other versions word and place them differently.
 const PINNED: &str = "rustc 1.95.";
 
 #[test]
@@ -15,6 +16,6 @@ fn ui() {
     if version.starts_with(PINNED) {
         cases.compile_fail("ui/*.rs");
     } else {
-        eprintln!("the messages were not compared: they are those of {PINNED}x, this is {version}");
+        eprintln!("the compiler messages were not compared, because they require {PINNED}x and this is {version}");
     }
 }

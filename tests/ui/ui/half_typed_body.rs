@@ -1,4 +1,4 @@
-//! The compiler reports once that a body does not parse.
+//! A body that does not parse, which the compiler reports only once.
 
 use metrics_core::instrument;
 

@@ -3,13 +3,13 @@ use metrics_core::*;
 #[derive(Metrics)]
 #[metrics(const_labels(zone = "eu"))]
 struct Shop {
-    /// A label like one of the struct.
+    /// A label with the name of one of the struct's constant labels.
     #[metric(labels(zone: &str))]
     items: Family<Gauge, 1>,
-    /// A constant label like one of the struct.
+    /// A constant label with the name of one of the struct's.
     #[metric(const_labels(zone = "us"))]
     pages: Gauge,
-    /// A label like a constant one.
+    /// A label with the name of a constant label.
     #[metric(labels(kind: &str), const_labels(kind = "all"))]
     baskets: Family<Gauge, 1>,
     #[metric(flatten, const_labels(zone = "us"))]

@@ -8,7 +8,7 @@ struct Shop {
     requests_total: Family<Counter, 1>,
     #[metric(labels(kind: &str, kind: &str))]
     items: Family<Gauge, 2>,
-    /// Not read, so it is no more than named.
+    /// A field whose attribute does not parse.
     #[metric(max_series = "many")]
     pages: u64,
 }

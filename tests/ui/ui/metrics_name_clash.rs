@@ -4,7 +4,7 @@ use metrics_core::*;
 struct Shop {
     /// Items.
     items: Gauge,
-    /// Items too.
+    /// Items under the same name.
     #[metric(rename = "items")]
     other: Gauge,
     /// Connections.

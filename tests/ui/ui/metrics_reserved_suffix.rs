@@ -4,9 +4,9 @@ use metrics_core::*;
 struct Shop {
     /// Items.
     items_count: Gauge,
-    /// When they were made.
+    /// The time at which the items were created.
     items_created: Gauge,
-    /// As above, and meant so.
+    /// The same suffix, allowed explicitly.
     #[metric(allow(reserved))]
     pages_created: Gauge,
 }

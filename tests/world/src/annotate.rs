@@ -1,4 +1,4 @@
-//! Inserts the attribute into source text, so that lines stay as they are.
+//! Inserts the attribute into source text without changing line numbers.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -7,14 +7,14 @@ use syn::{ImplItemFn, ItemFn, Signature, TraitItemFn, Visibility};
 
 const ATTRIBUTE: &str = "#[::metrics_core::instrument] ";
 
-/// The text with the attribute on each function that can have it, and how many these are.
+/// Returns the text with the attribute on each function that supports it, and the number of these functions.
 pub(crate) fn annotate(source: &str) -> syn::Result<(String, usize)> {
     let file = syn::parse_file(source)?;
     let mut functions = Functions::default();
     functions.visit_file(&file);
     functions.places.sort_unstable();
     let mut annotated = source.to_owned();
-    // Places do not count a byte order mark.
+    // Spans do not count a byte order mark.
     let offset = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     for place in functions.places.iter().rev() {
         annotated.insert_str(place + offset, ATTRIBUTE);
@@ -22,7 +22,7 @@ pub(crate) fn annotate(source: &str) -> syn::Result<(String, usize)> {
     Ok((annotated, functions.places.len()))
 }
 
-/// The places at which functions begin, after their attributes.
+/// The byte offsets at which functions begin, after their attributes.
 #[derive(Default)]
 struct Functions {
     places: Vec<usize>,
@@ -72,10 +72,10 @@ mod tests {
     use super::annotate;
 
     #[test]
-    fn functions_with_a_body_get_it_behind_their_attributes() {
+    fn functions_with_a_body_are_annotated_after_their_attributes() {
         let source = "/// é\n#[inline]\npub async fn a() { fn b() {} }\nconst fn c() {}\nextern \"C\" { fn d(); }\n\
                       trait T { fn e(); fn f() {} }\nimpl T for U { unsafe fn g() {} }\nmacro_rules! m { () => { fn h() {} } }\n";
-        let (annotated, functions) = annotate(source).expect("it parses");
+        let (annotated, functions) = annotate(source).expect("the source parses");
         let mark = |function: &str| format!("{}{function}", super::ATTRIBUTE);
         assert_eq!(functions, 4);
         for function in ["pub async fn a", "fn b", "fn f", "unsafe fn g"] {

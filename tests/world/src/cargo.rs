@@ -1,4 +1,4 @@
-//! Runs cargo on a copy, and reads what the compiler and the tests say.
+//! Runs cargo on a copy of a crate, and parses diagnostics and test results.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ impl Package {
         Self { folder, target, features }
     }
 
-    /// The errors of the compiler.
+    /// Returns the compiler errors.
     pub(crate) fn check(&self) -> Result<Vec<String>> {
         let output = self.run(&["check", "--lib", "--message-format=json"], &[])?;
         let errors: Vec<String> = self
@@ -34,15 +34,15 @@ impl Package {
         Ok(errors)
     }
 
-    /// The lints of the compiler and of clippy, by name, file and line.
+    /// Returns the lints of the compiler and clippy as name, file and line.
     pub(crate) fn lints(&self, pedantic: bool) -> Result<BTreeSet<String>> {
         let groups: &[&str] = if pedantic { &["-Wclippy::pedantic"] } else { &[] };
         let output = self.run(&["clippy", "--lib", "--message-format=json"], groups)?;
-        ensure!(output.status.success(), "clippy fails: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "clippy failed: {}", String::from_utf8_lossy(&output.stderr));
         Ok(self.messages(&output).filter_map(|message| place(&message)).collect())
     }
 
-    /// The tests in the package with their outcomes; `None` if they do not build.
+    /// Returns the tests in the package with their outcomes; `None` if they do not build.
     pub(crate) fn tests(&self) -> Result<Option<BTreeSet<String>>> {
         if !self.run(&["test", "--lib", "--tests", "--no-run"], &[])?.status.success() {
             return Ok(None);
@@ -56,15 +56,15 @@ impl Package {
     fn run(&self, arguments: &[&str], behind: &[&str]) -> Result<Output> {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(arguments).args(self.features).arg("--target-dir").arg(&self.target).current_dir(&self.folder);
-        // Lints that a crate denies are counted like all others.
+        // Caps lints, so that those that a crate denies are counted like all others.
         cargo.env("RUSTFLAGS", "--cap-lints=warn").env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_COLOR", "never");
         if !behind.is_empty() {
             cargo.arg("--").args(behind);
         }
-        cargo.output().context("cargo does not start")
+        cargo.output().context("could not start cargo")
     }
 
-    /// The diagnostics of the compiler for this package.
+    /// Returns the compiler's diagnostics for this package.
     fn messages(&self, output: &Output) -> impl Iterator<Item = Value> {
         let manifest = self.folder.join("Cargo.toml");
         let lines: Vec<Value> = String::from_utf8_lossy(&output.stdout).lines().filter_map(json).collect();
@@ -88,13 +88,13 @@ fn place(message: &Value) -> Option<String> {
     Some(format!("{code} {}:{}", span["file_name"].as_str()?, span["line_start"]))
 }
 
-/// The metadata of a package, after cargo has downloaded its dependencies.
+/// Downloads the dependencies of a package and returns its metadata.
 pub(crate) fn metadata(folder: &Path) -> Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--quiet"])
         .current_dir(folder)
         .output()
-        .context("cargo does not start")?;
+        .context("could not start cargo")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    json(&String::from_utf8_lossy(&output.stdout)).context("cargo writes no JSON")
+    json(&String::from_utf8_lossy(&output.stdout)).context("cargo did not print JSON")
 }

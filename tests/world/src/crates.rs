@@ -1,11 +1,11 @@
-//! The crates, and the features with which most of their code is compiled.
+//! The crates to test, with the features that compile most of their code.
 
-/// A crate of the registry.
+/// A crate in the registry.
 pub(crate) struct Published {
     pub(crate) name: &'static str,
-    /// The requirement, in the syntax of a manifest.
+    /// The version requirement, in the syntax of `Cargo.toml`.
     pub(crate) version: &'static str,
-    /// Arguments of cargo.
+    /// The cargo arguments that select features.
     pub(crate) features: &'static [&'static str],
 }
 

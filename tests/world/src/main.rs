@@ -1,4 +1,4 @@
-//! Annotates every function of published crates and reports what that changes: errors, lints and tests.
+//! Annotates every function of published crates and reports the changes in errors, lints and test results.
 
 mod annotate;
 mod cargo;
@@ -13,13 +13,13 @@ use anyhow::{Context, Result, ensure};
 use crate::crates::{CRATES, Published};
 use crate::source::Copies;
 
-const USAGE: &str = "options: names of crates (all unless given), --pedantic, --without-tests, --verbose";
+const USAGE: &str = "options: [CRATE]... (default: all), --pedantic, --without-tests, --verbose";
 
 /// The crates to run, and the options.
 #[derive(Default)]
 struct Options {
     crates: Vec<&'static Published>,
-    /// Compares the lints of `clippy::pedantic` too.
+    /// Also compares the lints of `clippy::pedantic`.
     pedantic: bool,
     without_tests: bool,
     /// Prints each error, lint and test that differs.
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The figures of one crate, as a row of the table.
+/// Tests one crate and returns its row of the table.
 fn row(published: &Published, folder: &Path, options: &Options) -> Result<String> {
     let copies = Copies::make(published, folder)?;
     let (plain, annotated) = (copies.plain(), copies.annotated());
@@ -94,7 +94,7 @@ fn options() -> Result<Options> {
             Value(name) => {
                 let name = name.string()?;
                 let published = CRATES.iter().find(|published| published.name == name);
-                options.crates.push(published.with_context(|| format!("no crate `{name}` in the list"))?);
+                options.crates.push(published.with_context(|| format!("crate `{name}` is not in src/crates.rs"))?);
             }
             _ => return Err(argument.unexpected().into()),
         }

@@ -1,4 +1,4 @@
-//! Two copies of the published source of a crate: as it is, and annotated.
+//! Two copies of a crate's published source: plain and annotated.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::annotate::annotate;
 use crate::cargo::{self, Package};
 use crate::crates::Published;
 
-/// The copies.
+/// Both copies of a crate.
 pub(crate) struct Copies {
     folder: PathBuf,
     published: &'static [&'static str],
@@ -20,7 +20,7 @@ pub(crate) struct Copies {
 }
 
 impl Copies {
-    /// Downloads the source and makes both copies anew.
+    /// Downloads the source and creates both copies, replacing existing ones.
     pub(crate) fn make(published: &Published, folder: &Path) -> Result<Self> {
         let folder = folder.join(published.name);
         if folder.exists() {
@@ -48,7 +48,7 @@ impl Copies {
         &self.version
     }
 
-    /// Number of functions that got the attribute.
+    /// The number of annotated functions.
     pub(crate) fn functions(&self) -> usize {
         self.functions
     }
@@ -57,7 +57,7 @@ impl Copies {
         Package::new(self.folder.join(name), self.folder.join("../target"), self.published)
     }
 
-    /// Both depend on the library, so that they differ by the attribute alone.
+    /// Adds the library as a dependency to either copy, so that they differ only in the attribute.
     fn prepare_manifest(&self, name: &str) -> Result<()> {
         let path = self.folder.join(name).join("Cargo.toml");
         let mut manifest = fs::read_to_string(&path)?;
@@ -88,14 +88,14 @@ impl Copies {
                     fs::write(file.path(), annotated)?;
                     functions += added;
                 }
-                Err(error) => eprintln!("{} left as it is: {error}", file.path().display()),
+                Err(error) => eprintln!("{} is not annotated: {error}", file.path().display()),
             }
         }
         Ok(functions)
     }
 }
 
-/// The folder of the source, its version and its edition.
+/// Downloads a crate and returns the folder of its source, its version and its edition.
 fn download(published: &Published, folder: &Path) -> Result<(PathBuf, String, String)> {
     fs::create_dir_all(folder.join("src"))?;
     fs::write(folder.join("src/lib.rs"), "")?;
@@ -106,10 +106,14 @@ fn download(published: &Published, folder: &Path) -> Result<(PathBuf, String, St
     fs::write(folder.join("Cargo.toml"), manifest)?;
     let metadata = cargo::metadata(folder)?;
     let packages = metadata["packages"].as_array().context("cargo lists no packages")?;
-    let package = packages.iter().find(|package| package["name"] == published.name).context("not in the registry")?;
-    let text = |key: &str| package[key].as_str().map(str::to_owned).with_context(|| format!("no {key}"));
+    let package = packages
+        .iter()
+        .find(|package| package["name"] == published.name)
+        .context("the crate is not in the registry")?;
+    let text =
+        |key: &str| package[key].as_str().map(str::to_owned).with_context(|| format!("the metadata has no {key}"));
     let manifest = PathBuf::from(text("manifest_path")?);
-    Ok((manifest.parent().context("no folder")?.to_owned(), text("version")?, text("edition")?))
+    Ok((manifest.parent().context("the manifest has no folder")?.to_owned(), text("version")?, text("edition")?))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -125,7 +129,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Parses the JSON that cargo writes.
+/// Parses a line of JSON printed by cargo.
 pub(crate) fn json(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }

@@ -1,7 +1,7 @@
 //! The path of a function, including the type it is a method of, derived from the type name of a closure inside it.
 
-/// `my_router::Api::load` for a closure in the static `__METRICS_SITE` of that function; `fallback` where the name
-/// has a form that is not known here, since the compiler promises none.
+/// Returns, for example, `my_router::Api::load` for the type name of a closure in the static `__METRICS_SITE` of that
+/// function, or `fallback` if the name has an unknown form. The compiler does not guarantee any form.
 pub(crate) fn readable(closure: &str, fallback: &str) -> String {
     let mut path = closure;
     for suffix in ["::{{closure}}", "::__METRICS_SITE"] {
@@ -16,13 +16,13 @@ pub(crate) fn readable(closure: &str, fallback: &str) -> String {
         .unwrap_or_else(|| fallback.to_owned())
 }
 
-/// With the type itself where the name has the `impl` block it stands in.
+/// Replaces the `impl` block in a path with the type that it is for.
 fn simplified(path: &str) -> Option<String> {
     if let Some(qualified) = path.strip_prefix('<') {
-        // `<my_router::Api as my_router::Load>::load`; for a type parameter, `_`, its trait says more.
+        // `<my_router::Api as my_router::Load>::load`. For a type parameter (`_`), the trait is more informative.
         let (inside, after) = split_at_close(qualified)?;
         let (ty, name) = inside.split_once(" as ")?;
-        // An implementation for a reference often calls the one for the type: they are two functions.
+        // An implementation for a reference often calls the one for the type, so the two need different names.
         let (reference, ty) = without_references(ty);
         return Some(if is_path(ty) { format!("{reference}{ty}{after}") } else { format!("{name}{after}") });
     }
@@ -34,7 +34,7 @@ fn simplified(path: &str) -> Option<String> {
     Some(format!("{module}{name}{after}"))
 }
 
-/// `&` and `my_router::Api` of `&mut my_router::Api`.
+/// Splits `&mut my_router::Api` into `&` and `my_router::Api`.
 fn without_references(mut ty: &str) -> (&'static str, &str) {
     let mut reference = "";
     while let Some(inner) = ty.strip_prefix('&') {
@@ -48,7 +48,7 @@ fn is_path(ty: &str) -> bool {
     ty != "_" && ty.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Splits behind an opening `<` at the `>` that closes it.
+/// Splits text that follows an opening `<` at the matching `>`.
 fn split_at_close(text: &str) -> Option<(&str, &str)> {
     let mut depth = 1;
     for (at, byte) in text.bytes().enumerate() {
@@ -83,7 +83,7 @@ mod tests {
     use super::readable;
 
     #[test]
-    fn names_of_all_places_read_as_paths() {
+    fn closures_in_all_kinds_of_items_have_readable_paths() {
         for (closure, path) in [
             ("my::free::__METRICS_SITE::{{closure}}", "my::free"),
             ("my::Api::load::__METRICS_SITE::{{closure}}", "my::Api::load"),

@@ -2,10 +2,10 @@
 
 use crate::label_value::{Label, LabelValue};
 
-/// Labels an annotated function can have.
+/// The maximum number of labels of an annotated function.
 pub(crate) const MAX_LABELS: usize = 8;
 
-/// What a family counts of a call.
+/// The aspect of a call that a family records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Latency,
@@ -18,7 +18,7 @@ impl Role {
     pub(crate) const COUNT: usize = 4;
     pub(crate) const ALL: [Self; Self::COUNT] = [Self::Latency, Self::Exceptions, Self::Cancelled, Self::InFlight];
 
-    /// The name of the option that gives its family.
+    /// The name of the option that sets the family.
     pub(crate) fn option(self) -> &'static str {
         match self {
             Self::Latency => "latency",
@@ -33,19 +33,19 @@ impl Role {
 #[derive(Clone, Copy)]
 pub(crate) struct LabelList {
     pub(crate) values: fn() -> Vec<String>,
-    /// Whether anything that is not in it is recorded as `other`.
+    /// True if values that are not in the list are recorded as `other`.
     pub(crate) closed: bool,
 }
 
-/// How a label of a function gets its value, and which values are known.
+/// The source of the values of a label, and the list of its known values.
 #[derive(Clone, Copy)]
 pub(crate) enum LabelSource {
     Fixed(&'static str),
     /// From the arguments, when the call begins.
     Call(Option<LabelList>),
-    /// From what the function returns.
+    /// From the return value of the function.
     Result(Option<LabelList>),
-    /// From the error that it returns.
+    /// From the error that the function returns.
     Kind(Option<LabelList>),
 }
 
@@ -57,12 +57,12 @@ impl LabelSource {
         }
     }
 
-    /// Whether the value is known only when the call ends.
+    /// Returns true if the value is known only when the call ends.
     pub(crate) fn is_late(self) -> bool {
         matches!(self, Self::Result(_) | Self::Kind(_))
     }
 
-    /// Whether a family for `role` has the label if it is the default one, and must have it if it is another.
+    /// Returns true if the default family for `role` has the label, and any other family must have it.
     pub(crate) fn belongs_to(self, role: Role) -> bool {
         match self {
             Self::Fixed(_) | Self::Call(_) => true,
@@ -71,19 +71,19 @@ impl LabelSource {
         }
     }
 
-    /// Whether a family for `role` may have the label.
+    /// Returns true if a family for `role` may have the label.
     pub(crate) fn may_be_of(self, role: Role) -> bool {
         self.belongs_to(role) || matches!((self, role), (Self::Result(_), Role::Cancelled))
     }
 }
 
-/// The text of a label's value.
+/// Converts a value to a label value.
 #[inline]
 pub fn label<T: LabelValue + ?Sized>(value: &T) -> Label<'_> {
     value.label()
 }
 
-/// The values after `in`.
+/// Converts the values after `in` to strings.
 pub fn values<I>(values: I) -> Vec<String>
 where
     I: IntoIterator,

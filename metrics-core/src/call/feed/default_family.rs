@@ -17,7 +17,7 @@ use crate::registry::{Problem, ProblemKind, Registry};
 use crate::summary::Summary;
 
 impl Families {
-    /// The family of the default name, which other sites may have registered.
+    /// Returns the family with the default name, registering it if no other function has.
     pub(crate) fn default_family(&self, declaration: &Declaration, role: Role) -> Arc<FamilyCore> {
         let name = declaration.default_name(role);
         let global = Registry::global();
@@ -36,7 +36,7 @@ impl Families {
         core
     }
 
-    /// A family that counts for a site whose own cannot be used.
+    /// Creates an unregistered family, for a role whose family cannot be used.
     pub(crate) fn detached(&self, declaration: &Declaration, role: Role) -> OwnedTarget {
         let name = declaration.default_name(role);
         OwnedTarget::Family(Arc::new(new_core(declaration, role, name, self.labels_of(role).into_iter())))
@@ -44,7 +44,7 @@ impl Families {
 }
 
 impl Declaration {
-    /// Notes that the family given for this role cannot be used.
+    /// Reports that the family given for this role cannot be used.
     pub(crate) fn note_unusable(&self, role: Role, why: &str) {
         InternalError::InstrumentConflict.increment();
         Registry::global().add_problem(Problem {
@@ -56,7 +56,7 @@ impl Declaration {
     }
 }
 
-/// A family for `role`, which is not registered yet.
+/// Creates an unregistered family for `role`.
 fn new_core(declaration: &Declaration, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
     match role {
         Role::Latency if declaration.buckets.is_some() => core::<Histogram>(declaration, role, name, labels),

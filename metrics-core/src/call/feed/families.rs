@@ -21,46 +21,47 @@ use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 use crate::logging::guarded;
 
-/// Of more combinations of closed sets, series are looked up.
+/// With more combinations of closed sets than this, series are looked up in the per-thread cache instead.
 const MAX_DENSE: usize = 1024;
 
-/// What a site feeds, and the labels it feeds it with.
+/// The families of an annotated function, and the labels of its calls.
 pub(crate) struct Families {
-    /// Names of the labels, in the order of the attribute; `function` alone where it has none.
+    /// The names of the labels, in the order of the attribute, preceded by `function` if the function has that label.
     names: Vec<&'static str>,
     sources: Vec<LabelSource>,
-    /// Values that are the same for every call; `None` where each call has its own.
+    /// The values of fixed labels; `None` for a label whose value differs between calls.
     fixed: Vec<Option<String>>,
-    /// Where the labels stand that each call gives a value: from its arguments, from its result, of its error.
+    /// The positions of the labels whose values come from the arguments, then from the result, then from the error.
     given: Vec<usize>,
-    /// By [`Role`]; `None` where the site does not feed it, or each call names its own.
+    /// The targets by [`Role`]; `None` if the function does not record the role, or if each call names a target.
     targets: [Option<BoundTarget>; Role::COUNT],
-    /// Those of them that are families with labels, and the bounds of the latency's buckets: what each call asks for.
+    /// The targets that are families, for reading their epochs.
     cores: Vec<Arc<FamilyCore>>,
+    /// The upper bounds of the latency's buckets; empty for a summary.
     bounds: &'static [f64],
     pub(crate) cache: CacheId,
-    /// Look-ups of calls that begin, where the labels are complete only when they end.
+    /// The cache for beginning calls, if some labels are known only when a call ends.
     pub(crate) beginnings: Option<CacheId>,
-    /// The values after `in`, once they were evaluated.
+    /// The values after `in`, evaluated once.
     pub(crate) known: ReentrantOnce<KnownValues>,
-    /// The series of each label set, where the labels of the first call were all of closed sets that are small enough.
+    /// The series of each label set, if the labels of the first call all had closed sets that are small enough.
     pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
-    /// The series of all calls, where all labels are fixed.
+    /// The series of all calls, if all labels are fixed.
     pub(crate) series: Fixed<{ Role::COUNT }>,
-    /// A bit for each role whose mismatch is noted.
+    /// A bit for each role for which mismatching labels have been reported.
     pub(crate) noted: AtomicU8,
 }
 
-/// A target, and for each of its labels the position of that label at the declaration.
+/// A target, and for each of its labels the position of that label in `names`.
 struct BoundTarget {
     target: OwnedTarget,
     order: Vec<usize>,
 }
 
 impl Families {
-    /// Finds or registers everything; what does not fit is replaced by a family that is not exported.
+    /// Finds or registers the families. A family that cannot be used is replaced with one that is not exported.
     ///
-    /// Returns an error if an expression has panicked. Its role then has a family that is not exported, too.
+    /// Returns an error if an expression panicked. The family for its role is then not exported either.
     pub(crate) fn of(declaration: &Declaration) -> Result<Box<Self>, Box<Self>> {
         let path = declaration.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, LabelSource::Fixed("")));
@@ -106,7 +107,7 @@ impl Families {
         if has_panicked { Err(families) } else { Ok(families) }
     }
 
-    /// Marks exception and cancellation counters to be read before the latency, unless name order already guarantees it.
+    /// Marks exception and cancellation counters to be read before the latency, unless name order guarantees that.
     fn mark_read_early(&self) {
         let target = |role: Role| self.targets[role as usize].as_ref().map(|bound| bound.target.as_ref());
         let calls = target(Role::Latency).and_then(TargetRef::name);
@@ -117,7 +118,7 @@ impl Families {
         }
     }
 
-    /// The target of this role; an error, with a target that is not exported, if its expression panics.
+    /// Finds the target for this role. Returns an error with a target that is not exported if its expression panics.
     fn bind(&self, declaration: &Declaration, role: Role) -> Result<BoundTarget, BoundTarget> {
         let detached = || {
             let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
@@ -137,7 +138,7 @@ impl Families {
             Some(order) => BoundTarget { target, order },
             None => {
                 let labels = target.label_names().to_vec();
-                let why = format!("its labels are {labels:?}, those of the function {:?}", self.labels_of(role));
+                let why = format!("its labels are {labels:?}, but the function's are {:?}", self.labels_of(role));
                 declaration.note_unusable(role, &why);
                 detached()
             }
@@ -150,9 +151,9 @@ impl Families {
         labels.map(|(name, _)| (*name).to_owned()).collect()
     }
 
-    /// Where each of these labels stands at the site; `None` if they are not the labels for this role.
+    /// Returns the position of each of these labels; `None` if they do not match the labels for this role.
     pub(crate) fn order_for(&self, role: Role, labels: &[String]) -> Option<Vec<usize>> {
-        // A function without labels of its own can feed a metric without labels.
+        // A function without other labels can record into a metric without labels.
         if labels.is_empty() && self.names == [FUNCTION] {
             return Some(Vec::new());
         }
@@ -165,20 +166,20 @@ impl Families {
         needed.all(|at| order.contains(&at)).then_some(order)
     }
 
-    /// Changes when a series of any of the families is removed; never 0.
+    /// A number that changes when a series of any of the families is removed; never 0.
     #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.cores.iter().fold(1, |sum, core| sum.wrapping_add(core.epoch()))
     }
 
-    /// Bounds of the latency's buckets, where it is a histogram.
+    /// The upper bounds of the latency's buckets; empty for a summary.
     #[inline]
     pub(crate) fn bounds(&self) -> &'static [f64] {
         self.bounds
     }
 
-    /// The series of these roles for these values; `None` if a family has no room for them. Labels that are part of the
-    /// program need no room.
+    /// Returns the series of these roles for these values; `None` if a family's cap does not allow a new one. A label
+    /// set of only fixed values is exempt from the cap.
     pub(crate) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
@@ -199,7 +200,7 @@ impl Families {
         Some(handles)
     }
 
-    /// The series of all calls, where all labels are fixed.
+    /// Returns the series of all calls of a function whose labels are all fixed.
     #[cold]
     #[inline(never)]
     pub(crate) fn resolve_fixed(&self, epoch: u64) -> Handles {
@@ -210,7 +211,7 @@ impl Families {
         handles
     }
 
-    /// Remembers the series of a label set in the dense cache, if this thread found it within the cap in this epoch.
+    /// Copies the series of a label set to the dense cache, if this thread has cached it in this epoch.
     pub(crate) fn cache_dense(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
         let dense = self.dense.get_or_init(|| {
             let sets = labels.iter().map(|label| Some(label.closed()?.0)).collect::<Option<_>>()?;
@@ -223,7 +224,7 @@ impl Families {
         }
     }
 
-    /// The value of the label at this position of the site, in the family of this role.
+    /// Returns the value of the label at this position in this role's family.
     fn value_for<'v>(&self, role: Role, at: usize, all: &Values<'v>) -> &'v str {
         match (role, self.sources[at]) {
             (Role::Cancelled, LabelSource::Result(_)) => CANCELLED,
@@ -231,7 +232,7 @@ impl Families {
         }
     }
 
-    /// The overflow series of all families of these roles: of all, so that each shows the same calls.
+    /// Returns the overflow series of all families of these roles, so that all of them count the same calls.
     pub(crate) fn overflow(&self, roles: &[Role]) -> Handles {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
@@ -244,7 +245,7 @@ impl Families {
         handles
     }
 
-    /// Tells the families which values of their labels are known.
+    /// Adds the known values of the labels to the families.
     pub(crate) fn know_values(&self, known: &KnownValues) {
         let values = |at: usize| match &self.fixed[at] {
             Some(value) => std::slice::from_ref(value),
@@ -259,9 +260,9 @@ impl Families {
         }
     }
 
-    /// Creates at 0 the series for the values that are known and those that a call has begun with, where that is all.
+    /// Creates the series at 0 for `begun_with` (values from a call's arguments) and all combinations of known values.
     ///
-    /// False if a family has no room for them.
+    /// Skips families with a label whose values are not known. Returns false if a family reaches its cap.
     pub(crate) fn create_known(&self, known: &KnownValues, begun_with: &[&str]) -> bool {
         let begun = self.all_values(begun_with);
         let lists: Vec<Option<Vec<&str>>> = (0..self.names.len())
@@ -291,14 +292,15 @@ impl Families {
         })
     }
 
-    /// Whether a call can end so: a panic is of one kind, and what was cancelled is no exception.
+    /// Returns true if a call can end with these values. All late labels are `panic` after a panic, or `cancelled`
+    /// after a cancellation, which is not an exception.
     fn can_be(&self, role: Role, all: &Values<'_>) -> bool {
         let values_of = |role: Role| {
             let late =
                 self.sources.iter().zip(all).filter(move |(source, _)| source.is_late() && source.belongs_to(role));
             late.map(|(_, value)| *value)
         };
-        // A family for cancelled calls has one value for each of these.
+        // In a family for canceled calls, each label from the result has only the value `cancelled`.
         let agree = |what: &str| {
             role == Role::Cancelled || {
                 let are = values_of(role).filter(|value| *value == what).count();
@@ -315,12 +317,12 @@ impl Families {
         &self.cores
     }
 
-    /// Whether there is anything to look up.
+    /// Returns true if there is a family to look up series in.
     pub(crate) fn feeds_anything(&self) -> bool {
         self.targets.iter().any(Option::is_some)
     }
 
-    /// The series for these values in a target that a call has named; `None` if its labels are others.
+    /// Returns the series for these values in a target that a call names; `None` if its labels do not match.
     pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Handle> {
         let core = match target {
             TargetRef::Unlabeled { handle, .. } => return Some(handle),
@@ -342,7 +344,7 @@ impl Families {
         Some(core.resolve(&values[..labels.len()]))
     }
 
-    /// All values: those that are fixed, and those that a call gives, as many as it has by now.
+    /// Returns the values of all labels: the fixed values, and those of the call that are known so far.
     pub(crate) fn all_values<'v>(&'v self, given: &[&'v str]) -> Values<'v> {
         let mut all = [""; MAX_LABELS];
         for (value, fixed) in all.iter_mut().zip(&self.fixed) {
@@ -354,27 +356,27 @@ impl Families {
         all
     }
 
-    /// Where the label stands at the site that calls give as the one at this position.
+    /// The position of the label whose value a call passes at `position`.
     pub(crate) fn position_of_given(&self, position: usize) -> Option<usize> {
         self.given.get(position).copied()
     }
 
-    /// Where each label of the site comes from.
     pub(crate) fn sources(&self) -> &[LabelSource] {
         &self.sources
     }
 
-    /// Returns true if every family has as much room as it has series.
+    /// Returns true if no family uses more than half of its cap.
     pub(crate) fn is_half_empty(&self) -> bool {
         self.cores.iter().all(|core| core.capped_len() * 2 <= core.max_series())
     }
 
-    /// The smallest cap of the families, and the name of the one that has it.
+    /// The smallest cap of the families, and the name of the family that has it.
     pub(crate) fn cap(&self) -> Option<(usize, &str)> {
         self.cores.iter().map(|core| (core.max_series(), core.declaration.name.as_str())).min()
     }
 }
 
+/// The positions of the labels that are not fixed, in the order in which their values become known.
 fn given(sources: &[LabelSource]) -> Vec<usize> {
     let phases: [fn(&LabelSource) -> bool; 3] = [
         |source| matches!(source, LabelSource::Call(_)),
@@ -385,7 +387,7 @@ fn given(sources: &[LabelSource]) -> Vec<usize> {
     phases.into_iter().flat_map(of_phase).collect()
 }
 
-/// The label of functions that have no others.
+/// The label of functions without labels that are known when a call begins.
 pub(crate) const FUNCTION: &str = "function";
 
 impl OwnedTarget {

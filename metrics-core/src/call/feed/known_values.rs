@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use crate::labels::OTHER;
 
-/// What is known of each label of a site; `None` where nothing is.
+/// The known values of each label of a function; `None` for a label without known values.
 pub(crate) struct KnownValues(Vec<Option<ValueSet>>);
 
 struct ValueSet {
-    /// In the order of the list, each once; `other` at the end of a closed set.
+    /// The values in the order of the list, without duplicates. A closed set ends with `other`.
     values: Vec<String>,
     closed: Option<HashSet<String>>,
 }
@@ -18,12 +18,12 @@ impl KnownValues {
         Self(labels.map(|label| label.map(|(values, closed)| ValueSet::new(values, closed))).collect())
     }
 
-    /// All values of the label at this position that are known.
+    /// Returns the known values of the label at this position.
     pub(crate) fn values(&self, position: usize) -> Option<&[String]> {
         self.0.get(position)?.as_ref().map(|known| known.values.as_slice())
     }
 
-    /// The value itself, or `other` if it is not in the closed set of the label at this position.
+    /// Returns `value`, or `other` if the label at this position has a closed set that does not contain it.
     pub(crate) fn closed_value<'v>(&self, position: usize, value: &'v str) -> &'v str {
         match self.0.get(position) {
             Some(Some(ValueSet { closed: Some(set), .. })) if !set.contains(value) => OTHER,

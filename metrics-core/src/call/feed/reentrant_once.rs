@@ -12,17 +12,18 @@ use std::time::Duration;
 use crate::lock::lock;
 use crate::registry::declared::{Attempts, UserCode};
 
-/// The longest that another thread waits for the one that makes the value.
+/// The maximum time that other threads wait for the thread that runs the initializer.
 const MAKER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Like a `OnceLock`, but asking while one is just making the value gives `None` instead of a deadlock.
+/// Like a `OnceLock`, but a re-entrant initialization returns `None` instead of deadlocking.
 pub(crate) struct ReentrantOnce<T> {
     value: OnceLock<T>,
-    /// Apart and made when needed: the compiler looks through each part of a static, in each function that has one.
+    /// Boxed and allocated on demand, because the compiler processes every field of a static in each function that has
+    /// one.
     making: OnceLock<Box<Making<T>>>,
 }
 
-/// The state of initialization, while there is no value.
+/// The state of the initialization while there is no value.
 struct Making<T> {
     /// The threads that run the initializer: the first caller, and those whose wait has timed out.
     makers: Mutex<Vec<ThreadId>>,
@@ -67,12 +68,14 @@ impl<T> ReentrantOnce<T> {
         if self.get().or(making.fallback.get()).is_some() { None } else { making.provisional.get() }
     }
 
-    /// The value, made by `make` if no thread is making it; `make` must not panic.
+    /// Returns the value, running the initializer `make` if no other thread is running one. `make` must not panic.
     ///
-    /// If `make` fails, it returns a provisional value. That is used until a later call, which `user_code` must allow, succeeds.
+    /// If `make` fails, it returns a provisional value, which is used until a later call succeeds. `user_code` decides
+    /// whether such a call may run `make`.
     ///
-    /// `None` if `make` itself asks. If another thread does not finish in time, which may be because it waits for something
-    /// that the caller holds, the caller makes a second value, so that no call is miscounted.
+    /// Returns `None` if called by `make` itself. If another thread's initializer does not finish in time, possibly
+    /// because it waits for something that the caller holds, the caller makes a second value, so that no call is
+    /// miscounted.
     #[cold]
     pub(crate) fn get_or_make(&self, user_code: UserCode, make: impl FnOnce() -> Result<T, T>) -> Option<&T> {
         let this = thread::current().id();
@@ -81,7 +84,7 @@ impl<T> ReentrantOnce<T> {
         if let Some(value) = made() {
             return Some(value);
         }
-        // Without the lock: a maker may hang for as long as the program runs.
+        // Checked without the lock, because an initializer may hang indefinitely.
         if let Some(provisional) = making.provisional.get()
             && !making.attempts.allow(user_code)
         {
@@ -109,7 +112,7 @@ impl<T> ReentrantOnce<T> {
         makers.push(this);
         drop(makers);
         let _end = End(making, this);
-        // The loser of a race drops its value: the other is as good.
+        // The loser of a race drops its value; the other one is equivalent.
         let _ = match make() {
             Ok(value) if is_first => self.value.set(value),
             Ok(value) => making.fallback.set(value),
@@ -119,7 +122,7 @@ impl<T> ReentrantOnce<T> {
     }
 }
 
-/// Lets the waiting go on when a value is made, or its making has panicked.
+/// Wakes the waiting threads when an initializer has finished or panicked.
 struct End<'a, T>(&'a Making<T>, ThreadId);
 
 impl<T> Drop for End<'_, T> {
@@ -143,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn a_maker_that_fails_is_tried_again_ever_more_seldom_and_at_once_if_asked() {
+    fn a_failed_initializer_is_retried_with_back_off_or_immediately_on_request() {
         let once = ReentrantOnce::new();
         let made = AtomicUsize::new(0);
         let fail = || Err(made.fetch_add(1, Ordering::Relaxed));
         for _ in 0..100 {
             assert_eq!(once.get_or_make(UserCode::Due, fail), Some(&0));
         }
-        // The first, and the 1st, 2nd, 4th, .. 64th of the 99 others.
+        // The first call, and the 1st, 2nd, 4th, .. 64th of the 99 others.
         assert_eq!(made.load(Ordering::Relaxed), 8);
         assert_eq!((once.get(), once.provisional()), (None, Some(&0)));
         assert_eq!(once.get_or_make(UserCode::Now, fail), Some(&0));
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_at_once_make_one_value() {
+    fn concurrent_threads_make_one_value() {
         let once = ReentrantOnce::new();
         let made = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_maker_that_waits_for_the_one_who_asks_does_not_hang() {
+    fn an_initializer_that_waits_for_another_caller_does_not_deadlock() {
         let once = ReentrantOnce::new();
         let (begun, wait) = mpsc::channel();
         let held = Mutex::new(());
@@ -197,14 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_asks_for_itself_gets_none() {
+    fn a_re_entrant_initializer_gets_none() {
         let once = ReentrantOnce::new();
         let value = once.make(|| once.make(|| unreachable!("it is being made")).is_none());
         assert_eq!(value, Some(&true));
     }
 
-    /// Runs `f` while a first maker hangs, which makes 1 after that.
-    fn while_the_first_maker_hangs(f: impl FnOnce(&ReentrantOnce<usize>)) {
+    /// Runs `f` while the first initializer hangs. After that, the initializer returns 1.
+    fn while_the_first_initializer_hangs(f: impl FnOnce(&ReentrantOnce<usize>)) {
         let once = ReentrantOnce::new();
         let (begun, wait) = mpsc::channel();
         let (end, may_end) = mpsc::channel::<()>();
@@ -217,21 +220,21 @@ mod tests {
                     1
                 });
             });
-            wait.recv().expect("the first maker begins");
+            wait.recv().expect("the first initializer begins");
             f(once);
-            end.send(()).expect("the first maker waits");
+            end.send(()).expect("the first initializer waits");
         });
         assert_eq!(once.get(), Some(&1));
     }
 
     #[test]
-    fn while_a_first_maker_hangs_and_others_fail_calls_take_no_lock() {
-        while_the_first_maker_hangs(|once| {
+    fn calls_take_no_lock_while_the_first_initializer_hangs_and_others_fail() {
+        while_the_first_initializer_hangs(|once| {
             assert_eq!(once.get_or_make(UserCode::Due, || Err(2)), Some(&2));
             let making = once.making.get().expect("it is being made");
             let held = lock(&making.makers);
             for _ in 0..100 {
-                assert_eq!(once.get_or_make(UserCode::Never, || unreachable!("it may not")), Some(&2));
+                assert_eq!(once.get_or_make(UserCode::Never, || unreachable!("user code is not allowed")), Some(&2));
             }
             drop(held);
             let made = AtomicUsize::new(0);
@@ -239,24 +242,24 @@ mod tests {
                 let make = || Err(made.fetch_add(1, Ordering::Relaxed));
                 assert_eq!(once.get_or_make(UserCode::Due, make), Some(&2));
             }
-            assert_eq!(made.into_inner(), 0, "the first maker has not ended");
+            assert_eq!(made.into_inner(), 0, "the first initializer is still running");
         });
     }
 
     #[test]
-    fn one_who_waited_in_vain_and_asks_again_while_making_goes_on() {
-        while_the_first_maker_hangs(|once| {
+    fn a_caller_that_timed_out_and_re_enters_does_not_wait_again() {
+        while_the_first_initializer_hangs(|once| {
             let made = AtomicUsize::new(0);
             let value = once.make(|| {
-                assert_eq!(made.fetch_add(1, Ordering::Relaxed), 0, "it makes another one to make one");
+                assert_eq!(made.fetch_add(1, Ordering::Relaxed), 0, "the initializer recurses");
                 assert_eq!(once.make(|| 3), None);
                 2
             });
             assert_eq!(value, Some(&2));
-            // While the first maker hangs, calls take no lock.
+            // While the first initializer hangs, calls take no lock.
             let making = once.making.get().expect("it is being made");
             let held = lock(&making.makers);
-            assert_eq!(once.make(|| unreachable!("it is made")), Some(&2));
+            assert_eq!(once.make(|| unreachable!("the value exists")), Some(&2));
             drop(held);
         });
     }

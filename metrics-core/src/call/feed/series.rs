@@ -3,14 +3,14 @@
 use crate::call::declaration::label_source::{MAX_LABELS, Role};
 use crate::cell::Handle;
 
-/// The series of one call, by [`Role`].
+/// The handles of the series of one call, indexed by [`Role`].
 pub(crate) type Handles = [Handle; Role::COUNT];
 
-/// The series that one call feeds.
+/// The series that one call records into.
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) handles: Handles,
-    /// Upper bounds of the latency's buckets; none for a summary.
+    /// The upper bounds of the latency's buckets; empty for a summary.
     pub(crate) bounds: &'static [f64],
 }
 
@@ -18,5 +18,5 @@ impl Series {
     pub(crate) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], bounds: &[] };
 }
 
-/// Values of all labels of a site, in the order of the attribute.
+/// The values of all labels of a function, in the order of the attribute.
 pub(crate) type Values<'v> = [&'v str; MAX_LABELS];

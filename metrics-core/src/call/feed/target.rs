@@ -12,7 +12,7 @@ use crate::histogram::Histogram;
 use crate::metric::{Metric, OptionalOwner, SeriesOwner};
 use crate::summary::Summary;
 
-/// A family that calls feed, or one metric without labels.
+/// A family or a metric without labels that calls record into.
 #[derive(Clone)]
 pub struct FeedTarget(pub(crate) OwnedTarget);
 
@@ -31,7 +31,7 @@ impl std::fmt::Debug for FeedTarget {
 #[derive(Clone)]
 pub(crate) enum OwnedTarget {
     Family(Arc<FamilyCore>),
-    /// A metric without labels, and what keeps its series.
+    /// A metric without labels, and the owner of its series.
     Unlabeled {
         handle: Handle,
         bounds: &'static [f64],
@@ -39,14 +39,14 @@ pub(crate) enum OwnedTarget {
     },
 }
 
-/// Like [`OwnedTarget`], for the length of a call.
+/// Like [`OwnedTarget`], but borrowed.
 #[derive(Clone, Copy)]
 pub enum TargetRef<'a> {
     Family(&'a Arc<FamilyCore>),
     Unlabeled { handle: Handle, bounds: &'static [f64], owner: &'a OptionalOwner },
 }
 
-/// The families that a call has named, by [`Role`].
+/// The families that a call names, indexed by [`Role`].
 pub(crate) type PerCall<'a> = [Option<TargetRef<'a>>; Role::COUNT];
 
 impl OwnedTarget {
@@ -59,7 +59,7 @@ impl OwnedTarget {
 }
 
 impl<'a> TargetRef<'a> {
-    /// The name under which it is exported, if it is.
+    /// The name under which the target is exported, if it is.
     pub(crate) fn name(self) -> Option<&'a str> {
         match self {
             Self::Family(core) => Some(&core.declaration.name),
@@ -67,7 +67,7 @@ impl<'a> TargetRef<'a> {
         }
     }
 
-    /// The names of its labels.
+    /// The names of the labels.
     pub(crate) fn label_names(self) -> &'a [String] {
         match self {
             Self::Family(core) => &core.declaration.label_names,
@@ -75,7 +75,7 @@ impl<'a> TargetRef<'a> {
         }
     }
 
-    /// Marks the target to be read before all others by scrapes.
+    /// Marks the target to be read by scrapes before all others.
     pub(crate) fn mark_read_early(self) {
         match self {
             Self::Family(core) => core.mark_read_early(),
@@ -87,7 +87,7 @@ impl<'a> TargetRef<'a> {
         }
     }
 
-    /// The target for longer than the call's arguments live.
+    /// Converts to an owned target, which may outlive the call's arguments.
     pub(crate) fn to_owned_target(self) -> FeedTarget {
         FeedTarget(match self {
             Self::Family(core) => OwnedTarget::Family(Arc::clone(core)),
@@ -97,7 +97,7 @@ impl<'a> TargetRef<'a> {
         })
     }
 
-    /// Upper bounds of the buckets; none where it is no histogram.
+    /// The upper bounds of the buckets; empty unless the target is a histogram.
     pub(crate) fn bounds(self) -> &'static [f64] {
         match self {
             Self::Family(core) => core.declaration.bounds,
@@ -140,14 +140,14 @@ macro_rules! unlabeled {
 }
 unlabeled! { Counter Gauge Summary Histogram }
 
-/// A target for the latency of a function whose family has `N` labels. `UNLABELED` is true if the function itself has none,
-/// so that label `function` is the only one, and a metric without labels will do, too.
+/// A target for the latency of a function whose latency family has `N` labels.
 ///
-/// Pointers to a target are targets: a `lazy_static`, a `LazyLock`, an `Arc`.
+/// `UNLABELED` is true if the function has no labels other than `function`. A metric without labels is then accepted as
+/// well. Pointers to targets are also targets: a `lazy_static`, a `LazyLock`, an `Arc`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot take the latency of this function",
+    message = "`{Self}` cannot record the latency of this function",
     label = "expected a `Family<Summary, {N}>` or `Family<Histogram, {N}>`",
-    note = "option `latency` takes a family with the labels of the function, without `kind`; the label of a function without any is `function`"
+    note = "`latency` takes a family with the labels of the function, without `kind`; a function without labels has only the label `function`"
 )]
 pub trait FeedsLatency<const N: usize, const UNLABELED: bool>: sealed::Feed {}
 
@@ -161,11 +161,11 @@ impl<const N: usize, const UNLABELED: bool, P> FeedsLatency<N, UNLABELED> for P 
 {
 }
 
-/// A target that counts calls of a function whose family has `N` labels. For `UNLABELED` and pointers, see [`FeedsLatency`].
+/// A target that counts calls of a function, with `N` labels. For `UNLABELED` and pointers, see [`FeedsLatency`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot count the calls of this function",
     label = "expected a `Family<Counter, {N}>`",
-    note = "options `exceptions` and `cancelled` take a family with the labels of the function; only `exceptions` has `kind`; the label of a function without any is `function`"
+    note = "`exceptions` and `cancelled` take a family with the labels of the function; only `exceptions` has `kind`; a function without labels has only the label `function`"
 )]
 pub trait FeedsCount<const N: usize, const UNLABELED: bool>: sealed::Feed {}
 
@@ -177,12 +177,12 @@ impl<const N: usize, const UNLABELED: bool, P> FeedsCount<N, UNLABELED> for P wh
 {
 }
 
-/// A target that shows how many calls of a function are running; its family has `N` labels. For `UNLABELED` and pointers, see
+/// A target for the number of calls in flight of a function, with `N` labels. For `UNLABELED` and pointers, see
 /// [`FeedsLatency`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot show the calls in flight of this function",
+    message = "`{Self}` cannot count the calls in flight of this function",
     label = "expected a `Family<Gauge, {N}>`",
-    note = "write `in_flight` alone for the default family, or give it a family with the labels of the function that are known when a call begins; the label of a function without any is `function`"
+    note = "write `in_flight` alone for the default family, or set it to a family with the labels that are known when a call begins; a function without labels has only the label `function`"
 )]
 pub trait FeedsLevel<const N: usize, const UNLABELED: bool>: sealed::Feed {}
 
@@ -194,27 +194,27 @@ impl<const N: usize, const UNLABELED: bool, P> FeedsLevel<N, UNLABELED> for P wh
 {
 }
 
-/// A family given as `latency`.
+/// Converts a family given as `latency`.
 pub fn latency<const N: usize, const UNLABELED: bool, M: FeedsLatency<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
-/// A family given as `exceptions`.
+/// Converts a family given as `exceptions`.
 pub fn exceptions<const N: usize, const UNLABELED: bool, M: FeedsCount<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
-/// A family given as `cancelled`.
+/// Converts a family given as `cancelled`.
 pub fn cancelled<const N: usize, const UNLABELED: bool, M: FeedsCount<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
-/// Like [`cancelled`], for a function with labels from its result, which the family may have.
+/// Like [`cancelled`], for a function with labels from its result. The family may have those labels.
 pub fn cancelled_with_results<const N: usize, M: FeedsCount<N, false>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
-/// A family given as `in_flight`.
+/// Converts a family given as `in_flight`.
 pub fn in_flight<const N: usize, const UNLABELED: bool, M: FeedsLevel<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::label_text::LabelText;
 use crate::label_value::LabelValue;
 
-/// The value that a label from the result gets.
+/// Returns the value of a label from the result.
 #[inline]
 pub fn of_result<'r, R, L: LabelValue>(returned: &'r R, value: impl FnOnce(&'r R) -> L) -> LabelText {
     LabelText::of(&value(returned).label())
@@ -19,10 +19,10 @@ pub fn of_result<'r, R, L: LabelValue>(returned: &'r R, value: impl FnOnce(&'r R
     note = "`kind` is the label of an error: put it on a function that returns a `Result`, or write `name = |out| ..` for a label from the result"
 )]
 pub trait Fallible {
-    /// The error.
+    /// The type of the error.
     type Error;
 
-    /// The error that was returned, if one was.
+    /// Returns the error, if one was returned.
     fn error(&self) -> Option<&Self::Error>;
 }
 
@@ -35,7 +35,7 @@ impl<T, E> Fallible for Result<T, E> {
     }
 }
 
-/// The kind of the error that was returned, if one was.
+/// Returns the kind of the error, if one was returned.
 #[inline]
 pub fn kind_of<'r, R: Fallible, L: LabelValue>(
     returned: &'r R,
@@ -48,7 +48,7 @@ pub fn kind_of<'r, R: Fallible, L: LabelValue>(
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of label `kind`",
     label = "not a label value",
-    note = "an enum derives `metrics_core::LabelValue`, with `#[label(ignore_data)]` if its variants have data",
+    note = "if it is an enum, derive `metrics_core::LabelValue`, with `#[label(ignore_data)]` if its variants have data",
     note = "for any other error, write `kind = |error| ..` with a closure that returns one of a few values, such as `|error| error.kind().to_string()` for an `io::Error`, or `|error| if error.is::<io::Error>() {{ \"io\" }} else {{ \"other\" }}` for a `Box<dyn Error>` or `anyhow::Error`"
 )]
 pub trait ErrorKind: LabelValue {}
@@ -56,19 +56,20 @@ pub trait ErrorKind: LabelValue {}
 #[diagnostic::do_not_recommend]
 impl<E: LabelValue + ?Sized> ErrorKind for E {}
 
-/// Like [`kind_of`], if the error is itself the value of the label.
+/// Like [`kind_of`], for an error that is itself the value of the label.
 #[inline]
 pub fn kind<R: Fallible<Error: ErrorKind>>(returned: &R) -> Option<LabelText> {
     kind_of(returned, |error| error)
 }
 
-/// The kinds that the errors of a return type have. None are known unless the type is a `Result` whose error is a label
-/// value; [`kind`] reports that mistake.
+/// The kinds of the errors of a return type, if they are known.
+///
+/// If the type is not a `Result` whose error is a label value, there are none. [`kind`] reports that mistake.
 #[derive(Debug)]
 pub struct KindsOf<R>(NoKinds, PhantomData<R>);
 
 impl<R> KindsOf<R> {
-    /// Asks for the kinds.
+    /// Creates a value whose method `kinds` is resolved by the return type.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "generated code names it")]
     pub fn new() -> Self {
@@ -77,19 +78,19 @@ impl<R> KindsOf<R> {
 }
 
 impl<T, E: LabelValue> KindsOf<Result<T, E>> {
-    /// All kinds, as far as they are known.
+    /// Returns all kinds if they are a closed set, otherwise none.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
         E::VALUES.unwrap_or_default().iter().map(|kind| (*kind).to_owned()).collect()
     }
 }
 
-/// Errors without kinds.
+/// The fallback for return types whose errors have no known kinds.
 #[derive(Debug)]
 pub struct NoKinds;
 
 impl NoKinds {
-    /// None.
+    /// Returns no kinds.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
         Vec::new()

@@ -27,7 +27,7 @@ where
     Measured { future, state: FutureState::Unpolled { call, ending }, known: PhantomData }
 }
 
-/// Makes a future, and measures it. A panic in its making ends the call.
+/// Creates a future and measures it. A panic while it is created ends the call.
 #[inline]
 pub fn create<F, P, R, E>(call: P, make: impl FnOnce() -> F, ending: R) -> Measured<F, P, R, E>
 where
@@ -40,7 +40,7 @@ where
     Measured { future, state: creating.created(ending), known: PhantomData }
 }
 
-/// A call whose future is being made. Dropped, that has panicked.
+/// A call whose future is being created. If dropped, the creation panicked.
 struct Creating<P: PendingCall>(Option<P>);
 
 impl<P: PendingCall> Creating<P> {
@@ -69,7 +69,7 @@ pin_project! {
     /// The future of a call.
     #[must_use = "futures do nothing unless polled"]
     pub struct Measured<F, P: PendingCall, R, E> {
-        // Before the call, so that what the future holds is dropped before the call ends, as in an `async fn`.
+        // Declared before the call, so that the future is dropped before the call ends, as in an `async fn`.
         #[pin]
         future: F,
         state: FutureState<P, R>,
@@ -88,7 +88,7 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // Held here while the future runs, so that its panic ends the call at once.
+        // Moved out while the future runs, so that a panic ends the call immediately.
         let (call, ending) = match mem::replace(this.state, FutureState::Ended) {
             FutureState::Unpolled { call, ending } => (call.begin(), ending),
             FutureState::Running { call, ending } => (call, ending),

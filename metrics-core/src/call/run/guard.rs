@@ -22,8 +22,8 @@ use crate::call::feed::series::Series;
 use crate::cell::{self, Handle};
 use crate::clock::Moment;
 
-/// A call whose labels are known and that has not begun. Dropped, it records nothing.
-#[must_use = "the call is recorded by what it measures"]
+/// A call that has not begun and whose labels are known. Dropping it records nothing.
+#[must_use = "a prepared call records nothing until it begins"]
 #[derive(Debug)]
 pub struct Prepared {
     start: Moment,
@@ -51,20 +51,20 @@ impl PendingCall for Prepared {
     }
 }
 
-/// A call that is running. Dropped without [`Call::finish`], it has panicked or was cancelled.
-#[must_use = "dropping the guard says that the call has panicked or was cancelled"]
+/// A running call. If dropped without [`Call::finish`], it panicked or was canceled.
+#[must_use = "dropping the guard records that the call panicked or was canceled"]
 pub struct Call {
     start: Moment,
     series: Series,
     progress: Progress,
 }
 
-/// The methods of a guard that run a body; it has a field `progress`.
+/// Defines the methods of a guard that run a body. The guard must have a field `progress`.
 macro_rules! body_methods {
     () => {
         /// Runs the body of a function.
         ///
-        /// Handed over as a closure, a body can return early and borrow from what it owns.
+        /// Passing the body as a closure lets it return early and borrow from values that it owns.
         #[inline]
         pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
             body()
@@ -79,7 +79,7 @@ macro_rules! body_methods {
         /// Runs the body of an `async` function that never returns.
         pub async fn run_never<B: std::future::Future>(&self, body: B) -> ! {
             self.run_async(body).await;
-            unreachable!("the type of the function says that its body never ends")
+            unreachable!("a body of type `!` never returns")
         }
     };
 }
@@ -94,13 +94,13 @@ impl Call {
 
     body_methods!();
 
-    /// Ends a call that has returned. By reference, since the guard of a future would have to be moved out of it.
+    /// Ends a call that has returned. Takes a reference, so that the guard need not be moved out of a future.
     pub fn finish(&self, exception: bool) {
         self.progress.set_recorded();
         record(self.start, &self.series, Outcome::returned(exception));
     }
 
-    /// Ends the call when the guard is dropped, for a body whose value cannot be examined and is not an exception.
+    /// Ends the call when the guard is dropped, for a body whose value cannot be inspected and is not an exception.
     #[inline]
     pub fn until_dropped(self) -> CallUntilDropped {
         CallUntilDropped { call: self, was_panicking: std::thread::panicking() }
@@ -134,26 +134,26 @@ impl Drop for Call {
     }
 }
 
-/// A call that returns without an exception, unless it panics.
+/// A guard that records an exception only if the call panics.
 #[must_use = "dropping the guard ends the call"]
 #[derive(Debug)]
 pub struct CallUntilDropped {
     call: Call,
-    /// The call may itself be part of an unwinding, in a destructor.
+    /// True if the call began during unwinding, in a destructor.
     was_panicking: bool,
 }
 
 impl Drop for CallUntilDropped {
     #[inline]
     fn drop(&mut self) {
-        // Otherwise the call drops without having finished, which is a panic.
+        // Otherwise, dropping the unfinished call records a panic.
         if std::thread::panicking() == self.was_panicking {
             self.call.finish(false);
         }
     }
 }
 
-/// One more call in flight.
+/// Counts one more call in flight.
 #[inline]
 pub(crate) fn enter(in_flight: Handle) {
     if !in_flight.is_none() {
@@ -161,11 +161,12 @@ pub(crate) fn enter(in_flight: Handle) {
     }
 }
 
-/// Latency first: whoever reads exceptions before it then never sees more of them than calls.
+/// Records a call, its latency first. A scrape that reads exceptions before the latency then never sees more exceptions
+/// than calls.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "a tenth of a call: the handles then stay in registers")]
+#[expect(clippy::inline_always, reason = "keeps the handles in registers, which saves a tenth of a call")]
 pub(crate) fn record(start: Moment, Series { handles, bounds }: &Series, outcome: Outcome) {
-    // Each by itself: a load of two at once would have to wait until both of their stores are through.
+    // Load each handle separately: a wide load of two recent stores would stall until the stores complete.
     let [latency, exceptions, cancelled, in_flight] = handles;
     let seconds = start.seconds();
     if bounds.is_empty() {
@@ -183,7 +184,7 @@ pub(crate) fn record(start: Moment, Series { handles, bounds }: &Series, outcome
     }
 }
 
-// Out of line, so that calls without these parts keep no registers for them.
+// Out of line, so that calls without these parts reserve no registers for them.
 
 #[inline(never)]
 fn observe_in_buckets(latency: Handle, bounds: &'static [f64], seconds: f64) {
@@ -202,7 +203,7 @@ impl fmt::Debug for Call {
 }
 
 pin_project! {
-    /// The body of an `async` function; tells its call whether it is running.
+    /// The body of an `async` function. Records in the guard whether the body is running.
     #[must_use = "futures do nothing unless polled"]
     pub struct RunningBody<'c, F> {
         progress: &'c Progress,
@@ -226,7 +227,7 @@ impl<F: Future> Future for RunningBody<'_, F> {
         let this = self.project();
         this.progress.set_running(true);
         let polled = this.body.poll(cx);
-        // A panic leaves it as it is: the guard is dropped as part of the unwinding.
+        // A panic leaves the call marked as running; the guard is dropped during unwinding.
         if polled.is_pending() {
             this.progress.set_running(false);
         }

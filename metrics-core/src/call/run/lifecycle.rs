@@ -4,33 +4,33 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A call that has not begun.
 pub trait PendingCall: Sized {
-    /// The call once it has begun.
+    /// The type of the call once it has begun.
     type Call;
 
     /// Begins the call.
     fn begin(self) -> Self::Call;
 
-    /// Begins the call as of when its labels were evaluated.
+    /// Begins the call with the time before its labels were evaluated as its start.
     fn begin_backdated(self) -> Self::Call;
 }
 
-/// A call that has begun, of which `E` is known when it has returned. Dropped, it has panicked or was cancelled.
+/// A running call, which ends with an `E` when it returns. If dropped before that, it panicked or was canceled.
 pub trait RunningCall<E> {
-    /// How far the call is.
+    /// The progress of the call.
     fn progress(&self) -> &Progress;
 
     /// Ends a call that has returned.
     fn finish(&self, ending: E);
 }
 
-/// How far a call is.
+/// The progress of a call.
 #[derive(Debug)]
 pub struct Progress(AtomicU8);
 
 impl Progress {
-    /// Between two polls of the future: dropped now, it is cancelled.
+    /// Between two polls of the future: a call that is dropped now is canceled.
     const WAITING: u8 = 0;
-    /// The body is running: dropped now, it is unwinding.
+    /// The body is running: a call that is dropped now is unwinding.
     const RUNNING: u8 = 1;
     const RECORDED: u8 = 2;
 
@@ -54,13 +54,13 @@ impl Progress {
         *self.0.get_mut() == Self::RECORDED
     }
 
-    /// Returns the outcome of a call that is dropped before it was recorded.
+    /// Returns the outcome of a call that is dropped before it has been recorded.
     pub(crate) fn dropped(&mut self) -> Outcome {
         if *self.0.get_mut() == Self::WAITING { Outcome::Cancelled } else { Outcome::Exception }
     }
 }
 
-/// How a call ended.
+/// The outcome of a call.
 #[derive(Clone, Copy)]
 pub(crate) enum Outcome {
     Ok,

@@ -2,15 +2,15 @@
 
 use std::ops::Deref;
 
-/// A returned value, to be asked whether it is an exception.
+/// A wrapper for a returned value that decides whether it is an exception.
 ///
-/// For a `Result`, by whatever alias, the method below is its own; for any other type it is that of [`NoResult`], to
-/// which this dereferences. So no type need be named where it is asked.
+/// For a `Result`, including aliases, `is_exception` is the inherent method. For any other type, it is the method of
+/// [`NoResult`], to which this type dereferences. Generated code therefore does not have to name the return type.
 #[derive(Debug)]
 pub struct Returned<'a, R>(pub &'a R);
 
 impl<T, E> Returned<'_, Result<T, E>> {
-    /// Whether this is an `Err`.
+    /// Returns true if the value is an `Err`.
     #[inline]
     #[must_use]
     pub fn is_exception(&self) -> bool {
@@ -18,12 +18,12 @@ impl<T, E> Returned<'_, Result<T, E>> {
     }
 }
 
-/// A returned value that is no `Result`.
+/// The fallback for return types other than `Result`.
 #[derive(Debug)]
 pub struct NoResult;
 
 impl NoResult {
-    /// `false`: only an `Err` is an exception.
+    /// Returns false, because only an `Err` is an exception.
     #[inline]
     #[must_use]
     pub fn is_exception(&self) -> bool {
@@ -40,13 +40,13 @@ impl<R> Deref for Returned<'_, R> {
     }
 }
 
-/// Asks the rule given as `exception_if`.
+/// Applies the rule given as `exception_if`.
 #[inline]
 pub fn exception_if<R>(returned: &R, rule: impl FnOnce(&R) -> bool) -> bool {
     rule(returned)
 }
 
-/// Stands in a branch that is never taken, to tell the compiler the type that an `async` block returns.
+/// Determines the output type of an `async` block, in a branch that is never taken.
 ///
 /// # Panics
 ///

@@ -1,8 +1,8 @@
 //! The response to a scrape, independent of any framework's types.
 //!
 //! The body is streamed: each poll encodes the next 32 KiB. No thread blocks on a client, each scrape holds one buffer,
-//! and after 300 microseconds of encoding and compressing, the other tasks of the thread get their turn. A response of at
-//! most 64 KiB is encoded at once and has a `Content-Length`.
+//! and the task yields after 300 microseconds of encoding and compressing. A response of at most 64 KiB is encoded
+//! before it is sent, and has a `Content-Length`.
 
 use std::future::poll_fn;
 use std::io::{self, Write};
@@ -26,27 +26,29 @@ use crate::registry::Registry;
 use crate::registry::declared::UserCode;
 use crate::registry::scrape::steps::Steps;
 
-/// Scrapes that are answered at once, if the user does not say.
+/// The default limit on concurrent responses.
 const MAX_SCRAPES: usize = 32;
-/// What is encoded at once, before it is sent: enough for few writes, little enough for the thread that others share.
+/// The number of bytes to encode per poll: large enough for few writes, but small enough to share the thread.
 const CHUNK: usize = 32 << 10;
-/// How long a response is encoded before other tasks of the thread run. hyper polls a body twice before it returns to the
-/// runtime, so this is half of what other tasks wait.
+/// The time spent on a response before its body yields. hyper polls a body twice before it returns to the runtime, so
+/// other tasks wait for twice this time.
 const TURN: Duration = Duration::from_micros(150);
-/// A response up to this size is made at once, and says how long it is.
+/// The maximum size, in bytes, of a response that is encoded before it is sent and has a `Content-Length`.
 const SMALL: usize = 2 * CHUNK;
 
-/// Of 100k series it makes a third less than level 1, in half as much more time; higher ones save hardly anything.
+/// For 100,000 series, level 2 produces a third less output than level 1 and takes 50% longer. Higher levels reduce the
+/// size only slightly.
 const GZIP_LEVEL: u32 = 2;
 
-/// Exposes a registry over HTTP: what a handler for `/metrics` consists of.
+/// Exposes a registry over HTTP. This is the handler for `/metrics`.
 ///
-/// Each format is answered where the request accepts it (text 0.0.4 otherwise), compressed if it accepts that; families
-/// can be picked by `?name[]=`; GET and HEAD are answered. The response is made while it is sent, so its size does not show
-/// in memory. Requests at the same time share what collectors show. At most 32 responses are sent at once
-/// ([`Exposition::max_scrapes`]); other requests wait for their turn.
+/// It responds to GET and HEAD in the format that the request prefers (text 0.0.4 by default), and compresses the
+/// response if the request accepts gzip. The query parameter `name[]` selects families. The response is encoded while
+/// it is sent, so a large response does not need more memory. Concurrent requests share the results of collectors. At
+/// most 32 responses are sent concurrently (see [`Exposition::max_scrapes`]). Further requests wait, and get status 503
+/// if they time out.
 ///
-/// Cloning it gives the same one.
+/// Clones share the registry and the limit.
 #[derive(Clone, Debug)]
 pub struct Exposition {
     registry: Registry,
@@ -54,16 +56,16 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// Exposes the global registry, and initializes it as [`init`](crate::init) does.
+    /// Exposes the global registry and initializes it, as [`init`](crate::init) does.
     ///
-    /// This evaluates lists and families that `#[instrument]` was given: do not call it in an initializer that these use, or
-    /// while you hold a lock that they take.
+    /// This evaluates the lists and families that are passed to `#[instrument]`. Do not call it from an initializer
+    /// that these expressions use, or while holding a lock that they acquire.
     #[must_use]
     pub fn new() -> Self {
         Self::of(Registry::global())
     }
 
-    /// Exposes this registry.
+    /// Exposes a registry.
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
         registry.initialize(UserCode::Now);
@@ -71,20 +73,20 @@ impl Exposition {
         Self { slots: ScrapeSlots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
     }
 
-    /// Limits the number of responses that are sent at once, at least 1; 32 if not set, for everything that exposes the
-    /// registry together.
+    /// Limits the number of concurrent responses to `most`, but at least 1. The default limit is 32, and all
+    /// expositions of the registry share it.
     ///
-    /// One more waits for its turn, for as long as its client does (see
-    /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)), and then gets status 503. A client that takes
-    /// nothing of its response for seven seconds is cut off for it; in a web framework, which does not tell what its clients
-    /// take, after ten seconds in which the framework asked for nothing. At most 64 requests wait for their turn, and a
-    /// thousand for collectors.
+    /// At the limit, a request waits for a slot. It gets status 503 if the time limit of the scrape expires first (see
+    /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)). If a client does not read any of its response
+    /// for seven seconds, a waiting request takes its slot and the response is cut off. Web frameworks do not report
+    /// the progress of their clients. There, a response is cut off if the framework has not polled the body for ten
+    /// seconds. At most 64 requests wait for a slot, and at most 1,000 wait for collectors or a slot.
     #[must_use]
     pub fn max_scrapes(self, most: usize) -> Self {
         Self { slots: ScrapeSlots::new(most.max(1)), ..self }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     pub(crate) async fn respond_to(self, request: ScrapeRequest) -> ScrapeResponse {
         if request.method == Method::Other {
             let mut response = ScrapeResponse::text(405, "Use GET or HEAD.\n");
@@ -102,7 +104,7 @@ impl Exposition {
         let Some(waiting) = self.slots.wait() else { return ScrapeResponse::busy() };
         let begin = Instant::now();
         let sources = self.registry.gather(request.timeout()).await;
-        // Each waits for as long as its client does, so a free slot goes to the scrape whose collectors finished first.
+        // The deadline covers both collectors and the wait for a slot.
         let Some(slot) = self.slots.take_until(begin + request.timeout()).await else { return ScrapeResponse::busy() };
         drop(waiting);
         self_metrics::answered(200, Some(format));
@@ -136,7 +138,7 @@ impl Default for Exposition {
     }
 }
 
-/// A response, without the types of any framework.
+/// A response, independent of any framework's types.
 #[derive(Debug)]
 pub(crate) struct ScrapeResponse {
     pub(crate) status: u16,
@@ -145,7 +147,7 @@ pub(crate) struct ScrapeResponse {
 }
 
 impl ScrapeResponse {
-    /// A response without metrics.
+    /// Creates a plain-text response that contains no metrics.
     pub(crate) fn text(status: u16, text: &'static str) -> Self {
         self_metrics::answered(status, None);
         let headers = vec![("content-type", "text/plain; charset=utf-8")];
@@ -153,7 +155,7 @@ impl ScrapeResponse {
     }
 
     fn busy() -> Self {
-        let mut response = Self::text(503, "Too many scrapes are being answered.\n");
+        let mut response = Self::text(503, "Too many concurrent scrapes.\n");
         response.headers.push(("retry-after", "1"));
         response
     }
@@ -167,7 +169,7 @@ impl ScrapeResponse {
 /// The body of a response.
 #[derive(Debug, Default)]
 pub(crate) enum Body {
-    /// Nothing, in response to HEAD.
+    /// The empty body of a response to HEAD.
     #[default]
     Head,
     Whole(Bytes),
@@ -178,8 +180,9 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// The next bytes; nothing at the end. Now and then it lets other tasks of the thread run, because a client that reads
-    /// fast would keep it producing.
+    /// Returns the next bytes, or `None` at the end.
+    ///
+    /// Yields regularly, because a client that reads fast would otherwise monopolize the thread.
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match self {
             Self::Head => Poll::Ready(None),
@@ -189,18 +192,20 @@ impl Body {
         }
     }
 
-    /// Takes note of what the client takes, for a response that holds a slot.
+    /// Returns a handle that records the client's progress, if the response holds a slot.
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
     pub(crate) fn progress(&self) -> Option<Progress> {
         if let Self::Stream { stream, .. } = self { Some(stream.slot.progress()) } else { None }
     }
 
-    /// Whether there is nothing to send.
+    /// Returns true if there is nothing to send.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Head) || self.len() == Some(0)
     }
 
-    /// How long it is, where that is known; in response to HEAD, it is that of GET that counts.
+    /// Returns the length in bytes if it is known.
+    ///
+    /// The length is unknown for HEAD, because `Content-Length` must be that of the GET response.
     pub(crate) fn len(&self) -> Option<u64> {
         match self {
             Self::Whole(bytes) => Some(bytes.len() as u64),
@@ -209,15 +214,15 @@ impl Body {
     }
 }
 
-/// A response that is made while it is sent.
+/// A response that is encoded while it is sent.
 pub(crate) struct ExpositionStream {
     request: ScrapeRequest,
-    /// Gone at the end.
+    /// `None` once everything has been encoded.
     encoding: Option<Encoding>,
     gzip: Option<GzEncoder<Vec<u8>>>,
-    /// Bytes so far, before compression.
+    /// The number of bytes encoded so far, before compression.
     encoded: usize,
-    /// Time spent on producing since other tasks last ran.
+    /// The time spent since the task last yielded.
     turn: Duration,
     slot: Slot,
     _in_flight: InFlight,
@@ -228,7 +233,7 @@ impl ExpositionStream {
         self.encoding.is_none()
     }
 
-    /// Appends the first bytes to `first`: all of a small response.
+    /// Appends the first bytes of the response to `first`, or the whole response if it is small.
     fn poll_first(&mut self, first: &mut Vec<u8>, cx: &Context<'_>) -> Poll<io::Result<()>> {
         while !self.has_ended() && self.encoded < SMALL {
             ready!(self.poll_turn(cx));
@@ -237,7 +242,7 @@ impl ExpositionStream {
         Poll::Ready(Ok(()))
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes, or `None` at the end.
     fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         while !self.has_ended() {
             ready!(self.poll_turn(cx));
@@ -249,7 +254,7 @@ impl ExpositionStream {
         Poll::Ready(None)
     }
 
-    /// Pending, once, when the present turn has taken its time: other tasks of the thread come first.
+    /// Returns `Pending` once if the current turn has used up its time, so that other tasks on the thread can run.
     fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.turn < TURN {
             return Poll::Ready(());
@@ -259,7 +264,7 @@ impl ExpositionStream {
         Poll::Pending
     }
 
-    /// Encodes the next bytes, and returns what can be sent by now: compression keeps some for later.
+    /// Encodes the next bytes, and returns the bytes that can be sent. The compressor may hold some back.
     fn produce(&mut self) -> io::Result<Bytes> {
         let begin = Instant::now();
         let produced = self.encode_and_compress();

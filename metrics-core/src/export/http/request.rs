@@ -1,4 +1,4 @@
-//! A scrape request: the format, compression, families and time limit, negotiated from its headers and query.
+//! A scrape request. Its headers and query determine the format, the compression, the families and the time limit.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::family::declaration::sample_names;
 use crate::kind::Kind;
 use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
 
-/// The longest that a scrape waits for collectors, whatever its request says.
+/// The maximum time that a request can allow for its collectors.
 const MAX_COLLECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A request for metrics, without the types of any framework.
+/// A request for metrics, independent of any framework's types.
 #[derive(Debug)]
 pub(crate) struct ScrapeRequest {
     pub(crate) method: Method,
-    /// The families, by their names or those of their samples; all, if none are named.
+    /// The names of the requested families or of their samples. If empty, all families are requested.
     names: HashSet<String>,
     accept: Vec<String>,
     accept_encoding: Option<Vec<String>>,
@@ -40,14 +40,15 @@ impl ScrapeRequest {
         Self { method, names, accept: Vec::new(), accept_encoding: None, timeout: None }
     }
 
-    /// Takes note of a header, if it is one that matters; its name is in lower case.
+    /// Adds a header, whose name must be lowercase. Ignores headers that do not affect the response.
     pub(crate) fn header(&mut self, name: &str, value: &[u8]) {
         let Ok(value) = std::str::from_utf8(value) else { return };
         match name {
             "accept" => self.accept.extend(elements(value)),
             "accept-encoding" => self.accept_encoding.get_or_insert_default().extend(elements(value)),
             "x-prometheus-scrape-timeout-seconds" => {
-                // The answer must be there before the time is over.
+                // The response must arrive before the client's timeout, so a tenth of the time is reserved for sending
+                // it.
                 let seconds = value.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0);
                 let timeout = seconds.map(|seconds| (seconds * 0.9).min(MAX_COLLECT_TIMEOUT.as_secs_f64()));
                 self.timeout = timeout.map(Duration::from_secs_f64);
@@ -56,15 +57,16 @@ impl ScrapeRequest {
         }
     }
 
-    /// How long collectors are waited for.
+    /// Returns the time that the scrape may wait for collectors and a slot.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(DEFAULT_COLLECT_TIMEOUT)
     }
 
-    /// The format that is liked best; text 0.0.4, which everybody reads, where none that we have is. Of several that are
-    /// liked as much it is the one that was named first.
+    /// Returns the supported format with the highest quality, or text 0.0.4 if the request accepts no supported format.
+    ///
+    /// If several formats have the same quality, returns the first one in the header.
     pub(crate) fn format(&self) -> Format {
-        // For each format, what the range that names it most exactly says.
+        // For each format, the specificity and the quality of the most specific range that matches it.
         let mut said: Vec<(Format, u8, f32)> = Vec::new();
         for (range, quality) in self.accept.iter().map(|element| quality(element)) {
             let Some((format, exactness)) = format_of(range) else { continue };
@@ -83,7 +85,7 @@ impl ScrapeRequest {
         best.0
     }
 
-    /// Whether the answer is to be compressed.
+    /// Returns true if the response should be compressed.
     pub(crate) fn gzip(&self) -> bool {
         let codings = || self.accept_encoding.iter().flatten().map(|element| quality(element));
         let of = |names: &[&str]| {
@@ -100,7 +102,7 @@ impl ScrapeRequest {
     }
 }
 
-/// The parts of a header between commas that are not quoted.
+/// Splits a header value at commas outside of quotes.
 fn elements(value: &str) -> impl Iterator<Item = String> + '_ {
     split(value, ',').map(|element| element.trim().to_owned()).filter(|element| !element.is_empty())
 }
@@ -117,7 +119,7 @@ fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// An element without its quality, and that: 1 if not given, 0 if it is no number from 0 to 1.
+/// Splits off the quality of an element. It is 1 if absent, and 0 if it is not a number from 0 to 1.
 fn quality(element: &str) -> (&str, f32) {
     for (at, _) in element.match_indices(';') {
         let (name, rest) = element[at + 1..].split_once('=').unwrap_or_default();
@@ -130,7 +132,9 @@ fn quality(element: &str) -> (&str, f32) {
     (element, 1.0)
 }
 
-/// The format that a media range names, if we have it in this version, and how exactly it does.
+/// Returns the format that matches a media range, and the specificity of the range.
+///
+/// Returns `None` if the format or its version is not supported.
 fn format_of(range: &str) -> Option<(Format, u8)> {
     let mut parts = split(range, ';');
     let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -142,7 +146,7 @@ fn format_of(range: &str) -> Option<(Format, u8)> {
     let is_version = |ours: &str| parameter("version").is_none_or(|version| version == ours);
     let named = if parameter("version").is_some() { 3 } else { 2 };
     match media.as_str() {
-        // All that is not named is the format that everybody reads.
+        // A wildcard selects the default format.
         "*/*" => Some((Format::Text, 0)),
         "text/*" => Some((Format::Text, 1)),
         "text/plain" if is_version("0.0.4") => Some((Format::Text, named)),
@@ -158,13 +162,13 @@ fn format_of(range: &str) -> Option<(Format, u8)> {
     }
 }
 
-/// The values of `name[]` in a query.
+/// Returns the values of `name[]` in a query.
 fn names(query: &str) -> HashSet<String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.filter(|(name, _)| decode(name) == "name[]").map(|(_, value)| decode(value)).collect()
 }
 
-/// Decodes `%5B` and `+`; what is no valid text becomes U+FFFD, which is in no name.
+/// Decodes percent-encoding and `+`. Invalid UTF-8 becomes U+FFFD, which never occurs in a name.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -204,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_that_is_liked_best() {
+    fn the_format_with_the_highest_quality_is_chosen() {
         assert_eq!(request(&[]).format(), Format::Text);
         for accept in [
             "*/*",
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn protobuf_where_it_is_there() {
+    fn protobuf_is_chosen_if_it_is_compiled_in() {
         let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,\
                       application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         #[cfg(feature = "protobuf")]
@@ -251,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_text() {
+    fn invalid_headers_select_the_text_format() {
         for accept in
             ["", ",,,", ";", ";;q", "q=1", "\"", "\\", "*/*;q=nan", "a/b;q=2", "\u{fffd};q=\u{1F600}", "=;=,="]
         {
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_where_it_is_wanted() {
+    fn gzip_is_used_if_it_is_preferred() {
         let gzip = |value| request(&[("accept-encoding", value)]).gzip();
         assert!(!request(&[]).gzip());
         for value in ["gzip", "*", "deflate, gzip;q=0.5", "GZIP", "identity;q=0.1, gzip;q=0.2", "*;q=0.1", "x-gzip"] {
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn families_by_name_and_by_sample() {
+    fn families_are_selected_by_name_or_by_sample() {
         let wants = |query: &str, name: &str, kind| ScrapeRequest::new("GET", Some(query)).wants(name, kind);
         assert!(wants("", "x", Kind::Gauge) && wants("debug=1", "x", Kind::Gauge));
         for query in ["name[]=a_total", "name%5B%5D=a_total", "name[]=a", "x=1&name[]=b&name%5b%5d=a%5ftotal"] {
@@ -296,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_there_is() {
+    fn the_timeout_comes_from_the_header() {
         let timeout = |value| request(&[("x-prometheus-scrape-timeout-seconds", value)]).timeout();
         assert_eq!(timeout("10"), Duration::from_secs(9));
         assert_eq!(timeout("0.5"), Duration::from_millis(450));

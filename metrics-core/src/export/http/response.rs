@@ -1,4 +1,4 @@
-//! Scrapes expressed in the types of the `http` crate, which most servers use.
+//! Scrape requests and responses as types of the `http` crate, which most servers use.
 
 use std::fmt;
 use std::future::Future;
@@ -15,9 +15,9 @@ use super::request::ScrapeRequest;
 use super::scrape_limit::Progress;
 
 impl Exposition {
-    /// Answers a request, whatever its path; its body is not read.
+    /// Responds to a request. The request's path and body are ignored.
     ///
-    /// # Example: a route of a server that speaks the types of `http`
+    /// # Example: a handler for a server that uses the `http` crate
     ///
     /// ```
     /// use http::{Request, Response};
@@ -33,8 +33,8 @@ impl Exposition {
     }
 }
 
-/// An answer to a scrape that is being made; of [`Exposition::respond`].
-#[must_use = "an answer is not made unless it is awaited"]
+/// The future returned by [`Exposition::respond`].
+#[must_use = "futures do nothing unless awaited"]
 pub struct ExpositionFuture(Pin<Box<dyn Future<Output = Response<ExpositionBody>> + Send>>);
 
 impl Future for ExpositionFuture {
@@ -51,7 +51,7 @@ impl fmt::Debug for ExpositionFuture {
     }
 }
 
-/// What a request asks for.
+/// Converts a request from the type of the `http` crate.
 pub(crate) fn scrape_request<B>(request: &Request<B>) -> ScrapeRequest {
     let mut scrape = ScrapeRequest::new(request.method().as_str(), request.uri().query());
     for (name, value) in request.headers() {
@@ -60,7 +60,7 @@ pub(crate) fn scrape_request<B>(request: &Request<B>) -> ScrapeRequest {
     scrape
 }
 
-/// Marks responses with metrics, which [`RequestMetrics`](crate::integrate::RequestMetrics) does not measure.
+/// Marks responses of an exposition, which [`RequestMetrics`](crate::integrate::RequestMetrics) does not measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IsExposition;
 
@@ -76,15 +76,15 @@ impl ScrapeResponse {
     }
 }
 
-/// The body of an answer to a scrape; made while it is sent.
+/// The body of a response to a scrape. It is encoded while it is sent.
 ///
-/// It ends with an error where another client needed its place and this one read nothing. That of `default()` is empty, for
-/// what answers in place of the metrics.
+/// The body ends with an error if the client read too slowly and another scrape needed its slot.
+/// `ExpositionBody::default()` is an empty body, for responses that contain no metrics.
 #[derive(Debug, Default)]
 pub struct ExpositionBody(Body);
 
 impl ExpositionBody {
-    /// Takes note of what the client takes, for a response that holds a slot.
+    /// Returns a handle that records the client's progress, if the response holds a slot.
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
     pub(crate) fn progress(&self) -> Option<Progress> {
         self.0.progress()

@@ -1,11 +1,12 @@
 //! The limit on concurrent scrapes.
 //!
-//! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, scrapes queue for
-//! a slot, in the order in which their collectors have finished, for as long as their clients wait. A slot that becomes
-//! free is handed to the first scrape in the queue, so a free slot means that the queue is empty. While all slots are
-//! held, the alarm thread looks at them twice a second, and takes one from the client that has gone longest without
-//! taking any of its response, if that is too long. A scrape whose time is over, or that finds 64 others in the queue or
-//! 1,000 at collectors, gets status 503.
+//! Refusing new scrapes at the limit would favor slow clients, which keep their slots longest. Instead, a scrape joins
+//! a queue when its collectors have finished, and waits until it gets a slot or its time runs out. A slot that becomes
+//! free is handed to the first scrape in the queue, so a slot is free only if the queue is empty.
+//!
+//! While all slots are held, the alarm thread looks at them twice a second. If a scrape is in the queue, the thread
+//! revokes the slot of the stalled client that has not read any of its response for the longest time. A scrape gets
+//! status 503 if its time runs out, if 64 others are in the queue, or if 1,000 others wait for collectors or a slot.
 
 mod slots;
 
@@ -21,45 +22,43 @@ use crate::alarm::Alarm;
 use crate::lock::lock;
 use crate::logging::guarded;
 use crate::per_process::PerProcess;
+pub(crate) use slots::Progress;
 use slots::{LOOK, SlotState, Slots};
 
-/// Requests that may wait for collectors, or for a slot after that; each costs a few hundred bytes.
+/// The maximum number of requests that wait for collectors or for a slot. Each request uses a few hundred bytes.
 const MAX_WAITING: usize = 1_000;
-/// Requests that may wait for a slot; each holds the results of its collectors.
+/// The maximum number of requests that wait for a slot. Each request holds the results of its collectors.
 const MAX_QUEUED: usize = 64;
-/// Slots for scrapes. Each is held until the server has encoded the last byte of the response, or the client is gone.
+
+/// The slots for concurrent scrapes. A slot is held until the client has read the whole response or has disconnected.
 #[derive(Debug)]
 pub(crate) struct ScrapeSlots {
     most: usize,
-    /// A forked child neither sends the responses of its parent nor has its waiting scrapes.
+    /// Per process, because a forked child has neither the responses nor the waiting scrapes of its parent.
     state: PerProcess<SlotsState>,
 }
 
 #[derive(Debug, Default)]
 struct SlotsState {
     slots: Mutex<Slots>,
-    /// Wakes the slots for the next look, while all of them are held.
+    /// The alarm for the next look, set while all slots are held.
     watch: Mutex<Option<Alarm>>,
+    /// The number of requests that wait for collectors or for a slot.
     waiting: AtomicUsize,
 }
 
-/// A request that waits for collectors.
+/// A request that waits for collectors or for a slot.
 #[derive(Debug)]
 pub(crate) struct Waiting(Arc<ScrapeSlots>);
 
-/// A slot, released when it is dropped.
+/// A slot that is released on drop.
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: Arc<ScrapeSlots>,
     state: Arc<SlotState>,
 }
 
-/// The progress of the client that a slot is held for, as the connection sees it.
-#[derive(Debug)]
-#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
-pub(crate) struct Progress(Arc<SlotState>);
-
-/// The slot was given to another scrape.
+/// The error returned if a slot was handed to another scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Revoked;
 
@@ -68,7 +67,7 @@ impl ScrapeSlots {
         Arc::new(Self { most, state: PerProcess::new() })
     }
 
-    /// Those of this registry, which all share that do not bring their own.
+    /// Returns the slots that all expositions of a registry share unless they set their own limit.
     pub(crate) fn of(registry: u64, most: usize) -> Arc<Self> {
         static OF_REGISTRIES: Mutex<BTreeMap<u64, Weak<ScrapeSlots>>> = Mutex::new(BTreeMap::new());
         let mut all = lock(&OF_REGISTRIES);
@@ -81,21 +80,23 @@ impl ScrapeSlots {
         slots
     }
 
-    /// Leave to wait, which is given back when it is dropped; `None` if too many wait.
+    /// Returns a guard that counts a waiting request, or `None` if too many are waiting.
     pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
         let waiting = Waiting(Arc::clone(self));
         let before = self.state.get().waiting.fetch_add(1, Ordering::Relaxed);
         (before < MAX_WAITING).then_some(waiting)
     }
 
-    /// A slot, once it is this scrape's turn and one is free or held for a client that does not read; `None` at the
-    /// deadline.
+    /// Waits for a free slot, or for a slot that is revoked from a stalled client.
+    ///
+    /// Resolves to `None` at the deadline, or immediately if the queue is full.
     pub(crate) fn take_until(self: &Arc<Self>, deadline: Instant) -> TakeSlot {
         TakeSlot { slots: Arc::clone(self), deadline, ticket: None, alarm: None }
     }
 
-    /// Hands slots to the first scrapes in the queue, as far as there are any, and sees to it that somebody looks again
-    /// while all are held.
+    /// Hands available slots to the first scrapes in the queue.
+    ///
+    /// While all slots are held, also sets the alarm for the next look.
     fn advance(self: &Arc<Self>) {
         let state = self.state.get();
         let (woken, watches) = {
@@ -110,11 +111,11 @@ impl ScrapeSlots {
             let _ = guarded(|| waker.wake());
         }
         if watches {
-            // One at a time: a thread that is held up here must not replace a later alarm.
+            // The lock is held until the alarm is stored, so a delayed thread cannot replace a newer alarm.
             let mut watch = lock(&state.watch);
             let alarm = Alarm::set(Instant::now() + LOOK, &Waker::from(Arc::clone(self)));
             if alarm.is_none() {
-                // Without a thread for it, the next scrape looks.
+                // Without an alarm thread, the next scrape looks at the slots instead.
                 lock(&state.slots).is_watched = false;
             }
             *watch = alarm;
@@ -122,7 +123,7 @@ impl ScrapeSlots {
     }
 }
 
-/// The alarm for the next look.
+/// Handles the alarm for the next look.
 impl Wake for ScrapeSlots {
     fn wake(self: Arc<Self>) {
         lock(&self.state.get().slots).is_watched = false;
@@ -131,13 +132,13 @@ impl Wake for ScrapeSlots {
 }
 
 impl Slot {
-    /// Notes that the client takes something.
+    /// Records that more of the response was requested. Returns an error if the slot was revoked.
     pub(crate) fn touch(&self) -> Result<(), Revoked> {
         self.state.progress.fetch_add(1, Ordering::Relaxed);
         if self.state.is_revoked.load(Ordering::Relaxed) { Err(Revoked) } else { Ok(()) }
     }
 
-    /// For the connection, which sees each part that the client takes.
+    /// Returns a handle that the connection uses to record the bytes that the system accepts.
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
     pub(crate) fn progress(&self) -> Progress {
         self.state.is_observed.store(true, Ordering::Relaxed);
@@ -145,29 +146,21 @@ impl Slot {
     }
 }
 
-#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
-impl Progress {
-    /// Notes that the client has taken something.
-    pub(crate) fn touch(&self) {
-        self.0.progress.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Waits for a slot.
+/// A future that waits for a slot; see [`ScrapeSlots::take_until`].
 #[derive(Debug)]
 pub(crate) struct TakeSlot {
     slots: Arc<ScrapeSlots>,
     deadline: Instant,
-    /// The place in the queue.
+    /// The ticket of this scrape in the queue, if it has joined the queue.
     ticket: Option<u64>,
     alarm: Option<Alarm>,
 }
 
 impl TakeSlot {
-    /// Joins the queue, unless it is full, and remembers whom to wake.
+    /// Joins the queue unless it is full, or updates the waker if this scrape has already joined.
     fn join(&mut self, waker: &Waker) {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        // A waker is code of a runtime, so it is neither cloned nor dropped under the lock.
+        // Cloning or dropping a waker runs code of the async runtime, so neither happens while the lock is held.
         let new = waker.clone();
         let unused = {
             let mut slots = lock(&self.slots.state.get().slots);
@@ -175,7 +168,7 @@ impl TakeSlot {
             match slots.queue.iter_mut().find(|(ticket, _)| Some(*ticket) == self.ticket) {
                 Some((_, waker)) => Some(std::mem::replace(waker, new)),
                 None if self.ticket.is_none() && has_room => {
-                    // The numbers are those of the program, so that a forked child does not take its parent's for its own.
+                    // A forked child continues the count, so it never mistakes its parent's ticket for its own.
                     let ticket = LAST.fetch_add(1, Ordering::Relaxed);
                     self.ticket = Some(ticket);
                     slots.queue.push_back((ticket, new));
@@ -187,13 +180,14 @@ impl TakeSlot {
         let _ = guarded(|| drop(unused));
     }
 
-    /// Returns true if this scrape is in the queue: it was not full, and nobody took back a slot that was handed to it.
+    /// Returns true if this scrape is in the queue. Returns false if the queue was full, or if a slot was handed to
+    /// this scrape and then revoked.
     fn is_queued(&self) -> bool {
         let slots = lock(&self.slots.state.get().slots);
         slots.queue.iter().any(|(ticket, _)| Some(*ticket) == self.ticket)
     }
 
-    /// The slot that was handed to this scrape.
+    /// Takes the slot that was handed to this scrape, if any.
     fn handed(&mut self) -> Option<Slot> {
         let ticket = self.ticket?;
         let state = lock(&self.slots.state.get().slots).handed.remove(&ticket)?;
@@ -201,9 +195,9 @@ impl TakeSlot {
         Some(Slot { slots: Arc::clone(&self.slots), state })
     }
 
-    /// Leaves the queue, and what was handed to it, to the others.
+    /// Leaves the queue. If a slot was handed to this scrape, passes it on.
     fn leave(&mut self) {
-        // A slot that is dropped goes to the next.
+        // Dropping the slot hands it to the next scrape.
         drop(self.handed());
         let Some(ticket) = self.ticket.take() else { return };
         let left = {
@@ -227,7 +221,7 @@ impl Future for TakeSlot {
             if self.alarm.is_some() {
                 return Poll::Pending;
             }
-            // Without an alarm, nobody would wake the task at the deadline.
+            // Without an alarm, the task would not be woken at the deadline, so it gives up now.
         }
         self.alarm = None;
         self.leave();
@@ -244,7 +238,7 @@ impl Drop for TakeSlot {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let fewer = |waiting: usize| waiting.checked_sub(1);
-        // In a forked child, the request of its parent was never counted.
+        // A forked child starts at 0 and has not counted the requests of its parent.
         self.0.state.get().waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).ok();
     }
 }
@@ -272,7 +266,7 @@ mod tests {
         }
     }
 
-    /// As many looks as happen in `looks` half seconds.
+    /// Looks at the slots `looks` times.
     fn look(slots: &ScrapeSlots, looks: u32) {
         let mut state = lock(&slots.state.get().slots);
         let begin = state.last_look.unwrap_or_else(Instant::now);
@@ -280,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_does_not_read_makes_room() {
+    fn a_client_that_does_not_read_loses_its_slot() {
         let slots = ScrapeSlots::new(2);
         let (first, second) = (take(&slots).expect("free"), take(&slots).expect("free"));
         let progress = second.progress();
@@ -288,7 +282,8 @@ mod tests {
         assert_eq!((first.touch(), second.touch()), (Ok(()), Ok(())));
         assert!(take(&slots).is_none());
         look(&slots, STALL_LOOKS);
-        // The system may have taken for the first, which nobody observes, more than it reads in this time.
+        // The progress of the first client is not observed, so it may still be reading data that the system has
+        // buffered.
         progress.touch();
         look(&slots, 1);
         assert!(take(&slots).is_none());
@@ -296,12 +291,12 @@ mod tests {
             progress.touch();
             look(&slots, 1);
         }
-        let third = take(&slots).expect("made by the first");
+        let third = take(&slots).expect("revoked from the first");
         assert_eq!((first.touch(), second.touch(), third.touch()), (Err(Revoked), Ok(()), Ok(())));
         drop(first);
         assert!(take(&slots).is_none());
         look(&slots, STALL_LOOKS + 1);
-        let fourth = take(&slots).expect("made by the second, which is observed");
+        let fourth = take(&slots).expect("revoked from the second, which is observed");
         assert_eq!((second.touch(), third.touch()), (Err(Revoked), Ok(())));
         drop((second, third));
         assert!(take(&slots).is_some());
@@ -309,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_takes_a_minute_makes_room_although_it_is_read() {
+    fn a_response_that_takes_a_minute_loses_its_slot_even_if_it_is_read() {
         let slots = ScrapeSlots::new(1);
         let held = take(&slots).expect("free");
         for _ in 0..MAX_RESPONSE_LOOKS {
@@ -321,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_was_handed_to_a_task_that_is_not_polled_goes_to_the_next() {
+    fn a_slot_handed_to_a_task_that_is_never_polled_is_revoked() {
         let slots = ScrapeSlots::new(1);
         let held = take(&slots).expect("free");
         let deadline = Instant::now() + Duration::from_secs(600);
@@ -329,14 +324,14 @@ mod tests {
         let mut forgotten = slots.take_until(deadline);
         assert!(Pin::new(&mut forgotten).poll(&mut cx).is_pending());
         drop(held);
-        assert!(take(&slots).is_none(), "it was handed to the first");
+        assert!(take(&slots).is_none(), "the slot was handed to the first");
         look(&slots, UNOBSERVED_STALL_LOOKS + 1);
         assert!(take(&slots).is_some());
         assert!(matches!(Pin::new(&mut forgotten).poll(&mut cx), Poll::Ready(None)));
     }
 
     #[test]
-    fn while_all_slots_are_held_somebody_looks() {
+    fn the_alarm_thread_looks_while_all_slots_are_held() {
         let slots = ScrapeSlots::new(1);
         let held = take(&slots).expect("free");
         held.touch().expect("held");
@@ -366,14 +361,14 @@ mod tests {
         assert!(poll(&mut second, &others).is_none());
         let woken = wakes.count();
         drop(held);
-        assert!(wakes.count() > woken, "the first is told");
-        // A newcomer does not overtake those who wait.
+        assert!(wakes.count() > woken, "the first scrape is woken");
+        // A new scrape does not overtake those in the queue.
         assert!(poll(&mut third, &others).is_none());
         assert!(poll(&mut second, &others).is_none());
         let held = poll(&mut first, &wakes).expect("its turn");
         drop(second);
         drop(held);
-        // What was handed to a scrape that does not take it goes to the next.
+        // If a scrape leaves without taking its slot, the next scrape gets the slot.
         let mut fourth = slots.take_until(deadline);
         assert!(poll(&mut fourth, &others).is_none());
         drop(third);
@@ -382,10 +377,10 @@ mod tests {
     }
 
     #[test]
-    fn a_free_slot_needs_no_time_and_a_full_queue_refuses() {
+    fn a_free_slot_is_taken_at_once_and_a_full_queue_refuses() {
         let slots = ScrapeSlots::new(1);
         let held = take(&slots).expect("free");
-        assert!(take(&slots).is_none(), "its time is over");
+        assert!(take(&slots).is_none(), "its time has run out");
         let deadline = Instant::now() + Duration::from_secs(600);
         let mut cx = Context::from_waker(Waker::noop());
         let mut queued: Vec<_> = (0..MAX_QUEUED).map(|_| slots.take_until(deadline)).collect();

@@ -7,23 +7,20 @@ use crate::encode::Format;
 use crate::family::Family;
 use crate::gauge::{Gauge, InFlight};
 
-/// Codes of answers to scrapes, beside 200; all are there at 0 before the first.
+/// The status codes of failed scrapes. Their series are exported at 0 from the start.
 const FAILURES: [&str; 5] = ["401", "404", "405", "500", "503"];
-/// The format of an answer without metrics.
+/// The `format` label of a response without metrics.
 const NONE: &str = "none";
 
 lazy_static! {
-    static ref SCRAPES: Family<Counter, 2> = Counter::builder(
-        "metrics_core_scrapes_total",
-        "Requests for metrics, by the status and the format of the answer."
-    )
-    .labels(["code", "format"])
-    .register();
-    static ref IN_FLIGHT: Gauge =
-        Gauge::builder("metrics_core_scrapes_in_flight", "Requests for metrics that are being answered.").register();
+    static ref SCRAPES: Family<Counter, 2> =
+        Counter::builder("metrics_core_scrapes_total", "Scrapes, by status code and format of the response.")
+            .labels(["code", "format"])
+            .register();
+    static ref IN_FLIGHT: Gauge = Gauge::builder("metrics_core_scrapes_in_flight", "Scrapes in flight.").register();
 }
 
-/// Makes all series of answers, at 0.
+/// Creates all series at 0.
 pub(crate) fn init() {
     for format in Format::ALL {
         SCRAPES.labels(["200", format.name()]);
@@ -34,7 +31,7 @@ pub(crate) fn init() {
     lazy_static::initialize(&IN_FLIGHT);
 }
 
-/// Counts an answer.
+/// Counts a response.
 pub(crate) fn answered(code: u16, format: Option<Format>) {
     SCRAPES.labels([itoa::Buffer::new().format(code), format.map_or(NONE, Format::name)]).inc();
 }

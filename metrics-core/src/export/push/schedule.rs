@@ -1,13 +1,13 @@
 //! The schedule of one pusher: pushes, retries and shutdown.
 //!
-//! A pusher is a task of the alarm thread. When a push is due, the pusher spawns a thread that pushes, sets the next
-//! alarm, and exits. Therefore a target may block without delaying other targets. Pushes to one target never overlap,
+//! A pusher is a task on the alarm thread. When a push is due, the pusher spawns a thread that pushes, sets the next
+//! alarm, and exits. A target that blocks therefore does not delay other targets. Pushes to one target never overlap,
 //! because no alarm is set while a push is running. If the alarm thread cannot be spawned, the pushing thread keeps
-//! running and waits for the next push itself.
+//! running and waits until the next push is due.
 //!
-//! One lock guards both the schedule and the shutdown request. If no push is running, shutdown starts the last one;
-//! otherwise the running thread pushes once more after the current push. A push sends the current totals, so nothing is
-//! queued while a target is unavailable.
+//! One lock guards both the schedule and the shutdown request. If no push is running, shutdown starts the last push;
+//! otherwise, the running thread pushes once more after the current push. Each push sends the current totals, so
+//! nothing is queued while a target is unavailable.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -26,11 +26,11 @@ use crate::lock::lock;
 use crate::logging::{guarded, log};
 use crate::registry::Registry;
 
-/// Causes that are remembered, so as to log each once.
+/// The maximum number of failure causes to remember, so that each is logged only once.
 const LOGGED_CAUSES: usize = 16;
-/// Reasons to leave samples out that are remembered, of all targets.
+/// The maximum number of reasons for skipped samples to remember, across all targets.
 const LOGGED_REASONS: usize = 256;
-/// Where the clock cannot tell when something is due, since that is too far away.
+/// The delay to use if the clock cannot represent the requested one.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 pub(super) struct Schedule {
@@ -39,31 +39,32 @@ pub(super) struct Schedule {
     interval: Duration,
     timeout: Duration,
     begun: Instant,
-    /// The process whose threads push.
+    /// The ID of the process that created the schedule.
     process: u32,
-    /// Held by the push that runs.
+    /// Locked while a push is running.
     pushing: Mutex<Pushing>,
     state: Mutex<ScheduleState>,
     changed: Condvar,
 }
 
-/// What pushes need, one after the other.
+/// The state that each push uses exclusively.
 struct Pushing {
     target: Box<dyn PushTarget>,
+    /// The number of failures since the last success.
     failures: u32,
-    /// Why pushes have failed since the last one that did not.
+    /// The causes of failures that were logged since the last success.
     logged: HashSet<String>,
 }
 
 #[derive(Default)]
 struct ScheduleState {
-    /// Whether a thread is at work, and will see what changes here.
+    /// `true` while a thread is running, which will observe changes to this state.
     is_at_work: bool,
-    /// Wakes this schedule, where no thread is at work.
+    /// The alarm for the next push, set while no thread is running.
     alarm: Option<Alarm>,
-    /// Until when the last push may take, once it is asked for.
+    /// The deadline of the last push, once a shutdown is requested.
     until: Option<Instant>,
-    /// What has become of the last push.
+    /// The result of the last push, once it is done.
     ended: Option<Result<(), PushError>>,
 }
 
@@ -84,7 +85,7 @@ impl Schedule {
         }
     }
 
-    /// Pushes at once, and from then on.
+    /// Starts pushing. The first push starts immediately.
     pub(super) fn start(self: &Arc<Self>) -> io::Result<()> {
         lock(&self.state).is_at_work = true;
         self.spawn()
@@ -95,10 +96,10 @@ impl Schedule {
         thread::Builder::new().name("metrics-push".to_owned()).spawn(move || schedule.work()).map(drop)
     }
 
-    /// Asks for the last push, and waits for it.
+    /// Requests the last push, and waits for it.
     pub(super) fn shutdown(self: &Arc<Self>) -> Result<(), PushError> {
         if self.process != process::id() {
-            // Its locks may be held by threads that this process does not have.
+            // The locks may be held by threads that do not exist in this process.
             return Err(PushError::OtherProcess { target: self.name.clone() });
         }
         let until = after(Instant::now(), self.timeout);
@@ -119,13 +120,13 @@ impl Schedule {
             match state.ended.take() {
                 Some(ended) => return ended,
                 None if state.is_at_work => return Err(PushError::TimedOut { target: self.name.clone() }),
-                // Whoever was to do it had no thread.
+                // The thread for the last push could not be spawned.
                 None => {}
             }
         }
     }
 
-    /// Pushes until there is nothing to do for a while, or never again.
+    /// Pushes until the alarm for the next push is set, or until the last push is done.
     fn work(self: Arc<Self>) {
         loop {
             let until = lock(&self.state).until;
@@ -134,9 +135,10 @@ impl Schedule {
             let pushed = self.push(until.map_or(deadline, |until| deadline.min(until)));
             let mut state = lock(&self.state);
             let due = match (until, state.until) {
-                // It was asked for before the push began, so this is the last, unless there is time for another try.
+                // The shutdown was requested before this push began, so it was the last push unless there is time for a
+                // retry.
                 (Some(until), _) => {
-                    // However long the outage was: there is not much time left.
+                    // The back-off is limited to its first step, because little time is left.
                     let again = after(Instant::now(), pushed.retry.min(backoff::FIRST));
                     if pushed.result.is_ok() || again >= until {
                         state.ended = Some(pushed.result);
@@ -160,7 +162,7 @@ impl Schedule {
         }
     }
 
-    /// When to push next: a whole number of intervals after the begin, or before that to try again.
+    /// Returns the time of the next push: a multiple of the interval after the start, or earlier for a retry.
     fn due(&self, retry: Option<Duration>) -> Instant {
         let now = Instant::now();
         let interval = self.interval.as_nanos();
@@ -170,7 +172,7 @@ impl Schedule {
         retry.map_or(next, |retry| next.min(after(now, retry)))
     }
 
-    /// Waits so long, as long as this holds.
+    /// Waits while `holds` returns true, but not beyond the deadline `until`.
     fn wait_until<'a>(
         &self,
         state: MutexGuard<'a, ScheduleState>,
@@ -182,12 +184,12 @@ impl Schedule {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Pushes once, whatever becomes of it: the caller is told.
+    /// Pushes once, without retrying or logging a failure.
     pub(super) fn push_once(&self) -> Result<(), PushError> {
         self.send(&mut *lock(&self.pushing).target, after(Instant::now(), self.timeout))
     }
 
-    /// Sends everything, and counts what has become of it.
+    /// Pushes to the target, and counts the outcome.
     fn send(&self, target: &mut dyn PushTarget, deadline: Instant) -> Result<(), PushError> {
         let push = PushContext::new(&self.registry, &self.name, deadline);
         let result = match guarded(|| target.push(&push)) {
@@ -197,25 +199,25 @@ impl Schedule {
         };
         for (reason, sample) in push.skipped.take() {
             if is_first(&self.name, reason) {
-                log(Level::Warn, format_args!("{}: leaves out {sample}, which {reason} (logged once)", self.name));
+                log(Level::Warn, format_args!("{}: skips {sample}, which {reason} (logged once)", self.name));
             }
         }
-        // An error is somebody else's code too.
+        // The methods of the error are user code, so they may panic.
         let outcome = || result.as_ref().map_or_else(PushError::outcome, |()| self_metrics::SUCCESS);
         self_metrics::pushed(&self.name, guarded(outcome).unwrap_or(self_metrics::PANIC));
         result
     }
 
-    /// Pushes, and logs what goes wrong for the first time, or works again.
+    /// Pushes, logs each cause of failure once, and logs the recovery.
     fn push(&self, deadline: Instant) -> Pushed {
         let mut pushing = lock(&self.pushing);
         let Pushing { target, failures, logged } = &mut *pushing;
         let result = self.send(&mut **target, deadline);
         match &result {
             Ok(()) if *failures > 0 => {
-                log(Level::Info, format_args!("{}: works again, after {failures} pushes that failed", self.name));
+                log(Level::Info, format_args!("{}: push succeeded after {failures} failures", self.name));
                 *failures = 0;
-                // What goes wrong the next time is news again.
+                // Log the causes of the next outage again.
                 logged.clear();
             }
             Ok(()) => {}
@@ -224,7 +226,7 @@ impl Schedule {
                 guarded(|| {
                     let cause = error.to_string();
                     if logged.len() < LOGGED_CAUSES && logged.insert(cause.clone()) {
-                        log(Level::Warn, format_args!("{cause} (logged once; it is tried again)"));
+                        log(Level::Warn, format_args!("{cause} (logged once; retrying)"));
                     }
                 });
             }
@@ -233,7 +235,7 @@ impl Schedule {
     }
 }
 
-/// What has become of a push, and how long to wait before another try.
+/// The result of a push, and the delay before a retry.
 struct Pushed {
     result: Result<(), PushError>,
     retry: Duration,
@@ -266,15 +268,16 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// Returns true if no pusher to this target has left anything out for this reason before. Each one-shot push is a
-/// pusher of its own.
+/// Returns true the first time that a sample for this target is skipped for this reason.
+///
+/// The set is global, because each one-shot push has its own schedule.
 fn is_first(target: &str, reason: &'static str) -> bool {
     static LOGGED: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
     let mut logged = lock(&LOGGED);
     logged.len() < LOGGED_REASONS && logged.insert((target.to_owned(), reason))
 }
 
-/// That time after this one; far away, if the clock cannot tell.
+/// Returns `instant` plus `duration`, or a time in the far future if the clock cannot represent the sum.
 fn after(instant: Instant, duration: Duration) -> Instant {
     instant.checked_add(duration).or_else(|| instant.checked_add(FAR_FUTURE)).unwrap_or(instant)
 }

@@ -8,7 +8,7 @@ use crate::counter::Counter;
 use crate::family::Family;
 use crate::gauge::Gauge;
 
-/// Values of label `outcome`.
+/// The values of the label `outcome`.
 pub(super) const SUCCESS: &str = "success";
 pub(super) const ERROR: &str = "error";
 pub(super) const TIMEOUT: &str = "timeout";
@@ -16,7 +16,7 @@ pub(super) const PANIC: &str = "panic";
 
 lazy_static! {
     static ref PUSHES: Family<Counter, 2> =
-        Counter::builder("metrics_core_push_total", "Pushes to targets, by outcome.")
+        Counter::builder("metrics_core_push_total", "Pushes, by target and outcome.")
             .labels(["target", "outcome"])
             .register();
     static ref LAST_SUCCESS: Family<Gauge, 1> = Gauge::builder(
@@ -33,7 +33,7 @@ lazy_static! {
     .register();
 }
 
-/// Makes all series of a target, at 0.
+/// Creates all series of a target at 0.
 pub(super) fn init(target: &str) {
     for outcome in [SUCCESS, ERROR, TIMEOUT, PANIC] {
         PUSHES.labels([target, outcome]);
@@ -42,7 +42,7 @@ pub(super) fn init(target: &str) {
     SAMPLES_DROPPED.labels([target]);
 }
 
-/// Counts a push.
+/// Counts a push, and records the time if it succeeded.
 pub(super) fn pushed(target: &str, outcome: &str) {
     PUSHES.labels([target, outcome]).inc();
     if outcome == SUCCESS {

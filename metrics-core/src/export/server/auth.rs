@@ -1,4 +1,4 @@
-//! Scraper credentials, compared in a time that depends only on their length.
+//! Scraper credentials, compared in constant time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,30 +12,32 @@ use super::error::{InvalidCredentials, ServeError};
 use super::serve::Admission;
 
 impl HttpServerBuilder {
-    /// Only answers requests with this token (`Authorization: Bearer ..`); others get status 401. White space around it is
-    /// none of it; an empty one is an error of [`HttpServerBuilder::start`].
+    /// Requires this token in each request (`Authorization: Bearer ..`); other requests get status 401.
     ///
-    /// The last of this and [`HttpServerBuilder::basic_auth`] holds. Whoever can read the network can read the token: use it with TLS.
+    /// Surrounding whitespace is removed. If the token is empty, [`HttpServerBuilder::start`] returns an error. If this
+    /// method and [`HttpServerBuilder::basic_auth`] are both called, the last call takes effect. Without TLS, the token
+    /// is sent unencrypted.
     pub fn bearer_token(mut self, token: &str) -> Self {
         self.admission = Some(Arc::new(Credentials::bearer(token)));
         self
     }
 
-    /// Only answers requests with this name and password (`Authorization: Basic ..`); others get status 401. Where one of
-    /// them is empty, or the name has a colon, [`HttpServerBuilder::start`] gives an error.
+    /// Requires this user name and password in each request (`Authorization: Basic ..`); other requests get status 401.
     ///
-    /// The last of this and [`HttpServerBuilder::bearer_token`] holds. Whoever can read the network can read the password: use it with TLS.
+    /// If either is empty or the user name contains a colon, [`HttpServerBuilder::start`] returns an error. If this
+    /// method and [`HttpServerBuilder::bearer_token`] are both called, the last call takes effect. Without TLS, the
+    /// password is sent unencrypted.
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
         self.admission = Some(Arc::new(Credentials::basic(user, password)));
         self
     }
 }
 
-/// What the `Authorization` header must be.
+/// The expected `Authorization` header.
 struct Credentials {
     scheme: &'static str,
     secret: Vec<u8>,
-    /// Why no client could send it, if so.
+    /// The reason why the credentials are invalid, or `None` if they are valid.
     invalid: Option<InvalidCredentials>,
 }
 
@@ -67,7 +69,7 @@ impl Admission for Credentials {
         if self.scheme == "Basic" { "Basic realm=\"metrics\", charset=\"UTF-8\"" } else { "Bearer realm=\"metrics\"" }
     }
 
-    /// How long it takes depends on lengths only.
+    /// Takes time that depends only on the lengths of the header and the credentials.
     fn allows(&self, authorization: Option<&[u8]>) -> bool {
         let Some((scheme, given)) = authorization.and_then(|value| value.split_at_checked(self.scheme.len())) else {
             return false;

@@ -1,7 +1,7 @@
-//! One open connection, and what it does at the moment.
+//! The state of one open connection.
 //!
-//! A response counts as sent once the system has accepted its last byte, not when the server has produced it: closing the
-//! connection before that cuts the response off.
+//! A response counts as sent once the operating system has accepted its last byte. If the connection is closed before
+//! then, the response is cut off, even if the server has already produced all of it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,12 +12,12 @@ use tokio::sync::Notify;
 use crate::export::http::scrape_limit::Progress;
 use crate::lock::lock;
 
-/// The number of sweeps so far, which serves as the clock of all connections.
+/// The number of sweeps so far, which serves as the clock for all connections.
 pub(super) type Sweeps = Arc<AtomicU64>;
 
 /// The state of an open connection.
 pub(super) struct Open {
-    /// True if the connection exceeds the limit and only gets a refusal.
+    /// `true` if the connection exceeds the limit and only receives a response with status 503.
     pub(super) is_refusal: bool,
     sweeps: Sweeps,
     state: Mutex<State>,
@@ -29,22 +29,23 @@ pub(super) struct Open {
 #[derive(Clone, Copy)]
 pub(super) struct State {
     pub(super) phase: Phase,
-    /// When the phase began.
+    /// The time at which the phase began.
     pub(super) since: Instant,
-    /// The number of sweeps when the phase began or the client last read something.
+    /// The number of sweeps when the phase began or when the client last read data, whichever is later.
     pub(super) sweep: u64,
-    /// The phase that follows once everything has been sent.
+    /// The next phase. It is set once the whole response has been produced, and entered once the response has been
+    /// sent.
     next: Option<Phase>,
 }
 
-/// The phases of a connection. Those whose end harms least come first.
+/// The phase of a connection. At the limit, the server prefers to close connections in earlier phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// The client has not sent a request yet.
     New,
-    /// The last request was not a scrape and has been answered.
+    /// The last request was not a scrape, and its response has been sent.
     Idle,
-    /// The last request was a scrape and has been answered.
+    /// The last request was a scrape, and its response has been sent.
     Scraped,
     /// A response is being sent.
     Sending,
@@ -74,12 +75,12 @@ impl Open {
         self.enter(Phase::Sending);
     }
 
-    /// Notes that the whole response has been produced, although its end may not have been sent yet.
+    /// Records that the whole response has been produced, although its end may not have been sent yet.
     pub(super) fn has_produced(&self, after: Phase) {
         lock(&self.state).next = Some(after);
     }
 
-    /// Notes that the system has accepted all bytes so far.
+    /// Records that the system has accepted all bytes produced so far.
     pub(super) fn has_flushed(&self) {
         let next = lock(&self.state).next.take();
         if let Some(next) = next {
@@ -93,7 +94,7 @@ impl Open {
         *lock(&self.state) = State { phase, since: Instant::now(), sweep, next: None };
     }
 
-    /// Notes that the system has accepted a part of a response.
+    /// Records that the system has accepted part of a response.
     pub(super) fn progress(&self) {
         lock(&self.state).sweep = self.sweeps.load(Ordering::Relaxed);
         if let Some(scrape) = &*lock(&self.scrape) {
@@ -101,12 +102,12 @@ impl Open {
         }
     }
 
-    /// Ends the wait of [`Open::closed`].
+    /// Requests that the connection be closed; see [`Open::closed`].
     pub(super) fn close(&self) {
         self.close.notify_one();
     }
 
-    /// Waits until the connection must be closed.
+    /// Waits until [`Open::close`] is called.
     pub(super) async fn closed(&self) {
         self.close.notified().await;
     }

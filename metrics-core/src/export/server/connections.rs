@@ -1,17 +1,24 @@
-//! The connections of a server, and the eviction policy when the limit is reached.
+//! The open connections of a server, and the policy that chooses which connection to evict at the limit.
 //!
 //! Refusing new connections at the limit would favor silent clients. Instead, the server closes the connection whose
-//! loss does the least harm: first one that has not sent a request yet, then one whose last request was not a scrape, then
-//! one that has been scraped and is idle, whose client reconnects. Last come connections whose client has taken nothing of
-//! its response for seven seconds, and scrapes that take a minute. If there are none of these, the new connection is one of
-//! a few that may exceed the limit, each for a single response with status 503.
+//! loss does the least harm, in this order:
 //!
-//! Of the connections that have not sent a request, the oldest is closed. In a flood of them, a client is therefore heard
-//! if its request arrives before the flood has replaced all connections: with 512 connections and 10,000 new ones per
-//! second, within 50 milliseconds. No server can tell such a client from the flood before that.
+//! 1. a connection that has not sent a request yet
+//! 2. an idle connection whose last request was not a scrape
+//! 3. an idle connection whose last request was a scrape; its client reconnects for the next scrape
+//! 4. a connection whose client has not read any of its response for seven seconds
+//! 5. a connection whose response has taken more than a minute to prepare
 //!
-//! Time is counted in sweeps, one per second in which the process runs. A process that was stopped for a while therefore
-//! does not believe that its clients were silent.
+//! If no connection qualifies, the new connection may exceed the limit to receive a single response with status 503.
+//! The number of such refusals is limited as well.
+//!
+//! Among connections that have not sent a request, the server closes the oldest. In a flood of connections, a client is
+//! therefore served if its request arrives before the flood has replaced all connections. With 512 connections and
+//! 10,000 new ones per second, this takes 50 milliseconds. Until its request arrives, the client cannot be
+//! distinguished from the flood.
+//!
+//! Time is measured in sweeps. The server runs one sweep per second, but none while the process is suspended, so
+//! clients do not time out because of a suspension.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -24,41 +31,43 @@ use crate::family::Family;
 use crate::lock::lock;
 use lazy_static::lazy_static;
 
-/// Sweeps after which a client is disconnected that has not sent its first request.
+/// The number of sweeps after which a client that has not sent its first request is disconnected.
 const HEAD_TIMEOUT: u64 = 10;
-/// Sweeps after which one is disconnected that has not sent another request.
+/// The number of sweeps after which a client that has not sent another request is disconnected.
 const IDLE_TIMEOUT: u64 = 150;
-/// Sweeps after which one is disconnected that has taken nothing of its response.
+/// The number of sweeps after which a client that has not read any of its response is disconnected.
 const STALL_TIMEOUT: u64 = 15;
-/// Sweeps after which one is disconnected that has waited for collectors; they take less time than that.
+/// The number of sweeps after which a client that waits for collectors is disconnected. A scrape waits for at most half
+/// that time.
 const ANSWER_TIMEOUT: u64 = 60;
-/// Sweeps after which a client that has taken nothing of its response makes room for another. The system accepts up to
-/// 200 KiB at once, so a steady reader of 30 kB/s makes visible progress every six seconds.
+/// The number of sweeps after which a client that has not read any of its response may be evicted. The system accepts
+/// up to 200 KiB at once, so a client that reads steadily at 30 kB/s makes visible progress only every six seconds.
 const STALL_AFTER: u64 = 7;
-/// Connections beyond the limit, which get status 503.
+/// The maximum number of connections beyond the limit. They get status 503.
 const MAX_REFUSALS: usize = 32;
-/// If the process has no file descriptor left, the limit falls to this far below the open connections, so that
-/// collectors can open files.
+/// If the process runs out of file descriptors, the limit is lowered to the number of open connections minus this
+/// number, so that collectors can open files.
 const SPARE_DESCRIPTORS: usize = 8;
-/// The limit falls no further than this.
+/// The minimum to which the limit is lowered.
 const MIN_CONNECTIONS: usize = 8;
 
 lazy_static! {
     static ref CLOSED: Family<Counter, 1> = Counter::builder(
         "metrics_core_connections_closed_total",
-        "Connections that the metrics server closed by itself."
+        "Connections closed by the metrics server, by reason."
     )
     .labels(["reason"])
     .register();
 }
 
-/// The reasons for which the server closes connections; all are exported at 0 before the first.
+/// The reasons why the server closes connections. Their series are exported at 0 from the start.
 const REASONS: [&str; 6] = ["evicted", "handshake", "head_timeout", "idle_timeout", "refused", "stalled"];
 
-/// All connections that are open.
+/// The open connections of a server.
 pub(super) struct Connections {
-    /// The limit that the user has set, and the one that holds while file descriptors are scarce.
+    /// The configured limit.
     most: usize,
+    /// The limit in effect, which is lower while file descriptors are scarce.
     limit: AtomicUsize,
     sweeps: Sweeps,
     all: Mutex<All>,
@@ -66,7 +75,7 @@ pub(super) struct Connections {
 
 #[derive(Default)]
 struct All {
-    /// The number of the connection that was opened last; none is given twice.
+    /// The ID of the connection that was opened last. IDs are never reused.
     last: u64,
     open: BTreeMap<u64, Arc<Open>>,
 }
@@ -79,9 +88,10 @@ impl Connections {
         Arc::new(Self { most, limit: AtomicUsize::new(most), sweeps: Sweeps::default(), all: Mutex::default() })
     }
 
-    /// Opens a connection. At the limit, another one is closed for it; if none may be, it is only good for a refusal.
+    /// Opens a connection. At the limit, closes another connection to make room.
     ///
-    /// `None` if there are too many refusals already, and all of them are being sent.
+    /// If no other connection may be closed, the new one only receives a refusal. Returns `None` if the limit on
+    /// refusals is reached and none of them may be closed.
     pub(super) fn open(self: &Arc<Self>) -> Option<Connection> {
         let (opened, reason) = {
             let mut all = lock(&self.all);
@@ -102,15 +112,16 @@ impl Connections {
                 (Some(Connection { connections: Arc::clone(self), id, open }), reason)
             }
         };
-        // Counted without the lock, which all connections want.
+        // Counted after the lock is released, because all connections contend for it.
         if let Some(reason) = reason {
             closed(reason);
         }
         opened
     }
 
-    /// Closes a connection because the process has no file descriptor left, and lowers the limit for a while. Returns false
-    /// if no connection may be closed.
+    /// Closes a connection because the process has run out of file descriptors, and temporarily lowers the limit.
+    ///
+    /// Returns false if no connection may be closed.
     pub(super) fn make_room(&self) -> bool {
         let evicted = {
             let mut all = lock(&self.all);
@@ -125,7 +136,7 @@ impl Connections {
         evicted
     }
 
-    /// Closes those that have waited for their client for too long. Called once a second.
+    /// Closes the connections that exceed a timeout. Called once a second.
     pub(super) fn sweep(&self) {
         let mut reasons = Vec::new();
         {
@@ -147,7 +158,7 @@ impl Connections {
                 !is_late
             });
         }
-        // Descriptors may be free again.
+        // Descriptors may be free again, so the limit is raised step by step.
         let raised = |limit: usize| (limit < self.most).then(|| self.most.min(limit + 1 + limit / 8));
         self.limit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raised).ok();
         for reason in reasons {
@@ -155,7 +166,7 @@ impl Connections {
         }
     }
 
-    /// Closes those that have not sent a request yet.
+    /// Closes the connections that have not sent a request yet.
     pub(super) fn close_new(&self) {
         lock(&self.all).open.retain(|_, open| {
             let is_new = open.state().phase == Phase::New;
@@ -168,15 +179,18 @@ impl Connections {
 }
 
 impl Connections {
-    /// Connections that may be accepted before those that are open get their turn; few, because each can evict another
-    /// one that has not been read yet.
+    /// Returns the number of connections to accept before open connections are polled. The number is small, because
+    /// each accepted connection can evict a connection whose request has not been read yet.
     pub(super) fn accepted_at_once(&self) -> usize {
         (self.limit.load(Ordering::Relaxed) / 64).clamp(1, 8)
     }
 }
 
 impl All {
-    /// Closes the connection, or the refusal, whose end harms least, if there is one that may be closed.
+    /// Closes the connection whose loss does the least harm. If `refusals` is true, chooses among the refusals only;
+    /// otherwise, chooses among all other connections.
+    ///
+    /// Returns false if none of them may be closed.
     fn evict(&mut self, refusals: bool, sweeps: u64) -> bool {
         let candidates = self.open.iter().filter(|(_, open)| open.is_refusal == refusals);
         let closable = candidates.filter_map(|(id, open)| {
@@ -196,7 +210,7 @@ impl All {
     }
 }
 
-/// An open connection, which is forgotten when this is dropped.
+/// An open connection. Dropping it removes it from [`Connections`].
 pub(super) struct Connection {
     connections: Arc<Connections>,
     id: u64,
@@ -217,7 +231,7 @@ impl Drop for Connection {
     }
 }
 
-/// Counts a connection that the server closes.
+/// Counts a connection that the server has closed.
 pub(super) fn closed(reason: &str) {
     CLOSED.labels([reason]).inc();
 }
@@ -253,11 +267,11 @@ mod tests {
         assert_eq!(all_closed([&scrape, &scraped]), [false, true]);
         fourth.enter(Phase::Sending);
         assert!(!fourth.is_refusal);
-        // All are busy, so the next one gets a refusal.
+        // All connections are busy, so the next one is refused.
         let refused = connections.open().expect("a refusal");
         assert!(refused.is_refusal);
         drop(refused);
-        // The third takes nothing, while the others do.
+        // The third client does not read its response. The second and the fourth do.
         for _ in 0..=STALL_AFTER {
             connections.sweep();
             second.progress();
@@ -269,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_whose_end_has_not_been_taken_is_not_cut_off() {
+    fn a_response_that_was_not_fully_sent_is_not_cut_off() {
         let connections = Connections::new(1);
         let first = connections.open().expect("there is room");
         first.begins();
@@ -282,7 +296,7 @@ mod tests {
         first.has_flushed();
         let third = connections.open().expect("in place of the first");
         assert!(!third.is_refusal && is_closed(&first));
-        // A flush before the response is produced ends nothing.
+        // A flush before the whole response is produced does not end the phase.
         third.begins();
         third.has_flushed();
         assert!(connections.open().expect("a refusal").is_refusal);
@@ -309,9 +323,9 @@ mod tests {
         let limit = || connections.limit.load(Ordering::Relaxed);
         assert_eq!(limit(), 40 - SPARE_DESCRIPTORS);
         connections.sweep();
-        assert!((33..40).contains(&limit()), "it is {}", limit());
+        assert!((33..40).contains(&limit()), "the limit is {}", limit());
         drop(opened);
-        assert!(!connections.make_room(), "there is none left");
+        assert!(!connections.make_room(), "no connection is left");
         for _ in 0..30 {
             connections.sweep();
         }
@@ -319,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_were_closed_take_nobody_with_them() {
+    fn dropping_a_closed_connection_removes_no_other() {
         let connections = Connections::new(1);
         let first = connections.open().expect("there is room");
         let second = connections.open().expect("in place of the first");

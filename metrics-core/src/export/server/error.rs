@@ -43,8 +43,8 @@ pub enum ServeError {
         /// The error for the last address that was tried.
         source: io::Error,
     },
-    /// [`HttpServerBuilder::strict`](crate::HttpServerBuilder::strict) is set and [`Registry::check`] reports these problems.
-    /// Style problems are not included.
+    /// [`HttpServerBuilder::strict`](crate::HttpServerBuilder::strict) is set and [`Registry::check`] reports these
+    /// problems. Style problems are not included.
     ///
     /// [`Registry::check`]: crate::Registry::check
     Problems(Vec<Problem>),
@@ -57,7 +57,7 @@ pub enum ServeError {
     },
     /// A certificate, a key or the TLS configuration is invalid.
     Tls {
-        /// The part that is invalid.
+        /// The invalid part.
         part: TlsPart,
         /// The underlying error.
         source: Box<dyn Error + Send + Sync>,

@@ -35,41 +35,41 @@ use crate::lock::lock;
 use crate::logging::log;
 
 const PATH: &str = "/metrics";
-/// The head of a request, and what waits to be sent of its answer, are at most so long.
+/// The maximum size of a request head, and of a connection's write buffer, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
-/// How long a shutdown waits for responses that are being sent.
+/// The maximum time that a shutdown waits for responses in flight.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause after a connection could not be accepted and none could be closed for it, because the cause may last.
+/// The pause after `accept` fails if no connection can be closed. It avoids a busy loop if the cause persists.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often connections that wait for their clients too long are looked for.
+/// The interval between checks for connections that exceed a timeout.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Who may scrape.
+/// The credentials that the server requires. This is a trait because the implementation needs the feature `auth`.
 pub(crate) trait Admission: fmt::Debug + Send + Sync {
-    /// An error where the credentials cannot be meant.
+    /// Returns an error if the credentials are invalid.
     fn check(&self) -> Result<(), ServeError>;
 
-    /// Whether the value of an `Authorization` header may pass.
+    /// Returns true if the value of an `Authorization` header contains the credentials.
     fn allows(&self, authorization: Option<&[u8]>) -> bool;
 
-    /// The `WWW-Authenticate` header of a refusal.
+    /// Returns the `WWW-Authenticate` header of a response with status 401.
     fn challenge(&self) -> &'static str;
 }
 
-/// What connections are secured by.
+/// The TLS configuration of a server. This is a trait because the implementation needs the feature `tls`.
 pub(crate) trait Secure: fmt::Debug + Send + Sync {
     fn acceptor(&self) -> Result<Arc<dyn Accept>, ServeError>;
 }
 
-/// Makes a secured stream of a plain one.
+/// Performs the TLS handshake on a stream.
 pub(crate) trait Accept: Send + Sync {
     fn accept(&self, stream: Box<dyn IoStream>) -> Accepting;
 }
 
-/// A secured stream that is being made.
+/// A TLS handshake in progress.
 pub(crate) type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn IoStream>>> + Send>>;
 
-/// What all connections of a server have in common.
+/// The state that all connections of a server share.
 pub(super) struct Serving {
     exposition: Exposition,
     connections: Arc<Connections>,
@@ -91,27 +91,28 @@ impl Serving {
         Self { exposition, connections, secure, admission, reserve, has_warned: AtomicBool::new(false) }
     }
 
-    /// The answer to a request; credentials come before everything else.
+    /// Responds to a request after checking its credentials.
     async fn answer(&self, request: &Request<Incoming>) -> Response<ExpositionBody> {
         if let Some(admission) = &self.admission
             && !admission.allows(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes))
         {
-            let mut answer = ScrapeResponse::text(401, "These are not the credentials to scrape with.\n");
+            let mut answer = ScrapeResponse::text(401, "Invalid credentials.\n");
             answer.headers.push(("www-authenticate", admission.challenge()));
             return answer.into_response();
         }
         if !is_scrape(request) {
-            return ScrapeResponse::text(404, "The metrics are under /metrics.\n").into_response();
+            return ScrapeResponse::text(404, "Not found; metrics are served at /metrics.\n").into_response();
         }
         self.exposition.respond(request).await
     }
 
-    /// Logs why a connection failed; as a warning once, since anybody may make as many of them as they like.
+    /// Logs a failed connection. Only the first failure is a warning, because a client can cause any number of
+    /// failures.
     fn failed(&self, what: &str, error: &dyn fmt::Display) {
         if self.has_warned.swap(true, Ordering::Relaxed) {
             log(Level::Debug, format_args!("{what}: {error}"));
         } else {
-            log(Level::Warn, format_args!("{what}: {error} (more of this at level debug)"));
+            log(Level::Warn, format_args!("{what}: {error} (further failures are logged at level debug)"));
         }
     }
 }
@@ -127,8 +128,9 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
         }
     });
     serving.reserve.restore();
-    // Without a free descriptor, the system reports so before it looks whether any client waits. A listener that was just
-    // registered with the runtime is only asked once there is one.
+    // If the process has no free file descriptor, `accept` fails even if no client is waiting. A listener that was just
+    // registered with the runtime calls `accept` only once a client is waiting. So after the first failure, the
+    // listener is registered again, and a connection is closed only after a second failure.
     let mut is_asked_in_vain = false;
     let mut stopped = pin!(stop.notified());
     while let Some(accepted) = until(stopped.as_mut(), listener.accept()).await {
@@ -136,7 +138,8 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
             Ok((stream, _)) => {
                 is_asked_in_vain = false;
                 accept(stream, &serving, &requests);
-                // A few more at once, since each turn of the loop may take as long as the scrapes that are being encoded.
+                // Accept a few more connections, because all scrapes that are being encoded may be polled before the
+                // next iteration.
                 for _ in 1..serving.connections.accepted_at_once() {
                     let next = poll_fn(|cx| match listener.poll_accept(cx) {
                         Poll::Ready(Ok((stream, _))) => Poll::Ready(Some(stream)),
@@ -152,7 +155,7 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
                 listener = match listener.into_std().and_then(TcpListener::from_std) {
                     Ok(listener) => listener,
                     Err(error) => {
-                        log(Level::Error, format_args!("the metrics server ends, it cannot accept: {error}"));
+                        log(Level::Error, format_args!("the metrics server stops; `accept` failed: {error}"));
                         return finish(&serving, requests).await;
                     }
                 };
@@ -164,38 +167,39 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
                 }
             }
         }
-        // Connections that must close release their descriptors, and new ones read their request, before more are accepted.
-        // In a flood of connections, a scrape would be evicted before its request is seen otherwise.
+        // Before more connections are accepted, let evicted connections release their descriptors and let new
+        // connections read their requests. Otherwise, in a flood of connections, a scrape would be evicted before its
+        // request is read.
         tokio::task::yield_now().await;
     }
     drop(listener);
     finish(&serving, requests).await;
 }
 
-/// Waits for the responses that are being sent.
+/// Closes connections that have not sent a request, and waits for responses in flight.
 async fn finish(serving: &Serving, requests: GracefulShutdown) {
     serving.connections.close_new();
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, requests.shutdown()).await.is_err() {
-        log(Level::Warn, format_args!("scrapes were still running when the metrics server ended"));
+        log(Level::Warn, format_args!("the metrics server was shut down while scrapes were in flight"));
     }
 }
 
-/// Serves a connection as a task, if there is room for it.
+/// Spawns a task that serves a connection, if there is room for it.
 fn accept(stream: TcpStream, serving: &Arc<Serving>, requests: &GracefulShutdown) {
     if let Some(connection) = serving.connections.open() {
         tokio::spawn(connected(stream, Arc::new(connection), Arc::clone(serving), requests.watcher()));
     }
 }
 
-/// A file descriptor in reserve for a scrape, in case the rest of the program has used up all others.
+/// A file descriptor held in reserve for a scrape, in case the rest of the program uses up all others.
 ///
-/// A connection that ends restores it at once. Between its release and the connection that it is meant for, and between that
-/// connection's end and here, the program may take the descriptor instead.
+/// The server releases the descriptor so that `accept` can use it, and reopens it when a connection ends. Each time,
+/// there is a short window in which the rest of the program can take the descriptor instead.
 #[derive(Default)]
 struct Reserve(Mutex<Option<File>>);
 
 impl Reserve {
-    /// Opens a descriptor, unless there is one in reserve.
+    /// Opens the descriptor if it is not open.
     fn restore(&self) {
         let mut file = lock(&self.0);
         if cfg!(unix) && file.is_none() {
@@ -203,19 +207,19 @@ impl Reserve {
         }
     }
 
-    /// Releases the descriptor for a connection. Returns false if there is none.
+    /// Closes the descriptor so that `accept` can use it. Returns false if it was not open.
     fn release(&self) -> bool {
         lock(&self.0).take().is_some()
     }
 }
 
-/// Returns true if the error concerns a client, so that the next one can be accepted.
+/// Returns true if the error concerns a single client and others can still be accepted.
 fn is_of_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)
 }
 
-/// The output of `future`, or `None` once `stopped` is done.
+/// Returns the output of `future`, or `None` once `stopped` completes.
 async fn until<F: Future>(stopped: impl Future, future: F) -> Option<F::Output> {
     let (mut stopped, mut future) = (pin!(stopped), pin!(future));
     poll_fn(|cx| match stopped.as_mut().poll(cx) {
@@ -225,9 +229,9 @@ async fn until<F: Future>(stopped: impl Future, future: F) -> Option<F::Output> 
     .await
 }
 
-/// Serves a connection until its client ends it, or it must go.
+/// Serves a connection until the client or the server closes it.
 async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<Serving>, requests: Watcher) {
-    // An answer's last bytes must not wait for the client to tell that it has the others.
+    // The last bytes of a response must not wait until the client has acknowledged the previous ones.
     stream.set_nodelay(true).ok();
     let stream = Observed { stream, connection: Arc::clone(&connection) };
     let served = async {
@@ -237,7 +241,7 @@ async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<
                 Ok(stream) => serve_stream(stream, &connection, &serving, requests).await,
                 Err(error) => {
                     connections::closed("handshake");
-                    serving.failed("a client could not begin to speak TLS", &error);
+                    serving.failed("a TLS handshake failed", &error);
                 }
             },
         }
@@ -266,10 +270,10 @@ async fn serve_stream(
     });
     let stream = Flushed { stream, connection: Arc::clone(connection) };
     let mut http = http1::Builder::new();
-    // How long a client may take is told by the connections, all together.
+    // `Connections::sweep` enforces the timeouts of all connections.
     http.header_read_timeout(None).max_buf_size(MAX_BUFFER).half_close(true);
     if let Err(error) = requests.watch(http.serve_connection(TokioIo::new(stream), service)).await {
-        serving.failed("a scrape was cut off", &error);
+        serving.failed("a connection failed", &error);
     }
 }
 
@@ -277,18 +281,18 @@ fn is_scrape<B>(request: &Request<B>) -> bool {
     request.uri().path() == PATH
 }
 
-/// The response on a connection that exceeds the limit.
+/// Returns the response for a connection that exceeds the limit.
 fn refusal() -> Response<ExpositionBody> {
     let mut response = ScrapeResponse::text(503, "Too many connections.\n");
     response.headers.extend([("retry-after", "1"), ("connection", "close")]);
     response.into_response()
 }
 
-/// A body that notes the end of its response.
+/// A body that reports when the whole response has been produced.
 struct Sent {
     body: ExpositionBody,
     connection: Arc<Connection>,
-    /// The phase that follows.
+    /// The phase of the connection once the response has been sent.
     after: Phase,
 }
 

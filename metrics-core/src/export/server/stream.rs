@@ -1,7 +1,7 @@
-//! The streams around a connection's socket, which report what the system has accepted.
+//! Stream wrappers that report the progress of a connection.
 //!
-//! With TLS, the secured stream is between the two: bytes count once the socket has accepted them, and a response is sent once
-//! the secured stream has nothing left to encrypt.
+//! With TLS, [`Observed`] wraps the socket and [`Flushed`] wraps the TLS stream. Bytes count as progress once the
+//! socket has accepted them. A response counts as sent once the TLS stream has been flushed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,18 +12,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connections::Connection;
 
-/// A stream of bytes in both directions.
+/// A plain or TLS stream.
 pub(crate) trait IoStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> IoStream for S {}
 
-/// The socket. It reports progress whenever the system accepts bytes, since a response is produced far ahead of a slow client.
+/// A socket that reports progress whenever the system accepts bytes. Producing a response does not count as progress,
+/// because the server may produce it far ahead of a slow client.
 pub(super) struct Observed<S> {
     pub(super) stream: S,
     pub(super) connection: Arc<Connection>,
 }
 
-/// The stream of the HTTP server, which flushes it when it has written everything that it had.
+/// A stream that reports when it has been flushed. hyper flushes it after writing all buffered data.
 pub(super) struct Flushed<S> {
     pub(super) stream: S,
     pub(super) connection: Arc<Connection>,

@@ -16,9 +16,11 @@ use super::error::{ServeError, TlsPart};
 use super::serve::{Accept, Accepting, Secure};
 use super::stream::IoStream;
 
-/// What a server needs to speak TLS 1.2 and 1.3: its certificates and its key, and whose clients it lets in.
+/// A TLS configuration: the server's certificates and key, and optionally the certificate authorities of its clients.
 ///
-/// # Example: TLS, for clients of one authority only
+/// The server supports TLS 1.2 and 1.3.
+///
+/// # Example: TLS with client certificates
 ///
 /// ```no_run
 /// use metrics_core::{HttpServer, Tls};
@@ -39,11 +41,12 @@ enum From {
 }
 
 impl Tls {
-    /// Certificates (the server's own first) and the key that belongs to it, as PEM.
+    /// Creates a configuration from a certificate chain and its private key, both in PEM format. The chain must begin
+    /// with the server certificate.
     ///
     /// # Errors
     ///
-    /// Returns an error if the PEM contains no certificate or no key.
+    /// Returns an error if `certificates` contains no certificate or `key` contains no private key.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, ServeError> {
         let certificates = read_certificates(TlsPart::Certificates, certificates)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| ServeError::tls(TlsPart::Key, error))?;
@@ -51,28 +54,31 @@ impl Tls {
         Ok(Self { from })
     }
 
-    /// As [`Tls::from_pem`], from files. They are read once: to change certificates while the server runs, make a
-    /// [`ServerConfig`] that does so and use [`Tls::from_config`].
+    /// Like [`Tls::from_pem`], but reads files.
+    ///
+    /// The files are read once. To change certificates while the server runs, use [`Tls::from_config`] with a
+    /// [`ServerConfig`] that reloads them.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`Tls::from_pem`], and one that names the file if it cannot be read.
+    /// Returns the same errors as [`Tls::from_pem`], and an error that names the file if a file cannot be read.
     pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, ServeError> {
         Self::from_pem(&read(certificates.as_ref())?, &read(key.as_ref())?)
     }
 
-    /// A configuration of `rustls` as it is, for what the others cannot do.
+    /// Uses a `rustls` configuration unchanged, for options that the other constructors do not offer.
     #[must_use]
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
         Self { from: From::Config(config) }
     }
 
-    /// Lets in only clients with a certificate of one of these authorities, given as PEM.
+    /// Requires client certificates that are issued by one of these authorities, given in PEM format.
     ///
     /// # Errors
     ///
-    /// Returns an error if the PEM contains no certificate, or one that cannot be an authority; or if the configuration
-    /// was given by [`Tls::from_config`], which verifies clients itself.
+    /// Returns an error if `authorities` contains no certificate, or a certificate that cannot be an authority. Also
+    /// returns an error if the configuration was created with [`Tls::from_config`], which takes its own client
+    /// verifier.
     pub fn client_ca(mut self, authorities: &[u8]) -> Result<Self, ServeError> {
         let From::Parts { clients, .. } = &mut self.from else {
             return Err(ServeError::tls(
@@ -86,11 +92,11 @@ impl Tls {
         Ok(self)
     }
 
-    /// As [`Tls::client_ca`], from a file.
+    /// Like [`Tls::client_ca`], but reads a file.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`Tls::client_ca`], and one that names the file if it cannot be read.
+    /// Returns the same errors as [`Tls::client_ca`], and an error that names the file if it cannot be read.
     pub fn client_ca_file(self, authorities: impl AsRef<Path>) -> Result<Self, ServeError> {
         self.client_ca(&read(authorities.as_ref())?)
     }
@@ -118,7 +124,7 @@ impl Tls {
 }
 
 impl HttpServerBuilder {
-    /// Speaks TLS only.
+    /// Only accepts TLS connections.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.secure = Some(Arc::new(tls));
         self

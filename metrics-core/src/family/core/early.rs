@@ -1,7 +1,8 @@
 //! Totals of a counter family that were read before a scrape reached it.
 //!
-//! The scrape looks the series up in the order in which they were read, so the next one is nearly always the right one. Series
-//! that were removed and recreated since are in another order, or missing. From the first of these on, an index finds them.
+//! The scrape looks up the series in the order in which they were read, so the next one nearly always matches. Series
+//! that were removed or recreated since then are missing or in a different order. From the first mismatch on, an index
+//! is used.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -24,7 +25,7 @@ impl EarlyTotals {
         self.totals.extend(totals);
     }
 
-    /// The total of a series, which is 0 if the series is newer. `next` is the position after the last one that was found.
+    /// Returns the total of a series, or 0 if it was created later. `next` is the position after the last series found.
     pub(crate) fn find(&self, handle: Handle, next: &mut usize) -> counter::Total {
         let found = match self.totals.get(*next) {
             Some((expected, _)) if *expected == handle => Some(*next),
@@ -59,8 +60,8 @@ mod tests {
         let mut next = 0;
         let mut find = |at: usize| totals.find(handles[at], &mut next).whole;
         assert_eq!([0, 1, 2].map(&mut find), [1, 2, 3]);
-        assert!(totals.index.get().is_none(), "the order of reading needs no index");
-        // The series at 3 and 4 were removed, and the last two created.
+        assert!(totals.index.get().is_none(), "lookups in reading order build no index");
+        // The series at 3 and 4 were removed; the last two were created later.
         let mut find = |at: usize| totals.find(handles[at], &mut next).whole;
         assert_eq!([5, 6, 8, 7, 9, 0].map(&mut find), [6, 7, 0, 8, 0, 1]);
     }

@@ -11,18 +11,15 @@ use super::{CHUNK, FamilyCore};
 use crate::family::table::{Chunk, Compaction};
 use crate::lock::lock;
 
-/// A way through the series of a family, which may take its time: when the table is made smaller, it is taken along.
-///
-/// It ends where the series ended when it began: one that is removed and made anew meanwhile is not shown twice.
+/// An iteration over the series of a family. Dropping it ends it.
 pub(crate) struct Walk {
     core: Arc<FamilyCore>,
     position: Arc<WalkPosition>,
 }
 
-/// Where a walk stands in the table. Changed under the table's lock: by the walk under that for readers, by a compaction
-/// under that for writers.
+/// The position of a walk in the table. The walk changes it under the read lock, a compaction under the write lock.
 pub(super) struct WalkPosition {
-    /// The position to go on from; `ENDED` once there are no more.
+    /// The position of the next series; `ENDED` once the walk has ended.
     next: AtomicUsize,
     end: AtomicUsize,
 }
@@ -30,12 +27,12 @@ pub(super) struct WalkPosition {
 const ENDED: usize = usize::MAX;
 
 impl WalkPosition {
-    /// Ends the walk, because the table is cleared.
+    /// Ends the walk, because the table has been cleared.
     pub(super) fn end(&self) {
         self.next.store(ENDED, Ordering::Relaxed);
     }
 
-    /// Follows the series to where a compaction has moved them.
+    /// Adjusts the position to the new positions of the series after a compaction.
     pub(super) fn follow(&self, compaction: &Compaction) {
         for position in [&self.next, &self.end] {
             let old = position.load(Ordering::Relaxed);
@@ -47,24 +44,25 @@ impl WalkPosition {
 }
 
 impl FamilyCore {
-    /// Begins to go through the series there are by now.
+    /// Begins a walk over the series that exist now.
     pub(crate) fn walk(self: &Arc<Self>) -> Walk {
         let table = self.read();
         let position = Arc::new(WalkPosition { next: AtomicUsize::new(0), end: AtomicUsize::new(table.end()) });
-        // Under the lock on the table, so that no compaction comes between.
+        // Added under the lock on the table, so that no compaction happens in between.
         lock(&self.shared.0.walks).push(Arc::clone(&position));
         Walk { core: Arc::clone(self), position }
     }
 }
 
 impl Walk {
-    /// The family it goes through.
+    /// The family whose series are visited.
     pub(crate) fn core(&self) -> &FamilyCore {
         &self.core
     }
 
-    /// Copies the next series, in the order of their creation, into `chunk`: some, or all at once. False if there were
-    /// none left.
+    /// Copies the next chunk of series, or all remaining ones if `at_once`, into `chunk`, in creation order.
+    ///
+    /// Returns false if the walk has ended.
     pub(crate) fn next(&mut self, at_once: bool, chunk: &mut Chunk) -> bool {
         let most = if at_once { usize::MAX } else { CHUNK };
         let table = self.core.read();
@@ -90,7 +88,7 @@ mod tests {
     use crate::{Counter, Family};
 
     #[test]
-    fn a_walk_goes_on_where_it_was_after_series_are_removed() {
+    fn a_walk_keeps_its_position_when_series_are_removed() {
         let family: Family<Counter, 1> = Counter::builder("walked_total", "").labels(["n"]).build();
         for n in 0..1_000 {
             family.labels([&n.to_string()]);
@@ -101,7 +99,7 @@ mod tests {
         let mut removed = 0..1_000;
         while walk.next(false, &mut chunk) {
             seen.extend((0..chunk.handles().len()).map(|at| chunk.text(at).to_owned()));
-            // Before and behind it, by and by nearly all of them; and new ones come.
+            // Remove series before and after the position, eventually nearly all, and create new ones.
             for n in removed.by_ref().take(130).filter(|n| n % 10 != 0) {
                 assert!(family.remove([&n.to_string()]));
                 family.labels([&format!("new {n}")]);
@@ -113,6 +111,6 @@ mod tests {
             assert_eq!(seen.iter().filter(|seen| **seen == text).count(), 1, "{text}");
         }
         assert!(!seen.iter().any(|seen| seen.contains("new")));
-        assert!(family.core.read().end() < 400, "{} entries are kept", family.core.read().end());
+        assert!(family.core.read().end() < 400, "{} entries remain", family.core.read().end());
     }
 }

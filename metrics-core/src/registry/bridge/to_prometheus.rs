@@ -12,14 +12,14 @@ use crate::registry::scrape::sources::Sources;
 use crate::registry::scrape::steps::Steps;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
-/// What we have ourselves.
+/// Returns the registry's own families, without those of its collectors.
 pub(crate) fn own_families(registry: &Registry) -> Vec<MetricFamily> {
     let mut families = ProtoFamilies::default();
     Steps::new(Sources::own(registry), false).show_all(&mut families);
     families.0
 }
 
-/// That, and what our collectors show in this time.
+/// Returns the registry's own families and those of its collectors. Waits for the collectors for at most `timeout`.
 pub(crate) fn all_families(registry: &Registry, timeout: Duration) -> Vec<MetricFamily> {
     let mut families = ProtoFamilies::default();
     Steps::new(Sources::all(registry, timeout), false).show_all(&mut families);
@@ -50,7 +50,7 @@ impl Visitor for ProtoFamilies {
         let mut metric = Metric::from_label(pairs);
         match *value {
             Value::Counter(total) => metric.set_counter(counter(total.as_f64())),
-            // Only families of collectors are untyped, and they are there already; a gauge is what they come closest to.
+            // Only families of collectors are untyped. A gauge is the closest type.
             Value::Gauge(value) | Value::Untyped(value) => metric.set_gauge(gauge(value)),
             Value::Summary { count, sum, quantiles } => metric.set_summary(summary(count, sum, quantiles)),
             Value::Histogram { count, sum, buckets } => metric.set_histogram(histogram(count, sum, buckets)),
@@ -98,7 +98,7 @@ fn histogram(count: u64, sum: f64, buckets: &[(f64, u64)]) -> Histogram {
     let mut histogram = Histogram::default();
     histogram.set_sample_count(count);
     histogram.set_sample_sum(sum);
-    // Their encoders add the last bucket, `+Inf`, themselves.
+    // The encoders of the `prometheus` crate add the `+Inf` bucket.
     let finite = buckets.iter().filter(|(bound, _)| bound.is_finite());
     let buckets = finite.map(|(bound, count)| {
         let mut proto = Bucket::default();

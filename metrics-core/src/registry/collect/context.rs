@@ -1,7 +1,7 @@
 //! The scrape on whose behalf the current thread collects: the registries it is nested in, and its remaining time.
 //!
 //! Registries can contain each other, and a callback can scrape its own registry. The context is passed to each
-//! collector and callback, so that a registry is visited once and a callback never invokes itself.
+//! collector and callback, so that each registry is visited only once and a callback never invokes itself.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -10,39 +10,39 @@ use prometheus::proto::MetricFamily;
 
 use crate::registry::Registry;
 
-/// How long a scrape waits for collectors, unless it says otherwise.
+/// The default time that a scrape waits for collectors.
 pub(crate) const DEFAULT_COLLECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// True while this thread is gathering the default registry for a scrape of ours.
+    /// True while this thread is gathering the default registry for one of our scrapes.
     static GATHERING: Cell<bool> = const { Cell::new(false) };
     /// The scrape that this thread is collecting for.
     static COLLECTING: RefCell<Option<ScrapeContext>> = const { RefCell::new(None) };
 }
 
-/// The scrape that a thread collects for.
+/// The scrape that a thread is collecting for.
 #[derive(Clone)]
 pub(crate) struct ScrapeContext {
-    /// Registries, one inside of the other, by the ids of their descriptions.
+    /// The nested registries, outermost first, by the IDs of their descriptions.
     registries: Vec<u64>,
-    /// Registries whose callbacks are being asked.
+    /// The registries whose callbacks are running.
     callback_registries: Vec<u64>,
-    /// Registries whose collectors are being asked.
+    /// The registries whose collectors are running.
     collector_registries: Vec<u64>,
-    /// When the scrape of the innermost one began to wait.
+    /// The time at which the scrape of the innermost registry began to wait.
     since: Instant,
-    /// How long it waits in all.
+    /// The total time that this scrape waits.
     timeout: Duration,
 }
 
 impl ScrapeContext {
     /// Returns the scrape that this thread is collecting for, if any.
     pub(crate) fn current() -> Option<Self> {
-        // In a thread-local destructor it may be gone; nothing is being collected there.
+        // In a thread-local destructor, the context may already be destroyed. No scrape collects there.
         COLLECTING.try_with(|context| context.borrow().clone()).ok().flatten()
     }
 
-    /// A scrape of `registry`, inside of what this thread is collecting for.
+    /// Returns the context of a scrape of `registry`, nested in the scrape that this thread is collecting for.
     pub(crate) fn nested(registry: &Registry, timeout: Duration) -> Self {
         let since = Instant::now();
         let mut context = match Self::current() {
@@ -59,7 +59,7 @@ impl ScrapeContext {
         context
     }
 
-    /// A scrape of `registry` that asks its callbacks; none where one of them makes it.
+    /// Returns the context for the callbacks of `registry`, or `None` if one of these callbacks makes this scrape.
     pub(crate) fn for_callbacks_of(registry: &Registry, timeout: Duration) -> Option<Self> {
         let mut context = Self::nested(registry, timeout);
         let id = registry.inner.desc.id;
@@ -68,7 +68,7 @@ impl ScrapeContext {
         (!is_inside_callback).then_some(context)
     }
 
-    /// A scrape of `registry` that asks its collectors; none where one of them makes it.
+    /// Returns the context for the collectors of `registry`, or `None` if one of these collectors makes this scrape.
     pub(crate) fn for_collectors_of(registry: &Registry, timeout: Duration) -> Option<Self> {
         let mut context = Self::nested(registry, timeout);
         let id = registry.inner.desc.id;
@@ -77,12 +77,12 @@ impl ScrapeContext {
         (!is_inside_collector).then_some(context)
     }
 
-    /// Returns true if `registry` is one of those that the scrape is for.
+    /// Returns true if this scrape, or a scrape that encloses it, is a scrape of `registry`.
     pub(crate) fn is_for(&self, registry: &Registry) -> bool {
         self.registries.contains(&registry.inner.desc.id)
     }
 
-    /// Returns true if the scrape is for a registry inside another one.
+    /// Returns true if the scrape is nested in another one.
     pub(crate) fn is_inner(&self) -> bool {
         self.registries.len() > 1
     }
@@ -91,18 +91,18 @@ impl ScrapeContext {
         self.timeout
     }
 
-    /// How long the scrape still waits.
+    /// Returns the time that the scrape may still wait.
     pub(crate) fn time_left(&self) -> Duration {
         self.timeout.saturating_sub(self.since.elapsed())
     }
 
-    /// How long a registry inside may wait, so that what it has is there in time for this scrape.
+    /// Returns the timeout of a nested scrape. It is shorter, so that the result arrives in time for this scrape.
     pub(crate) fn inner_timeout(&self) -> Duration {
         let left = self.time_left();
         left.saturating_sub(left / 10)
     }
 
-    /// Runs `f` with this as the context of the thread.
+    /// Runs `f` with this context set for the current thread.
     pub(crate) fn during<R>(self, f: impl FnOnce() -> R) -> R {
         struct Reset(Option<ScrapeContext>);
         impl Drop for Reset {
@@ -116,7 +116,7 @@ impl ScrapeContext {
     }
 }
 
-/// Returns true while this thread is gathering the default registry for a scrape of ours.
+/// Returns true while this thread is gathering the default registry for one of our scrapes.
 pub(crate) fn is_gathering_default() -> bool {
     GATHERING.get()
 }

@@ -1,12 +1,13 @@
 //! Collector runs in flight. Concurrent scrapes join the newest run, and at most four run at once, so that a collector
 //! that hangs cannot pile up threads.
 //!
-//! Each run has a dedicated thread. A scrape joins the newest run if that was given at least half of the scrape's
-//! timeout and no scrape has given up on it; otherwise it starts a new one. A nested scrape never joins, since two
-//! registries that contain each other would wait for each other. Only the newest run is joined, so that a scrape never
-//! reports older values than an earlier scrape did. If a run has already taken longer than the scrape would wait, the
-//! scrape skips that collector. If no thread can be spawned, the scrape runs the collector on its own thread, and waits for
-//! as long as it takes.
+//! Each run has a dedicated thread. A scrape joins the newest run if the run's timeout is at least half of the scrape's
+//! own and no scrape has given up on the run. Otherwise, it starts a new run. A nested scrape also starts a new run,
+//! since two registries that contain each other would wait for each other. If four runs are already in flight, every
+//! scrape joins the newest run. Scrapes join only the newest run, so that no scrape reports older values than an
+//! earlier scrape did. If a run has already taken longer than the scrape would wait, the scrape skips that collector.
+//! If no thread can be spawned, the scrape runs the collector on its own thread, and waits until the collector
+//! finishes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -18,22 +19,22 @@ use super::waiter::Waiter;
 use crate::internal::InternalError;
 use crate::lock::lock;
 
-/// Runs of one collector at the same time: one that scrapes share, and others where scrapes have given up on one.
+/// The maximum number of concurrent runs of a collector, including runs that scrapes have given up on.
 const MAX_CONCURRENT_RUNS: usize = 4;
 
-/// The runs of one collector, or of one callback, that have not ended; the newest is the last.
+/// The unfinished runs of a collector or callback, newest last.
 pub(crate) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
 
 /// One run, and the scrapes that wait for it.
 pub(crate) struct Run<T> {
-    /// The process that began it.
+    /// The ID of the process that started the run.
     process: u32,
-    /// A nested scrape began it, whose collectors skip what would wait for itself.
+    /// True if a nested scrape started the run. Such a run skips registries that would wait for themselves.
     is_nested: bool,
     since: Instant,
-    /// How long whoever began it waits, which is what a registry inside of this one goes by.
+    /// The timeout of the scrape that started the run. Nested scrapes derive their timeouts from it.
     timeout: Duration,
-    /// Whether a scrape has given up on it.
+    /// True if a scrape has given up on the run.
     was_given_up: AtomicBool,
     state: Mutex<RunState<T>>,
 }
@@ -48,11 +49,10 @@ struct RunState<T> {
 pub(crate) struct PendingRun<T>(Arc<Run<T>>);
 
 impl<T: Send + Sync + 'static> Runs<T> {
-    /// Asks for a result, of a run that is going on or of a new one on a thread of its own; `None` if one has taken longer
-    /// by now than this scrape would wait.
+    /// Joins the newest run, or starts a new one on a dedicated thread. Returns `None` if a run has already taken
+    /// longer than this scrape would wait.
     ///
-    /// A run is shared as long as it is the newest, so that what a scrape shows is never older than what an earlier one
-    /// has shown.
+    /// Only the newest run is joined, so that a scrape never reports older values than an earlier scrape did.
     pub(crate) fn join_or_start(
         &self,
         name: &str,
@@ -63,7 +63,7 @@ impl<T: Send + Sync + 'static> Runs<T> {
         let timeout = context.timeout();
         let (run, is_new) = {
             let mut runs = lock(&self.0);
-            // A forked child has none of its parent's threads, so these runs do not end.
+            // A forked child has none of its parent's threads, so the parent's runs would never end.
             runs.retain(|run| run.process == process::id());
             if runs.iter().any(|run| run.since.elapsed() >= timeout) {
                 return None;
@@ -91,7 +91,8 @@ impl<T: Send + Sync + 'static> Runs<T> {
         context: ScrapeContext,
         collect: impl FnOnce() -> Option<T> + Send + 'static,
     ) {
-        // Handed over by the run, not by the thread: a thread that cannot be started drops what it was given.
+        // The work is shared with the thread instead of moved into it. If no thread can be spawned, the thread's
+        // closure is dropped, and the work runs on this thread.
         let work = Arc::new(Mutex::new(Some((context, collect))));
         let (theirs, runs, of_thread) = (Arc::clone(&work), self.clone(), Arc::clone(run));
         let perform = move || {
@@ -133,8 +134,8 @@ impl<T> Run<T> {
         }
     }
 
-    /// Whether a scrape may wait for it. Not from inside of another one: two registries that are in each other would wait
-    /// for each other.
+    /// Returns true if a scrape may join the run. A nested scrape may not join, since two registries that contain each
+    /// other would wait for each other.
     fn may_be_shared(&self, context: &ScrapeContext) -> bool {
         let has_time = self.timeout >= context.timeout() / 2;
         has_time && !context.is_inner() && !self.is_nested && !self.was_given_up.load(Ordering::Relaxed)
@@ -153,7 +154,7 @@ impl<T> Run<T> {
     }
 }
 
-/// Ends a run when it is dropped, also by a panic.
+/// Ends a run when dropped, even during a panic.
 struct End<'r, T> {
     runs: &'r Runs<T>,
     run: &'r Arc<Run<T>>,
@@ -167,7 +168,7 @@ impl<T> End<'_, T> {
 
 impl<T> Drop for End<'_, T> {
     fn drop(&mut self) {
-        // No scrape finds it any more before those that wait are told: the next one begins another.
+        // The run is removed before the waiting scrapes are woken, so that scrapes that follow them start a new run.
         lock(&self.runs.0).retain(|run| !Arc::ptr_eq(run, self.run));
         let waiting = {
             let mut state = lock(&self.run.state);
@@ -179,7 +180,7 @@ impl<T> Drop for End<'_, T> {
 }
 
 impl<T> PendingRun<T> {
-    /// What it gave; an error if it has not ended.
+    /// Returns the result of the run. If the run has not ended, gives up on it and returns an error.
     pub(crate) fn result(&self) -> Result<Option<Arc<T>>, ()> {
         let state = lock(&self.0.state);
         if state.has_ended {

@@ -1,4 +1,4 @@
-//! Waits for several runs on behalf of one scrape, by blocking the thread or as an async task, with a time limit.
+//! Waits for several runs on behalf of one scrape, either by blocking the thread or as an async task.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::lock::lock;
 
-/// Counts the answers that are missing, and tells when there are none.
+/// Counts the results that are missing, and wakes the scrape once all have arrived.
 pub(crate) struct Waiter {
     state: Mutex<WaiterState>,
     arrived: Condvar,
@@ -42,16 +42,16 @@ impl Waiter {
         }
     }
 
-    /// Blocks until no answer is missing, or for so long.
+    /// Blocks until all results have arrived, for at most `timeout`.
     pub(crate) fn wait(&self, timeout: Duration) {
         let state = lock(&self.state);
         let waited = self.arrived.wait_timeout_while(state, timeout, |state| state.missing > 0);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Whether no answer is missing; else `waker` is told once there is none.
+    /// Returns true if all results have arrived. Otherwise, `waker` is woken once they have arrived.
     pub(crate) fn is_done(&self, waker: &Waker) -> bool {
-        // A waker is code of a runtime, so it is neither cloned nor dropped under the lock.
+        // Cloning and dropping a waker runs code of its runtime, so neither happens under the lock.
         let new = waker.clone();
         let (unused, is_done) = {
             let mut state = lock(&self.state);
@@ -68,7 +68,7 @@ mod tests {
     use crate::alarm::tests::Wakes;
 
     #[test]
-    fn a_task_is_told_when_all_have_answered() {
+    fn a_task_is_woken_when_all_results_have_arrived() {
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let waiter = Waiter::new();

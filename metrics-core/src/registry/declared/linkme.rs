@@ -4,7 +4,8 @@ pub use linkme;
 
 use super::DeclaredRef;
 
-/// All declarations that the linker kept. Losing one may only cost its export before first use.
+/// All declarations that the linker kept. If the linker drops a declaration, its series are exported only after their
+/// first use.
 #[linkme::distributed_slice]
 pub static DECLARED: [DeclaredRef];
 
@@ -12,7 +13,7 @@ pub(super) fn declared() -> impl Iterator<Item = DeclaredRef> {
     DECLARED.iter().copied()
 }
 
-/// Tells the linker of a site, so that its series are exported before its function is first called.
+/// Adds a site to the list, so that its series are exported before its function is first called.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metrics_core_site {

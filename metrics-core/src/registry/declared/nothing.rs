@@ -1,4 +1,4 @@
-//! An empty list, for platforms on which the linker collects nothing.
+//! An empty list, for platforms on which the linker cannot collect declarations.
 
 use super::DeclaredRef;
 
@@ -6,7 +6,7 @@ pub(super) fn declared() -> impl Iterator<Item = DeclaredRef> {
     std::iter::empty()
 }
 
-/// Nothing, likewise.
+/// Expands to nothing, because there is no list.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metrics_core_site {

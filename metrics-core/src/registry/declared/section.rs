@@ -1,9 +1,9 @@
 //! The list of declarations in a linker section, whose bounds the linker defines.
 //!
-//! `linkme` does the same, but adds three functions to each element to check its type. They account for 0.6 ms of the
-//! 2.1 ms of compile time per annotated function, so `linkme` is not used on Linux. The compiler cannot verify the
-//! bounds of the section, so reading it requires the only unsafe code in the library. No thread ever writes to the
-//! section.
+//! `linkme` does the same, but adds three functions to each element to check its type. These functions account for 0.6
+//! ms of the 2.1 ms of compile time per annotated function, so `linkme` is not used on Linux. The compiler cannot
+//! verify the bounds of the section, so reading it requires the only unsafe code in the library. No thread ever writes
+//! to the section.
 
 use std::sync::atomic::AtomicU8;
 
@@ -11,32 +11,33 @@ use super::DeclaredRef;
 
 /// A declaration in the section.
 ///
-/// What its name says is all that another copy of this crate in the same program, of another commit, may rely on: the
-/// first word tells whose element it is.
+/// A program may contain several copies of this crate, built from different commits of one version, which share the
+/// section. The first word identifies the copy that an element belongs to. Other copies must not read beyond that word.
 #[repr(C)]
 pub struct Element {
     copy: &'static AtomicU8,
     entry: DeclaredRef,
 }
 
-/// Its address is this copy of the crate's own; no linker takes what can be written to for the same as another.
+/// A static whose address identifies this copy of the crate. Because it is mutable, no linker merges it with an equal
+/// static.
 static COPY: AtomicU8 = AtomicU8::new(0);
 
 impl Element {
-    /// An element of this copy.
+    /// Creates an element of this copy.
     #[must_use]
     pub const fn new(entry: DeclaredRef) -> Self {
         Self { copy: &COPY, entry }
     }
 }
 
-/// The section.
-#[expect(unsafe_code, reason = "the linker knows these symbols, the compiler does not")]
+/// The bounds of the section.
+#[expect(unsafe_code, reason = "only the linker knows these symbols")]
 mod section {
     use super::Element;
 
-    // SAFETY: the linker defines both for each section with such a name, and `NOTHING` makes that there is one. They are
-    // addresses of no memory of their own.
+    // SAFETY: the linker defines both symbols for each section whose name is a C identifier, and `NOTHING` ensures that
+    // the section exists. Both statics have size zero, so they refer to addresses, not to memory.
     unsafe extern "Rust" {
         #[link_name = "__start_metrics_core_0_1"]
         pub(super) safe static START: [Element; 0];
@@ -44,37 +45,38 @@ mod section {
         pub(super) safe static STOP: [Element; 0];
     }
 
-    /// Takes no room, but makes the section, also in a program that declares nothing.
-    // SAFETY: it adds nothing to the section.
+    /// A static of size zero, which creates the section even in a program without declarations.
+    // SAFETY: the static adds no bytes to the section.
     #[used]
     #[unsafe(link_section = "metrics_core_0_1")]
     pub(super) static NOTHING: [Element; 0] = [];
 }
 
-/// All declarations that the linker kept. Losing one may only cost its export before first use.
+/// Returns all declarations that the linker kept. If the linker drops a declaration, its series are exported only after
+/// their first use.
 pub(super) fn declared() -> impl Iterator<Item = DeclaredRef> {
-    // Refers to something in the section: a linker that drops what nobody refers to then keeps its ends.
+    // Refers to the section, so that a linker that drops unreferenced sections keeps its bounds.
     std::hint::black_box(&section::NOTHING);
     elements().iter().filter(|element| std::ptr::eq(element.copy, &raw const COPY)).map(|element| element.entry)
 }
 
-#[expect(unsafe_code, reason = "what a section consists of, the compiler does not know")]
+#[expect(unsafe_code, reason = "the compiler does not know the contents of a section")]
 fn elements() -> &'static [Element] {
     let [start, stop] = [(&raw const section::START).cast::<Element>(), (&raw const section::STOP).cast::<Element>()];
     let len = (stop.addr() - start.addr()) / size_of::<Element>();
-    // SAFETY: only `__metrics_core_site` writes to the section: initialised statics of type `Element`, that nothing
-    // changes and that live as long as the program, without gaps, since no static of a named section is aligned to more
-    // than its type asks for. Those of another copy of this crate have the same layout, and no more than their first
-    // word is read.
+    // SAFETY: only `__metrics_core_site` adds to the section, and it adds only initialized statics of type `Element`,
+    // which are never modified and live for the whole program. There are no gaps between them, since a static in a
+    // named section is not aligned more strictly than its type requires. Elements of another copy of this crate have
+    // the same layout, and only their first word is read.
     unsafe { std::slice::from_raw_parts(start, len) }
 }
 
-/// Tells the linker of a site, so that its series are exported before its function is first called.
+/// Adds a site to the section, so that its series are exported before its function is first called.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metrics_core_site {
     ($site:ident) => {
-        // SAFETY: of the type that the section is made of.
+        // SAFETY: the static has the type of the section's elements.
         #[used]
         #[unsafe(link_section = "metrics_core_0_1")]
         static __METRICS_DECLARED: $crate::__private::linked::Element = $crate::__private::linked::Element::new(&$site);
@@ -85,9 +87,10 @@ macro_rules! __metrics_core_site {
 mod tests {
     use super::*;
 
-    /// Two versions of this crate in one program may lay their elements out differently.
+    /// Two versions of this crate in one program may lay out their elements differently, so each version has a separate
+    /// section.
     #[test]
-    fn the_section_is_that_of_this_version() {
+    fn the_section_is_named_after_this_version() {
         let version = concat!("metrics_core_", env!("CARGO_PKG_VERSION_MAJOR"), "_", env!("CARGO_PKG_VERSION_MINOR"));
         let attributes = include_str!("section.rs").lines().filter(|line| line.trim_start().starts_with("#["));
         let quoted = attributes.filter_map(|line| line.split('"').nth(1));
@@ -114,15 +117,15 @@ mod tests {
 
     static OTHER_COPY: AtomicU8 = AtomicU8::new(0);
 
-    /// As another commit of this crate would declare it.
-    #[expect(unsafe_code, reason = "as the macro does it")]
-    // SAFETY: of the type that the section is made of.
+    /// An element as another copy of this crate would declare it.
+    #[expect(unsafe_code, reason = "declared as by the macro")]
+    // SAFETY: the static has the type of the section's elements.
     #[used]
     #[unsafe(link_section = "metrics_core_0_1")]
     static FOREIGN: Element = Element { copy: &OTHER_COPY, entry: &Foreign };
 
     #[test]
-    fn what_another_copy_of_this_crate_declares_is_left_alone() {
+    fn declarations_of_another_copy_of_this_crate_are_ignored() {
         assert!(elements().iter().any(|element| std::ptr::eq(element, &raw const FOREIGN)));
         let others = elements().iter().filter(|element| std::ptr::eq(element.copy, &raw const OTHER_COPY)).count();
         assert_eq!(declared().count(), elements().len() - others);

@@ -1,7 +1,7 @@
-//! The first phase of a scrape: collectors and callbacks run, all within the scrape's timeout.
+//! The first phase of a scrape, which runs collectors and callbacks within the scrape's timeout.
 //!
-//! Each scrape waits for its full timeout, regardless of other scrapes that wait for the same collectors. Runs are
-//! shared; gatherings are not.
+//! Each scrape waits for its full timeout, regardless of other scrapes that wait for the same collectors. Scrapes share
+//! runs, but not gatherings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::registry::members::{Callback, Member};
 use crate::registry::shown::Collected;
 use crate::sample::Value;
 
-/// Collectors and callbacks that have been started, and may have ended.
+/// Collectors and callbacks that have been started, and may have finished.
 pub(crate) struct Gathering {
     pub(crate) waiter: Arc<Waiter>,
     context: ScrapeContext,
@@ -24,14 +24,14 @@ pub(crate) struct Gathering {
     callbacks: Vec<(Arc<Callback>, Option<PendingRun<Value<'static>>>)>,
 }
 
-/// The answers of the collectors and callbacks.
+/// The results of the collectors and callbacks.
 pub(crate) struct Found {
     pub(crate) collected: Vec<Arc<Collected>>,
     pub(crate) values: Vec<(Arc<Callback>, Value<'static>)>,
 }
 
 impl Gathering {
-    /// Asks the callbacks of a registry, and its collectors if they are wanted.
+    /// Starts the callbacks of a registry, and its collectors if `collectors` is true.
     pub(crate) fn begin(registry: &Registry, timeout: Duration, collectors: bool) -> Self {
         let waiter = Waiter::new();
         let context = ScrapeContext::nested(registry, timeout);
@@ -40,13 +40,13 @@ impl Gathering {
         Self { waiter, context, collectors, callbacks }
     }
 
-    /// Waits on this thread.
+    /// Blocks until all results have arrived or the timeout has passed.
     pub(crate) fn wait(self) -> Found {
         self.waiter.wait(self.context.time_left());
         self.found()
     }
 
-    /// Returns the answers that are there by now. The others are left out, and counted.
+    /// Returns the results that have arrived. Missing results are skipped and counted as timeouts.
     pub(crate) fn found(self) -> Found {
         let collected = self.collectors.into_iter().filter_map(|(name, pending)| answer(&name, pending)).collect();
         let value = |(callback, pending): (Arc<Callback>, _)| {
@@ -73,7 +73,7 @@ impl Registry {
         timeout: Duration,
         waiter: &Arc<Waiter>,
     ) -> Vec<(Arc<Callback>, Option<PendingRun<Value<'static>>>)> {
-        // A callback that scrapes its own registry would ask itself without end.
+        // A callback that scrapes its own registry would invoke itself endlessly.
         let Some(context) = ScrapeContext::for_callbacks_of(self, timeout) else { return Vec::new() };
         let callbacks: Vec<_> = self
             .read()

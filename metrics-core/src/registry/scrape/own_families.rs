@@ -1,5 +1,5 @@
-//! The global registry's families about itself, computed by each scrape: internal errors, overflowed lookups and
-//! problems.
+//! The families that the global registry reports about itself: internal errors, overflowed lookups and problems. Each
+//! scrape computes them.
 
 use crate::cell::counter;
 use crate::counter::number;
@@ -13,11 +13,11 @@ pub(crate) const INTERNAL_ERRORS: &str = "metrics_core_internal_errors_total";
 pub(crate) const OVERFLOWED: &str = "metrics_core_overflowed_total";
 pub(crate) const PROBLEMS: &str = "metrics_core_problems";
 
-/// The families of the global registry that tell about itself.
+/// The families that the global registry reports about itself.
 pub(crate) const OWN_FAMILIES: [(&str, Kind); 3] =
     [(INTERNAL_ERRORS, Kind::Counter), (OVERFLOWED, Kind::Counter), (PROBLEMS, Kind::Gauge)];
 
-// The families that the scrape makes itself are small: each is shown in one step.
+// Each of these functions visits a small family in one step, and returns false because no steps are left.
 
 pub(crate) fn overflowed(visitor: &mut dyn Visitor) -> bool {
     let mut counters = overflow::counters().into_iter().peekable();
@@ -40,7 +40,7 @@ pub(crate) fn overflowed(visitor: &mut dyn Visitor) -> bool {
 pub(crate) fn internal_errors(visitor: &mut dyn Visitor) -> bool {
     visitor.family(&FamilyInfo {
         name: INTERNAL_ERRORS,
-        help: "What went wrong inside the instrumentation, by kind.",
+        help: "Internal errors of the instrumentation, by kind.",
         kind: Kind::Counter,
         unit: None,
     });

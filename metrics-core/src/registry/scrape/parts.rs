@@ -1,8 +1,9 @@
-//! The parts of a family, one for each set of label names, and the series that are equal in several of them.
+//! The parts of a family, one for each set of label names, and the series that occur in several parts.
 //!
-//! An absent label equals an empty one. A family whose parts have different label names may therefore hold one series in
-//! several parts: `{path="/a"}` in one, `{path="/a",zone=""}` in another. The first of these parts shows their sum, and the
-//! others skip it. Families with a single part, which are nearly all, are not searched.
+//! An absent label equals an empty one. A family whose parts have different label names may therefore hold the same
+//! series in several parts, such as `{path="/a"}` in one part and `{path="/a",zone=""}` in another. The first of these
+//! parts shows the sum, and the others skip the series. Most families have a single part, which is not searched for
+//! duplicates.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::labels;
 use crate::metric::Readings;
 use crate::sample::{Number, Value};
 
-/// The series of a family that have the same label names.
+/// The series of a family that have the same set of label names.
 pub(crate) struct FamilyPart {
     pub(crate) core: Arc<FamilyCore>,
     /// The totals, if this scrape read them early.
@@ -23,34 +24,35 @@ pub(crate) struct FamilyPart {
 }
 
 impl FamilyPart {
-    /// The totals to show instead of the present ones.
+    /// Returns the early totals that this scrape reports instead of the current totals, if any.
     pub(crate) fn early(&self) -> Option<&EarlyTotals> {
-        // Those at the time of the mark are of all threads.
+        // The totals that were kept when the family was marked include all threads, so a snapshot of one thread ignores
+        // them.
         let when_marked = || if cell::reads_all_blocks() { self.core.totals_when_marked() } else { None };
         self.early.as_ref().or_else(when_marked)
     }
 }
 
-/// The other parts of the family whose part is being shown.
+/// The other parts of the family whose part is being visited.
 #[derive(Clone, Copy)]
 pub(crate) struct OtherParts<'p> {
     parts: &'p [FamilyPart],
     at: usize,
 }
 
-/// A series in another part.
+/// An equal series in another part.
 pub(crate) struct Duplicate<'p> {
     part: &'p FamilyPart,
     handle: Handle,
 }
 
 impl<'p> OtherParts<'p> {
-    /// `None` if the family has a single part.
+    /// Returns the parts other than the one at `at`, or `None` if the family has a single part.
     pub(crate) fn of(parts: &'p [FamilyPart], at: usize) -> Option<Self> {
         (parts.len() > 1).then_some(Self { parts, at })
     }
 
-    /// The series of later parts that equal the one with these labels; `None` if an earlier part shows it.
+    /// Returns the equal series in later parts, or `None` if an earlier part shows this series.
     pub(crate) fn duplicates(self, text: &str) -> Option<Vec<Duplicate<'p>>> {
         let labels: Vec<(&str, Cow<'_, str>)> = labels::pairs(text).filter(|(_, value)| !value.is_empty()).collect();
         let mut later = Vec::new();
@@ -72,7 +74,7 @@ impl<'p> OtherParts<'p> {
     }
 }
 
-/// Shows the sum of `value` and its duplicates.
+/// Passes the sum of `value` and its duplicates to `show`.
 pub(crate) fn with_duplicates(value: &Value<'_>, duplicates: &[Duplicate<'_>], show: &mut dyn FnMut(&Value<'_>)) {
     let Some((first, rest)) = duplicates.split_first() else { return show(value) };
     let declaration = &first.part.core.declaration;
@@ -86,7 +88,7 @@ pub(crate) fn with_duplicates(value: &Value<'_>, duplicates: &[Duplicate<'_>], s
     sum(value, &other, &mut |sum| with_duplicates(sum, rest, show));
 }
 
-/// Gives the sum of two values of the same type, with the same buckets.
+/// Passes the sum of two values with the same type and buckets to `give`.
 fn sum(one: &Value<'_>, other: &Value<'_>, give: &mut dyn FnMut(&Value<'_>)) {
     match (*one, *other) {
         (Value::Counter(Number::Whole(one)), Value::Counter(Number::Whole(other))) => {

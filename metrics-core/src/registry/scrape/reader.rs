@@ -1,5 +1,5 @@
-//! Reads the series of a family chunk by chunk, or all of them early. Within a chunk, blocks are read one after
-//! another, so that memory is accessed sequentially.
+//! Reads the series of a family chunk by chunk, either early or as they are visited. Within a chunk, thread blocks are
+//! read one after another, so that memory is accessed sequentially.
 
 use std::mem;
 
@@ -13,10 +13,11 @@ use crate::sample::{Labels, Visitor};
 /// The totals of a family that were read early.
 pub(crate) struct Early<'a> {
     pub(crate) totals: &'a EarlyTotals,
-    /// The position after the last series that was shown.
+    /// The position in the totals after the last series that was visited.
     pub(crate) next: &'a mut usize,
 }
 
+/// Reads chunks of series into buffers that it reuses.
 #[derive(Default)]
 pub(crate) struct Reader {
     readings: Readings,
@@ -25,7 +26,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads the totals of the next series of a family; false if there were none left.
+    /// Reads the totals of the next chunk of a family. Returns false if no chunk is left.
     pub(crate) fn read_early(&mut self, walk: &mut Walk, totals: &mut EarlyTotals) -> bool {
         if !walk.next(false, &mut self.chunk) {
             return false;
@@ -37,7 +38,7 @@ impl Reader {
         true
     }
 
-    /// Shows the next series of a family; false if there were none left.
+    /// Passes the next chunk of a family to `visitor`. Returns false if no chunk is left.
     pub(crate) fn show(
         &mut self,
         walk: &mut Walk,
@@ -61,7 +62,7 @@ impl Reader {
             }
             None => (metric.read)(handles, bounds, readings),
         }
-        // A series that was removed meanwhile has no value any more; 0 would look like a reset.
+        // Series that were removed concurrently are skipped, because a value of 0 would look like a reset.
         (metric.are_live)(handles, live);
         let order = sorted.then(|| chunk.sorted());
         for position in 0..handles.len() {

@@ -21,7 +21,7 @@ pub(crate) struct Sources {
 }
 
 pub(crate) enum FamilySource {
-    /// One part for each set of label names; most families have one.
+    /// One part for each set of label names. Most families have a single part.
     Family(Vec<FamilyPart>),
     Callback(Arc<Callback>, Value<'static>),
     Collected(MergedFamily),
@@ -31,23 +31,23 @@ pub(crate) enum FamilySource {
 }
 
 impl Sources {
-    /// Everything that a scrape shows. Waits for collectors.
+    /// Waits for collectors, and returns all sources of a scrape.
     pub(crate) fn gather(registry: &Registry, timeout: Duration) -> Self {
         declared::initialize_for_scrape(registry.inner.is_global);
         Self::all(registry, timeout)
     }
 
-    /// Our own families.
+    /// Returns our own families, without those of collectors.
     pub(crate) fn own(registry: &Registry) -> Self {
         Self::new(registry, Some(Gathering::begin(registry, DEFAULT_COLLECT_TIMEOUT, false).wait()))
     }
 
-    /// Our own families and those of collectors.
+    /// Returns our own families and those of collectors.
     pub(crate) fn all(registry: &Registry, timeout: Duration) -> Self {
         Self::new(registry, Some(Gathering::begin(registry, timeout, true).wait()))
     }
 
-    /// Our own families, and what else was found.
+    /// Returns our own families, and the results of collectors and callbacks.
     pub(crate) fn new(registry: &Registry, found: Option<Found>) -> Self {
         EXPOSURE.begin();
         let (collected, values) = found.map_or_else(Default::default, |found| (found.collected, found.values));
@@ -82,7 +82,7 @@ impl Sources {
         Self { families }
     }
 
-    /// The parts of counters that are read before all others, by family and position, the first one last.
+    /// Returns the parts of counters that must be read first, by family and position, in reverse reading order.
     pub(crate) fn marked_early(&self) -> Vec<(usize, usize)> {
         let parts = self.families.iter().enumerate().filter_map(|(at, (_, source))| match source {
             FamilySource::Family(parts) => Some((at, parts)),
@@ -97,19 +97,20 @@ impl Sources {
         marked
     }
 
-    /// The type of the family of this name, if there is one.
+    /// Returns the type of the family with this name, if it exists.
     pub(crate) fn kind_of(&self, name: &str) -> Option<Kind> {
         let at = self.families.binary_search_by(|(other, _)| position(other).cmp(&position(name))).ok()?;
         self.families.get(at).map(|(_, source)| source.kind())
     }
 
-    /// The names of all families.
+    /// Returns the names of all families.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.families.iter().map(|(name, _)| name.as_str())
     }
 }
 
-/// The position of a family in a scrape: by name, with the library's own families last, since readers look for theirs.
+/// Returns the sort key of a family. Families are sorted by name, but the library's own families come last, since
+/// readers look for the service's families.
 fn position(name: &str) -> (bool, &str) {
     (name.starts_with("metrics_core_"), name)
 }

@@ -2,8 +2,8 @@
 //!
 //! A call records its latency before its exception. A scrape that reads exceptions before latencies therefore never
 //! reports more exceptions than calls. With the default names, name order guarantees this: `_exceptions_total` sorts
-//! before `_latency_seconds`. The first steps read families for which name order does not guarantee it, and keep their
-//! totals until the scrape reaches them.
+//! before `_latency_seconds`. The first steps read the families for which name order does not guarantee this, and keep
+//! their totals until the scrape reaches these families.
 
 use super::own_families;
 use super::parts::{FamilyPart, OtherParts};
@@ -13,34 +13,36 @@ use crate::family::core::{EarlyTotals, Walk};
 use crate::kind::Kind;
 use crate::sample::{Labels, Visitor};
 
-/// Series of a collector that are shown in one step.
+/// The maximum number of a collector's series that are visited in one step.
 const AT_ONCE: usize = 128;
 
-/// A scrape that is being shown, some series at a time; between the steps no lock is held, and nothing has to go on.
+/// A scrape in progress. Between steps, it holds no lock, and it may pause or end at any time.
 pub(crate) struct Steps {
     sources: Sources,
     sorted: bool,
-    /// The parts that are still to be read before all others, by family and position, the next one last.
+    /// The parts that have yet to be read early, by family and position. The next part to read is last.
     unread: Vec<(usize, usize)>,
-    /// Where the reading of the next one stands.
+    /// The progress within the part that is being read early.
     early_walk: Option<Walk>,
-    /// The family to show next.
+    /// The position of the current family.
     at: usize,
+    /// The progress within the current family; `None` if the family has not begun.
     current: Option<CursorState>,
     reader: Reader,
 }
 
-/// The family that is being shown.
+/// The progress within the current family.
 enum CursorState {
     Family {
-        /// The position of the part that is being shown.
+        /// The position of the current part.
         part: usize,
         walk: Walk,
         /// The position in the totals that were read early.
         next: usize,
+        /// True if the visitor has seen the family.
         begun: bool,
     },
-    /// The family of a collector, from this series on.
+    /// A family of a collector. The next series to visit is at position `from`.
     Collected { from: usize },
 }
 
@@ -50,7 +52,7 @@ impl Steps {
         Self { sources, sorted, unread, early_walk: None, at: 0, current: None, reader: Reader::default() }
     }
 
-    /// The sources of the families being shown.
+    /// Returns the sources of the scrape.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
     }
@@ -59,7 +61,7 @@ impl Steps {
         while self.step(&|_, _| true, visitor) {}
     }
 
-    /// Shows the next series, some at a time, of families that are `wanted`; false once everything has been shown.
+    /// Passes the next series of the `wanted` families to `visitor`. Returns false once all series have been visited.
     pub(crate) fn step(&mut self, wanted: &dyn Fn(&str, Kind) -> bool, visitor: &mut dyn Visitor) -> bool {
         if self.read_early() {
             return true;
@@ -112,7 +114,9 @@ impl Steps {
         }
         true
     }
-    /// Reads the next series of the families that are read before all others; false once that is done.
+
+    /// Reads the next series of the parts that must be read early. Returns false once all of these parts have been
+    /// read.
     fn read_early(&mut self) -> bool {
         while let Some((family, position)) = self.unread.last() {
             if let Some((_, FamilySource::Family(parts))) = self.sources.families.get_mut(*family)

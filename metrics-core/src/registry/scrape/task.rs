@@ -11,7 +11,8 @@ use crate::alarm::Alarm;
 use crate::registry::collect::waiter::Waiter;
 use crate::registry::{Registry, declared};
 
-/// A gathering as a task. It blocks only if no thread can be spawned for a collector, which then runs as part of it.
+/// A gathering as a task. Starting it blocks only if no thread can be spawned for a collector, which then runs on the
+/// calling thread.
 pub(crate) struct Gather {
     registry: Registry,
     begin: Instant,
@@ -21,8 +22,8 @@ pub(crate) struct Gather {
 }
 
 impl Registry {
-    /// Gathers everything that a scrape shows, for at most `timeout`.
-    #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "what exposes it is a feature"))]
+    /// Starts collectors and callbacks, and returns a future that waits for them for at most `timeout`.
+    #[cfg_attr(not(feature = "exposition"), allow(dead_code, reason = "only the feature `exposition` uses it"))]
     pub(crate) fn gather(&self, timeout: Duration) -> Gather {
         declared::initialize_for_scrape(self.inner.is_global);
         let begin = Instant::now();
@@ -36,15 +37,15 @@ impl Gather {
         self.timeout.saturating_sub(self.begin.elapsed())
     }
 
-    /// Returns true if the scrape must continue with what there is.
+    /// Returns true if the scrape must continue with the results that have arrived.
     fn is_over(&mut self, waiter: &Waiter, cx: &Context<'_>) -> bool {
         if waiter.is_done(cx.waker()) || self.time_left().is_zero() {
             return true;
         }
         let at = self.begin.checked_add(self.timeout);
-        // The task may have moved on to another waker.
+        // The waker may have changed since the last poll.
         self.alarm = at.and_then(|at| Alarm::set(at, cx.waker()));
-        // Without an alarm, nobody would wake the task.
+        // Without an alarm, nothing would wake the task at the timeout.
         at.is_some() && self.alarm.is_none()
     }
 }

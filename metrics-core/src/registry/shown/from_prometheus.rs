@@ -1,7 +1,7 @@
 //! Passes families of the `prometheus` crate to this crate's visitors.
 //!
 //! The `prometheus` crate uses different structs when its `protobuf` feature is enabled, and any crate in the
-//! dependency tree may enable it. This code compiles with both.
+//! dependency tree may enable it. This code compiles with and without the feature.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -14,12 +14,13 @@ use crate::kind::Kind;
 use crate::labels;
 use crate::sample::{Labels, Number, Value, Visitor};
 
-/// The family, each of its series once.
+/// Returns the family without repeated series.
 pub(crate) fn without_repeats(family: MetricFamily) -> Vec<MetricFamily> {
     if repeats(&family) { merged(&[family], &[]) } else { vec![family] }
 }
 
-/// All parts. One metric may be there by two ways; twice in one exposition it would be refused.
+/// Returns all parts, without repeated series. The same metric may be registered twice, but Prometheus rejects an
+/// exposition that contains a series twice.
 pub(crate) fn merged(parts: &[MetricFamily], more: &[MetricFamily]) -> Vec<MetricFamily> {
     let mut seen = HashSet::new();
     let mut all: Vec<MetricFamily> = parts.iter().chain(more).cloned().collect();
@@ -30,7 +31,7 @@ pub(crate) fn merged(parts: &[MetricFamily], more: &[MetricFamily]) -> Vec<Metri
     all
 }
 
-/// The labels of a metric, in order.
+/// Returns the labels of a metric, sorted by name.
 fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
     let mut pairs: Vec<_> =
         metric.get_label().iter().map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
@@ -38,7 +39,7 @@ fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
     pairs
 }
 
-/// Returns true if two metrics have the same labels. For most families, hashes suffice to rule that out.
+/// Returns true if two metrics have the same labels. For most families, hashes suffice to rule this out.
 fn repeats(family: &MetricFamily) -> bool {
     let hasher = foldhash::fast::FixedState::default();
     let hash = |pair: &LabelPair| hasher.hash_one((pair.name(), pair.value()));
@@ -116,9 +117,9 @@ fn whole_if_exact(value: f64) -> Number {
     }
 }
 
-// With its `protobuf` feature, which any crate in the tree may turn on, the `prometheus` crate has other structs with
-// other getters. Method names are looked up on the type itself first and on traits second, so with a trait for the
-// getter that is missing, one expression compiles and means the same both ways.
+// The structs of the `prometheus` crate have different getters with and without its `protobuf` feature. Method lookup
+// prefers inherent methods to trait methods. Each of these traits supplies a getter that is missing in one
+// configuration, so that the same expression compiles in both.
 
 #[allow(dead_code, reason = "used where the feature is off")]
 trait WithoutProtobuf {
@@ -162,7 +163,7 @@ fn gauge_value(gauge: &proto::Gauge) -> f64 {
     gauge.get_value()
 }
 
-/// An untyped value that only the struct's `Debug` shows.
+/// An untyped value that is only accessible through the `Debug` output of its struct.
 #[allow(dead_code, reason = "used where the feature is on")]
 struct DebugValue(f64);
 
@@ -179,7 +180,7 @@ trait UntypedWithProtobuf {
 }
 
 impl UntypedWithProtobuf for proto::Metric {
-    /// There is no getter in this case, and the field exists in this case only.
+    /// Parses the `Debug` output, because with `protobuf`, the struct has the field but no getter for it.
     fn get_untyped(&self) -> DebugValue {
         let shown = format!("{self:?}");
         let value = shown.split("untyped:").nth(1).and_then(|rest| rest.split("value:").nth(1));

@@ -11,25 +11,25 @@ use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::registry::Registry;
 
-/// The families that collectors showed in one scrape.
+/// The families that collectors have reported in one scrape.
 #[derive(Default)]
 pub(crate) struct MergedFamilies {
     pub(crate) families: BTreeMap<String, MergedFamily>,
     pub(crate) skipped: Vec<SkippedFamily>,
-    /// Sample names of these families, and the family each belongs to.
+    /// Maps each sample name of these families to the family that it belongs to.
     taken: HashMap<String, String>,
 }
 
-/// One family, as scrapes that share what a collector has shown have it.
+/// A family of one or several collectors.
 pub(crate) enum MergedFamily {
-    /// One of those that a collector has shown.
+    /// A family of one collector, identified by its position in a result that scrapes share.
     Shared(Arc<Collected>, usize),
-    /// Put together of what several have shown.
+    /// A family that was merged from the families of several collectors.
     Merged(CollectedFamily),
 }
 
 impl Registry {
-    /// Merges the families that can be shown, and skips the others.
+    /// Merges the families that can be exported, and skips the others.
     pub(crate) fn merge(&self, collected: Vec<Arc<Collected>>) -> MergedFamilies {
         let mut merged = MergedFamilies::default();
         let state = self.read();
@@ -46,7 +46,7 @@ impl Registry {
                 }
             }
         }
-        // Recording logs, and a logger is user code.
+        // Recording an error logs it, and a logger is user code.
         drop(state);
         for SkippedFamily { name, reason, .. } in &merged.skipped {
             InternalError::CollectorConflict.record_cause(name, reason);
@@ -56,7 +56,7 @@ impl Registry {
 }
 
 impl MergedFamilies {
-    /// Adds a family, or a part of one.
+    /// Adds a family, or merges it into the family with the same name.
     fn add(&mut self, name: &str, collected: &Arc<Collected>, at: usize) -> Result<(), SkipReason> {
         let (added, _) = &collected.families[at];
         let Some(known) = self.families.get_mut(name) else {
@@ -89,7 +89,7 @@ impl MergedFamily {
     }
 }
 
-/// The sample names that a family of this name has in the text format.
+/// Returns the sample names that a family with this name and type has in the text format.
 fn text_samples(name: &str, kind: Kind) -> impl Iterator<Item = String> + '_ {
     let suffixes = kind.suffixes().iter().filter(|suffix| **suffix != "_created");
     std::iter::once(name.to_owned()).chain(suffixes.map(move |suffix| format!("{name}{suffix}")))

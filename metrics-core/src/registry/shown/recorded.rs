@@ -16,7 +16,7 @@ pub(crate) struct Recorded {
     series: Vec<(String, OwnedValue)>,
 }
 
-/// A [`Value`] that borrows nothing.
+/// An owned [`Value`].
 enum OwnedValue {
     Summary {
         count: u64,
@@ -28,7 +28,7 @@ enum OwnedValue {
         sum: f64,
         buckets: Vec<(f64, u64)>,
     },
-    /// One that borrows nothing anyway.
+    /// A value of a type that contains no borrowed data.
     Plain(Value<'static>),
 }
 
@@ -46,7 +46,7 @@ impl From<&Value<'_>> for OwnedValue {
     }
 }
 
-/// Buckets with their last one, `+Inf`, which some leave out.
+/// Adds the last bucket, `+Inf`, if it is missing.
 pub(crate) fn closed(mut buckets: Vec<(f64, u64)>, count: u64) -> Vec<(f64, u64)> {
     if buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
         buckets.push((f64::INFINITY, count));
@@ -76,8 +76,8 @@ impl OwnedValue {
 }
 
 impl Recorded {
-    /// Whether it can be written without spoiling the scrape for all others: its names are valid, no two series are the
-    /// same, and its values are of its type.
+    /// Returns an error if writing the family would invalidate the whole scrape. This is the case if a label name is
+    /// invalid, two series have the same labels, or a value does not match the family's type.
     pub(crate) fn check(&self) -> Result<(), SkipReason> {
         let mut seen = HashSet::new();
         for (text, value) in &self.series {
@@ -102,7 +102,7 @@ impl Recorded {
         FamilyInfo { unit: self.unit.as_deref(), ..FamilyInfo::new(&self.name, &self.help, self.kind) }
     }
 
-    /// Shows so many of the series; false if there are no more behind them.
+    /// Passes at most `most` series, starting at position `from`, to `visitor`. Returns false if no more series follow.
     pub(crate) fn show(&self, from: usize, most: usize, visitor: &mut dyn Visitor) -> bool {
         for (text, value) in self.series.iter().skip(from).take(most) {
             visitor.series(Labels::new("", text), &value.as_value());
@@ -111,11 +111,11 @@ impl Recorded {
     }
 }
 
-/// Keeps what it visits; parts of one family become one.
+/// A visitor that buffers families and merges the parts of each family.
 #[derive(Default)]
 pub(crate) struct Recorder {
     families: Vec<Recorded>,
-    /// Where the family that was begun last stands.
+    /// The position of the current family.
     current: usize,
 }
 

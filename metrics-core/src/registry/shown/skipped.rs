@@ -8,22 +8,23 @@ use crate::error::{Error, Owner};
 /// A family that a scrape skips.
 pub(crate) struct SkippedFamily {
     pub(crate) name: String,
-    /// The collector that showed it.
+    /// The name of the collector that reported the family.
     pub(crate) by: String,
     pub(crate) reason: Arc<SkipReason>,
 }
 
-/// Why a scrape skips a family.
+/// The reason why a scrape skips a family.
 pub(crate) enum SkipReason {
-    /// Its name, or a sample name, belongs to something else.
+    /// The name of the family, or of one of its samples, is already taken.
     Taken(Owner),
-    /// Another collector has shown a family of this name that has another type or comes from another crate.
+    /// Another reported family has the same name but cannot be merged with this one, because their types differ or only
+    /// one of them is from the `prometheus` crate.
     Mixed,
-    /// A name in it is invalid.
+    /// Its name or a label name is invalid.
     Invalid(Error),
     /// Two of its series have the same labels.
     Repeated,
-    /// A value is not of its type.
+    /// A value does not match the type of the family.
     Mistyped,
 }
 
@@ -37,10 +38,10 @@ impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(by) => write!(f, "its name belongs to {by}"),
-            Self::Mixed => f.write_str("another family of its name, which it does not go with, is shown"),
+            Self::Mixed => f.write_str("it cannot be merged with another reported family of the same name"),
             Self::Invalid(error) => error.fmt(f),
             Self::Repeated => f.write_str("two of its series have the same labels"),
-            Self::Mistyped => f.write_str("a value is not of its type"),
+            Self::Mistyped => f.write_str("a value does not match its type"),
         }
     }
 }
@@ -48,6 +49,6 @@ impl fmt::Display for SkipReason {
 impl fmt::Display for SkippedFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, by, reason } = self;
-        write!(f, "{name} of {by} is skipped: {reason}")
+        write!(f, "skipped {name} from {by}: {reason}")
     }
 }

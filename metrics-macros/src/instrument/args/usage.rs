@@ -1,6 +1,6 @@
-//! Examples of each option, for messages.
+//! An example of each option, for error messages.
 
-/// The option with a value, as in an attribute.
+/// The option with an example value, as written in the attribute.
 pub(super) fn usage(option: &str) -> &'static str {
     match option {
         "prefix" => "prefix = \"my_service\"",

@@ -49,7 +49,7 @@ fn returning(args: &Args, function: &Function, output: &syn::Type, private: &Tok
     }
 }
 
-/// The body as a block, behind these statements.
+/// The body as a block that begins with these statements.
 fn block(function: &Function, before: &TokenStream, span: Span) -> TokenStream {
     if before.is_empty() {
         return function.block.to_token_stream();
@@ -58,8 +58,8 @@ fn block(function: &Function, before: &TokenStream, span: Span) -> TokenStream {
     quote_spanned! {span=> { #before #body } }
 }
 
-/// The body in the user's own braces, which the compiler's parser and lints look at. Without a value at its end, that is
-/// reported at the braces around it, and these are at the return type.
+/// The body in the user's own braces, which the compiler's parser and lints check. A body that does not end in a value
+/// is emitted without them: a missing value is reported at the braces around it, which have the return type's span.
 fn behind_statements(function: &Function) -> TokenStream {
     match function.body.clone().into_iter().last() {
         None => TokenStream::new(),
@@ -74,7 +74,8 @@ fn is_plain_closure(args: &Args, function: &Function) -> bool {
     !function.is_async() && !is_looked_at && ty::is_closure(&function.sig.output)
 }
 
-/// Only at the end of the function itself does the compiler know from its return type what a closure takes.
+/// Emits the body itself, because the compiler infers a closure's argument types from the return type only at the end
+/// of the function.
 fn returning_closure(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
     let (span, block) = (span(function), &function.block);
@@ -84,7 +85,7 @@ fn returning_closure(args: &Args, function: &Function, private: &TokenStream) ->
     }
 }
 
-/// Nothing comes after a function that never returns; unwinding drops the guard.
+/// Emits no statements after the body of a function that never returns; unwinding drops the guard.
 fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
     let (span, block) = (span(function), &function.block);
@@ -101,7 +102,7 @@ fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> T
     }
 }
 
-/// The call is the future and not its making.
+/// Measures the future, not the function that creates it.
 fn returning_future(
     args: &Args,
     function: &Function,
@@ -113,7 +114,7 @@ fn returning_future(
     let span = span(function);
     let ending = ending(args, &quote_spanned! {span=> __metrics_out }, span, private);
     let of = match (returned, &future.output) {
-        // What the future gives is known from the signature alone.
+        // Only the signature determines the future's output.
         (syn::Type::Infer(_), Some(output)) => quote_spanned! {span=> : &#output },
         _ => TokenStream::new(),
     };
@@ -158,13 +159,13 @@ fn returning_future(
     }
 }
 
-/// Wrapper tokens stand where the return type stands: a missing value is reported there. Their variables are their own,
-/// whatever the arguments are called.
+/// The span of wrapper tokens: that of the return type, where the compiler then reports a missing value. It is
+/// hygienic, so that the wrapper's variables do not clash with the arguments.
 fn span(function: &Function) -> Span {
     Span::mixed_site().located_at(function.output_span())
 }
 
-/// The expression that begins a call, by this method.
+/// The expression that begins a call with this method.
 fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStream {
     let mut values = Vec::new();
     for label in &args.labels {
@@ -186,7 +187,7 @@ fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStrea
     }
 }
 
-/// What is known of a call that has returned `returned`, a reference.
+/// The outcome of a call; `returned` is a reference to its return value.
 fn ending(args: &Args, returned: &TokenStream, span: Span, private: &TokenStream) -> TokenStream {
     let is_exception = match &args.exception_if {
         Some(rule) => quote_spanned! {span=> #private::exception_if(#returned, #rule) },

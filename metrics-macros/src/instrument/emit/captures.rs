@@ -1,8 +1,8 @@
 //! Emits a branch that fixes the order in which the body's closure drops the arguments it captures.
 //!
 //! A function drops its arguments from last to first. A closure drops its captures in the order in which its body first
-//! names them, and captures only the fields that the body names. Where the difference is observable, the body names the
-//! arguments as a whole, in a branch that is never taken.
+//! names them, and captures only the fields that the body names. If the difference is observable, an additional branch,
+//! which is never taken, names the whole arguments in the right order.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -10,11 +10,11 @@ use syn::{FnArg, Pat, PatIdent, ReceiverKind, Type};
 
 use super::super::model::Function;
 
-/// A statement that names the arguments from the last to the first; `None` where the body itself does, or holds none that
-/// is dropped.
+/// A statement that names the arguments from last to first; `None` if no argument needs to be dropped, or if the body
+/// already captures the only one as a whole.
 pub(super) fn in_order(function: &Function) -> Option<TokenStream> {
     let mut owned: Vec<Ident> = function.sig.inputs.iter().filter_map(owned).collect();
-    // One that is named nowhere is not captured, so that the compiler goes on to say that it is unused.
+    // An argument that the body does not name is not captured, so that the compiler still reports it as unused.
     owned.retain(|ident| is_silent(ident) || names(&function.body, &ident.to_string()));
     let takes_it_whole = |only: &Ident| !is_silent(only) && !names_field(&function.body, &only.to_string());
     if owned.is_empty() || matches!(&owned[..], [only] if takes_it_whole(only)) {
@@ -29,12 +29,12 @@ pub(super) fn in_order(function: &Function) -> Option<TokenStream> {
     })
 }
 
-/// Whether the compiler is content with a variable that is not used.
+/// Returns true if the compiler does not warn about the variable when it is unused.
 fn is_silent(ident: &Ident) -> bool {
     ident.to_string().starts_with('_')
 }
 
-/// The variable of an argument that may have something to drop.
+/// The variable of an argument that may need to be dropped.
 fn owned(input: &FnArg) -> Option<Ident> {
     match input {
         FnArg::Receiver(receiver) => {
@@ -65,7 +65,7 @@ fn may_drop(ty: &Type) -> bool {
     }
 }
 
-/// Whether the tokens name a field of this variable.
+/// Returns true if the tokens access a field of this variable.
 fn names_field(tokens: &TokenStream, variable: &str) -> bool {
     let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
     let is_call = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
@@ -78,7 +78,7 @@ fn names_field(tokens: &TokenStream, variable: &str) -> bool {
     })
 }
 
-/// Whether the tokens name this variable, perhaps inside of a format string.
+/// Returns true if the tokens name this variable, possibly inside a format string.
 fn names(tokens: &TokenStream, variable: &str) -> bool {
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == variable,

@@ -1,8 +1,8 @@
-//! Binds `mut` arguments that hold references once more inside the body, as the compiler itself does.
+//! Rebinds `mut` arguments that hold references inside the body, as the compiler itself does.
 //!
-//! A plain function moves what a pattern binds, and an `async fn` every argument, into a variable whose lifetimes are
-//! inferred anew: `name = &local` compiles. What a closure captures keeps the lifetimes of the signature. Therefore the
-//! signature gives up the `mut`, and the body begins with `let mut name = name;`.
+//! A plain function moves the bindings of a pattern, and an `async fn` moves every argument, into new variables whose
+//! lifetimes are inferred again: `name = &local` compiles. In contrast, a closure's captures keep the lifetimes of the
+//! signature. Therefore the signature loses the `mut`, and the body begins with `let mut name = name;`.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -11,7 +11,7 @@ use syn::{FnArg, Pat, PatType, Signature, Type};
 use super::super::model::{Function, Made};
 use super::super::ty;
 
-/// The signature without the `mut` of what the body rebinds.
+/// The signature without `mut` on the arguments that the body rebinds.
 pub(super) fn signature(function: &Function) -> Signature {
     let mut sig = function.sig.clone();
     for input in &mut sig.inputs {
@@ -27,7 +27,7 @@ pub(super) fn signature(function: &Function) -> Signature {
     sig
 }
 
-/// The statements that begin the body.
+/// The statements that rebind arguments at the start of the body.
 pub(super) fn statements(function: &Function) -> TokenStream {
     let mut statements = TokenStream::new();
     for input in &function.sig.inputs {
@@ -53,7 +53,8 @@ fn is_rebound(typed: &PatType, function: &Function) -> bool {
     by_the_compiler && in_closure && returns && typed.attrs.is_empty() && has_lifetime(&typed.ty)
 }
 
-/// Returns true if the type shows a reference or a lifetime; others are spared a copy in the future.
+/// Returns true if the type contains a reference or a lifetime. Other arguments are not rebound, which saves a copy in
+/// the future.
 fn has_lifetime(ty: &Type) -> bool {
     fn any(tokens: TokenStream) -> bool {
         tokens.into_iter().any(|token| match token {
@@ -65,7 +66,7 @@ fn has_lifetime(ty: &Type) -> bool {
     any(ty.to_token_stream())
 }
 
-/// The pattern without `mut`, and the variables that had it.
+/// Splits a pattern into the pattern without `mut` and the variables that had it.
 fn split(pattern: TokenStream) -> (TokenStream, Vec<(Ident, Ident)>) {
     let tokens: Vec<TokenTree> = pattern.into_iter().collect();
     let (mut kept, mut mutable) = (Vec::<TokenTree>::new(), Vec::<(Ident, Ident)>::new());

@@ -64,8 +64,9 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
     }
 }
 impl ShopMetrics {
-    /// Registers all metrics in the global registry. What cannot be registered counts all the same, and is listed
-    /// by `Registry::check`.
+    /// Registers all metrics in the global registry.
+    ///
+    /// A metric that cannot be registered still counts, but is not exported, and `Registry::check` reports it.
     #[must_use]
     #[allow(dead_code)]
     pub fn register() -> Self {
@@ -75,14 +76,14 @@ impl ShopMetrics {
     ///
     /// # Errors
     ///
-    /// Where one of them is invalid or its name is taken; then none of them is registered.
+    /// Returns an error, and registers nothing, if a metric is invalid or its name is taken.
     #[allow(dead_code)]
     pub fn register_in(
         __metrics_registry: &::metrics_core::Registry,
     ) -> ::core::result::Result<Self, ::metrics_core::Error> {
         <Self as ::metrics_core::MetricGroup>::register_in(__metrics_registry)
     }
-    /// The metrics in the global registry, brought up by the first call or the first scrape.
+    /// Returns the metrics in the global registry, initialized by the first call or the first scrape.
     pub fn global() -> &'static Self {
         static __METRICS_GLOBAL: ::metrics_core::__private::Global<ShopMetrics> = ::metrics_core::__private::Global::new();
         ::metrics_core::__private::site!(__METRICS_GLOBAL);
@@ -90,7 +91,7 @@ impl ShopMetrics {
     }
     /// Time to answer a request to the shop.
     ///
-    /// One series of `shop_request_latency_seconds`, by `path`, `method`. The prefix of a struct around this one comes first.
+    /// Returns the series of `shop_request_latency_seconds` with these labels: `path`, `method`. A struct that flattens this one adds its prefix to the name.
     #[allow(dead_code)]
     pub fn request_latency_seconds(
         &self,

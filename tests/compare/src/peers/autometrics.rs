@@ -1,4 +1,4 @@
-//! `#[autometrics]`, over the `prometheus` crate. Its labels are those of the function; it takes no others.
+//! `#[autometrics]` on top of the `prometheus` crate. Its labels identify the function; it supports no other labels.
 
 use super::Peer;
 use crate::handler::{Failed, Request, respond};

@@ -1,4 +1,4 @@
-//! The calls without any measuring, as a reference.
+//! Calls without instrumentation, as a reference.
 
 use crate::handler::{Failed, Request, Suspended, respond, wait_once};
 use crate::labels::Labels;
@@ -15,7 +15,7 @@ pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| handle_literal(Request::new(number, fails)))
 }
 
-/// A call that waits once.
+/// Returns a call that is pending on its first poll.
 pub(crate) fn suspended(request: Request) -> Suspended {
     Box::pin(async move {
         wait_once().await;

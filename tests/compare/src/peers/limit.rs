@@ -1,4 +1,4 @@
-//! What the hardware allows: two raw reads of the time stamp counter, and cells that only their thread writes.
+//! The hardware limit: two raw reads of the time stamp counter, and cells that only their own thread writes.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ const ERRORS: usize = 2;
 
 thread_local! {
     static CELLS: [AtomicU64; 3] = const { [const { AtomicU64::new(0) }; 3] };
-    /// Copied into each thread: no check of a lazy value is to be part of the limit.
+    /// Copied into each thread, so that the limit does not include the check of a lazy value.
     static SECONDS_PER_TICK: Cell<f64> = const { Cell::new(0.0) };
 }
 
@@ -72,12 +72,12 @@ impl Peer for Limit {
     }
 }
 
-/// Calls of a function whose path is a literal.
+/// Calls a function whose path is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     calibrated(operation(move |number| handle_literal(Request::new(number, fails))))
 }
 
-/// Gives the factor of the clock to the thread that runs the operation.
+/// Copies the duration of a clock tick into the thread that runs the operation.
 fn calibrated(run: Operation) -> Operation {
     Arc::new(move |numbers| {
         SECONDS_PER_TICK.set(*CALIBRATED);
@@ -131,7 +131,7 @@ fn ticks_since(start: u64) -> u64 {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn ticks() -> u64 {
-    // SAFETY: every processor of this architecture has the instruction, and it touches no memory.
+    // SAFETY: every processor of this architecture supports the instruction, and it does not access memory.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 

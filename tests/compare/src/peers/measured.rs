@@ -1,4 +1,4 @@
-//! The `measured` crate: label values that are known at start in a frozen set, others in a growing one.
+//! The `measured` crate. Label values that are known at startup are in a frozen set, and others in a growing set.
 
 use std::sync::OnceLock;
 
@@ -48,7 +48,7 @@ struct Exposed {
     compare_items_total: CounterVec<AnyPaths>,
 }
 
-/// How many buckets the `prometheus` crate has by default.
+/// Number of default buckets of the `prometheus` crate.
 const BUCKETS: usize = prometheus::DEFAULT_BUCKETS.len();
 
 struct Calls {

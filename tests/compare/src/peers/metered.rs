@@ -1,4 +1,4 @@
-//! `metered`: response time and errors of methods, without labels.
+//! The `metered` crate, which measures response time and errors of methods, without labels.
 
 use std::sync::LazyLock;
 
@@ -38,7 +38,7 @@ impl Peer for Metered {
         Some(operation(move |_| counter.incr()))
     }
 
-    /// It counts milliseconds.
+    /// Records milliseconds, the unit of `metered`.
     fn observation(&self) -> Option<Operation> {
         let times = <ResponseTime>::default();
         Some(operation(move |number| times.record((latency(number) * 1e3) as u64)))

@@ -12,9 +12,9 @@ use crate::measure::{Operation, operation};
 
 pub(crate) struct Metrics;
 
-/// Makes the exporter the recorder of the process, which is the fastest way to reach it. The handle is to do the upkeep.
+/// Installs the exporter as the global recorder, which is the fastest setup. The caller must run the exporter's upkeep.
 pub(crate) fn install() -> PrometheusHandle {
-    builder().install_recorder().expect("there is no other recorder")
+    builder().install_recorder().expect("no other recorder is installed")
 }
 
 impl Peer for Metrics {
@@ -59,7 +59,7 @@ impl Peer for Metrics {
     }
 }
 
-/// Counters with one label.
+/// Creates counters with one label.
 pub(crate) fn counters(series: usize) -> PrometheusHandle {
     let recorder = builder().build_recorder();
     with_local_recorder(&recorder, || {
@@ -72,7 +72,7 @@ pub(crate) fn counters(series: usize) -> PrometheusHandle {
     recorder.handle()
 }
 
-/// The buckets are those of the `prometheus` crate.
+/// Uses the default buckets of the `prometheus` crate.
 fn builder() -> PrometheusBuilder {
     PrometheusBuilder::new().set_buckets(prometheus::DEFAULT_BUCKETS).expect("there are buckets")
 }

@@ -15,7 +15,7 @@ use crate::measure::{Operation, operation};
 
 pub(crate) struct OpenTelemetry;
 
-/// A provider with what it is read by.
+/// A provider with the registry that exposes it.
 struct Provider {
     provider: SdkMeterProvider,
     registry: Registry,
@@ -29,7 +29,7 @@ static EXCEPTIONS: LazyLock<Counter<u64>> =
     LazyLock::new(|| PROVIDER.meter().u64_counter("request_exceptions").build());
 
 impl Provider {
-    /// The SDK stops at 2,000 series unless it is told another limit.
+    /// Raises the SDK's cardinality limit, which is 2,000 series by default.
     fn new(series: usize) -> Self {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone());
@@ -108,7 +108,7 @@ impl Peer for OpenTelemetry {
     }
 }
 
-/// The buckets are those of the `prometheus` crate.
+/// Uses the default buckets of the `prometheus` crate.
 fn histogram(name: &'static str) -> Histogram<f64> {
     PROVIDER.meter().f64_histogram(name).with_boundaries(prometheus::DEFAULT_BUCKETS.into()).build()
 }

@@ -54,7 +54,7 @@ impl Peer for Ours {
     }
 }
 
-/// Counters with one label.
+/// Creates counters with one label.
 pub(crate) fn counters(series: usize) -> Registry {
     let registry = Registry::new();
     let builder = Counter::builder("compare_items_total", "Items.").labels(["path"]).max_series(series);
@@ -67,7 +67,7 @@ pub(crate) fn counters(series: usize) -> Registry {
     registry
 }
 
-/// A histogram whose handle is held, with as many buckets as that of `prometheus` has by default.
+/// A histogram whose handle is held, with the default buckets of the `prometheus` crate.
 pub(crate) fn histogram() -> Operation {
     let histogram = Histogram::builder("held_histogram_seconds", "A histogram.").buckets(*DEFAULT_BUCKETS).build();
     operation(move |number| histogram.observe(latency(number)))
@@ -84,19 +84,19 @@ pub(crate) fn summary_by(labels: Labels<1>) -> Operation {
     summary_in(&Registry::new(), labels)
 }
 
-/// As [`summary_by`], shown by `registry`.
+/// Like [`summary_by`], but registered in `registry`.
 pub(crate) fn summary_in(registry: &Registry, labels: Labels<1>) -> Operation {
     let builder = Summary::builder("by_path_seconds", "A summary.").labels(["path"]).max_series(1 << 20);
     let family = builder.register_in(registry).expect("the registry is empty");
     operation(move |number| family.labels(labels.pick(number)).observe(latency(number)))
 }
 
-/// Calls of the function whose path is a literal.
+/// Calls the function whose path is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| by_literal(Request::new(number, fails)))
 }
 
-/// As [`call_literal`], with the families of a service that is made at run time.
+/// Like [`call_literal`], but with the families of a service that is created at run time.
 pub(crate) fn call_of_self(fails: bool) -> Operation {
     let service = Service {
         latency: Summary::builder("service_latency_seconds", "Latency.").labels(["path"]).build(),
@@ -117,7 +117,7 @@ impl Service {
     }
 }
 
-/// The same function once sync and once async, both polled.
+/// Polls an annotated function, either the `async` version or the sync one. Both have the same body.
 pub(crate) fn polled(is_async: bool) -> Operation {
     if is_async {
         operation(move |number| finish_async(Request::new(number, false)))
@@ -126,7 +126,7 @@ pub(crate) fn polled(is_async: bool) -> Operation {
     }
 }
 
-/// As [`polled`], without the attribute.
+/// Like [`polled`], but without the attribute.
 pub(crate) fn polled_bare(is_async: bool) -> Operation {
     if is_async {
         operation(move |number| finish_bare_async(Request::new(number, false)))
@@ -161,7 +161,7 @@ async fn bare_async(request: Request) -> Result<u64, Failed> {
     respond("/foo", request)
 }
 
-/// A call that waits once.
+/// Returns a call that is pending on its first poll.
 pub(crate) fn suspended(request: Request) -> Suspended {
     Box::pin(waiting(request))
 }

@@ -1,4 +1,4 @@
-//! The `prometheus` crate, as one writes it by hand: `with_label_values` at each use.
+//! The `prometheus` crate as users write it by hand, with `with_label_values` at each use.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -85,12 +85,12 @@ pub(crate) fn histogram_by(labels: Labels<1>) -> Operation {
     operation(move |number| family.with_label_values(&labels.pick(number)).observe(latency(number)))
 }
 
-/// Calls of a function whose path is a literal.
+/// Calls a function whose path is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| handle_literal(Request::new(number, fails)))
 }
 
-/// As [`call_literal`], by handles that are held in statics.
+/// Like [`call_literal`], but with handles that are held in statics.
 pub(crate) fn call_held(fails: bool) -> Operation {
     operation(move |number| handle_held(Request::new(number, fails)))
 }

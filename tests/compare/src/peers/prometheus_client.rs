@@ -76,13 +76,13 @@ impl Peer for PrometheusClient {
         let mut text = String::new();
         Some(Box::new(move || {
             text.clear();
-            encode(&mut text, &registry).expect("a string takes all");
+            encode(&mut text, &registry).expect("writing to a string cannot fail");
             text.len()
         }))
     }
 }
 
-/// Counters with one label.
+/// Creates counters with one label.
 pub(crate) fn counters(series: usize) -> Registry {
     let mut registry = Registry::default();
     let family = Family::<ByPath, Counter>::default();
@@ -95,7 +95,7 @@ pub(crate) fn counters(series: usize) -> Registry {
     registry
 }
 
-/// The buckets are those of the `prometheus` crate.
+/// Uses the default buckets of the `prometheus` crate.
 fn histogram() -> Histogram {
     Histogram::new(prometheus::DEFAULT_BUCKETS.iter().copied())
 }

@@ -1,4 +1,4 @@
-//! Allocations of a call after its thread's first.
+//! Allocations per call, not counting the first call on a thread.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! A family at its cap, to which threads send label values that nobody has seen.
+//! A family at its series limit that receives a new label value in each call.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     report.fact("attack_1_thread_mops", rates.median("ours 1") / 1e6);
     report.fact("attack_2_threads_mops", rates.median("ours 2") / 1e6);
     report.fact("attack_factor", rates.ratio("ours 2", "ours 1"));
-    let rows = [row("making the values alone", "values"), row("counting them", "ours")];
+    let rows = [row("creating the values only", "values"), row("counting them", "ours")];
     report.table(
-        "Label values that nobody has seen, at a family of 2,000 series",
+        "New label values in a full family of 2,000 series",
         &["what", "1 thread, M/s", "2 threads, M/s", "factor"],
         &rows,
     );
@@ -55,7 +55,7 @@ fn new_values() -> Operation {
     })
 }
 
-/// Runs with numbers as text, none of which comes twice.
+/// Returns an operation that calls `run` with a new number, formatted as text, each time.
 fn each_new(run: impl Fn(&str) + Send + Sync + 'static) -> Operation {
     let next = AtomicU64::new(0);
     Arc::new(move |numbers| {

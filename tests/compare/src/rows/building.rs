@@ -1,4 +1,4 @@
-//! What the library costs those who build with it: time of the compiler, machine code, and crates.
+//! Build costs of the library: compile time, machine code, and number of crates.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     crates(report)
 }
 
-/// Runs the bench of the attribute's cost, for those that the budget names.
+/// Runs the `compile-cost` benchmark for the attributes that the budget compares.
 fn functions(rounds: usize, report: &mut Report) -> Result<()> {
     let manifest = Path::new(REPOSITORY).join("tests/compile-cost/Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
@@ -35,10 +35,13 @@ fn functions(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The figure of a line such as `compile_cost_budget,check_ratio=0.9,must=1.5,met`.
+/// Parses the figure of a line such as `compile_cost_budget,check_ratio=0.9,must=1.5,met`.
 fn figure_of(text: &str, key: &str) -> Result<f64> {
     let prefix = format!("compile_cost_budget,{key}=");
-    let rest = text.lines().find_map(|line| line.strip_prefix(&prefix)).context("the bench tells no figure")?;
+    let rest = text
+        .lines()
+        .find_map(|line| line.strip_prefix(&prefix))
+        .context("the output of `compile-cost` lacks a figure")?;
     Ok(rest.split(',').next().unwrap_or(rest).parse()?)
 }
 
@@ -50,7 +53,7 @@ fn crates(report: &mut Report) -> Result<()> {
     report.judge("crates_without_http", without_http - prometheus);
     let row = |what: &str, value: f64| vec![what.to_owned(), value.to_string(), (value - prometheus).to_string()];
     let rows = [row("`prometheus`", prometheus), row("default", default), row("without the HTTP server", without_http)];
-    report.table("Crates in a build, our own two not counted", &["build", "crates", "more than `prometheus`"], &rows);
+    report.table("Crates in a build, without our own two", &["build", "crates", "more than `prometheus`"], &rows);
     Ok(())
 }
 
@@ -67,7 +70,7 @@ fn count(arguments: &[&str]) -> Result<f64> {
 }
 
 fn output(cargo: &mut Command) -> Result<String> {
-    let output = cargo.output().context("cargo does not start")?;
+    let output = cargo.output().context("could not start cargo")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }

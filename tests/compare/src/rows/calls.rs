@@ -1,4 +1,4 @@
-//! Instrumented calls on one thread, over the limit and over the `prometheus` crate.
+//! Instrumented calls on one thread, relative to the limit and to the `prometheus` crate.
 
 use crate::labels::paths;
 use crate::measure::{Contest, Figures, Running};
@@ -11,10 +11,10 @@ use crate::rows::AllAlong;
 
 const HELD: &str = "prometheus, handles held";
 
-/// The names of all contestants, and of the columns.
+/// The names of all contestants, which are also the column titles.
 const COLUMNS: [&str; 5] = ["ours", "limit", "prometheus", HELD, "bare"];
 
-/// Outcomes by literal and by path.
+/// Calls with a literal path and with a path argument, for both outcomes.
 pub(crate) struct Calls(Running<4>);
 
 impl Calls {

@@ -1,4 +1,4 @@
-//! The clock of timers beside the one of the standard library.
+//! The clock of timers compared with `std::time::Instant`.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::report::{Report, figure};
 const TIMES: usize = 3;
 
 pub(crate) fn run(_: usize, report: &mut Report) -> Result<()> {
-    let summary = Summary::builder("clock_seconds", "Times by the clock of timers.").build();
+    let summary = Summary::builder("clock_seconds", "Durations measured by timers.").build();
     let deviations: Vec<_> = (0..TIMES).map(|_| deviation(&summary)).collect();
     let row = vec!["timer over `Instant`, in 1 s, ppm".to_owned(), figure(median(deviations.clone()))];
     report.fact("clock_deviation_ppm", median(deviations));

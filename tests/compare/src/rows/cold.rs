@@ -1,5 +1,6 @@
-//! A thread's first use: started, one count and one call, and joined. Like most new threads of a service, ours take over
-//! the cells of one that has ended.
+//! The first metrics of a new thread: spawn the thread, count once, make one call, and join it.
+//!
+//! As in most services, a new thread reuses the cells of a thread that has ended.
 
 use std::sync::Arc;
 use std::thread;
@@ -28,8 +29,8 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let rows: Vec<_> = figures.names().map(row).collect();
     report.fact("cold_thread_over_nothing", figures.ratio("ours", "nothing"));
     report.table(
-        "Thread with a first count and call, after others that have ended",
-        &["what it does", "µs", "µs more"],
+        "A new thread's first count and call, after other threads have ended",
+        &["what it does", "µs", "more µs"],
         &rows,
     );
     Ok(())

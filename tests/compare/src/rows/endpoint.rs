@@ -1,4 +1,5 @@
-//! Scrapes over HTTP on loopback: our own server and our handler in axum, beside handlers as users of others write them.
+//! Scrapes over HTTP on loopback: our server and our axum handler, compared with handlers for other libraries as their
+//! users write them.
 
 mod client;
 
@@ -23,7 +24,7 @@ use client::{Client, Scrape};
 
 const SERIES: usize = 100_000;
 
-/// A way to serve metrics.
+/// A running metrics endpoint.
 struct Served {
     name: &'static str,
     addr: SocketAddr,
@@ -39,7 +40,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         Served { name: "ours, own server", addr: own.local_addr() },
         Served {
             name: "ours, in axum",
-            // It compresses by itself.
+            // `Exposition` compresses its responses without a layer.
             addr: serve(&runtime, Router::new().route_service("/metrics", Exposition::of(&registry)))?,
         },
         Served {
@@ -52,7 +53,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
                 &runtime,
                 compressed(get(move || async move {
                     let mut text = String::new();
-                    encode(&mut text, &client_registry).expect("a string takes all");
+                    encode(&mut text, &client_registry).expect("writing to a string cannot fail");
                     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
                 })),
             )?,
@@ -65,7 +66,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// With the compression that users of axum put around it; its level is the layer's default.
+/// Adds compression as axum users do, with the layer's default level.
 fn compressed(handler: axum::routing::MethodRouter) -> Router {
     Router::new().route("/metrics", handler).layer(CompressionLayer::new())
 }
@@ -81,7 +82,7 @@ fn contest(served: &[Served], gzip: bool, rounds: usize, report: &mut Report) ->
     let mut clients = served.iter().map(|served| Client::connect(served.addr, gzip)).collect::<Result<Vec<_>>>()?;
     for (client, Served { name, .. }) in clients.iter_mut().zip(served) {
         let series = client.series("compare_items_total{")?;
-        ensure!(series == SERIES, "{name} shows {series} series");
+        ensure!(series == SERIES, "{name} exposes {series} series");
     }
     let names = || served.iter().map(|served| served.name.to_owned());
     let (mut times, mut first) = (Figures::new(names()), Figures::new(names()));
@@ -115,7 +116,7 @@ fn contest(served: &[Served], gzip: bool, rounds: usize, report: &mut Report) ->
             std::iter::once((*name).to_owned()).chain(cells.map(figure)).collect()
         })
         .collect();
-    let columns = ["who", "ms", "over ours", "ms to the first byte", "most memory, KiB", "KiB sent"];
+    let columns = ["who", "ms", "over ours", "ms to the first byte", "peak memory, KiB", "KiB sent"];
     report.table(&format!("A scrape of 100k counters over HTTP, {kind}"), &columns, &rows);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How a counter that is looked up grows with series, with labels and with threads.
+//! The cost of a counter lookup as the number of series, labels, families and threads grows.
 
 use anyhow::Result;
 
@@ -37,7 +37,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     ];
     table("Labels, 10 sets", "labels", &rows, report);
     let rows = [1, 16, 64].map(|families| by_families(families, rounds, report));
-    table("10 series of the last family that a thread feeds", "families", &rows, report);
+    table("10 series of the last of several families on a thread", "families", &rows, report);
     by_threads(rounds, report);
     Ok(())
 }

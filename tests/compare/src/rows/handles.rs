@@ -16,7 +16,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let summary = contest(|peer| peer.observation(), rounds);
     report.judge("summary_held", summary.ratio("ours", "prometheus"));
     report.fact("summary_held_over_limit", summary.ratio("ours", "limit"));
-    // What `prometheus` has for durations has buckets; here with as many.
+    // `prometheus` records durations only in histograms, so also compare histograms with the same buckets.
     let with_buckets = |peer: &dyn Peer| match peer.name() {
         "ours" => Some(ours::histogram()),
         _ => peer.observation(),

@@ -1,4 +1,4 @@
-//! A scrape of summaries that many live threads have touched.
+//! A scrape of summaries to which many live threads have recorded.
 
 use std::sync::Barrier;
 use std::thread;
@@ -33,7 +33,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Runs while all threads live that have touched all series.
+/// Calls `run` while all threads are alive, after each has touched all series.
 fn with_threads(observe: &Operation, run: impl FnOnce() -> f64) -> f64 {
     let step = Barrier::new(THREADS + 1);
     thread::scope(|scope| {
@@ -51,7 +51,7 @@ fn with_threads(observe: &Operation, run: impl FnOnce() -> f64) -> f64 {
     })
 }
 
-/// Nanoseconds for one series.
+/// Returns the nanoseconds per series.
 fn scrape(registry: &Registry, rounds: usize) -> f64 {
     let mut text = Vec::new();
     let times = (0..rounds).map(|_| {

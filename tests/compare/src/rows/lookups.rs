@@ -1,4 +1,4 @@
-//! Counters that are looked up by label values made at run time.
+//! Counters that are looked up by label values created at run time.
 
 use crate::labels::{paths, three};
 use crate::measure::{Contest, Figures, Operation, Running};
@@ -8,7 +8,7 @@ use crate::peers::prometheus::Prometheus;
 use crate::report::{Report, figure};
 use crate::rows::AllAlong;
 
-/// By one label and by three.
+/// Lookups by one label and by three labels.
 pub(crate) struct Lookups(Running<2>);
 
 impl Lookups {

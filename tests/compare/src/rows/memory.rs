@@ -1,4 +1,4 @@
-//! Resident memory: of a series, and of many threads that touched many series.
+//! Resident memory of one series, and of many threads that have touched many series.
 
 use anyhow::Result;
 

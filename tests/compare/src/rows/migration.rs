@@ -1,4 +1,4 @@
-//! Instrumented futures that were started on one thread, and are finished on another.
+//! Instrumented futures that start on one thread and finish on another.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll, Waker};
@@ -13,7 +13,7 @@ use crate::peers::{bare, ours};
 use crate::report::{Report, figure};
 use crate::threads::bind_to_core;
 
-/// Futures that are handed over at once: what the way costs must not be measured.
+/// Number of futures that are sent to the other thread at once, which makes the cost of the channel negligible.
 const FUTURES: u64 = 2_000;
 
 const NAMES: [&str; 4] = ["bare, same thread", "bare, other thread", "ours, same thread", "ours, other thread"];
@@ -25,7 +25,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         scope.spawn(move || finish_all(&started, &to_us));
         scope.spawn(move || contest(rounds, &to_other, &times)).join()
     });
-    let figures = figures.ok().context("a future was not as it should be")??;
+    let figures = figures.ok().context("a thread panicked")??;
 
     let more = |whose: &str| figures.ratio(&format!("{whose}, other thread"), &format!("{whose}, same thread"));
     report.fact("migration_ours", more("ours"));
@@ -37,7 +37,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Makes all futures on this thread; which of them it also finishes, their name says.
+/// Starts all futures on this thread and finishes them on the thread that the contestant's name states.
 fn contest(rounds: usize, other: &Sender<Vec<Suspended>>, times: &Receiver<f64>) -> Result<Figures> {
     bind_to_core(0);
     let mut figures = Figures::new(NAMES.into_iter().map(str::to_owned));
@@ -48,7 +48,7 @@ fn contest(rounds: usize, other: &Sender<Vec<Suspended>>, times: &Receiver<f64>)
             let time = if NAMES[at].ends_with("same thread") {
                 finish(started)
             } else {
-                other.send(started).ok().context("the other thread is gone")?;
+                other.send(started).ok().context("the other thread has ended")?;
                 times.recv()?
             };
             figures.push(at, time);
@@ -65,7 +65,7 @@ fn start(make: fn(Request) -> Suspended) -> Vec<Suspended> {
     futures
 }
 
-/// Nanoseconds for each.
+/// Finishes the futures and returns the nanoseconds per future.
 fn finish(mut futures: Vec<Suspended>) -> f64 {
     let start = Instant::now();
     for future in &mut futures {

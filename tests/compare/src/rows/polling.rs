@@ -1,4 +1,4 @@
-//! An instrumented `async` function over the same one that is not `async`, both polled once.
+//! An instrumented `async` function relative to the same function without `async`, both polled once.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! What calls cost while everything is sent to Graphite beside them.
+//! The cost of calls while a background thread pushes to Graphite.
 
 use std::io;
 use std::net::TcpListener;
@@ -15,13 +15,13 @@ use crate::peers::ours::Ours;
 use crate::report::{Report, figure};
 use crate::threads::bind_to_core;
 
-/// How many series are sent, beside those of the calls.
+/// Number of pushed series, not counting those of the calls.
 const SERIES: usize = 10_000;
-/// Ten times as often as is usual.
+/// The push interval, a tenth of the usual interval.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// As many as there are cores: what is sent takes from what calls would have.
+/// Number of threads that make calls. They occupy both cores, so that they compete with the pushing thread.
 const THREADS: usize = 2;
-/// Rounds that make a pair of windows, each as long as an interval.
+/// Rounds per pair of windows, one with pushes and one without. Each window lasts one interval.
 const ROUNDS_A_PAIR: usize = 3;
 
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
@@ -42,7 +42,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
             pusher.shutdown()?;
             Ok(rate)
         };
-        // Beginning with another one each time.
+        // Alternate the order.
         let (with, without) = if pair % 2 == 0 {
             let with = with()?;
             (with, rate(&calls))
@@ -57,14 +57,14 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     report.fact("push_ms", push.as_secs_f64() * 1e3);
     let row = vec![figure(push.as_secs_f64() * 1e3), format!("{ratio:.4}")];
     report.table(
-        "Calls by path on both cores, while 10k series go to Graphite every second",
-        &["one push, ms", "calls, time over the same without"],
+        "Calls by path on both cores while 10k series are pushed to Graphite every second",
+        &["one push, ms", "time of calls over that without pushes"],
         &[row],
     );
     Ok(())
 }
 
-/// Reads whatever comes; its address.
+/// Starts a server that discards everything it receives, and returns its address.
 fn sink() -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
@@ -76,7 +76,7 @@ fn sink() -> Result<String> {
     Ok(address)
 }
 
-/// Calls a second, of all threads, over one interval.
+/// Returns the calls per second of all threads over one interval.
 fn rate(calls: &Operation) -> f64 {
     let batch = count_for(calls, Duration::from_micros(100));
     thread::scope(|scope| {

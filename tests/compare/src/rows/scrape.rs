@@ -15,7 +15,7 @@ use crate::peers::prometheus::Prometheus;
 use crate::peers::prometheus_client::PrometheusClient;
 use crate::report::{Report, figure};
 
-/// Those of whom one may be the fastest; the others take ten times as long.
+/// The candidates for the fastest peer. The other peers take ten times as long.
 const FAST: [&dyn Peer; 4] = [&Ours, &Limit, &PrometheusClient, &Measured];
 const SLOW: [&dyn Peer; 4] = [&Ours, &Prometheus, &Metrics, &OpenTelemetry];
 
@@ -37,11 +37,11 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Nanoseconds for one series.
+/// Returns the nanoseconds per series.
 fn contest(peers: &[&dyn Peer], series: usize, rounds: usize) -> Result<Figures> {
     let mut expositions: Vec<_> = peers.iter().filter_map(|peer| Some((peer, peer.exposition(series)?))).collect();
     for (peer, expose) in &mut expositions {
-        ensure!(expose() > series * 40, "{} does not show all series", peer.name());
+        ensure!(expose() > series * 40, "{} does not expose all series", peer.name());
     }
     let mut figures = Figures::new(expositions.iter().map(|(peer, _)| peer.name().to_owned()));
     for round in 0..rounds {

@@ -1,4 +1,4 @@
-//! All peers, each at what it has means for.
+//! All peers, each with the operations that it supports.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! Instrumented calls of two threads that feed the same series.
+//! Instrumented calls on two threads that record to the same series.
 
 use crate::labels::paths;
 use crate::measure::{Operation, median};
@@ -13,10 +13,10 @@ use crate::threads::{Entrant, Race};
 const HELD: &str = "prometheus, handles held";
 const OF_SELF: &str = "ours, families of `self`";
 
-/// Each call on one thread and on two.
+/// A race in which each call runs on one thread and on two threads.
 pub(crate) struct TwoThreads {
     race: Race,
-    /// What is called, and who calls it.
+    /// The kind of each call and the names of its contestants.
     calls: [(&'static str, Vec<&'static str>); 2],
 }
 
@@ -67,6 +67,6 @@ impl AllAlong for TwoThreads {
             }
         }
         let columns = ["call", "1 thread, M/s", "2 threads, M/s", "factor"];
-        report.table("Calls of threads that feed one series", &columns, &rows);
+        report.table("Calls on threads that record to one series", &columns, &rows);
     }
 }

@@ -1,4 +1,4 @@
-//! A dependency that was renamed: the macros find its name, and `crate = path` gives it.
+//! A renamed dependency: the macros detect its name, and accept it as `crate = path`.
 
 #![cfg(test)]
 

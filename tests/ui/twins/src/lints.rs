@@ -1,4 +1,4 @@
-//! Functions at which the compiler's lints fire, and some at which they do not.
+//! Functions that trigger the compiler's lints, and some that do not.
 
 #![allow(unused_attributes)]
 #![warn(unused, unreachable_code, deprecated, nonstandard_style, unused_qualifications, elided_lifetimes_in_paths)]
@@ -14,7 +14,7 @@ fn old() {}
 
 pub struct Borrowed<'a>(&'a str);
 
-/// Not used: `dead_code`.
+/// Unused, which triggers `dead_code`.
 #[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
 fn dead() {}
 

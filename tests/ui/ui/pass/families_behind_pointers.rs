@@ -1,5 +1,5 @@
 #![deny(warnings)]
-//! Families that options find through pointers, and those of functions with all sorts of labels.
+//! Families that options reach through pointers, and families of functions with all kinds of labels.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,5 +1,5 @@
 #![deny(warnings)]
-//! The closures that the message about an error without kinds suggests.
+//! The closures suggested by the compiler message for an error without kinds.
 
 use std::error::Error;
 use std::io;

@@ -8,7 +8,7 @@ use std::num::ParseIntError;
 
 use metrics_core::{LabelValue, instrument};
 
-/// An error that holds others.
+/// An error with other errors as sources.
 #[derive(Debug, LabelValue)]
 #[label(ignore_data, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -16,32 +16,32 @@ pub enum LoadError<'a, E: Debug, T = (), const N: usize = 4>
 where
     T: Clone,
 {
-    /// The system failed.
+    /// An I/O error.
     Io(io::Error),
-    /// It is not a number.
+    /// The text is not a number.
     NotANumber {
-        /// The place at which it was read.
+        /// The parse error.
         source: ParseIntError,
         /// The text that was read.
         text: &'a str,
     },
-    /// Something else.
+    /// Another error.
     #[label(rename = "other")]
     Inner(E, T, [u8; N]),
-    /// Nothing.
+    /// A variant without fields.
     Empty,
-    /// Nothing either.
+    /// A tuple variant without fields.
     EmptyTuple(),
-    /// Nor this.
+    /// A struct variant without fields.
     EmptyStruct {},
 }
 
-/// Its variants have no data.
+/// An enum whose variants have no data.
 #[derive(LabelValue)]
 pub enum Method<const N: usize> {
-    /// To get.
+    /// Reads a resource.
     Get,
-    /// To put.
+    /// Writes a resource.
     Put(),
 }
 

@@ -1,4 +1,4 @@
-//! A caller whose names are those of everything that the output could name.
+//! A caller that shadows every name to which generated code could refer.
 
 #![no_implicit_prelude]
 #![allow(dead_code)]

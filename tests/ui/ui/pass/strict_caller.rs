@@ -1,10 +1,10 @@
 #![deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 #![forbid(unsafe_code)]
-//! A caller that denies everything.
+//! A caller that denies all warnings, and pedantic lints.
 
 use metrics_core::instrument;
 
-/// What can be loaded.
+/// An API with annotated methods.
 pub struct Api(u8);
 
 impl Api {
@@ -12,7 +12,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// When asked to.
+    /// Returns an error if `kind` is empty or not a number.
     #[instrument(kind)]
     #[must_use = "loaded for nothing"]
     #[inline]
@@ -28,14 +28,14 @@ impl Api {
     #[instrument]
     pub fn nothing(&self) {}
 
-    /// Loads later.
+    /// Loads asynchronously.
     #[instrument(kind, crate = ::metrics_core)]
     pub async fn load_later(&self, kind: String) -> usize {
         std::future::ready(()).await;
         kind.len() + usize::from(self.0)
     }
 
-    /// Never comes back.
+    /// Never returns.
     #[instrument("/never")]
     pub fn never(&self) -> ! {
         std::process::exit(0)

@@ -1,19 +1,19 @@
 #![deny(warnings, missing_docs, unreachable_pub)]
 #![forbid(unsafe_code)]
 #![no_implicit_prelude]
-//! A caller of the derives that denies everything and shadows the rest.
+//! A caller of the derives that denies all warnings and shadows the crates that generated code refers to.
 
 #[allow(dead_code)]
 mod core {}
 #[allow(dead_code)]
 mod std {}
 
-/// What was asked for.
+/// The method of a request.
 #[derive(::metrics_core::LabelValue)]
 pub enum Method {
-    /// To get.
+    /// Reads a resource.
     Get,
-    /// To put.
+    /// Writes a resource.
     Put,
 }
 
@@ -26,10 +26,10 @@ pub struct Shop {
     pub requests_total: ::metrics_core::Family<::metrics_core::Counter, 2>,
     /// Items.
     pub items: ::metrics_core::Gauge,
-    /// Of the first database.
+    /// Metrics of the primary database.
     #[metric(flatten, prefix = "primary")]
     pub primary: Db,
-    /// Of the second.
+    /// Metrics of the replica.
     #[metric(flatten, prefix = "replica", const_labels(role = "replica"))]
     pub replica: Db,
 }

@@ -1,7 +1,7 @@
-//! The slots, the queue for them, and the decision which one to take from its client.
+//! The slots, the queue for them, and the policy that chooses which slot to revoke.
 //!
-//! Time is counted in looks. A process that was stopped for a while therefore does not believe that its clients had
-//! stopped reading.
+//! Time is measured in looks, which are periodic checks of the held slots. There are no looks while the process is
+//! suspended, so clients do not lose their slots because of a suspension.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,52 +9,58 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// How often held slots are looked at while all are held.
+/// The interval between looks at the held slots while all slots are held.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
-/// Looks after which a client of the library's server makes room if it has taken nothing in between: seven seconds. The
-/// system accepts up to 200 KiB at once, so a steady reader of 30 kB/s makes visible progress every six seconds.
+/// The number of looks without progress after which a client of the library's server may lose its slot: seven seconds.
+///
+/// The system accepts up to 200 KiB at once, so a client that reads steadily at 30 kB/s makes visible progress only
+/// every six seconds.
 pub(super) const STALL_LOOKS: u32 = 14;
-/// The same for a client of a web framework, of which only polls of the body are seen. The system may have taken
-/// megabytes of the response for it, so that a steady reader of 300 kB/s looks idle for this long.
+/// Like [`STALL_LOOKS`], but for a client of a web framework, where only polls of the body are observed.
+///
+/// The system may buffer megabytes of the response, so a client that reads steadily at 300 kB/s may seem idle for this
+/// long.
 pub(super) const UNOBSERVED_STALL_LOOKS: u32 = 20;
-/// Looks after which a response takes too long, even if its client reads steadily: one minute.
+/// The number of looks after which a client may lose its slot even if it reads steadily: one minute.
 pub(super) const MAX_RESPONSE_LOOKS: u32 = 120;
 
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     pub(super) held: Vec<HeldSlot>,
-    /// Scrapes that wait for a slot, the first one first.
+    /// The scrapes that wait for a slot, in order of arrival.
     pub(super) queue: VecDeque<(u64, Waker)>,
-    /// Slots that were handed to scrapes that have not taken them yet, by their tickets.
+    /// The slots that were handed to scrapes but not taken yet, by ticket.
     pub(super) handed: BTreeMap<u64, Arc<SlotState>>,
     pub(super) last_look: Option<Instant>,
+    /// `true` if an alarm for the next look is set.
     pub(super) is_watched: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct HeldSlot {
     pub(super) state: Arc<SlotState>,
-    /// The place in the queue that it was handed to.
+    /// The ticket of the scrape that the slot was handed to.
     ticket: u64,
     /// The progress at the last look.
     seen: u64,
-    /// Looks since the client last took something.
+    /// The number of looks since the client last made progress.
     idle: u32,
-    /// Looks so far.
+    /// The number of looks since the slot was handed out.
     pub(super) looks: u32,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct SlotState {
-    /// Grows whenever the client takes something; 0 until there is something to take.
+    /// A counter that is incremented whenever the client makes progress. It is 0 until the response is being encoded.
     pub(super) progress: AtomicU64,
-    /// Set if bytes are counted that the system has accepted, not only polls of the body.
+    /// `true` if the bytes that the system accepts count as progress, in addition to polls of the body.
     pub(super) is_observed: AtomicBool,
+    /// `true` once the slot has been handed to another scrape.
     pub(super) is_revoked: AtomicBool,
 }
 
 impl Slots {
-    /// Counts a look at every slot, unless the last one was just now.
+    /// Counts a look at every slot, unless the last look was less than [`LOOK`] ago.
     pub(super) fn look(&mut self, now: Instant) {
         if self.last_look.is_some_and(|last| now.saturating_duration_since(last) < LOOK) {
             return;
@@ -68,7 +74,7 @@ impl Slots {
         }
     }
 
-    /// Gives slots to those who wait, and returns whom to wake, without the lock.
+    /// Hands slots to waiting scrapes and returns their wakers. Callers must release the lock before they wake them.
     pub(super) fn hand_out(&mut self, most: usize) -> Vec<Waker> {
         let mut woken = Vec::new();
         while !self.queue.is_empty() && (self.held.len() < most || self.revoke()) {
@@ -81,13 +87,13 @@ impl Slots {
         woken
     }
 
-    /// Takes the slot of the client that has been idle longest, if that is too long.
+    /// Revokes the slot of the stalled client that has been idle longest. Returns false if no client is stalled.
     fn revoke(&mut self) -> bool {
         let stalled = self.held.iter().enumerate().filter(|(_, held)| held.is_stalled());
         let Some((at, _)) = stalled.max_by_key(|(_, held)| held.idle) else { return false };
         let revoked = self.held.swap_remove(at);
         revoked.state.is_revoked.store(true, Ordering::Relaxed);
-        // Its scrape may not have been polled since the slot was handed to it.
+        // The scrape may not have taken the slot yet.
         self.handed.remove(&revoked.ticket);
         true
     }
@@ -101,19 +107,32 @@ impl HeldSlot {
     }
 }
 
+/// A handle that a connection uses to record the progress of the client that holds a slot.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
+pub(crate) struct Progress(pub(super) Arc<SlotState>);
+
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
+impl Progress {
+    /// Records that the client has made progress.
+    pub(crate) fn touch(&self) {
+        self.0.progress.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_stopped_process_does_not_take_slots_from_its_clients() {
+    fn a_suspended_process_does_not_revoke_the_slots_of_its_clients() {
         let mut slots = Slots::default();
         slots.queue.push_back((0, Waker::noop().clone()));
         slots.hand_out(1);
         slots.handed[&0].progress.store(1, Ordering::Relaxed);
         let begin = Instant::now();
         slots.look(begin);
-        // It stops for a minute, and looks as often as it can after that.
+        // The process is suspended for a minute. Then many looks follow in quick succession.
         let after = begin + Duration::from_secs(60);
         (0..1_000).for_each(|look| slots.look(after + Duration::from_micros(look)));
         assert!(!slots.held[0].is_stalled(), "{slots:?}");

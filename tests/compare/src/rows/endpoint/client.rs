@@ -1,4 +1,4 @@
-//! A client that adds nothing of its own: one connection, one buffer.
+//! A client with minimal overhead: one connection and one buffer.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use flate2::read::GzDecoder;
 
-/// A connection that is kept.
+/// A client with a persistent connection.
 pub(super) struct Client {
     stream: TcpStream,
     request: String,
@@ -15,18 +15,18 @@ pub(super) struct Client {
     gzip: bool,
 }
 
-/// What one scrape took.
+/// The measurements of one scrape.
 pub(super) struct Scrape {
     pub(super) seconds: f64,
     pub(super) first_byte: f64,
-    /// As they were sent, with the head.
+    /// Bytes on the wire, including the response head.
     pub(super) bytes: usize,
 }
 
-/// Where a body ends.
+/// The framing that determines the end of a body.
 enum End {
     Length(usize),
-    /// Behind the last chunk.
+    /// The body ends after the last chunk.
     Chunks,
 }
 
@@ -39,12 +39,12 @@ impl Client {
         Ok(Self { stream, request, buffer: vec![0; 1 << 18], gzip })
     }
 
-    /// Reads a whole answer, and forgets it.
+    /// Reads a whole response and discards it.
     pub(super) fn scrape(&mut self) -> Result<Scrape> {
         self.receive(|_| ())
     }
 
-    /// How many lines begin so.
+    /// Scrapes once and returns the number of lines that begin with `prefix`.
     pub(super) fn series(&mut self, prefix: &str) -> Result<usize> {
         let mut all = Vec::new();
         self.receive(|bytes| all.extend_from_slice(bytes))?;
@@ -66,7 +66,7 @@ impl Client {
         let start = Instant::now();
         self.stream.write_all(self.request.as_bytes())?;
         let mut first_byte = None;
-        // The head, which comes in one piece with at least a part of the body.
+        // Read the head, which arrives together with at least part of the body.
         let mut filled = 0;
         let head = loop {
             filled += self.read(filled)?;
@@ -94,12 +94,12 @@ impl Client {
 
     fn read(&mut self, from: usize) -> Result<usize> {
         let read = self.stream.read(&mut self.buffer[from..])?;
-        ensure!(read > 0, "the server ended the connection");
+        ensure!(read > 0, "the server closed the connection");
         Ok(read)
     }
 }
 
-/// Keeps the last five bytes of all.
+/// Keeps the last five bytes that were received.
 fn note_tail(tail: &mut [u8; 5], bytes: &[u8]) {
     for byte in &bytes[bytes.len().saturating_sub(5)..] {
         tail.rotate_left(1);
@@ -117,7 +117,7 @@ fn end_of(head: &str) -> Result<End> {
     Ok(End::Length(length.trim().parse()?))
 }
 
-/// A body that was sent in chunks.
+/// Joins the chunks of a chunked body.
 fn joined(mut bytes: &[u8]) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
