@@ -1,4 +1,4 @@
-//! Collects all mistakes in one item, so that one compilation reports them together.
+//! Collects the mistakes in an item, so that one compilation reports all of them.
 
 use proc_macro2::{Span, TokenStream};
 use syn::Error;
@@ -8,12 +8,13 @@ use syn::Error;
 pub(crate) struct Errors(Option<Error>);
 
 impl Errors {
-    /// Adds a mistake, reported at this token.
+    /// Adds a mistake that the compiler reports at `span`.
     pub(crate) fn at(&mut self, span: Span, message: impl std::fmt::Display) {
         self.add(Error::new(span, message));
     }
 
-    /// Adds a mistake unless it is a duplicate: an argument of a block's attribute is checked once for each method.
+    /// Adds a mistake unless it is a duplicate. Duplicates occur because the arguments of a block's attribute are
+    /// checked once for each method.
     pub(crate) fn add(&mut self, error: Error) {
         let place = |error: &Error| (error.to_string(), format!("{:?}", error.span()));
         match &mut self.0 {
@@ -28,7 +29,7 @@ impl Errors {
         self.0.map(|errors| errors.to_compile_error()).unwrap_or_default()
     }
 
-    /// Returns `value` if there were no mistakes, and otherwise a `compile_error!` for each of them.
+    /// Returns `value` if there are no mistakes, or else a `compile_error!` for each mistake.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, TokenStream> {
         match (self, value) {
             (Self(None), Some(value)) => Ok(value),

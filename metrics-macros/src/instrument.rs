@@ -17,7 +17,7 @@ use proc_macro2::{Span, TokenStream};
 
 use crate::errors::Errors;
 
-/// Emits the annotated function or block or, if there are mistakes, their errors and the unchanged item.
+/// Expands the annotated function or block. If there are mistakes, emits their errors and the uninstrumented item.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let expanded = match block::find(&item) {
@@ -26,7 +26,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     match errors.finish(expanded) {
         Ok(expanded) => expanded,
-        // Without errors, the item does not parse. The compiler explains that better, and completion needs the tokens.
+        // There are no errors here if the item does not parse. The item is emitted anyway: the compiler explains syntax
+        // errors better, and code completion needs the tokens.
         Err(mut errors) => {
             errors.extend(block::without_attributes(item));
             errors
@@ -34,7 +35,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Returns `None` if the function does not parse or cannot be instrumented.
+/// Expands an annotated function. Returns `None` if the function does not parse or cannot be instrumented.
 fn function(args: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<TokenStream> {
     match function::parse(item, None) {
         Ok(function) if emit::is_emitted(&function.body) => {

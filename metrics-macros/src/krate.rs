@@ -1,11 +1,11 @@
-//! Finds the name under which the annotated crate knows `metrics-core`.
+//! Finds the name by which the annotated crate refers to `metrics-core`.
 //!
 //! A dependency may be renamed in `Cargo.toml`, and a macro cannot see the path by which it was called. However, the
-//! compiler runs macros in its own process, and its arguments list the dependencies with their files:
-//! `--extern measured=libmetrics_core-0123.rmeta`. This also works for renames in a workspace or for one target, and
-//! with other build systems. Reading `Cargo.toml` instead would require a TOML parser, which every user would have to
-//! compile. If macros run in another process, as in rust-analyzer, the arguments are missing and the name defaults to
-//! `metrics_core`.
+//! compiler runs macros in its own process, and its command-line arguments list the dependencies and their files:
+//! `--extern measured=libmetrics_core-0123.rmeta`. The arguments also cover renames in a workspace or for a single
+//! target, and other build systems. Reading `Cargo.toml` instead would require a TOML parser, which every user would
+//! have to compile. If macros run in another process, as in rust-analyzer, these arguments are missing and the name
+//! defaults to `metrics_core`.
 
 use std::sync::OnceLock;
 
@@ -14,11 +14,11 @@ use syn::{Error, Path, Result};
 
 const NAME: &str = "metrics_core";
 
-/// Returns the path that generated code uses if option `crate` is absent; `None` stands for `::metrics_core`.
+/// Returns the path that generated code uses if the `crate` option is absent; `None` means `::metrics_core`.
 ///
 /// # Errors
 ///
-/// Returns an error if the crate does not depend on `metrics-core` directly, but for example uses a re-export.
+/// Returns an error if the crate does not depend on `metrics-core` directly, for example because it uses a re-export.
 pub(crate) fn path(attribute: &str) -> Result<Option<Path>> {
     static FOUND: OnceLock<Found> = OnceLock::new();
     match FOUND.get_or_init(|| find(std::env::args().flat_map(read))) {
@@ -36,7 +36,7 @@ pub(crate) fn path(attribute: &str) -> Result<Option<Path>> {
     }
 }
 
-/// Replaces an argument `@file` by the arguments in that file.
+/// Expands an argument `@file` into the arguments in that file.
 fn read(arg: String) -> Vec<String> {
     match arg.strip_prefix('@').map(std::fs::read_to_string) {
         Some(Ok(args)) => args.lines().map(str::to_owned).collect(),
@@ -77,7 +77,7 @@ fn find(args: impl Iterator<Item = String>) -> Found {
     if has_dependencies { found } else { Found::Default }
 }
 
-/// Returns true if this file belongs to `metrics-core`, as `libmetrics_core-0123.rmeta` does.
+/// Returns true for a library file of `metrics-core`, such as `libmetrics_core-0123.rmeta`.
 fn is_ours(file: &str) -> bool {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let name = name.strip_prefix("lib").unwrap_or(name);

@@ -1,4 +1,4 @@
-//! `#[derive(LabelValue)]`: a closed set of label values from an enum.
+//! `#[derive(LabelValue)]`: turns the variants of an enum into a closed set of label values.
 
 mod case;
 mod emit;
@@ -12,14 +12,14 @@ use syn::{Generics, Path, Visibility};
 
 use crate::errors::Errors;
 
-/// The annotated enum, with the label value of each variant.
+/// The annotated enum and the label value of each variant.
 struct ClosedSet {
     vis: Visibility,
     name: Ident,
     generics: Generics,
     variants: Vec<Named>,
     krate: Option<Path>,
-    /// True if the variants contain a mistake, so that `label` cannot be implemented.
+    /// True if a mistake in the variants prevents an implementation of `label`.
     broken: bool,
 }
 
@@ -30,7 +30,7 @@ struct Named {
     is_unit: bool,
 }
 
-/// Emits the implementation together with the mistakes, so that uses of the type do not cause further errors.
+/// Emits the errors and also the implementation, so that uses of the enum do not cause further errors.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let set = parse::parse(input, &mut errors);

@@ -1,4 +1,4 @@
-//! The macros of `metrics-core`, which re-exports them and documents them there.
+//! The macros of `metrics-core`, which re-exports and documents them.
 
 mod errors;
 mod instrument;
@@ -10,7 +10,7 @@ mod options;
 
 use proc_macro::TokenStream;
 
-// `metrics-core` documents the macros on its re-exports, where users read about them.
+// The documentation of the macros is on their re-exports in `metrics-core`.
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -1,4 +1,4 @@
-//! Names and literals in attributes, with the checks that all macros share.
+//! Parses and checks names and literals in the attributes of all macros.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -6,7 +6,7 @@ use syn::{Expr, ExprLit, Lit, LitStr};
 
 use crate::errors::Errors;
 
-/// Returns true if this is valid as a label name or as part of a metric name.
+/// Returns true if `name` is a valid label name or a valid part of a metric name.
 pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -21,7 +21,7 @@ pub(crate) fn plain(value: &Expr) -> &Expr {
     }
 }
 
-/// The text of a literal, which is the same in every call; `None` for other expressions.
+/// Returns the text of a literal; `None` for other expressions, whose values may differ between calls.
 pub(crate) fn fixed(value: &Expr) -> Option<String> {
     match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string.value()),
@@ -31,7 +31,7 @@ pub(crate) fn fixed(value: &Expr) -> Option<String> {
     }
 }
 
-/// The expression as a string literal.
+/// Returns the expression as a string literal; `None` for other expressions.
 pub(crate) fn string(value: &Expr) -> Option<&LitStr> {
     match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string),
@@ -39,7 +39,7 @@ pub(crate) fn string(value: &Expr) -> Option<&LitStr> {
     }
 }
 
-/// The value of a numeric literal, possibly negated.
+/// Returns the value of a numeric literal, which may be negated.
 fn number(value: &Expr) -> Option<f64> {
     match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
@@ -49,7 +49,7 @@ fn number(value: &Expr) -> Option<f64> {
     }
 }
 
-/// Parses the bounds of buckets, and adds mistakes in them to `errors`.
+/// Parses bucket bounds and adds mistakes to `errors`.
 pub(crate) fn buckets(span: Span, bounds: &[Expr], errors: &mut Errors) -> Vec<f64> {
     let mut numbers: Vec<f64> = Vec::new();
     for bound in bounds {
@@ -71,7 +71,7 @@ pub(crate) fn buckets(span: Span, bounds: &[Expr], errors: &mut Errors) -> Vec<f
     numbers
 }
 
-/// Checks the name of a label, also against those of the labels before it.
+/// Checks the name of a label, including conflicts with the names in `known`.
 pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<Item = &'a str>, errors: &mut Errors) {
     if !is_name(name) {
         errors.at(span, format_args!("label name `{name}` is invalid: write [a-zA-Z_][a-zA-Z0-9_]*"));
@@ -84,7 +84,7 @@ pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<It
     }
 }
 
-/// Returns true if a lowercase letter is followed by an uppercase one.
+/// Returns true if the name contains a lowercase letter followed by an uppercase letter.
 pub(crate) fn is_camel_case(name: &str) -> bool {
     name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
 }

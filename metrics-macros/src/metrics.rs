@@ -1,4 +1,4 @@
-//! `#[derive(Metrics)]`: a struct of metrics.
+//! `#[derive(Metrics)]`: declares the fields of a struct as metrics.
 
 mod emit;
 mod parse;
@@ -15,7 +15,7 @@ use crate::errors::Errors;
 struct Group {
     vis: Visibility,
     name: Ident,
-    /// Usually empty: generics are a mistake, but are kept so that the emitted `impl` blocks match the struct.
+    /// Generics are a mistake, but are kept so that the emitted `impl` blocks match the struct.
     generics: Generics,
     prefix: String,
     const_labels: Vec<ConstLabel>,
@@ -24,7 +24,7 @@ struct Group {
     strict: bool,
     krate: Option<Path>,
     fields: Vec<Field>,
-    /// True if a part of the struct could not be parsed, so that `declare` cannot construct it.
+    /// True if a mistake prevents `declare` from constructing the struct.
     broken: bool,
 }
 
@@ -42,7 +42,7 @@ enum FieldKind {
         prefix: String,
         const_labels: Vec<ConstLabel>,
     },
-    /// A field whose attribute could not be parsed, or whose name conflicts.
+    /// A field whose attribute could not be parsed, or whose name conflicts with a generated function.
     Broken,
 }
 
@@ -61,16 +61,16 @@ struct Metric {
 
 /// The help text of a metric.
 enum Help {
-    /// A literal text; empty if it is missing.
+    /// A literal, or an empty string if the help text is missing.
     Text(String),
     /// The lines of a doc comment that contains macros such as `concat!(..)`.
     Docs(Vec<Expr>),
-    /// An expression, given by option `help`.
+    /// An expression given by the `help` option.
     Given(TokenStream),
 }
 
 struct Label {
-    /// The parameter of the accessor.
+    /// The name of the accessor's parameter.
     ident: Ident,
     name: LitStr,
     ty: Type,
@@ -82,20 +82,20 @@ struct ConstLabel {
 }
 
 impl Group {
-    /// The exported name of a metric, unless another struct flattens this one and adds its prefix.
+    /// Returns the exported name of a metric. A struct that flattens this one may add another prefix.
     fn exported(&self, name: &LitStr) -> String {
         if self.prefix.is_empty() { name.value() } else { format!("{}_{}", self.prefix, name.value()) }
     }
 }
 
 impl Metric {
-    /// Returns true if the metric may violate this style rule, a variant of `StyleRule`.
+    /// Returns true if the metric may violate `rule`, which is the name of a variant of `StyleRule`.
     fn allows(&self, rule: &str) -> bool {
         self.allowed.iter().any(|allowed| allowed == rule)
     }
 }
 
-/// Emits the implementation together with the mistakes, so that uses of the struct do not cause further errors.
+/// Emits the errors and also the implementation, so that uses of the struct do not cause further errors.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let group = parse::parse(input, &mut errors);

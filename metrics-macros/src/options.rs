@@ -1,5 +1,5 @@
-//! Parses the options in the attributes of the derives. Each option is parsed independently, so that a mistake in one
-//! does not hide mistakes in others.
+//! Parses the options in derive attributes. Each option is parsed independently, so that a mistake in one option does
+//! not hide mistakes in others.
 
 use proc_macro2::{Ident, TokenTree};
 use syn::meta::ParseNestedMeta;
@@ -8,9 +8,9 @@ use syn::{Attribute, Error, Result, Token, parenthesized};
 
 use crate::errors::Errors;
 
-/// Calls `option` for each option of the attribute, and reports options that are given twice.
+/// Calls `option` for each option of the attribute and reports duplicate options.
 ///
-/// Returns the names of the options, or `None` if one of them could not be parsed.
+/// Returns the names of the options, or `None` if an option could not be parsed.
 pub(crate) fn each(
     attrs: &[Attribute],
     attribute: &str,

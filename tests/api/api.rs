@@ -1,7 +1,7 @@
-//! The public API as a checked-in list, and the packages as they would be published.
+//! Compares the public API with a checked-in list, and checks the packages to be published.
 //!
-//! The list is in `public-api.txt`. To accept a change of the API, run `UPDATE_EXPECT=1 cargo test --package
-//! api-tests` and add a line to the changelog. Additions are free; a removal or a change needs a reason there.
+//! The list is in `public-api.txt`. To accept a change to the API, run `UPDATE_EXPECT=1 cargo test --package api-tests`
+//! and add a line to the changelog. If the change removes or modifies an item, the line must state the reason.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,14 +11,14 @@ use std::process::Command;
 
 use expect_test::expect_file;
 
-/// The compiler whose rustdoc JSON the crate `public-api` can read.
+/// The compiler version whose rustdoc JSON the crate `public-api` can read.
 const PINNED: &str = "rustc 1.95.";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A directory for builds whose settings differ from those of the other tests.
+/// Returns a target directory for builds whose settings differ from those of the other tests.
 fn target(name: &str) -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join(name)
 }
@@ -30,7 +30,8 @@ fn output_of(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The public items of `metrics-core` with all features. What macro-generated code uses is not part of the API.
+/// Compares the public items of `metrics-core` with all features. The items in `__private`, which macro-generated code
+/// uses, are not part of the API.
 #[test]
 fn the_public_api_is_the_checked_in_list() {
     let version = output_of(Command::new("rustc").arg("--version"));
@@ -55,8 +56,8 @@ fn the_public_api_is_the_checked_in_list() {
     expect_file!["public-api.txt"].assert_eq(&(items.join("\n") + "\n"));
 }
 
-/// Both crates in one command, through cargo's local overlay: the names are taken in the public registry, so a
-/// package that is looked up there is somebody else's.
+/// Packages both crates with one command, so that cargo finds `metrics-macros` in its local overlay. In the public
+/// registry, the names belong to other crates.
 #[test]
 fn both_crates_can_be_packaged_together() {
     let copy = tempfile::tempdir().expect("a temporary directory");
@@ -66,7 +67,7 @@ fn both_crates_can_be_packaged_together() {
     for file in files.split('\0').filter(|file| root().join(file).is_file()) {
         let to = copy.path().join(file);
         fs::create_dir_all(to.parent().expect("a directory")).expect("created");
-        // `publish = false` holds until the names are settled; nothing else keeps the crates from being published.
+        // `publish = false` remains until the crate names are settled. Nothing else prevents publication.
         if Path::new(file).file_name() == Some(OsStr::new("Cargo.toml")) {
             let manifest = fs::read_to_string(root().join(file)).expect("UTF-8");
             let lifted = manifest.replace("publish = false\n", "").replace("publish.workspace = true\n", "");

@@ -31,7 +31,7 @@ pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors)
     check(split(args, errors), function, errors)
 }
 
-/// Parses the arguments without interpreting them. Skips those that do not parse and adds their mistakes to `errors`.
+/// Parses the arguments without interpreting them. Skips arguments that do not parse and adds the mistakes to `errors`.
 pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
     let mut split = Vec::new();
     let mut found = Vec::new();
@@ -55,7 +55,7 @@ pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
     split
 }
 
-/// Returns the path given by option `crate`, or else the detected one.
+/// Returns the path given by the `crate` option, or else the detected path.
 pub(super) fn krate(args: &[Arg]) -> Option<syn::Path> {
     let given = args.iter().find_map(|arg| match &arg.value {
         Value::Expr { value: Expr::Path(path), .. } if arg.name == "crate" => Some(path.path.clone()),
@@ -69,7 +69,7 @@ fn end_of_arg(input: ParseStream<'_>) -> syn::Result<()> {
     if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(input.error("expected a comma")) }
 }
 
-/// One argument, as written.
+/// An argument before its interpretation.
 #[derive(Clone)]
 pub(super) struct Arg {
     name: Ident,
@@ -97,12 +97,12 @@ impl Arg {
         self.name.unraw().to_string()
     }
 
-    /// Returns true for `skip`, which excludes a method of an annotated block.
+    /// Returns true for `skip`, which excludes a method from an annotated block.
     pub(super) fn is_skip(&self) -> bool {
         self.name == "skip" && matches!(self.value, Value::None)
     }
 
-    /// Returns true if an option of a block applies to this method.
+    /// Returns true if this argument of a block's attribute applies to `method`.
     pub(super) fn applies_to(&self, method: &Function) -> bool {
         self.name != "cancelled" || method.is_cancellable()
     }
@@ -137,7 +137,7 @@ fn path_as_expr(input: ParseStream<'_>) -> syn::Result<Expr> {
 }
 
 impl Known {
-    /// Parses `in values`, and `, open` after it.
+    /// Parses `in values`, optionally followed by `, open`. Returns `None` if there is no `in`.
     fn parse_if_any(input: ParseStream<'_>) -> syn::Result<Option<Self>> {
         if input.parse::<Option<Token![in]>>()?.is_none() {
             return Ok(None);
@@ -240,7 +240,7 @@ impl Check<'_> {
         }
     }
 
-    /// The family given by an option. A literal is a mistake and results in `None`.
+    /// Returns the family given by an option. If the value is a literal, adds a mistake and returns `None`.
     fn family(&mut self, option: &str, value: Expr) -> Option<Family> {
         if matches!(plain(&value), Expr::Lit(_)) {
             let default = if option == "in_flight" { "`in_flight` alone, or " } else { "" };
@@ -280,7 +280,7 @@ impl Check<'_> {
         self.args.buckets = Some(literal::buckets(span, bounds, self.errors));
     }
 
-    /// Adds a label. Returns `None` if the argument is invalid, after adding the mistake to `errors`.
+    /// Adds a label. If the argument is invalid, adds a mistake to `errors` and returns `None`.
     fn label(&mut self, name: String, Arg { name: ident, value }: Arg) -> Option<()> {
         let span = ident.span();
         self.label_name(&name, span);
@@ -319,7 +319,8 @@ impl Check<'_> {
         Some(())
     }
 
-    /// The value of a label that is named after a variable.
+    /// Returns the value of a label that is named after an argument of the function. If there is no such argument, adds
+    /// a mistake and returns `None`.
     fn variable(&mut self, ident: Ident, known: Option<Known>) -> Option<LabelValue> {
         let is_keyword = syn::parse_str::<Ident>(&ident.to_string()).is_err();
         let is_constant = ident.to_string().starts_with(char::is_uppercase) && !self.scope.binds(&ident);
@@ -343,7 +344,8 @@ impl Check<'_> {
         None
     }
 
-    /// Returns true if the label is the error's kind and not an argument of that name.
+    /// Returns true if the label is the error's kind: it is named `kind`, and the function has no argument of that
+    /// name.
     fn is_kind(&self, ident: &Ident) -> bool {
         ident == "kind" && !self.scope.binds(ident)
     }
@@ -356,7 +358,8 @@ impl Check<'_> {
         }
     }
 
-    /// Checks that there is room for label `function`, which is added if all other labels are known only at the end.
+    /// Checks that the label limit leaves room for `function`, which is added if all other labels are known only when
+    /// the call ends.
     fn room_for_function(&mut self) {
         if self.args.labels.len() == MAX_LABELS && self.args.is_named_by_function() {
             let span = self.function.sig.ident.span();
@@ -373,7 +376,7 @@ impl Check<'_> {
         }
     }
 
-    /// Checks that a list uses only statics: it is evaluated once, possibly before any call.
+    /// Checks that the list after `in` uses only statics, because the list is evaluated once, possibly before any call.
     fn known(&mut self, known: &Known) {
         if let Some(name) = self.scope.first_in(&known.values) {
             let message = format!(

@@ -1,4 +1,4 @@
-//! `#[instrument]` on a whole `impl` block: instruments each method with the options of the block and its own.
+//! `#[instrument]` on an `impl` block: instruments each method with the options of the block and of the method.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -13,7 +13,7 @@ use crate::errors::Errors;
 
 /// An `impl` block, with the methods to instrument separated from its other items.
 pub(super) struct Block {
-    /// The block, without its items.
+    /// The block without its items.
     pub(super) shell: ItemImpl,
     pub(super) items: Vec<Item>,
 }
@@ -23,12 +23,12 @@ pub(super) enum Item {
     Method(Box<Instrument>),
 }
 
-/// Returns `None` if the tokens are not an `impl` block or do not parse.
+/// Parses an `impl` block. Returns `None` if the tokens are another item or do not parse.
 pub(super) fn find(item: &TokenStream) -> Option<ItemImpl> {
     syn::parse2(item.clone()).ok()
 }
 
-/// Removes the `#[instrument]` attributes inside a block that does not parse, so that they do not cause further errors.
+/// Removes the `#[instrument]` attributes inside a faulty `impl` block, where they would cause further errors.
 pub(super) fn without_attributes(item: TokenStream) -> TokenStream {
     let keyword = item.clone().into_iter().find_map(|token| match token {
         TokenTree::Ident(ident) if ident == "impl" || ident == "fn" => Some(ident),
@@ -58,7 +58,7 @@ fn without_ours(items: TokenStream) -> TokenStream {
     kept.into_iter().collect()
 }
 
-/// Returns true if the brackets of an attribute contain this macro.
+/// Returns true if `group` is the bracketed part of an attribute that contains this macro.
 fn names_ours(group: &Group) -> bool {
     group.delimiter() == Delimiter::Bracket
         && syn::parse2::<Meta>(group.stream()).is_ok_and(|meta| is_ours(meta.path(), None) || holds_ours(&meta, None))
@@ -68,15 +68,15 @@ pub(super) fn parse(args: TokenStream, mut block: ItemImpl, errors: &mut Errors)
     let shared = args::split(args, errors);
     let items = std::mem::take(&mut block.items);
     let context = Context { krate: args::krate(&shared), shared, generics: &block.generics };
-    // Parses all items before returning, to report the mistakes in each of them.
+    // Parses all items before returning, to report the mistakes in every item.
     let items: Vec<Option<Item>> = items.into_iter().map(|item| context.item(item, errors)).collect();
     Some(Block { items: items.into_iter().collect::<Option<_>>()?, shell: block })
 }
 
-/// The parts that all methods of a block share.
+/// The options and generics that all methods of a block share.
 struct Context<'b> {
     shared: Vec<Arg>,
-    /// The path to `metrics-core`, if it was renamed.
+    /// The path to `metrics-core` if it is not `::metrics_core`.
     krate: Option<Path>,
     generics: &'b Generics,
 }
@@ -92,7 +92,7 @@ impl Context<'_> {
         let attributes: Vec<Attribute> =
             method.attrs.extract_if(.., |attribute| is_ours(attribute.path(), krate)).collect();
         let own: Vec<Arg> = attributes.iter().flat_map(|attribute| args::split(tokens(attribute), errors)).collect();
-        // A `const fn` is a mistake only if it has the attribute itself.
+        // A `const fn` is left unchanged unless it has its own attribute, which is a mistake.
         let left_as_it_is = own.iter().any(Arg::is_skip) || attributes.is_empty() && method.sig.constness.is_some();
         if left_as_it_is {
             return Some(Item::Kept(Box::new(ImplItem::Fn(method))));
@@ -112,7 +112,7 @@ impl Context<'_> {
     }
 }
 
-/// Returns true if the attribute is this macro: `instrument` without a path, or with a path that begins at this crate.
+/// Returns true if the path names this macro: `instrument` alone, or a path that begins with the library's name.
 fn is_ours(path: &Path, krate: Option<&Path>) -> bool {
     let segments = &path.segments;
     let last_is = segments.last().is_some_and(|last| last.ident == "instrument");

@@ -21,7 +21,7 @@ pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStr
     let body = body::of(args, function, &private);
     let Function { attrs, vis, .. } = function;
     let sig = rebound::signature(function);
-    // Keeps the user's own braces, because lints on the function check them.
+    // Keeps the user's own braces, because function lints check them.
     let mut block = function::with_stream(&function.block, quote! { #site #body });
     if canonical::is_canonical(function) {
         block.set_span(Span::call_site().located_at(block.span()));
@@ -29,7 +29,7 @@ pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStr
     quote! { #(#attrs)* #vis #sig #block }
 }
 
-/// Returns true if this is a body that [`instrument`] has emitted.
+/// Returns true if [`instrument`] has emitted this body.
 pub(super) fn is_emitted(body: &TokenStream) -> bool {
     let mut tokens = body.clone().into_iter();
     matches!((tokens.next(), tokens.next()), (Some(TokenTree::Ident(first)), Some(TokenTree::Ident(second)))
@@ -43,7 +43,7 @@ pub(super) fn block(Block { shell, items }: &Block) -> TokenStream {
         Item::Method(method) => instrument(method),
     });
     let items = quote! { #(#items)* };
-    // The last token of the shell is its braces, which contain only inner attributes.
+    // The last token of the shell is the group in braces, which contains only inner attributes.
     let fill = |token| match token {
         TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
             let mut content = braces.stream();
@@ -67,7 +67,8 @@ fn private(krate: Option<&Path>, span: Span) -> TokenStream {
     }
 }
 
-/// The `Site` static, which holds everything known before any call, and the entry through which the linker collects it.
+/// Emits the `Site` static, which holds everything known before any call, and its entry in the list that the linker
+/// collects.
 fn site(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let span = Span::call_site().located_at(function.sig.ident.span());
     let name = syn::ext::IdentExt::unraw(&function.sig.ident).to_string();
@@ -132,7 +133,7 @@ fn label_option(option: &str, name: &str, known: Option<&Known>, private: &Token
     quote! { .#method(#name, || #values) }
 }
 
-/// The label for error kinds. If a static can name the error's type, the type supplies the list of kinds.
+/// Emits the label for error kinds. If a static can name the error's type, the type supplies the list of kinds.
 fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStream) -> TokenStream {
     match (&kind.known, &kind.value, ty::of_error(function)) {
         (None, None, Some(result)) => {
@@ -143,7 +144,7 @@ fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStre
     }
 }
 
-/// The families given by options, with the name of each option.
+/// Returns the families given by options, each with the option's name.
 fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     let in_flight = match &args.in_flight {
         Some(InFlight::Family(family)) => Some(family),
@@ -159,7 +160,7 @@ fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     .filter_map(|(option, family)| Some((option, family?)))
 }
 
-/// The function or method that accepts the family of this option, with the number of labels that it checks.
+/// Returns the function or method that accepts the family of this option and checks the number of its labels.
 fn feed(option: &str, args: &Args) -> TokenStream {
     let count = |is_one: fn(&LabelValue) -> bool| args.labels.iter().filter(|label| is_one(&label.value)).count();
     let results = count(|value| matches!(value, LabelValue::Result(_)));
@@ -176,13 +177,13 @@ fn feed(option: &str, args: &Args) -> TokenStream {
     quote! { #function::<#labels, #unlabeled, _> }
 }
 
-/// A reference to the family.
+/// Emits a reference to the family.
 fn borrowed(family: &Expr) -> TokenStream {
     let (span, operand) = (at(family), operand(family));
     quote_spanned! {span=> &#operand }
 }
 
-/// The expression in a form that can precede a method call or follow an operator.
+/// Emits the expression, in parentheses if it needs them before a method call or after an operator.
 fn operand(expr: &Expr) -> TokenStream {
     let span = at(expr);
     match expr {
@@ -200,12 +201,12 @@ fn operand(expr: &Expr) -> TokenStream {
     }
 }
 
-/// The location of the user's expression, for tokens whose types depend on it.
+/// Returns a span at the user's expression, for tokens whose types depend on that expression.
 fn at(expr: &Expr) -> Span {
     Span::call_site().located_at(expr.span())
 }
 
-/// A call of `function` with the span of the user's expression, so that type errors are reported there.
+/// Emits a call of `function` with the span of the user's expression, where the compiler then reports type errors.
 fn checked(expr: &Expr, function: &TokenStream, argument: &TokenStream) -> TokenStream {
     checked_at(expr.span(), function, argument)
 }

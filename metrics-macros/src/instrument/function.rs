@@ -1,4 +1,5 @@
-//! Parses the annotated item. The body stays a sequence of opaque tokens, so that completion works in half-typed code.
+//! Parses the annotated item. The body remains a sequence of opaque tokens, so that completion works in unfinished
+//! code.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
@@ -9,15 +10,15 @@ use super::model::Function;
 
 const GOES_ON: &str = "`#[instrument]` applies only to functions, methods and `impl` blocks";
 
-/// The reason that an item cannot be instrumented.
+/// The reason why an item cannot be instrumented.
 pub(super) enum Unusable {
-    /// The item does not parse, which the compiler reports better.
+    /// The item does not parse. The compiler explains syntax errors better.
     Unparsed,
-    /// The item is not a function, or is one that cannot record.
+    /// The item is not a function, or is a function that cannot record metrics.
     NoFunction(Error),
 }
 
-/// Parses the function; `block_generics` are the generics of the annotated `impl` block around it.
+/// Parses the function. `block_generics` are the generics of the `impl` block if the attribute is on the block.
 pub(super) fn parse(item: TokenStream, block_generics: Option<&Generics>) -> Result<Function, Unusable> {
     if let Some(error) = other_item(&item) {
         return Err(Unusable::NoFunction(error));
@@ -78,7 +79,7 @@ impl Parse for Item {
     }
 }
 
-/// Parses the block, including one inside the invisible delimiters of a `$body:block`.
+/// Parses a block, which may be inside the invisible delimiters of a `$body:block` fragment.
 fn braced(input: ParseStream<'_>) -> syn::Result<Group> {
     match input.parse()? {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
@@ -87,15 +88,15 @@ fn braced(input: ParseStream<'_>) -> syn::Result<Group> {
     }
 }
 
-/// Replaces the tokens inside the delimiters of `group`.
+/// Returns a copy of `group` with `stream` inside its delimiters.
 pub(super) fn with_stream(group: &Group, stream: TokenStream) -> Group {
     let mut filled = Group::new(group.delimiter(), stream);
     filled.set_span(group.span());
     filled
 }
 
-/// Separates the inner attributes of a body and turns them into outer attributes of the function: the body becomes part
-/// of another block, where they would apply to something else.
+/// Separates the inner attributes from a body and turns them into outer attributes of the function. The body becomes
+/// part of another block, where inner attributes would apply to something else.
 fn split_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, TokenStream)> {
     let mut inner = input.call(Attribute::parse_inner)?;
     for attribute in &mut inner {
@@ -124,7 +125,7 @@ fn other_item(item: &TokenStream) -> Option<Error> {
         "struct" | "enum" | "union" | "type" | "static" | "const" | "use" | "unsafe" | "extern" | "macro_rules" => {
             GOES_ON
         }
-        // The item may be half-typed or use unknown syntax, which the compiler reports.
+        // The item may be unfinished or use unknown syntax. The compiler reports the error.
         _ => return None,
     };
     Some(Error::new(first.span(), message))

@@ -1,8 +1,9 @@
 //! Finds the future that a function returns without being `async`.
 //!
-//! A function returns a future if its return type is a future, or if its last expression is `Box::pin(async move { ..
-//! })`. Statements before that expression stay in place if they cannot leave the function. Otherwise the whole body
-//! runs unchanged, and the future that it returns is boxed once more.
+//! A function returns a future if its return type is a future, or if its last expression is
+//! `Box::pin(async move { .. })`. If the statements before an `async` block cannot leave the function, they stay in
+//! place and the block is measured. Otherwise the whole body runs unchanged, and a boxed future that it returns is
+//! boxed again.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -13,14 +14,15 @@ use syn::{
 use super::model::{Made, Pinned, ReturnedFuture};
 use super::{generics, ty};
 
-/// Returns the future of a function with this return type and body; `None` if it does not return a future.
+/// Finds the future that a function with this signature and body returns. Returns `None` if there is no such future or
+/// if it cannot be measured.
 pub(super) fn find(sig: &Signature, of_block: Option<&Generics>, body: &TokenStream) -> Option<ReturnedFuture> {
     let ReturnType::Type(_, ty) = &sig.output else { return None };
     let ty = ty::without_groups(ty);
     let tail = Tail::of(body);
     let boxed_tail = tail.as_ref().is_some_and(|tail| tail.pin.is_some());
     let opaque = match ty {
-        // The future is an `async` block, which cannot implement any traits but those that all futures can have.
+        // The future is an `async` block, which implements no traits that the measured future could lack.
         Type::ImplTrait(opaque) if tail.is_some() => Some(Bounds::any_of(&opaque.bounds)?),
         Type::ImplTrait(opaque) => Some(Bounds::of(&opaque.bounds)?),
         _ if boxed_tail || is_boxed_future(ty) => None,
@@ -37,7 +39,7 @@ pub(super) fn find(sig: &Signature, of_block: Option<&Generics>, body: &TokenStr
         Some(Tail { before, pin, keywords, body }) if !may_return(&before) && (pin.is_some() || !must_pin) => {
             (Made::Block { before, keywords, body }, pin.map_or(Pinned::No, Pinned::By))
         }
-        // A box around a future that contains a `T` is not `'static` unless `T` is.
+        // A boxed future that contains a `T` is not `'static` unless `T` is.
         _ if must_pin && is_static(ty) && !generics::are_static(ty, sig, of_block) => return None,
         _ => (Made::Body, if must_pin { Pinned::Yes } else { Pinned::No }),
     };
@@ -51,21 +53,22 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Returns `None` if the type is not a future, or has other bounds, which the measured future may not satisfy.
+    /// Returns `None` if the bounds do not include `Future`, or include traits that the measured future may not
+    /// implement.
     fn of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound> + Clone) -> Option<Self> {
         const OF_ANY_FUTURE: [&str; 4] = ["Future", "Unpin", "Send", "Sync"];
         let known = names(bounds.clone()).all(|last| OF_ANY_FUTURE.iter().any(|name| last.ident == name));
         if known { Self::any_of(bounds) } else { None }
     }
 
-    /// Returns `None` if the type is not a future.
+    /// Returns `None` if the bounds do not include `Future`.
     fn any_of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound> + Clone) -> Option<Self> {
         let future = names(bounds.clone()).find(|last| last.ident == "Future")?;
         Some(Self { output: output_of(future), unpin: names(bounds).any(|last| last.ident == "Unpin") })
     }
 }
 
-/// The last path segment of each trait.
+/// Returns the last path segment of each trait.
 fn names<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound>) -> impl Iterator<Item = &'b PathSegment> {
     bounds.into_iter().filter_map(|bound| match bound {
         TypeParamBound::Trait(bound) => bound.path.segments.last(),
@@ -73,7 +76,7 @@ fn names<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound>) -> impl Itera
     })
 }
 
-/// The type in `Output = ..`.
+/// Returns the type in `Output = ..`.
 fn output_of(segment: &PathSegment) -> Option<Type> {
     arguments(segment).find_map(|argument| match argument {
         GenericArgument::AssocType(assoc) if assoc.ident == "Output" => Some(assoc.ty.clone()),
@@ -95,7 +98,7 @@ fn is_boxed_future(ty: &Type) -> bool {
     named || boxed_bounds(ty).is_some()
 }
 
-/// Returns true if the boxed future is `'static`, as is a `dyn Future` without a lifetime.
+/// Returns true for a boxed future that is `'static`. A boxed `dyn Future` without a lifetime is `'static`.
 fn is_static(ty: &Type) -> bool {
     is_boxed_future(ty) && names_only_static(ty.to_token_stream()) && !ty::is_opaque(ty)
 }
@@ -122,7 +125,7 @@ fn boxed_bounds(ty: &Type) -> Option<Bounds> {
     }
 }
 
-/// `T` of `Name<T>`.
+/// Returns the `T` of `Name<T>`.
 fn argument_of<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
     let last = last_segment(ty).filter(|last| last.ident == name)?;
     arguments(last).find_map(|argument| match argument {
@@ -141,7 +144,7 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
 /// A body that ends in `async move { .. }` or `Box::pin(async move { .. })`.
 struct Tail {
     before: TokenStream,
-    /// `Box::pin`, as the user wrote it.
+    /// The user's path to `Box::pin`.
     pin: Option<TokenStream>,
     keywords: TokenStream,
     body: TokenStream,
@@ -177,7 +180,7 @@ impl Tail {
 struct AsyncBlock {
     keywords: TokenStream,
     body: TokenStream,
-    /// Number of tokens, including the keywords.
+    /// The number of tokens, including the keywords.
     len: usize,
 }
 
@@ -198,7 +201,7 @@ impl AsyncBlock {
         })
     }
 
-    /// Returns the block if the group contains nothing else, apart from a trailing comma.
+    /// Returns the `async` block if the group contains only that block and an optional trailing comma.
     fn only(group: &Group) -> Option<Self> {
         let mut tokens: Vec<TokenTree> = group.stream().into_iter().collect();
         if matches!(tokens.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ',') {
@@ -208,7 +211,7 @@ impl AsyncBlock {
     }
 }
 
-/// The index at which the path at the end of these tokens begins.
+/// Returns the start index of the path at the end of these tokens.
 fn start_of_path(tokens: &[TokenTree]) -> usize {
     let is_part = |token: &TokenTree| match token {
         TokenTree::Ident(_) => true,
@@ -223,7 +226,7 @@ fn is_box_pin(path: &[TokenTree]) -> bool {
     path == "Box::pin" || path.ends_with("::Box::pin")
 }
 
-/// Returns true if these statements may leave the function. A macro call may.
+/// Returns true if these statements may leave the function. Any macro call counts, because it may expand to `return`.
 fn may_return(statements: &TokenStream) -> bool {
     let tokens: Vec<TokenTree> = statements.clone().into_iter().collect();
     (0..tokens.len()).any(|at| match &tokens[at..] {

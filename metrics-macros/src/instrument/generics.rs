@@ -8,7 +8,7 @@ use syn::{Generics, Signature, Type, TypeParamBound, WherePredicate};
 use super::ty;
 
 /// Returns false if the type contains a generic without a visible `'static` bound. If only a method is annotated, the
-/// generics of its `impl` block are not visible; any short name such as `T` is then assumed to be one of them.
+/// generics of its `impl` block are not visible, so any short name such as `T` is assumed to be a generic.
 pub(super) fn are_static(ty: &Type, sig: &Signature, of_block: Option<&Generics>) -> bool {
     let visible = || [Some(&sig.generics), of_block].into_iter().flatten();
     let declared: HashSet<String> =
@@ -18,7 +18,7 @@ pub(super) fn are_static(ty: &Type, sig: &Signature, of_block: Option<&Generics>
     !ty::has_name(ty.to_token_stream(), &|name| may_be_generic(name) && !is_static.contains(name))
 }
 
-/// The parameters with a `'static` bound.
+/// Returns the names of the type parameters with a `'static` bound.
 fn static_params(generics: &Generics) -> Vec<String> {
     let is_static = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(of) if of.ident == "static");
     let in_list = generics.type_params().filter(|param| param.bounds.iter().any(is_static));

@@ -1,4 +1,4 @@
-//! The parsed content of an annotated function, independent of its syntax.
+//! The parsed function and attribute arguments, from which the code is emitted.
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
 use syn::{Attribute, Expr, Generics, Path, ReturnType, Signature, Type, Visibility};
@@ -9,12 +9,12 @@ pub(super) struct Instrument {
     pub(super) function: Function,
 }
 
-/// The annotated function. Its body is not parsed, only searched for the future that it returns.
+/// The annotated function. Its body is not parsed, only searched for a returned future.
 pub(super) struct Function {
     pub(super) attrs: Vec<Attribute>,
     pub(super) vis: Visibility,
     pub(super) sig: Signature,
-    /// The body with its braces, as the user wrote them.
+    /// The body in the user's braces.
     pub(super) block: Group,
     pub(super) body: TokenStream,
     /// The generics of the `impl` block, if the attribute is on the block.
@@ -28,12 +28,12 @@ impl Function {
         self.sig.asyncness.is_some()
     }
 
-    /// Returns true if a call is a future, which can be dropped before it ends.
+    /// Returns true if a call creates a future, which can be dropped before it completes.
     pub(super) fn is_cancellable(&self) -> bool {
         self.is_async() || self.future.is_some()
     }
 
-    /// The span at which mistakes in the return value are reported.
+    /// Returns the span at which errors in the return value are reported.
     pub(super) fn output_span(&self) -> Span {
         match &self.sig.output {
             ReturnType::Default => self.sig.ident.span(),
@@ -46,22 +46,22 @@ impl Function {
 pub(super) struct ReturnedFuture {
     pub(super) made: Made,
     pub(super) pinned: Pinned,
-    /// The output of the future; `None` if only the compiler can determine it.
+    /// The output type of the future; `None` if only the compiler can determine it.
     pub(super) output: Option<Type>,
 }
 
-/// The way in which a function creates the future that it returns.
+/// The way in which a function creates its returned future.
 pub(super) enum Made {
-    /// An `async` block, after statements that do not leave the function.
+    /// An `async` block, after statements that cannot leave the function.
     Block { before: TokenStream, keywords: TokenStream, body: TokenStream },
     /// Any other body.
     Body,
 }
 
-/// The pinning of the returned future.
+/// The way in which the returned future is pinned.
 pub(super) enum Pinned {
     No,
-    /// Pinned by this function, `Box::pin` as the user wrote it.
+    /// Pinned by the user's code, through this path to `Box::pin`.
     By(TokenStream),
     Yes,
 }
@@ -78,17 +78,17 @@ pub(super) struct Args {
     pub(super) buckets: Option<Vec<f64>>,
     pub(super) exception_if: Option<Expr>,
     pub(super) max_series: Option<usize>,
-    /// The path to `metrics_core`, if it is not `::metrics_core`.
+    /// The path to `metrics-core` if it is not `::metrics_core`.
     pub(super) krate: Option<Path>,
 }
 
 impl Args {
-    /// Returns true if label `function` is added, because no other label is known when a call begins.
+    /// Returns true if the `function` label is added, because no other label is known when a call begins.
     pub(super) fn is_named_by_function(&self) -> bool {
         self.labels.iter().all(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
     }
 
-    /// Returns true if some labels are known only when a call ends.
+    /// Returns true if any label is known only when a call ends.
     pub(super) fn has_late_labels(&self) -> bool {
         self.labels.iter().any(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
     }
@@ -109,12 +109,12 @@ pub(super) enum LabelValue {
     Kind(Box<Kind>),
 }
 
-/// The kind of an exception.
+/// The source of an exception's kind.
 pub(super) struct Kind {
     /// The closure that returns the kind; `None` if the error itself is the label value.
     pub(super) value: Option<Expr>,
     pub(super) known: Option<Known>,
-    /// The position in the attribute.
+    /// The position of the label in the attribute.
     pub(super) span: Span,
 }
 
@@ -124,7 +124,7 @@ pub(super) struct CallValue {
     pub(super) known: Option<Known>,
 }
 
-/// The list after `in`.
+/// The list of label values after `in`.
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) values: Expr,
@@ -143,7 +143,7 @@ pub(super) enum InFlight {
     Family(Family),
 }
 
-/// A variable as an expression.
+/// Converts the name of a variable into an expression.
 pub(super) fn variable(ident: Ident) -> Expr {
     Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: ident.into() })
 }

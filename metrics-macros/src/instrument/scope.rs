@@ -1,4 +1,4 @@
-//! Determines whether an expression uses only statics, or also names that exist only during a call.
+//! Determines whether an expression uses names that exist only during a call.
 
 use std::collections::HashSet;
 
@@ -39,12 +39,12 @@ impl CallScope {
         self.variables.contains(&variable.to_string())
     }
 
-    /// Returns true if these tokens contain a generic of the function, or `Self`.
+    /// Returns true if the tokens contain `Self` or a generic of the function or its block.
     pub(super) fn names_generic(&self, tokens: TokenStream) -> bool {
         self.first_token(tokens, false).is_some()
     }
 
-    /// The first name in `expr` that exists only during a call.
+    /// Returns the first name in `expr` that exists only during a call.
     pub(super) fn first_in(&self, expr: &Expr) -> Option<Ident> {
         match expr {
             Expr::Path(path) => self.first_in_path(path),
@@ -53,7 +53,7 @@ impl CallScope {
             Expr::Call(call) => self.first_in(&call.func).or_else(|| self.first_of(call.args.iter())),
             Expr::Reference(reference) => self.first_in(&reference.expr),
             Expr::Array(array) => self.first_of(array.elems.iter()),
-            // The names in a closure may be its own variables; the compiler reports those that are not.
+            // The names in a closure may be the closure's own variables. The compiler reports other unknown names.
             Expr::Closure(_) => None,
             _ => self.first_token(expr.to_token_stream(), true),
         }
@@ -85,7 +85,7 @@ impl CallScope {
     }
 }
 
-/// Adds the variables that a pattern may bind to `names`; types in it begin with an uppercase letter.
+/// Adds to `names` the variables that a pattern may bind. Names that begin with an uppercase letter are types.
 fn bindings(pattern: TokenStream, names: &mut HashSet<String>) {
     for token in pattern {
         match token {

@@ -1,4 +1,4 @@
-//! Snapshots of expansions, formatted as `cargo expand` formats them. `UPDATE_EXPECT=1 cargo test` rewrites them.
+//! Snapshot tests of expansions in the layout of `cargo expand`. `UPDATE_EXPECT=1 cargo test` updates the snapshots.
 
 use expect_test::{ExpectFile, expect_file};
 use proc_macro2::TokenStream;
@@ -175,7 +175,7 @@ fn impl_block() {
     );
 }
 
-/// Measures what the attribute adds to a typical function in the layout of `cargo expand`, without the linker entry.
+/// Measures the code that the attribute adds to a typical function, without the linker entry.
 #[test]
 fn a_typical_function_grows_by_less_than_800_bytes() {
     let cases = [

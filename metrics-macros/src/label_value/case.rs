@@ -27,7 +27,7 @@ impl Case {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, case)| *case)
     }
 
-    /// Converts the name of a variant, which is in `PascalCase`.
+    /// Converts the `PascalCase` name of a variant to this convention.
     pub(super) fn apply(self, variant: &str) -> String {
         match self {
             Self::Snake => words(variant).join("_"),
@@ -44,8 +44,9 @@ impl Case {
     }
 }
 
-/// Splits a name into lowercase words. A word begins at an uppercase letter that follows a lowercase letter or a digit,
-/// and at the last of several uppercase letters before a lowercase one (`HTTPError` is split into `http` and `error`).
+/// Splits a name into lowercase words, at underscores and at uppercase letters. In a run of uppercase letters, a word
+/// begins at the first letter, and at the last letter if a lowercase letter follows: `HTTPError` is split into `http`
+/// and `error`.
 fn words(name: &str) -> Vec<String> {
     let chars: Vec<char> = name.chars().collect();
     let mut words = vec![String::new()];

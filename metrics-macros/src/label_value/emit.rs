@@ -1,4 +1,4 @@
-//! Emits the implementation. Emission cannot fail, because parsing has already found all mistakes.
+//! Emits the `LabelValue` implementation. Emission cannot fail, because parsing has already found all mistakes.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -57,12 +57,12 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<ClosedSet
 
 struct Options {
     case: Case,
-    /// True if variants may have data, which is ignored.
+    /// True if variants may have data. The data does not affect the label value.
     ignore_data: bool,
     krate: Option<Path>,
 }
 
-/// `#[label(..)]` on the enum.
+/// Parses `#[label(..)]` on the enum.
 fn options(attrs: &[Attribute], errors: &mut Errors) -> Options {
     let mut options = Options { case: Case::Snake, ignore_data: false, krate: None };
     options::each(attrs, "label", errors, |meta, _| {
@@ -86,7 +86,7 @@ fn options(attrs: &[Attribute], errors: &mut Errors) -> Options {
     options
 }
 
-/// `#[label(rename = \"..\")]` on a variant.
+/// Parses `#[label(rename = "..")]` on a variant and returns the new name.
 fn rename(attrs: &[Attribute], errors: &mut Errors) -> Option<String> {
     let mut renamed = None;
     options::each(attrs, "label", errors, |meta, _| {

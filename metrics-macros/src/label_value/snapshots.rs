@@ -1,4 +1,4 @@
-//! A snapshot of the expansion. `UPDATE_EXPECT=1 cargo test` rewrites it.
+//! A snapshot test of an expansion. `UPDATE_EXPECT=1 cargo test` updates the snapshot.
 
 use expect_test::expect_file;
 use quote::quote;

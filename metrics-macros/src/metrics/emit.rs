@@ -1,4 +1,5 @@
-//! Emits the implementation. Emission cannot fail, because parsing has already found all mistakes.
+//! Emits the `MetricGroup` implementation and the struct's methods. Emission cannot fail, because parsing has already
+//! found all mistakes.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -37,7 +38,7 @@ pub(super) fn group(group: &Group) -> TokenStream {
     }
 }
 
-/// Constants that check the name once the compiler knows the type of the metric.
+/// Emits constants in which the compiler checks the name, because the rules depend on the metric's type.
 fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, help, labels, buckets, allowed, .. }) = kind else { return None };
     // A constant cannot refer to a type parameter.
@@ -68,7 +69,7 @@ fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStre
     })
 }
 
-/// `<Type as Trait>`, with the trait for a field with these labels.
+/// Emits `<Type as Trait>` with the trait for a field that has these labels.
 fn as_field(ty: &Type, labels: &[Label], krate: &TokenStream) -> TokenStream {
     let span = end(ty);
     match labels.len() {
@@ -77,16 +78,16 @@ fn as_field(ty: &Type, labels: &[Label], krate: &TokenStream) -> TokenStream {
     }
 }
 
-/// `<Type as Trait>`, with a trait of this crate.
+/// Emits `<Type as Trait>` with a trait of `metrics-core`.
 ///
-/// All tokens have the span of the type, so that a missing implementation is reported once, at the type.
+/// All tokens have the span of the type, so that the compiler reports a missing implementation once, at the type.
 fn as_trait(ty: &Type, name: &TokenStream, krate: &TokenStream) -> TokenStream {
     let first = ty.to_token_stream().into_iter().next().map_or_else(Span::call_site, |token| token.span());
     let (open, krate) = (quote_spanned! {first=> < }, located(krate, end(ty)));
     quote_spanned! {end(ty)=> #open #ty as #krate::#name> }
 }
 
-/// The span of a type's last token.
+/// Returns the span of a type's last token.
 fn end(ty: &Type) -> Span {
     ty.to_token_stream().into_iter().last().map_or_else(Span::call_site, |token| token.span())
 }
@@ -121,9 +122,10 @@ fn declare_metric(ty: &Type, metric: &Metric, field: &TokenStream, krate: &Token
     quote! { #as_field::declare(__metrics_scope.labelled_field(#field, &[#(#labels),*])) }
 }
 
-/// The declaration of a field, with the options in its attributes.
+/// Emits the declaration of a field with the options from its attributes.
 ///
-/// The call has the span of the field, because it records its location, which would otherwise be that of the derive.
+/// The emitted call records its location. It has the field's span, because the recorded location would otherwise be
+/// that of the derive.
 fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
     let (name, span) = (metric.name.value(), ident.span());
     let help = match &metric.help {
@@ -196,7 +198,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
     }
 }
 
-/// The accessor for a series of a field with labels.
+/// Emits the accessor for the series of a field with labels.
 fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, help, labels, .. }) = kind else { return None };
     if labels.is_empty() {
@@ -214,7 +216,7 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &Token
             let docs = joined(docs);
             Some(quote! { #[doc = #docs] #[doc = ""] })
         }
-        // The value of an expression is not known at this point.
+        // The derive cannot evaluate the expression.
         Help::Given(_) => None,
     };
     let series = format!(
@@ -238,7 +240,7 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &Token
     })
 }
 
-/// The tokens with a span at this location, where the compiler reports errors in them.
+/// Moves the tokens to the location of `span`, where the compiler then reports their errors.
 fn located(tokens: &TokenStream, span: Span) -> TokenStream {
     let locate = |mut token: TokenTree| {
         token.set_span(token.span().located_at(span));

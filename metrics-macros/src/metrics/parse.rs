@@ -18,7 +18,7 @@ use crate::{krate, literal, options};
 /// Functions that the derive generates in addition to the accessors.
 const GENERATED: [&str; 3] = ["register", "register_in", "global"];
 
-/// The names that `allow` accepts, with the variants of `StyleRule` that they stand for.
+/// The names that `allow` accepts and the corresponding variants of `StyleRule`.
 const RULES: [(&str, &str); 7] = [
     ("counter_total", "CounterTotal"),
     ("reserved", "Reserved"),
@@ -29,7 +29,7 @@ const RULES: [(&str, &str); 7] = [
     ("base_unit", "BaseUnit"),
 ];
 
-/// Options of a flattened field.
+/// The options that a flattened field accepts.
 const FLATTEN: [&str; 3] = ["flatten", "prefix", "const_labels"];
 
 const NAMED: &str = "`Metrics` can only be derived for a struct with named fields, each of which is a metric";
@@ -73,7 +73,7 @@ pub(super) fn parse(input: TokenStream, errors: &mut Errors) -> Option<Group> {
     Some(group)
 }
 
-/// Returns the named fields, or the span of the token to report if there are none.
+/// Returns the named fields, or the span at which to report that the item has no named fields.
 fn fields(input: &DeriveInput) -> Result<impl Iterator<Item = &syn::Field>, Span> {
     match &input.data {
         Data::Struct(DataStruct { fields: Fields::Named(fields), .. }) => Ok(fields.named.iter()),
@@ -83,7 +83,7 @@ fn fields(input: &DeriveInput) -> Result<impl Iterator<Item = &syn::Field>, Span
     }
 }
 
-/// Adds one field.
+/// Adds a field to `group`.
 fn field(field: &syn::Field, group: &mut Group, errors: &mut Errors) {
     let Some(ident) = &field.ident else { return };
     let mut kind = field_kind(&field.attrs, ident, errors);
@@ -138,10 +138,10 @@ fn check(metric: &Metric, ident: &Ident, group: &Group, errors: &mut Errors) {
     }
 }
 
-/// The name without the counter suffix `_total`.
+/// Returns the metric's name in OpenMetrics, which is the name without the counter suffix `_total`.
 fn base_name(metric: &Metric) -> String {
     let name = metric.name.value();
-    // If the name may violate that rule, a name that ends in `_total` is not necessarily that of a counter.
+    // If the field allows `counter_total`, a metric whose name ends in `_total` is not necessarily a counter.
     if metric.allows("CounterTotal") { name } else { name.strip_suffix("_total").unwrap_or(&name).to_owned() }
 }
 
@@ -167,7 +167,7 @@ fn check_flattened(ty: &Type, prefix: &str, ident: &Ident, group: &Group, errors
     }
 }
 
-/// Checks the labels of a field, also against those of the struct.
+/// Checks the labels of a field, including conflicts with the labels of the struct.
 fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     let (labels, const_labels, strict) = match kind {
         FieldKind::Metric(metric) => {
@@ -183,14 +183,14 @@ fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     }
     for label in labels {
         if known.contains(&label.name.value()) {
-            // Two parameters with the same name would cause a second error.
+            // Renames the accessor's parameter, because a duplicate parameter would cause a second error.
             label.ident = Ident::new(&format!("__metrics_{}", known.len()), label.ident.span());
         }
         check_label(&label.name, &mut known, strict, errors);
     }
 }
 
-/// Checks the name of a label, also against those before it.
+/// Checks the name of a label, including conflicts with the names in `known`, and adds it to `known`.
 fn check_label(name: &LitStr, known: &mut Vec<String>, strict: bool, errors: &mut Errors) {
     let text = name.value();
     literal::label_name(&text, name.span(), known.iter().map(String::as_str), errors);
@@ -200,7 +200,7 @@ fn check_label(name: &LitStr, known: &mut Vec<String>, strict: bool, errors: &mu
     known.push(text);
 }
 
-/// `#[metrics(..)]`
+/// Parses `#[metrics(..)]` into `group`.
 fn group_options(attrs: &[Attribute], group: &mut Group, errors: &mut Errors) {
     options::each(attrs, "metrics", errors, |meta, errors| {
         if meta.path.is_ident("prefix") {
@@ -222,7 +222,7 @@ fn group_options(attrs: &[Attribute], group: &mut Group, errors: &mut Errors) {
     });
 }
 
-/// `#[metric(..)]` and the doc comment.
+/// Parses `#[metric(..)]` and the doc comment.
 fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldKind {
     let mut flattened_prefix = String::new();
     let mut metric = Metric {
@@ -286,7 +286,7 @@ fn prefix(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<String
     Ok(prefix.value())
 }
 
-/// `labels(path: &str, method: Method)`
+/// Parses an option such as `labels(path: &str, method: Method)`.
 fn labels(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Vec<Label>> {
     let labels = options::list(meta, |input| {
         let ident = input.call(Ident::parse_any)?;
@@ -318,7 +318,7 @@ fn is_string(ty: &Type) -> bool {
     }
 }
 
-/// The parameter named after the label, as a raw identifier if the name is a keyword.
+/// Returns the accessor's parameter for a label. If the label's name is a keyword, the parameter is a raw identifier.
 fn parameter(label: Ident) -> syn::Result<Ident> {
     let name = label.to_string();
     if matches!(name.as_str(), "self" | "Self" | "super" | "crate" | "_") {
@@ -329,7 +329,7 @@ fn parameter(label: Ident) -> syn::Result<Ident> {
     Ok(if is_keyword { Ident::new_raw(&name, label.span()) } else { label })
 }
 
-/// A rule such as `base_unit`, as a variant of `StyleRule`
+/// Parses a rule such as `base_unit` and returns the variant of `StyleRule`.
 fn allowed(input: ParseStream<'_>) -> syn::Result<Ident> {
     let rule = input.call(Ident::parse_any)?;
     let known = RULES.iter().find(|(name, _)| rule == *name);
@@ -339,7 +339,7 @@ fn allowed(input: ParseStream<'_>) -> syn::Result<Ident> {
     })
 }
 
-/// `zone = "eu"`
+/// Parses a constant label such as `zone = "eu"`.
 fn const_label(input: ParseStream<'_>) -> syn::Result<ConstLabel> {
     let name = text_of(&input.call(Ident::parse_any)?);
     input.parse::<Token![=]>()?;
@@ -350,7 +350,7 @@ fn text_of(ident: &Ident) -> LitStr {
     LitStr::new(&ident.unraw().to_string(), ident.span())
 }
 
-/// Parses option `help`.
+/// Returns the help text given by the `help` option.
 fn given_help(help: Expr) -> Help {
     match literal::string(&help) {
         Some(text) => Help::Text(text.value().trim().to_owned()),
@@ -358,7 +358,8 @@ fn given_help(help: Expr) -> Help {
     }
 }
 
-/// The doc comment: its first paragraph as one line or, if it contains macros, all of its lines.
+/// Returns the first paragraph of the doc comment as one line. If the comment contains macros, returns all of its
+/// lines.
 fn help(attrs: &[Attribute]) -> Help {
     let docs: Vec<&Expr> = attrs.iter().filter_map(doc).collect();
     let texts: Option<Vec<LitStr>> = docs.iter().map(|doc| literal::string(doc).cloned()).collect();

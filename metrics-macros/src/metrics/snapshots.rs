@@ -1,4 +1,4 @@
-//! Snapshots of expansions. `UPDATE_EXPECT=1 cargo test` rewrites them.
+//! Snapshot tests of expansions. `UPDATE_EXPECT=1 cargo test` updates the snapshots.
 
 use expect_test::expect_file;
 use quote::quote;

@@ -1,7 +1,7 @@
-//! A process forks while its server, pushers and collectors run, and both processes continue.
+//! Tests a process that forks while its server, pushers and collectors run. Both processes continue.
 //!
-//! The child has only one thread. Servers and pushers, which run on other threads in the parent, do not run in the
-//! child until it starts them again.
+//! The child begins with a single thread. The parent's servers and pushers run on other threads, so the child must
+//! start its own servers and pushers.
 
 #[cfg(unix)]
 mod unix {
@@ -17,7 +17,7 @@ mod unix {
         Visitor, instrument, start_http_server,
     };
 
-    /// Timeout after which an operation is considered hung.
+    /// The timeout after which an operation is considered hung.
     const LONG: Duration = Duration::from_secs(20);
 
     struct Pool;
@@ -34,7 +34,7 @@ mod unix {
         }
     }
 
-    /// Sends the time of each push.
+    /// A push target that sends the time of each push to a channel.
     struct Pushes(Sender<Instant>);
 
     impl PushTarget for Pushes {
@@ -79,16 +79,16 @@ mod unix {
         pushes.recv_timeout(LONG).expect("pushes continue");
     }
 
-    /// Runs `child` in a forked process and waits until it ends.
+    /// Runs `child` in a forked process and waits until the process ends.
     fn in_child(child: impl FnOnce()) {
-        // SAFETY: The child allocates and spawns threads, which is not safe after a fork in general. The locks of
-        // glibc's allocator are consistent in the child; this test checks those of this library.
+        // SAFETY: The child allocates and spawns threads, which is generally not safe after a fork. In the child, the
+        // locks of glibc's allocator are consistent, and this test checks the locks of this library.
         #[expect(unsafe_code, reason = "there is no safe fork")]
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "cannot fork");
         if pid == 0 {
             let result = catch_unwind(AssertUnwindSafe(child));
-            // SAFETY: The call ends the process and has no other preconditions.
+            // SAFETY: The call ends the process and has no preconditions.
             #[expect(unsafe_code, reason = "destructors and exit handlers must run in the parent only")]
             unsafe {
                 libc::_exit(i32::from(result.is_err()))
@@ -105,7 +105,7 @@ mod unix {
                 return;
             }
             if begin.elapsed() > 3 * LONG {
-                // SAFETY: The child exists until it has been waited for.
+                // SAFETY: The parent has not reaped the child yet, so the process ID is still valid.
                 #[expect(unsafe_code, reason = "the standard library kills its own children only")]
                 unsafe {
                     libc::kill(pid, libc::SIGKILL)
@@ -128,7 +128,7 @@ mod unix {
         let addr = server.local_addr();
         let (mut server, mut pusher) = (Some(server), Some(pusher));
         in_child(|| {
-            // Totals are inherited.
+            // The child inherits the totals of the parent.
             called();
             Counter::builder("born_in_the_child_total", "").register().inc();
             assert_complete(&registry.to_text(), 2);

@@ -1,4 +1,4 @@
-//! Thread blocks: handing them from an ended thread to the next one, growing them, and running out of them.
+//! Models of thread blocks: reuse after the end of a thread, growth, and the limit on the number of blocks.
 
 use loom::thread;
 
@@ -32,7 +32,7 @@ fn two_threads_never_have_one_block() {
     check(3, || {
         let handle = counter::allocate().expect("a slot");
         thread::spawn(move || counter::add_whole(handle, 1)).join().expect("no panic");
-        // One of them gets the free block, the other one a new block.
+        // One writer gets the free block, and the other writer gets a new block.
         let writers = [0; 2].map(|_| {
             thread::spawn(move || {
                 counter::add_whole(handle, 1);
@@ -49,7 +49,7 @@ fn two_threads_never_have_one_block() {
 #[test]
 fn blocks_grow_while_a_scrape_reads() {
     check(3, || {
-        // Two of three words fill the first page.
+        // The first page has room for only two of the three counters.
         let handles = [0; 3].map(|_| counter::allocate().expect("a slot"));
         let writer = thread::spawn(move || handles.into_iter().for_each(|handle| counter::add_whole(handle, 1)));
         let mut totals = Vec::new();

@@ -1,4 +1,5 @@
-//! Handles of removed series, while other threads write through them, reuse their slots, or look them up.
+//! Models of handles to removed series while other threads write through the handles, reuse their slots, or look them
+//! up.
 
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
@@ -30,7 +31,7 @@ fn a_stale_handle_never_writes_into_the_next_series() {
 fn a_reused_slot_shows_only_what_is_its_own() {
     check(3, || {
         let old = summary::allocate().expect("a slot");
-        // The thread has also written to the old series, so its cell switches between generations.
+        // The writer alternates between the old and the new handle, so its cell switches between generations.
         let (at_new, new_of) = loom::sync::mpsc::channel::<Handle>();
         let writer = thread::spawn(move || {
             summary::observe(old, 4.0);
@@ -51,7 +52,7 @@ fn a_reused_slot_shows_only_what_is_its_own() {
         }
         assert_eq!(summary::read(old).count, 0);
         writer.join().expect("no panic");
-        // Writing to the old handle in between has lost nothing.
+        // The write through the old handle did not discard any value of the new series.
         assert_eq!(summary::read(new), summary::Total { count: 2, sum: 1.0 });
     });
 }
@@ -68,7 +69,7 @@ fn a_scrape_of_a_series_that_ends_sees_nothing_of_the_next() {
         });
         access::free(old, summary::WORDS);
         let new = summary::allocate().expect("the same slot");
-        // Reuses the block of the first thread, and thereby its cell.
+        // The new thread reuses the block of the first thread, and therefore its cell.
         write(new, 0.5).join().expect("no panic");
         scrape.join().expect("no panic");
         assert_eq!(summary::read(new), summary::Total { count: 1, sum: 0.5 });

@@ -1,7 +1,7 @@
 //! Loom models of the cells of `metrics-core`, built from its source files.
 //!
-//! Loom runs each model in every order of threads with up to two or three preemptions, and with every value that the
-//! memory model allows a load to return.
+//! Loom runs each model in every interleaving of threads with at most two or three preemptions, and with every value
+//! that the memory model allows a load to return.
 
 mod blocks;
 mod cache;
@@ -10,7 +10,7 @@ mod cell;
 mod handles;
 mod pairs;
 
-/// Runs a model in every order with up to this many preemptions.
+/// Runs a model in every interleaving with at most this number of preemptions.
 fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);

@@ -1,4 +1,4 @@
-//! A scrape reads consistent values of a series while its writer writes.
+//! Models of scrapes that read consistent values of a series while other threads write to it.
 
 use loom::thread;
 

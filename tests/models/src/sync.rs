@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 use loom::sync::MutexGuard;
 
-/// Enough for the first page, one more page, and the page that is reserved for `Handle::NONE`.
+/// Enough for the first page, a second page, and the page that is reserved for `Handle::NONE`.
 pub(crate) const PAGES: usize = 3;
 /// Small because Loom tracks each word.
 pub(crate) const FIRST_PAGE_WORDS: usize = 8;
-/// Small enough that some orders need the fallback after the last attempt.
+/// Small enough that some interleavings need the fallback after the last attempt.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -22,7 +22,8 @@ pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {
     (0..words).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// Like `std::sync::OnceLock`: whoever sees the value also sees all writes before it was set. Guarantees nothing more.
+/// A replacement for `std::sync::OnceLock` with a single guarantee: a thread that sees the value also sees all writes
+/// that happened before the value was set.
 pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,
     state: AtomicUsize,

@@ -1,4 +1,4 @@
-//! Replaces `cell::thread_locals`, with new values for each run of a model.
+//! Replaces `cell::thread_locals` with values that are recreated for each run of a model.
 
 use super::handle::Handle;
 use super::store::{ReadScope, Store};
@@ -6,7 +6,8 @@ use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock};
 
 loom::lazy_static! {
-    // Leaked, because Loom drops it when the main thread ends, while the locals of other threads may still use it.
+    // The store is leaked, because Loom would drop it at the end of the main thread, while other threads may still use
+    // it.
     static ref STORE: &'static Store = Box::leak(Box::new(Store::new()));
 }
 

@@ -1,4 +1,4 @@
-//! One attribute on a whole `impl` block.
+//! A single attribute on an `impl` block.
 
 use metrics_core::instrument;
 use metrics_core::testing::Snapshot;

@@ -1,4 +1,4 @@
-//! Function bodies whose lifetimes and types must be inferred as in the plain function.
+//! Function bodies whose lifetimes and types must be inferred in the same way as without the attribute.
 
 #![allow(unused_assignments)]
 
@@ -100,7 +100,7 @@ impl<T> Holder<T> {
         (self.made)()
     }
 
-    /// The future is known to be `'static`, so the call lasts until the future ends.
+    /// The future is known to be `'static`, so the call is measured until the future completes.
     #[instrument("boxed-of-a-static-generic")]
     fn call_static(&mut self) -> Pin<Box<dyn Future<Output = T> + Send>>
     where

@@ -38,7 +38,7 @@ fn functions_that_return_impl_future() {
     }
     assert_eq!(now(block(0)), Err(Failed));
     assert_eq!(now(block(1)), Ok(8));
-    // A future that is never polled is not a call.
+    // A future that is never polled does not count as a call.
     drop(block(1));
     assert_eq!(recorded("future-block"), (2.0, 1.0));
     assert_eq!(now(statements("abc")), 3);
@@ -155,7 +155,7 @@ fn futures_with_other_bounds_and_in_other_boxes() {
     assert_eq!(now(boxed_impl()), 1);
     now(boxed_output());
     assert_eq!(now(rule(1)), 2);
-    // A future that is never polled is not a call.
+    // A future that is never polled does not count as a call.
     drop((captures(""), by_macro(0), boxed_impl(), boxed_output(), rule(0)));
     for path in ["future-captures", "future-by-macro", "future-boxed-impl", "future-boxed-output"].iter() {
         assert_eq!(recorded(path), (1.0, 0.0), "{}", path);

@@ -1,4 +1,4 @@
-//! Tests for every form of function that `#[instrument]` supports. `guide::shapes` lists them.
+//! Tests for every form of function that `#[instrument]` supports. `guide::shapes` lists these forms.
 
 #![cfg(test)]
 #![allow(
@@ -32,7 +32,7 @@ mod outcomes;
 mod stacked;
 mod types;
 
-/// The recorded calls and exceptions of the function with this label.
+/// Returns the recorded calls and exceptions of the function with this `path` label.
 fn recorded(path: &str) -> (f64, f64) {
     let now = Snapshot::of(Registry::global());
     let value = |name: &str| {
@@ -47,7 +47,7 @@ fn cancelled(path: &str) -> f64 {
     Snapshot::of(Registry::global()).value(&name, &[("path", path)])
 }
 
-/// Polls a future that does not wait for anything external, and returns its output.
+/// Polls a future until it completes and returns its output. The future must not wait for external events.
 fn now<F: Future>(future: F) -> F::Output {
     let mut future = Box::pin(future);
     for _ in 0..100 {
@@ -58,7 +58,7 @@ fn now<F: Future>(future: F) -> F::Output {
     panic!("the future is still pending");
 }
 
-/// A future that is pending at its first poll.
+/// Returns a future that is pending on its first poll.
 fn yielding() -> impl Future<Output = ()> {
     let mut polled = false;
     std::future::poll_fn(move |cx| {

@@ -1,4 +1,4 @@
-//! Every way to leave a function, in every form of function, and the metrics recorded for each.
+//! Checks the metrics recorded for every way to leave a function, in every form of function.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -91,7 +91,7 @@ impl Form for ByAsyncTrait {
     }
 }
 
-/// Has labels that are known only at the end of a call.
+/// Has labels whose values are known only at the end of a call.
 #[instrument(path, ok = |out: &Outcome<u32>| out.is_ok(), kind = |_| "failed", prefix = "outcomes_late", in_flight)]
 async fn by_result(path: &'static str, how: How) -> Outcome<u32> {
     body_later!(how)
@@ -102,7 +102,7 @@ fn boxed_by_result(path: &'static str, how: How) -> Pin<Box<dyn Future<Output = 
     Box::pin(async move { body_later!(how) })
 }
 
-/// The numbers of calls, exceptions, canceled calls, and calls in flight.
+/// The counts of calls, exceptions, canceled calls and calls in flight.
 type Counts = [f64; 4];
 
 fn counts(path: &str) -> Counts {
@@ -114,7 +114,7 @@ fn counts(path: &str) -> Counts {
     })
 }
 
-/// The counts of [`by_result`], summed over all values of its late labels.
+/// Returns the counts of [`by_result`] and [`boxed_by_result`], summed over all label values.
 fn late_counts(_: &str) -> Counts {
     let text = Registry::global().to_text();
     [
@@ -129,7 +129,7 @@ fn late_counts(_: &str) -> Counts {
     })
 }
 
-/// The counts that `call` adds. No other thread may call the function at the same time.
+/// Returns the counts that `call` adds. No other thread may call the measured function concurrently.
 fn added(path: &str, counts: fn(&str) -> Counts, call: impl FnOnce()) -> Counts {
     let before = counts(path);
     call();

@@ -1,4 +1,4 @@
-//! `#[instrument]` combined with other attributes, in either order.
+//! `#[instrument]` in combination with other attributes, in either order.
 
 use std::future::Future;
 
@@ -42,7 +42,7 @@ impl Store for Memory {
 
 struct Other;
 
-/// `#[instrument]` on the block expands first, when the methods are still `async`.
+/// `#[instrument]` on the block expands first, while the methods are still `async`.
 #[instrument("async-trait-after")]
 #[async_trait::async_trait]
 impl Store for Other {
@@ -145,7 +145,7 @@ async fn below_tokio_test() {
     tokio::task::yield_now().await;
 }
 
-/// Calls the annotated tests directly. The test harness may have run them too, so there can be more calls.
+/// Calls the annotated tests directly. The test harness may also have run them, so more calls may be recorded.
 #[test]
 fn annotated_tests() {
     above_test();

@@ -1,11 +1,12 @@
-//! Compiler messages for packages that lack a feature of the library, or that use it only through a re-export.
+//! Checks compiler messages for packages that lack a feature of the library or use the library only through a
+//! re-export.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The errors in this binary, as the compiler prints them.
+/// Returns the compiler errors in this binary, as printed.
 fn errors(package: &str, bin: &str) -> Vec<String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
     let mut cargo = Command::new(env!("CARGO"));
@@ -29,7 +30,7 @@ fn errors(package: &str, bin: &str) -> Vec<String> {
         .collect()
 }
 
-/// Items that are missing without features, each with a feature that enables it.
+/// Items that are unavailable without features, each with the feature that enables the item.
 const GATED: [(&str, &str); 11] = [
     ("Snapshot", "testing"),
     ("Exposition", "exposition"),
@@ -48,7 +49,7 @@ const GATED: [(&str, &str); 11] = [
 fn the_import_of_an_item_without_its_feature_names_the_feature() {
     let errors = errors("without-features", "imports");
     let text = errors.concat();
-    // The import of `LabelValue` resolves to the trait, and that of `Snapshot` fails at its module.
+    // Without features, `LabelValue` resolves to the trait, and the import of `Snapshot` fails at the module `testing`.
     for (item, feature) in GATED.iter().filter(|(item, _)| !matches!(*item, "LabelValue" | "Snapshot")) {
         assert!(text.contains(&format!("no `{item}` in the root")), "{item}: {text}");
         assert!(text.contains(&format!("feature = \"{feature}\"")), "{item}: {text}");

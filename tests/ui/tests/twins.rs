@@ -1,5 +1,5 @@
-//! Checks that the compiler reports the same for a function with and without the attribute: the same lints at the same
-//! positions, and the same kinds of errors on the same lines.
+//! Checks that the attribute does not change the compiler's diagnostics: the same lints fire at the same positions, and
+//! the same error codes are reported on the same lines.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The diagnostics of the compiler for this target: the lint or error code, the line and the column.
+/// Returns the compiler's diagnostics for this target: the lint or error code, the line and the column.
 fn said(target: &[&str], instrumented: bool) -> BTreeSet<(String, u64, u64)> {
     said_by("check", target, instrumented)
 }
@@ -45,12 +45,13 @@ fn place(message: &Value) -> Option<(String, u64, u64)> {
     Some((code.to_owned(), span["line_start"].as_u64()?, span["column_start"].as_u64()?))
 }
 
-/// Lints that are known to differ, because a body becomes a closure: the compiler does not detect unconditional
-/// recursion in closures, and considers an assignment to a field of a captured variable unused.
+/// Lints that are known to differ because the body becomes a closure. The compiler does not detect unconditional
+/// recursion in closures, and it considers assignments to fields of captured variables unused.
 const KNOWN: [&str; 2] = ["unconditional_recursion", "unused_assignments"];
 
-/// Clippy lints that are known to be lost. The first two check how a function uses its arguments and statics, but do
-/// not look into closures. An annotated function cannot be `const`, and an annotated `async fn` awaits its body.
+/// Clippy lints that are known to be lost. The first two check the function's use of arguments and statics, but ignore
+/// closures. The others do not apply: an annotated function cannot be `const`, and an annotated `async fn` awaits its
+/// body.
 const LOST: [&str; 4] = [
     "clippy::must_use_candidate",
     "clippy::needless_pass_by_value",
@@ -65,7 +66,7 @@ fn lints_fire_where_they_do_without_the_attribute_and_only_there() {
     let lost: Vec<_> = plain.difference(&instrumented).filter(differ).collect();
     let added: Vec<_> = instrumented.difference(&plain).filter(differ).collect();
     assert!(lost.is_empty() && added.is_empty(), "lost: {lost:?}\nadded: {added:?}");
-    // Fails if a lint in the list no longer differs.
+    // Fails if a lint in `KNOWN` no longer differs.
     assert_eq!(plain.symmetric_difference(&instrumented).count(), KNOWN.len());
     assert!(plain.len() > 40, "only {} warnings", plain.len());
 }
@@ -78,7 +79,7 @@ fn clippy_finds_the_same_with_the_attribute() {
     let may_be_lost = |lint: &str| LOST.contains(&lint) || KNOWN.contains(&lint);
     let lost: Vec<_> = plain.difference(&instrumented).filter(|(lint, ..)| !may_be_lost(lint)).collect();
     assert!(lost.is_empty() && added.is_empty(), "lost: {lost:?}\nadded: {added:?}");
-    // Fails if a lint in the list is no longer lost.
+    // Fails if a lint in `LOST` is no longer lost.
     for known in LOST {
         assert!(plain.difference(&instrumented).any(|(lint, ..)| lint == known), "{known} is not lost");
     }

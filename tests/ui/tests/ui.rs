@@ -1,9 +1,9 @@
-//! Compiles every file under `ui/`: those in `pass/` must compile; the others must fail with the messages in their
+//! Compiles every file under `ui/`. Files in `pass/` must compile; all other files must fail with the messages in their
 //! `.stderr` files.
 
 use std::process::Command;
 
-/// The compiler version whose messages are in the `.stderr` files. Other versions word and place them differently.
+/// The compiler version whose messages are in the `.stderr` files. The messages of other versions may differ.
 const PINNED: &str = "rustc 1.95.";
 
 #[test]

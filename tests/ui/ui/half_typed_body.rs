@@ -1,4 +1,4 @@
-//! A body that does not parse, which the compiler reports only once.
+//! Bodies that do not parse. The compiler reports each syntax error only once.
 
 use metrics_core::instrument;
 

@@ -1,4 +1,4 @@
-//! Two attributes on one function.
+//! Two `#[instrument]` attributes on a function.
 
 use metrics_core::instrument;
 

@@ -2,7 +2,7 @@ use metrics_core::*;
 
 #[derive(Metrics)]
 struct Shop {
-    /// Registers.
+    /// Cash registers.
     #[metric(labels(path: &str))]
     register: Family<Gauge, 1>,
 }

@@ -6,7 +6,7 @@ struct Shop {
     /// Items.
     #[metric(rename = "all items")]
     items: Gauge,
-    /// More.
+    /// More items.
     #[metric(rename = "shop:items")]
     more: Gauge,
     #[metric(flatten, prefix = "1st")]

@@ -3,13 +3,13 @@ use metrics_core::*;
 #[derive(Metrics)]
 #[metrics(const_labels(zone = "eu"))]
 struct Shop {
-    /// A label with the name of one of the struct's constant labels.
+    /// A label with the name of a constant label of the struct.
     #[metric(labels(zone: &str))]
     items: Family<Gauge, 1>,
-    /// A constant label with the name of one of the struct's.
+    /// A constant label with the name of a constant label of the struct.
     #[metric(const_labels(zone = "us"))]
     pages: Gauge,
-    /// A label with the name of a constant label.
+    /// A label with the name of a constant label of the field.
     #[metric(labels(kind: &str), const_labels(kind = "all"))]
     baskets: Family<Gauge, 1>,
     #[metric(flatten, const_labels(zone = "us"))]

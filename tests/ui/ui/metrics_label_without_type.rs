@@ -5,7 +5,7 @@ struct Shop {
     /// Items.
     #[metric(labels(kind))]
     items: Family<Gauge, 1>,
-    /// Others.
+    /// Other items.
     #[metric(labels())]
     others: Gauge,
 }

@@ -9,7 +9,7 @@ struct Shop {
     other: Gauge,
     /// Connections.
     connections: Gauge,
-    /// Connections so far.
+    /// Connections since the start.
     connections_total: Counter,
 }
 

@@ -5,17 +5,17 @@ use metrics_core::*;
 struct Shop {
     /// Latency.
     latency_milliseconds: Summary,
-    /// Wait.
+    /// Wait time.
     wait_ms: Summary,
     /// Items.
     items_gauge: Gauge,
-    /// Allowed.
+    /// A unit that is explicitly allowed.
     #[metric(allow(base_unit))]
     wait_minutes: Gauge,
-    /// Labels too.
+    /// Labels in camel case.
     #[metric(labels(pathName: &str, method: &str), const_labels(zoneName = "eu"))]
     pages: Family<Gauge, 2>,
-    /// Allowed.
+    /// A label in camel case that is explicitly allowed.
     #[metric(labels(pathName: &str), allow(camel_case))]
     more_pages: Family<Gauge, 1>,
 }

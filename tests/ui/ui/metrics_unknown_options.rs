@@ -6,10 +6,10 @@ struct Shop {
     /// Items.
     #[metric(label(kind: &str), units = "items", max_series = 3)]
     items: Gauge,
-    /// Others.
+    /// Other items.
     #[metric(max_series = 1, max_series = 2)]
     others: Gauge,
-    /// More.
+    /// More items.
     #[metric(allow(units))]
     more: Gauge,
 }

@@ -7,14 +7,14 @@ use syn::{ImplItemFn, ItemFn, Signature, TraitItemFn, Visibility};
 
 const ATTRIBUTE: &str = "#[::metrics_core::instrument] ";
 
-/// Returns the text with the attribute on each function that supports it, and the number of these functions.
+/// Adds the attribute to each function that supports it. Returns the new text and the number of annotated functions.
 pub(crate) fn annotate(source: &str) -> syn::Result<(String, usize)> {
     let file = syn::parse_file(source)?;
     let mut functions = Functions::default();
     functions.visit_file(&file);
     functions.places.sort_unstable();
     let mut annotated = source.to_owned();
-    // Spans do not count a byte order mark.
+    // The offsets in spans exclude a byte order mark.
     let offset = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     for place in functions.places.iter().rev() {
         annotated.insert_str(place + offset, ATTRIBUTE);

@@ -34,7 +34,7 @@ impl Package {
         Ok(errors)
     }
 
-    /// Returns the lints of the compiler and clippy as name, file and line.
+    /// Returns the compiler and clippy lints, each with its name, file and line.
     pub(crate) fn lints(&self, pedantic: bool) -> Result<BTreeSet<String>> {
         let groups: &[&str] = if pedantic { &["-Wclippy::pedantic"] } else { &[] };
         let output = self.run(&["clippy", "--lib", "--message-format=json"], groups)?;
@@ -42,7 +42,7 @@ impl Package {
         Ok(self.messages(&output).filter_map(|message| place(&message)).collect())
     }
 
-    /// Returns the tests in the package with their outcomes; `None` if they do not build.
+    /// Returns the tests in the package with their outcomes; `None` if the tests do not build.
     pub(crate) fn tests(&self) -> Result<Option<BTreeSet<String>>> {
         if !self.run(&["test", "--lib", "--tests", "--no-run"], &[])?.status.success() {
             return Ok(None);
@@ -56,7 +56,7 @@ impl Package {
     fn run(&self, arguments: &[&str], behind: &[&str]) -> Result<Output> {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(arguments).args(self.features).arg("--target-dir").arg(&self.target).current_dir(&self.folder);
-        // Caps lints, so that those that a crate denies are counted like all others.
+        // Caps lints at warnings, so that the lints that a crate denies are counted like all others.
         cargo.env("RUSTFLAGS", "--cap-lints=warn").env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_COLOR", "never");
         if !behind.is_empty() {
             cargo.arg("--").args(behind);

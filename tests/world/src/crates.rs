@@ -1,6 +1,6 @@
-//! The crates to test, with the features that compile most of their code.
+//! The crates to test, with the features that enable most of their code.
 
-/// A crate in the registry.
+/// A crate on crates.io.
 pub(crate) struct Published {
     pub(crate) name: &'static str,
     /// The version requirement, in the syntax of `Cargo.toml`.

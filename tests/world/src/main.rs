@@ -15,7 +15,7 @@ use crate::source::Copies;
 
 const USAGE: &str = "options: [CRATE]... (default: all), --pedantic, --without-tests, --verbose";
 
-/// The crates to run, and the options.
+/// The crates to test and the command-line options.
 #[derive(Default)]
 struct Options {
     crates: Vec<&'static Published>,
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Tests one crate and returns its row of the table.
+/// Tests a crate and returns its row of the table.
 fn row(published: &Published, folder: &Path, options: &Options) -> Result<String> {
     let copies = Copies::make(published, folder)?;
     let (plain, annotated) = (copies.plain(), copies.annotated());

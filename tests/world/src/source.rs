@@ -1,4 +1,4 @@
-//! Two copies of a crate's published source: plain and annotated.
+//! The plain and the annotated copy of a crate's published source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::annotate::annotate;
 use crate::cargo::{self, Package};
 use crate::crates::Published;
 
-/// Both copies of a crate.
+/// The plain and the annotated copy of a crate.
 pub(crate) struct Copies {
     folder: PathBuf,
     published: &'static [&'static str],
@@ -20,7 +20,7 @@ pub(crate) struct Copies {
 }
 
 impl Copies {
-    /// Downloads the source and creates both copies, replacing existing ones.
+    /// Downloads the source and creates both copies, replacing existing copies.
     pub(crate) fn make(published: &Published, folder: &Path) -> Result<Self> {
         let folder = folder.join(published.name);
         if folder.exists() {
@@ -57,7 +57,7 @@ impl Copies {
         Package::new(self.folder.join(name), self.folder.join("../target"), self.published)
     }
 
-    /// Adds the library as a dependency to either copy, so that they differ only in the attribute.
+    /// Adds the library to the dependencies. Both copies depend on it, so that they differ only in the attribute.
     fn prepare_manifest(&self, name: &str) -> Result<()> {
         let path = self.folder.join(name).join("Cargo.toml");
         let mut manifest = fs::read_to_string(&path)?;
@@ -95,7 +95,7 @@ impl Copies {
     }
 }
 
-/// Downloads a crate and returns the folder of its source, its version and its edition.
+/// Downloads a crate and returns its source folder, version and edition.
 fn download(published: &Published, folder: &Path) -> Result<(PathBuf, String, String)> {
     fs::create_dir_all(folder.join("src"))?;
     fs::write(folder.join("src/lib.rs"), "")?;
@@ -129,7 +129,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Parses a line of JSON printed by cargo.
+/// Parses JSON printed by cargo.
 pub(crate) fn json(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }

@@ -1,4 +1,4 @@
-//! Detects labels that are probably meant as options: misspelled ones, and those of `tracing`.
+//! Detects labels that are probably misspelled options, or options of `tracing::instrument`.
 
 use super::{Arg, OPTIONS, Value};
 
@@ -6,8 +6,8 @@ use super::{Arg, OPTIONS, Value};
 pub(super) const OPTIONS_OF_TRACING: [&str; 9] =
     ["err", "fields", "follows_from", "level", "name", "parent", "ret", "skip_all", "target"];
 
-/// Returns an error message for a label that is probably a misspelled option or one of `tracing`. A raw identifier is
-/// always a label.
+/// Returns an error message for a label that is probably a misspelled option or an option of `tracing::instrument`. A
+/// raw identifier is always a label.
 pub(super) fn mistaken_option(Arg { name, value }: &Arg) -> Option<String> {
     if !matches!(value, Value::Expr { .. } | Value::List(_)) || name.to_string().starts_with("r#") {
         return None;
@@ -17,7 +17,7 @@ pub(super) fn mistaken_option(Arg { name, value }: &Arg) -> Option<String> {
     // `rate` is more likely a label than a misspelled `crate`.
     let options = OPTIONS.iter().filter(|option| **option != "crate");
     let most = if given.len() < 9 { 1 } else { 2 };
-    // A label for the bucket of an object store.
+    // `bucket` is more likely the bucket of an object store than a misspelled `buckets`.
     if given == "bucket" && matches!(value, Value::Expr { .. }) {
         return None;
     }
@@ -33,7 +33,8 @@ pub(super) fn of_tracing(given: &str) -> String {
     )
 }
 
-/// The edit distance: the number of letters to insert, delete, replace or swap to turn one name into the other.
+/// Returns the edit distance: the minimum number of insertions, deletions, replacements and swaps of letters that turn
+/// one name into the other.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut rows = vec![vec![0; other.len() + 1]; one.len() + 1];

@@ -1,6 +1,6 @@
-//! An example of each option, for error messages.
+//! Usage examples of the options, for error messages.
 
-/// The option with an example value, as written in the attribute.
+/// Returns the option with an example value, as written in the attribute.
 pub(super) fn usage(option: &str) -> &'static str {
     match option {
         "prefix" => "prefix = \"my_service\"",

@@ -1,4 +1,4 @@
-//! Emits the statements that begin a call, run the body, and record how it ended.
+//! Emits the statements that begin a call, run the body, and record the outcome.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -49,7 +49,7 @@ fn returning(args: &Args, function: &Function, output: &syn::Type, private: &Tok
     }
 }
 
-/// The body as a block that begins with these statements.
+/// Emits the body as a block that begins with the statements in `before`.
 fn block(function: &Function, before: &TokenStream, span: Span) -> TokenStream {
     if before.is_empty() {
         return function.block.to_token_stream();
@@ -58,8 +58,9 @@ fn block(function: &Function, before: &TokenStream, span: Span) -> TokenStream {
     quote_spanned! {span=> { #before #body } }
 }
 
-/// The body in the user's own braces, which the compiler's parser and lints check. A body that does not end in a value
-/// is emitted without them: a missing value is reported at the braces around it, which have the return type's span.
+/// Emits the body in the user's own braces, which the compiler's parser and lints check. A body without a tail
+/// expression is emitted without these braces. The compiler reports a missing value at the surrounding braces, which
+/// have the return type's span.
 fn behind_statements(function: &Function) -> TokenStream {
     match function.body.clone().into_iter().last() {
         None => TokenStream::new(),
@@ -68,14 +69,14 @@ fn behind_statements(function: &Function) -> TokenStream {
     }
 }
 
-/// Returns true if the function returns an `impl Fn` that no option examines.
+/// Returns true if the function returns an `impl Fn` and no option inspects the return value.
 fn is_plain_closure(args: &Args, function: &Function) -> bool {
     let is_looked_at = args.exception_if.is_some() || args.has_late_labels();
     !function.is_async() && !is_looked_at && ty::is_closure(&function.sig.output)
 }
 
-/// Emits the body itself, because the compiler infers a closure's argument types from the return type only at the end
-/// of the function.
+/// Emits the body directly in the function. Inside another closure, the compiler could not infer the argument types of
+/// the returned closure from the return type.
 fn returning_closure(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
     let (span, block) = (span(function), &function.block);
@@ -85,7 +86,7 @@ fn returning_closure(args: &Args, function: &Function, private: &TokenStream) ->
     }
 }
 
-/// Emits no statements after the body of a function that never returns; unwinding drops the guard.
+/// Emits the body of a function that never returns, without statements after it. Unwinding drops the call's guard.
 fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
     let (span, block) = (span(function), &function.block);
@@ -102,7 +103,7 @@ fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> T
     }
 }
 
-/// Measures the future, not the function that creates it.
+/// Emits code that measures the returned future rather than the function that creates the future.
 fn returning_future(
     args: &Args,
     function: &Function,
@@ -114,7 +115,7 @@ fn returning_future(
     let span = span(function);
     let ending = ending(args, &quote_spanned! {span=> __metrics_out }, span, private);
     let of = match (returned, &future.output) {
-        // Only the signature determines the future's output.
+        // The output is named here, because an opaque return type appears as `_` and does not determine the output.
         (syn::Type::Infer(_), Some(output)) => quote_spanned! {span=> : &#output },
         _ => TokenStream::new(),
     };
@@ -159,13 +160,13 @@ fn returning_future(
     }
 }
 
-/// The span of wrapper tokens: that of the return type, where the compiler then reports a missing value. It is
-/// hygienic, so that the wrapper's variables do not clash with the arguments.
+/// Returns the span of wrapper tokens. Its location is the return type, where the compiler then reports a missing
+/// value. The span is hygienic, so that the wrapper's variables do not clash with the arguments.
 fn span(function: &Function) -> Span {
     Span::mixed_site().located_at(function.output_span())
 }
 
-/// The expression that begins a call with this method.
+/// Emits the expression that begins a call through `method`.
 fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStream {
     let mut values = Vec::new();
     for label in &args.labels {
@@ -187,7 +188,7 @@ fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStrea
     }
 }
 
-/// The outcome of a call; `returned` is a reference to its return value.
+/// Emits the outcome of a call; `returned` is a reference to the call's return value.
 fn ending(args: &Args, returned: &TokenStream, span: Span, private: &TokenStream) -> TokenStream {
     let is_exception = match &args.exception_if {
         Some(rule) => quote_spanned! {span=> #private::exception_if(#returned, #rule) },

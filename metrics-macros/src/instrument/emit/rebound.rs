@@ -1,8 +1,9 @@
-//! Rebinds `mut` arguments that hold references inside the body, as the compiler itself does.
+//! Moves `mut` arguments that hold references into new variables, as the compiler itself does.
 //!
-//! A plain function moves the bindings of a pattern, and an `async fn` moves every argument, into new variables whose
-//! lifetimes are inferred again: `name = &local` compiles. In contrast, a closure's captures keep the lifetimes of the
-//! signature. Therefore the signature loses the `mut`, and the body begins with `let mut name = name;`.
+//! A plain function moves the bindings of a pattern into new variables, and an `async fn` moves every argument. The
+//! compiler infers the lifetimes of these variables again, so that `name = &local` compiles. In contrast, a closure's
+//! captures keep the lifetimes in the signature. The macro therefore removes `mut` from the signature and begins the
+//! body with `let mut name = name;`.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -11,7 +12,7 @@ use syn::{FnArg, Pat, PatType, Signature, Type};
 use super::super::model::{Function, Made};
 use super::super::ty;
 
-/// The signature without `mut` on the arguments that the body rebinds.
+/// Returns the signature without `mut` on the arguments that the body rebinds.
 pub(super) fn signature(function: &Function) -> Signature {
     let mut sig = function.sig.clone();
     for input in &mut sig.inputs {
@@ -27,7 +28,7 @@ pub(super) fn signature(function: &Function) -> Signature {
     sig
 }
 
-/// The statements that rebind arguments at the start of the body.
+/// Emits the statements that rebind arguments at the start of the body.
 pub(super) fn statements(function: &Function) -> TokenStream {
     let mut statements = TokenStream::new();
     for input in &function.sig.inputs {
@@ -45,7 +46,7 @@ pub(super) fn statements(function: &Function) -> TokenStream {
 fn is_rebound(typed: &PatType, function: &Function) -> bool {
     let is_closure = ty::is_closure(&function.sig.output);
     let by_the_compiler = function.is_async() || !is_closure && !matches!(&*typed.pat, Pat::Ident(_));
-    // The block of a future does not become a closure.
+    // The `async` block of a returned future does not become a closure.
     let in_closure = !matches!(&function.future, Some(future)
         if matches!(&future.made, Made::Block { before, .. } if before.is_empty()));
     // The body of a function that never returns is neither a closure nor an `async` block.
@@ -53,8 +54,8 @@ fn is_rebound(typed: &PatType, function: &Function) -> bool {
     by_the_compiler && in_closure && returns && typed.attrs.is_empty() && has_lifetime(&typed.ty)
 }
 
-/// Returns true if the type contains a reference or a lifetime. Other arguments are not rebound, which saves a copy in
-/// the future.
+/// Returns true if the type contains a reference or a lifetime. Arguments of other types are not rebound, so that an
+/// `async fn` does not store a second copy in its future.
 fn has_lifetime(ty: &Type) -> bool {
     fn any(tokens: TokenStream) -> bool {
         tokens.into_iter().any(|token| match token {
@@ -66,7 +67,7 @@ fn has_lifetime(ty: &Type) -> bool {
     any(ty.to_token_stream())
 }
 
-/// Splits a pattern into the pattern without `mut` and the variables that had it.
+/// Removes `mut` from a pattern. Returns the new pattern and each removed keyword with its variable.
 fn split(pattern: TokenStream) -> (TokenStream, Vec<(Ident, Ident)>) {
     let tokens: Vec<TokenTree> = pattern.into_iter().collect();
     let (mut kept, mut mutable) = (Vec::<TokenTree>::new(), Vec::<(Ident, Ident)>::new());

@@ -1,4 +1,4 @@
-//! A renamed dependency: the macros detect its name, and accept it as `crate = path`.
+//! A renamed dependency. The macros detect its name, and also accept the name in `crate = path`.
 
 #![cfg(test)]
 

@@ -1,4 +1,4 @@
-//! Functions that trigger the compiler's lints, and some that do not.
+//! Functions that trigger compiler lints, and functions that do not.
 
 #![allow(unused_attributes)]
 #![warn(unused, unreachable_code, deprecated, nonstandard_style, unused_qualifications, elided_lifetimes_in_paths)]
@@ -14,7 +14,7 @@ fn old() {}
 
 pub struct Borrowed<'a>(&'a str);
 
-/// Unused, which triggers `dead_code`.
+/// Triggers `dead_code`.
 #[cfg_attr(feature = "instrumented", metrics_core::instrument("/x"))]
 fn dead() {}
 

@@ -1,5 +1,5 @@
 #![deny(warnings)]
-//! Families that options reach through pointers, and families of functions with all kinds of labels.
+//! Options whose families are behind pointers, and families for functions with all kinds of labels.
 
 use std::sync::{Arc, LazyLock};
 

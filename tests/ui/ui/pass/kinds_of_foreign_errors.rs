@@ -1,5 +1,5 @@
 #![deny(warnings)]
-//! The closures suggested by the compiler message for an error without kinds.
+//! The closures that the compiler message suggests for error types that do not implement `LabelValue`.
 
 use std::error::Error;
 use std::io;

@@ -1,6 +1,6 @@
 #![deny(warnings, missing_docs, unreachable_pub)]
 #![forbid(unsafe_code)]
-//! Enums whose variants have data: errors with sources, generics, lifetimes, constants.
+//! Enums whose variants have data, including errors with sources, generics, lifetimes and constants.
 
 use std::fmt::Debug;
 use std::io;

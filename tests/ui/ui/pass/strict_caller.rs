@@ -1,6 +1,6 @@
 #![deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 #![forbid(unsafe_code)]
-//! A caller that denies all warnings, and pedantic lints.
+//! A caller that denies all warnings, including clippy's pedantic lints.
 
 use metrics_core::instrument;
 
@@ -8,7 +8,7 @@ use metrics_core::instrument;
 pub struct Api(u8);
 
 impl Api {
-    /// Loads.
+    /// Loads a value.
     ///
     /// # Errors
     ///
@@ -28,7 +28,7 @@ impl Api {
     #[instrument]
     pub fn nothing(&self) {}
 
-    /// Loads asynchronously.
+    /// Loads a value asynchronously.
     #[instrument(kind, crate = ::metrics_core)]
     pub async fn load_later(&self, kind: String) -> usize {
         std::future::ready(()).await;
