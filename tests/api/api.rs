@@ -61,9 +61,10 @@ fn the_public_api_is_the_checked_in_list() {
 #[test]
 fn both_crates_can_be_packaged_together() {
     let copy = tempfile::tempdir().expect("a temporary directory");
-    let files = output_of(
-        Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root()),
-    );
+    let mut find = Command::new("find");
+    find.args([".", "(", "-name", "target", "-o", "-name", ".git", ")", "-prune", "-o"]);
+    find.args(["(", "-type", "f", "-o", "-type", "l", ")", "-print0"]);
+    let files = output_of(find.current_dir(root()));
     for file in files.split('\0').filter(|file| root().join(file).is_file()) {
         let to = copy.path().join(file);
         fs::create_dir_all(to.parent().expect("a directory")).expect("created");
