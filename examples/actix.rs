@@ -33,8 +33,8 @@ async fn main() -> std::io::Result<()> {
             .route("/orders", web::post().to(order))
             // 1. Serves the metrics of the whole process, in the format that the scraper requests.
             .service(exposition.resource("/metrics"))
-            // 2. Records the count, latency, errors and in-flight requests of each route. Known routes start at 0, so
-            //    that Prometheus notices their first requests.
+            // 2. Records the count, latency, errors and in-flight requests of each route. The series of known routes
+            //    start at 0, so that rates include the first requests.
             .wrap(request_metrics.clone())
     })
     .bind(addr)?;

@@ -31,7 +31,7 @@ async fn main() -> std::io::Result<()> {
         // 1. Serves the metrics of the whole process, in the format that the scraper requests.
         .route_service("/metrics", Exposition::new())
         // 2. Records the count, latency, errors and in-flight requests of each route above. This layer must come last.
-        //    Known routes start at 0, so that Prometheus notices their first requests.
+        //    The series of known routes start at 0, so that rates include the first requests.
         .layer(RequestMetrics::builder("shop").known_routes(ROUTES).build());
 
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());

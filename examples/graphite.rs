@@ -25,7 +25,8 @@ lazy_static! {
     ]);
 }
 
-/// The choke point. Handler paths are exported before their first request; any other path counts as `other`.
+/// The choke point. The series of handler paths are exported before their first request. Any other path counts
+/// as `other`.
 #[instrument(path in HANDLERS.keys(), prefix = "my_router")]
 fn route_request(path: &str) -> Result<Option<&'static str>, RouteError> {
     HANDLERS.get(path).map(|handler| handler()).transpose()

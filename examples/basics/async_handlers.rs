@@ -32,7 +32,7 @@ async fn main() {
     for number in 0..10 {
         foo().await.ok();
         bar(number).await.ok();
-        // The timeout drops the future, which counts as a cancelled call and not as an exception.
+        // The timeout drops the future, which counts as a canceled call, not as an exception.
         timeout(Duration::from_millis(2), slow()).await.ok();
     }
     print!("{}", Registry::global().to_text());

@@ -1,6 +1,6 @@
-//! What each layer costs by itself, through the public interface: cells, look-ups, the clock, calls, scrapes.
+//! Benchmarks of each layer through the public interface: cells, lookups, the clock, calls and scrapes.
 //!
-//! How that stands beside other libraries and the limit of the hardware, `tests/compare` tells.
+//! `tests/compare` compares the library with other libraries and with the limits of the hardware.
 
 #![allow(missing_docs, reason = "the macros of criterion write public functions")]
 
@@ -23,7 +23,7 @@ fn cells(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A family with this many series, and their paths.
+/// Returns a family with this many series, and the paths of the series.
 fn family(registry: &Registry, series: usize) -> (Family<Counter, 1>, Vec<String>) {
     let builder = Counter::builder("requests_total", "Requests.").labels(["path"]).max_series(series);
     let Ok(family) = builder.register_in(registry) else { unreachable!("the registry is new") };
@@ -36,7 +36,7 @@ fn family(registry: &Registry, series: usize) -> (Family<Counter, 1>, Vec<String
 
 fn look_ups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("look-ups");
-    for (name, series) in [("near at hand", 10), ("in the thread's table", 1_000), ("in the shared table", 100_000)] {
+    for (name, series) in [("first level", 10), ("in the thread's table", 1_000), ("in the shared table", 100_000)] {
         let (family, paths) = family(&Registry::new(), series);
         let mut next = (0..series).rev().cycle();
         group.bench_function(name, |bencher| {

@@ -1,4 +1,4 @@
-//! Items that generated code refers to. They are not part of the public interface and may change at any time.
+//! Items used by generated code. They are not part of the public interface and may change at any time.
 
 pub use std::boxed::Box;
 

@@ -1,10 +1,10 @@
 //! The alarm thread, which wakes tasks at the times they requested.
 //!
-//! One thread serves all scrapes that wait for collectors and all pushers that wait for their next push. The first
-//! alarm spawns it, and it exits after 30 seconds without an alarm, so a process that neither scrapes nor pushes does
-//! not have the thread. If it cannot be spawned, [`Alarm::set`] returns `None`. A pusher then waits on its own thread,
-//! and a scrape continues with the results it has so far. A forked child does not have its parent's alarm thread, so it
-//! spawns another.
+//! One thread serves all scrapes that wait for collectors or for a slot, and all pushers that wait for their next push.
+//! The first alarm spawns the thread, which exits after 30 seconds without an alarm, so a process that neither scrapes
+//! nor pushes has no alarm thread. If the thread cannot be spawned, [`Alarm::set`] returns `None`. A pusher then waits
+//! on its own thread, and a scrape stops waiting. A forked child does not inherit its parent's alarm thread and spawns
+//! another one.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::lock::lock;
 use crate::logging::guarded;
 use crate::per_process::PerProcess;
 
-/// Wakes a task at a certain time, unless dropped before that.
+/// Wakes a task at a given time, unless dropped before then.
 #[derive(Debug)]
 pub(crate) struct Alarm(Key);
 
@@ -72,7 +72,7 @@ fn wake_all() {
                 let due = alarms.by_time.pop_first();
                 drop(alarms);
                 if let Some((_, waker)) = due {
-                    // A waker is code of an async runtime. If it panics, the others must still be woken.
+                    // A waker runs code of an async runtime. If it panics, the other tasks must still be woken.
                     let _ = guarded(|| waker.wake());
                 }
                 alarms = lock(state);
@@ -114,7 +114,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A waker whose panic has a payload that panics when it is dropped.
+    /// A waker that panics with a payload that panics when dropped.
     struct Malicious;
 
     struct PanicsWhenDropped;

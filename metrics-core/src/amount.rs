@@ -1,8 +1,9 @@
-//! Types accepted as amounts and observations: every primitive number, and `Duration`, which is converted to seconds.
+//! Types accepted as amounts and observations: all primitive numeric types, and `Duration`, which is converted to
+//! seconds.
 
 use std::time::Duration;
 
-/// A type that metrics accept as an amount: every primitive number, and [`Duration`], which is converted to seconds.
+/// A type that metrics accept as an amount: any primitive numeric type, or [`Duration`], which is converted to seconds.
 ///
 /// This trait is sealed; it cannot be implemented outside this crate.
 pub trait Amount: sealed::Sealed + Copy {

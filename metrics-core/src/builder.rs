@@ -1,5 +1,4 @@
-//! Builders for metrics and families. The module `registry::register` registers the metrics and families that they
-//! build.
+//! Builders for metrics and families. The module `registry::register` implements their registration.
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -15,7 +14,7 @@ use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed};
 use crate::summary::Summary;
 
-/// Builds a metric, or a [`Family`] after [`Builder::labels`] has been called. `T` is the resulting type.
+/// A builder for a metric, or for a [`Family`] once [`Builder::labels`] has been called. `T` is the resulting type.
 ///
 /// `register` registers the result in the global registry, and `register_in` registers it in a given registry. `build`
 /// returns it unregistered, so it is not exported.
@@ -37,7 +36,7 @@ pub struct Builder<M, T = M> {
 
 /// A type that a [`Builder`] can build: a metric without labels, or a [`Family`].
 ///
-/// This trait is sealed; it cannot be implemented outside this crate.
+/// This trait is sealed and cannot be implemented outside this crate.
 pub trait BuildTarget: sealed_target::BuildTarget {}
 
 impl<T: sealed_target::BuildTarget> BuildTarget for T {}
@@ -148,14 +147,14 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         self
     }
 
-    /// Sets the unit, such as `seconds` or `bytes`. The name must end in it (before `_total`).
+    /// Sets the unit, such as `seconds` or `bytes`. The name must end in the unit (for counters, before `_total`).
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = Some(unit.into());
         self
     }
 
-    /// Allows the metric to break these style rules. [`Registry::check`](crate::Registry::check) does not report
-    /// violations of them.
+    /// Allows the metric to break these style rules. [`Registry::check`](crate::Registry::check) then does not report
+    /// violations.
     pub fn allow(mut self, rules: &'static [StyleRule]) -> Self {
         self.allowed = rules;
         self
@@ -164,13 +163,13 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
     /// Sets the maximum number of series of the family; the default is 2,000.
     ///
     /// Once the family has this many series, new label sets are counted in its overflow series. Each thread caches up
-    /// to 16,384 label sets per family, and looks up all others in a table that all threads share.
+    /// to 16,384 label sets per family and looks up all others in a table that all threads share.
     pub fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self
     }
 
-    /// Builds the metric or family without registering it. It is not exported.
+    /// Builds the metric or family without registering it, so it is not exported.
     ///
     /// The result works even if its names or buckets are invalid. Invalid bucket bounds are dropped.
     pub fn build(self) -> T {

@@ -3,7 +3,8 @@
 //!
 //! A lookup tries two levels. The first is [`set_associative`]: 512 entries per thread, shared by all families and
 //! annotated functions and found without hashing. The second is one hash table per thread and owner (a family or an
-//! annotated function). On a miss in both, the family is searched under its lock and the result is inserted here.
+//! annotated function). On a miss in both, the family is searched under its lock, and the result is cached in the
+//! second level.
 //!
 //! Each owner has an epoch, which changes when one of its series is removed. A table or an entry of an older epoch does
 //! not match, so nothing has to be invalidated in other threads. Memory is bounded: a table keeps at most 16,384 label
@@ -27,12 +28,12 @@ use hashbrown::HashTable;
 use crate::cell::{Handle, access};
 use crate::lock::lock;
 
-/// The maximum number of label sets in a table. Further ones are looked up in the family itself.
+/// The maximum number of label sets in a table. Further label sets are looked up in the family itself.
 const MAX_ENTRIES: usize = 16 << 10;
-/// Once a thread has more label sets of an owner, all threads skip the first level for that owner, since most lookups
-/// there would miss.
+/// Once a thread has more label sets of an owner than this, all threads skip the first level for that owner, because
+/// most lookups there would miss.
 const MAX_FIRST_LEVEL_SETS: usize = 256;
-/// The maximum size of the label values in a table, in bytes.
+/// The maximum size of the label values in a table, including their lengths, in bytes.
 const MAX_KEY_BYTES: usize = 4 << 20;
 
 /// Identifies an owner's table in each thread. The index is reused once the id is dropped.
@@ -111,7 +112,7 @@ struct ThreadTable {
     keys: Vec<u8>,
     handles: Vec<Handle>,
     hasher: RandomState,
-    /// Advances with each miss in the first level.
+    /// Counts attempted insertions into the first level.
     turn: Cell<usize>,
 }
 
@@ -132,7 +133,7 @@ pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> 
 /// Like [`get`], but in the first level only.
 ///
 /// On a miss, callers continue with [`get_second_level`] in a separate function. If one function obtained the handles
-/// in two branches, they would pass through memory, which would cost a fifth of a call.
+/// in two branches, the handles would pass through memory, which would cost a fifth of a call.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
 pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
@@ -167,8 +168,8 @@ pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values:
 
 /// Caches `handles` for these values. `epoch` must have been read before the handles were looked up.
 ///
-/// Does nothing if the table is full, if the thread has no block or is ending, or if the call is re-entrant (from an
-/// allocator that records metrics).
+/// Does nothing if the table is full, if the thread cannot have a block or is ending, or if the call is re-entrant
+/// (from an allocator that records metrics).
 #[cold]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
     if access::make_cache_words(set_associative::WORDS).is_none() {
@@ -258,7 +259,7 @@ fn split_value(keys: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The handles of one fixed label set in one epoch of its owner, shared by all threads.
 pub(crate) struct Fixed<const N: usize> {
-    /// 0 while the handles are being changed. No owner has this epoch.
+    /// 0 if the handles are unset or being changed. No owner has epoch 0.
     epoch: AtomicU64,
     handles: [AtomicU64; N],
     writer: Mutex<()>,

@@ -1,10 +1,10 @@
 //! Calls to annotated functions, from the static in the function to the guard that records how a call ended.
 //!
-//! A [`Site`] is the static that `#[instrument]` puts into a function. A call goes through these files in this order:
+//! A [`Site`] is the static that `#[instrument]` adds to a function. A call passes through these files in order:
 //! `entering` reads the clock and takes the label values, `resolve` turns the values into the [`feed::series`] of the
-//! call, and `run` holds them while the body runs and records the end. `late_labels` does the same for functions that
-//! have labels from their result. `declaration` holds the arguments of the attribute, and `feed` holds the families
-//! that the function records into.
+//! call, and `run` holds the series while the body runs and records the end. `late_labels` replaces the first and last
+//! steps for functions with labels from their result. `declaration` holds the arguments of the attribute, and `feed`
+//! holds the families that the function records into.
 
 mod declaration;
 mod entering;

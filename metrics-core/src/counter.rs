@@ -14,7 +14,8 @@ use crate::sample::{Number, Value};
 
 /// A count that only goes up: requests, errors, bytes sent.
 ///
-/// By convention, its name ends in `_total`. Whole amounts are counted exactly up to `u64::MAX`, even beyond 2^53.
+/// By convention, the name of a counter ends in `_total`. Whole amounts are counted exactly up to `u64::MAX`, even
+/// beyond 2^53.
 ///
 /// # Example: counting
 ///
@@ -73,7 +74,7 @@ impl Counter {
 
     /// Runs `f` and returns its result. Adds 1 if `f` returns `Err` or panics.
     ///
-    /// # Example: errors of a parser
+    /// # Example: counting parse errors
     ///
     /// ```
     /// use metrics_core::Counter;

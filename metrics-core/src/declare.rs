@@ -2,9 +2,9 @@
 //!
 //! Declaring a struct cannot fail. Every field gets a working metric, and the scope collects the errors. `register`
 //! reports them as problems of the global registry; `register_in` returns the first error. If there are no errors,
-//! `register_in` registers either all families or none, under one lock. If another thread registers one of the families
-//! concurrently, the struct is declared again. `global()` declares the struct without holding a lock, because a logger
-//! may call `global()`.
+//! `register_in` registers all families at once, under one lock. If another thread has registered one of the families
+//! concurrently, `register_in` registers nothing and declares the struct again. `global()` declares the struct without
+//! holding a lock, because a logger may call `global()`.
 
 mod global;
 
@@ -238,7 +238,7 @@ impl FieldDeclaration {
     }
 }
 
-/// A field that is being declared. A custom field type passes the builder on to the metric that it wraps; see
+/// A field that is being declared. A custom field type passes this builder on to the metric that it wraps; see
 /// [`MetricField`].
 pub struct FieldBuilder<'a, 'r> {
     scope: &'a mut Scope<'r>,
@@ -275,10 +275,9 @@ fn first_paragraph(docs: &str) -> String {
 
 /// A type for fields without labels in a derived struct: a metric, or a custom type that wraps a metric.
 ///
-/// `declare` may run more than once for the same struct, and must not access that struct. If `declare` panics for a
-/// `global` struct, the struct is skipped, the panic is counted in
-/// `metrics_core_internal_errors_total{kind="collector_panic"}`, and the next call of [`init`](crate::init) tries
-/// again.
+/// `declare` may run more than once for the same struct, and must not access that struct. If `declare` panics while
+/// [`init`](crate::init) or an exporter initializes a `global` struct, the struct is skipped, the panic is counted in
+/// `metrics_core_internal_errors_total{kind="collector_panic"}`, and the next initialization tries again.
 ///
 /// # Example: a custom field type
 ///

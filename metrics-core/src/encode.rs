@@ -84,7 +84,7 @@ impl Format {
     }
 }
 
-/// The maximum number of steps per call of [`Encoding::fill`], which take about 300 microseconds.
+/// The maximum number of steps per call of [`Encoding::fill`]. This many steps take about 300 microseconds.
 ///
 /// A step encodes up to 128 series. Steps that read totals early or skip unwanted families produce no output.
 const STEPS: usize = 64;

@@ -28,7 +28,7 @@ pub enum Error {
         /// The name of the label.
         label: String,
     },
-    /// Two labels have the same name. Constant labels of the metric and of the registry count as well.
+    /// Two labels have the same name. Constant labels of the metric and of the registry are included.
     DuplicateLabelName {
         /// The name of the metric.
         metric: String,
@@ -42,7 +42,7 @@ pub enum Error {
         /// The invalid bounds.
         bounds: Vec<f64>,
     },
-    /// All labels have closed sets of values, which have more combinations than `max_series` allows.
+    /// All labels have closed sets of values, and the sets have more combinations than `max_series` allows.
     TooManySeries {
         /// The name of the metric.
         metric: String,

@@ -1,8 +1,8 @@
-//! Detects a program that records metrics and never exposes them.
+//! Detects programs that record metrics but never expose them.
 //!
-//! A program may expose its metrics late, for example by a push at the end of a batch job, so a warning is logged only
-//! after ten minutes. The check runs when a series is created. A running service creates series now and then, calls do
-//! not pay for the check, and no thread is needed.
+//! A program may expose its metrics late, for example with a push at the end of a batch job, so a warning is logged
+//! only after ten minutes. The check runs whenever a series is created, which happens now and then in a running
+//! service. It therefore needs no thread, and calls that use existing series do not pay for it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use log::Level;
 
 use crate::logging::log;
 
-/// The time after the first series until a program that exposes nothing is reported.
+/// The time from the first series until a program that exposes nothing is reported.
 const PATIENCE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10 * 60) };
 
 /// The exposure of this process's metrics.
@@ -21,7 +21,7 @@ pub(crate) static EXPOSURE: Exposure = Exposure::new();
 /// Records whether anything exposes metrics.
 pub(crate) struct Exposure {
     first_series: OnceLock<Instant>,
-    /// Set once something exposes metrics, or once the program was reported.
+    /// Set once something exposes metrics, or once the program has been reported.
     is_settled: AtomicBool,
 }
 
@@ -32,7 +32,7 @@ impl Exposure {
 
     /// Records that something exposes metrics, or is set up to do so.
     pub(crate) fn begin(&self) {
-        // Runs on every scrape, so it must only read once the flag is set.
+        // This runs on every scrape, so it must not write the flag again once it is set.
         if !self.is_settled.load(Ordering::Relaxed) {
             self.is_settled.store(true, Ordering::Relaxed);
         }
@@ -47,7 +47,7 @@ impl Exposure {
         }
     }
 
-    /// Returns true once if nothing has been exposed for `patience` since the first call.
+    /// Returns true, at most once, if `patience` has passed since the first call and nothing has exposed metrics.
     fn is_overdue(&self, patience: Duration) -> bool {
         let is_overdue = self.first_series.get_or_init(Instant::now).elapsed() >= patience;
         is_overdue && !self.is_settled.swap(true, Ordering::Relaxed)
@@ -70,7 +70,7 @@ mod tests {
         assert!(!exposure.is_overdue(Duration::ZERO));
     }
 
-    /// Set in the process whose stderr is examined.
+    /// The environment variable that is set in the child process, whose stderr the test examines.
     const IS_CHILD: &str = "METRICS_CORE_TEST_IS_CHILD";
 
     /// Runs in a separate process, because other tests expose metrics.

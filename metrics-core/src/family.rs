@@ -72,7 +72,8 @@ impl<M: Metric, const N: usize> Family<M, N> {
         Arc::ptr_eq(&self.core, &other.core)
     }
 
-    /// Creates the series with these label values, exempt from the cap because the program bounds their number.
+    /// Creates the series with these label values, exempt from the cap because the program bounds the number
+    /// of such series.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn create_exempt(&self, values: [&str; N]) {
         self.core.exempt_from_cap(&values);
@@ -91,7 +92,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
         M::from_cell(self.core.resolve_labels(&labels), self.core.declaration.bounds, None)
     }
 
-    /// Returns the series with these label values if it exists. Does not create one.
+    /// Returns the series with these label values if it exists, without creating it.
     #[must_use]
     pub fn get(&self, values: [&str; N]) -> Option<M> {
         let handle = self.core.find(&values)?;
@@ -107,7 +108,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
         self.core.remove(&values)
     }
 
-    /// Removes all series, as [`Family::remove`] does for one.
+    /// Removes all series, with the same effects as [`Family::remove`].
     pub fn clear(&self) {
         self.core.clear();
     }

@@ -21,8 +21,8 @@ const MAX_BUCKETS: usize = 512;
 /// Observations counted in buckets, together with their total count and sum. PromQL estimates quantiles from the
 /// buckets.
 ///
-/// In each scrape, count, sum and buckets are consistent with each other. If observations arrive continuously, a few of
-/// the latest ones may appear in a neighboring bucket until the next scrape.
+/// In each scrape, the count, sum and buckets are consistent with each other. If observations arrive continuously, a
+/// few of the latest observations may appear in a lower bucket until the next scrape.
 ///
 /// # Example: sizes
 ///

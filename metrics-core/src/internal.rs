@@ -20,13 +20,15 @@ pub(crate) enum InternalError {
     InvalidAmount,
     /// A summary or histogram was given NaN or an infinity; the observation is ignored.
     InvalidObservation,
-    /// A label expression of an annotated function panicked or returned from the function.
+    /// A label or family expression of an annotated function panicked or returned from the function.
     LabelPanic,
-    /// The list after `in` panicked, or its evaluation needed the list itself.
+    /// The list after `in` panicked, or a call needed the list while it was being evaluated.
     LabelList,
-    /// An annotated function was given a family that it cannot use, for example because the labels do not match.
+    /// An annotated function cannot use a family, for example because the labels do not match or the family's
+    /// expression panicked.
     InstrumentConflict,
-    /// A collector or callback panicked; its families are skipped in that scrape.
+    /// A collector or callback panicked; its families are skipped in that scrape. Panics in the declaration of a global
+    /// struct are also counted here.
     CollectorPanic,
     /// A collector returned an error; its families are skipped in that scrape.
     CollectorError,
@@ -128,7 +130,7 @@ impl InternalError {
 
 static COUNTS: [AtomicU64; InternalError::ALL.len()] = [const { AtomicU64::new(0) }; InternalError::ALL.len()];
 
-/// Places already logged; at most this many are remembered, and later ones are not logged.
+/// The maximum number of pairs of kind and place that are logged. Errors of further pairs are only counted.
 const LOGGED_PLACES: usize = 1_024;
 
 fn first_at(kind: InternalError, place: &dyn fmt::Display) -> bool {

@@ -29,7 +29,7 @@ impl Kind {
         }
     }
 
-    /// The suffixes that samples of a family of this type can add to its name. Samples can also have the plain name.
+    /// The suffixes that sample names of this type can add to the family's name. Samples can also have the plain name.
     #[must_use]
     pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {

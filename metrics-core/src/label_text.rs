@@ -17,7 +17,7 @@ enum Repr {
 }
 
 impl LabelText {
-    /// Copies `text`. If it exceeds [`MAX_VALUE_LEN`], it is truncated to a length that still exceeds the limit.
+    /// Copies `text`. Text longer than [`MAX_VALUE_LEN`] is truncated to a length that still exceeds the limit.
     #[inline]
     pub(crate) fn new(text: &str) -> Self {
         let len = text.len();

@@ -38,7 +38,7 @@ pub trait LabelValue {
     fn label(&self) -> Label<'_>;
 }
 
-/// The text of a label value, either borrowed from a string or stored inline. It never allocates.
+/// The text of a label value, either borrowed from a string or stored inline. Creating a label never allocates.
 #[derive(Clone, Copy, Debug)]
 pub struct Label<'a>(Text<'a>);
 
@@ -56,7 +56,7 @@ enum Text<'a> {
     },
 }
 
-/// The length of the longest integer in bytes, including its sign.
+/// The maximum length of inline text in bytes: the length of `i128::MIN`, the longest integer.
 const MAX_INLINE: usize = 40;
 
 impl Label<'_> {

@@ -12,7 +12,7 @@ use crate::kind::Kind;
 pub const OVERFLOW: &str = "__overflow__";
 /// The label value that is recorded instead of a value outside the label's closed set.
 pub const OTHER: &str = "other";
-/// The value of a label that is derived from the result or from an exception's kind, if the call panicked.
+/// The value of a label that is derived from the result or the error kind, if the call panicked.
 pub const PANIC: &str = "panic";
 /// The value of a label that is derived from the result, if the call's future was dropped before it completed.
 pub const CANCELLED: &str = "cancelled";
@@ -55,7 +55,7 @@ pub(crate) fn check_names<'a>(
     Ok(())
 }
 
-/// Appends `name="value"`, preceded by a comma unless it is the first pair after `start`.
+/// Appends `name="value"`, preceded by a comma unless this is the first pair after `start`.
 pub(crate) fn push_pair(text: &mut String, start: usize, name: &str, value: &str) {
     if text.len() > start {
         text.push(',');
@@ -119,7 +119,7 @@ fn strip_escaped<'t>(text: &'t [u8], value: &str) -> Option<&'t [u8]> {
     })
 }
 
-/// Iterates over the names and values in a text written by [`push_pair`].
+/// Iterates over the unescaped names and values in text written by [`push_pair`].
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -117,7 +117,7 @@ pub const fn check_help(help: &str) {
 ///
 /// # Panics
 ///
-/// Panics during constant evaluation if the name breaks a rule that is not allowed, or if a metric other than a
+/// Panics during constant evaluation if the name breaks a rule that is not in `allowed`, or if a metric other than a
 /// histogram has buckets.
 #[track_caller]
 pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {
@@ -142,11 +142,11 @@ pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[St
     assert!(!has_buckets || matches!(kind, Kind::Histogram), "only a `Histogram` has buckets: remove `buckets`");
 }
 
-/// Like [`check_name`], but also checks the style rules, for derived structs that request this.
+/// Like [`check_name`], but also checks the style rules, for derived structs with the option `strict`.
 ///
 /// # Panics
 ///
-/// Panics during constant evaluation if the name breaks a rule that is not allowed, or if a metric other than a
+/// Panics during constant evaluation if the name breaks a rule that is not in `allowed`, or if a metric other than a
 /// histogram has buckets.
 #[track_caller]
 pub const fn check_name_and_style(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {

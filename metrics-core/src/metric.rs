@@ -1,4 +1,4 @@
-//! The interface between metric types and families or scrapes: creating, freeing and reading series.
+//! The interface through which families and scrapes create, free and read series of any metric type.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::cell::{Handle, counter, histogram, summary};
 use crate::kind::Kind;
 use crate::sample::Value;
 
-/// A metric of one series: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Summary`](crate::Summary) or
+/// A metric with a single series: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Summary`](crate::Summary) or
 /// [`Histogram`](crate::Histogram).
 ///
 /// This trait is sealed; it cannot be implemented outside this crate.
@@ -16,8 +16,8 @@ impl<M: sealed::Metric> Metric for M {}
 
 /// Keeps the series of a standalone metric alive for as long as the metric exists.
 ///
-/// A series in a family is kept alive by the family, so its metrics have no owner and copying them is free of reference
-/// counting.
+/// A series in a family is kept alive by the family, so its metrics have no owner, and copying them requires no
+/// reference counting.
 pub(crate) type OptionalOwner = Option<Arc<dyn SeriesOwner>>;
 
 /// The family of a standalone metric, as seen by the metric.
@@ -40,7 +40,7 @@ pub struct MetricVTable {
     pub(crate) read: fn(&[Handle], &'static [f64], &mut Readings),
     /// The value of the series at this position in the last reading.
     pub(crate) value: for<'r> fn(&'r Readings, usize) -> Value<'r>,
-    /// Sets the vector to whether each of these series has not ended.
+    /// Fills the vector with one flag per handle: true if its series has not ended.
     pub(crate) are_live: fn(&[Handle], &mut Vec<bool>),
 }
 

@@ -1,13 +1,13 @@
 //! A static value that a forked child does not share with its parent.
 //!
 //! A child has one thread, the one that called `fork`. A value that refers to other threads, such as the alarm thread
-//! or a running collector, is therefore wrong in the child, and a lock that another thread held stays locked forever.
+//! or a running collector, is therefore invalid in the child, and a lock that another thread held stays locked forever.
 //! The child gets a new value instead.
 
 use std::process;
 use std::sync::OnceLock;
 
-/// A list of values, one for each process that has used it: this process and its ancestors.
+/// A list of values, one for each process that has called [`PerProcess::get`]: this process and its ancestors.
 pub(crate) struct PerProcess<T> {
     first: OnceLock<Box<ProcessValue<T>>>,
 }

@@ -36,7 +36,7 @@ struct ProcessReadings {
 /// The name, help, type and value of a family.
 type ProcessFamily = (&'static str, &'static str, Kind, fn(&ProcessReadings) -> Option<f64>);
 
-/// The families, named as in the Prometheus conventions and in the Go and Python clients.
+/// The families, named as in the Prometheus conventions and the Go and Python clients.
 const FAMILIES: [ProcessFamily; 10] = [
     ("process_cpu_seconds_total", "User and system CPU time, in seconds.", Kind::Counter, |now| now.cpu_seconds),
     ("process_max_fds", "Maximum number of open file descriptors.", Kind::Gauge, |now| now.max_fds),
@@ -105,7 +105,8 @@ pub fn register(module_path: &str, version: &str, revision: &str) {
         .set(1);
 }
 
-/// Returns the first known value, or `unknown`. The placeholder that `vergen` uses for unknown values is skipped.
+/// Returns the first known value, or `unknown`. Skips empty values and the placeholder that `vergen` uses for unknown
+/// values.
 #[must_use]
 pub fn first_known<const N: usize>(variables: [Option<&'static str>; N]) -> &'static str {
     let is_known = |value: &&str| !value.is_empty() && *value != "VERGEN_IDEMPOTENT_OUTPUT";
@@ -134,7 +135,7 @@ pub fn first_known<const N: usize>(variables: [Option<&'static str>; N]) -> &'st
 /// | `process_network_receive_bytes_total`, `process_network_transmit_bytes_total` | IPv4 and IPv6, in the network namespace | no |
 /// | `<crate>_build_info` | labels `version` and `revision` | labels `version` and `revision` |
 ///
-/// Each scrape reads the current values and omits values that cannot be read. An unlimited resource has the limit
+/// Each scrape reads the current values and omits values that cannot be read. The limit of an unlimited resource is
 /// `+Inf`.
 ///
 /// `<crate>` is the name of the crate that calls the macro, as in the names that `#[instrument]` generates. `version`

@@ -34,11 +34,12 @@ use problem::Problems;
 
 /// A set of families that are scraped together.
 ///
-/// Most programs only need [`Registry::global`], which `register()` and annotated functions use. Clones refer to the
+/// Most programs need only [`Registry::global`], which `register()` and annotated functions use. Clones refer to the
 /// same registry.
 ///
-/// A registry is also a collector of the `prometheus` crate. The global registry does not need to be registered there:
-/// [`prometheus::gather`] includes its families, and its scrapes include [`prometheus::default_registry`].
+/// A registry is also a collector of the `prometheus` crate. The global registry is connected to that crate
+/// automatically: [`prometheus::gather`] includes its families, and its scrapes include
+/// [`prometheus::default_registry`].
 ///
 /// # Example: a custom registry
 ///
@@ -113,15 +114,15 @@ impl Registry {
         let default_runs = Runs::default();
         let registry = Self { inner: Arc::new(Inner { const_labels, is_global, state, default_runs, desc }) };
         if is_global {
-            // The clock is initialized here, so that no measured call has to do it.
+            // The clock is initialized here so that no measured call has to initialize it.
             clock::init();
             registry.write().members.reserve(scrape::own_families::OWN_FAMILIES);
         }
         registry
     }
 
-    /// Prepares the registry for an exporter. In the global registry, this initializes all declarations that the linker
-    /// has collected. This evaluates user code, so the caller must not hold a lock.
+    /// Prepares the registry for an exporter. For the global registry, initializes all declarations that the linker has
+    /// collected. Doing so runs user code, so the caller must not hold a lock.
     #[cfg_attr(
         not(any(feature = "exposition", feature = "push")),
         allow(dead_code, reason = "only exporters use it, and they are optional")
@@ -175,8 +176,8 @@ impl Registry {
 
 /// Initializes all annotated functions and global structs, so that their known series are exported at 0 from the start.
 ///
-/// On the calling thread, this evaluates the label value lists and the families that are passed to `#[instrument]`.
-/// Every exporter does the same when it is created: [`start_http_server`](crate::start_http_server), `Exposition`, and
+/// Evaluates the label value lists and families that are passed to `#[instrument]`, on the calling thread. Every
+/// exporter does the same when it is created: [`start_http_server`](crate::start_http_server), `Exposition`, and
 /// pushers. Scrapes never evaluate your expressions, so call this function yourself if something else exposes your
 /// metrics, such as [`prometheus::gather`] or [`Registry::to_text`]. If an expression panics, it is evaluated again by
 /// the next call of `init`, by the next exporter that is created, by [`Registry::check`], or by the next call of the
@@ -186,8 +187,8 @@ impl Registry {
 /// that library. Series of annotated functions in the program itself and in other libraries are then exported only
 /// after the first call of the function.
 ///
-/// This also connects the global registry to the default registry of the `prometheus` crate. From then on,
-/// [`prometheus::gather`] includes the families of this crate.
+/// This function also connects the global registry to the default registry of the `prometheus` crate. From then on,
+/// [`prometheus::gather`] includes the families of the global registry.
 ///
 /// # Example: exposing through the registry of the `prometheus` crate
 ///

@@ -29,8 +29,7 @@ impl<'a> FamilyInfo<'a> {
 /// The labels of one series: `name="value"` pairs, already escaped for the text formats.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Labels<'a> {
-    /// The pairs of the constant labels, and the pairs of the other labels. Commas separate the pairs of a part. Each
-    /// part may be empty.
+    /// The constant labels and the other labels, as comma-separated pairs. Either part may be empty.
     parts: [&'a str; 2],
 }
 

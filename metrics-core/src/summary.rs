@@ -12,7 +12,7 @@ use crate::sample::Value;
 
 /// The count and sum of observations, such as latencies in seconds. PromQL derives the rate and the mean from them.
 ///
-/// In each scrape, count and sum are consistent with each other.
+/// In each scrape, the count and sum are consistent with each other.
 ///
 /// # Example: timing a block
 ///

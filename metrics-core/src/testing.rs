@@ -52,7 +52,7 @@ pub struct Difference {
 }
 
 impl Snapshot {
-    /// Takes a snapshot of all samples that `registry` exposes, no matter which thread recorded them.
+    /// Takes a snapshot of all samples that `registry` exposes, regardless of the thread that recorded them.
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
         let mut recorder = Recorder { family: String::new(), samples: Samples::new() };
@@ -63,7 +63,7 @@ impl Snapshot {
     /// Like [`Snapshot::of`], but counters, summaries and histograms contain only values that the current thread has
     /// recorded.
     ///
-    /// Compare only snapshots of the same thread, since a new thread continues the counts of a thread that has ended.
+    /// Compare only snapshots of the same thread, because a new thread may continue the counts of a thread that ended.
     /// Tests that run concurrently on other threads do not affect the difference. The difference includes everything
     /// that an `async` test records on a single-threaded runtime. It does not include values that the code under test
     /// records on other threads, such as the workers of a multi-threaded runtime.
@@ -76,13 +76,13 @@ impl Snapshot {
         Self { is_shared: false, ..cell::reading_own_block(|| Self::of(registry)) }
     }
 
-    /// Returns the value of a sample, or `None` if there is no such sample. Labels may be in any order.
+    /// Returns the value of a sample, or `None` if the snapshot does not contain it. Labels may be in any order.
     #[must_use]
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         self.samples.get(name)?.get(&sorted(labels)).copied()
     }
 
-    /// Returns the changes since an earlier snapshot. Series that are missing in the earlier snapshot count from 0.
+    /// Returns the changes since an earlier snapshot. Series that are missing from the earlier snapshot count from 0.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Difference {
         let mut samples = self.samples.clone();
@@ -97,7 +97,7 @@ impl Snapshot {
 }
 
 impl Difference {
-    /// Returns the samples that have changed, as lines of the exposition with the change as the value.
+    /// Returns the samples that have changed, as exposition lines whose values are the changes.
     fn changed(&self) -> impl Iterator<Item = String> + '_ {
         self.samples.iter().flat_map(|(name, series)| {
             let changed = series.iter().filter(|(_, change)| **change != 0.0);

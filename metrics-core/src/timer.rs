@@ -8,7 +8,7 @@ use crate::clock::{self, Moment};
 use crate::histogram::Histogram;
 use crate::summary::Summary;
 
-/// The series that a timer observes into. It holds no owner, because threads would contend for the owner's reference
+/// The series that a timer observes into. Omits the series' owner, because threads would contend for its reference
 /// count.
 #[derive(Clone, Copy, Debug)]
 enum Observer {
@@ -29,7 +29,7 @@ impl Observer {
     }
 }
 
-/// Observes the time since its start, in seconds, when it is dropped, even on a panic or cancellation.
+/// A timer that observes the time since its start, in seconds, when it is dropped, even by a panic or cancellation.
 ///
 /// # Example: discarding a timer
 ///

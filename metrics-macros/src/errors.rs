@@ -29,7 +29,7 @@ impl Errors {
         self.0.map(|errors| errors.to_compile_error()).unwrap_or_default()
     }
 
-    /// Returns `value` if there are no mistakes, or else a `compile_error!` for each mistake.
+    /// Returns `value` if no mistakes were found, or else a `compile_error!` for each mistake.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, TokenStream> {
         match (self, value) {
             (Self(None), Some(value)) => Ok(value),

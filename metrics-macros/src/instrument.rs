@@ -17,7 +17,7 @@ use proc_macro2::{Span, TokenStream};
 
 use crate::errors::Errors;
 
-/// Expands the annotated function or block. If there are mistakes, emits their errors and the uninstrumented item.
+/// Expands the annotated function or block. If there are mistakes, emits errors and the uninstrumented item.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let expanded = match block::find(&item) {
@@ -26,8 +26,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     match errors.finish(expanded) {
         Ok(expanded) => expanded,
-        // There are no errors here if the item does not parse. The item is emitted anyway: the compiler explains syntax
-        // errors better, and code completion needs the tokens.
+        // `errors` is empty if the item does not parse. The item is emitted anyway, because the compiler explains
+        // syntax errors better and code completion needs the tokens.
         Err(mut errors) => {
             errors.extend(block::without_attributes(item));
             errors

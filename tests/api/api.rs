@@ -1,4 +1,4 @@
-//! Compares the public API with a checked-in list, and checks the packages to be published.
+//! Compares the public API with a checked-in list, and checks that both crates can be packaged.
 //!
 //! The list is in `public-api.txt`. To accept a change to the API, run `UPDATE_EXPECT=1 cargo test --package api-tests`
 //! and add a line to the changelog. If the change removes or modifies an item, the line must state the reason.
@@ -56,8 +56,8 @@ fn the_public_api_is_the_checked_in_list() {
     expect_file!["public-api.txt"].assert_eq(&(items.join("\n") + "\n"));
 }
 
-/// Packages both crates with one command, so that cargo finds `metrics-macros` in its local overlay. In the public
-/// registry, the names belong to other crates.
+/// Packages both crates with one command, so that cargo finds `metrics-macros` in its local overlay. On crates.io,
+/// these names belong to other crates.
 #[test]
 fn both_crates_can_be_packaged_together() {
     let copy = tempfile::tempdir().expect("a temporary directory");
@@ -68,7 +68,7 @@ fn both_crates_can_be_packaged_together() {
     for file in files.split('\0').filter(|file| root().join(file).is_file()) {
         let to = copy.path().join(file);
         fs::create_dir_all(to.parent().expect("a directory")).expect("created");
-        // `publish = false` remains until the crate names are settled. Nothing else prevents publication.
+        // `publish = false` remains until the crate names are settled. Nothing else may prevent publication.
         if Path::new(file).file_name() == Some(OsStr::new("Cargo.toml")) {
             let manifest = fs::read_to_string(root().join(file)).expect("UTF-8");
             let lifted = manifest.replace("publish = false\n", "").replace("publish.workspace = true\n", "");

@@ -59,7 +59,7 @@ lazy_static! {
         BTreeMap::from([("/foo", foo as Handler), ("/bar", bar), ("/slow", slow), ("/fail", fail), ("/panic", panic),]);
 }
 
-/// The choke point. Each handler's path is a series from the start; any other path counts as `other`.
+/// The choke point. Each handler's path is exported at 0 from the start; all other paths count as `other`.
 #[instrument(path in HANDLERS.keys())]
 fn route_request(path: &str, request: &Request) -> Result<Response, RouteError> {
     let Some(handler) = HANDLERS.get(path) else {
@@ -126,7 +126,7 @@ async fn answer(request: hyper::Request<Incoming>) -> Result<hyper::Response<Ful
 async fn serve(listener: TcpListener) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Most likely the process has run out of file descriptors. Wait until some are closed.
+            // The process has probably run out of file descriptors. Wait before trying again.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };

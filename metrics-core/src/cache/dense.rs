@@ -7,12 +7,12 @@ use crate::label_value::Label;
 /// The handles of all combinations of closed sets of label values.
 pub(crate) struct Dense<const N: usize> {
     sets: Vec<&'static [&'static str]>,
-    /// In the order of the positions; that of the last set varies fastest.
+    /// Ordered by position. The position in the last set varies fastest.
     handles: Box<[Fixed<N>]>,
 }
 
 impl<const N: usize> Dense<N> {
-    /// Returns `None` if there are more than `max` combinations, or no labels.
+    /// Returns `None` if the labels have more than `max` combinations, or if there are no labels.
     pub(crate) fn new(sets: Vec<&'static [&'static str]>, max: usize) -> Option<Self> {
         let combinations = sets.iter().try_fold(1_usize, |product, set| product.checked_mul(set.len()))?;
         let handles = (0..combinations).map(|_| Fixed::new());
@@ -24,7 +24,7 @@ impl<const N: usize> Dense<N> {
     pub(crate) fn find(&self, labels: &[Label<'_>]) -> Option<&Fixed<N>> {
         let position = labels.iter().zip(&self.sets).try_fold(0, |position, (label, set)| {
             let (values, at) = label.closed()?;
-            // Nearly always the same set. A different set is accepted if it has the same value at that position.
+            // The sets are nearly always identical. Another set is accepted if it has the same value at that position.
             let same = std::ptr::eq(values, *set) || *set.get(at)? == label.as_str();
             same.then_some(position * set.len() + at)
         })?;

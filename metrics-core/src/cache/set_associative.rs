@@ -1,9 +1,9 @@
 //! The first-level cache of a thread: 256 sets of two entries, shared by all families and annotated functions.
 //!
 //! An entry is 16 words: its owner and epoch, the lengths of the values, the values themselves, and the handles. Values
-//! are compared word by word, so a hash never decides a match. The first and last bytes of the values select the set.
-//! The processor cannot predict which of a set's two entries matches, so the entry is selected without a branch. A
-//! misprediction here would cost up to half of a lookup.
+//! are compared word by word, so a match never depends on a hash. The owner and the lengths, first bytes and last bytes
+//! of the values select the set. The processor cannot predict which of a set's two entries matches, so the entry is
+//! selected without a branch. A misprediction here would cost up to half of a lookup.
 //!
 //! The words belong to the thread's block and stay in it when another thread takes over the block. Their contents
 //! remain valid, since handles are the same for all threads.
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::CacheId;
 use crate::cell::Handle;
 
-/// The number of words of a thread's entries.
+/// The number of words in a thread's cache.
 pub(crate) const WORDS: usize = ENTRIES * ENTRY_WORDS;
 const ENTRIES: usize = 512;
 const ENTRY_WORDS: usize = 16;
@@ -36,8 +36,8 @@ type CacheEntry = [AtomicU64; ENTRY_WORDS];
 
 /// Returns the words of the handles cached for these values.
 ///
-/// Every lookup with the same id must pass the same number of values, because sets of different sizes are not
-/// distinguished, and must expect the same number of handles.
+/// Every lookup with the same id must pass the same number of values and expect the same number of handles, because
+/// entries record neither.
 pub(super) fn find<'w>(
     words: &'w [AtomicU64],
     id: &CacheId,
@@ -54,12 +54,12 @@ pub(super) fn find<'w>(
     if is_of(entry) {
         return entry.last_chunk();
     }
-    // The tag of the first entry may belong to other values, although this is very rare.
+    // Very rarely, the first entry has the same tag but other values.
     let second = &entries[first ^ 1];
     if !is_second && is_of(second) { second.last_chunk() } else { None }
 }
 
-/// Caches handles. If both entries of the set are in use, `turn` selects whether and which one is replaced.
+/// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any.
 pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle], turn: usize) {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
@@ -91,7 +91,7 @@ pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&s
 }
 
 /// Stores the last word of each value in `last`. Returns the lengths, one byte each and capped at [`LONGEST`], and a
-/// mix of the first and last bytes, which selects the set.
+/// hash of the lengths, first bytes and last bytes, which selects the set.
 #[inline]
 fn ends(values: &[&str], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
     /// Spreads differences in a few bits over the upper half.
@@ -107,8 +107,8 @@ fn ends(values: &[&str], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
     (lengths, (mixed ^ lengths).wrapping_mul(SPREAD).rotate_left(ENTRIES.ilog2()))
 }
 
-/// Splits a value into words that, together with its length, identify it. `last` holds the last bytes of the value, and
-/// the words before it hold the value from its beginning.
+/// Splits a value into words that, together with its length, identify it. If the value is longer than 8 bytes, all of
+/// its complete 8-byte chunks precede `last`, which holds its last bytes.
 #[inline]
 fn words_of(value: &str, last: u64) -> impl Iterator<Item = u64> {
     let before = if value.len() > 8 { value.as_bytes().as_chunks::<8>().0 } else { &[] };
@@ -124,13 +124,13 @@ fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [
     Some((entries, ((mixed ^ index(id)) & ENTRY_MASK) as usize))
 }
 
-/// The owner word of an entry: the index of the id, and a tag that differs for most values in the same set.
+/// The owner word of an entry: the owner's number, and a tag that distinguishes most values in the same set.
 #[inline]
 fn owner(id: &CacheId, mixed: u64) -> u64 {
     mixed & !OWNER_MASK | index(id)
 }
 
-/// The number of an owner. There are always fewer owners than [`OWNER_MASK`] has room for.
+/// The owner's number, which always fits in [`OWNER_MASK`].
 fn index(id: &CacheId) -> u64 {
     // 0 marks an unused entry.
     id.index as u64 + 1
@@ -142,7 +142,7 @@ fn is_of(entry: &CacheEntry, owner: u64, epoch: u64, lengths: u64) -> bool {
     (of ^ owner) | (at ^ epoch) | (lens ^ lengths) == 0
 }
 
-/// Returns true if the entry has these values. The lengths must be equal, and therefore the number of words.
+/// Returns true if the entry has these values. The caller has checked that the lengths are equal.
 #[inline]
 fn has(entry: &CacheEntry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
     // The remainder eliminates the bounds check.
@@ -224,7 +224,7 @@ mod tests {
                 remembered += usize::from(found.is_some());
             }
         }
-        // Everything that fits: 8 words, next to the one for the second value.
+        // All values that fit are cached: 8 words remain, because the second value takes one.
         assert_eq!(remembered, values.iter().filter(|value| value.len() <= 64).count());
     }
 
@@ -254,7 +254,7 @@ mod tests {
             insert(&words, &id, 1, set, &handles(7), 0);
             for other in sets {
                 let same = other == set;
-                // All sets of an owner have the same number of values; others need not be distinguished.
+                // All label sets of an owner have the same size, so sets of different sizes need not be distinguished.
                 if other.len() == set.len() {
                     assert_eq!(found(&words, &id, 1, other).is_some(), same, "{set:?} {other:?}");
                 }

@@ -53,12 +53,12 @@ impl Declaration {
         }
     }
 
-    /// Returns true if the function's families include one for `role`.
+    /// Returns true if the function has a family for `role` that is not evaluated per call.
     pub(crate) fn feeds(&self, role: Role) -> bool {
         matches!(self.origins[role as usize], Origin::Default | Origin::Static(_))
     }
 
-    /// Returns true if the future of the function can be dropped before it ends.
+    /// Returns true if the function's future can be dropped before it completes.
     pub(crate) fn is_cancellable(&self) -> bool {
         !matches!(self.origins[Role::Cancelled as usize], Origin::None)
     }
@@ -104,7 +104,7 @@ impl Declaration {
         self.labels.iter().flatten().copied()
     }
 
-    /// The path of the function including its type, if the function has the label `function`.
+    /// The path of the function, including its type, if the function has the label `function`.
     pub(crate) fn function_path(&self) -> Option<String> {
         let closure = self.closure?;
         Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))
@@ -125,7 +125,7 @@ impl Declaration {
     }
 }
 
-/// The number of labels from the result, and whether there is one for the kind of the error.
+/// The number of labels from the result, and a flag for a label with the kind of the error.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LateLabels {
     pub(crate) results: usize,

@@ -1,12 +1,12 @@
-//! The start of a call, while its labels and families are evaluated.
+//! The start of a call: the evaluation of its labels and per-call families.
 //!
-//! If a label expression panics or returns from the function, the call is recorded as an exception under
-//! `__overflow__`, so that the failed request is not lost.
+//! If one of these expressions panics or returns from the function, the call is recorded as an exception
+//! under `__overflow__`, so that the failed request is not lost.
 //!
 //! Each `begin` function builds the guard on the path that nearly every call takes, and delegates the other paths to
-//! separate functions. If one function obtained the handles in two branches, they would pass through memory, stored
-//! word by word and loaded in pairs. The failed store-to-load forwarding would stall the processor for longer than the
-//! whole lookup takes.
+//! separate functions. If one function obtained the handles in two branches, it would pass them through memory, storing
+//! them word by word and loading them in pairs. The failed store-to-load forwarding would stall the processor for
+//! longer than the whole lookup takes.
 
 use std::mem::ManuallyDrop;
 
@@ -24,7 +24,8 @@ use crate::label_value::Label;
 
 /// A call whose labels are being evaluated.
 ///
-/// If the evaluation ends the call, the call is recorded as an exception under the label values `__overflow__`.
+/// If dropped because a label expression panics or returns from the function, this guard records the call as an
+/// exception under `__overflow__`.
 #[must_use = "the call begins when `start` is called"]
 pub struct Entering {
     site: &'static Site,
@@ -56,7 +57,7 @@ impl Entering {
         Prepared::new(this.start, this.site.resolve(&values))
     }
 
-    /// Disarms the guard after the labels were evaluated. The caller records the call from here on.
+    /// Disarms the guard once the labels are evaluated. The caller then has to record the call.
     #[inline]
     pub(super) fn into_parts(self) -> (&'static Site, Moment) {
         let this = ManuallyDrop::new(self);
@@ -71,7 +72,7 @@ impl Drop for Entering {
     }
 }
 
-/// Like [`Entering`], for a call that names its families.
+/// Like [`Entering`], for a function with per-call families.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringWith<'a> {
     entering: ManuallyDrop<Entering>,
@@ -152,7 +153,7 @@ impl<'a> EnteringWith<'a> {
         Prepared::new(start, series)
     }
 
-    /// Disarms the guard after the labels were evaluated. The caller records the call from here on.
+    /// Disarms the guard once the labels are evaluated. The caller then has to record the call.
     pub(super) fn into_borrowed(self) -> (&'static Site, Moment, PerCall<'a>) {
         let this = ManuallyDrop::new(self);
         (this.entering.site, this.entering.start, this.per_call)
@@ -177,13 +178,13 @@ impl Site {
         Prepared::new(Moment::now(), self.resolve_fixed())
     }
 
-    /// Begins a call whose labels are evaluated next.
+    /// Returns a guard for a call whose labels are evaluated next.
     #[inline]
     pub fn enter(&'static self) -> Entering {
         Entering::new(self)
     }
 
-    /// Begins a call whose families and labels are evaluated next.
+    /// Returns a guard for a call whose families and labels are evaluated next.
     #[inline]
     pub fn enter_with<'a>(&'static self) -> EnteringWith<'a> {
         EnteringWith::new(self)
@@ -207,11 +208,11 @@ impl Site {
             return Call::begin(start, Series { handles, bounds: families.bounds() });
         }
         let series = self.resolve(values);
-        // The setup of the first call is not part of its latency.
+        // The latency excludes a lookup that misses the cache.
         Call::begin(Moment::now(), series)
     }
 
-    /// Like [`Site::begin`], for values that are all in closed sets, which need no lookup.
+    /// Like [`Site::begin`], for labels that all have closed sets, whose values index the dense cache.
     fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
         if let Some(families) = self.families.get()
             && let Some(dense) = families.dense.get()
@@ -256,7 +257,7 @@ impl Site {
     }
 }
 
-/// Records a call that was ended by a label expression, which panicked or returned from the function.
+/// Records a call that ended because a label or family expression panicked or returned from the function.
 #[cold]
 fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
     InternalError::LabelPanic.record(&site.declaration.location);

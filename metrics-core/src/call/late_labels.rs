@@ -1,11 +1,11 @@
 //! Calls with labels that are known only when the call ends: labels from the result, and the kind of an error.
 //!
-//! The values of the other labels are kept until then, inline if they are at most 62 bytes long, and the series of the
-//! latency and the exceptions are looked up when the call ends. When it begins, the series of all label sets known in
-//! advance are created at 0, unless one of the function's families is more than half full. The other half is reserved
-//! for label sets that actually occur. The error kind is a label of the exceptions only, so that it does not multiply
-//! the series of the latency. Families that the call itself names are held by reference count, because the expression
-//! may have returned a temporary.
+//! The guard keeps the values of the other labels, inline if they are at most 62 bytes long, and looks up the series of
+//! the latency, exceptions and cancellations when the call ends. When the call begins, the series of all label sets
+//! known in advance are created at 0, unless one of the function's families is more than half full. The other half is
+//! reserved for label sets that occur. The error kind is a label of the exceptions only, so that it does not multiply
+//! the series of the latency. Per-call families are held by reference count, because their expressions may have
+//! returned temporaries.
 
 use std::fmt;
 
@@ -27,14 +27,14 @@ pub struct EnteringByResult<E>(E);
 
 /// A call whose families have been evaluated.
 pub trait Entered {
-    /// The families that the call names.
+    /// The per-call families.
     type Named: Named;
 
-    /// Returns the parts. The caller records the call from here on.
+    /// Disarms the guard and returns its parts. The caller then has to record the call.
     fn into_parts(self) -> (&'static Site, Moment, Self::Named);
 }
 
-/// The families that a call names, held for the duration of the call.
+/// Per-call families, held for the duration of the call.
 pub trait Named {
     /// The families, by [`Role`].
     fn targets(&self) -> PerCall<'_>;
@@ -198,8 +198,8 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
         self.record(Outcome::returned(exception), |at| results.get(at).copied().unwrap_or_default(), kind);
     }
 
-    /// Records the call. `result` returns the label value from the result at a position; `kind` is empty if there was
-    /// no exception.
+    /// Records the call. `result` returns the value of the result label at an index; `kind` is empty if the call was
+    /// not an exception.
     fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
         let LateCall { site, start, labels, named, in_flight } = &self.state;
         let mut values = [""; MAX_LABELS];

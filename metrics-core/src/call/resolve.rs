@@ -20,7 +20,7 @@ use crate::logging::guarded;
 use crate::registry::declared::{Declared, UserCode};
 use crate::registry::{Problem, ProblemKind, Registry};
 
-/// A lookup of label values: the cache that holds its result, and the roles that it resolves.
+/// The cache that a lookup of label values uses, and the roles that it resolves.
 struct Lookup<'f> {
     cache: &'f CacheId,
     roles: &'static [Role],
@@ -31,7 +31,7 @@ struct Lookup<'f> {
 impl Site {
     /// Returns the function's families, initializing them if necessary.
     ///
-    /// `None` only if the caller is one of the expressions that initialize them.
+    /// Returns `None` only if called by one of the expressions that initialize them.
     #[inline]
     pub(super) fn families(&self) -> Option<&Families> {
         self.families.get().map(Box::as_ref).or_else(|| self.make_families(UserCode::Due))
@@ -41,13 +41,13 @@ impl Site {
         self.families.get_or_make(user_code, || Families::of(&self.declaration)).map(Box::as_ref)
     }
 
-    /// Returns true if the families are not initialized yet. The latency of the first call excludes that setup.
+    /// Returns true if the families are not initialized yet. The latency of the first call excludes the initialization.
     #[inline]
     pub(super) fn is_new(&self) -> bool {
         self.families.get().is_none()
     }
 
-    /// Returns the values after `in`. The first evaluation also creates their series at 0.
+    /// Returns the known values, evaluating them if necessary. The first evaluation also creates their series at 0.
     fn known<'f>(&self, families: &'f Families) -> Option<&'f KnownValues> {
         families.known.get().or_else(|| self.make_known(families, UserCode::Due))
     }
@@ -115,7 +115,7 @@ impl Site {
     /// Returns the series for the label values of a call.
     pub(super) fn resolve(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
-        // All families are named by the call itself.
+        // All families are evaluated per call.
         if !families.feeds_anything() {
             return Series { bounds: families.bounds(), ..Series::NONE };
         }
@@ -136,8 +136,8 @@ impl Site {
 
     /// Returns the series of an ended call for `roles`, which come from [`Site::roles_at_end`].
     ///
-    /// `values` are the label values from the arguments and the result, and the kind of the exception, which is empty
-    /// if there was no exception.
+    /// `values` holds the label values from the arguments and the result, followed by the kind if the function has that
+    /// label. The kind is empty if the call was not an exception.
     #[inline]
     pub(super) fn resolve_end(&self, values: &[&str], roles: &'static [Role]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
@@ -145,7 +145,7 @@ impl Site {
         Series { handles: self.look_up(families, &lookup, values), bounds: families.bounds() }
     }
 
-    /// Returns the roles that are resolved for these values. An empty kind means that the call was not an exception.
+    /// Returns the roles to resolve for these values. An empty kind means that the call was not an exception.
     #[inline]
     pub(super) fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
         match values.last() {
@@ -168,7 +168,7 @@ impl Site {
         if let Some(handles) = cache::get(lookup.cache, epoch, values) {
             return handles;
         }
-        // Label sets that may occur are created only in half of the cap; the rest is for those that do occur.
+        // Label sets are created in advance only until half of the cap is used, to leave room for those that occur.
         if lookup.completes_later
             && let Some(known) = self.known(families)
             && families.is_half_empty()
@@ -202,7 +202,7 @@ impl Site {
                 // The call was not an exception, so it has no kind.
                 _ if value.is_empty() && matches!(families.sources()[at], LabelSource::Kind(_)) => value,
                 Some(known) => known.closed_value(at, value),
-                // The list is being evaluated, by code that calls this function.
+                // The list is being evaluated by code that calls this function.
                 None if families.sources()[at].list().is_some_and(|list| list.closed) => OTHER,
                 None => value,
             };
@@ -210,7 +210,7 @@ impl Site {
         &replaced[..values.len()]
     }
 
-    /// Replaces the series of these roles with those in the families that the call names.
+    /// Replaces the series of these roles with the series in the per-call families.
     pub(super) fn resolve_per_call(
         &self,
         values: &[&str],
@@ -236,7 +236,7 @@ impl Site {
         }
     }
 
-    /// Reports a family that a call named and whose labels do not match. The call is not recorded there.
+    /// Reports a per-call family whose labels do not match. The call is not recorded in that family.
     #[cold]
     fn note_mismatch(&self, families: &Families, role: Role, target: TargetRef<'_>) {
         InternalError::InstrumentConflict.increment();
@@ -256,7 +256,7 @@ impl Site {
         }
     }
 
-    /// Returns no series, because a family's own expression calls the function that records into it.
+    /// Returns no series and records an error, because a family's expression calls the function that uses the family.
     #[cold]
     pub(super) fn unresolved(&self) -> Series {
         InternalError::InstrumentConflict.record(&self.declaration.location);
@@ -277,7 +277,7 @@ impl Declared for Site {
         if user_code == UserCode::Never && self.declaration.runs_user_code() {
             return;
         }
-        // An evaluation on another thread may take long. Only calls wait for it.
+        // Another thread's evaluation may take long, so only calls wait for it.
         let families = match self.families.get() {
             Some(families) => Some(families.as_ref()),
             None if self.families.is_being_made() => None,

@@ -15,7 +15,7 @@ use super::feed::target::FeedTarget;
 /// An annotated function.
 pub struct Site {
     pub(super) declaration: Declaration,
-    /// Never dropped, because a site is a static. `ManuallyDrop` spares the compiler an analysis of the drop in each
+    /// Never dropped, because a site is a static. `ManuallyDrop` saves the compiler from analyzing the drop in each
     /// function. Boxed, because most functions of a large service are never called.
     pub(super) families: ManuallyDrop<ReentrantOnce<Box<Families>>>,
 }
@@ -29,23 +29,23 @@ impl Site {
         Self { declaration, families: ManuallyDrop::new(ReentrantOnce::new()) }
     }
 
-    /// Adds the label `function`, the path of the function, which is derived from the closure's type.
+    /// Adds the label `function`. Its value is the function's path, derived from the closure's type.
     ///
-    /// Used for functions without labels that are known when a call begins.
+    /// Used for functions that have no other label known when a call begins.
     #[must_use]
     pub const fn named_by<F: Fn()>(mut self, _: &F) -> Self {
         self.declaration.closure = Some(std::any::type_name::<F>);
         self
     }
 
-    /// Declares that the future of the function can be dropped before it completes.
+    /// Declares that the function's future can be dropped before it completes.
     #[must_use]
     pub const fn cancellable(mut self) -> Self {
         self.declaration.origins[Role::Cancelled as usize] = Origin::Default;
         self
     }
 
-    /// Sets option `prefix`.
+    /// Sets the `prefix` option.
     #[must_use]
     pub const fn prefix(mut self, prefix: &'static str) -> Self {
         self.declaration.prefix = Some(prefix);
@@ -64,13 +64,13 @@ impl Site {
         self.with_label(name, LabelSource::Call(None))
     }
 
-    /// Like [`Site::label`], with a closed set of values.
+    /// Like [`Site::label`], but with a closed set of values.
     #[must_use]
     pub const fn label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Call(Some(LabelList { values, closed: true })))
     }
 
-    /// Like [`Site::label`], with some known values.
+    /// Like [`Site::label`], but with some known values.
     #[must_use]
     pub const fn label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Call(Some(LabelList { values, closed: false })))
@@ -82,31 +82,31 @@ impl Site {
         self.with_label(name, LabelSource::Result(None))
     }
 
-    /// Like [`Site::result_label`], with a closed set of values.
+    /// Like [`Site::result_label`], but with a closed set of values.
     #[must_use]
     pub const fn result_label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Result(Some(LabelList { values, closed: true })))
     }
 
-    /// Like [`Site::result_label`], with some known values.
+    /// Like [`Site::result_label`], but with some known values.
     #[must_use]
     pub const fn result_label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Result(Some(LabelList { values, closed: false })))
     }
 
-    /// Adds a label for the kind of exceptions.
+    /// Adds a label whose value is the kind of the exception.
     #[must_use]
     pub const fn kind_label(self, name: &'static str) -> Self {
         self.with_label(name, LabelSource::Kind(None))
     }
 
-    /// Like [`Site::kind_label`], with a closed set of values.
+    /// Like [`Site::kind_label`], but with a closed set of values.
     #[must_use]
     pub const fn kind_label_in(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Kind(Some(LabelList { values, closed: true })))
     }
 
-    /// Like [`Site::kind_label`], with some known values.
+    /// Like [`Site::kind_label`], but with some known values.
     #[must_use]
     pub const fn kind_label_in_open(self, name: &'static str, values: fn() -> Vec<String>) -> Self {
         self.with_label(name, LabelSource::Kind(Some(LabelList { values, closed: false })))
@@ -124,55 +124,55 @@ impl Site {
         self
     }
 
-    /// Sets option `latency` to an expression that is evaluated once.
+    /// Sets the `latency` option to an expression that is evaluated once.
     #[must_use]
     pub const fn latency(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Latency, Origin::Static(family))
     }
 
-    /// Sets option `exceptions` to an expression that is evaluated once.
+    /// Sets the `exceptions` option to an expression that is evaluated once.
     #[must_use]
     pub const fn exceptions(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Exceptions, Origin::Static(family))
     }
 
-    /// Sets option `cancelled` to an expression that is evaluated once.
+    /// Sets the `cancelled` option to an expression that is evaluated once.
     #[must_use]
     pub const fn cancelled(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::Cancelled, Origin::Static(family))
     }
 
-    /// Sets option `in_flight` to an expression that is evaluated once.
+    /// Sets the `in_flight` option to an expression that is evaluated once.
     #[must_use]
     pub const fn in_flight(self, family: fn() -> FeedTarget) -> Self {
         self.with_origin(Role::InFlight, Origin::Static(family))
     }
 
-    /// Sets option `in_flight` to the default family.
+    /// Sets the `in_flight` option to the default family.
     #[must_use]
     pub const fn in_flight_default(self) -> Self {
         self.with_origin(Role::InFlight, Origin::Default)
     }
 
-    /// Sets option `latency` to an expression that each call evaluates.
+    /// Sets the `latency` option to an expression that each call evaluates.
     #[must_use]
     pub const fn latency_per_call(self) -> Self {
         self.with_origin(Role::Latency, Origin::PerCall)
     }
 
-    /// Sets option `exceptions` to an expression that each call evaluates.
+    /// Sets the `exceptions` option to an expression that each call evaluates.
     #[must_use]
     pub const fn exceptions_per_call(self) -> Self {
         self.with_origin(Role::Exceptions, Origin::PerCall)
     }
 
-    /// Sets option `cancelled` to an expression that each call evaluates.
+    /// Sets the `cancelled` option to an expression that each call evaluates.
     #[must_use]
     pub const fn cancelled_per_call(self) -> Self {
         self.with_origin(Role::Cancelled, Origin::PerCall)
     }
 
-    /// Sets option `in_flight` to an expression that each call evaluates.
+    /// Sets the `in_flight` option to an expression that each call evaluates.
     #[must_use]
     pub const fn in_flight_per_call(self) -> Self {
         self.with_origin(Role::InFlight, Origin::PerCall)
@@ -183,14 +183,14 @@ impl Site {
         self
     }
 
-    /// Sets option `buckets`.
+    /// Sets the `buckets` option.
     #[must_use]
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
         self.declaration.buckets = Some(bounds);
         self
     }
 
-    /// Sets option `max_series`.
+    /// Sets the `max_series` option.
     #[must_use]
     pub const fn max_series(mut self, max_series: usize) -> Self {
         self.declaration.max_series = Some(max_series);

@@ -57,7 +57,7 @@ fn a_thread_that_has_seen_its_series_takes_no_lock() {
             warm.send(()).expect("the test waits");
             may_go.recv().expect("the test sends");
             (0..100).for_each(|_| use_all(metrics));
-            // With closed sets, a thread also knows the label sets that other threads have seen.
+            // With closed sets, a thread also finds series that only another thread has recorded into.
             BY_FLAG.enter().start([label(&false)]).finish(false);
             done.send(()).expect("the test waits");
         });

@@ -9,7 +9,7 @@ use super::thread_locals::{read_scope, store, with_block, words_from};
 
 pub(super) use super::store::holds;
 
-/// Writes to the current thread's cell of `handle`. Does nothing if the series has ended.
+/// Writes to the current thread's cell for `handle`. Does nothing if the series has ended.
 ///
 /// `write` is called at most once, with the cell's `WORDS` words, after the generation has been checked.
 #[inline]
@@ -41,7 +41,7 @@ fn write_cold(handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
     }
 }
 
-/// Limits the number of threads that have a block at the same time. All others share the home block.
+/// Limits the number of threads that can have a block at the same time. All other threads share the home block.
 pub(crate) fn limit_threads(most: usize) {
     store().limit_blocks(most);
 }
@@ -68,7 +68,7 @@ pub(crate) fn hold_locks() -> impl Sized {
     store().hold_locks()
 }
 
-/// Allocates a slot of `words` words, including the generation word, that is zero in every thread.
+/// Allocates a slot of `words` words, including the generation word. The other words read as zero in every thread.
 ///
 /// Returns `None` if all slots (2 GiB per thread) are in use.
 pub(crate) fn allocate(words: usize) -> Option<Handle> {
@@ -115,7 +115,7 @@ pub(super) fn each_cell(handles: &[Handle], words: usize, read: impl FnMut(usize
     store().each_cell(read_scope(), handles, words, read);
 }
 
-/// Sets `live` to whether each of these series has not ended.
+/// Fills `live` with one flag per handle: true if its series has not ended.
 pub(crate) fn are_live(handles: &[Handle], live: &mut Vec<bool>) {
     store().are_live(handles, live);
 }

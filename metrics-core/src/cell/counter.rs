@@ -1,4 +1,4 @@
-//! A count that only goes up: whole amounts in one word, fractions in another, so that whole counts stay exact past
+//! A count that only goes up. Whole amounts and fractions have separate words, so that whole counts stay exact beyond
 //! 2^53.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};

@@ -1,7 +1,7 @@
-//! A number that goes up and down and can be set, in one slot that all threads share.
+//! A number that goes up and down and can be set. All threads share its slot.
 //!
-//! The slot holds the generation next to the value, in 128 bits that are replaced by a single compare-and-swap. The
-//! handle of a removed series can therefore never write to the series that reuses the slot.
+//! The slot holds the generation and the value in 128 bits, which are replaced by a single compare-and-swap. The handle
+//! of a removed series can therefore never write to the series that reuses the slot.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Mutex, OnceLock};
@@ -82,7 +82,8 @@ pub(crate) fn update(handle: Handle, change: impl Fn(f64) -> f64) {
     update_word(handle, |value| Some(change(value)));
 }
 
-/// Returns true if `handle` was live. If `change` returns `None`, the series ends.
+/// Replaces the value with `change(value)`, or ends the series if `change` returns `None`. Returns false if the series
+/// has already ended.
 #[inline]
 fn update_word(handle: Handle, change: impl Fn(f64) -> Option<f64>) -> bool {
     let Some(cell) = cell(handle) else { return false };

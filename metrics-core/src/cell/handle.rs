@@ -1,17 +1,18 @@
 //! Handles, and the allocator for the slots they refer to.
 //!
-//! There is one free list per slot length, and a freed slot is reused for the next series of the same length. The
-//! generations of a slot only increase: a thread that is preempted between its liveness check and its write sees a
-//! newer generation in the cell and drops the write. A slot is retired once its generations are exhausted.
+//! Each slot length has a free list, and a freed slot is reused for the next series of the same length. The generations
+//! of a slot only increase: a thread that is preempted between its liveness check and its write sees a newer generation
+//! in the cell and drops the write. A slot is retired once its generations are exhausted.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::sync::{FIRST_PAGE_WORDS, PAGES};
 
-/// The number of low bits of a slot that hold the offset in the page. The bits above hold the page.
+/// The number of low bits of a slot that hold the offset in the page. The higher bits hold the page.
 const OFFSET_BITS: u32 = 27;
-/// The last page with slots. Offsets in larger pages do not fit, and [`Handle::NONE`] has the last page of all.
+/// The last page with slots. Offsets in larger pages do not fit in [`OFFSET_BITS`], and the very last page is reserved
+/// for [`Handle::NONE`].
 const LAST_PAGE: usize = {
     let largest = (OFFSET_BITS - FIRST_PAGE_WORDS.trailing_zeros()) as usize;
     if largest < PAGES - 1 { largest } else { PAGES - 2 }
@@ -30,7 +31,7 @@ pub(crate) fn page_words(page: usize) -> usize {
 pub struct Handle(u64);
 
 impl Handle {
-    /// A handle that refers to no series. No thread ever has its page, so writes through it have no effect.
+    /// A handle that refers to no series. Its page is never allocated, so writes through it have no effect.
     pub(crate) const NONE: Self = Self(((PAGES - 1) as u64) << OFFSET_BITS);
 
     pub(super) fn new(slot: u32, generation: u32) -> Self {
@@ -109,7 +110,7 @@ impl SlotAllocator {
 
     /// Makes the slot available to another series.
     pub(super) fn give_back(&mut self, handle: Handle, words: usize) {
-        // A slot whose generations are exhausted is retired, because its old handles must stay distinct.
+        // A slot whose generations are exhausted is retired, because a new handle would equal an old one.
         if handle.generation() < u32::MAX {
             self.free.get_or_insert_default().entry(words).or_default().push(handle);
         }

@@ -1,11 +1,10 @@
-//! Counts per bucket, with a sum that is consistent with them. The leading words have the layout of a summary.
+//! Counts per bucket and a sum that is consistent with them. The first words of a cell have the layout of a summary.
 //!
 //! As in [`super::summary`], the sum has one word for even and one for odd counts. A writer stores the new sum, then
 //! the bucket, then the count. A reader loads the count before and after the buckets. If the count is unchanged, the
 //! total of the buckets determines which of the two sums belongs to them, even if the writer was preempted halfway. If
-//! the count changes in 1,000 consecutive attempts, the reader takes a consistent count and sum, then reads the buckets
-//! and truncates them to that count. A few of the latest observations may then appear in a neighboring bucket until the
-//! next scrape.
+//! the count changes in 1,000 consecutive attempts, the reader loads a consistent count and sum, then reads the buckets
+//! and truncates them to that count. A few observations may then appear in a lower bucket until the next scrape.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -87,7 +86,7 @@ fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
             total += *bucket;
         }
         let sum = cell[sum_word(total)].load(Acquire);
-        // Acquire, because it may be the first count of the next attempt.
+        // Acquire, because this may also be the first count of the next attempt.
         let again = cell[1].load(Acquire);
         // `total` is `n`, or `n + 1` if the writer has stored the bucket but not yet the count.
         if again == n && total.wrapping_sub(n) <= 1 {
@@ -95,7 +94,7 @@ fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
         }
         n = again;
     }
-    // The cell is written continuously: take a consistent count and sum, then truncate the buckets to that count.
+    // The cell is written continuously: load a consistent count and sum, then truncate the buckets to that count.
     let (mut rest, sum) = read_pair(cell);
     for (bucket, word) in buckets.iter_mut().zip(&cell[HEADER..]) {
         *bucket = word.load(Acquire).min(rest);

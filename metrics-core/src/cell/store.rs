@@ -1,12 +1,12 @@
-//! The words of all threads, and the rules for writing them and for reading them concurrently.
+//! The words of all threads, and the rules for writing and concurrently reading them.
 //!
 //! The words of a block are written only by the thread that owns it. A thread that ends hands its block, unchanged, to
 //! the next new thread. Nothing is folded into a total, so floats are always added in the same order and sums never
-//! decrease. There are at most as many blocks as threads that recorded at the same time. Threads that cannot have a
+//! decrease. There are never more blocks than threads that were alive at the same time. Threads that cannot have a
 //! block write to the home block, which they share under a lock.
 //!
 //! The home block also records the live generation of each slot. A scrape reads block by block, so that it accesses
-//! memory sequentially, and checks the generation before and after it reads a cell.
+//! memory sequentially. It checks the generation before and after it reads a cell.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{array, iter, ptr};
@@ -14,7 +14,7 @@ use std::{array, iter, ptr};
 use super::handle::{self, Handle, SlotAllocator};
 use super::sync::{AtomicU64, Mutex, OnceLock, PAGES, lock, zeros};
 
-/// The pages of one writer. Blocks are leaked; there are at most as many as threads were alive at the same time.
+/// The pages of one writer. Blocks are leaked, but reused by new threads.
 pub(super) struct Block {
     pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
     /// The first-level lookup cache of the owning thread, which no other thread reads.
@@ -92,7 +92,7 @@ impl Store {
         }
     }
 
-    /// Allocates a slot of `words` words, including the generation word, that is zero in every thread.
+    /// Allocates a slot of `words` words, including the generation word. The other words read as zero in every thread.
     ///
     /// Returns `None` if all slots (2 GiB per thread) are in use.
     pub(super) fn allocate(&self, words: usize) -> Option<Handle> {
@@ -110,7 +110,7 @@ impl Store {
         }
     }
 
-    /// Ends the live generation of a slot. Returns false if it was not `handle`.
+    /// Ends the generation of `handle`. Returns false if it is not the live generation of its slot.
     fn close(&self, handle: Handle) -> bool {
         let _writer = lock(&self.home_writer);
         match self.home.cell(handle, 1) {
@@ -143,7 +143,7 @@ impl Store {
         // Allocated without the lock, because the allocator may be user code.
         let block: &'static Block = Box::leak(Box::new(Block::new()));
         let mut blocks = lock(&self.blocks);
-        // Not set yet, because only the last block gets a successor.
+        // `next` is not set yet, because successors are only added to the last block.
         let _ = blocks.last.unwrap_or(&self.home).next.set(block);
         blocks.last = Some(block);
         Some(block)
@@ -173,7 +173,7 @@ impl Store {
         iter::successors(Some(&self.home), |block| block.next.get().copied())
     }
 
-    /// Iterates over the cells that hold this series, in summation order; empty once the series has ended.
+    /// Iterates over the cells that hold this series, in summation order. Yields nothing once the series has ended.
     ///
     /// The values read from a cell are valid only if the cell still [`holds`] the series afterwards.
     #[inline]
@@ -198,10 +198,10 @@ impl Store {
         (lock(&self.home_writer), lock(&self.blocks), lock(&self.slots))
     }
 
-    /// Reads the cells of many series.
+    /// Reads the cells of many series, block by block, so that memory is read sequentially.
     ///
-    /// It proceeds block by block, so that memory is read sequentially. The cells of each series are visited in the
-    /// same order as by [`Store::cells`]. `read` receives the position of the series in `handles`.
+    /// The cells of each series are visited in the same order as by [`Store::cells`]. `read` receives the position of
+    /// the series in `handles`.
     #[inline]
     pub(super) fn each_cell(
         &'static self,
@@ -220,7 +220,7 @@ impl Store {
         }
     }
 
-    /// Sets `live` to whether each of these series has not ended.
+    /// Fills `live` with one flag per handle: true if its series has not ended.
     pub(super) fn are_live(&'static self, handles: &[Handle], live: &mut Vec<bool>) {
         let mut home = PageByPage::of(&self.home);
         live.clear();
@@ -228,7 +228,7 @@ impl Store {
     }
 }
 
-/// Reads the cells of many handles in one block, caching the page because most consecutive handles share one.
+/// Reads the cells of many handles in one block. Caches the page, because consecutive handles usually share it.
 struct PageByPage {
     block: &'static Block,
     number: usize,
@@ -256,7 +256,8 @@ fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static 
     block.cell(handle, words).filter(|cell| cell[0].load(Acquire) == handle.word())
 }
 
-/// Resets a cell for `handle`. A concurrent scrape sees a different generation before or after, and skips the cell.
+/// Resets a cell for `handle`. A concurrent scrape sees a different generation before or after it reads the cell, and
+/// skips it.
 pub(super) fn start_generation(cell: &[AtomicU64], handle: Handle) {
     cell[0].store(0, Relaxed);
     // Release: a reader that sees one of these zeros cannot see the old generation afterwards.

@@ -1,8 +1,8 @@
-//! A count and a sum that belong together in every reading.
+//! A count and a sum that are always read as a consistent pair.
 //!
 //! The sum has two words: one for even counts and one for odd counts. A writer stores the new sum into the word that
-//! the current count does not use, then the new count. A reader takes the count, the sum that belongs to it, and the
-//! count again. Nobody waits: a writer that is preempted between its two stores leaves the old pair valid.
+//! the current count does not use, then the new count. A reader loads the count, the sum that belongs to it, and the
+//! count again. Readers never wait for a preempted writer: between its two stores, the old pair is still valid.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

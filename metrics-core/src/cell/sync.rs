@@ -1,4 +1,5 @@
-//! The synchronization primitives and sizes of the store. The Loom models replace this file with one that Loom tracks.
+//! The synchronization primitives and sizes of the store. The Loom models replace this file with a version that
+//! uses Loom's primitives and smaller sizes.
 
 pub(crate) use std::sync::atomic::{AtomicU64, fence};
 pub(crate) use std::sync::{Mutex, OnceLock};
@@ -7,9 +8,9 @@ pub(crate) use crate::lock::lock;
 
 /// The maximum number of pages in a block.
 pub(crate) const PAGES: usize = 32;
-/// Words in the first page; each further page is twice as long.
+/// The number of words in the first page. Each further page is twice as long as the one before it.
 pub(crate) const FIRST_PAGE_WORDS: usize = 512;
-/// Attempts to read a histogram's cell consistently. After that, the buckets may be off by a few observations.
+/// Attempts to read a histogram's cell consistently. If all fail, a few observations may appear in a lower bucket.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1_000;
 
 /// Allocates `words` zeroed words. The operating system commits memory only for pages that are written.

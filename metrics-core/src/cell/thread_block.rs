@@ -28,7 +28,7 @@ impl Pages {
         self.cache_words.get()
     }
 
-    /// The words from `handle`'s slot onward; empty if only [`write()`] can reach them.
+    /// The words from `handle`'s slot onward; empty if they must be accessed through [`write()`].
     #[inline]
     pub(super) fn from(&self, handle: Handle) -> &'static [AtomicU64] {
         self.pages[handle.page()].get().get(handle.offset()..).unwrap_or_default()
@@ -43,10 +43,10 @@ impl Pages {
 /// The thread's block.
 pub(super) struct ThreadBlock {
     block: Cell<Option<&'static Block>>,
-    /// True while the block is being allocated. An allocator that records metrics re-enters and must not see a partial
-    /// block.
+    /// True while the block or part of it is being allocated. An allocator that records metrics re-enters and must not
+    /// see a partial block.
     busy: Cell<bool>,
-    /// True if the limit on blocks was reached when the thread requested one. It does not request another.
+    /// True if the limit on blocks was reached when the thread requested a block. The thread does not try again.
     refused: Cell<bool>,
 }
 
@@ -55,7 +55,8 @@ impl ThreadBlock {
         Self { block: Cell::new(None), busy: Cell::new(false), refused: Cell::new(false) }
     }
 
-    /// Returns the block, taking one from the store if necessary; `None` if the limit on blocks is reached.
+    /// Returns the block, taking one from the store if necessary; `None` if the limit on blocks is reached or the call
+    /// is re-entrant.
     pub(super) fn get(&self, store: &'static Store) -> Option<&'static Block> {
         self.with_block(store, |block| block)
     }
@@ -114,7 +115,8 @@ pub(super) fn write(
             match cell[0].load(Relaxed).cmp(&handle.word()) {
                 Ordering::Less => start_generation(cell, handle),
                 Ordering::Equal => {}
-                // The series ended after the liveness check, and the block's previous thread wrote to its successor.
+                // The series ended after the liveness check, and the block's previous thread wrote to the series that
+                // reuses the slot.
                 Ordering::Greater => return,
             }
             write(cell);

@@ -1,5 +1,5 @@
-//! The process-wide store, and the thread-locals that hold a thread's block. The Loom models replace this file too; the
-//! test `thread_end` covers it instead.
+//! The process-wide store, and the thread-locals that hold a thread's block. Like `sync.rs`, this file is replaced in
+//! the Loom models. The test `thread_end` covers it instead.
 
 use std::cell::Cell;
 
@@ -15,7 +15,7 @@ lazy_static! {
 }
 
 thread_local! {
-    // Has no destructor, so that an access is a plain load.
+    // `Pages` has no destructor, so that an access is a plain load.
     static PAGES: Pages = const { Pages::new() };
     static BLOCK: ReleaseOnDrop = const { ReleaseOnDrop(ThreadBlock::new()) };
     static READS_OWN_BLOCK: Cell<bool> = const { Cell::new(false) };
@@ -54,7 +54,7 @@ pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option
     BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
 }
 
-/// Runs `f`. Within it, scrapes on the current thread read only that thread's block.
+/// Runs `f`, during which scrapes on the current thread read only that thread's block.
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the test helpers use it"))]
 pub(crate) fn reading_own_block<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(bool);

@@ -15,7 +15,7 @@ pub(super) struct Lines {
     bounds: Vec<(u64, Vec<u8>)>,
 }
 
-/// A label that the format adds to a sample: its name, its value, and its position among the bounds of the series.
+/// The `le` or `quantile` label of a sample: its name, its value, and its position among the bounds of the series.
 pub(super) type Bound = (&'static str, f64, usize);
 
 impl Lines {

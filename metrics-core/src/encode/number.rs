@@ -36,7 +36,7 @@ pub(crate) fn push_canonical(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Converts `value` to an integer if the conversion is exact. Integers can be formatted without a decimal point.
+/// Converts `value` to an integer if the conversion is exact, so that it can be formatted without a decimal point.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn whole(value: f64) -> Option<i64> {
     let exact = value.abs() < 9_007_199_254_740_992.0 && value.trunc() == value;

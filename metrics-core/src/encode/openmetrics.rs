@@ -1,7 +1,7 @@
 //! The OpenMetrics text format, version 1.0.0.
 //!
-//! Sample names are the same in all formats. Therefore a counter has type `unknown` here if its name does not end in
-//! `_total`, or if another family occupies its name without `_total`. Values that the format forbids are skipped; see
+//! Sample names are the same in all formats. A counter therefore has type `unknown` here if its name does not end in
+//! `_total`, or if its name without `_total` is taken. Values that the format forbids are skipped; see
 //! [`Format::OpenMetrics`](super::Format::OpenMetrics).
 
 use std::collections::HashSet;
@@ -133,7 +133,7 @@ impl Visitor for Encoder {
             // Only collectors report unsorted buckets. The format cannot represent them.
             Value::Histogram { buckets, .. } if !buckets.is_sorted_by(|(one, _), (next, _)| one < next) => {}
             Value::Histogram { sum, buckets, .. } => {
-                // If a collector reads its counts while they change, they may decrease, which the format forbids.
+                // Cumulative counts that a collector reads while they change may decrease, which the format forbids.
                 let mut count = 0;
                 for (at, (bound, cumulative)) in buckets.iter().enumerate() {
                     count = count.max(*cumulative);

@@ -1,4 +1,4 @@
-//! The delimited protobuf exposition: messages `io.prometheus.client.MetricFamily`, each preceded by its length.
+//! The delimited protobuf exposition: `io.prometheus.client.MetricFamily` messages, each preceded by its length.
 //!
 //! Because the length comes first, a family is buffered until it is complete. A family larger than 1 MiB is split into
 //! several messages with the same name. Field and type numbers are those of Prometheus's `metrics.proto`.
@@ -13,8 +13,8 @@ pub(super) const ABOUT: About = About {
     encoder: |_| Box::<Encoder>::default(),
 };
 
-/// The size in bytes at which a message ends. Larger families are split to bound the buffer, since Prometheus merges
-/// messages with the same name.
+/// The size in bytes at which a message ends. Larger families are split to bound the buffer; Prometheus merges messages
+/// with the same name.
 const LARGEST_MESSAGE: usize = 1 << 20;
 
 #[derive(Default)]
@@ -22,7 +22,7 @@ struct Encoder {
     out: Vec<u8>,
     /// The encoded name, help, type and unit of the family. Each message of the family begins with them.
     head: Vec<u8>,
-    /// The series of the family since its last message.
+    /// The encoded series of the family that are not yet part of a message.
     series: Vec<u8>,
     /// The message of one series.
     metric: Vec<u8>,

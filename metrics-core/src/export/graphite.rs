@@ -2,12 +2,12 @@
 //!
 //! A successful write does not prove delivery, because the peer's operating system accepts bytes even if carbon is
 //! about to exit. After the last line, the target therefore shuts down its half of the connection and waits for the
-//! peer to close the other half, which carbon does once it has read everything. The push fails if the connection is
-//! reset, or if it is closed before everything was sent.
+//! peer to close the other half, which carbon does once it has read everything. The push fails if the peer resets the
+//! connection, or closes it before everything is sent.
 //!
-//! If a peer closes the connection with unread bytes, the end of its stream may arrive before the reset. The target
-//! therefore waits briefly after the end of the stream, in case a reset follows. TCP does not report one kind of
-//! failure: the peer closes the connection after its system has received everything, but before the peer has read it.
+//! If a peer closes the connection before reading all bytes, the end of its stream may arrive before the reset. The
+//! target therefore waits briefly after the end of the stream, in case a reset follows. TCP does not report one kind of
+//! failure: the peer's system receives everything, but the peer closes the connection before reading everything.
 
 mod line;
 
@@ -25,7 +25,7 @@ use line::GraphiteLines;
 /// The time to wait for a reset after the end of the peer's stream. A reset follows within one or two milliseconds,
 /// plus the network's jitter.
 const RESET_GRACE: Duration = Duration::from_millis(50);
-/// The number of bytes to buffer before they are written.
+/// The number of bytes to buffer before writing.
 const CHUNK: usize = 64 * 1_024;
 
 /// Pushes the metrics of a registry to Graphite: to carbon, or to another server that accepts the plaintext protocol.
@@ -38,18 +38,17 @@ const CHUNK: usize = 64 * 1_024;
 /// - Names are the sample names of the text format, followed by the labels, sorted by name. Characters other than
 ///   `[a-zA-Z0-9_-]` become `_`. An empty label value becomes `_`. With tags, the empty tag is omitted instead, because
 ///   Graphite does not support empty tags.
-/// - A label called `name` becomes the tag `exported_name`, because Graphite uses `name` for the name of the series.
+/// - A label called `name` becomes the tag `exported_name`, because Graphite reserves `name` for the series name.
 /// - All lines of a push have the same timestamp, in seconds.
 /// - Samples that carbon cannot store are skipped and counted, and the first one for each reason is logged:
 ///   - values that are not a number
-///   - names that are too long for its files: over 250 bytes in a part or 3,500 bytes in total, or over 16,000 bytes
-///     with tags
+///   - names that are too long: over 250 bytes in a part or 3,500 bytes in total, or over 16,000 bytes with tags
 ///   - series that have the same name as an earlier series after characters are replaced, because one series would
 ///     overwrite the other
 ///
 /// Each push opens one connection, and succeeds once carbon has received everything and closed the connection. The
-/// first push after an outage of carbon sends the current totals, so only the data points during the outage are
-/// missing. A push uses 64 KiB of memory, plus 10 to 30 bytes per line.
+/// first push after a carbon outage sends the current totals, so only the data points during the outage are missing.
+/// A push uses 64 KiB of memory, plus 10 to 30 bytes per line.
 ///
 /// # Example: pushing every ten seconds and at shutdown
 ///
@@ -130,7 +129,7 @@ impl GraphiteBridge {
 
     /// Sets the value of the label `target` in the pusher's metrics. The default is `graphite`.
     ///
-    /// Use it to distinguish several bridges.
+    /// Set different names to distinguish several bridges.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.graphite.name = name.into();
         self
@@ -146,7 +145,7 @@ impl GraphiteBridge {
         self.pusher().push()
     }
 
-    /// Starts a pusher, which pushes from a background thread, immediately and then once per interval.
+    /// Starts a pusher that pushes from a background thread, immediately and then once per interval.
     ///
     /// [`Pusher`] documents the schedule and the retries.
     ///
@@ -271,7 +270,7 @@ impl Connection<'_> {
 
     /// Shuts down this side of the connection, and waits until the peer closes the other side.
     ///
-    /// A clean close confirms that the peer has read everything. Returns an error if the connection is aborted.
+    /// A clean close indicates that the peer has read everything. Returns an error if the connection is aborted.
     fn end(mut self) -> io::Result<()> {
         self.stream.set_nonblocking(true)?;
         match self.skip() {

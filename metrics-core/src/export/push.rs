@@ -93,7 +93,7 @@ impl<'a> PushContext<'a> {
         Self { time, ..self }
     }
 
-    /// Returns a scrape of the registry. It waits for collectors for half of the remaining time, but at most 5 seconds.
+    /// Returns a scrape of the registry. It waits for collectors for half of the remaining time, up to 5 seconds.
     pub fn scrape(&self) -> Scrape<'a> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         self.registry.scrape().collector_timeout((left / 2).min(DEFAULT_COLLECT_TIMEOUT))
@@ -137,7 +137,7 @@ impl fmt::Debug for PushContext<'_> {
 /// each push runs on a separate thread. The schedule uses a monotonic clock.
 ///
 /// A failed push is retried with exponential back-off: after 1 second, 2 seconds, 4 seconds and so on, up to the
-/// interval or one minute, whichever is shorter. Each delay is shortened at random by up to half. Each attempt sends
+/// interval or one minute, whichever is shorter. Each delay is randomly shortened by up to half. Each attempt sends
 /// the current metrics, so nothing is queued during an outage, and no counts are lost. During an outage, each cause of
 /// failure is logged once. The recovery is logged as well.
 ///
@@ -163,9 +163,9 @@ impl Pusher {
     /// Stops the pusher after a last push.
     ///
     /// If this method returns `Ok`, everything that was recorded before the call has been sent. The call blocks for at
-    /// most the timeout of a push. Within that time, it waits for a push in flight, and retries the last push if it
-    /// fails. To push before it is terminated by a signal, a process must catch the signal and call this method.
-    /// Otherwise, everything that was recorded after the previous push is lost.
+    /// most the timeout of a push. Within that time, it waits for a push in flight, and retries the last push if that
+    /// push fails. If a signal terminates the process, everything that was recorded after the previous push is lost,
+    /// unless the process catches the signal and calls this method.
     ///
     /// # Errors
     ///
@@ -271,7 +271,7 @@ pub enum PushError {
         /// The target's name.
         target: String,
     },
-    /// This process is a forked child of the process that started the pusher, and the pusher does not run in it.
+    /// This process is a forked child of the process that started the pusher. The pusher does not run in the child.
     OtherProcess {
         /// The target's name.
         target: String,

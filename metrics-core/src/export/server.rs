@@ -68,7 +68,7 @@ pub fn start_http_server(addr: impl ToSocketAddrs + fmt::Debug) -> Result<HttpSe
     HttpServer::builder().start(addr)
 }
 
-/// A running HTTP server. Dropping it leaves the server running.
+/// A handle to a running HTTP server. Dropping the handle does not stop the server.
 pub struct HttpServer {
     local_addr: SocketAddr,
     stop: Arc<Notify>,
@@ -147,7 +147,7 @@ impl HttpServerBuilder {
         self
     }
 
-    /// If `true`, the server does not start if [`Registry::check`] reports problems other than style problems.
+    /// Sets whether the server refuses to start if [`Registry::check`] reports problems other than style problems.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
@@ -202,7 +202,7 @@ impl HttpServerBuilder {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let (ready, started) = mpsc::channel();
-        // The runtime is created and dropped on that thread, because the caller may be inside another runtime.
+        // The runtime is created and dropped on the new thread, because the caller may be inside another runtime.
         let spawned = thread::Builder::new().name("metrics-http".to_owned()).spawn(move || {
             let (runtime, listener) = match enter(&addrs) {
                 Ok((runtime, listener, local_addr)) => {
@@ -228,8 +228,8 @@ impl HttpServerBuilder {
 /// Creates a runtime for this thread and a listener in that runtime, and returns both with the listener's address.
 fn enter(addrs: &[SocketAddr]) -> Result<(Runtime, TcpListener, SocketAddr), ServeError> {
     // The runtime checks for I/O events and for wake-ups from other threads after every task. By default, it checks for
-    // I/O events after 61 tasks and for wake-ups after 31 tasks. That is too rarely, because a task that encodes a long
-    // response takes 300 microseconds per poll.
+    // I/O events after 61 tasks and for wake-ups after 31 tasks. These intervals are too long, because a task that
+    // encodes a long response takes 300 microseconds per poll.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_io().enable_time().event_interval(1).global_queue_interval(1).build();
     let runtime = runtime.map_err(|source| ServeError::Spawn { source })?;
@@ -262,7 +262,7 @@ fn bind(addrs: &[SocketAddr]) -> io::Result<TcpListener> {
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Like the standard library, allow the server to bind a port that still has connections of a previous server. On
+    // Like the standard library, allow the server to bind a port that still has connections from a previous server. On
     // Windows, this option would let several servers share a port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;

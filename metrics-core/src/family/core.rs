@@ -1,10 +1,10 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
 //! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
-//! handle in the new epoch. A scrape copies 128 series per acquisition of the lock. A new label set waits longer only
-//! while the table grows, is compacted, or is copied as a whole: for a sorted scrape, or when the family is marked to
-//! be read early. State that is written by scrapes and by series creation is on separate cache lines from state that
-//! every lookup reads.
+//! handle in the new epoch. A scrape copies 128 series per acquisition of the lock. A new label set waits longer than
+//! for such a copy only while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or when the
+//! family is marked to be read early). State that scrapes and series creation write is on separate cache lines from
+//! state that every lookup reads.
 
 mod early;
 mod walk;
@@ -28,7 +28,7 @@ pub(crate) use early::EarlyTotals;
 pub(crate) use walk::Walk;
 use walk::WalkPosition;
 
-/// The cap of a family whose builder does not set one.
+/// The cap on the series of a family whose builder does not set one.
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
 /// The maximum number of series copied per acquisition of the family's lock.
 const CHUNK: usize = 128;
@@ -48,7 +48,7 @@ pub struct FamilyCore {
     overflowed: OnceLock<Handle>,
     /// The handle of the overflow series.
     overflow: Fixed<1>,
-    /// Label values added by later declarations and annotated functions, by the position of the label.
+    /// Label values added by later declarations and annotated functions, keyed by the position of the label.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
     /// The totals at the time when the family was marked to be read early; unset if it is not marked.
     read_early: OnceLock<EarlyTotals>,
@@ -96,7 +96,7 @@ impl FamilyCore {
         core
     }
 
-    /// Merges the closed label sets and the cap of `given`, another declaration of the same family.
+    /// Merges in the closed label sets and the cap of `given`, another declaration of the same family.
     pub(crate) fn adopt(&self, given: &Self) {
         self.max_series.fetch_max(given.max_series(), Ordering::Relaxed);
         let label_values = &given.declaration.label_values;
@@ -146,7 +146,7 @@ impl FamilyCore {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Adds values of the label at this position that are known before their first use.
+    /// Adds values of the label at this position that are known before they are first used.
     pub(crate) fn know_values(&self, position: usize, values: impl IntoIterator<Item = String>) {
         let mut known = lock(&self.known_values);
         let known = known.entry(position).or_default();
@@ -169,13 +169,13 @@ impl FamilyCore {
 
     /// The totals at the first call of [`SeriesOwner::mark_read_early`]; `None` if the family is not marked.
     ///
-    /// A scrape that was in progress at that time reports these instead of the current totals. It may already have read
-    /// the latency, which then lacks the calls that this family has counted since.
+    /// A scrape that was in progress at that time reports these totals instead of the current ones. It may already have
+    /// read the latency, without the calls that this family has counted since.
     pub(crate) fn totals_when_marked(&self) -> Option<&EarlyTotals> {
         self.read_early.get()
     }
 
-    /// Returns the handle for these values, one per label: found, created, or that of the overflow series.
+    /// Finds or creates the series with these values, one per label, or falls back to the overflow series.
     pub(crate) fn resolve(&self, values: &[&str]) -> Handle {
         let epoch = self.epoch();
         match cache::get_first_level(&self.cache, epoch, values) {
@@ -200,7 +200,7 @@ impl FamilyCore {
         handle
     }
 
-    /// Returns the handle from the shared table, and false if it is the overflow series because of the cap.
+    /// Like [`FamilyCore::resolve`], but skips the cache. The flag is false after a fallback to the overflow series.
     pub(crate) fn find_or_create(&self, values: &[&str]) -> (Handle, bool) {
         match self.within_cap(values) {
             Some(handle) => (handle, true),
@@ -313,14 +313,15 @@ impl FamilyCore {
             self.epoch.store(cache::new_epoch(), Ordering::Release);
             cleared
         };
-        // Without the lock, because there may be millions. Until a series is freed, old handles still write to it.
+        // Freed without the lock, because there may be millions. Until then, old handles still write to their series.
         for handle in cleared.handles() {
             (self.declaration.metric.free)(handle, self.declaration.bounds);
         }
     }
 
-    /// Starts a new epoch before the table's lock is released, so that no thread finds an old handle in it, and
-    /// compacts the table if necessary. The caller drops the compaction after releasing the lock.
+    /// Starts a new epoch and compacts the table if necessary. The epoch changes before the table's lock is released,
+    /// so that no thread finds an old handle in the new epoch. The caller drops the compaction after releasing the
+    /// lock.
     fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
         self.epoch.store(cache::new_epoch(), Ordering::Release);
         let compaction = table.wants_compaction().then(|| table.compact())?;
@@ -379,7 +380,7 @@ impl SeriesOwner for FamilyCore {
     }
 
     fn mark_read_early(&self) {
-        // Runs on every call that names its families, so it must only read once the mark is set.
+        // Runs on every call with per-call families, so it must not write once the mark is set.
         self.read_early.get_or_init(|| {
             let mut all = Chunk::default();
             self.read().copy(0, usize::MAX, usize::MAX, &mut all);

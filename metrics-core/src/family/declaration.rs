@@ -16,7 +16,7 @@ pub(crate) struct FamilyDeclaration {
     pub(crate) unit: Option<String>,
     pub(crate) metric: &'static MetricVTable,
     pub(crate) label_names: Vec<String>,
-    /// The values of each label if they are a closed set; empty if no label values were declared.
+    /// The closed set of values of each label that has one; empty if no label values were declared.
     pub(crate) label_values: Vec<Option<&'static [&'static str]>>,
     pub(crate) const_labels: Vec<(String, String)>,
     /// The upper bounds of a histogram's buckets, normalized; empty for other types.
@@ -90,7 +90,7 @@ impl FamilyDeclaration {
         self.label_names.len() == names.len() && names.iter().all(|name| has(name.as_ref()))
     }
 
-    /// Returns an error if `given`, which has the same name, declares a different family.
+    /// Returns an error if `given`, which has the same name, conflicts with this declaration.
     pub(crate) fn compare(&self, given: &Self) -> Result<(), Error> {
         self.compare_if(given, true)
     }

@@ -1,9 +1,9 @@
 //! The series of one family, in creation order and indexed by their label values.
 //!
-//! A label set is stored, and compared, as the escaped text that a scrape copies. A removed series leaves a gap until
-//! the next compaction. Growth of the index and compactions run under the family's lock. Therefore the index stores the
-//! hash of each label set, and neither has to hash texts again. Each takes about 30 ms for a million series, and 0.1 ms
-//! for 2,000, the default cap. A table of n series grows or is compacted only after about n insertions or removals.
+//! A label set is stored and compared as the escaped text that a scrape copies. A removed series leaves a gap until the
+//! next compaction. The index stores the hash of each label set, because growing it and compacting the table run under
+//! the family's lock and must not hash texts again. Each takes about 30 ms for a million series, and 0.1 ms for 2,000,
+//! the default cap. A table of n series grows or is compacted only after about n insertions or removals.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Range;
@@ -32,7 +32,7 @@ struct IndexEntry {
     position: u32,
 }
 
-/// Duplicates the hash, because the index selects a bucket by the low bits and compares the high ones.
+/// Repeats the hash in both halves, because the index selects a bucket by the low bits and compares the high bits.
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }
@@ -64,7 +64,7 @@ impl SeriesTable {
         self.index.len() - self.exempt.len()
     }
 
-    /// Exempts a series that was just inserted from the cap.
+    /// Exempts a newly inserted series from the cap.
     pub(crate) fn exempt(&mut self, handle: Handle) {
         self.exempt.push(handle);
     }
@@ -78,7 +78,7 @@ impl SeriesTable {
         Some(self.entries[found.position as usize].handle)
     }
 
-    /// Adds a label set that is not in the table. Returns false, and changes nothing, if the text would exceed 4 GiB.
+    /// Adds a label set that is not in the table. Returns false and changes nothing if the text would exceed 4 GiB.
     pub(crate) fn insert(&mut self, names: &[String], values: &[&str], handle: Handle) -> bool {
         let start = self.text.len();
         for (name, value) in names.iter().zip(values) {
@@ -111,12 +111,12 @@ impl SeriesTable {
         Some(handle)
     }
 
-    /// Returns true if more than half of the entries are gaps, or if no series is left.
+    /// Returns true if the table has more than 64 entries and over half of them are gaps, or if no series is left.
     pub(crate) fn wants_compaction(&self) -> bool {
         self.entries.len() > 64 && self.entries.len() / 2 > self.index.len() || self.index.is_empty()
     }
 
-    /// Closes the gaps. Returns the new positions, and the old buffers, which the caller frees without the lock.
+    /// Closes the gaps. Returns the new positions and the old buffers, which the caller frees after releasing the lock.
     pub(crate) fn compact(&mut self) -> Compaction {
         let mut text = String::with_capacity(self.text.len() / 2);
         let mut entries = Vec::with_capacity(self.index.len());
@@ -152,7 +152,7 @@ impl SeriesTable {
 
     /// Copies at most `most` of the series between positions `from` and `end` into `chunk`.
     ///
-    /// Returns the position to continue from if any are left.
+    /// Returns the position to continue from, or `None` if no entries are left.
     pub(crate) fn copy(&self, from: usize, end: usize, most: usize, chunk: &mut Chunk) -> Option<usize> {
         chunk.clear();
         let end = self.entries.len().min(end);
@@ -178,16 +178,16 @@ impl SeriesTable {
     }
 }
 
-/// The result of a compaction: the new positions, and the old buffers.
+/// The result of a compaction: the new positions and the old buffers.
 pub(crate) struct Compaction {
-    /// The new position of each series, by its old position. A gap has the new position of the next series.
+    /// The new position of each series, indexed by its old position. A gap maps to the new position of the next series.
     moved: Vec<u32>,
     end: u32,
     _freed: (String, Vec<SeriesEntry>),
 }
 
 impl Compaction {
-    /// The new position of the series at this position, or of the next one.
+    /// The new position of the series that was at this position, or of the next series if it was a gap.
     pub(crate) fn moved(&self, position: usize) -> usize {
         self.moved.get(position).map_or(self.end, |new| *new) as usize
     }
@@ -197,7 +197,7 @@ fn matches(text: &str, names: &[String], values: &[&str]) -> bool {
     labels::matches(text, names.iter().map(String::as_str), values.iter().copied())
 }
 
-/// A copy of some series, so that they can be read without holding their family's lock.
+/// A copy of some series that can be read without holding their family's lock.
 #[derive(Default)]
 pub(crate) struct Chunk {
     text: String,

@@ -1,9 +1,9 @@
-//! The matched route of an axum request, the path that the client sent, and the check of a layer's placement.
+//! The matched route of an axum request, the path that the client sent, and a check of the layer's placement.
 //!
 //! axum provides the pattern of a route as an extension of the request. If a service is nested with `nest_service`,
-//! axum hides the pattern from it. Only routers can access the pattern, and they prepend it to their own patterns. To
-//! read it, a copy of the extensions is passed through a router with one wildcard route. Patterns are defined in the
-//! code, so their number is bounded and they never contain client-supplied text.
+//! axum hides the pattern from that service. Only routers can access the pattern, and they prepend it to their own
+//! patterns. To read the pattern, this module passes a copy of the extensions through a router with one wildcard route.
+//! Patterns are defined in the code, so their number is bounded and they never contain client-supplied text.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ use crate::ProblemKind;
 /// The pattern that matches everything below the prefix of a nested service.
 const BELOW: &str = "/{*rest}";
 
-/// Returns the matched route as it was declared, or `None` if no route matched.
+/// Returns the matched route as declared, or `None` if no route matched.
 pub(super) fn matched_route(extensions: &Extensions) -> Option<Cow<'_, str>> {
     match extensions.get::<MatchedPath>() {
         Some(path) => Some(Cow::Borrowed(path.as_str())),

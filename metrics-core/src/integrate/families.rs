@@ -1,12 +1,13 @@
 //! The families that a layer records requests into, independent of the framework.
 //!
 //! Only `<prefix>_responses_total` has the label `status`. The other series of a route are created at 0 on its first
-//! request, or from the start if the route is known. `rate()` therefore counts all requests even if a status first
-//! occurs later. Exceptions and requests have the same label sets, so an error ratio can be calculated for each label
-//! set.
+//! request, or from the start if the route is known. `rate()` over these series therefore does not miss the first
+//! request with a new status. Exceptions and requests have the same label sets, so an error ratio can be calculated for
+//! each label set.
 //!
-//! The series of a route are looked up together. If one family has no room for a route, all families count its requests
-//! as overflow. Each label set therefore has at most as many exceptions as requests.
+//! The series of a route, except those with a status, are looked up together. If one family has no room for a route, all
+//! of these families count the route's requests as overflow. Each label set therefore has at most as many exceptions as
+//! requests.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -52,7 +53,7 @@ enum RouteLatency {
     Histogram(Histogram),
 }
 
-/// The end of a request. It determines the counter to increment in addition to the latency and the status.
+/// The end of a request. It determines the counter that is incremented in addition to recording latency and status.
 #[derive(Clone, Copy)]
 pub(super) enum RequestEnd {
     Ok,
@@ -99,9 +100,9 @@ impl RequestFamilies {
         })
     }
 
-    /// Returns the series of a route. Series that do not exist are created at 0.
+    /// Returns the series of a route, creating missing series at 0.
     ///
-    /// Returns the overflow series of all families if one of them has no room.
+    /// Returns the overflow series of all families if any family has no room.
     pub(super) fn route(&self, path: &str, method: &str) -> Route {
         let Self { latency, exceptions, cancelled, in_flight, .. } = self;
         let labels = [path, method];
@@ -262,7 +263,7 @@ mod tests {
             rest.map_or(0, |value| value.parse::<u64>().expect("a whole number"))
         };
         std::thread::scope(|scope| {
-            // Use more threads than cores, so that some threads are always preempted in the middle of `record`.
+            // Use many threads, so that some of them are preempted in the middle of `record`.
             for _ in 0..8 {
                 scope.spawn(|| {
                     while !is_over.load(Ordering::Relaxed) {

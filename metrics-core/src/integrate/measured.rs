@@ -1,11 +1,11 @@
 //! The stages of one measured request in an adapter: the service's future, the response head, and the response body.
 //!
-//! Frameworks differ in their types and in the ways in which a service fails, but each stage is recorded in the same
-//! way. This module implements that part.
+//! Frameworks differ in their types and in how a service can fail, but each stage is recorded in the same way. This
+//! module implements the recording.
 //!
-//! A request lasts until the last byte of its response body, so the guard moves to the body. If the server will not
-//! poll the body (HEAD requests, status 1xx, 204 or 304, or length 0), the request ends with the head. If the length is
-//! known, the request ends with the last byte, because servers do not poll the body again after that.
+//! A request lasts until the last byte of its response body, so the recording guard moves to the body. If the server
+//! will not poll the body (HEAD requests, status 1xx, 204 or 304, or length 0), the request ends with the head. If the
+//! length is known, the request ends with the last byte, because servers do not poll the body again after that.
 
 use super::recording::{Recording, RequestOutcome};
 use super::requests::RequestMetrics;
@@ -81,7 +81,7 @@ impl MeasuredRequest {
         during(&mut self.recording, f)
     }
 
-    /// Moves the request to the route that has responded, if that route is not the expected one.
+    /// Moves the request to the route that has responded, if it differs from the expected route.
     #[cfg(feature = "actix")]
     pub(super) fn route_again(&mut self, route: Option<&str>) {
         if let (Some(recording), Some(route)) = (&mut self.recording, route) {

@@ -1,10 +1,11 @@
-//! Detects a layer that is applied to an axum router before the routes are added and therefore never sees their
-//! requests.
+//! Detects a layer that is applied to an axum router before the routes are added and therefore never sees requests to
+//! those routes.
 //!
 //! `Router::layer` passes each existing service of the router to the layer: the services of its routes, and a fixed
 //! number of services for the fallback. A layer on a router without routes therefore receives a known number of
-//! services. A router that only has a fallback, such as a file server, passes the same number. So a layer is reported
-//! only if it has also seen ten responses with status 404, no other status, and no matched route.
+//! services. A router that only has a fallback, such as a file server, passes the same number. To avoid false
+//! reports, a layer is reported only if it has also seen ten responses with status 404, no other status, and no matched
+//! route.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

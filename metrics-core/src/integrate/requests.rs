@@ -146,7 +146,7 @@ impl RequestMetrics {
 
     /// Returns true if `outer`, a layer around this one, records the request into the same families.
     ///
-    /// The first time, also reports the problem.
+    /// Also reports the problem the first time.
     pub(super) fn repeats(&self, outer: &Self) -> bool {
         let is_same = self.inner.families.are(&outer.inner.families);
         if is_same && !self.inner.is_repeated.swap(true, Ordering::Relaxed) {
@@ -213,7 +213,7 @@ impl RequestMetricsBuilder {
     /// Limits the number of label sets per family. The default is 2,000.
     ///
     /// `<prefix>_responses_total` may have ten times as many label sets, because a route has several statuses. Requests
-    /// with further label sets are counted under `__overflow__`.
+    /// with additional label sets are counted under `__overflow__`.
     pub fn max_series(mut self, most: usize) -> Self {
         self.max_series = Some(most);
         self
@@ -221,10 +221,10 @@ impl RequestMetricsBuilder {
 
     /// Adds known routes, each given as a method and a path. Their series are exported at 0 before the first request.
     ///
-    /// In `<prefix>_responses_total`, only the series with status 200 is exported in advance. These series do not count
-    /// toward [`RequestMetricsBuilder::max_series`].
+    /// In `<prefix>_responses_total`, only the series with status 200 is exported in advance. The series of known
+    /// routes do not count toward [`RequestMetricsBuilder::max_series`].
     ///
-    /// A framework does not give a layer the list of its routes, so an unlisted route is exported only after its first
+    /// Frameworks do not pass their list of routes to layers, so an unlisted route is exported only after its first
     /// request. `rate` and `increase` then miss the requests before the first scrape that contains the route. Write
     /// each path as the router declares it, including the prefixes under which the router is nested.
     ///

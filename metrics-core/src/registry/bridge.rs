@@ -1,9 +1,9 @@
 //! The bridge between the global registry and the default registry of the `prometheus` crate: each exposes the other's
-//! families exactly once.
+//! families, and no family appears twice.
 //!
-//! The bridge is registered from a dedicated thread, and the caller waits for at most 100 ms. The first use of the
-//! global registry may come from a collector that runs under the very lock that registration needs. While a scrape of
-//! this crate gathers the default registry, the bridge reports no families.
+//! A dedicated thread registers the bridge, and the caller waits for it for at most 100 ms, because a collector that
+//! runs under the lock that registration needs may be the first to use the global registry. While one of this crate's
+//! scrapes gathers the default registry, the bridge reports no families.
 
 mod to_prometheus;
 
@@ -24,7 +24,7 @@ use crate::logging::log;
 /// The maximum time that a caller waits for work that may need the lock of the `prometheus` registry.
 const ASIDE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A collector that exposes our families in the default registry of the `prometheus` crate.
+/// A collector that exposes this crate's families in the default registry of the `prometheus` crate.
 struct Bridge(&'static Registry);
 
 impl Collector for Bridge {
@@ -36,7 +36,8 @@ impl Collector for Bridge {
         if context::is_gathering_default() {
             return Vec::new();
         }
-        // The `prometheus` registry is locked here. Initialization may log problems, and a logger is user code.
+        // The `prometheus` registry is locked here. Initialization may log problems, and the logger is user code that
+        // may need that lock.
         if !declared::is_ready_for_scrape() {
             aside("metrics-core-init", || declared::initialize_for_scrape(true));
         }
@@ -65,7 +66,7 @@ pub(crate) fn install(global: &'static Registry) {
     if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::Relaxed) {
         return;
     }
-    // The caller may be a collector that is being gathered, under the lock that registration needs.
+    // The caller may be a collector that runs under the lock that registration needs.
     aside("metrics-core-init", move || {
         if let Err(error) = prometheus::default_registry().register(Box::new(Bridge(global))) {
             let message = "`prometheus::gather` will not include the families of metrics-core";
@@ -90,7 +91,8 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Returns the description of a registry. It never changes, so creating families never touches the `prometheus` crate.
+/// Returns the description of a registry. The description never changes, so creating families does not involve the
+/// `prometheus` crate.
 pub(crate) fn desc(is_global: bool) -> Desc {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let number = if is_global { 0 } else { LAST.fetch_add(1, Ordering::Relaxed) + 1 };
@@ -99,8 +101,8 @@ pub(crate) fn desc(is_global: bool) -> Desc {
         help: "All families of one registry of metrics-core.".to_owned(),
         const_label_pairs: Vec::new(),
         variable_labels: Vec::new(),
-        // The IDs of other collectors are hashes of names. A collision with this ID is as unlikely as a collision of
-        // two such hashes.
+        // The IDs of other collectors are hashes of names. A collision with this ID is as unlikely as one between two
+        // such hashes.
         id: 0x6d65_7472_6963_735f_u64.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         dim_hash: 0,
     }

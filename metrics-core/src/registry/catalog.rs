@@ -21,8 +21,8 @@ pub struct DeclaredFamily {
     pub help: String,
     /// The unit, if one was declared.
     pub unit: Option<String>,
-    /// The labels, in order. If annotated functions record into the family with different labels, the list contains all
-    /// of these labels.
+    /// The labels, in declaration order. If annotated functions record into the family with different labels, the list
+    /// is the union of their labels.
     pub labels: Vec<DeclaredLabel>,
     /// Labels that have the same value on every series.
     pub const_labels: Vec<(String, String)>,
@@ -30,7 +30,7 @@ pub struct DeclaredFamily {
     pub buckets: &'static [f64],
     /// The maximum number of series.
     pub max_series: usize,
-    /// The location of the declaration, or of the first one if several annotated functions share the family.
+    /// The location of the declaration, or of the first declaration if several annotated functions share the family.
     pub location: &'static Location<'static>,
 }
 
@@ -40,15 +40,15 @@ pub struct DeclaredFamily {
 pub struct DeclaredLabel {
     /// The name.
     pub name: String,
-    /// The values that are known before their first use; empty if no values are known.
+    /// The values that are known before their first use; empty if there are none.
     pub known_values: Vec<String>,
 }
 
 impl Registry {
     /// Returns all families that are declared in this registry, in name order.
     ///
-    /// This does not include families of collectors, which only a scrape reports. It initializes annotated functions
-    /// and global structs, as [`init`](crate::init) does.
+    /// The families of collectors are not included, because only a scrape reports them. On the global registry, this
+    /// method initializes annotated functions and global structs, as [`init`](crate::init) does.
     ///
     /// # Example: names and types
     ///

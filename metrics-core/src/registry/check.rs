@@ -1,4 +1,5 @@
-//! The problems of a registry: failed declarations and conflicts, skipped families of collectors, and style violations.
+//! The problems of a registry: failed or conflicting declarations, misplaced layers, skipped families of collectors,
+//! and style violations.
 
 use super::Registry;
 use super::collect::context::DEFAULT_COLLECT_TIMEOUT;
@@ -8,14 +9,15 @@ use super::scrape::gathering::Gathering;
 use crate::lint::StyleRule;
 
 impl Registry {
-    /// Returns all problems of this registry, each with its location in the code if that is known.
+    /// Returns all problems of this registry, each with its code location if known.
     ///
-    /// Conflicts, failed declarations and skipped families of collectors come first, then violations of style rules,
-    /// most of which are those of `promtool check metrics`. Declarations that lost a conflict still count, but are not
-    /// exported.
+    /// Problems with declarations, layers and families of collectors are listed first, followed by violations of style
+    /// rules, most of which are those of `promtool check metrics`. A metric whose declaration conflicts with an earlier
+    /// one still counts, but is not exported.
     ///
-    /// This runs the collectors, as a scrape does. It also initializes annotated functions and global structs, as
-    /// [`init`](crate::init) does, so expressions for label values or families that panic are reported as well.
+    /// This method runs the collectors, as a scrape does. On the global registry, it also initializes annotated
+    /// functions and global structs, as [`init`](crate::init) does, and therefore reports label value lists and family
+    /// expressions that panic.
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         declared::initialize(self.inner.is_global, UserCode::Now);

@@ -27,14 +27,14 @@ use waiter::Waiter;
 
 /// Reports families that are computed at each scrape, such as the statistics of a pool, a cache or the system.
 ///
-/// A collector runs on a dedicated thread, or on the scraping thread if no thread can be spawned. If it scrapes its own
-/// registry, that scrape skips all collectors, because the collector would wait for itself.
+/// A collector runs on a dedicated thread, or on the scraping thread if no thread can be spawned. If a collector
+/// scrapes its own registry, that scrape skips the registry's collectors, because the collector would wait for itself.
 ///
-/// Concurrent scrapes share a run. After a scrape has given up on a run, the next scrape starts another run. At most
-/// four runs of a collector are in flight at once. If a run does not end within the scrape's timeout
-/// ([`Scrape::collector_timeout`](crate::Scrape::collector_timeout), 5 seconds by default), the scrape skips the
-/// collector's families. Until that run ends, later scrapes skip the families without waiting if the run has already
-/// exceeded their timeout.
+/// Concurrent scrapes share a run. If the run does not end within a scrape's timeout
+/// ([`Scrape::collector_timeout`](crate::Scrape::collector_timeout), 5 seconds by default), that scrape gives up on the
+/// run and skips the collector's families. Until the run ends, a later scrape skips the families without waiting if the
+/// run has already exceeded the later scrape's timeout. Otherwise, the later scrape starts or joins another run. At
+/// most four runs of a collector are in flight at once.
 ///
 /// # Example: a connection pool
 ///
@@ -111,8 +111,8 @@ impl Collectors {
 impl Registry {
     /// Registers a collector of the `prometheus` crate: one of its metrics, or a custom collector.
     ///
-    /// No lock is held while the collector runs. If it panics or exceeds the scrape's timeout, the scrape skips its
-    /// families and counts the failure in `metrics_core_internal_errors_total`.
+    /// No lock is held while the collector runs. If the collector panics or exceeds the scrape's timeout, the scrape
+    /// skips its families and counts the failure in `metrics_core_internal_errors_total`.
     ///
     /// # Errors
     ///
@@ -135,10 +135,10 @@ impl Registry {
         self.register_source(names, CollectorSource::Prometheus(Arc::from(collector)))
     }
 
-    /// Registers a collector. It is isolated like the collectors of [`Registry::register_prometheus_collector`].
+    /// Registers a collector, which is isolated as in [`Registry::register_prometheus_collector`].
     ///
-    /// Only scrapes of this crate include its families. [`prometheus::gather`] omits the families of collectors in the
-    /// global registry, because it holds a lock while it runs.
+    /// Only this crate's scrapes include the collector's families. [`prometheus::gather`] holds a lock while it runs,
+    /// so it omits the families of collectors in the global registry.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Registry {
         Ok(id)
     }
 
-    /// Removes a collector from the registry. Returns false if it is not registered.
+    /// Removes a collector from the registry. Returns false if the collector is not registered.
     pub fn unregister_collector(&self, id: CollectorId) -> bool {
         let removed = self.write().collectors.by_id.remove(&id);
         // The collector is dropped after the lock is released, because dropping it runs user code.
@@ -175,8 +175,8 @@ impl Registry {
     }
 
     /// Joins or starts a run of every collector and, in the global registry, of the default registry of the
-    /// `prometheus` crate. Returns no runs if one of the collectors makes this scrape, since that collector would wait
-    /// for itself.
+    /// `prometheus` crate. Returns no runs if one of these collectors makes this scrape, because that collector would
+    /// wait for itself.
     pub(crate) fn start_collectors(
         &self,
         timeout: Duration,
@@ -204,7 +204,7 @@ impl RegisteredCollector {
         (name, pending)
     }
 
-    /// Returns the name of the collector for messages.
+    /// Returns the collector's name for messages.
     fn name(&self) -> String {
         match (&self.source, self.names.first()) {
             (CollectorSource::DefaultRegistry, _) => "the `prometheus` registry".to_owned(),
@@ -241,7 +241,7 @@ fn record(collector: &dyn Collect, by: &str) -> Option<Vec<CollectedFamily>> {
     }
 }
 
-/// Runs user code, and catches and counts a panic.
+/// Runs user code, catching and counting a panic.
 pub(crate) fn isolated<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
     let result = guarded(f);
     if result.is_none() {

@@ -1,9 +1,9 @@
 //! Declarations that the linker collects, so that their series are exported at 0 before their first use.
 //!
-//! `#[instrument]` and `#[metrics(global)]` add a pointer to their static to a list that the linker assembles.
-//! `init()`, all exporters, and `check()` initialize the entries that are not initialized yet. A scrape initializes
-//! only entries that need no user code. On Linux, the list is a dedicated linker section. On other platforms, `linkme`
-//! collects the list, or it is empty if `linkme` does not support the platform.
+//! `#[instrument]` and `#[metrics(global)]` each add a pointer to their static to a list that the linker assembles.
+//! `init()`, `check()`, `catalog()` and all exporters initialize the entries that are still uninitialized. A scrape
+//! initializes only entries that need no user code. On Linux, the list is a dedicated linker section. On other
+//! platforms, `linkme` collects the list if it supports the platform; otherwise, the list is empty.
 
 #[cfg(any(
     target_os = "android",
@@ -45,27 +45,27 @@ use linked::declared;
 
 /// A static declaration that can initialize itself.
 pub trait Declared: Sync {
-    /// Registers the families of the declaration and creates its known series, unless it is already initialized.
+    /// Registers the declaration's families and creates their known series, unless this has already been done.
     ///
     /// Evaluates only the user expressions that `user_code` allows. If an expression panics, the declaration stays
-    /// uninitialized, and the next call tries again.
+    /// uninitialized, and a later call tries again.
     fn initialize(&self, user_code: UserCode);
 
-    /// Returns true if [`Declared::initialize`] has nothing left to do with `UserCode::Never`.
+    /// Returns true if [`Declared::initialize`] has nothing left to do under `UserCode::Never`.
     fn is_ready_for_scrape(&self) -> bool;
 
-    /// Returns the reason why the declaration is uninitialized, if an expression has panicked.
+    /// Returns the problem that keeps the declaration uninitialized, if an expression has panicked.
     fn problem(&self) -> Option<Problem>;
 }
 
 /// The user expressions that an initialization may evaluate: label value lists, families and fields of derived structs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserCode {
-    /// No expressions. Scrapes run on threads of the library, or under a lock of the `prometheus` crate, where user
-    /// code may panic, deadlock, or poison a `LazyLock` that needs the service's own thread.
+    /// No expressions. Scrapes run on the library's threads or under a lock of the `prometheus` crate. User code could
+    /// panic or deadlock there, or poison a `LazyLock` whose initializer needs one of the service's own threads.
     Never,
-    /// Expressions that are requested for the first, second, fourth, eighth, .. time, and every thousandth time. An
-    /// expression that always panics therefore costs little.
+    /// Expressions on their first, second, fourth, eighth, .. and every thousandth request, so that an expression that
+    /// always panics costs little.
     Due,
     /// All expressions.
     Now,
@@ -93,7 +93,7 @@ impl Attempts {
     }
 }
 
-/// A reference to a declaration, as the linker collects it.
+/// A reference to a declaration, as an entry of the linker's list.
 pub type DeclaredRef = &'static dyn Declared;
 
 /// Returns true if a scrape has nothing left to initialize.
@@ -101,7 +101,7 @@ pub(crate) fn is_ready_for_scrape() -> bool {
     declared().all(Declared::is_ready_for_scrape)
 }
 
-/// Initializes the declarations that need no user code, before a scrape of the global registry.
+/// Prepares a scrape of the global registry by initializing the declarations that need no user code.
 pub(crate) fn initialize_for_scrape(of_global: bool) {
     initialize_all(of_global, UserCode::Never);
 }
@@ -122,7 +122,7 @@ fn initialize_all(of_global: bool, user_code: UserCode) {
     }
 }
 
-/// Returns the reasons why declarations are uninitialized.
+/// Returns the problems that keep declarations uninitialized.
 pub(crate) fn problems(of_global: bool) -> Vec<Problem> {
     if of_global { declared().filter_map(Declared::problem).collect() } else { Vec::new() }
 }

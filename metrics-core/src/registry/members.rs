@@ -1,8 +1,8 @@
 //! The families of a registry by name, and the sample names that they occupy.
 //!
-//! Annotated functions may record into one family with different labels, because the exposition formats allow a family
-//! whose series have different label names. Such a family consists of a member and its variants, each with a different
-//! set of label names.
+//! Annotated functions may record into one family with different labels, because the exposition formats allow the
+//! series of a family to have different label names. Such a family consists of a member and its variants, each with a
+//! different set of label names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::family::{FamilyCore, FamilyDeclaration};
 use crate::kind::Kind;
 use crate::sample::Value;
 
-/// A family of a registry: a family with stored series, or a callback that each scrape calls for its value.
+/// A family of a registry: either stored series, or a callback that each scrape calls for its value.
 #[derive(Clone)]
 pub(crate) enum Member {
     Family(Arc<FamilyCore>),
@@ -54,7 +54,7 @@ impl Member {
 #[derive(Default)]
 pub(crate) struct Members {
     by_name: BTreeMap<String, Member>,
-    /// Families that share the name of a member but have other labels, keyed by that name.
+    /// Families that share a member's name but have different labels, keyed by that name.
     variants: BTreeMap<String, Vec<Arc<FamilyCore>>>,
     /// Maps each sample name to the family that it belongs to.
     taken: HashMap<String, String>,
@@ -70,8 +70,8 @@ impl Members {
         }
     }
 
-    /// Returns the registered family that equals `given`, or `None` if its names are free. Returns an error if a
-    /// different family has the name, or if a sample name is taken.
+    /// Returns the registered family that equals `given`, or `None` if the names of `given` are free. Returns an error
+    /// if a different family has its name, or if one of its sample names is taken.
     pub(crate) fn same_as(&self, given: &FamilyDeclaration) -> Result<Option<&Member>, Error> {
         if let Some(member) = self.by_name.get(&given.name) {
             member.declaration().compare(given)?;
@@ -83,7 +83,7 @@ impl Members {
         }
     }
 
-    /// Adds a family whose name is free according to [`Members::same_as`].
+    /// Adds a family whose names are free according to [`Members::same_as`].
     pub(crate) fn add(&mut self, member: Member) {
         let name = member.declaration().name.clone();
         for sample in member.declaration().sample_names() {
@@ -99,7 +99,7 @@ impl Members {
         Some(removed)
     }
 
-    /// Returns the owner of the first taken sample name that a collected family of this name and type would export.
+    /// Returns the owner of the first taken sample name among those of a collected family with this name and type.
     pub(crate) fn clash(&self, name: &str, kind: Kind) -> Option<Owner> {
         sample_names(name, kind).find_map(|sample| self.owner_of(&sample))
     }
@@ -115,12 +115,12 @@ impl Members {
         self.by_name.get(name)
     }
 
-    /// Returns the families that share the name of this member but have other labels, in the order of registration.
+    /// Returns the families that share this member's name but have different labels, in registration order.
     pub(crate) fn variants(&self, name: &str) -> &[Arc<FamilyCore>] {
         self.variants.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds a family that has the name of a member, but other labels than the member and its variants.
+    /// Adds a family with the name of a member, but with labels that differ from those of the member and its variants.
     pub(crate) fn add_variant(&mut self, core: Arc<FamilyCore>) {
         self.variants.entry(core.declaration.name.clone()).or_default().push(core);
     }

@@ -9,8 +9,8 @@ use crate::lint::StyleRule;
 /// The maximum number of problems that a registry keeps. Further problems are dropped.
 const MAX_PROBLEMS: usize = 1_000;
 
-/// A problem with a declaration, a collected family or a layer. Its `Display` output contains the location and the
-/// problem.
+/// A problem with a declaration, a collected family or a layer. Its `Display` output contains the location, if known,
+/// and the message.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Problem {
@@ -28,16 +28,17 @@ pub struct Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// A declaration is invalid or conflicts with an earlier one; it is not exported.
+    /// A declaration is invalid or conflicts with an earlier one, and is therefore not exported.
     Declaration,
-    /// A scrape skips a family that a collector reports, because its name is taken or it would invalidate the scrape.
+    /// A scrape skips a collector's family, because its name is taken or because exporting it would invalidate the
+    /// scrape.
     CollectedFamily,
-    /// A request passes through two `RequestMetrics` layers with the same families; the inner layer does not count it.
+    /// A request passes through two `RequestMetrics` layers with the same families, and only the outer layer counts it.
     RepeatedLayer,
     /// A `RequestMetrics` layer is applied to an axum router before its routes are added, so the layer does not see
     /// their requests.
     LayerBeforeRoutes,
-    /// A family breaks a style rule; it is exported anyway.
+    /// A family breaks a style rule, but is exported anyway.
     Style(StyleRule),
 }
 
@@ -66,7 +67,7 @@ impl fmt::Display for Problem {
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Adds a problem. Returns false if the problem is already known, or if the registry keeps too many problems.
+    /// Adds a problem. Returns false if the problem is already known, or if [`MAX_PROBLEMS`] is reached.
     pub(super) fn add(&mut self, problem: Problem) -> bool {
         let new = self.0.len() < MAX_PROBLEMS && !self.0.contains(&problem);
         if new {

@@ -17,10 +17,10 @@ use crate::sample::{Number, Value};
 impl<M: Metric, T: BuildTarget> Builder<M, T> {
     /// Registers the metric or family in the global registry, which every exporter uses by default.
     ///
-    /// If it is already registered with the same type, labels, help, unit and buckets, this returns the registered
-    /// metric or family, and the larger `max_series` applies. If one of these properties differs, or if a name is
-    /// invalid, this logs an error and returns a metric that counts but is not exported. [`Registry::check`] then lists
-    /// the problem. Use [`Builder::register_in`] to handle the error.
+    /// If the name is already registered with the same type, labels, help, unit and buckets, this method returns the
+    /// registered metric or family, and the larger `max_series` applies. If one of these properties differs, or if a
+    /// name is invalid, the method logs an error and returns a metric or family that counts but is not exported.
+    /// [`Registry::check`] then lists the problem. Use [`Builder::register_in`] to handle the error.
     pub fn register(self) -> T {
         T::from_core(Registry::global().register_or_detach(self.into_core()))
     }
@@ -34,7 +34,7 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         T::from_core(global.register_variant(&core).unwrap_or_else(|error| global.detach(core, &error)))
     }
 
-    /// Like [`Builder::register_variant`], in `registry`.
+    /// Like [`Builder::register_variant`], but registers in `registry` and returns errors.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn register_variant_in(self, registry: &Registry) -> Result<T, Error> {
         registry.register_variant(&Arc::new(self.within(registry).into_core())).map(T::from_core)
@@ -44,8 +44,8 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
     ///
     /// # Errors
     ///
-    /// Returns an error, and leaves the registry unchanged, if a name, label or bucket is invalid, or if the name is
-    /// already taken.
+    /// Returns an error, and leaves the registry unchanged, if a name, label or bucket is invalid, or if a different
+    /// metric or family has taken the name.
     pub fn register_in(self, registry: &Registry) -> Result<T, Error> {
         registry.register_shared(&Arc::new(self.within(registry).into_core())).map(T::from_core)
     }
@@ -129,7 +129,7 @@ fn register_globally(callback: Callback) {
 }
 
 impl Registry {
-    /// Like [`Registry::register_shared`], but if registration fails, adds a problem and returns `core` itself.
+    /// Like [`Registry::register_shared`], but adds a problem and returns `core`, unregistered, if registration fails.
     fn register_or_detach(&self, core: FamilyCore) -> Arc<FamilyCore> {
         let core = Arc::new(core);
         self.register_shared(&core).unwrap_or_else(|error| self.detach(core, &error))
@@ -142,17 +142,17 @@ impl Registry {
         core
     }
 
-    /// Returns the registered family that `core` declares, or registers `core` itself if no such family is registered.
+    /// Returns the registered family that equals `core`, or registers `core` if its names are free.
     pub(crate) fn register_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         core.declaration.check(core.max_series())?;
         if self.inner.is_global && !core.declaration.label_names.is_empty() {
-            // Exports the number of overflowed lookups at 0 before the first overflow.
+            // Created now, so that overflowed lookups are exported at 0 before the first overflow.
             core.overflow_counter();
         }
         let mut state = self.write();
         match state.find_same(core)? {
             Some(Member::Family(same)) => {
-                // Creating series may log, and a logger is user code.
+                // The lock is released first, because creating series may log, and a logger is user code.
                 drop(state);
                 same.adopt(core);
                 Ok(same)
@@ -165,16 +165,15 @@ impl Registry {
         }
     }
 
-    /// Like [`Registry::register_shared`], but a family with the same name and other labels does not conflict: both are
-    /// exported as one family. The order of the labels does not matter.
+    /// Like [`Registry::register_shared`], but families with the same name and different labels do not conflict; they
+    /// are exported as one family. The order of the labels does not matter.
     pub(crate) fn register_variant(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         let declaration = &core.declaration;
         declaration.check(core.max_series())?;
         if self.inner.is_global && !declaration.label_names.is_empty() {
             core.overflow_counter();
         }
-        // The lock covers the whole operation, because functions with different labels may be called for the first time
-        // concurrently.
+        // The lock covers the whole operation, because functions with different labels may register concurrently.
         let mut state = self.write();
         let main = match state.members.get(&declaration.name).cloned() {
             Some(Member::Family(main)) => main,
@@ -188,7 +187,7 @@ impl Registry {
         main.declaration.compare_except_labels(declaration)?;
         let mut parts = std::iter::once(&main).chain(state.members.variants(&declaration.name));
         if let Some(same) = parts.find(|part| part.declaration.has_labels(&declaration.label_names)).cloned() {
-            // Creating series may log, and a logger is user code.
+            // The lock is released first, because creating series may log, and a logger is user code.
             drop(state);
             same.adopt(core);
             return Ok(same);
@@ -197,8 +196,7 @@ impl Registry {
         Ok(Arc::clone(core))
     }
 
-    /// Returns the registered family that `core` declares, or `core` itself, unregistered, if no such family is
-    /// registered.
+    /// Returns the registered family that equals `core`, or `core` itself, unregistered, if its names are free.
     pub(crate) fn find_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         core.declaration.check(core.max_series())?;
         match self.read().find_same(core)? {
@@ -211,7 +209,7 @@ impl Registry {
     /// Registers all or none of these families. Each pair holds a declaration and the family that
     /// [`Registry::find_shared`] returned for it.
     ///
-    /// Returns false, and registers none of them, if another family has since been registered under one of the names.
+    /// Returns false, and registers none of them, if one of the names has since been registered for another family.
     pub(crate) fn register_all(&self, families: &[(Arc<FamilyCore>, Arc<FamilyCore>)]) -> Result<bool, Error> {
         let labelled = families.iter().filter(|(_, family)| !family.declaration.label_names.is_empty());
         for (_, family) in labelled.filter(|_| self.inner.is_global) {
@@ -253,7 +251,7 @@ impl Registry {
         }
     }
 
-    /// Removes a family from the registry. Returns false if there is no family with this name.
+    /// Removes a family from the registry. Returns false if no family has this name.
     ///
     /// Existing handles of the family keep counting, but the family is no longer exported, and its name becomes
     /// available.

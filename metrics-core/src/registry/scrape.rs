@@ -1,9 +1,9 @@
-//! A scrape, which passes every family to a visitor in name order, and each of its series exactly once.
+//! A scrape, which passes all families to a visitor in name order, with each series exactly once.
 //!
 //! [`gathering`] runs collectors and callbacks within the scrape's timeout; [`task`] does so without blocking.
 //! [`sources`] lists the families. [`steps`] first reads the families that must be read early, and then visits all
-//! families in steps of up to 128 series. Each step runs once the client has read the previous output. No lock is held
-//! between steps.
+//! families in steps of up to 128 series. Further steps run only once the client has read the previous output. No lock
+//! is held between steps.
 
 pub(crate) mod gathering;
 pub(crate) mod own_families;
@@ -38,16 +38,16 @@ impl Registry {
 }
 
 impl Scrape<'_> {
-    /// Sorts the series of each family by label instead of keeping them in creation order.
+    /// Sorts the series of each family by labels instead of keeping them in creation order.
     ///
-    /// This is slower, and is meant for tests and for comparing two scrapes. Series with different label names are
-    /// sorted separately.
+    /// Sorting makes a scrape slower; it is meant for tests and for comparing two scrapes. Series with different label
+    /// names are sorted separately.
     pub fn sorted(mut self) -> Self {
         self.sorted = true;
         self
     }
 
-    /// Sets the time to wait for collectors; the default is 5 seconds.
+    /// Sets the maximum time to wait for collectors; the default is 5 seconds.
     ///
     /// The scrape skips the families of collectors that have not finished in time, and counts each timeout in
     /// `metrics_core_internal_errors_total{kind="collector_timeout"}`.

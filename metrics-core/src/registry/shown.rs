@@ -18,7 +18,7 @@ use skipped::SkipReason;
 
 /// The families that a collector has reported.
 pub(crate) struct Collected {
-    /// The name of the collector in messages.
+    /// The collector's name in messages.
     pub(crate) by: String,
     /// The families, each with the reason why it cannot be exported, if any.
     pub(crate) families: Vec<(CollectedFamily, Option<Arc<SkipReason>>)>,
@@ -28,12 +28,12 @@ pub(crate) struct Collected {
 pub(crate) enum CollectedFamily {
     /// A family of a collector of this crate.
     Own(Recorded),
-    /// A family of collectors of the `prometheus` crate. Each collector may have reported a part of the family.
+    /// A family of collectors of the `prometheus` crate, possibly reported in several parts.
     Prometheus(Vec<MetricFamily>),
 }
 
 impl CollectedFamily {
-    /// Converts the families of a collector of the `prometheus` crate.
+    /// Converts families of the `prometheus` crate, dropping repeated series.
     pub(crate) fn all_of(families: Vec<MetricFamily>) -> Vec<Self> {
         families.into_iter().map(|family| Self::Prometheus(from_prometheus::without_repeats(family))).collect()
     }

@@ -69,7 +69,7 @@ fn end_of_arg(input: ParseStream<'_>) -> syn::Result<()> {
     if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(input.error("expected a comma")) }
 }
 
-/// An argument before its interpretation.
+/// An argument that has not been interpreted yet.
 #[derive(Clone)]
 pub(super) struct Arg {
     name: Ident,
@@ -358,8 +358,8 @@ impl Check<'_> {
         }
     }
 
-    /// Checks that the label limit leaves room for `function`, which is added if all other labels are known only when
-    /// the call ends.
+    /// Checks that the label limit leaves room for the label `function`, which is added if all other labels are known
+    /// only when the call ends.
     fn room_for_function(&mut self) {
         if self.args.labels.len() == MAX_LABELS && self.args.is_named_by_function() {
             let span = self.function.sig.ident.span();

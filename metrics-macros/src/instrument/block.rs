@@ -121,7 +121,7 @@ fn is_ours(path: &Path, krate: Option<&Path>) -> bool {
     last_is && (segments.len() == 1 || segments.first().is_some_and(of_ours))
 }
 
-/// Returns true if this is a `cfg_attr` that contains this macro.
+/// Returns true if `meta` is a `cfg_attr` that contains this macro.
 fn holds_ours(meta: &Meta, krate: Option<&Path>) -> bool {
     let all = Punctuated::<Meta, Token![,]>::parse_terminated;
     let held = meta.require_list().ok().filter(|list| list.path.is_ident("cfg_attr"));

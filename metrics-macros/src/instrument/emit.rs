@@ -144,7 +144,7 @@ fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStre
     }
 }
 
-/// Returns the families given by options, each with the option's name.
+/// Returns the families given by options, each with the name of its option.
 fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     let in_flight = match &args.in_flight {
         Some(InFlight::Family(family)) => Some(family),
@@ -160,7 +160,7 @@ fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     .filter_map(|(option, family)| Some((option, family?)))
 }
 
-/// Returns the function or method that accepts the family of this option and checks the number of its labels.
+/// Returns the function or method that accepts the family of this option and checks the family's number of labels.
 fn feed(option: &str, args: &Args) -> TokenStream {
     let count = |is_one: fn(&LabelValue) -> bool| args.labels.iter().filter(|label| is_one(&label.value)).count();
     let results = count(|value| matches!(value, LabelValue::Result(_)));
@@ -206,7 +206,7 @@ fn at(expr: &Expr) -> Span {
     Span::call_site().located_at(expr.span())
 }
 
-/// Emits a call of `function` with the span of the user's expression, where the compiler then reports type errors.
+/// Emits a call of `function` with the span of the user's expression, so that the compiler reports type errors there.
 fn checked(expr: &Expr, function: &TokenStream, argument: &TokenStream) -> TokenStream {
     checked_at(expr.span(), function, argument)
 }

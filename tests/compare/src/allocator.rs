@@ -13,7 +13,7 @@ thread_local! {
     static ALLOCATED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// True while bytes are counted. Counting bytes slows down allocations.
+/// True while bytes are counted, which slows down allocations.
 static COUNTS_BYTES: AtomicBool = AtomicBool::new(false);
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 static MOST: AtomicIsize = AtomicIsize::new(0);
@@ -62,7 +62,7 @@ pub(crate) fn allocations(f: impl FnOnce()) -> u64 {
     ALLOCATED.get() - before
 }
 
-/// Returns the result of `f` and the peak of the additional bytes that all threads allocated during `f`.
+/// Returns the result of `f` and the peak number of additional bytes that all threads held during `f`.
 pub(crate) fn most_bytes<R>(f: impl FnOnce() -> R) -> (R, usize) {
     LIVE.store(0, Ordering::Relaxed);
     MOST.store(0, Ordering::Relaxed);

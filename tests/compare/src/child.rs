@@ -16,7 +16,7 @@ pub(crate) const OPTION: &str = "child";
 /// Number of label sets that each thread touches.
 const TOUCHED: usize = 2_000;
 
-/// A measurement in another process.
+/// A measurement that runs in another process.
 pub(crate) enum Task {
     /// Bytes per series of a counter family.
     Series { peer: String, series: usize },

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Number of copies of each label set. In real services, label values do not have a fixed address, either.
+/// Number of copies of each label set. As in real services, label values do not have a fixed address.
 const COPIES: usize = 2;
 /// Maximum number of picks before the order repeats, unless there are more label sets.
 pub(crate) const PICKS: usize = 1 << 14;

@@ -1,4 +1,4 @@
-//! Contests of operations on one thread.
+//! Contests between operations on one thread.
 //!
 //! Each round runs a short slice of each operation, so that other load on the machine affects all of them alike.
 
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::labels::PICKS;
 
-/// Time for which one contestant runs in one round.
+/// Running time of one contestant in one round.
 const SLICE: Duration = Duration::from_millis(2);
-/// Number of sittings that the rounds are split into, because a shared machine may be slower for seconds at a time.
+/// Number of sittings. Rounds are spread out because a shared machine may be slow for several seconds at a time.
 const SITTINGS: usize = 3;
 /// Pause between two sittings.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ pub(crate) fn operation<R>(run: impl Fn(u64) -> R + Send + Sync + 'static) -> Op
     })
 }
 
-/// Operations that are compared.
+/// Operations to compare.
 #[derive(Default)]
 pub(crate) struct Contest {
     contestants: Vec<(String, Operation)>,
@@ -135,7 +135,7 @@ pub(crate) fn count_for(operation: &Operation, duration: Duration) -> u64 {
 #[derive(Clone)]
 pub(crate) struct Figures {
     contestants: Vec<(String, Vec<f64>)>,
-    /// The figures of all rounds, including the slow rounds that were dropped.
+    /// The figures of all rounds, including the dropped slow rounds.
     all: Option<Box<Figures>>,
 }
 
@@ -150,13 +150,13 @@ impl Figures {
 
     /// Keeps the quarter of the rounds in which the contestants were fastest, relative to their medians.
     ///
-    /// If all contestants were slow in a round, another program was using the machine. Such load does not slow all
-    /// contestants by the same factor.
+    /// If all contestants are slow in a round, another program is using the machine. Such load does not slow all
+    /// contestants by the same factor, so it would distort the ratios.
     pub(crate) fn quietest_quarter(self) -> Self {
         self.best_quarter(|figure, median| figure / median)
     }
 
-    /// Like [`Figures::quietest_quarter`], but for figures of which larger ones are better.
+    /// Like [`Figures::quietest_quarter`], but for figures where larger is better.
     pub(crate) fn quietest_quarter_of_rates(self) -> Self {
         self.best_quarter(|figure, median| median / figure)
     }
@@ -194,12 +194,12 @@ impl Figures {
         median(self.rounds(name).to_vec())
     }
 
-    /// Returns the median of the ratios between `name` and `reference` in the same round.
+    /// Returns the median of the per-round ratios of `name` to `reference`.
     pub(crate) fn ratio(&self, name: &str, reference: &str) -> f64 {
         median(self.rounds(name).iter().zip(self.rounds(reference)).map(|(figure, of)| figure / of).collect())
     }
 
-    /// Like [`Figures::ratio`], but includes the rounds that were dropped.
+    /// Like [`Figures::ratio`], but includes the dropped rounds.
     pub(crate) fn ratio_of_all_rounds(&self, name: &str, reference: &str) -> f64 {
         self.all.as_deref().unwrap_or(self).ratio(name, reference)
     }

@@ -1,4 +1,4 @@
-//! The implementations that are compared: the library, its peers, and the hardware limit.
+//! The implementations to compare: the library, its peers, and the hardware limit.
 
 pub(crate) mod autometrics;
 pub(crate) mod bare;
@@ -36,7 +36,7 @@ pub(crate) trait Peer {
         None
     }
 
-    /// Observes a value with a held handle. Records count and sum, and buckets only if the library requires them.
+    /// Observes a value through a held handle. Records count and sum, and buckets only if the library requires them.
     fn observation(&self) -> Option<Operation> {
         None
     }
@@ -50,7 +50,7 @@ pub(crate) trait Peer {
     }
 }
 
-/// Returns all peers in the order of the table. Ours is the first.
+/// Returns all peers in the order of the table. This library comes first.
 pub(crate) fn all() -> [&'static dyn Peer; 9] {
     [
         &ours::Ours,

@@ -1,4 +1,4 @@
-//! The output: tables for people, machine-readable lines, and the number of requirements that are met.
+//! The output: human-readable tables, machine-readable lines, and the number of requirements met.
 
 use crate::budget::{BUDGET, Row, Verdict};
 

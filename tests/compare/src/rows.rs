@@ -34,7 +34,7 @@ pub(crate) struct Group {
 /// Rows that are measured throughout a run, in sittings between the other groups.
 ///
 /// On a shared machine, a core may be slower for minutes at a time, and two virtual cores may share one physical core.
-/// This hardly affects the limit, which mostly reads the clock, but it affects everything that does more work.
+/// Such slowdowns hardly affect the limit, which mostly reads the clock, but they affect all code that does more work.
 pub(crate) trait AllAlong {
     /// Measures the given number of additional rounds.
     fn sit(&mut self, rounds: usize);

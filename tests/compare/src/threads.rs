@@ -10,9 +10,9 @@ use core_affinity::CoreId;
 use crate::labels::PICKS;
 use crate::measure::{Figures, Operation, count_for, in_sittings};
 
-/// Time for which the operations of one contestant are counted in one round.
+/// Time during which the operations of one contestant are counted in one round.
 const SLICE: Duration = Duration::from_millis(4);
-/// Time for which all threads of a contestant run before counting starts.
+/// Time that all threads of a contestant run before counting starts.
 const LEAD: Duration = Duration::from_micros(200);
 /// Time between two reads of the clock.
 const BATCH: Duration = Duration::from_micros(10);

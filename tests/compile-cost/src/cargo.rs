@@ -43,7 +43,7 @@ impl Crate {
         self.run(&mut self.cargo(step))
     }
 
-    /// Rebuilds only the crate from scratch, with one job, and returns the time it took.
+    /// Rebuilds the crate but not its dependencies, using one job, and returns the elapsed time.
     pub(crate) fn rebuild(&self, step: Step) -> Result<Duration> {
         self.touch()?;
         let mut cargo = self.cargo(step);

@@ -100,7 +100,7 @@ fn check_ratio(costs: &[(&'static str, Cost)], plain: &Cost) -> f64 {
     median(ours.zip(fastrace).map(|(ours, fastrace)| ours / fastrace)).unwrap_or(f64::NAN)
 }
 
-/// Returns the additional seconds of each round over the plain functions.
+/// Returns the additional time of each round over the plain functions, in seconds.
 fn more_in_each(cost: &[Duration], plain: &[Duration]) -> impl Iterator<Item = f64> {
     cost.iter().zip(plain).map(|(cost, plain)| cost.as_secs_f64() - plain.as_secs_f64())
 }

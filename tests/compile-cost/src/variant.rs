@@ -1,11 +1,11 @@
-//! The attributes that are compared.
+//! The attributes to compare.
 
 /// An attribute as its users write it.
 pub(crate) struct Variant {
     pub(crate) name: &'static str,
     /// The only dependency in the manifest.
     pub(crate) dependency: &'static str,
-    /// The attribute on each function. `{function}` is replaced by its name.
+    /// The attribute on each function. `{function}` is replaced with the function's name.
     pub(crate) attribute: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! A real carbon-cache on a free port that keeps one value per second for an hour.
+//! A real carbon-cache on a free port. By default, it keeps one value per second for an hour.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -25,7 +25,7 @@ impl Carbon {
     /// Like [`Carbon::new`], with additional options, and with the given storage schemas and aggregation rules.
     pub(crate) fn with(options: &str, schemas: &str, aggregation: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        // Hold both ports until both are known, so that they differ.
+        // Hold both listeners until both ports are known, so that the ports differ.
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
         let [lines, queries] = listeners.map(|listener| listener.local_addr().expect("an address"));
         let at = |name: &str| dir.path().join(name).display().to_string();
@@ -56,7 +56,7 @@ impl Carbon {
         this
     }
 
-    /// Starts carbon with the data on disk and waits until it listens.
+    /// Starts carbon with any existing data on disk and waits until it listens.
     pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("a file");
         let child = Command::new("carbon-cache")

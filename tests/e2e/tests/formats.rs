@@ -149,7 +149,7 @@ fn scrapes(format: &str) -> f64 {
 #[test]
 fn prometheus_reads_every_format() {
     let registry = everything();
-    // In OpenMetrics, both of these counters would be named `done`; in Python, both would be `done_total`.
+    // OpenMetrics would name both of these counters `done`, and the Python client would name both `done_total`.
     for (name, done) in [("done", 3), ("done_total", 4)] {
         let counter = metrics_core::prometheus::IntCounter::new(name, "Done.").expect("valid");
         counter.inc_by(done);

@@ -104,7 +104,7 @@ fn every_line_is_accepted_and_read_back() {
     assert_eq!(carbon.complaints(), Vec::<String>::new());
 }
 
-/// Prints each line that carbon's own tag rules reject or would normalize.
+/// Prints each name that carbon's own tag rules would normalize, and fails if they reject a name.
 const CHECK_TAGS: &str = r"
 import sys
 from carbon.util import TaggedSeries
@@ -120,7 +120,7 @@ fn tagged_lines_obey_carbons_rules() {
     let tagged: Vec<&str> = lines.iter().map(|(name, _)| name.as_str()).filter(|name| name.contains(';')).collect();
     assert!(tagged.len() >= 20, "{lines:?}");
     assert_eq!(carbon::python(CHECK_TAGS, &tagged.join(" ")), "");
-    // First, verify that the check detects violations.
+    // Verify that the check detects violations.
     let broken = std::panic::catch_unwind(|| carbon::python(CHECK_TAGS, "a;b="));
     assert!(broken.is_err());
 }

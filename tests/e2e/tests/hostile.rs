@@ -7,7 +7,7 @@ use std::time::Duration;
 /// All attacks. They send valid GET requests only for `/metrics`.
 pub(crate) const ATTACKS: [fn(&str); 6] = [slow_heads, garbage, head_bomb, endless_upload, scrapes_unread, vanishing];
 
-/// Maximum time for which an attacker waits for a response.
+/// Timeout of each read and write by an attacker.
 const CLIENT_TIMEOUT: Duration = Duration::from_millis(300);
 
 fn connect(service: &str) -> Option<TcpStream> {
@@ -60,7 +60,7 @@ fn head_bomb(service: &str) {
     read_some(Some(stream));
 }
 
-/// Announces a body of 1 GB and sends some of it.
+/// Announces a body of 1 GB and sends a small part of it.
 fn endless_upload(service: &str) {
     let head = b"PUT /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n";
     let Some(mut stream) = send(service, head) else { return };
@@ -73,7 +73,7 @@ fn endless_upload(service: &str) {
     read_some(Some(stream));
 }
 
-/// Requests many scrapes without reading the responses, and then closes all connections.
+/// Requests many scrapes, reads almost nothing of the responses, and then closes all connections.
 fn scrapes_unread(service: &str) {
     let names = "name[]=x&".repeat(1_000);
     let head = format!("GET /metrics?{names} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -82,7 +82,7 @@ fn scrapes_unread(service: &str) {
     held.into_iter().take(2).for_each(read_some);
 }
 
-/// Sends requests and disconnects before the response.
+/// Sends requests and disconnects before reading the responses.
 fn vanishing(service: &str) {
     for _ in 0..20 {
         drop(send(service, b"BREW /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"));

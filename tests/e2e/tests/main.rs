@@ -1,4 +1,4 @@
-//! Runs the examples as users start them and scrapes them with a real Prometheus.
+//! Runs the examples as users do and scrapes them with a real Prometheus.
 //!
 //! `tests/run` installs the programs that these tests need.
 

@@ -1,4 +1,5 @@
-//! Annotated functions create a family whose series have different labels. promtool and the Python client can read it.
+//! Annotated functions create a family whose series have different labels. promtool and the Python client can parse the
+//! family.
 
 use metrics_core::{Format, Registry, instrument};
 

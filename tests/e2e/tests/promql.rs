@@ -1,4 +1,4 @@
-//! The queries of `guide::promql`, each against a real Prometheus that scrapes every kind of function and layer.
+//! Runs the queries of `guide::promql` against a real Prometheus that scrapes every kind of function and layer.
 //!
 //! All counters of a target are scraped at the same times. If two counters are exported before the first scrape, the
 //! ratio of their rates equals the ratio of their counts. A single rate is extrapolated and therefore only accurate to
@@ -185,7 +185,7 @@ impl Measured {
                 let value = answer.get(labels).unwrap_or_else(|| panic!("{query} has no {labels:?}: {answer:?}"));
                 let (value, expected) =
                     if is_rate { (value / sum, expected / expected_sum) } else { (*value, *expected) };
-                // Requests of the first round may end between the exposition that is compared with and the first scrape.
+                // Requests of the first round may end between the reference exposition and the first scrape.
                 let tolerance = if question == "average number of requests in flight" { 1e-3 } else { 1e-6 };
                 assert!((value - expected).abs() < tolerance, "{query}: {labels:?} is {value}, expected {expected}");
             }

@@ -31,7 +31,7 @@ fn the_quick_start_works_as_pasted() {
         [0; 3].map(|_| hello.line()),
         ["Ok(\"Hello, Ada!\")\n", "Ok(\"Hello, Grace!\")\n", "Err(\"no name\")\n"]
     );
-    // The program uses the documented port, so no other exporter may run on this machine.
+    // The program uses the documented port, so no other process may use that port.
     let text = wait_for("an answer", || Some(get("http://127.0.0.1:9464/metrics").ok()?.1));
     let without_times = |text: &str| -> Vec<String> {
         let lines = text.lines().filter(|line| line.contains("hello_") && !line.starts_with("metrics_core_"));
@@ -104,7 +104,7 @@ fn the_expansion_is_what_cargo_expand_prints() {
     assert_eq!(shown, Some(prettyplease::unparse(&file).as_str()));
 }
 
-/// Code blocks have no lines that rustdoc hides, because other Markdown viewers show them.
+/// Code blocks must not use rustdoc's hidden lines, because other Markdown viewers show them.
 #[test]
 fn no_line_is_hidden() {
     let guides = root().join("metrics-core/src/guide");

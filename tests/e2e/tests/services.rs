@@ -205,7 +205,7 @@ fn tonic_is_measured() {
     readers::promtool_is_content(&text);
 }
 
-/// Returns a block of dependencies from a guide. Each page has one per example.
+/// Returns a block of dependencies from a guide. Each page has one block per example.
 fn dependencies(page: &str, number: usize) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = fs::read_to_string(root.join("metrics-core/src/guide").join(page)).expect("a page");

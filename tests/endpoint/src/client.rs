@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 
-/// A server's response. If the body is chunked, it is decoded.
+/// A server's response. A chunked body is decoded.
 pub(crate) struct Answer {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
@@ -75,7 +75,7 @@ pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Connects and sends these bytes.
+/// Connects and sends `bytes`.
 pub(crate) fn send(addr: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = connect(addr);
     stream.write_all(bytes).expect("sent");

@@ -1,4 +1,4 @@
-//! If the evaluation of a list of label values hangs, servers still start and scrapes are not delayed.
+//! A list of label values whose evaluation hangs neither prevents servers from starting nor delays scrapes.
 
 #[allow(dead_code, reason = "the other tests use all of it")]
 mod client;

@@ -30,7 +30,7 @@ pub(crate) fn assert_served(addr: SocketAddr) {
     assert_eq!((answer.status(), answer.text().matches("flooded_total{").count()), (200, 10), "{}", answer.head);
 }
 
-/// Sends a request on a persistent connection and reads the response. Returns false if the connection is closed.
+/// Sends a request on a persistent connection and reads the response. Returns false if the connection has closed.
 fn ask_again(stream: &mut TcpStream, path: &str, end: &str) -> bool {
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     if stream.write_all(request.as_bytes()).is_err() {
@@ -56,7 +56,7 @@ fn idle_connections_of_other_clients_are_closed_before_those_of_scrapers() {
     let mut small: Vec<_> = (0..63).map(|_| connect(addr)).collect();
     assert!(small.iter_mut().all(|client| ask_again(client, "/", NOT_FOUND)));
     for _ in 0..20 {
-        // The connection limit is reached, and all connections were active a moment ago.
+        // The server has reached its connection limit, and no connection has been idle for long.
         assert_served(addr);
     }
     assert!(ask_again(&mut scraper, "/metrics", "} 1\n"), "the scraper's connection was closed");

@@ -66,8 +66,8 @@ wait_seconds_count{zone="a\"b"} 2
 #[test]
 fn metrics_that_openmetrics_cannot_express() {
     let registry = Registry::new();
-    // Third-party counters may lack the suffix `_total`, even if the name with the suffix is also registered. Their
-    // sample names do not change.
+    // A third-party counter may lack the suffix `_total`, even if the name with the suffix is also registered. The
+    // sample names of such counters are exported unchanged.
     let jobs = prometheus::IntCounter::new("jobs", "Jobs.").expect("valid");
     let jobs_total = prometheus::IntCounter::new("jobs_total", "All jobs.").expect("valid");
     let runs_total = prometheus::IntCounter::new("runs_total", "Runs.").expect("valid");
@@ -183,7 +183,7 @@ fn histograms_that_openmetrics_forbids() {
         "q_count{n=\"0\"} 1",
     ];
     assert_eq!(samples, expected);
-    // The other formats export these histograms in full.
+    // The text format exports these histograms in full.
     assert!(registry.to_text().contains("h_bucket{n=\"1\",le=\"1\"} 2\n"));
 }
 
@@ -205,7 +205,7 @@ fn third_party_families_whose_samples_clash_are_skipped() {
     );
 }
 
-/// The fields of `metrics.proto` that the tests need, for a third-party decoder.
+/// The parts of `metrics.proto` that the tests need, declared for a third-party decoder.
 mod proto {
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct MetricFamily {

@@ -41,7 +41,7 @@ fn is_closed(mut stream: &TcpStream) -> bool {
 fn slow_heads_do_not_keep_others_out() {
     let addr = serve(|builder| builder.max_connections(64), 10);
     let before = closed("evicted");
-    // Open more connections than the limit, each with an unfinished request head.
+    // Open more connections than the limit allows, each with an unfinished request head.
     let slow: Vec<_> = (0..400).map(|_| send(addr, b"GET /metrics HTTP/1.1\r\nX-Slow: ")).collect();
     for _ in 0..20 {
         is_served(addr, 10);

@@ -74,7 +74,7 @@ fn head_returns_the_headers_of_get() {
             let headers = format!("Accept: {accept}\r\nAccept-Encoding: {encoding}\r\n");
             let ((get, _), (head, body)) = (told("GET /metrics", &headers), told("HEAD /metrics", &headers));
             assert_eq!((head, body), (get, 0), "{headers}");
-            // A `Content-Length` would have to match that of GET, so it is absent.
+            // A `Content-Length` header would have to match that of GET, so the server omits the header.
             assert_eq!(ask(addr, "HEAD /metrics", &headers).header("content-length"), None, "{headers}");
         }
     }
@@ -108,7 +108,7 @@ fn answers_of_any_size_are_whole_in_every_format() {
     let family = Counter::builder("long_total", "Long.").labels(["n"]).max_series(50_000).register_in(&registry);
     let family = family.expect("valid");
     let server = HttpServer::builder().registry(&registry).start("127.0.0.1:0").expect("a free port");
-    // These responses are about as long as one chunk, except the last one, which is much longer.
+    // All responses except the last are about as long as one chunk. The last is much longer.
     for series in [1_500_u32, 1_600, 1_700, 30_000] {
         for n in 0..series {
             family.labels([&format!("{n:020}")]);

@@ -13,7 +13,7 @@ use client::{ask, connect, head, send};
 const NAMES: [&str; 3] =
     ["metrics_core_scrapes_total", "metrics_core_scrapes_in_flight", "metrics_core_connections_closed_total"];
 
-/// Returns the series of the endpoint's families in a scrape, with their values.
+/// Returns the endpoint's own series in a scrape, with their values.
 fn shown(text: &str) -> BTreeMap<String, f64> {
     let samples = text.lines().filter(|line| NAMES.iter().any(|name| line.starts_with(name)));
     let samples = samples.filter_map(|line| line.rsplit_once(' '));
@@ -36,7 +36,7 @@ fn every_answer_counts_once_from_zero_on() {
     for code in ["401", "404", "405", "500", "503"] {
         expected.insert(of(code, "none"), 0.0);
     }
-    // A scrape includes itself. It is in flight and is counted before the values are exported.
+    // A scrape includes itself: when it exports the values, it is in flight and already counted.
     expected.insert("metrics_core_scrapes_in_flight".to_owned(), 1.0);
     expected.insert(of("200", "text"), 1.0);
     assert_eq!(scrape(), expected);

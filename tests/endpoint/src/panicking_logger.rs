@@ -17,7 +17,7 @@ impl Log for Panics {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // Dependencies may also log, but they do not expect the logger to panic.
+        // Dependencies may also log, but they do not expect a logger to panic.
         if record.target() == "metrics_core" {
             CALLS.fetch_add(1, Ordering::Relaxed);
             panic!("cannot log {}", record.args());
@@ -27,7 +27,7 @@ impl Log for Panics {
     fn flush(&self) {}
 }
 
-/// Sends these bytes and returns everything that the server sends until it closes the connection.
+/// Sends `bytes` and returns everything that the server sends before it closes the connection.
 fn ask(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(addr).expect("the server listens");
     stream.write_all(bytes).expect("sent");

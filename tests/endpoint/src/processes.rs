@@ -17,7 +17,7 @@ use crate::client::{Answer, ask, connect, head, send};
 use crate::floods::{assert_served, serve, with_series};
 use crate::{global, wait_until};
 
-/// The environment variable that is set in a server process.
+/// An environment variable that is set only in server processes.
 const IS_SERVER: &str = "ENDPOINT_TESTS_SERVE";
 
 /// A server in a child process. Dropping this value kills the process.
@@ -28,9 +28,9 @@ struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Runs the test of this name in a child process, whose shell runs the command `limit` first.
+    /// Runs the test `name` in a child process whose shell first runs the command `limit`.
     ///
-    /// In the child, calls `serve` and returns `None` when the test is over.
+    /// In the child process, calls `serve` and returns `None` when the test is over.
     fn start(name: &str, limit: &str, serve: impl FnOnce() -> HttpServer) -> Option<Self> {
         if env::var_os(IS_SERVER).is_some() {
             let server = serve();
@@ -58,7 +58,7 @@ impl ServerProcess {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
-    /// Sends a signal and waits until the process is in one of these states.
+    /// Sends a signal and waits until the process is in one of the given states.
     fn signal(&self, signal: &str, states: &[char]) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().expect("installed").success());
@@ -89,8 +89,8 @@ fn a_flood_of_connections_keeps_no_scrape_out_and_few_descriptors() {
     let Some(server) = ServerProcess::start(name, "true", || serve(MAX, 10)) else { return };
     let before = server.descriptors();
     let is_over = AtomicBool::new(false);
-    // Pause the flood while the scraper connects. Its request then arrives before the server accepts the connection,
-    // even on a slow machine.
+    // Pause the flood while the scraper connects, so that its request arrives before the server accepts the
+    // connection, even on a slow machine.
     let pauses = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -126,7 +126,7 @@ fn a_flood_of_connections_keeps_no_scrape_out_and_few_descriptors() {
                 answer.head
             );
         }
-        // Closed connections release their descriptors before more connections are accepted.
+        // The server releases the descriptors of closed connections before it accepts more connections.
         assert!(most <= before + MAX + 16, "{most} descriptors, {before} before the flood");
     });
     server.end();

@@ -70,7 +70,7 @@ fn serve(builder: HttpServerBuilder) -> SocketAddr {
 
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Connects as a client that trusts this authority and uses this identity and one of these TLS versions.
+/// Connects as a client that trusts the given authority and uses the given identity and one of the given TLS versions.
 fn connect_tls(
     addr: SocketAddr,
     trusted: &Authority,
@@ -94,7 +94,7 @@ fn connect_tls(
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("possible"), connect(addr))
 }
 
-/// Scrapes over TLS with this identity. Returns an error if there is no response.
+/// Scrapes over TLS with the given identity. Returns an error if the server sends no response.
 fn ask_tls(
     addr: SocketAddr,
     trusted: &Authority,
@@ -139,7 +139,7 @@ fn both_versions_of_tls_and_a_clean_end() {
         let mut stream = connect_tls(addr, &authority, None, &[version]);
         stream.write_all(&head("GET /metrics", "")).expect("sent");
         let mut answer = Vec::new();
-        // Reading fails without a `close_notify` from the server, because the response might be truncated.
+        // Without a `close_notify` from the server, reading fails, because the response may have been truncated.
         stream.read_to_end(&mut answer).expect("a `close_notify`");
         assert!(Answer::read(&answer[..]).body == registry.to_text().into_bytes(), "{version:?}");
     }

@@ -210,7 +210,7 @@ fn callbacks_that_hang_or_panic_do_not_affect_others() {
         .expect("valid");
     gauge("c_panics").register_callback_in(&registry, || panic!("in a callback")).expect("valid");
     gauge("d").register_callback_in(&registry, || 4.0).expect("valid");
-    // A callback that scrapes its own registry gets all metrics except callbacks.
+    // A callback that scrapes its own registry gets all metrics except those with callbacks.
     let scraped = registry.clone();
     gauge("e_scrapes").register_callback_in(&registry, move || scraped.to_text().len() as f64).expect("valid");
     let addr = serve(&registry, 4);

@@ -40,7 +40,7 @@ async fn panicking() -> &'static str {
     if true { panic!("in a handler") } else { "" }
 }
 
-/// The routes that [`check`] requests.
+/// Adds the routes that [`check`] requests.
 fn configure(app: &mut web::ServiceConfig) {
     app.service(
         web::resource("/users/{id}")
@@ -79,7 +79,7 @@ fn serve(
                 let app = App::new().configure(configure.clone()).service(exposition.resource("/metrics"));
                 app.wrap(metrics.clone())
             })
-            // Otherwise, a handler keeps running after its client has disconnected.
+            // By default, a handler keeps running after its client has disconnected.
             .h1_allow_half_closed(false)
             .workers(2)
             .disable_signals()
@@ -112,7 +112,7 @@ fn known_routes_start_at_0() {
     assert_eq!(measured.value("web_requests_in_flight{path=\"/empty\",method=\"GET\"}"), None);
 }
 
-/// Two scopes with the same prefix, of which a guard selects one, and a scope with another prefix.
+/// Adds two scopes with the same prefix, the first of which has a guard, and a scope with a different prefix.
 fn scopes(app: &mut web::ServiceConfig) {
     let admin = web::scope("/shop").guard(guard::Header("role", "admin"));
     app.service(admin.route("/orders/{id}", web::get().to(|| async { "an order, for an admin" })))

@@ -25,7 +25,7 @@ use crate::client::{ask, send, status};
 
 pub(crate) fn first_then(second: fn() -> Result<Bytes, io::Error>) -> Body {
     let first = Ok(Bytes::from_static(b"first"));
-    // Yield once, so that the first chunk is sent before the second chunk is ready.
+    // Yield once so that the first chunk is sent before the second chunk is ready.
     let second = stream::once(async move {
         tokio::task::yield_now().await;
         second()
@@ -208,7 +208,7 @@ async fn a_layer_inside_a_nested_router_has_the_whole_pattern() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_on_an_outer_and_a_nested_router_counts_once() {
     let measured = Measured::new();
-    // Both layers have the same families.
+    // Both layers record into the same families.
     let [outer, inner] = [measured.build(|builder| builder), measured.build(|builder| builder)];
     let nested = Router::new()
         .route("/users/{id}", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
@@ -284,7 +284,7 @@ async fn a_layer_in_the_right_place_is_not_reported() {
         let measured = missed(addr, measured).await;
         assert_eq!(measured.problems(), []);
     }
-    // A file service has no routes, and requests for missing files do not indicate a misplaced layer.
+    // A file service has no routes, but requests for missing files do not indicate a misplaced layer.
     let measured = Measured::new();
     let files = service_fn(|request: Request| async move {
         let status = if request.uri().path() == "/" { StatusCode::OK } else { StatusCode::NOT_FOUND };
@@ -353,7 +353,7 @@ async fn layers_with_different_families_count_the_same_request() {
     .expect("no panic");
 }
 
-/// A function with the same prefix as the layer. The function registers its families first.
+/// A function with the same prefix as the layer. Its families are registered before the layer's families.
 #[metrics_core::instrument("/job", prefix = "beside")]
 fn job() {}
 

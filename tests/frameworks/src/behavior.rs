@@ -37,14 +37,14 @@ impl Measured {
         self.registry.to_text()
     }
 
-    /// Returns the value of a series, or `None` if it does not exist.
+    /// Returns the value of a series, or `None` if the series does not exist.
     pub(crate) fn value(&self, series: &str) -> Option<f64> {
         let text = self.text();
         let rest = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
         Some(rest.parse().expect("a number"))
     }
 
-    /// Returns the number of requests to a route that ended with this status.
+    /// Returns the number of requests to a route that ended with the given status.
     pub(crate) fn responses(&self, path: &str, method: &str, status: &str) -> f64 {
         let series = format!("web_responses_total{{path=\"{path}\",method=\"{method}\",status=\"{status}\"}}");
         self.value(&series).unwrap_or_default()
@@ -64,8 +64,8 @@ impl Measured {
         self.value(&format!("web_{family}{{path=\"{path}\",method=\"{method}\"}}"))
     }
 
-    /// Waits until `requests` requests to the route have ended with this status, and until its exceptions and
-    /// cancellations equal `how`.
+    /// Waits until `requests` requests to the route have ended with the given status, and until the route's numbers of
+    /// exceptions and cancellations equal `how`.
     pub(crate) fn recorded(&self, path: &str, method: &str, status: &str, requests: f64, how: [f64; 2]) {
         wait_for(&format!("{method} {path} with {status}\n{}", self.text()), || {
             (self.responses(path, method, status) >= requests).then_some(())

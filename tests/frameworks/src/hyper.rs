@@ -67,7 +67,7 @@ async fn serve(metrics: RequestMetrics, exposition: Exposition) -> std::net::Soc
     addr
 }
 
-/// The paths of the known routes, which are declared because hyper has no router.
+/// The paths of the known routes. They must be declared because hyper has no router.
 const PATHS: [&str; 9] =
     ["/fail", "/panic", "/panic-in-body", "/broken-body", "/endless", "/pending", "/length", "/empty", "/upgrade"];
 

@@ -1,4 +1,4 @@
-//! A service with two endpoints: ours, and that of a middleware for the registry of the `prometheus` crate.
+//! A service with two endpoints: ours and that of a third-party middleware for the registry of the `prometheus` crate.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -9,10 +9,10 @@ use metrics_core::{Counter, Exposition};
 
 use crate::client::{ask, status};
 
-/// Starts a service with a third-party middleware that exposes the default registry of the `prometheus` crate under
-/// `/theirs`. Our registry is exposed under `/ours`.
+/// Starts a service with a third-party middleware that exposes the default registry of the `prometheus` crate at
+/// `/theirs`. Our registry is exposed at `/ours`.
 fn serve() -> SocketAddr {
-    // This call is enough to export our metrics under `/theirs`.
+    // This call is enough to export our metrics at `/theirs`.
     metrics_core::init();
     let (started, addr) = mpsc::channel();
     std::thread::spawn(move || {

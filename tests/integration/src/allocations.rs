@@ -99,7 +99,7 @@ fn a_thread_that_has_seen_a_series_allocates_nothing() {
     };
     everything();
     assert_eq!(allocations(|| (0..1_000).for_each(|_| everything())), 0);
-    // A scrape does allocate. If another test has set `COUNTER`, its increments do not allocate in turn.
+    // A scrape does allocate. Even if another test has set `COUNTER`, incrementing it does not allocate in turn.
     assert!(allocations(|| drop(Registry::global().to_text())) > 0);
 }
 
@@ -171,7 +171,7 @@ fn an_allocator_can_count_with_a_counter() {
         let threads: Vec<_> = (0..4).map(|_| thread::spawn(allocating)).collect();
         let allocated: u64 = threads.into_iter().map(|thread| thread.join().expect("no panic")).sum();
         assert!(allocated >= 4_000);
-        // All allocations are counted, even those of a thread's first write, which creates the thread's pages.
+        // All allocations are counted, even those by a thread's first write, which creates the thread's pages.
         let counted = COUNTED.load(Ordering::Acquire);
         assert!(counter.value() >= counted as f64, "{} of {counted}", counter.value());
     }

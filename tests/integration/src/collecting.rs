@@ -162,7 +162,7 @@ impl Gate {
     }
 }
 
-/// Opens the gate even if the test fails, so that no thread waits forever.
+/// Opens the gate when it is dropped, even if the test fails, so that no thread waits forever.
 struct Opens<'a>(&'a Gate);
 
 impl Drop for Opens<'_> {

@@ -1,6 +1,6 @@
 //! A process that is scraped before it is ready.
 //!
-//! Scrapes do not evaluate user expressions, and expressions that panic are evaluated again.
+//! Scrapes do not evaluate user expressions. An expression that panics is evaluated again later.
 
 use std::collections::BTreeMap;
 use std::panic;
@@ -45,7 +45,7 @@ fn handle(path: &str) -> Option<u8> {
 #[expect(dead_code, reason = "it is exported although it is never called")]
 fn literal() {}
 
-/// A list that is set only after the first call of its function.
+/// A list that is set only after the first call to `called_early`.
 static LATER: OnceLock<Vec<String>> = OnceLock::new();
 
 #[instrument(path in LATER.get().expect("the list is set"), prefix = "called_early")]
@@ -64,7 +64,7 @@ fn a_service_that_is_scraped_before_it_is_ready_loses_nothing() {
     panic::set_hook(Box::new(|_| {}));
     OWNER.set(thread::current().id()).expect("once");
 
-    // Scrape in several ways, on other threads and on this one.
+    // Scrape in several ways, on other threads and on this thread.
     thread::spawn(|| Registry::global().to_text()).join().expect("no panic");
     thread::spawn(metrics_core::prometheus::gather).join().expect("no panic");
     let _ = Snapshot::of(Registry::global());

@@ -67,7 +67,7 @@ fn neither_a_counting_logger_nor_a_panic_stops_the_initialization() {
         }
     }
     Logging::global().taken.set(1);
-    // The declaration is retried and reported until it succeeds.
+    // Until the declaration succeeds, it is retried, and its failure is reported as a problem.
     let problems = Registry::global().check();
     assert!(problems.iter().any(|problem| problem.message.contains("Panicking panicked")), "{problems:?}");
     let text = Registry::global().to_text();

@@ -1,5 +1,5 @@
-//! Annotated functions evaluate labels before the body, drop arguments in the order of the plain function, and return
-//! futures that are only slightly larger. Also checks that totals are exact with several threads.
+//! Annotated functions evaluate labels before the body, drop arguments in the same order as plain functions, and return
+//! only slightly larger futures. Their totals are exact, even with several threads.
 
 #![allow(
     clippy::large_types_passed_by_value,
@@ -115,7 +115,7 @@ fn a_single_argument_is_dropped_before_the_call_ends_and_as_a_whole() {
     assert_eq!(sample("single_request_exceptions_total{path=\"/single\"}"), Some(0.0));
 }
 
-/// A limitation of Rust: an unnamed argument cannot be moved into the body, so it is dropped after the others.
+/// In Rust, an unnamed argument cannot be moved into the body, so it is dropped after the other arguments.
 #[test]
 fn an_argument_without_a_name_is_dropped_after_the_others() {
     fn plain(a: Noted, _: Noted, c: Noted, _d: Noted) {

@@ -216,7 +216,7 @@ fn custom_families_match_late_labels_by_name() {
     now.assert("own_late_exceptions_total", &not_found, 1.0);
     now.assert("own_late_cancelled_total", &[("path", "/a"), ("status", "cancelled")], 1.0);
     now.assert("own_late_in_flight", &[("path", "/a")], 0.0);
-    // A call that does not fail has no kind.
+    // A call that does not fail is not an exception and has no kind.
     assert!(!registry.to_text().contains("kind=\"\""));
 }
 

@@ -89,7 +89,7 @@ fn calls_by_closed_sets_count_under_their_values() {
             call(Method::Get, cached);
             call(Method::Put, cached);
         }
-        // A type with the same values in a different order and a type without a closed set use the same series.
+        // A type with the same values in a different order and a type without a closed set share these series.
         [Verb::Put, Verb::Get, Verb::Delete].into_iter().for_each(|verb| call(verb, true));
         call("get", true);
     }

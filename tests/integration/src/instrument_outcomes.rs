@@ -9,7 +9,7 @@ use metrics_core::instrument;
 
 use crate::sample;
 
-/// Returns the numbers of calls, exceptions, canceled calls and calls in flight under this prefix.
+/// Returns the numbers of calls, exceptions, canceled calls and calls in flight of the functions with this prefix.
 fn recorded(prefix: &str) -> [f64; 4] {
     ["request_latency_seconds_count", "request_exceptions_total", "request_cancelled_total", "requests_in_flight"]
         .map(|name| sample(&format!("{prefix}_{name}{{path=\"/x\"}}")).unwrap_or(f64::NAN))
@@ -178,7 +178,7 @@ fn none_and_other_types_are_not_exceptions() {
         [Err(())].into_iter()
     }
     assert_eq!(option(), None);
-    // A type parameter is not treated as a `Result`, even if its type is a `Result` in this call.
+    // A type parameter is not treated as a `Result`, even if the caller passes a `Result`.
     assert_eq!(generic(Err::<(), ()>(())), Err(()));
     assert_eq!(opaque().count(), 1);
     assert_eq!(sample("none_request_latency_seconds_count{path=\"/x\"}"), Some(3.0));

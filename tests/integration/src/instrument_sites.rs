@@ -155,7 +155,7 @@ fn families_of_self_are_used_by_each_call() {
     assert_eq!(one.latency.labels(["x"]).count(), 2);
     assert!(other.latency.get(["x"]).is_none());
     assert_eq!(other.latency.labels(["bad"]).count(), 1);
-    // Unspecified families are the default families.
+    // Without an explicit family, a call is recorded in the default family.
     assert_eq!(sample("worker_request_exceptions_total{kind=\"bad\"}"), Some(1.0));
     assert_eq!((one.failures.value(), other.failures.value()), (1.0, 0.0));
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Meta, UseTree, Visibility};
 
-/// The layers from lowest to highest. Modules in the same layer may use each other.
+/// The layers from lowest to highest. A module may also use modules in its own layer.
 const LAYERS: [&[&str]; 8] = [
     &[
         "alarm",
@@ -278,7 +278,7 @@ fn no_two_files_use_each_other() {
     for source in ["metrics-core/src", "metrics-macros/src"] {
         let mut edges = Crate::read(source).edges();
         assert!(edges.len() > 10, "{source}: {} files were read", edges.len());
-        // Repeatedly remove files that do not use any remaining file, because these files are not part of a cycle.
+        // Repeatedly remove files that use no remaining file, because such files cannot be part of a cycle.
         loop {
             let left = edges.len();
             let known: BTreeSet<ModulePath> = edges.keys().cloned().collect();

@@ -17,7 +17,7 @@ lazy_static! {
         Counter::builder("logged_lines_total", "Lines that were logged.").labels(["level"]).register();
 }
 
-/// Keeps all lines, counts them in one of our metrics, and panics at lines about `panics_total`.
+/// Keeps all lines, counts them in one of our metrics, and panics on lines about `panics_total`.
 struct Logger;
 
 impl Log for Logger {

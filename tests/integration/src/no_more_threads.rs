@@ -1,4 +1,4 @@
-//! A pusher makes its last push even if threads can no longer be spawned.
+//! A pusher makes its last push even if the process can no longer spawn threads.
 
 #![cfg(target_os = "linux")]
 use std::env;
@@ -15,7 +15,7 @@ use metrics_core::{Counter, PushContext, PushTarget, Pusher, Registry};
 
 /// The environment variable from which the standard library reads the stack size of new threads.
 const STACK: &str = "RUST_MIN_STACK";
-/// The stack size of new threads, which exceeds the memory that is free under the limit.
+/// The stack size of new threads, which exceeds the memory still available under the limit.
 const STACK_KIB: u64 = 1024 * 1024;
 const INTERVAL: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(20);
@@ -75,7 +75,7 @@ fn ends() {
     for _ in 0..2 {
         texts.recv_timeout(LONG).expect("a push");
     }
-    // The minimum until the next push is the memory usage while no push is running.
+    // The lowest usage measured before the next push is the usage while no push is running.
     let mut taken = u64::MAX;
     while texts.try_recv().is_err() {
         taken = taken.min(memory_kib());
@@ -84,7 +84,7 @@ fn ends() {
     let mut prlimit = Command::new("prlimit");
     prlimit.arg(format!("--pid={}", process::id())).arg(format!("--as={limit}:{limit}"));
     assert!(prlimit.status().expect("it is there").success());
-    // The C library caches the stacks of ended threads. Use up the cached stacks.
+    // Use up the stacks of ended threads, which the C library caches.
     let begin = Instant::now();
     while failed.try_recv().is_err() {
         assert!(begin.elapsed() < LONG, "threads can still be spawned");

@@ -1,4 +1,4 @@
-//! Collectors in a process that cannot spawn threads, for example in a container that has reached its thread limit.
+//! Collectors in a process that cannot spawn threads, for example because its container has reached the thread limit.
 
 #![cfg(target_os = "linux")]
 use std::env;

@@ -45,10 +45,10 @@ fn sends(bytes: usize) {
 fn one_call_exports_everything() {
     let revision = String::from("0a1b2c");
     process_metrics!(revision = revision);
-    // The macro may be called again, for example in a library or a test.
+    // The macro may be called again, for example by a library or a test.
     process_metrics!(revision = "0a1b2c");
 
-    // An increase of 0.1 seconds of CPU time is visible, even on a busy machine.
+    // Work until 0.1 seconds of CPU time have been used, which takes longer on a busy machine.
     let worked = more("process_cpu_seconds_total", || {
         let begin = value("process_cpu_seconds_total");
         while value("process_cpu_seconds_total") - begin < 0.1 {

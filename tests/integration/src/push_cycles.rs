@@ -23,7 +23,7 @@ fn memory_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Starts and stops `cycles` pushers. Ten run at a time, because each push waits until carbon closes the connection.
+/// Starts and stops `cycles` pushers, ten at a time, because each push waits until carbon closes the connection.
 fn cycle(address: &str, cycles: u32) {
     thread::scope(|scope| {
         for _ in 0..10 {
@@ -73,6 +73,6 @@ fn a_thousand_pushers_leave_nothing_behind() {
         .lines()
         .find_map(|line| line.strip_prefix("metrics_core_push_total{target=\"graphite\",outcome=\"success\"} "));
     let successes: u32 = successes.expect("counted").parse().expect("a number");
-    // Two pushes per pusher, or one if the shutdown came before the first push.
+    // Each pusher makes two pushes, or one if it is shut down before its first push.
     assert!((CYCLES + 50..=2 * (CYCLES + 50)).contains(&successes), "{successes}");
 }

@@ -11,7 +11,7 @@ use metrics_core::{Counter, PushContext, PushError, PushTarget, Pusher, Registry
 
 use crate::sample;
 
-/// The timeout for all waits in these tests.
+/// The maximum duration of each wait in these tests.
 const LONG: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -90,13 +90,13 @@ impl Test {
         (Self { registry, counter, begun, values }, builder)
     }
 
-    /// Returns the value in the next push that succeeds.
+    /// Returns the value of the next successful push.
     fn value(&self) -> f64 {
         self.values.recv_timeout(LONG).expect("a push")
     }
 }
 
-/// Returns the number of pushes with this outcome.
+/// Returns the number of pushes to `target` with this outcome.
 fn outcomes(target: &str, outcome: &str) -> f64 {
     let name = format!("metrics_core_push_total{{target=\"{target}\",outcome=\"{outcome}\"}}");
     sample(&name).unwrap_or_else(|| panic!("{name} is not there"))

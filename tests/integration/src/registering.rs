@@ -48,7 +48,7 @@ fn any_difference_is_an_error_that_names_it() {
     assert!(labelled().register_in(&registry).is_ok());
 }
 
-/// Registers a `prometheus` collector under a registered name, and returns the owner in the resulting error.
+/// Registers a `prometheus` collector under a name that is already taken, and returns the owner named in the error.
 fn error_of_collector(registry: &Registry, name: &str) -> Owner {
     let collector = prometheus::Gauge::new(name, "-").expect("valid");
     match registry.register_prometheus_collector(Box::new(collector)) {

@@ -85,7 +85,7 @@ impl Shop {
     }
 }
 
-/// Calls `Shop::fail` once per scrape, when the latency has been read and the exceptions have not been visited.
+/// Calls `Shop::fail` once per scrape, after the latency and before the exceptions are visited.
 struct FirstCall<'s> {
     shop: &'s Shop,
     calls: u64,
@@ -114,7 +114,7 @@ fn a_first_call_in_the_middle_of_a_scrape_adds_no_exception_to_it() {
         calls: Summary::builder("a_shop_calls_seconds", "").register_in(&registry).expect("valid"),
         failures: Counter::builder("b_shop_failures_total", "").register_in(&registry).expect("valid"),
     };
-    // Increment the counter before any call, so that it is always exported.
+    // Increment the counter before any call so that it is always exported.
     shop.failures.inc();
     let scrape = |calls, failures| {
         let mut seen = FirstCall { shop: &shop, calls: 0, failures: None };

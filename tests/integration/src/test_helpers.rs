@@ -1,4 +1,4 @@
-//! The `testing` module, which helps users to test their metrics.
+//! The `testing` module, which helps users test their metrics.
 
 use std::panic::catch_unwind;
 use std::thread;
@@ -75,7 +75,7 @@ fn equal_values_have_not_changed() {
     change.assert("level", &[("of", "inf")], 0.0);
 }
 
-/// An annotated function that several tests of a program call.
+/// An annotated function that several threads call, like the tests of a program.
 #[instrument("/shared", prefix = "shared")]
 fn shared() -> Result<(), ()> {
     Err(())
@@ -112,7 +112,7 @@ fn snapshots_of_a_thread_contain_what_the_thread_has_recorded() {
     let wrong = "shared_level\n  is:       7\n  expected: 8";
     let said = message(|| Snapshot::of_current_thread(Registry::global()).assert("shared_level", &[], 8.0));
     assert_eq!(said, wrong);
-    // The message of a failure that other tests may have caused recommends `Snapshot::of_current_thread`.
+    // If other tests may have caused the failure, the message recommends `Snapshot::of_current_thread`.
     let said = message(|| Snapshot::of(Registry::global()).assert("shared_level", &[], 8.0));
     assert!(said.starts_with(&format!("{wrong}\n")) && said.contains("`Snapshot::of_current_thread`"), "{said}");
     let all = Snapshot::of(Registry::global());

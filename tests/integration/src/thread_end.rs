@@ -52,7 +52,7 @@ fn destructors_before_and_after_ours_are_counted() {
     for round in 1..=50_u32 {
         let (first, second) = (last(), last());
         thread::spawn(move || {
-            // One destructor is registered before the thread's first write, the other after it.
+            // One destructor is registered before the thread's first write, and the other after it.
             FIRST.set(Some(first));
             second.counter.inc();
             second.family.labels(["running"]).inc();
@@ -70,7 +70,7 @@ fn destructors_before_and_after_ours_are_counted() {
     }
 }
 
-/// Writes many times when it is dropped. By then, another thread may have reused the cells of the ending thread.
+/// Writes many times when it is dropped, when another thread may have reused the cells of the ending thread.
 struct Lingering {
     counter: Counter,
     ended: mpsc::Sender<()>,
@@ -178,7 +178,7 @@ fn destructors_can_scrape() {
     Gauge::builder("read_by_callback", "").register_callback(|| 7.0);
     let (sender, seen) = mpsc::channel();
     thread::spawn(move || {
-        // One destructor runs before the destructors of the thread-locals that a scrape uses, the other after them.
+        // One destructor runs before the destructors of the thread-locals that a scrape uses, and the other after them.
         READ_FIRST.set(Some(Reader(sender.clone())));
         let _ = Registry::global().to_text();
         READ_SECOND.set(Some(Reader(sender)));

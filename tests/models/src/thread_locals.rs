@@ -6,7 +6,7 @@ use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock};
 
 loom::lazy_static! {
-    // The store is leaked, because Loom would drop it at the end of the main thread, while other threads may still use
+    // The store is leaked, because Loom would drop it at the end of the main thread, when other threads may still use
     // it.
     static ref STORE: &'static Store = Box::leak(Box::new(Store::new()));
 }

@@ -42,7 +42,7 @@ impl Package {
         Ok(self.messages(&output).filter_map(|message| place(&message)).collect())
     }
 
-    /// Returns the tests in the package with their outcomes; `None` if the tests do not build.
+    /// Returns the tests in the package with their outcomes, or `None` if the tests do not build.
     pub(crate) fn tests(&self) -> Result<Option<BTreeSet<String>>> {
         if !self.run(&["test", "--lib", "--tests", "--no-run"], &[])?.status.success() {
             return Ok(None);
@@ -56,7 +56,7 @@ impl Package {
     fn run(&self, arguments: &[&str], behind: &[&str]) -> Result<Output> {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(arguments).args(self.features).arg("--target-dir").arg(&self.target).current_dir(&self.folder);
-        // Caps lints at warnings, so that the lints that a crate denies are counted like all others.
+        // Cap lints at warnings, so that lints that a crate denies are counted like all others.
         cargo.env("RUSTFLAGS", "--cap-lints=warn").env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_COLOR", "never");
         if !behind.is_empty() {
             cargo.arg("--").args(behind);

@@ -48,7 +48,7 @@ impl Copies {
         &self.version
     }
 
-    /// The number of annotated functions.
+    /// Returns the number of annotated functions.
     pub(crate) fn functions(&self) -> usize {
         self.functions
     }

@@ -1,7 +1,7 @@
-//! The path of a function, including the type it is a method of, derived from the type name of a closure inside it.
+//! Derives the path of a function, including the type of a method, from the type name of a closure in the function.
 
 /// Returns, for example, `my_router::Api::load` for the type name of a closure in the static `__METRICS_SITE` of that
-/// function, or `fallback` if the name has an unknown form. The compiler does not guarantee any form.
+/// function, or `fallback` if the name has an unknown form. The compiler guarantees no particular form.
 pub(crate) fn readable(closure: &str, fallback: &str) -> String {
     let mut path = closure;
     for suffix in ["::{{closure}}", "::__METRICS_SITE"] {
@@ -16,13 +16,13 @@ pub(crate) fn readable(closure: &str, fallback: &str) -> String {
         .unwrap_or_else(|| fallback.to_owned())
 }
 
-/// Replaces the `impl` block in a path with the type that it is for.
+/// Replaces the `impl` block in a path with the implementing type or the trait.
 fn simplified(path: &str) -> Option<String> {
     if let Some(qualified) = path.strip_prefix('<') {
-        // `<my_router::Api as my_router::Load>::load`. For a type parameter (`_`), the trait is more informative.
+        // `<my_router::Api as my_router::Load>::load`. For a type parameter (`_`), use the trait.
         let (inside, after) = split_at_close(qualified)?;
         let (ty, name) = inside.split_once(" as ")?;
-        // An implementation for a reference often calls the one for the type, so the two need different names.
+        // An implementation for `&T` often calls the implementation for `T`, so the two need different names.
         let (reference, ty) = without_references(ty);
         return Some(if is_path(ty) { format!("{reference}{ty}{after}") } else { format!("{name}{after}") });
     }
@@ -54,7 +54,7 @@ fn split_at_close(text: &str) -> Option<(&str, &str)> {
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'<' => depth += 1,
-            // The arrow of a function type closes nothing.
+            // The arrow of a function type is not a closing bracket.
             b'>' if at > 0 && text.as_bytes()[at - 1] == b'-' => {}
             b'>' => depth -= 1,
             _ => {}

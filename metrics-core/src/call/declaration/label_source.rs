@@ -29,7 +29,7 @@ impl Role {
     }
 }
 
-/// A list after `in`.
+/// The list of values after `in`.
 #[derive(Clone, Copy)]
 pub(crate) struct LabelList {
     pub(crate) values: fn() -> Vec<String>,
@@ -37,7 +37,7 @@ pub(crate) struct LabelList {
     pub(crate) closed: bool,
 }
 
-/// The source of the values of a label, and the list of its known values.
+/// The source of a label's values, with the list of known values, if any.
 #[derive(Clone, Copy)]
 pub(crate) enum LabelSource {
     Fixed(&'static str),
@@ -62,7 +62,7 @@ impl LabelSource {
         matches!(self, Self::Result(_) | Self::Kind(_))
     }
 
-    /// Returns true if the default family for `role` has the label, and any other family must have it.
+    /// Returns true if a family for `role` must have the label. The default family has only these labels.
     pub(crate) fn belongs_to(self, role: Role) -> bool {
         match self {
             Self::Fixed(_) | Self::Call(_) => true,

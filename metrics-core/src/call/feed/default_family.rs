@@ -1,4 +1,4 @@
-//! The default family of a function, used unless the attribute names another. It is found or registered by name.
+//! The default family of a function, looked up or registered by name unless the attribute sets another family.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use crate::registry::{Problem, ProblemKind, Registry};
 use crate::summary::Summary;
 
 impl Families {
-    /// Returns the family with the default name, registering it if no other function has.
+    /// Returns the family with the default name, registering it if necessary. If that fails, reports a problem and
+    /// returns an unregistered family.
     pub(crate) fn default_family(&self, declaration: &Declaration, role: Role) -> Arc<FamilyCore> {
         let name = declaration.default_name(role);
         let global = Registry::global();
@@ -36,7 +37,7 @@ impl Families {
         core
     }
 
-    /// Creates an unregistered family, for a role whose family cannot be used.
+    /// Creates an unregistered family for a role whose family cannot be used.
     pub(crate) fn detached(&self, declaration: &Declaration, role: Role) -> OwnedTarget {
         let name = declaration.default_name(role);
         OwnedTarget::Family(Arc::new(new_core(declaration, role, name, self.labels_of(role).into_iter())))

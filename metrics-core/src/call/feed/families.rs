@@ -1,8 +1,8 @@
-//! The families of one annotated function, found or registered once and resolved together for each set of label values.
+//! The families of one annotated function, looked up or registered once and resolved together for each label set.
 //!
-//! If one family has no room for a label set, all families of the function count it in their overflow series, so that
-//! they all count the same calls. If the name of the exception or cancellation family sorts after that of the latency,
-//! the family is marked to be read early, so that a scrape never reports more exceptions or cancellations than calls.
+//! If a label set exceeds the cap of one family, all families of the function count it in their overflow series, so
+//! that they all count the same calls. An exception or cancellation family whose name sorts after that of the latency
+//! is marked to be read early, so that a scrape never reports more exceptions or cancellations than calls.
 
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,7 @@ use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 use crate::logging::guarded;
 
-/// With more combinations of closed sets than this, series are looked up in the per-thread cache instead.
+/// The maximum number of closed-set combinations in the dense cache. Beyond it, only the per-thread cache is used.
 const MAX_DENSE: usize = 1024;
 
 /// The families of an annotated function, and the labels of its calls.
@@ -33,9 +33,9 @@ pub(crate) struct Families {
     fixed: Vec<Option<String>>,
     /// The positions of the labels whose values come from the arguments, then from the result, then from the error.
     given: Vec<usize>,
-    /// The targets by [`Role`]; `None` if the function does not record the role, or if each call names a target.
+    /// The targets by [`Role`]; `None` if the function does not record the role, or if each call evaluates its target.
     targets: [Option<BoundTarget>; Role::COUNT],
-    /// The targets that are families, for reading their epochs.
+    /// The targets that are families, for their epochs and caps.
     cores: Vec<Arc<FamilyCore>>,
     /// The upper bounds of the latency's buckets; empty for a summary.
     bounds: &'static [f64],
@@ -44,24 +44,24 @@ pub(crate) struct Families {
     pub(crate) beginnings: Option<CacheId>,
     /// The values after `in`, evaluated once.
     pub(crate) known: ReentrantOnce<KnownValues>,
-    /// The series of each label set, if the labels of the first call all had closed sets that are small enough.
+    /// The series by label set, if the labels of the first call all have closed sets with few enough combinations.
     pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
     /// The series of all calls, if all labels are fixed.
     pub(crate) series: Fixed<{ Role::COUNT }>,
-    /// A bit for each role for which mismatching labels have been reported.
+    /// A bit mask of the roles whose mismatched labels have been reported.
     pub(crate) noted: AtomicU8,
 }
 
-/// A target, and for each of its labels the position of that label in `names`.
+/// A target, with the position in `names` of each of its labels.
 struct BoundTarget {
     target: OwnedTarget,
     order: Vec<usize>,
 }
 
 impl Families {
-    /// Finds or registers the families. A family that cannot be used is replaced with one that is not exported.
+    /// Looks up or registers the families, replacing each unusable family with one that is not exported.
     ///
-    /// Returns an error if an expression panicked. The family for its role is then not exported either.
+    /// Returns the families as an error if an expression panicked. The family for its role is then not exported either.
     pub(crate) fn of(declaration: &Declaration) -> Result<Box<Self>, Box<Self>> {
         let path = declaration.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, LabelSource::Fixed("")));
@@ -118,7 +118,7 @@ impl Families {
         }
     }
 
-    /// Finds the target for this role. Returns an error with a target that is not exported if its expression panics.
+    /// Resolves the target for this role. If its expression panics, the error is a target that is not exported.
     fn bind(&self, declaration: &Declaration, role: Role) -> Result<BoundTarget, BoundTarget> {
         let detached = || {
             let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
@@ -178,8 +178,8 @@ impl Families {
         self.bounds
     }
 
-    /// Returns the series of these roles for these values; `None` if a family's cap does not allow a new one. A label
-    /// set of only fixed values is exempt from the cap.
+    /// Returns the series for these roles and values, or `None` if a family is at its cap or a value is too long. Label
+    /// sets with only fixed values are exempt from the cap.
     pub(crate) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
@@ -211,7 +211,7 @@ impl Families {
         handles
     }
 
-    /// Copies the series of a label set to the dense cache, if this thread has cached it in this epoch.
+    /// Copies the series of a label set to the dense cache, if this thread has cached them in this epoch.
     pub(crate) fn cache_dense(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
         let dense = self.dense.get_or_init(|| {
             let sets = labels.iter().map(|label| Some(label.closed()?.0)).collect::<Option<_>>()?;
@@ -260,9 +260,9 @@ impl Families {
         }
     }
 
-    /// Creates the series at 0 for `begun_with` (values from a call's arguments) and all combinations of known values.
+    /// Creates the series at 0 for all combinations of `begun_with` (values from a call's arguments) and known values.
     ///
-    /// Skips families with a label whose values are not known. Returns false if a family reaches its cap.
+    /// Skips families that have another label without known values. Returns false if a family reaches its cap.
     pub(crate) fn create_known(&self, known: &KnownValues, begun_with: &[&str]) -> bool {
         let begun = self.all_values(begun_with);
         let lists: Vec<Option<Vec<&str>>> = (0..self.names.len())
@@ -292,15 +292,15 @@ impl Families {
         })
     }
 
-    /// Returns true if a call can end with these values. All late labels are `panic` after a panic, or `cancelled`
-    /// after a cancellation, which is not an exception.
+    /// Returns true if a call can end with these values. After a panic, all late labels are `panic`. After a
+    /// cancellation, which is not an exception, they are all `cancelled`.
     fn can_be(&self, role: Role, all: &Values<'_>) -> bool {
         let values_of = |role: Role| {
             let late =
                 self.sources.iter().zip(all).filter(move |(source, _)| source.is_late() && source.belongs_to(role));
             late.map(|(_, value)| *value)
         };
-        // In a family for canceled calls, each label from the result has only the value `cancelled`.
+        // In a family for canceled calls, all labels from the result have the value `cancelled`.
         let agree = |what: &str| {
             role == Role::Cancelled || {
                 let are = values_of(role).filter(|value| *value == what).count();
@@ -317,12 +317,12 @@ impl Families {
         &self.cores
     }
 
-    /// Returns true if there is a family to look up series in.
+    /// Returns true if the function has a target that is not evaluated per call.
     pub(crate) fn feeds_anything(&self) -> bool {
         self.targets.iter().any(Option::is_some)
     }
 
-    /// Returns the series for these values in a target that a call names; `None` if its labels do not match.
+    /// Returns the series for these values in a per-call target; `None` if the target's labels do not match.
     pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Handle> {
         let core = match target {
             TargetRef::Unlabeled { handle, .. } => return Some(handle),
@@ -344,7 +344,7 @@ impl Families {
         Some(core.resolve(&values[..labels.len()]))
     }
 
-    /// Returns the values of all labels: the fixed values, and those of the call that are known so far.
+    /// Returns the values of all labels: the fixed values, and the call's values known so far.
     pub(crate) fn all_values<'v>(&'v self, given: &[&'v str]) -> Values<'v> {
         let mut all = [""; MAX_LABELS];
         for (value, fixed) in all.iter_mut().zip(&self.fixed) {
@@ -356,7 +356,7 @@ impl Families {
         all
     }
 
-    /// The position of the label whose value a call passes at `position`.
+    /// The position in `names` of the label whose value a call passes at `position`.
     pub(crate) fn position_of_given(&self, position: usize) -> Option<usize> {
         self.given.get(position).copied()
     }
@@ -387,7 +387,7 @@ fn given(sources: &[LabelSource]) -> Vec<usize> {
     phases.into_iter().flat_map(of_phase).collect()
 }
 
-/// The label of functions without labels that are known when a call begins.
+/// The label of functions that have no other label known when a call begins.
 pub(crate) const FUNCTION: &str = "function";
 
 impl OwnedTarget {

@@ -1,4 +1,4 @@
-//! Label values that are known before any call: the lists after `in`.
+//! Label values that are known before any call, such as the lists after `in`.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::labels::OTHER;
 pub(crate) struct KnownValues(Vec<Option<ValueSet>>);
 
 struct ValueSet {
-    /// The values in the order of the list, without duplicates. A closed set ends with `other`.
+    /// The values in the order of the list, without duplicates. A closed set includes `other`.
     values: Vec<String>,
     closed: Option<HashSet<String>>,
 }

@@ -1,6 +1,6 @@
 //! A `OnceLock` whose initializer is user code and may therefore re-enter or block.
 //!
-//! Families and value lists are user-supplied expressions. They may call the function that is being initialized, or
+//! Families and value lists are user-supplied expressions. They may call the function that is being initialized or
 //! wait for a lock that another caller holds. No lock is held while an initializer runs. A re-entrant caller gets
 //! `None`. Other threads wait for at most one second. A thread whose wait times out runs the initializer itself and
 //! uses that result, so no call is lost.
@@ -18,8 +18,7 @@ const MAKER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Like a `OnceLock`, but a re-entrant initialization returns `None` instead of deadlocking.
 pub(crate) struct ReentrantOnce<T> {
     value: OnceLock<T>,
-    /// Boxed and allocated on demand, because the compiler processes every field of a static in each function that has
-    /// one.
+    /// Boxed and allocated on demand, because the compiler processes every field of each annotated function's static.
     making: OnceLock<Box<Making<T>>>,
 }
 
@@ -28,7 +27,7 @@ struct Making<T> {
     /// The threads that run the initializer: the first caller, and those whose wait has timed out.
     makers: Mutex<Vec<ThreadId>>,
     made: Condvar,
-    /// The value of a thread whose wait has timed out.
+    /// The value from a thread whose wait timed out.
     fallback: OnceLock<T>,
     /// The value to use until the initializer succeeds.
     provisional: OnceLock<T>,
@@ -62,7 +61,7 @@ impl<T> ReentrantOnce<T> {
         self.making.get().is_some_and(|making| !lock(&making.makers).is_empty())
     }
 
-    /// Returns the value that is used until the initializer succeeds, if it has failed.
+    /// Returns the provisional value if the initializer has failed and has not succeeded since.
     pub(crate) fn provisional(&self) -> Option<&T> {
         let making = self.making.get()?;
         if self.get().or(making.fallback.get()).is_some() { None } else { making.provisional.get() }
@@ -70,12 +69,11 @@ impl<T> ReentrantOnce<T> {
 
     /// Returns the value, running the initializer `make` if no other thread is running one. `make` must not panic.
     ///
-    /// If `make` fails, it returns a provisional value, which is used until a later call succeeds. `user_code` decides
-    /// whether such a call may run `make`.
+    /// If `make` fails, it returns a provisional value, which is used until a later call succeeds. `user_code`
+    /// determines whether such a call may run `make`.
     ///
     /// Returns `None` if called by `make` itself. If another thread's initializer does not finish in time, possibly
-    /// because it waits for something that the caller holds, the caller makes a second value, so that no call is
-    /// miscounted.
+    /// because it waits for a lock that the caller holds, the caller runs `make` too, so that no call is miscounted.
     #[cold]
     pub(crate) fn get_or_make(&self, user_code: UserCode, make: impl FnOnce() -> Result<T, T>) -> Option<&T> {
         let this = thread::current().id();
@@ -84,7 +82,7 @@ impl<T> ReentrantOnce<T> {
         if let Some(value) = made() {
             return Some(value);
         }
-        // Checked without the lock, because an initializer may hang indefinitely.
+        // Checked without the lock, because calls take this path for as long as an initializer hangs.
         if let Some(provisional) = making.provisional.get()
             && !making.attempts.allow(user_code)
         {
@@ -112,7 +110,7 @@ impl<T> ReentrantOnce<T> {
         makers.push(this);
         drop(makers);
         let _end = End(making, this);
-        // The loser of a race drops its value; the other one is equivalent.
+        // The loser of a race drops its value; the winner's value is equivalent.
         let _ = match make() {
             Ok(value) if is_first => self.value.set(value),
             Ok(value) => making.fallback.set(value),
@@ -153,7 +151,7 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(once.get_or_make(UserCode::Due, fail), Some(&0));
         }
-        // The first call, and the 1st, 2nd, 4th, .. 64th of the 99 others.
+        // The first call, and the 1st, 2nd, 4th, .. 64th of the other 99.
         assert_eq!(made.load(Ordering::Relaxed), 8);
         assert_eq!((once.get(), once.provisional()), (None, Some(&0)));
         assert_eq!(once.get_or_make(UserCode::Now, fail), Some(&0));

@@ -18,5 +18,5 @@ impl Series {
     pub(crate) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], bounds: &[] };
 }
 
-/// The values of all labels of a function, in the order of the attribute.
+/// The label values of one call, padded with empty strings.
 pub(crate) type Values<'v> = [&'v str; MAX_LABELS];

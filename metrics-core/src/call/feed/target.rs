@@ -12,7 +12,7 @@ use crate::histogram::Histogram;
 use crate::metric::{Metric, OptionalOwner, SeriesOwner};
 use crate::summary::Summary;
 
-/// A family or a metric without labels that calls record into.
+/// A family, or a metric without labels, that calls record into.
 #[derive(Clone)]
 pub struct FeedTarget(pub(crate) OwnedTarget);
 
@@ -46,7 +46,7 @@ pub enum TargetRef<'a> {
     Unlabeled { handle: Handle, bounds: &'static [f64], owner: &'a OptionalOwner },
 }
 
-/// The families that a call names, indexed by [`Role`].
+/// The targets that each call evaluates, indexed by [`Role`].
 pub(crate) type PerCall<'a> = [Option<TargetRef<'a>>; Role::COUNT];
 
 impl OwnedTarget {
@@ -59,7 +59,7 @@ impl OwnedTarget {
 }
 
 impl<'a> TargetRef<'a> {
-    /// The name under which the target is exported, if it is.
+    /// The name of the family, or the name under which the metric is exported, if any.
     pub(crate) fn name(self) -> Option<&'a str> {
         match self {
             Self::Family(core) => Some(&core.declaration.name),
@@ -142,8 +142,8 @@ unlabeled! { Counter Gauge Summary Histogram }
 
 /// A target for the latency of a function whose latency family has `N` labels.
 ///
-/// `UNLABELED` is true if the function has no labels other than `function`. A metric without labels is then accepted as
-/// well. Pointers to targets are also targets: a `lazy_static`, a `LazyLock`, an `Arc`.
+/// `UNLABELED` is true if the function has no labels other than `function`. A metric without labels is then also a
+/// target. A pointer to a target, such as a `lazy_static`, `LazyLock` or `Arc`, is itself a target.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot record the latency of this function",
     label = "expected a `Family<Summary, {N}>` or `Family<Histogram, {N}>`",
@@ -161,7 +161,7 @@ impl<const N: usize, const UNLABELED: bool, P> FeedsLatency<N, UNLABELED> for P 
 {
 }
 
-/// A target that counts calls of a function, with `N` labels. For `UNLABELED` and pointers, see [`FeedsLatency`].
+/// A target with `N` labels that counts calls of a function. For `UNLABELED` and pointers, see [`FeedsLatency`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot count the calls of this function",
     label = "expected a `Family<Counter, {N}>`",
@@ -177,7 +177,7 @@ impl<const N: usize, const UNLABELED: bool, P> FeedsCount<N, UNLABELED> for P wh
 {
 }
 
-/// A target for the number of calls in flight of a function, with `N` labels. For `UNLABELED` and pointers, see
+/// A target with `N` labels for the number of a function's calls in flight. For `UNLABELED` and pointers, see
 /// [`FeedsLatency`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot count the calls in flight of this function",

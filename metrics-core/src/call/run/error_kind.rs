@@ -64,12 +64,12 @@ pub fn kind<R: Fallible<Error: ErrorKind>>(returned: &R) -> Option<LabelText> {
 
 /// The kinds of the errors of a return type, if they are known.
 ///
-/// If the type is not a `Result` whose error is a label value, there are none. [`kind`] reports that mistake.
+/// No kinds are known unless the type is a `Result` whose error is a label value. [`kind`] rejects any other type.
 #[derive(Debug)]
 pub struct KindsOf<R>(NoKinds, PhantomData<R>);
 
 impl<R> KindsOf<R> {
-    /// Creates a value whose method `kinds` is resolved by the return type.
+    /// Creates a value whose `kinds` method depends on the return type.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "generated code names it")]
     pub fn new() -> Self {
@@ -78,7 +78,7 @@ impl<R> KindsOf<R> {
 }
 
 impl<T, E: LabelValue> KindsOf<Result<T, E>> {
-    /// Returns all kinds if they are a closed set, otherwise none.
+    /// Returns all kinds if they form a closed set, otherwise an empty list.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
         E::VALUES.unwrap_or_default().iter().map(|kind| (*kind).to_owned()).collect()
@@ -90,7 +90,7 @@ impl<T, E: LabelValue> KindsOf<Result<T, E>> {
 pub struct NoKinds;
 
 impl NoKinds {
-    /// Returns no kinds.
+    /// Returns an empty list.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
         Vec::new()

@@ -2,8 +2,8 @@
 //!
 //! A function that is not `async` returns a future if its return type is a future, or if its last expression is
 //! `Box::pin(async move { .. })`. Creating the future is not part of the call. [`Measured`] stores the future directly,
-//! so nothing is moved into a second state machine, and drops it before the call ends, as an `async fn` does. A panic
-//! while the future is created is recorded as a call that panicked.
+//! without a second state machine, and drops it before the call ends, as an `async fn` does. A panic during creation of
+//! the future is recorded as a call that panicked.
 
 use std::fmt;
 use std::future::Future;
@@ -27,7 +27,7 @@ where
     Measured { future, state: FutureState::Unpolled { call, ending }, known: PhantomData }
 }
 
-/// Creates a future and measures it. A panic while it is created ends the call.
+/// Creates a future and measures it. A panic during creation ends the call.
 #[inline]
 pub fn create<F, P, R, E>(call: P, make: impl FnOnce() -> F, ending: R) -> Measured<F, P, R, E>
 where
@@ -40,7 +40,7 @@ where
     Measured { future, state: creating.created(ending), known: PhantomData }
 }
 
-/// A call whose future is being created. If dropped, the creation panicked.
+/// A call whose future is being created. Dropping it before [`Creating::created`] records a panic.
 struct Creating<P: PendingCall>(Option<P>);
 
 impl<P: PendingCall> Creating<P> {
@@ -88,7 +88,7 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // Moved out while the future runs, so that a panic ends the call immediately.
+        // Move the call out of the state while the future runs, so that a panic ends the call immediately.
         let (call, ending) = match mem::replace(this.state, FutureState::Ended) {
             FutureState::Unpolled { call, ending } => (call.begin(), ending),
             FutureState::Running { call, ending } => (call, ending),

@@ -1,11 +1,11 @@
 //! The guard of one call, which detects how the call ends and records it.
 //!
-//! A call ends in exactly one way. [`Call::finish`] records a call that has returned. If the guard is dropped before
-//! that while the body is running, the body panicked. If it is dropped between two polls of a future, the call was
+//! A call ends in exactly one way. [`Call::finish`] records a call that has returned. If the guard is dropped without
+//! `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the call was
 //! canceled. `std::thread::panicking` cannot distinguish the two, because a future may be dropped while another panic
 //! unwinds. Therefore, [`RunningBody`] marks the call as running during each poll.
 //!
-//! The body is passed as a closure, so that it can return early and borrow from values that it owns. `finish` takes the
+//! The body is passed as a closure so that it can return early and borrow from values that it owns. `finish` takes the
 //! guard by reference and loads the handles one by one. Copying them as an array would pass them through memory, which
 //! costs more than the recording itself.
 
@@ -51,7 +51,7 @@ impl PendingCall for Prepared {
     }
 }
 
-/// A running call. If dropped without [`Call::finish`], it panicked or was canceled.
+/// A running call. Dropping it without [`Call::finish`] records a panic or a cancellation.
 #[must_use = "dropping the guard records that the call panicked or was canceled"]
 pub struct Call {
     start: Moment,
@@ -161,7 +161,7 @@ pub(crate) fn enter(in_flight: Handle) {
     }
 }
 
-/// Records a call, its latency first. A scrape that reads exceptions before the latency then never sees more exceptions
+/// Records a call, latency first, so that a scrape that reads exceptions before the latency never sees more exceptions
 /// than calls.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "keeps the handles in registers, which saves a tenth of a call")]
@@ -184,7 +184,7 @@ pub(crate) fn record(start: Moment, Series { handles, bounds }: &Series, outcome
     }
 }
 
-// Out of line, so that calls without these parts reserve no registers for them.
+// Not inlined, so that calls that need neither function reserve no registers for them.
 
 #[inline(never)]
 fn observe_in_buckets(latency: Handle, bounds: &'static [f64], seconds: f64) {

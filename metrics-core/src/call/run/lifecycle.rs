@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A call that has not begun.
 pub trait PendingCall: Sized {
-    /// The type of the call once it has begun.
+    /// The type of the running call.
     type Call;
 
     /// Begins the call.
     fn begin(self) -> Self::Call;
 
-    /// Begins the call with the time before its labels were evaluated as its start.
+    /// Begins the call, backdated to the time before its labels were evaluated.
     fn begin_backdated(self) -> Self::Call;
 }
 
-/// A running call, which ends with an `E` when it returns. If dropped before that, it panicked or was canceled.
+/// A running call, which ends with an `E` when it returns. Dropping it earlier records a panic or a cancellation.
 pub trait RunningCall<E> {
     /// The progress of the call.
     fn progress(&self) -> &Progress;

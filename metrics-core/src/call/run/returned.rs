@@ -1,8 +1,8 @@
-//! Decides whether a returned value is an exception, based on its type or on the `exception_if` rule.
+//! Determines whether a returned value is an exception, based on its type or on the `exception_if` rule.
 
 use std::ops::Deref;
 
-/// A wrapper for a returned value that decides whether it is an exception.
+/// A wrapper that determines whether a returned value is an exception.
 ///
 /// For a `Result`, including aliases, `is_exception` is the inherent method. For any other type, it is the method of
 /// [`NoResult`], to which this type dereferences. Generated code therefore does not have to name the return type.
@@ -50,7 +50,7 @@ pub fn exception_if<R>(returned: &R, rule: impl FnOnce(&R) -> bool) -> bool {
 ///
 /// # Panics
 ///
-/// Always; it is never called.
+/// Always panics. Generated code calls it only in that branch.
 #[cold]
 #[must_use]
 pub fn output<R>() -> R {

@@ -5,7 +5,7 @@
 //! others.
 //!
 //! An empty label value is written as `_` in a path, because omitting it would change the depth of the path. In a
-//! tagged name, the tag is omitted.
+//! tagged name, a tag with an empty value is omitted.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -20,7 +20,7 @@ use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 const LONGEST_PART: usize = 250;
 /// The maximum length of a name, in bytes. Carbon uses the name as a path on disk.
 const LONGEST_NAME: usize = 3_500;
-/// The maximum length of a tagged name, in bytes. Carbon uses a hash as its file name, so only the limit of 16 KiB per
+/// The maximum length of a tagged name, in bytes. Carbon uses a hash as the file name, so only the limit of 16 KiB per
 /// line applies.
 const LONGEST_TAGGED: usize = 16_000;
 
@@ -41,7 +41,7 @@ pub(super) struct GraphiteLines<'p> {
     /// The name of the current family.
     family: String,
     /// The hashes of all names so far. If two names have the same hash, one line is lost. With a million names, this
-    /// happens in about one of 30 million pushes.
+    /// happens in about one in 30 million pushes.
     seen: HashSet<u64, foldhash::fast::RandomState>,
     push: &'p PushContext<'p>,
 }
@@ -69,7 +69,7 @@ impl<'p> GraphiteLines<'p> {
         }
     }
 
-    /// Returns the reason why a sample cannot be sent, or `None` if it can be sent. Its name begins at `start` in
+    /// Returns the reason why a sample cannot be sent, or `None` if it can. The sample's name begins at `start` in
     /// `out`.
     fn unfit(&mut self, start: usize, value: Number) -> Option<&'static str> {
         let name = &self.out[start..];
@@ -104,7 +104,7 @@ impl<'p> GraphiteLines<'p> {
         }
         if *tagged {
             rename_tags(&mut pairs);
-            // Carbon sorts tags including the `=`, so `a1=` comes before `a=`.
+            // Carbon sorts tags including the `=`, so `a1=` sorts before `a=`.
             pairs.sort_unstable_by(|(one, _), (other, _)| one.bytes().chain([b'=']).cmp(other.bytes().chain([b'='])));
         } else {
             pairs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -170,7 +170,7 @@ fn push_valid(out: &mut Vec<u8>, text: &str) {
     out.extend(text.chars().map(valid).map(|c| c as u8));
 }
 
-/// Renames the label `name`, which Graphite reserves for the name of the series.
+/// Renames the label `name`, because Graphite reserves that tag for the series name.
 fn rename_tags(pairs: &mut [Pair<'_>]) {
     let Some(at) = pairs.iter().position(|(name, _)| name == "name") else { return };
     let mut tag = "exported_name".to_owned();
@@ -180,7 +180,7 @@ fn rename_tags(pairs: &mut [Pair<'_>]) {
     pairs[at].0 = tag.into();
 }
 
-/// Appends a value in the notation of Python's floats.
+/// Appends a value in Python's float notation.
 fn push_value(out: &mut Vec<u8>, value: Number) {
     match value {
         Number::Whole(whole) => {

@@ -28,7 +28,7 @@ use crate::registry::scrape::steps::Steps;
 
 /// The default limit on concurrent responses.
 const MAX_SCRAPES: usize = 32;
-/// The number of bytes to encode per poll: large enough for few writes, but small enough to share the thread.
+/// The number of bytes to encode per poll: large enough to keep writes few, but small enough to share the thread.
 const CHUNK: usize = 32 << 10;
 /// The time spent on a response before its body yields. hyper polls a body twice before it returns to the runtime, so
 /// other tasks wait for twice this time.
@@ -44,9 +44,9 @@ const GZIP_LEVEL: u32 = 2;
 ///
 /// It responds to GET and HEAD in the format that the request prefers (text 0.0.4 by default), and compresses the
 /// response if the request accepts gzip. The query parameter `name[]` selects families. The response is encoded while
-/// it is sent, so a large response does not need more memory. Concurrent requests share the results of collectors. At
-/// most 32 responses are sent concurrently (see [`Exposition::max_scrapes`]). Further requests wait, and get status 503
-/// if they time out.
+/// it is sent, so a large response needs no extra memory. Concurrent requests share the results of collectors. At most
+/// 32 responses are sent concurrently (see [`Exposition::max_scrapes`]). Further requests wait, and get status 503 if
+/// they time out.
 ///
 /// Clones share the registry and the limit.
 #[derive(Clone, Debug)]
@@ -58,8 +58,8 @@ pub struct Exposition {
 impl Exposition {
     /// Exposes the global registry and initializes it, as [`init`](crate::init) does.
     ///
-    /// This evaluates the lists and families that are passed to `#[instrument]`. Do not call it from an initializer
-    /// that these expressions use, or while holding a lock that they acquire.
+    /// Initialization evaluates the lists and families that are passed to `#[instrument]`. Do not call this function
+    /// from an initializer that these expressions use, or while holding a lock that they acquire.
     #[must_use]
     pub fn new() -> Self {
         Self::of(Registry::global())
@@ -73,14 +73,15 @@ impl Exposition {
         Self { slots: ScrapeSlots::of(registry.id(), MAX_SCRAPES), registry: registry.clone() }
     }
 
-    /// Limits the number of concurrent responses to `most`, but at least 1. The default limit is 32, and all
-    /// expositions of the registry share it.
+    /// Limits the number of concurrent responses. The minimum is 1. The default limit is 32, and all expositions of the
+    /// registry share it.
     ///
     /// At the limit, a request waits for a slot. It gets status 503 if the time limit of the scrape expires first (see
     /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)). If a client does not read any of its response
-    /// for seven seconds, a waiting request takes its slot and the response is cut off. Web frameworks do not report
-    /// the progress of their clients. There, a response is cut off if the framework has not polled the body for ten
-    /// seconds. At most 64 requests wait for a slot, and at most 1,000 wait for collectors or a slot.
+    /// for seven seconds, or if the response takes longer than a minute, a waiting request takes its slot and the
+    /// response is cut off. Web frameworks do not report the progress of their clients, so a response loses its slot if
+    /// its body has not been polled for ten seconds. At most 64 requests wait for a slot, and at most 1,000 wait for
+    /// collectors or a slot.
     #[must_use]
     pub fn max_scrapes(self, most: usize) -> Self {
         Self { slots: ScrapeSlots::new(most.max(1)), ..self }
@@ -104,7 +105,7 @@ impl Exposition {
         let Some(waiting) = self.slots.wait() else { return ScrapeResponse::busy() };
         let begin = Instant::now();
         let sources = self.registry.gather(request.timeout()).await;
-        // The deadline covers both collectors and the wait for a slot.
+        // The deadline covers both the collectors and the wait for a slot.
         let Some(slot) = self.slots.take_until(begin + request.timeout()).await else { return ScrapeResponse::busy() };
         drop(waiting);
         self_metrics::answered(200, Some(format));
@@ -264,7 +265,7 @@ impl ExpositionStream {
         Poll::Pending
     }
 
-    /// Encodes the next bytes, and returns the bytes that can be sent. The compressor may hold some back.
+    /// Encodes the next bytes, and returns the bytes that can be sent. The compressor may hold back some bytes.
     fn produce(&mut self) -> io::Result<Bytes> {
         let begin = Instant::now();
         let produced = self.encode_and_compress();

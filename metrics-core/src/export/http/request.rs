@@ -119,7 +119,7 @@ fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Splits off the quality of an element. It is 1 if absent, and 0 if it is not a number from 0 to 1.
+/// Splits off the quality of an element. The quality is 1 if absent, and 0 if it is not a number from 0 to 1.
 fn quality(element: &str) -> (&str, f32) {
     for (at, _) in element.match_indices(';') {
         let (name, rest) = element[at + 1..].split_once('=').unwrap_or_default();

@@ -51,7 +51,7 @@ impl fmt::Debug for ExpositionFuture {
     }
 }
 
-/// Converts a request from the type of the `http` crate.
+/// Converts a request from the `http` crate's type.
 pub(crate) fn scrape_request<B>(request: &Request<B>) -> ScrapeRequest {
     let mut scrape = ScrapeRequest::new(request.method().as_str(), request.uri().query());
     for (name, value) in request.headers() {

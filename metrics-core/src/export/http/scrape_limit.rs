@@ -4,7 +4,7 @@
 //! a queue when its collectors have finished, and waits until it gets a slot or its time runs out. A slot that becomes
 //! free is handed to the first scrape in the queue, so a slot is free only if the queue is empty.
 //!
-//! While all slots are held, the alarm thread looks at them twice a second. If a scrape is in the queue, the thread
+//! While all slots are held, the alarm thread checks them twice a second. If a scrape is in the queue, the thread
 //! revokes the slot of the stalled client that has not read any of its response for the longest time. A scrape gets
 //! status 503 if its time runs out, if 64 others are in the queue, or if 1,000 others wait for collectors or a slot.
 
@@ -67,7 +67,7 @@ impl ScrapeSlots {
         Arc::new(Self { most, state: PerProcess::new() })
     }
 
-    /// Returns the slots that all expositions of a registry share unless they set their own limit.
+    /// Returns the slots shared by all expositions of a registry that do not set their own limit.
     pub(crate) fn of(registry: u64, most: usize) -> Arc<Self> {
         static OF_REGISTRIES: Mutex<BTreeMap<u64, Weak<ScrapeSlots>>> = Mutex::new(BTreeMap::new());
         let mut all = lock(&OF_REGISTRIES);
@@ -160,7 +160,7 @@ impl TakeSlot {
     /// Joins the queue unless it is full, or updates the waker if this scrape has already joined.
     fn join(&mut self, waker: &Waker) {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        // Cloning or dropping a waker runs code of the async runtime, so neither happens while the lock is held.
+        // Cloning or dropping a waker runs the async runtime's code, so neither happens while the lock is held.
         let new = waker.clone();
         let unused = {
             let mut slots = lock(&self.slots.state.get().slots);
@@ -238,7 +238,7 @@ impl Drop for TakeSlot {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let fewer = |waiting: usize| waiting.checked_sub(1);
-        // A forked child starts at 0 and has not counted the requests of its parent.
+        // In a forked child, the count starts at 0 and does not include the parent's requests.
         self.0.state.get().waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).ok();
     }
 }
@@ -282,8 +282,8 @@ mod tests {
         assert_eq!((first.touch(), second.touch()), (Ok(()), Ok(())));
         assert!(take(&slots).is_none());
         look(&slots, STALL_LOOKS);
-        // The progress of the first client is not observed, so it may still be reading data that the system has
-        // buffered.
+        // The progress of the first client is not observed, so that client may still be reading data that the system
+        // has buffered.
         progress.touch();
         look(&slots, 1);
         assert!(take(&slots).is_none());

@@ -8,7 +8,7 @@ pub(super) const FIRST: Duration = Duration::from_secs(1);
 /// The longest delay.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Returns the delay after a number of consecutive failures.
+/// Returns the delay after this number of consecutive failures.
 ///
 /// The delay doubles with each failure, up to the interval or one minute, whichever is shorter. Up to half of the delay
 /// is subtracted at random, so that processes that fail at the same time do not retry at the same time.

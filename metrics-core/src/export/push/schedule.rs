@@ -30,7 +30,7 @@ use crate::registry::Registry;
 const LOGGED_CAUSES: usize = 16;
 /// The maximum number of reasons for skipped samples to remember, across all targets.
 const LOGGED_REASONS: usize = 256;
-/// The delay to use if the clock cannot represent the requested one.
+/// The delay to use if the clock cannot represent the requested delay.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 pub(super) struct Schedule {
@@ -58,7 +58,7 @@ struct Pushing {
 
 #[derive(Default)]
 struct ScheduleState {
-    /// `true` while a thread is running, which will observe changes to this state.
+    /// `true` while a thread is running. That thread observes changes to this state.
     is_at_work: bool,
     /// The alarm for the next push, set while no thread is running.
     alarm: Option<Alarm>,
@@ -135,8 +135,8 @@ impl Schedule {
             let pushed = self.push(until.map_or(deadline, |until| deadline.min(until)));
             let mut state = lock(&self.state);
             let due = match (until, state.until) {
-                // The shutdown was requested before this push began, so it was the last push unless there is time for a
-                // retry.
+                // The shutdown was requested before this push began, so this push was the last one unless enough time
+                // is left for a retry.
                 (Some(until), _) => {
                     // The back-off is limited to its first step, because little time is left.
                     let again = after(Instant::now(), pushed.retry.min(backoff::FIRST));

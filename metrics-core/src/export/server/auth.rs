@@ -69,7 +69,7 @@ impl Admission for Credentials {
         if self.scheme == "Basic" { "Basic realm=\"metrics\", charset=\"UTF-8\"" } else { "Bearer realm=\"metrics\"" }
     }
 
-    /// Takes time that depends only on the lengths of the header and the credentials.
+    /// Compares the secret in time that depends only on the lengths of the header and the credentials.
     fn allows(&self, authorization: Option<&[u8]>) -> bool {
         let Some((scheme, given)) = authorization.and_then(|value| value.split_at_checked(self.scheme.len())) else {
             return false;

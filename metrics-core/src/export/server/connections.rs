@@ -7,18 +7,17 @@
 //! 2. an idle connection whose last request was not a scrape
 //! 3. an idle connection whose last request was a scrape; its client reconnects for the next scrape
 //! 4. a connection whose client has not read any of its response for seven seconds
-//! 5. a connection whose response has taken more than a minute to prepare
 //!
 //! If no connection qualifies, the new connection may exceed the limit to receive a single response with status 503.
 //! The number of such refusals is limited as well.
 //!
 //! Among connections that have not sent a request, the server closes the oldest. In a flood of connections, a client is
-//! therefore served if its request arrives before the flood has replaced all connections. With 512 connections and
-//! 10,000 new ones per second, this takes 50 milliseconds. Until its request arrives, the client cannot be
+//! therefore served if its request arrives before the flood has replaced all connections. At 10,000 new connections per
+//! second, replacing 512 connections takes 50 milliseconds. Until its request arrives, the client cannot be
 //! distinguished from the flood.
 //!
-//! Time is measured in sweeps. The server runs one sweep per second, but none while the process is suspended, so
-//! clients do not time out because of a suspension.
+//! Time is measured in sweeps. The server runs one sweep per second, but none while the process is suspended, so a
+//! suspension does not cause timeouts.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -91,7 +90,7 @@ impl Connections {
     /// Opens a connection. At the limit, closes another connection to make room.
     ///
     /// If no other connection may be closed, the new one only receives a refusal. Returns `None` if the limit on
-    /// refusals is reached and none of them may be closed.
+    /// refusals is reached and no refused connection may be closed.
     pub(super) fn open(self: &Arc<Self>) -> Option<Connection> {
         let (opened, reason) = {
             let mut all = lock(&self.all);
@@ -112,7 +111,7 @@ impl Connections {
                 (Some(Connection { connections: Arc::clone(self), id, open }), reason)
             }
         };
-        // Counted after the lock is released, because all connections contend for it.
+        // Counted after the lock is released, because all connections contend for the lock.
         if let Some(reason) = reason {
             closed(reason);
         }
@@ -187,10 +186,10 @@ impl Connections {
 }
 
 impl All {
-    /// Closes the connection whose loss does the least harm. If `refusals` is true, chooses among the refusals only;
-    /// otherwise, chooses among all other connections.
+    /// Closes the connection whose loss does the least harm. If `refusals` is true, considers only refused connections;
+    /// otherwise, considers only the others.
     ///
-    /// Returns false if none of them may be closed.
+    /// Returns false if none of the considered connections may be closed.
     fn evict(&mut self, refusals: bool, sweeps: u64) -> bool {
         let candidates = self.open.iter().filter(|(_, open)| open.is_refusal == refusals);
         let closable = candidates.filter_map(|(id, open)| {
@@ -198,7 +197,8 @@ impl All {
             let is_closable = match phase {
                 Phase::New | Phase::Idle | Phase::Scraped => true,
                 Phase::Sending => sweeps.saturating_sub(sweep) > STALL_AFTER,
-                Phase::Answering => sweeps.saturating_sub(sweep) > ANSWER_TIMEOUT,
+                // The sweep closes it if it takes too long.
+                Phase::Answering => false,
             };
             is_closable.then_some((phase, since, *id))
         });

@@ -129,8 +129,8 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
     });
     serving.reserve.restore();
     // If the process has no free file descriptor, `accept` fails even if no client is waiting. A listener that was just
-    // registered with the runtime calls `accept` only once a client is waiting. So after the first failure, the
-    // listener is registered again, and a connection is closed only after a second failure.
+    // registered with the runtime calls `accept` only once a client is waiting. Therefore, the server registers
+    // the listener again after the first failure, and closes a connection only after a second one.
     let mut is_asked_in_vain = false;
     let mut stopped = pin!(stop.notified());
     while let Some(accepted) = until(stopped.as_mut(), listener.accept()).await {
@@ -194,7 +194,7 @@ fn accept(stream: TcpStream, serving: &Arc<Serving>, requests: &GracefulShutdown
 /// A file descriptor held in reserve for a scrape, in case the rest of the program uses up all others.
 ///
 /// The server releases the descriptor so that `accept` can use it, and reopens it when a connection ends. Each time,
-/// there is a short window in which the rest of the program can take the descriptor instead.
+/// the rest of the program has a short window in which to take the descriptor instead.
 #[derive(Default)]
 struct Reserve(Mutex<Option<File>>);
 

@@ -77,8 +77,8 @@ impl Tls {
     /// # Errors
     ///
     /// Returns an error if `authorities` contains no certificate, or a certificate that cannot be an authority. Also
-    /// returns an error if the configuration was created with [`Tls::from_config`], which takes its own client
-    /// verifier.
+    /// returns an error if the configuration was created with [`Tls::from_config`], because that configuration sets
+    /// its own client verifier.
     pub fn client_ca(mut self, authorities: &[u8]) -> Result<Self, ServeError> {
         let From::Parts { clients, .. } = &mut self.from else {
             return Err(ServeError::tls(
@@ -124,7 +124,7 @@ impl Tls {
 }
 
 impl HttpServerBuilder {
-    /// Only accepts TLS connections.
+    /// Accepts only TLS connections, with this configuration.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.secure = Some(Arc::new(tls));
         self

@@ -1,8 +1,8 @@
-//! Totals of a counter family that were read before a scrape reached it.
+//! Totals of a counter family that were read before the scrape reached the family.
 //!
-//! The scrape looks up the series in the order in which they were read, so the next one nearly always matches. Series
-//! that were removed or recreated since then are missing or in a different order. From the first mismatch on, an index
-//! is used.
+//! The scrape looks up the series in the order in which they were read, so the next total nearly always matches. It may
+//! not match if series were created or removed since then. The first mismatch builds an index, which serves that lookup
+//! and all later mismatches.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -38,7 +38,7 @@ impl EarlyTotals {
         *total
     }
 
-    /// Takes about 30 ms for a million series, in a scrape during which one was removed or recreated.
+    /// Returns the index, building it on the first call, which takes about 30 ms for a million series.
     fn index(&self) -> &HashMap<Handle, usize, foldhash::fast::RandomState> {
         self.index.get_or_init(|| self.totals.iter().enumerate().map(|(at, (handle, _))| (*handle, at)).collect())
     }

@@ -1,8 +1,8 @@
 //! An iteration over the series of a family in chunks of 128. The family's lock is not held between chunks.
 //!
-//! A walk may pause for as long as its client does. A compaction of the table moves all walks in progress to the new
-//! positions. A walk ends at the position where the table ended when the walk began, so a series that is removed and
-//! recreated during the walk is not visited twice.
+//! A walk may pause for as long as the scrape's client does. A compaction of the table adjusts the position of each
+//! walk in progress. A walk ends at the position where the table ended when the walk began, so a series that is removed
+//! and recreated during the walk is not visited twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +11,13 @@ use super::{CHUNK, FamilyCore};
 use crate::family::table::{Chunk, Compaction};
 use crate::lock::lock;
 
-/// An iteration over the series of a family. Dropping it ends it.
+/// An iteration over the series of a family. Dropping the `Walk` ends it.
 pub(crate) struct Walk {
     core: Arc<FamilyCore>,
     position: Arc<WalkPosition>,
 }
 
-/// The position of a walk in the table. The walk changes it under the read lock, a compaction under the write lock.
+/// The position of a walk in the table. Walks change it under the table's read lock, compactions under its write lock.
 pub(super) struct WalkPosition {
     /// The position of the next series; `ENDED` once the walk has ended.
     next: AtomicUsize,
@@ -48,7 +48,7 @@ impl FamilyCore {
     pub(crate) fn walk(self: &Arc<Self>) -> Walk {
         let table = self.read();
         let position = Arc::new(WalkPosition { next: AtomicUsize::new(0), end: AtomicUsize::new(table.end()) });
-        // Added under the lock on the table, so that no compaction happens in between.
+        // Added under the table's lock, so that no compaction happens before the position is added.
         lock(&self.shared.0.walks).push(Arc::clone(&position));
         Walk { core: Arc::clone(self), position }
     }

@@ -1,4 +1,5 @@
-//! Converts this crate's families to those of the `prometheus` crate, which have no units and store counters as floats.
+//! Converts this crate's families to those of the `prometheus` crate, which have no units and store counters as
+//! floats.
 
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Visitor for ProtoFamilies {
         proto.set_help(family.help.to_owned());
         proto.set_field_type(match family.kind {
             Kind::Counter => MetricType::COUNTER,
-            // The text encoder of the `prometheus` crate panics if a family is untyped.
+            // The text encoder of the `prometheus` crate panics on untyped families.
             Kind::Gauge | Kind::Untyped => MetricType::GAUGE,
             Kind::Summary => MetricType::SUMMARY,
             Kind::Histogram => MetricType::HISTOGRAM,
@@ -50,7 +51,7 @@ impl Visitor for ProtoFamilies {
         let mut metric = Metric::from_label(pairs);
         match *value {
             Value::Counter(total) => metric.set_counter(counter(total.as_f64())),
-            // Only families of collectors are untyped. A gauge is the closest type.
+            // Only collectors report untyped families. A gauge is the closest type.
             Value::Gauge(value) | Value::Untyped(value) => metric.set_gauge(gauge(value)),
             Value::Summary { count, sum, quantiles } => metric.set_summary(summary(count, sum, quantiles)),
             Value::Histogram { count, sum, buckets } => metric.set_histogram(histogram(count, sum, buckets)),

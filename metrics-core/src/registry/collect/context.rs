@@ -1,4 +1,4 @@
-//! The scrape on whose behalf the current thread collects: the registries it is nested in, and its remaining time.
+//! The scrape that the current thread is collecting for: its enclosing registries and its remaining time.
 //!
 //! Registries can contain each other, and a callback can scrape its own registry. The context is passed to each
 //! collector and callback, so that each registry is visited only once and a callback never invokes itself.
@@ -14,7 +14,7 @@ use crate::registry::Registry;
 pub(crate) const DEFAULT_COLLECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// True while this thread is gathering the default registry for one of our scrapes.
+    /// True while this thread is gathering the default registry for one of this crate's scrapes.
     static GATHERING: Cell<bool> = const { Cell::new(false) };
     /// The scrape that this thread is collecting for.
     static COLLECTING: RefCell<Option<ScrapeContext>> = const { RefCell::new(None) };
@@ -23,7 +23,7 @@ thread_local! {
 /// The scrape that a thread is collecting for.
 #[derive(Clone)]
 pub(crate) struct ScrapeContext {
-    /// The nested registries, outermost first, by the IDs of their descriptions.
+    /// The nested registries, outermost first, identified by their description IDs.
     registries: Vec<u64>,
     /// The registries whose callbacks are running.
     callback_registries: Vec<u64>,
@@ -31,14 +31,14 @@ pub(crate) struct ScrapeContext {
     collector_registries: Vec<u64>,
     /// The time at which the scrape of the innermost registry began to wait.
     since: Instant,
-    /// The total time that this scrape waits.
+    /// The maximum time that this scrape waits.
     timeout: Duration,
 }
 
 impl ScrapeContext {
     /// Returns the scrape that this thread is collecting for, if any.
     pub(crate) fn current() -> Option<Self> {
-        // In a thread-local destructor, the context may already be destroyed. No scrape collects there.
+        // In a thread-local destructor, where no scrape collects, the context may already be destroyed.
         COLLECTING.try_with(|context| context.borrow().clone()).ok().flatten()
     }
 
@@ -77,12 +77,12 @@ impl ScrapeContext {
         (!is_inside_collector).then_some(context)
     }
 
-    /// Returns true if this scrape, or a scrape that encloses it, is a scrape of `registry`.
+    /// Returns true if this scrape or an enclosing scrape is a scrape of `registry`.
     pub(crate) fn is_for(&self, registry: &Registry) -> bool {
         self.registries.contains(&registry.inner.desc.id)
     }
 
-    /// Returns true if the scrape is nested in another one.
+    /// Returns true if this scrape is nested in another scrape.
     pub(crate) fn is_inner(&self) -> bool {
         self.registries.len() > 1
     }
@@ -91,12 +91,12 @@ impl ScrapeContext {
         self.timeout
     }
 
-    /// Returns the time that the scrape may still wait.
+    /// Returns the remaining time that this scrape may wait.
     pub(crate) fn time_left(&self) -> Duration {
         self.timeout.saturating_sub(self.since.elapsed())
     }
 
-    /// Returns the timeout of a nested scrape. It is shorter, so that the result arrives in time for this scrape.
+    /// Returns the timeout for a nested scrape: 90% of the remaining time, so that its result arrives in time.
     pub(crate) fn inner_timeout(&self) -> Duration {
         let left = self.time_left();
         left.saturating_sub(left / 10)
@@ -116,12 +116,12 @@ impl ScrapeContext {
     }
 }
 
-/// Returns true while this thread is gathering the default registry for one of our scrapes.
+/// Returns true while this thread is gathering the default registry for one of this crate's scrapes.
 pub(crate) fn is_gathering_default() -> bool {
     GATHERING.get()
 }
 
-/// Gathers the default registry without our own families.
+/// Gathers the default registry without this crate's families.
 pub(crate) fn gather_default() -> Vec<MetricFamily> {
     struct Reset;
     impl Drop for Reset {

@@ -2,12 +2,12 @@
 //! that hangs cannot pile up threads.
 //!
 //! Each run has a dedicated thread. A scrape joins the newest run if the run's timeout is at least half of the scrape's
-//! own and no scrape has given up on the run. Otherwise, it starts a new run. A nested scrape also starts a new run,
-//! since two registries that contain each other would wait for each other. If four runs are already in flight, every
-//! scrape joins the newest run. Scrapes join only the newest run, so that no scrape reports older values than an
-//! earlier scrape did. If a run has already taken longer than the scrape would wait, the scrape skips that collector.
-//! If no thread can be spawned, the scrape runs the collector on its own thread, and waits until the collector
-//! finishes.
+//! own and no scrape has given up on the run. Otherwise, the scrape starts a new run. A nested scrape starts a run that
+//! no other scrape joins, because two registries that contain each other would wait for each other. However, if four
+//! runs are already in flight, every scrape joins the newest run. Scrapes never join older runs, so that no scrape
+//! reports older values than an earlier scrape. If any run in flight has already exceeded the scrape's timeout, the
+//! scrape skips the collector. If no thread can be spawned, the scrape runs the collector on its own thread, without a
+//! timeout.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -25,14 +25,14 @@ const MAX_CONCURRENT_RUNS: usize = 4;
 /// The unfinished runs of a collector or callback, newest last.
 pub(crate) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
 
-/// One run, and the scrapes that wait for it.
+/// A run and the scrapes that wait for it.
 pub(crate) struct Run<T> {
     /// The ID of the process that started the run.
     process: u32,
-    /// True if a nested scrape started the run. Such a run skips registries that would wait for themselves.
+    /// True if a nested scrape started the run. Such a run skips the enclosing registries.
     is_nested: bool,
     since: Instant,
-    /// The timeout of the scrape that started the run. Nested scrapes derive their timeouts from it.
+    /// The timeout of the scrape that started the run. Scrapes nested in the run derive their timeouts from it.
     timeout: Duration,
     /// True if a scrape has given up on the run.
     was_given_up: AtomicBool,
@@ -49,10 +49,10 @@ struct RunState<T> {
 pub(crate) struct PendingRun<T>(Arc<Run<T>>);
 
 impl<T: Send + Sync + 'static> Runs<T> {
-    /// Joins the newest run, or starts a new one on a dedicated thread. Returns `None` if a run has already taken
-    /// longer than this scrape would wait.
+    /// Joins the newest run, or starts a run on a dedicated thread. Returns `None` if a run in flight has already
+    /// exceeded this scrape's timeout.
     ///
-    /// Only the newest run is joined, so that a scrape never reports older values than an earlier scrape did.
+    /// Older runs are never joined, so that a scrape never reports older values than an earlier scrape.
     pub(crate) fn join_or_start(
         &self,
         name: &str,
@@ -91,7 +91,7 @@ impl<T: Send + Sync + 'static> Runs<T> {
         context: ScrapeContext,
         collect: impl FnOnce() -> Option<T> + Send + 'static,
     ) {
-        // The work is shared with the thread instead of moved into it. If no thread can be spawned, the thread's
+        // The work is shared with the thread rather than moved into its closure. If no thread can be spawned, the
         // closure is dropped, and the work runs on this thread.
         let work = Arc::new(Mutex::new(Some((context, collect))));
         let (theirs, runs, of_thread) = (Arc::clone(&work), self.clone(), Arc::clone(run));
@@ -134,8 +134,8 @@ impl<T> Run<T> {
         }
     }
 
-    /// Returns true if a scrape may join the run. A nested scrape may not join, since two registries that contain each
-    /// other would wait for each other.
+    /// Returns true if a scrape may join the run. Nested scrapes share no runs, because two registries that contain
+    /// each other would wait for each other.
     fn may_be_shared(&self, context: &ScrapeContext) -> bool {
         let has_time = self.timeout >= context.timeout() / 2;
         has_time && !context.is_inner() && !self.is_nested && !self.was_given_up.load(Ordering::Relaxed)
@@ -168,7 +168,7 @@ impl<T> End<'_, T> {
 
 impl<T> Drop for End<'_, T> {
     fn drop(&mut self) {
-        // The run is removed before the waiting scrapes are woken, so that scrapes that follow them start a new run.
+        // The run is removed before the waiting scrapes are woken, so that subsequent scrapes start a new run.
         lock(&self.runs.0).retain(|run| !Arc::ptr_eq(run, self.run));
         let waiting = {
             let mut state = lock(&self.run.state);

@@ -1,4 +1,4 @@
-//! Waits for several runs on behalf of one scrape, either by blocking the thread or as an async task.
+//! Waits for several runs on behalf of one scrape, either blocking the thread or as an async task.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::lock::lock;
 
-/// Counts the results that are missing, and wakes the scrape once all have arrived.
+/// Counts the missing results, and wakes the scrape once all have arrived.
 pub(crate) struct Waiter {
     state: Mutex<WaiterState>,
     arrived: Condvar,
@@ -42,7 +42,7 @@ impl Waiter {
         }
     }
 
-    /// Blocks until all results have arrived, for at most `timeout`.
+    /// Blocks until all results have arrived or `timeout` has passed.
     pub(crate) fn wait(&self, timeout: Duration) {
         let state = lock(&self.state);
         let waited = self.arrived.wait_timeout_while(state, timeout, |state| state.missing > 0);
@@ -51,7 +51,7 @@ impl Waiter {
 
     /// Returns true if all results have arrived. Otherwise, `waker` is woken once they have arrived.
     pub(crate) fn is_done(&self, waker: &Waker) -> bool {
-        // Cloning and dropping a waker runs code of its runtime, so neither happens under the lock.
+        // Cloning or dropping a waker runs its runtime's code, so neither happens under the lock.
         let new = waker.clone();
         let (unused, is_done) = {
             let mut state = lock(&self.state);

@@ -6,7 +6,7 @@ pub(super) fn declared() -> impl Iterator<Item = DeclaredRef> {
     std::iter::empty()
 }
 
-/// Expands to nothing, because there is no list.
+/// Expands to nothing, because the list is always empty.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metrics_core_site {

@@ -1,7 +1,7 @@
 //! The first phase of a scrape, which runs collectors and callbacks within the scrape's timeout.
 //!
-//! Each scrape waits for its full timeout, regardless of other scrapes that wait for the same collectors. Scrapes share
-//! runs, but not gatherings.
+//! Each scrape may wait for its full timeout, regardless of other scrapes that wait for the same collectors. Scrapes
+//! share runs, but not gatherings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::registry::members::{Callback, Member};
 use crate::registry::shown::Collected;
 use crate::sample::Value;
 
-/// Collectors and callbacks that have been started, and may have finished.
+/// Collectors and callbacks that have been started and may have finished.
 pub(crate) struct Gathering {
     pub(crate) waiter: Arc<Waiter>,
     context: ScrapeContext,

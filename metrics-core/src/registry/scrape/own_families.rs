@@ -1,5 +1,5 @@
-//! The families that the global registry reports about itself: internal errors, overflowed lookups and problems. Each
-//! scrape computes them.
+//! The families that the global registry reports about itself: internal errors, overflowed lookups and problems. Their
+//! values are computed in each scrape.
 
 use crate::cell::counter;
 use crate::counter::number;
@@ -17,7 +17,7 @@ pub(crate) const PROBLEMS: &str = "metrics_core_problems";
 pub(crate) const OWN_FAMILIES: [(&str, Kind); 3] =
     [(INTERNAL_ERRORS, Kind::Counter), (OVERFLOWED, Kind::Counter), (PROBLEMS, Kind::Gauge)];
 
-// Each of these functions visits a small family in one step, and returns false because no steps are left.
+// Each of these functions visits its family in a single step, and returns false because no steps are left.
 
 pub(crate) fn overflowed(visitor: &mut dyn Visitor) -> bool {
     let mut counters = overflow::counters().into_iter().peekable();

@@ -1,9 +1,9 @@
 //! The parts of a family, one for each set of label names, and the series that occur in several parts.
 //!
-//! An absent label equals an empty one. A family whose parts have different label names may therefore hold the same
-//! series in several parts, such as `{path="/a"}` in one part and `{path="/a",zone=""}` in another. The first of these
-//! parts shows the sum, and the others skip the series. Most families have a single part, which is not searched for
-//! duplicates.
+//! A label with an empty value is equivalent to an absent label. A family whose parts have different label names may
+//! therefore hold the same series in several parts, such as `{path="/a"}` in one part and `{path="/a",zone=""}` in
+//! another. The first of these parts reports the sum, and the others skip the series. Most families have a single part,
+//! which is not searched for duplicates.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::labels;
 use crate::metric::Readings;
 use crate::sample::{Number, Value};
 
-/// The series of a family that have the same set of label names.
+/// The series of a family with the same set of label names.
 pub(crate) struct FamilyPart {
     pub(crate) core: Arc<FamilyCore>,
     /// The totals, if this scrape read them early.
@@ -26,14 +26,13 @@ pub(crate) struct FamilyPart {
 impl FamilyPart {
     /// Returns the early totals that this scrape reports instead of the current totals, if any.
     pub(crate) fn early(&self) -> Option<&EarlyTotals> {
-        // The totals that were kept when the family was marked include all threads, so a snapshot of one thread ignores
-        // them.
+        // The totals recorded when the family was marked include all threads, so a snapshot of one thread ignores them.
         let when_marked = || if cell::reads_all_blocks() { self.core.totals_when_marked() } else { None };
         self.early.as_ref().or_else(when_marked)
     }
 }
 
-/// The other parts of the family whose part is being visited.
+/// The parts of a family other than the part being visited.
 #[derive(Clone, Copy)]
 pub(crate) struct OtherParts<'p> {
     parts: &'p [FamilyPart],
@@ -52,7 +51,7 @@ impl<'p> OtherParts<'p> {
         (parts.len() > 1).then_some(Self { parts, at })
     }
 
-    /// Returns the equal series in later parts, or `None` if an earlier part shows this series.
+    /// Returns the equal series in later parts, or `None` if an earlier part reports this series.
     pub(crate) fn duplicates(self, text: &str) -> Option<Vec<Duplicate<'p>>> {
         let labels: Vec<(&str, Cow<'_, str>)> = labels::pairs(text).filter(|(_, value)| !value.is_empty()).collect();
         let mut later = Vec::new();

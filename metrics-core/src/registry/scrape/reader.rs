@@ -10,14 +10,14 @@ use crate::family::table::Chunk;
 use crate::metric::Readings;
 use crate::sample::{Labels, Visitor};
 
-/// The totals of a family that were read early.
+/// The early totals of a family, and the position in them.
 pub(crate) struct Early<'a> {
     pub(crate) totals: &'a EarlyTotals,
-    /// The position in the totals after the last series that was visited.
+    /// The position in the totals after the last visited series.
     pub(crate) next: &'a mut usize,
 }
 
-/// Reads chunks of series into buffers that it reuses.
+/// Reads chunks of series into reusable buffers.
 #[derive(Default)]
 pub(crate) struct Reader {
     readings: Readings,

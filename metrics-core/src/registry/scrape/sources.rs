@@ -31,23 +31,23 @@ pub(crate) enum FamilySource {
 }
 
 impl Sources {
-    /// Waits for collectors, and returns all sources of a scrape.
+    /// Like [`Sources::all`], but first initializes the declarations that need no user code.
     pub(crate) fn gather(registry: &Registry, timeout: Duration) -> Self {
         declared::initialize_for_scrape(registry.inner.is_global);
         Self::all(registry, timeout)
     }
 
-    /// Returns our own families, without those of collectors.
+    /// Returns the registry's own families, without those of its collectors.
     pub(crate) fn own(registry: &Registry) -> Self {
         Self::new(registry, Some(Gathering::begin(registry, DEFAULT_COLLECT_TIMEOUT, false).wait()))
     }
 
-    /// Returns our own families and those of collectors.
+    /// Returns the registry's own families and those of its collectors. Waits for the collectors for at most `timeout`.
     pub(crate) fn all(registry: &Registry, timeout: Duration) -> Self {
         Self::new(registry, Some(Gathering::begin(registry, timeout, true).wait()))
     }
 
-    /// Returns our own families, and the results of collectors and callbacks.
+    /// Returns the registry's own families and the given results of collectors and callbacks.
     pub(crate) fn new(registry: &Registry, found: Option<Found>) -> Self {
         EXPOSURE.begin();
         let (collected, values) = found.map_or_else(Default::default, |found| (found.collected, found.values));
@@ -82,7 +82,7 @@ impl Sources {
         Self { families }
     }
 
-    /// Returns the parts of counters that must be read first, by family and position, in reverse reading order.
+    /// Returns the parts that must be read early, as positions of a family and a part, in reverse reading order.
     pub(crate) fn marked_early(&self) -> Vec<(usize, usize)> {
         let parts = self.families.iter().enumerate().filter_map(|(at, (_, source))| match source {
             FamilySource::Family(parts) => Some((at, parts)),
@@ -109,8 +109,8 @@ impl Sources {
     }
 }
 
-/// Returns the sort key of a family. Families are sorted by name, but the library's own families come last, since
-/// readers look for the service's families.
+/// Returns the sort key of a family. Families are sorted by name, with the library's own families last, because readers
+/// look for the service's families.
 fn position(name: &str) -> (bool, &str) {
     (name.starts_with("metrics_core_"), name)
 }

@@ -1,9 +1,9 @@
 //! A scrape in progress, which advances step by step at the pace of its client.
 //!
 //! A call records its latency before its exception. A scrape that reads exceptions before latencies therefore never
-//! reports more exceptions than calls. With the default names, name order guarantees this: `_exceptions_total` sorts
-//! before `_latency_seconds`. The first steps read the families for which name order does not guarantee this, and keep
-//! their totals until the scrape reaches these families.
+//! reports more exceptions than calls. With the default names, name order ensures this, because `_exceptions_total`
+//! sorts before `_latency_seconds`. If name order does not ensure it for a family, the first steps read that family's
+//! totals and keep them until the scrape reaches the family.
 
 use super::own_families;
 use super::parts::{FamilyPart, OtherParts};
@@ -16,17 +16,17 @@ use crate::sample::{Labels, Visitor};
 /// The maximum number of a collector's series that are visited in one step.
 const AT_ONCE: usize = 128;
 
-/// A scrape in progress. Between steps, it holds no lock, and it may pause or end at any time.
+/// A scrape in progress. It holds no lock between steps, so it may be paused or dropped there.
 pub(crate) struct Steps {
     sources: Sources,
     sorted: bool,
-    /// The parts that have yet to be read early, by family and position. The next part to read is last.
+    /// The parts that have yet to be read early, as positions of a family and a part. The next part to read is last.
     unread: Vec<(usize, usize)>,
     /// The progress within the part that is being read early.
     early_walk: Option<Walk>,
     /// The position of the current family.
     at: usize,
-    /// The progress within the current family; `None` if the family has not begun.
+    /// The progress within the current family; `None` before the family's first step.
     current: Option<CursorState>,
     reader: Reader,
 }
@@ -39,7 +39,7 @@ enum CursorState {
         walk: Walk,
         /// The position in the totals that were read early.
         next: usize,
-        /// True if the visitor has seen the family.
+        /// True once the family has been passed to the visitor.
         begun: bool,
     },
     /// A family of a collector. The next series to visit is at position `from`.
@@ -61,7 +61,7 @@ impl Steps {
         while self.step(&|_, _| true, visitor) {}
     }
 
-    /// Passes the next series of the `wanted` families to `visitor`. Returns false once all series have been visited.
+    /// Runs one step, which may pass series of a `wanted` family to `visitor`. Returns false if no steps are left.
     pub(crate) fn step(&mut self, wanted: &dyn Fn(&str, Kind) -> bool, visitor: &mut dyn Visitor) -> bool {
         if self.read_early() {
             return true;
@@ -115,8 +115,7 @@ impl Steps {
         true
     }
 
-    /// Reads the next series of the parts that must be read early. Returns false once all of these parts have been
-    /// read.
+    /// Reads the next chunk of the parts that must be read early. Returns false once all of these parts have been read.
     fn read_early(&mut self) -> bool {
         while let Some((family, position)) = self.unread.last() {
             if let Some((_, FamilySource::Family(parts))) = self.sources.families.get_mut(*family)

@@ -11,8 +11,8 @@ use crate::alarm::Alarm;
 use crate::registry::collect::waiter::Waiter;
 use crate::registry::{Registry, declared};
 
-/// A gathering as a task. Starting it blocks only if no thread can be spawned for a collector, which then runs on the
-/// calling thread.
+/// A [`Gathering`] as a future. Starting it blocks only if no thread can be spawned for a collector or callback, which
+/// then runs on the calling thread.
 pub(crate) struct Gather {
     registry: Registry,
     begin: Instant,
@@ -43,7 +43,7 @@ impl Gather {
             return true;
         }
         let at = self.begin.checked_add(self.timeout);
-        // The waker may have changed since the last poll.
+        // Set again on every poll, because the waker may have changed.
         self.alarm = at.and_then(|at| Alarm::set(at, cx.waker()));
         // Without an alarm, nothing would wake the task at the timeout.
         at.is_some() && self.alarm.is_none()

@@ -1,7 +1,7 @@
 //! Passes families of the `prometheus` crate to this crate's visitors.
 //!
 //! The `prometheus` crate uses different structs when its `protobuf` feature is enabled, and any crate in the
-//! dependency tree may enable it. This code compiles with and without the feature.
+//! dependency tree may enable that feature. This code compiles with and without it.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -118,8 +118,8 @@ fn whole_if_exact(value: f64) -> Number {
 }
 
 // The structs of the `prometheus` crate have different getters with and without its `protobuf` feature. Method lookup
-// prefers inherent methods to trait methods. Each of these traits supplies a getter that is missing in one
-// configuration, so that the same expression compiles in both.
+// prefers inherent methods to trait methods. Each of these traits adds a getter that is missing in one configuration,
+// so that the same expression compiles in both.
 
 #[allow(dead_code, reason = "used where the feature is off")]
 trait WithoutProtobuf {
@@ -180,7 +180,7 @@ trait UntypedWithProtobuf {
 }
 
 impl UntypedWithProtobuf for proto::Metric {
-    /// Parses the `Debug` output, because with `protobuf`, the struct has the field but no getter for it.
+    /// Parses the `Debug` output, because the struct has no getter for this field if `protobuf` is enabled.
     fn get_untyped(&self) -> DebugValue {
         let shown = format!("{self:?}");
         let value = shown.split("untyped:").nth(1).and_then(|rest| rest.split("value:").nth(1));

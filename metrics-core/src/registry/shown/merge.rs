@@ -1,4 +1,4 @@
-//! Merges the families of several collectors by name, and skips those that cannot be exported together.
+//! Merges the families of several collectors by name, and skips families that cannot be exported together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,11 +20,11 @@ pub(crate) struct MergedFamilies {
     taken: HashMap<String, String>,
 }
 
-/// A family of one or several collectors.
+/// A family of one or more collectors.
 pub(crate) enum MergedFamily {
     /// A family of one collector, identified by its position in a result that scrapes share.
     Shared(Arc<Collected>, usize),
-    /// A family that was merged from the families of several collectors.
+    /// A family merged from those of several collectors.
     Merged(CollectedFamily),
 }
 
@@ -46,7 +46,7 @@ impl Registry {
                 }
             }
         }
-        // Recording an error logs it, and a logger is user code.
+        // The lock is released first, because recording an error logs it, and a logger is user code.
         drop(state);
         for SkippedFamily { name, reason, .. } in &merged.skipped {
             InternalError::CollectorConflict.record_cause(name, reason);

@@ -1,4 +1,4 @@
-//! Families reported by one of this crate's collectors, buffered until the collector has succeeded.
+//! Families reported by one of this crate's collectors, buffered until the collector succeeds.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ enum OwnedValue {
         sum: f64,
         buckets: Vec<(f64, u64)>,
     },
-    /// A value of a type that contains no borrowed data.
+    /// A value that borrows no data.
     Plain(Value<'static>),
 }
 
@@ -46,7 +46,7 @@ impl From<&Value<'_>> for OwnedValue {
     }
 }
 
-/// Adds the last bucket, `+Inf`, if it is missing.
+/// Adds the `+Inf` bucket if it is missing.
 pub(crate) fn closed(mut buckets: Vec<(f64, u64)>, count: u64) -> Vec<(f64, u64)> {
     if buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
         buckets.push((f64::INFINITY, count));

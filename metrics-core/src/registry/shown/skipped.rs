@@ -17,12 +17,12 @@ pub(crate) struct SkippedFamily {
 pub(crate) enum SkipReason {
     /// The name of the family, or of one of its samples, is already taken.
     Taken(Owner),
-    /// Another reported family has the same name but cannot be merged with this one, because their types differ or only
-    /// one of them is from the `prometheus` crate.
+    /// Another reported family has the same name but cannot be merged with this one, because their types differ or
+    /// because at least one of them is not from the `prometheus` crate.
     Mixed,
-    /// Its name or a label name is invalid.
+    /// The family's name or one of its label names is invalid.
     Invalid(Error),
-    /// Two of its series have the same labels.
+    /// Two series of the family have the same labels.
     Repeated,
     /// A value does not match the type of the family.
     Mistyped,

@@ -17,7 +17,7 @@ pub(super) fn mistaken_option(Arg { name, value }: &Arg) -> Option<String> {
     // `rate` is more likely a label than a misspelled `crate`.
     let options = OPTIONS.iter().filter(|option| **option != "crate");
     let most = if given.len() < 9 { 1 } else { 2 };
-    // `bucket` is more likely the bucket of an object store than a misspelled `buckets`.
+    // `bucket` is more likely an object store's bucket than a misspelled `buckets`.
     if given == "bucket" && matches!(value, Value::Expr { .. }) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! `#[autometrics]` on top of the `prometheus` crate. Its labels identify the function; it supports no other labels.
+//! `#[autometrics]` on top of the `prometheus` crate. Its labels only identify the function.
 
 use super::Peer;
 use crate::handler::{Failed, Request, respond};

@@ -1,4 +1,4 @@
-//! The hardware limit: two raw reads of the time stamp counter, and cells that only their own thread writes.
+//! The hardware limit: two raw reads of the time stamp counter, and cells that only the owning thread writes.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ const ERRORS: usize = 2;
 
 thread_local! {
     static CELLS: [AtomicU64; 3] = const { [const { AtomicU64::new(0) }; 3] };
-    /// Copied into each thread, so that the limit does not include the check of a lazy value.
+    /// Copied into each thread, so that the limit does not include a lazy-initialization check.
     static SECONDS_PER_TICK: Cell<f64> = const { Cell::new(0.0) };
 }
 

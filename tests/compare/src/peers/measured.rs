@@ -1,4 +1,4 @@
-//! The `measured` crate. Label values that are known at startup are in a frozen set, and others in a growing set.
+//! The `measured` crate. Label values known at startup are in a frozen set, and all others are in a growing set.
 
 use std::sync::OnceLock;
 

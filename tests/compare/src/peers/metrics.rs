@@ -1,4 +1,4 @@
-//! The `metrics` facade with its exporter for Prometheus.
+//! The `metrics` facade with its Prometheus exporter.
 
 use std::time::Instant;
 

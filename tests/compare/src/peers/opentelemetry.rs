@@ -1,4 +1,4 @@
-//! OpenTelemetry with its exporter for Prometheus.
+//! OpenTelemetry with its Prometheus exporter.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::measure::{Operation, operation};
 
 pub(crate) struct OpenTelemetry;
 
-/// A provider with the registry that exposes it.
+/// A provider and the registry that exposes its metrics.
 struct Provider {
     provider: SdkMeterProvider,
     registry: Registry,

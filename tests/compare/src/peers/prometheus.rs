@@ -1,4 +1,4 @@
-//! The `prometheus` crate as users write it by hand, with `with_label_values` at each use.
+//! Manual instrumentation with the `prometheus` crate, calling `with_label_values` at each use.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -90,7 +90,7 @@ pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| handle_literal(Request::new(number, fails)))
 }
 
-/// Like [`call_literal`], but with handles that are held in statics.
+/// Like [`call_literal`], but with handles held in statics.
 pub(crate) fn call_held(fails: bool) -> Operation {
     operation(move |number| handle_held(Request::new(number, fails)))
 }

@@ -1,5 +1,5 @@
-//! Scrapes over HTTP on loopback: our server and our axum handler, compared with handlers for other libraries as their
-//! users write them.
+//! Scrapes over HTTP on loopback: our server and our axum handler, compared with handlers that users of other
+//! libraries write.
 
 mod client;
 

@@ -1,4 +1,4 @@
-//! A scrape of summaries to which many live threads have recorded.
+//! A scrape of summaries that many live threads have updated.
 
 use std::sync::Barrier;
 use std::thread;
@@ -33,7 +33,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Calls `run` while all threads are alive, after each has touched all series.
+/// Calls `run` while all threads are alive, after each thread has touched all series.
 fn with_threads(observe: &Operation, run: impl FnOnce() -> f64) -> f64 {
     let step = Barrier::new(THREADS + 1);
     thread::scope(|scope| {

@@ -13,7 +13,7 @@ use crate::peers::{bare, ours};
 use crate::report::{Report, figure};
 use crate::threads::bind_to_core;
 
-/// Number of futures that are sent to the other thread at once, which makes the cost of the channel negligible.
+/// Number of futures sent to the other thread at once. Large enough to make the cost of the channel negligible.
 const FUTURES: u64 = 2_000;
 
 const NAMES: [&str; 4] = ["bare, same thread", "bare, other thread", "ours, same thread", "ours, other thread"];
@@ -37,7 +37,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Starts all futures on this thread and finishes them on the thread that the contestant's name states.
+/// Starts all futures on this thread and finishes them on the thread that the contestant's name specifies.
 fn contest(rounds: usize, other: &Sender<Vec<Suspended>>, times: &Receiver<f64>) -> Result<Figures> {
     bind_to_core(0);
     let mut figures = Figures::new(NAMES.into_iter().map(str::to_owned));

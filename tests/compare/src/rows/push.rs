@@ -15,13 +15,13 @@ use crate::peers::ours::Ours;
 use crate::report::{Report, figure};
 use crate::threads::bind_to_core;
 
-/// Number of pushed series, not counting those of the calls.
+/// Number of pushed series, not counting the series of the measured calls.
 const SERIES: usize = 10_000;
 /// The push interval, a tenth of the usual interval.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Number of threads that make calls. They occupy both cores, so that they compete with the pushing thread.
+/// Number of threads that make calls. They occupy both cores and thus compete with the pushing thread.
 const THREADS: usize = 2;
-/// Rounds per pair of windows, one with pushes and one without. Each window lasts one interval.
+/// Rounds per pair of windows. Each window lasts one interval, and only one window of a pair includes pushes.
 const ROUNDS_A_PAIR: usize = 3;
 
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {

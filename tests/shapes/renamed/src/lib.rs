@@ -1,4 +1,4 @@
-//! A renamed dependency. The macros detect its name, and also accept the name in `crate = path`.
+//! A renamed dependency. The macros detect its new name and also accept an explicit `crate = path`.
 
 #![cfg(test)]
 

@@ -1,7 +1,7 @@
 //! The slots, the queue for them, and the policy that chooses which slot to revoke.
 //!
-//! Time is measured in looks, which are periodic checks of the held slots. There are no looks while the process is
-//! suspended, so clients do not lose their slots because of a suspension.
+//! Time is measured in looks, which are periodic checks of the held slots. No looks occur while the process is
+//! suspended, so a suspension does not cost clients their slots.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub(super) struct HeldSlot {
 
 #[derive(Debug, Default)]
 pub(super) struct SlotState {
-    /// A counter that is incremented whenever the client makes progress. It is 0 until the response is being encoded.
+    /// A counter that is incremented whenever the client makes progress. It is 0 until encoding begins.
     pub(super) progress: AtomicU64,
     /// `true` if the bytes that the system accepts count as progress, in addition to polls of the body.
     pub(super) is_observed: AtomicBool,
@@ -74,7 +74,7 @@ impl Slots {
         }
     }
 
-    /// Hands slots to waiting scrapes and returns their wakers. Callers must release the lock before they wake them.
+    /// Hands slots to waiting scrapes and returns their wakers. Callers must release the lock before waking them.
     pub(super) fn hand_out(&mut self, most: usize) -> Vec<Waker> {
         let mut woken = Vec::new();
         while !self.queue.is_empty() && (self.held.len() < most || self.revoke()) {

@@ -66,7 +66,7 @@ impl Client {
         let start = Instant::now();
         self.stream.write_all(self.request.as_bytes())?;
         let mut first_byte = None;
-        // Read the head, which arrives together with at least part of the body.
+        // Read the head and any part of the body that arrives with it.
         let mut filled = 0;
         let head = loop {
             filled += self.read(filled)?;
@@ -99,7 +99,7 @@ impl Client {
     }
 }
 
-/// Keeps the last five bytes that were received.
+/// Updates `tail` to the last five bytes received.
 fn note_tail(tail: &mut [u8; 5], bytes: &[u8]) {
     for byte in &bytes[bytes.len().saturating_sub(5)..] {
         tail.rotate_left(1);
