@@ -5,9 +5,9 @@
 //! request with a new status. Exceptions and requests have the same label sets, so an error ratio can be calculated for
 //! each label set.
 //!
-//! The series of a route, except those with a status, are looked up together. If one family has no room for a route, all
-//! of these families count the route's requests as overflow. Each label set therefore has at most as many exceptions as
-//! requests.
+//! The series of a route, except those with a status, are looked up together. If one family has no room for a route,
+//! all of these families count the requests of the route as overflow. Each label set therefore has at most as many
+//! exceptions as requests.
 
 use std::panic::Location;
 use std::time::Duration;

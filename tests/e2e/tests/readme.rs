@@ -127,7 +127,8 @@ fn no_line_is_hidden() {
 #[test]
 fn commands_and_files_are_there() {
     let lines = blocks("sh").into_iter().flat_map(str::lines);
-    let commands: Vec<&str> = lines.map(|line| line.split_once('#').map_or(line, |(command, _)| command).trim()).collect();
+    let commands: Vec<&str> =
+        lines.map(|line| line.split_once('#').map_or(line, |(command, _)| command).trim()).collect();
     assert_eq!(
         commands,
         [
