@@ -1,11 +1,11 @@
 //! Finds the name by which the annotated crate refers to `metrics-core`.
 //!
-//! A dependency may be renamed in `Cargo.toml`, and a macro cannot see the path by which it was called. However, the
-//! compiler runs macros in its own process, and its command-line arguments list the dependencies and their files:
-//! `--extern measured=libmetrics_core-0123.rmeta`. The arguments also cover renames in a workspace or for a single
-//! target, and other build systems. Reading `Cargo.toml` instead would require a TOML parser, which every user would
-//! have to compile. If macros run in another process, as in rust-analyzer, these arguments are missing and the name
-//! defaults to `metrics_core`.
+//! A dependency may be renamed in `Cargo.toml`, and a macro cannot see the path through which it was called. However,
+//! the compiler runs macros in its own process, whose command-line arguments list the dependencies and their files:
+//! `--extern measured=libmetrics_core-0123.rmeta`. The arguments also reflect renames in a workspace or for a single
+//! target, and they do not depend on the build system. Reading `Cargo.toml` instead would require a TOML parser, which
+//! every user would have to compile. If macros run in another process, as in rust-analyzer, these arguments are missing
+//! and the name defaults to `metrics_core`.
 
 use std::sync::OnceLock;
 

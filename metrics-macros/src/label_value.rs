@@ -30,7 +30,7 @@ struct Named {
     is_unit: bool,
 }
 
-/// Emits the errors and also the implementation, so that uses of the enum do not cause further errors.
+/// Emits the implementation in addition to any errors, so that uses of the enum do not cause further errors.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let set = parse::parse(input, &mut errors);

@@ -10,7 +10,7 @@ mod options;
 
 use proc_macro::TokenStream;
 
-// The documentation of the macros is on their re-exports in `metrics-core`.
+// The macros are documented on their re-exports in `metrics-core`.
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -71,7 +71,7 @@ pub(crate) fn buckets(span: Span, bounds: &[Expr], errors: &mut Errors) -> Vec<f
     numbers
 }
 
-/// Checks the name of a label, including conflicts with the names in `known`.
+/// Checks that a label name is valid, is not reserved, and is not in `known`.
 pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<Item = &'a str>, errors: &mut Errors) {
     if !is_name(name) {
         errors.at(span, format_args!("label name `{name}` is invalid: write [a-zA-Z_][a-zA-Z0-9_]*"));

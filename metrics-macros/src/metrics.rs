@@ -15,7 +15,7 @@ use crate::errors::Errors;
 struct Group {
     vis: Visibility,
     name: Ident,
-    /// Generics are a mistake, but are kept so that the emitted `impl` blocks match the struct.
+    /// Generics are an error, but they are kept so that the emitted `impl` blocks match the struct.
     generics: Generics,
     prefix: String,
     const_labels: Vec<ConstLabel>,
@@ -95,7 +95,7 @@ impl Metric {
     }
 }
 
-/// Emits the errors and also the implementation, so that uses of the struct do not cause further errors.
+/// Emits the implementation in addition to any errors, so that uses of the struct do not cause further errors.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let group = parse::parse(input, &mut errors);

@@ -10,7 +10,7 @@ use crate::errors::Errors;
 
 /// Calls `option` for each option of the attribute and reports duplicate options.
 ///
-/// Returns the names of the options, or `None` if an option could not be parsed.
+/// Returns the names of the options, or `None` if any option could not be parsed.
 pub(crate) fn each(
     attrs: &[Attribute],
     attribute: &str,

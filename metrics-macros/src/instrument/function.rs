@@ -1,5 +1,4 @@
-//! Parses the annotated item. The body remains a sequence of opaque tokens, so that completion works in unfinished
-//! code.
+//! Parses the annotated item. The body remains unparsed tokens, so that completion works in unfinished code.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
@@ -10,9 +9,9 @@ use super::model::Function;
 
 const GOES_ON: &str = "`#[instrument]` applies only to functions, methods and `impl` blocks";
 
-/// The reason why an item cannot be instrumented.
+/// The reason an item cannot be instrumented.
 pub(super) enum Unusable {
-    /// The item does not parse. The compiler explains syntax errors better.
+    /// The item does not parse. The macro leaves syntax errors to the compiler, which explains them better.
     Unparsed,
     /// The item is not a function, or is a function that cannot record metrics.
     NoFunction(Error),
@@ -95,8 +94,8 @@ pub(super) fn with_stream(group: &Group, stream: TokenStream) -> Group {
     filled
 }
 
-/// Separates the inner attributes from a body and turns them into outer attributes of the function. The body becomes
-/// part of another block, where inner attributes would apply to something else.
+/// Separates the inner attributes from a body and converts them to outer attributes of the function. The body is then
+/// nested in another block, where its inner attributes would no longer apply to the function.
 fn split_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, TokenStream)> {
     let mut inner = input.call(Attribute::parse_inner)?;
     for attribute in &mut inner {
@@ -105,7 +104,7 @@ fn split_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>
     Ok((inner, input.parse()?))
 }
 
-/// Returns the error for an item that is clearly not a function.
+/// Returns an error if the item is clearly not a function.
 fn other_item(item: &TokenStream) -> Option<Error> {
     let find = |input: ParseStream<'_>| {
         input.call(Attribute::parse_outer)?;

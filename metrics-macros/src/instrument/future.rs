@@ -1,9 +1,9 @@
 //! Finds the future that a function returns without being `async`.
 //!
 //! A function returns a future if its return type is a future, or if its last expression is
-//! `Box::pin(async move { .. })`. If the statements before an `async` block cannot leave the function, they stay in
-//! place and the block is measured. Otherwise the whole body runs unchanged, and a boxed future that it returns is
-//! boxed again.
+//! `Box::pin(async move { .. })`. If the body ends in an `async` block and the statements before the block cannot
+//! return early, the macro measures the block itself. Otherwise the whole body runs unchanged, and a boxed future that
+//! it returns is boxed again.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -14,15 +14,15 @@ use syn::{
 use super::model::{Made, Pinned, ReturnedFuture};
 use super::{generics, ty};
 
-/// Finds the future that a function with this signature and body returns. Returns `None` if there is no such future or
-/// if it cannot be measured.
+/// Finds the future that a function with this signature and body returns. Returns `None` if the function does not
+/// return a future, or if the future cannot be measured.
 pub(super) fn find(sig: &Signature, of_block: Option<&Generics>, body: &TokenStream) -> Option<ReturnedFuture> {
     let ReturnType::Type(_, ty) = &sig.output else { return None };
     let ty = ty::without_groups(ty);
     let tail = Tail::of(body);
     let boxed_tail = tail.as_ref().is_some_and(|tail| tail.pin.is_some());
     let opaque = match ty {
-        // The future is an `async` block, which implements no traits that the measured future could lack.
+        // The future is an `async` block, which implements no trait that the measured future could lack.
         Type::ImplTrait(opaque) if tail.is_some() => Some(Bounds::any_of(&opaque.bounds)?),
         Type::ImplTrait(opaque) => Some(Bounds::of(&opaque.bounds)?),
         _ if boxed_tail || is_boxed_future(ty) => None,
@@ -53,8 +53,8 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Returns `None` if the bounds do not include `Future`, or include traits that the measured future may not
-    /// implement.
+    /// Returns `None` if the bounds do not include `Future`, or if they include traits that the measured future may
+    /// not implement.
     fn of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound> + Clone) -> Option<Self> {
         const OF_ANY_FUTURE: [&str; 4] = ["Future", "Unpin", "Send", "Sync"];
         let known = names(bounds.clone()).all(|last| OF_ANY_FUTURE.iter().any(|name| last.ident == name));
@@ -92,7 +92,7 @@ fn arguments(segment: &PathSegment) -> impl Iterator<Item = &GenericArgument> {
     arguments.into_iter().flatten()
 }
 
-/// Returns true for `Pin<Box<dyn Future<..>>>` and its aliases in the `futures` crate.
+/// Returns true for `Pin<Box<..>>` of a `dyn` or `impl Future`, and for the aliases in the `futures` crate.
 fn is_boxed_future(ty: &Type) -> bool {
     let named = last_segment(ty).is_some_and(|last| last.ident == "BoxFuture" || last.ident == "LocalBoxFuture");
     named || boxed_bounds(ty).is_some()
@@ -226,7 +226,7 @@ fn is_box_pin(path: &[TokenTree]) -> bool {
     path == "Box::pin" || path.ends_with("::Box::pin")
 }
 
-/// Returns true if these statements may leave the function. Any macro call counts, because it may expand to `return`.
+/// Returns true if these statements may return early. Any macro call counts, because it may expand to `return`.
 fn may_return(statements: &TokenStream) -> bool {
     let tokens: Vec<TokenTree> = statements.clone().into_iter().collect();
     (0..tokens.len()).any(|at| match &tokens[at..] {

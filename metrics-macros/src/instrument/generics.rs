@@ -1,4 +1,4 @@
-//! Determines whether the generics in a type are known to be `'static`.
+//! Determines whether the type parameters in a type are known to be `'static`.
 
 use std::collections::HashSet;
 
@@ -7,8 +7,9 @@ use syn::{Generics, Signature, Type, TypeParamBound, WherePredicate};
 
 use super::ty;
 
-/// Returns false if the type contains a generic without a visible `'static` bound. If only a method is annotated, the
-/// generics of its `impl` block are not visible, so any short name such as `T` is assumed to be a generic.
+/// Returns false if the type contains a type parameter without a visible `'static` bound. If only a method is
+/// annotated, the generics of its `impl` block are not visible, so any short name such as `T` is assumed to be a type
+/// parameter.
 pub(super) fn are_static(ty: &Type, sig: &Signature, of_block: Option<&Generics>) -> bool {
     let visible = || [Some(&sig.generics), of_block].into_iter().flatten();
     let declared: HashSet<String> =

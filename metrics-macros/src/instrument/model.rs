@@ -19,7 +19,7 @@ pub(super) struct Function {
     pub(super) body: TokenStream,
     /// The generics of the `impl` block, if the attribute is on the block.
     pub(super) block_generics: Option<Generics>,
-    /// The returned future, if the function returns one without being `async`.
+    /// The returned future, if a non-`async` function returns one.
     pub(super) future: Option<ReturnedFuture>,
 }
 
@@ -134,7 +134,7 @@ pub(super) struct Known {
 /// An expression that evaluates to a family.
 pub(super) struct Family {
     pub(super) value: Expr,
-    /// True if each call must evaluate the expression, because it uses names that exist only during a call.
+    /// True if the expression must be evaluated for each call, because it uses names that exist only during a call.
     pub(super) per_call: bool,
 }
 

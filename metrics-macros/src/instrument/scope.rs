@@ -12,7 +12,7 @@ use super::model::Function;
 pub(super) struct CallScope {
     /// `self` and the variables that the parameters bind.
     variables: HashSet<String>,
-    /// `Self` and generics, which can begin a path.
+    /// `Self` and generic parameters, which can begin a path.
     generics: HashSet<String>,
 }
 
@@ -39,7 +39,7 @@ impl CallScope {
         self.variables.contains(&variable.to_string())
     }
 
-    /// Returns true if the tokens contain `Self` or a generic of the function or its block.
+    /// Returns true if the tokens contain `Self` or a generic parameter of the function or its block.
     pub(super) fn names_generic(&self, tokens: TokenStream) -> bool {
         self.first_token(tokens, false).is_some()
     }
@@ -85,7 +85,7 @@ impl CallScope {
     }
 }
 
-/// Adds to `names` the variables that a pattern may bind. Names that begin with an uppercase letter are types.
+/// Adds to `names` the variables that a pattern may bind. Skips uppercase names, such as types and constants.
 fn bindings(pattern: TokenStream, names: &mut HashSet<String>) {
     for token in pattern {
         match token {

@@ -1,4 +1,6 @@
-//! Snapshot tests of expansions in the layout of `cargo expand`. `UPDATE_EXPECT=1 cargo test` updates the snapshots.
+//! Snapshot tests of expansions, formatted like `cargo expand` output.
+//!
+//! `UPDATE_EXPECT=1 cargo test` updates the snapshots.
 
 use expect_test::{ExpectFile, expect_file};
 use proc_macro2::TokenStream;
@@ -175,7 +177,7 @@ fn impl_block() {
     );
 }
 
-/// Measures the code that the attribute adds to a typical function, without the linker entry.
+/// Measures the code that the attribute adds to a typical function, excluding the linker entry.
 #[test]
 fn a_typical_function_grows_by_less_than_800_bytes() {
     let cases = [

@@ -7,7 +7,7 @@ use syn::{GenericArgument, Path, PathArguments, ReturnType, Type, TypeParamBound
 use super::model::Function;
 use super::scope::CallScope;
 
-/// Returns the return type with `_` in place of every `impl Trait`, which cannot be named; `None` for `!`.
+/// Returns the return type with `_` in place of each `impl Trait`, which cannot be named, or `None` for `!`.
 pub(super) fn nameable(output: &ReturnType) -> Option<Type> {
     match output {
         ReturnType::Default => Some(syn::parse_quote!(())),
@@ -25,7 +25,7 @@ pub(super) fn without_groups(ty: &Type) -> &Type {
     }
 }
 
-/// Returns true for the return type `impl Fn`, from which the compiler infers the argument types of the closure.
+/// Returns true for a return type such as `impl Fn`, from which the compiler infers a closure's argument types.
 pub(super) fn is_closure(output: &ReturnType) -> bool {
     const CLOSURES: [&str; 6] = ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"];
     let ReturnType::Type(_, ty) = output else { return false };
@@ -47,7 +47,7 @@ pub(super) fn restated(tokens: TokenStream) -> TokenStream {
             restated.set_span(Span::call_site().located_at(group.span()));
             TokenTree::Group(restated)
         }
-        // `$crate` keeps its span, which determines the crate that it refers to.
+        // `$crate` keeps its span, because the span determines which crate it refers to.
         TokenTree::Ident(ident) if ident == "$crate" => TokenTree::Ident(ident),
         mut token => {
             token.set_span(Span::call_site().located_at(token.span()));
@@ -62,14 +62,14 @@ pub(super) fn is_opaque(ty: &Type) -> bool {
     has_name(ty.to_token_stream(), &|name| name == "impl")
 }
 
-/// Returns the type with `_` in place of every `impl Trait`.
+/// Returns the type with `_` in place of each `impl Trait`.
 pub(super) fn erased(mut ty: Type) -> Type {
     erase(&mut ty);
     ty
 }
 
-/// Returns `Result<(), E>` for a function whose calls result in `Result<T, E>`, or `None` if a static inside the
-/// function cannot name this type.
+/// Returns `Result<(), E>` for a function that returns `Result<T, E>`, directly or as the output of a future. Returns
+/// `None` if a static inside the function may be unable to name this type.
 pub(super) fn of_error(function: &Function) -> Option<Type> {
     let output = match (&function.future, &function.sig.output) {
         (Some(future), _) => future.output.clone()?,
@@ -124,19 +124,19 @@ fn with_elided_lifetimes(tokens: TokenStream) -> TokenStream {
     tokens.into_iter().map(elide).collect()
 }
 
-/// Returns true if a static may be unable to use this name: `_`, `impl`, or a short name such as `T` or `E2`. A short
-/// name may be a generic of an `impl` block, which an attribute on a method cannot see.
+/// Returns true if a static may be unable to use this name: `_`, `impl`, or a short name such as `T` or `E2`. An
+/// attribute on a method cannot see the generics of its `impl` block, so a short name may be one of them.
 fn is_no_type_of_its_own(name: &str, function: &Function) -> bool {
     name == "_" || name == "impl" || is_short(name) && function.block_generics.is_none()
 }
 
-/// Returns true for short names such as `T` or `E2`, which are common for generics.
+/// Returns true for short names such as `T` or `E2`, which generics commonly have.
 pub(super) fn is_short(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(char::is_uppercase) && chars.all(|rest| rest.is_ascii_digit())
 }
 
-/// Returns true if the tokens contain a name that `is_one` accepts. Names of lifetimes are ignored.
+/// Returns true if the tokens contain a name that `is_one` accepts. Lifetimes are ignored.
 pub(super) fn has_name(tokens: TokenStream, is_one: &dyn Fn(&str) -> bool) -> bool {
     let mut after_tick = false;
     tokens.into_iter().any(|token| {

@@ -1,4 +1,4 @@
-//! Converts variant names to another case. The cases have the same names as in `serde` and other derives.
+//! Converts variant names to another case. The names of the cases match those of `serde`.
 
 /// A naming convention for label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

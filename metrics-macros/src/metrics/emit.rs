@@ -38,7 +38,9 @@ pub(super) fn group(group: &Group) -> TokenStream {
     }
 }
 
-/// Emits constants in which the compiler checks the name, because the rules depend on the metric's type.
+/// Emits constants that check the name and any help text with macros, which the derive cannot check by itself.
+///
+/// The rules for the name depend on the metric's type.
 fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, help, labels, buckets, allowed, .. }) = kind else { return None };
     // A constant cannot refer to a type parameter.
@@ -124,8 +126,8 @@ fn declare_metric(ty: &Type, metric: &Metric, field: &TokenStream, krate: &Token
 
 /// Emits the declaration of a field with the options from its attributes.
 ///
-/// The emitted call records its location. It has the field's span, because the recorded location would otherwise be
-/// that of the derive.
+/// The emitted call records its source location. The call has the field's span, because the recorded location would
+/// otherwise be that of the derive.
 fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
     let (name, span) = (metric.name.value(), ident.span());
     let help = match &metric.help {
@@ -164,7 +166,7 @@ fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
 fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> TokenStream {
     let global = global.then(|| {
         quote! {
-            /// Returns the metrics in the global registry, initialized by the first call or the first scrape.
+            /// Returns the metrics in the global registry. The first call or scrape initializes them.
             #vis fn global() -> &'static Self {
                 static __METRICS_GLOBAL: #krate::__private::Global<#name> = #krate::__private::Global::new();
                 #krate::__private::site!(__METRICS_GLOBAL);
@@ -175,7 +177,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
     quote! {
         /// Registers all metrics in the global registry.
         ///
-        /// A metric that cannot be registered still counts, but is not exported, and `Registry::check` reports it.
+        /// A metric that cannot be registered still counts but is not exported. `Registry::check` reports it.
         #[must_use]
         #[allow(dead_code)]
         #vis fn register() -> Self {
@@ -186,7 +188,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
         ///
         /// # Errors
         ///
-        /// Returns an error, and registers nothing, if a metric is invalid or its name is taken.
+        /// Returns an error and registers nothing if a metric is invalid or its name is already in use.
         #[allow(dead_code)]
         #vis fn register_in(
             __metrics_registry: &#krate::Registry,
@@ -240,7 +242,7 @@ fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &Token
     })
 }
 
-/// Moves the tokens to the location of `span`, where the compiler then reports their errors.
+/// Moves the tokens to the location of `span`, so that the compiler reports their errors there.
 fn located(tokens: &TokenStream, span: Span) -> TokenStream {
     let locate = |mut token: TokenTree| {
         token.set_span(token.span().located_at(span));

@@ -106,7 +106,7 @@ fn field(field: &syn::Field, group: &mut Group, errors: &mut Errors) {
     group.fields.push(Field { vis: field.vis.clone(), ident: ident.clone(), ty: field.ty.clone(), kind });
 }
 
-/// Checks everything that does not depend on the metric's type.
+/// Checks all properties of a metric that do not depend on its type.
 fn check(metric: &Metric, ident: &Ident, group: &Group, errors: &mut Errors) {
     let (name, span) = (metric.name.value(), metric.name.span());
     if name.contains(':') && !metric.allows("Colon") {
@@ -138,7 +138,7 @@ fn check(metric: &Metric, ident: &Ident, group: &Group, errors: &mut Errors) {
     }
 }
 
-/// Returns the metric's name in OpenMetrics, which is the name without the counter suffix `_total`.
+/// Returns the metric's name in OpenMetrics, which omits the counter suffix `_total`.
 fn base_name(metric: &Metric) -> String {
     let name = metric.name.value();
     // If the field allows `counter_total`, a metric whose name ends in `_total` is not necessarily a counter.
@@ -167,7 +167,7 @@ fn check_flattened(ty: &Type, prefix: &str, ident: &Ident, group: &Group, errors
     }
 }
 
-/// Checks the labels of a field, including conflicts with the labels of the struct.
+/// Checks the labels of a field, including for conflicts with the labels of the struct.
 fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     let (labels, const_labels, strict) = match kind {
         FieldKind::Metric(metric) => {
@@ -190,7 +190,7 @@ fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     }
 }
 
-/// Checks the name of a label, including conflicts with the names in `known`, and adds it to `known`.
+/// Checks that a label name is valid and is not in `known`, and then adds it to `known`.
 fn check_label(name: &LitStr, known: &mut Vec<String>, strict: bool, errors: &mut Errors) {
     let text = name.value();
     literal::label_name(&text, name.span(), known.iter().map(String::as_str), errors);
@@ -329,7 +329,7 @@ fn parameter(label: Ident) -> syn::Result<Ident> {
     Ok(if is_keyword { Ident::new_raw(&name, label.span()) } else { label })
 }
 
-/// Parses a rule such as `base_unit` and returns the variant of `StyleRule`.
+/// Parses a rule such as `base_unit` and returns the corresponding variant of `StyleRule`.
 fn allowed(input: ParseStream<'_>) -> syn::Result<Ident> {
     let rule = input.call(Ident::parse_any)?;
     let known = RULES.iter().find(|(name, _)| rule == *name);

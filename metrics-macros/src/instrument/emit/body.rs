@@ -58,9 +58,9 @@ fn block(function: &Function, before: &TokenStream, span: Span) -> TokenStream {
     quote_spanned! {span=> { #before #body } }
 }
 
-/// Emits the body in the user's own braces, which the compiler's parser and lints check. A body without a tail
-/// expression is emitted without these braces. The compiler reports a missing value at the surrounding braces, which
-/// have the return type's span.
+/// Emits the body in the user's own braces, because the compiler's parser and lints check them. Omits these braces if
+/// the body has no tail expression, so that the compiler reports a missing value at the surrounding braces, which have
+/// the return type's span.
 fn behind_statements(function: &Function) -> TokenStream {
     match function.body.clone().into_iter().last() {
         None => TokenStream::new(),
@@ -69,14 +69,14 @@ fn behind_statements(function: &Function) -> TokenStream {
     }
 }
 
-/// Returns true if the function returns an `impl Fn` and no option inspects the return value.
+/// Returns true if a non-`async` function returns `impl Fn` and no option inspects the return value.
 fn is_plain_closure(args: &Args, function: &Function) -> bool {
     let is_looked_at = args.exception_if.is_some() || args.has_late_labels();
     !function.is_async() && !is_looked_at && ty::is_closure(&function.sig.output)
 }
 
-/// Emits the body directly in the function. Inside another closure, the compiler could not infer the argument types of
-/// the returned closure from the return type.
+/// Emits the body directly in the function. If the body were inside another closure, the compiler could not infer the
+/// argument types of the returned closure from the return type.
 fn returning_closure(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
     let (span, block) = (span(function), &function.block);
@@ -86,7 +86,7 @@ fn returning_closure(args: &Args, function: &Function, private: &TokenStream) ->
     }
 }
 
-/// Emits the body of a function that never returns, without statements after it. Unwinding drops the call's guard.
+/// Emits the body of a function that never returns, with no statements after it. Dropping the guard ends the call.
 fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
     let (span, block) = (span(function), &function.block);
@@ -115,7 +115,7 @@ fn returning_future(
     let span = span(function);
     let ending = ending(args, &quote_spanned! {span=> __metrics_out }, span, private);
     let of = match (returned, &future.output) {
-        // The output is named here, because an opaque return type appears as `_` and does not determine the output.
+        // Names the output type, because an opaque return type is replaced with `_`, which does not determine it.
         (syn::Type::Infer(_), Some(output)) => quote_spanned! {span=> : &#output },
         _ => TokenStream::new(),
     };
@@ -160,13 +160,13 @@ fn returning_future(
     }
 }
 
-/// Returns the span of wrapper tokens. Its location is the return type, where the compiler then reports a missing
-/// value. The span is hygienic, so that the wrapper's variables do not clash with the arguments.
+/// Returns the span of the wrapper's tokens. The span is located at the return type, so that the compiler reports a
+/// missing value there. It is hygienic, so that the wrapper's variables do not clash with the arguments.
 fn span(function: &Function) -> Span {
     Span::mixed_site().located_at(function.output_span())
 }
 
-/// Emits the expression that begins a call through `method`.
+/// Emits the expression that begins a call; `method` is `start` or `prepare`.
 fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStream {
     let mut values = Vec::new();
     for label in &args.labels {
@@ -188,7 +188,7 @@ fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStrea
     }
 }
 
-/// Emits the outcome of a call; `returned` is a reference to the call's return value.
+/// Emits the expression for a call's outcome; `returned` evaluates to a reference to the return value.
 fn ending(args: &Args, returned: &TokenStream, span: Span, private: &TokenStream) -> TokenStream {
     let is_exception = match &args.exception_if {
         Some(rule) => quote_spanned! {span=> #private::exception_if(#returned, #rule) },

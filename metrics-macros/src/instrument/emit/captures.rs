@@ -1,8 +1,8 @@
-//! Emits a branch that fixes the order in which the body's closure drops the arguments it captures.
+//! Emits a branch that determines the order in which the body's closure drops its captured arguments.
 //!
 //! A function drops its arguments from last to first. A closure drops its captures in the order in which its body first
-//! names them, and captures only the fields that the body names. If the difference may be observable, the closure
-//! begins with a branch that is never taken and names the entire arguments from last to first.
+//! uses them, and it captures only the fields that the body uses. If the difference may be observable, the closure
+//! begins with a branch that is never taken and that references the whole arguments, from last to first.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -10,11 +10,11 @@ use syn::{FnArg, Pat, PatIdent, ReceiverKind, Type};
 
 use super::super::model::Function;
 
-/// Emits a statement that names the arguments from last to first. Returns `None` if no argument needs to be dropped, or
-/// if there is only one such argument and the body already captures it entirely.
+/// Emits a statement that references the arguments that may need to be dropped, from last to first. Returns `None` if
+/// the function has no such argument, or if the body already captures the only one as a whole.
 pub(super) fn in_order(function: &Function) -> Option<TokenStream> {
     let mut owned: Vec<Ident> = function.sig.inputs.iter().filter_map(owned).collect();
-    // Arguments that the body does not name are skipped, so that the compiler still reports them as unused.
+    // Skips arguments that the body does not use, so that the compiler still reports them as unused.
     owned.retain(|ident| is_silent(ident) || names(&function.body, &ident.to_string()));
     let takes_it_whole = |only: &Ident| !is_silent(only) && !names_field(&function.body, &only.to_string());
     if owned.is_empty() || matches!(&owned[..], [only] if takes_it_whole(only)) {
@@ -34,7 +34,7 @@ fn is_silent(ident: &Ident) -> bool {
     ident.to_string().starts_with('_')
 }
 
-/// Returns the variable of an argument whose value may need to be dropped.
+/// Returns the argument's variable if its value may need to be dropped.
 fn owned(input: &FnArg) -> Option<Ident> {
     match input {
         FnArg::Receiver(receiver) => {

@@ -1,9 +1,9 @@
 //! Moves `mut` arguments that hold references into new variables, as the compiler itself does.
 //!
-//! A plain function moves the bindings of a pattern into new variables, and an `async fn` moves every argument. The
-//! compiler infers the lifetimes of these variables again, so that `name = &local` compiles. In contrast, a closure's
-//! captures keep the lifetimes in the signature. The macro therefore removes `mut` from the signature and begins the
-//! body with `let mut name = name;`.
+//! In a plain function, the compiler moves the bindings of a pattern into new variables. In an `async fn`, it moves
+//! every argument. It infers new lifetimes for these variables, so that `name = &local` compiles. In contrast, a
+//! closure's captures keep the lifetimes in the signature. The macro therefore removes `mut` from the signature and
+//! begins the body with `let mut name = name;`.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -46,16 +46,16 @@ pub(super) fn statements(function: &Function) -> TokenStream {
 fn is_rebound(typed: &PatType, function: &Function) -> bool {
     let is_closure = ty::is_closure(&function.sig.output);
     let by_the_compiler = function.is_async() || !is_closure && !matches!(&*typed.pat, Pat::Ident(_));
-    // The `async` block of a returned future does not become a closure.
+    // A returned `async` block is not wrapped in a closure if no statements precede it.
     let in_closure = !matches!(&function.future, Some(future)
         if matches!(&future.made, Made::Block { before, .. } if before.is_empty()));
-    // The body of a function that never returns is neither a closure nor an `async` block.
+    // The body of a function that never returns is emitted without rebinding statements.
     let returns = ty::nameable(&function.sig.output).is_some();
     by_the_compiler && in_closure && returns && typed.attrs.is_empty() && has_lifetime(&typed.ty)
 }
 
-/// Returns true if the type contains a reference or a lifetime. Arguments of other types are not rebound, so that an
-/// `async fn` does not store a second copy in its future.
+/// Returns true if the type contains a reference or a lifetime. Arguments of other types are not rebound, so that the
+/// future of an `async fn` does not store a second copy of them.
 fn has_lifetime(ty: &Type) -> bool {
     fn any(tokens: TokenStream) -> bool {
         tokens.into_iter().any(|token| match token {

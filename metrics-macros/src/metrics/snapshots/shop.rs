@@ -66,7 +66,7 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
 impl ShopMetrics {
     /// Registers all metrics in the global registry.
     ///
-    /// A metric that cannot be registered still counts, but is not exported, and `Registry::check` reports it.
+    /// A metric that cannot be registered still counts but is not exported. `Registry::check` reports it.
     #[must_use]
     #[allow(dead_code)]
     pub fn register() -> Self {
@@ -76,14 +76,14 @@ impl ShopMetrics {
     ///
     /// # Errors
     ///
-    /// Returns an error, and registers nothing, if a metric is invalid or its name is taken.
+    /// Returns an error and registers nothing if a metric is invalid or its name is already in use.
     #[allow(dead_code)]
     pub fn register_in(
         __metrics_registry: &::metrics_core::Registry,
     ) -> ::core::result::Result<Self, ::metrics_core::Error> {
         <Self as ::metrics_core::MetricGroup>::register_in(__metrics_registry)
     }
-    /// Returns the metrics in the global registry, initialized by the first call or the first scrape.
+    /// Returns the metrics in the global registry. The first call or scrape initializes them.
     pub fn global() -> &'static Self {
         static __METRICS_GLOBAL: ::metrics_core::__private::Global<ShopMetrics> = ::metrics_core::__private::Global::new();
         ::metrics_core::__private::site!(__METRICS_GLOBAL);
