@@ -13,10 +13,58 @@ use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::Value;
 
 /// The default upper bounds of a histogram's buckets, for latencies in seconds; `+Inf` is implied.
-pub const DEFAULT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+///
+/// These are the bounds that OpenTelemetry's semantic conventions recommend for `http.server.request.duration`.
+pub const DEFAULT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// The maximum number of bounds. Each bound adds a series in Prometheus.
-const MAX_BUCKETS: usize = 512;
+pub(crate) const MAX_BUCKETS: usize = 512;
+
+/// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets): `start` and the multiples of
+/// `width` above it.
+///
+/// Bounds are rounded to 15 significant digits. If the arguments do not result in increasing bounds, the histogram
+/// cannot be registered, and the error lists the bounds.
+///
+/// # Example: the age of a cached item
+///
+/// ```
+/// use metrics_core::{Histogram, linear_buckets};
+///
+/// let ages = Histogram::builder("cache_age_seconds", "Age of cached items.").buckets(linear_buckets(0.1, 0.1, 5)).build();
+/// assert!(linear_buckets(0.1, 0.1, 5).eq([0.1, 0.2, 0.3, 0.4, 0.5]));
+/// ages.observe(0.25);
+/// ```
+pub fn linear_buckets(start: f64, width: f64, count: usize) -> impl Iterator<Item = f64> {
+    (0..count).map(move |n| rounded(start + width * n as f64))
+}
+
+/// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets), each of them `factor` times the
+/// previous one.
+///
+/// Bounds are rounded to 15 significant digits. If the arguments do not result in increasing bounds, the histogram
+/// cannot be registered, and the error lists the bounds.
+///
+/// # Example: sizes from 1 KiB to 1 MiB
+///
+/// ```
+/// use metrics_core::{Histogram, exponential_buckets};
+///
+/// let bounds = exponential_buckets(1_024.0, 4.0, 6);
+/// let sizes = Histogram::builder("image_size_bytes", "Size of images.").buckets(bounds).build();
+/// assert!(exponential_buckets(1_024.0, 4.0, 6).eq([1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0]));
+/// sizes.observe(20_000);
+/// ```
+pub fn exponential_buckets(start: f64, factor: f64, count: usize) -> impl Iterator<Item = f64> {
+    std::iter::successors(Some(1.0), move |power| Some(power * factor))
+        .take(count)
+        .map(move |power| rounded(start * power))
+}
+
+/// Rounds to 15 significant digits, so that three times 0.1 is 0.3. Integers are not rounded.
+fn rounded(bound: f64) -> f64 {
+    if bound.fract() == 0.0 { bound } else { format!("{bound:.14e}").parse().unwrap_or(bound) }
+}
 
 /// Observations counted in buckets, together with their total count and sum. PromQL estimates quantiles from the
 /// buckets.
@@ -152,4 +200,42 @@ fn value(readings: &Readings, at: usize) -> Value<'_> {
     let len = buckets.len() / histograms.sums.len();
     let buckets = &buckets[at * len..][..len];
     Value::Histogram { count: buckets[len - 1].1, sum: histograms.sums[at], buckets }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Error, Registry};
+
+    #[test]
+    fn bounds_are_rounded_to_decimal_numbers() {
+        let linear: Vec<f64> = linear_buckets(0.1, 0.1, 30).collect();
+        let expected: Vec<f64> = (1..=30).map(|tenths| f64::from(tenths) / 10.0).collect();
+        assert_eq!(linear, expected);
+        assert!(linear_buckets(-10.0, 5.0, 4).eq([-10.0, -5.0, 0.0, 5.0]));
+        assert!(exponential_buckets(0.001, 10.0, 5).eq([0.001, 0.01, 0.1, 1.0, 10.0]));
+        // Integers are exact, even if they have more than 15 digits.
+        assert!(exponential_buckets(1.0, 2.0, 61).last().is_some_and(|bound| bound == 1_152_921_504_606_846_976.0));
+    }
+
+    #[test]
+    fn bounds_that_do_not_increase_are_an_error() {
+        let register = |bounds: &mut dyn Iterator<Item = f64>| {
+            Histogram::builder("h", "Help.").buckets(bounds).register_in(&Registry::new()).map(|_| ())
+        };
+        let invalid: [&mut dyn Iterator<Item = f64>; 7] = [
+            &mut linear_buckets(1.0, 0.0, 3),
+            &mut linear_buckets(1.0, -1.0, 3),
+            &mut linear_buckets(0.0, f64::NAN, 3),
+            &mut exponential_buckets(0.0, 2.0, 3),
+            &mut exponential_buckets(1.0, f64::INFINITY, 3),
+            &mut linear_buckets(1.0, 1.0, 0),
+            // Only as many bounds are collected as it takes to see that there are too many.
+            &mut linear_buckets(1.0, 1.0, usize::MAX),
+        ];
+        for bounds in invalid {
+            assert!(matches!(register(bounds), Err(Error::InvalidBuckets { .. })));
+        }
+        assert!(register(&mut linear_buckets(1.0, 1.0, MAX_BUCKETS)).is_ok());
+    }
 }

@@ -89,7 +89,7 @@ pub use export::server::Tls;
 pub use export::server::{HttpServer, HttpServerBuilder, InvalidCredentials, ServeError, TlsPart, start_http_server};
 pub use family::Family;
 pub use gauge::{Gauge, InFlight};
-pub use histogram::{DEFAULT_BUCKETS, Histogram};
+pub use histogram::{DEFAULT_BUCKETS, Histogram, exponential_buckets, linear_buckets};
 #[cfg(any(feature = "tower", feature = "actix"))]
 pub use integrate::{RequestMetrics, RequestMetricsBuilder};
 pub use kind::Kind;
