@@ -1,6 +1,6 @@
 //! The alarm thread, which wakes tasks at the times they requested.
 //!
-//! One thread serves all scrapes that wait for collectors or for a slot, and all pushers that wait for their next push.
+//! One thread serves all scrapes waiting for collectors or for a slot, and all pushers waiting for their next push.
 //! The first alarm spawns the thread, which exits after 30 seconds without an alarm, so a process that neither scrapes
 //! nor pushes has no alarm thread. If the thread cannot be spawned, [`Alarm::set`] returns `None`. A pusher then waits
 //! on its own thread, and a scrape stops waiting. A forked child does not inherit its parent's alarm thread and spawns

@@ -123,7 +123,7 @@ impl<'r> Scope<'r> {
     /// Begins the declaration of a field with labels. Each label has a name and, if its values are a closed set, the
     /// list of these values.
     #[doc(hidden)]
-    pub fn labelled_field<'a>(
+    pub fn labeled_field<'a>(
         &'a mut self,
         field: FieldDeclaration,
         labels: &'a [(&'static str, Option<&'static [&'static str]>)],
@@ -324,7 +324,7 @@ pub trait MetricField: Sized {
     label = "expected a `Family<_, {N}>`",
     note = "the number must equal the number of names in `labels(..)`, as in `#[metric(labels(path: &str))] requests_total: Family<Counter, 1>`"
 )]
-pub trait LabelledField<const N: usize>: Sized {
+pub trait LabeledField<const N: usize>: Sized {
     /// The type of the metric.
     const KIND: Kind;
 
@@ -351,7 +351,7 @@ macro_rules! fields {
 }
 fields! { Counter Gauge Summary Histogram }
 
-impl<M: Metric, const N: usize> LabelledField<N> for Family<M, N> {
+impl<M: Metric, const N: usize> LabeledField<N> for Family<M, N> {
     const KIND: Kind = M::VTABLE.kind;
 
     type Metric = M;

@@ -57,7 +57,7 @@ impl InternalError {
         Self::ThreadSpawnFailed,
     ];
 
-    /// The value of the label `kind`.
+    /// The value of the `kind` label.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidAmount => "invalid_amount",

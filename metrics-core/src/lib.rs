@@ -72,7 +72,7 @@ pub use rustls;
 pub use amount::Amount;
 pub use builder::{BuildTarget, Builder};
 pub use counter::Counter;
-pub use declare::{FieldBuilder, LabelledField, MetricField, MetricGroup, Scope};
+pub use declare::{FieldBuilder, LabeledField, MetricField, MetricGroup, Scope};
 pub use encode::Format;
 pub use error::{Error, Field, Owner};
 #[cfg(feature = "push")]

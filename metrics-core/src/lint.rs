@@ -16,7 +16,7 @@ pub enum StyleRule {
     /// The name of a counter ends in `_total`, and no other name does.
     CounterTotal,
     /// Only names of summaries and histograms end in `_count` or `_sum`, and only names of histograms in `_bucket`.
-    /// Only histograms have a label `le`, and only summaries a label `quantile`.
+    /// Only histograms have a `le` label, and only summaries a `quantile` label.
     Reserved,
     /// The name of a metric does not contain its type.
     TypeInName,
@@ -69,7 +69,7 @@ impl StyleRule {
     /// Returns the message for a family that breaks the rule, including the remedy.
     const fn advice(self) -> &'static str {
         match self {
-            Self::Help => "a metric needs a help text: say what it measures",
+            Self::Help => "a metric needs a help text that describes what it measures",
             Self::CounterTotal => {
                 "the name of a counter must end in `_total`, and no other name may: rename the metric"
             }
@@ -142,7 +142,7 @@ pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[St
     assert!(!has_buckets || matches!(kind, Kind::Histogram), "only a `Histogram` has buckets: remove `buckets`");
 }
 
-/// Like [`check_name`], but also checks the style rules, for derived structs with the option `strict`.
+/// Like [`check_name`], but also checks the style rules, for derived structs with the `strict` option.
 ///
 /// # Panics
 ///

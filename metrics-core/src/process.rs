@@ -140,7 +140,7 @@ pub fn first_known<const N: usize>(variables: [Option<&'static str>; N]) -> &'st
 ///
 /// `<crate>` is the name of the crate that calls the macro, as in the names that `#[instrument]` generates. `version`
 /// is the version in that crate's `Cargo.toml`. `revision` is the first of these environment variables that is set
-/// during compilation: `VERGEN_GIT_SHA` (set by the crate `vergen`), `GIT_COMMIT`, `GITHUB_SHA` or `CI_COMMIT_SHA`. If
+/// during compilation: `VERGEN_GIT_SHA` (set by the `vergen` crate), `GIT_COMMIT`, `GITHUB_SHA` or `CI_COMMIT_SHA`. If
 /// none of them is set, `revision` is `unknown`. To use another revision, pass it to the macro:
 ///
 /// ```

@@ -91,11 +91,11 @@ impl Declaration {
             (Role::Latency, true) => "Latency of requests, in seconds.",
             (Role::Exceptions, true) => "Requests that ended with an error or a panic.",
             (Role::Cancelled, true) => "Requests that were dropped before they ended.",
-            (Role::InFlight, true) => "Requests that are running.",
+            (Role::InFlight, true) => "Requests in flight.",
             (Role::Latency, false) => "Latency of function calls, in seconds.",
             (Role::Exceptions, false) => "Function calls that ended with an error or a panic.",
             (Role::Cancelled, false) => "Function calls that were dropped before they ended.",
-            (Role::InFlight, false) => "Function calls that are running.",
+            (Role::InFlight, false) => "Function calls in flight.",
         }
     }
 
@@ -104,7 +104,7 @@ impl Declaration {
         self.labels.iter().flatten().copied()
     }
 
-    /// The path of the function, including its type, if the function has the label `function`.
+    /// The path of the function, including its type, if the function has the `function` label.
     pub(crate) fn function_path(&self) -> Option<String> {
         let closure = self.closure?;
         Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))

@@ -29,7 +29,7 @@ impl Site {
         Self { declaration, families: ManuallyDrop::new(ReentrantOnce::new()) }
     }
 
-    /// Adds the label `function`. Its value is the function's path, derived from the closure's type.
+    /// Adds the `function` label. Its value is the function's path, derived from the closure's type.
     ///
     /// Used for functions that have no other label known when a call begins.
     #[must_use]

@@ -127,7 +127,7 @@ impl GraphiteBridge {
         self
     }
 
-    /// Sets the value of the label `target` in the pusher's metrics. The default is `graphite`.
+    /// Sets the value of the `target` label in the pusher's metrics. The default is `graphite`.
     ///
     /// Set different names to distinguish several bridges.
     pub fn name(mut self, name: impl Into<String>) -> Self {

@@ -60,7 +60,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// # }
 /// ```
 pub trait PushTarget: Send + 'static {
-    /// Returns the name of the target, which is the value of the label `target` in the metrics of its [`Pusher`].
+    /// Returns the name of the target, which is the value of the `target` label in the metrics of its [`Pusher`].
     fn name(&self) -> &str;
 
     /// Sends the current metrics once. This method may block for at most [`PushContext::time_left`].
@@ -279,7 +279,7 @@ pub enum PushError {
 }
 
 impl PushError {
-    /// Returns the value of the label `outcome`.
+    /// Returns the value of the `outcome` label.
     fn outcome(&self) -> &'static str {
         match self {
             Self::Target { source, .. } if is_timeout(source.as_ref()) => self_metrics::TIMEOUT,

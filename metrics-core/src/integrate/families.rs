@@ -1,6 +1,6 @@
 //! The families that a layer records requests into, independent of the framework.
 //!
-//! Only `<prefix>_responses_total` has the label `status`. The other series of a route are created at 0 on its first
+//! Only `<prefix>_responses_total` has the `status` label. The other series of a route are created at 0 on its first
 //! request, or from the start if the route is known. `rate()` over these series therefore does not miss the first
 //! request with a new status. Exceptions and requests have the same label sets, so an error ratio can be calculated for
 //! each label set.
@@ -89,7 +89,7 @@ impl RequestFamilies {
         let counter = |rest, help| Counter::builder(name(rest), help).labels(ROUTE);
         let exceptions = counter("request_exceptions_total", "Requests that ended with an error or a panic.");
         let cancelled = counter("request_cancelled_total", "Requests that were dropped before they ended.");
-        let in_flight = Gauge::builder(name("requests_in_flight"), "Requests that are running.").labels(ROUTE);
+        let in_flight = Gauge::builder(name("requests_in_flight"), "Requests in flight.").labels(ROUTE);
         let responses = Counter::builder(name("responses_total"), "Requests by the status of their response.");
         Ok(Self {
             latency,

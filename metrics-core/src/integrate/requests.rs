@@ -36,7 +36,7 @@ const REQUEST_TIMEOUT: u16 = 408;
 /// - `status` is the status code of the response. Without a response, it is `panic`, `cancelled`, or `error` if the
 ///   service returned an error.
 /// - Each request is counted once in the latency family and once in the responses family, so both contain the same
-///   number of requests. Only the responses family has the label `status`, so the first exception of a route increments
+///   number of requests. Only the responses family has the `status` label, so the first exception of a route increments
 ///   an existing series of the exceptions family, which `rate` detects.
 /// - A request lasts until the server has taken the last byte of the response body. Its latency is observed regardless
 ///   of the outcome.

@@ -211,8 +211,8 @@ impl Registry {
     ///
     /// Returns false, and registers none of them, if one of the names has since been registered for another family.
     pub(crate) fn register_all(&self, families: &[(Arc<FamilyCore>, Arc<FamilyCore>)]) -> Result<bool, Error> {
-        let labelled = families.iter().filter(|(_, family)| !family.declaration.label_names.is_empty());
-        for (_, family) in labelled.filter(|_| self.inner.is_global) {
+        let labeled = families.iter().filter(|(_, family)| !family.declaration.label_names.is_empty());
+        for (_, family) in labeled.filter(|_| self.inner.is_global) {
             family.overflow_counter();
         }
         let mut state = self.write();

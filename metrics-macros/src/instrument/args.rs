@@ -358,7 +358,7 @@ impl Check<'_> {
         }
     }
 
-    /// Checks that the label limit leaves room for the label `function`, which is added if all other labels are known
+    /// Checks that the label limit leaves room for the `function` label, which is added if all other labels are known
     /// only when the call ends.
     fn room_for_function(&mut self) {
         if self.args.labels.len() == MAX_LABELS && self.args.is_named_by_function() {

@@ -86,7 +86,8 @@ impl Context<'_> {
         let ImplItem::Fn(mut method) = item else { return Some(Item::Kept(Box::new(item))) };
         let krate = self.krate.as_ref();
         for attribute in method.attrs.iter().filter(|attribute| holds_ours(&attribute.meta, krate)) {
-            let message = "`#[instrument]` on a block does not see one inside `cfg_attr`: annotate each method instead";
+            let message =
+                "`#[instrument]` on a block ignores `#[instrument]` inside `cfg_attr`: annotate each method instead";
             errors.at(attribute.path().span(), message);
         }
         let attributes: Vec<Attribute> =

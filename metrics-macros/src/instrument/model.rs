@@ -83,7 +83,7 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// Returns true if the `function` label is added, because no other label is known when a call begins.
+    /// Returns true if no label is known when a call begins. The macro then adds the `function` label.
     pub(super) fn is_named_by_function(&self) -> bool {
         self.labels.iter().all(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
     }

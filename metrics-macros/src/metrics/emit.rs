@@ -76,7 +76,7 @@ fn as_field(ty: &Type, labels: &[Label], krate: &TokenStream) -> TokenStream {
     let span = end(ty);
     match labels.len() {
         0 => as_trait(ty, &quote_spanned! {span=> MetricField }, krate),
-        count => as_trait(ty, &quote_spanned! {span=> LabelledField<#count> }, krate),
+        count => as_trait(ty, &quote_spanned! {span=> LabeledField<#count> }, krate),
     }
 }
 
@@ -121,7 +121,7 @@ fn declare_metric(ty: &Type, metric: &Metric, field: &TokenStream, krate: &Token
         let (span, krate, name) = (Span::call_site().located_at(ty.span()), located(krate, ty.span()), name.value());
         quote_spanned! {span=> (#name, <#ty as #krate::LabelValue>::VALUES) }
     });
-    quote! { #as_field::declare(__metrics_scope.labelled_field(#field, &[#(#labels),*])) }
+    quote! { #as_field::declare(__metrics_scope.labeled_field(#field, &[#(#labels),*])) }
 }
 
 /// Emits the declaration of a field with the options from its attributes.

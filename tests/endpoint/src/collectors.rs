@@ -31,7 +31,7 @@ pub(crate) fn register(
     registry.register_collector(Collector { names, collect }).expect("valid names");
 }
 
-/// Exports one family with a series for each value. The label `n` is the index of the value.
+/// Exports one family with a series for each value. The `n` label is the index of the value.
 pub(crate) fn show(visitor: &mut dyn Visitor, name: &str, kind: Kind, values: &[Value<'_>]) {
     visitor.family(&FamilyInfo::new(name, "Shown.", kind));
     for (n, value) in values.iter().enumerate() {

@@ -63,7 +63,7 @@ fn concurrent_scrapes_share_collector_runs() {
         show(visitor, "slow", Kind::Gauge, &[Value::Gauge(1.0)]);
         Ok(())
     });
-    // Scrapes that wait for a collector do not occupy a slot.
+    // Scrapes waiting for a collector do not occupy a slot.
     let addr = serve(&registry, 1);
     let before = global("metrics_core_scrapes_in_flight");
     thread::scope(|scope| {

@@ -65,8 +65,8 @@ fn lines_match_those_of_the_python_client() {
     let carbon = Carbon::start();
     let registry = Registry::new();
     Gauge::builder("g", "Plain.").register_in(&registry).expect("valid").set(1);
-    let labelled = Counter::builder("labels", "With labels.").labels(["b", "a"]).register_in(&registry).expect("valid");
-    labelled.labels(["d", "c"]).inc();
+    let labeled = Counter::builder("labels", "With labels.").labels(["b", "a"]).register_in(&registry).expect("valid");
+    labeled.labels(["d", "c"]).inc();
     let bridge = carbon.bridge(&registry);
     assert_eq!(carbon.lines(&bridge), ["g 1.0", "labels.a.c.b.d 1.0"]);
     assert_eq!(carbon.lines(&bridge.clone().tagged()), ["g 1.0", "labels;a=c;b=d 1.0"]);

@@ -36,16 +36,16 @@ fn any_difference_is_an_error_that_names_it() {
     assert_eq!(field(summary.map(drop)), Some(Field::Type));
     assert_eq!(field(histogram().labels(["b"]).register_in(&registry).map(drop)), Some(Field::LabelNames));
     assert_eq!(field(histogram().register_in(&registry).map(drop)), Some(Field::LabelNames));
-    let labelled = || histogram().labels(["a"]);
-    assert_eq!(field(labelled().const_label("c", "1").register_in(&registry).map(drop)), Some(Field::ConstLabels));
-    assert_eq!(field(labelled().unit("seconds").register_in(&registry).map(drop)), Some(Field::Unit));
-    assert_eq!(field(labelled().buckets([2.0]).register_in(&registry).map(drop)), Some(Field::Buckets));
+    let labeled = || histogram().labels(["a"]);
+    assert_eq!(field(labeled().const_label("c", "1").register_in(&registry).map(drop)), Some(Field::ConstLabels));
+    assert_eq!(field(labeled().unit("seconds").register_in(&registry).map(drop)), Some(Field::Unit));
+    assert_eq!(field(labeled().buckets([2.0]).register_in(&registry).map(drop)), Some(Field::Buckets));
     let other_help = Histogram::builder("taken_seconds", "Other.").labels(["a"]).buckets([1.0]).register_in(&registry);
     let error = other_help.map(drop).expect_err("another help");
     let expected =
         format!("taken_seconds is registered with another help: \"Help.\" at {}:{}, \"Other.\" here", file!(), line);
     assert_eq!(error.to_string(), expected);
-    assert!(labelled().register_in(&registry).is_ok());
+    assert!(labeled().register_in(&registry).is_ok());
 }
 
 /// Registers a `prometheus` collector under a name that is already taken, and returns the owner named in the error.

@@ -42,7 +42,7 @@ fn destructors_before_and_after_ours_are_counted() {
     let counter = Counter::builder("last_total", "").build();
     let summary = Summary::builder("last_seconds", "").build();
     let histogram = Histogram::builder("last_bytes", "").build();
-    let family = Counter::builder("last_labelled_total", "").labels(["a"]).build();
+    let family = Counter::builder("last_labeled_total", "").labels(["a"]).build();
     let last = || Last {
         counter: counter.clone(),
         summary: summary.clone(),

@@ -39,7 +39,7 @@ impl Shop {
     }
 
     #[instrument(path)]
-    fn labelled(&self, path: &str) -> usize {
+    fn labeled(&self, path: &str) -> usize {
         path.len()
     }
 }
@@ -50,7 +50,7 @@ fn a_whole_block() {
     *shop.put(1).expect("room") = 2;
     now(shop.put_later(2)).expect("room");
     assert_eq!(shop.skipped(), 2);
-    assert_eq!(shop.labelled("labelled-in-a-block"), 19);
+    assert_eq!(shop.labeled("labeled-in-a-block"), 19);
     assert_eq!(Shop::limit(), 3);
     let recorded_of = |method: &str| {
         let name = format!("{}_function_latency_seconds_count", env!("CARGO_CRATE_NAME"));
@@ -61,7 +61,7 @@ fn a_whole_block() {
     assert_eq!(recorded_of("put_later"), Some(1.0));
     assert_eq!(recorded_of("skipped"), None);
     assert_eq!(recorded_of("limit"), None);
-    assert_eq!(recorded("labelled-in-a-block"), (1.0, 0.0));
+    assert_eq!(recorded("labeled-in-a-block"), (1.0, 0.0));
 }
 
 struct Queue<T>(Vec<T>);

@@ -1,4 +1,4 @@
-//! Derives the path of a function, including the type of a method, from the type name of a closure in the function.
+//! Derives the path of a function (for a method, including its `Self` type) from the type name of a closure in it.
 
 /// Returns, for example, `my_router::Api::load` for the type name of a closure in the static `__METRICS_SITE` of that
 /// function, or `fallback` if the name has an unknown form. The compiler guarantees no particular form.

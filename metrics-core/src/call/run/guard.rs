@@ -59,7 +59,7 @@ pub struct Call {
     progress: Progress,
 }
 
-/// Defines the methods of a guard that run a body. The guard must have a field `progress`.
+/// Defines the methods of a guard that run a body. The guard must have a `progress` field.
 macro_rules! body_methods {
     () => {
         /// Runs the body of a function.

@@ -170,7 +170,7 @@ fn push_valid(out: &mut Vec<u8>, text: &str) {
     out.extend(text.chars().map(valid).map(|c| c as u8));
 }
 
-/// Renames the label `name`, because Graphite reserves that tag for the series name.
+/// Renames the `name` label, because Graphite reserves that tag for the series name.
 fn rename_tags(pairs: &mut [Pair<'_>]) {
     let Some(at) = pairs.iter().position(|(name, _)| name == "name") else { return };
     let mut tag = "exported_name".to_owned();

@@ -25,9 +25,9 @@ use crate::per_process::PerProcess;
 pub(crate) use slots::Progress;
 use slots::{LOOK, SlotState, Slots};
 
-/// The maximum number of requests that wait for collectors or for a slot. Each request uses a few hundred bytes.
+/// The maximum number of requests waiting for collectors or for a slot. Each request uses a few hundred bytes.
 const MAX_WAITING: usize = 1_000;
-/// The maximum number of requests that wait for a slot. Each request holds the results of its collectors.
+/// The maximum number of requests waiting for a slot. Each request holds the results of its collectors.
 const MAX_QUEUED: usize = 64;
 
 /// The slots for concurrent scrapes. A slot is held until the client has read the whole response or has disconnected.
@@ -43,7 +43,7 @@ struct SlotsState {
     slots: Mutex<Slots>,
     /// The alarm for the next look, set while all slots are held.
     watch: Mutex<Option<Alarm>>,
-    /// The number of requests that wait for collectors or for a slot.
+    /// The number of requests waiting for collectors or for a slot.
     waiting: AtomicUsize,
 }
 
@@ -266,7 +266,7 @@ mod tests {
         }
     }
 
-    /// Looks at the slots `looks` times.
+    /// Checks the progress of the scrapes `looks` times.
     fn look(slots: &ScrapeSlots, looks: u32) {
         let mut state = lock(&slots.state.get().slots);
         let begin = state.last_look.unwrap_or_else(Instant::now);

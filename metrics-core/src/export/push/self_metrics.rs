@@ -8,7 +8,7 @@ use crate::counter::Counter;
 use crate::family::Family;
 use crate::gauge::Gauge;
 
-/// The values of the label `outcome`.
+/// The values of the `outcome` label.
 pub(super) const SUCCESS: &str = "success";
 pub(super) const ERROR: &str = "error";
 pub(super) const TIMEOUT: &str = "timeout";

@@ -44,7 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The interval between checks for connections that exceed a timeout.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// The credentials that the server requires. This is a trait because the implementation needs the feature `auth`.
+/// The credentials that the server requires. This is a trait because the implementation needs the `auth` feature.
 pub(crate) trait Admission: fmt::Debug + Send + Sync {
     /// Returns an error if the credentials are invalid.
     fn check(&self) -> Result<(), ServeError>;
@@ -56,7 +56,7 @@ pub(crate) trait Admission: fmt::Debug + Send + Sync {
     fn challenge(&self) -> &'static str;
 }
 
-/// The TLS configuration of a server. This is a trait because the implementation needs the feature `tls`.
+/// The TLS configuration of a server. This is a trait because the implementation needs the `tls` feature.
 pub(crate) trait Secure: fmt::Debug + Send + Sync {
     fn acceptor(&self) -> Result<Arc<dyn Accept>, ServeError>;
 }

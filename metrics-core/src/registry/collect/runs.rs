@@ -25,7 +25,7 @@ const MAX_CONCURRENT_RUNS: usize = 4;
 /// The unfinished runs of a collector or callback, newest last.
 pub(crate) struct Runs<T>(Arc<Mutex<Vec<Arc<Run<T>>>>>);
 
-/// A run and the scrapes that wait for it.
+/// A run and the scrapes waiting for it.
 pub(crate) struct Run<T> {
     /// The ID of the process that started the run.
     process: u32,

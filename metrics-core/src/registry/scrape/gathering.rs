@@ -1,6 +1,6 @@
 //! The first phase of a scrape, which runs collectors and callbacks within the scrape's timeout.
 //!
-//! Each scrape may wait for its full timeout, regardless of other scrapes that wait for the same collectors. Scrapes
+//! Each scrape may wait for its full timeout, regardless of other scrapes waiting for the same collectors. Scrapes
 //! share runs, but not gatherings.
 
 use std::sync::Arc;

@@ -32,7 +32,7 @@ pub(crate) fn overflowed(visitor: &mut dyn Visitor) -> bool {
     });
     for (family, handle) in counters {
         let total = number(counter::read(handle));
-        labelled("family", &family, |labels| visitor.series(labels, &Value::Counter(total)));
+        labeled("family", &family, |labels| visitor.series(labels, &Value::Counter(total)));
     }
     false
 }
@@ -46,7 +46,7 @@ pub(crate) fn internal_errors(visitor: &mut dyn Visitor) -> bool {
     });
     for kind in InternalError::ALL {
         let total = Value::Counter(Number::Whole(kind.count()));
-        labelled("kind", kind.as_str(), |labels| visitor.series(labels, &total));
+        labeled("kind", kind.as_str(), |labels| visitor.series(labels, &total));
     }
     false
 }
@@ -62,7 +62,7 @@ pub(crate) fn problems(count: usize, visitor: &mut dyn Visitor) -> bool {
     false
 }
 
-fn labelled(name: &str, value: &str, visit: impl FnOnce(Labels<'_>)) {
+fn labeled(name: &str, value: &str, visit: impl FnOnce(Labels<'_>)) {
     let mut text = String::new();
     labels::push_pair(&mut text, 0, name, value);
     visit(Labels::new("", &text));

@@ -2,7 +2,7 @@
 impl ::metrics_core::MetricGroup for ShopMetrics {
     fn declare(__metrics_scope: &mut ::metrics_core::Scope<'_>) -> Self {
         const _: () = ::metrics_core::__private::check_name(
-            <Family<Histogram, 2> as ::metrics_core::LabelledField<2usize>>::KIND,
+            <Family<Histogram, 2> as ::metrics_core::LabeledField<2usize>>::KIND,
             "shop_request_latency_seconds",
             true,
             &[],
@@ -21,11 +21,11 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
                     request_latency_seconds: <Family<
                         Histogram,
                         2,
-                    > as ::metrics_core::LabelledField<
+                    > as ::metrics_core::LabeledField<
                         2usize,
                     >>::declare(
                         __metrics_scope
-                            .labelled_field(
+                            .labeled_field(
                                 ::metrics_core::__private::FieldDeclaration::new(
                                         "request_latency_seconds",
                                         "Time to answer a request to the shop.",
@@ -97,11 +97,11 @@ impl ShopMetrics {
         &self,
         path: &str,
         method: Method,
-    ) -> <Family<Histogram, 2> as ::metrics_core::LabelledField<2usize>>::Metric {
+    ) -> <Family<Histogram, 2> as ::metrics_core::LabeledField<2usize>>::Metric {
         <Family<
             Histogram,
             2,
-        > as ::metrics_core::LabelledField<
+        > as ::metrics_core::LabeledField<
             2usize,
         >>::series(
             &self.request_latency_seconds,

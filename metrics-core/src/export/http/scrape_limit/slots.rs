@@ -27,7 +27,7 @@ pub(super) const MAX_RESPONSE_LOOKS: u32 = 120;
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     pub(super) held: Vec<HeldSlot>,
-    /// The scrapes that wait for a slot, in order of arrival.
+    /// The scrapes waiting for a slot, in order of arrival.
     pub(super) queue: VecDeque<(u64, Waker)>,
     /// The slots that were handed to scrapes but not taken yet, by ticket.
     pub(super) handed: BTreeMap<u64, Arc<SlotState>>,
