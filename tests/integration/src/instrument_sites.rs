@@ -298,6 +298,6 @@ fn functions_with_one_metric_name_but_different_types_are_a_problem_that_names_b
     let problem = problems.iter().find(|problem| problem.family == "typed_request_latency_seconds");
     let problem = problem.expect("a problem").to_string();
     assert_eq!(problem.matches("instrument_sites.rs:").count(), 2, "{problem}");
-    assert!(problem.ends_with("; set another `prefix`, or name a family with `latency`"), "{problem}");
+    assert!(problem.ends_with("; make them equal, set another `prefix`, or name a family with `latency`"), "{problem}");
     assert!(internal_errors("instrument_conflict") >= 1.0);
 }

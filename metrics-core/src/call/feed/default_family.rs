@@ -31,7 +31,10 @@ impl Families {
         global.add_problem(Problem {
             kind: ProblemKind::Declaration,
             family: name,
-            message: format!("{error}; set another `prefix`, or name a family with `{}`", role.option()),
+            message: format!(
+                "{error}; make them equal, set another `prefix`, or name a family with `{}`",
+                role.option()
+            ),
             location: Some(declaration.location),
         });
         core
