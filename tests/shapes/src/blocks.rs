@@ -50,7 +50,7 @@ fn a_whole_block() {
     *shop.put(1).expect("room") = 2;
     now(shop.put_later(2)).expect("room");
     assert_eq!(shop.skipped(), 2);
-    assert_eq!(shop.labeled("labeled-in-a-block"), 19);
+    assert_eq!(shop.labeled("labeled-in-a-block"), 18);
     assert_eq!(Shop::limit(), 3);
     let recorded_of = |method: &str| {
         let name = format!("{}_function_latency_seconds_count", env!("CARGO_CRATE_NAME"));
