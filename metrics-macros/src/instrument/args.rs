@@ -201,7 +201,8 @@ impl Check<'_> {
         self.given.push(name.clone());
         match (name.as_str(), arg.value) {
             ("buckets", Value::List(_)) if self.args.latency.is_some() => {
-                self.errors.at(span, "`buckets` has no effect with `latency`: set them on that family's builder");
+                self.errors
+                    .at(span, "`buckets` has no effect with `latency`: set the buckets on that family's builder");
             }
             ("in_flight", Value::None) => self.args.in_flight = Some(InFlight::Default),
             ("buckets", Value::List(bounds)) => self.buckets(span, &bounds),
@@ -218,7 +219,8 @@ impl Check<'_> {
             "latency" => {
                 self.args.latency = self.family(name, value);
                 if self.args.buckets.is_some() {
-                    self.errors.at(span, "`buckets` has no effect with `latency`: set them on that family's builder");
+                    self.errors
+                        .at(span, "`buckets` has no effect with `latency`: set the buckets on that family's builder");
                 }
             }
             "exceptions" => self.args.exceptions = self.family(name, value),

@@ -166,7 +166,9 @@ fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
 fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> TokenStream {
     let global = global.then(|| {
         quote! {
-            /// Returns the metrics in the global registry. The first call or scrape initializes them.
+            /// Returns the metrics in the global registry.
+            ///
+            /// The first call initializes them. So does exposing the registry.
             #vis fn global() -> &'static Self {
                 static __METRICS_GLOBAL: #krate::__private::Global<#name> = #krate::__private::Global::new();
                 #krate::__private::site!(__METRICS_GLOBAL);

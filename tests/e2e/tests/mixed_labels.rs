@@ -27,7 +27,7 @@ fn text_of_mixed(text: &str) -> String {
 }
 
 #[test]
-fn a_family_of_series_with_different_labels_is_read_by_others() {
+fn other_parsers_accept_a_family_with_mixed_labels() {
     checkout("declined").expect_err("declined");
     other_checkout().expect_err("fails");
     for (path, zone) in [("/a", "eu"), ("/a", ""), ("", "eu"), ("", "")] {

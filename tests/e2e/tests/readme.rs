@@ -104,6 +104,35 @@ fn the_expansion_is_what_cargo_expand_prints() {
     assert_eq!(shown, Some(prettyplease::unparse(&file).as_str()));
 }
 
+/// Messages that the troubleshooting guide quotes, and the files that contain them.
+const QUOTED: [(&str, &str); 14] = [
+    ("nothing has exposed the metrics of this program for ten minutes", "exposure.rs"),
+    ("the list after `in` is not available; values of closed sets are recorded as `other`", "internal.rs"),
+    ("a collector timed out; its families are skipped", "internal.rs"),
+    ("is registered with another ", "error.rs"),
+    ("; make them equal, set another `prefix`, or name a family with `", "call/feed/default_family.rs"),
+    ("cannot serve metrics on", "export/server/error.rs"),
+    ("Not found; metrics are served at /metrics.", "export/server/serve.rs"),
+    ("Invalid credentials.", "export/server/serve.rs"),
+    ("a TLS handshake failed", "export/server/serve.rs"),
+    ("a connection failed", "export/server/serve.rs"),
+    ("the metrics server was shut down while scrapes were in flight", "export/server/serve.rs"),
+    ("Too many connections.", "export/server/serve.rs"),
+    ("Too many concurrent scrapes.", "export/http/exposition.rs"),
+    ("the metrics server runs in another process and was not shut down", "export/server.rs"),
+];
+
+#[test]
+fn the_troubleshooting_guide_quotes_the_messages_of_the_library() {
+    let sources = root().join("metrics-core/src");
+    let read = |file: &str| fs::read_to_string(sources.join(file)).expect("UTF-8");
+    let guide = read("guide/troubleshooting.md");
+    for (message, file) in QUOTED {
+        assert!(read(file).contains(message), "{file} does not contain {message}");
+        assert!(guide.contains(message), "the guide does not quote {message}");
+    }
+}
+
 /// Code blocks must not use rustdoc's hidden lines, because other Markdown viewers show them.
 #[test]
 fn no_line_is_hidden() {

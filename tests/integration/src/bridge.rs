@@ -56,7 +56,7 @@ fn their_gather_returns_our_families() {
 }
 
 #[test]
-fn a_foreign_family_with_a_name_of_ours_is_skipped_and_reported() {
+fn a_prometheus_family_with_a_registered_name_is_skipped_and_reported() {
     let ours = Summary::builder("claimed", "Ours.").register();
     ours.observe(1);
     let theirs = prometheus::IntCounter::new("claimed_count", "Theirs.").expect("valid");

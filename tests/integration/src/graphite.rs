@@ -194,7 +194,7 @@ fn samples_that_carbon_cannot_store_are_dropped_and_counted() {
 }
 
 #[test]
-fn names_are_at_most_as_long_as_a_path_may_be() {
+fn names_too_long_for_a_path_are_dropped() {
     let carbon = Carbon::start();
     let registry = Registry::new();
     let labels = ["a", "b", "c", "d", "e", "f", "g", "h"];

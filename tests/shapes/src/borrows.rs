@@ -5,7 +5,7 @@
 use super::*;
 
 #[test]
-fn arguments_that_borrow_from_a_local_in_the_end() {
+fn arguments_can_borrow_from_locals() {
     #[instrument("reassigned-later")]
     async fn later(mut name: &str) -> usize {
         let lower = name.to_lowercase();

@@ -83,7 +83,9 @@ impl ShopMetrics {
     ) -> ::core::result::Result<Self, ::metrics_core::Error> {
         <Self as ::metrics_core::MetricGroup>::register_in(__metrics_registry)
     }
-    /// Returns the metrics in the global registry. The first call or scrape initializes them.
+    /// Returns the metrics in the global registry.
+    ///
+    /// The first call initializes them. So does exposing the registry.
     pub fn global() -> &'static Self {
         static __METRICS_GLOBAL: ::metrics_core::__private::Global<ShopMetrics> = ::metrics_core::__private::Global::new();
         ::metrics_core::__private::site!(__METRICS_GLOBAL);
