@@ -21,7 +21,7 @@ pub(crate) fn plain(value: &Expr) -> &Expr {
     }
 }
 
-/// Returns the text of a literal; `None` for other expressions, whose values may differ between calls.
+/// Returns the text of a string, integer or Boolean literal, or `None` for any other expression.
 pub(crate) fn fixed(value: &Expr) -> Option<String> {
     match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string.value()),
@@ -31,7 +31,7 @@ pub(crate) fn fixed(value: &Expr) -> Option<String> {
     }
 }
 
-/// Returns the expression as a string literal; `None` for other expressions.
+/// Returns the expression if it is a string literal.
 pub(crate) fn string(value: &Expr) -> Option<&LitStr> {
     match plain(value) {
         Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Some(string),

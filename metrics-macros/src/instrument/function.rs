@@ -1,4 +1,4 @@
-//! Parses the annotated item. The body remains unparsed tokens, so that completion works in unfinished code.
+//! Parses the annotated item. The body is not parsed, so that completion works in unfinished code.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
@@ -94,8 +94,8 @@ pub(super) fn with_stream(group: &Group, stream: TokenStream) -> Group {
     filled
 }
 
-/// Separates the inner attributes from a body and converts them to outer attributes of the function. The body is then
-/// nested in another block, where its inner attributes would no longer apply to the function.
+/// Separates the inner attributes from a body and converts them to outer attributes of the function. The emitted body
+/// is nested in another block, where inner attributes would no longer apply to the function.
 fn split_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, TokenStream)> {
     let mut inner = input.call(Attribute::parse_inner)?;
     for attribute in &mut inner {
@@ -124,7 +124,7 @@ fn other_item(item: &TokenStream) -> Option<Error> {
         "struct" | "enum" | "union" | "type" | "static" | "const" | "use" | "unsafe" | "extern" | "macro_rules" => {
             GOES_ON
         }
-        // The item may be unfinished or use unknown syntax. The compiler reports the error.
+        // Leaves the error to the compiler, because the item may be unfinished or use unknown syntax.
         _ => return None,
     };
     Some(Error::new(first.span(), message))

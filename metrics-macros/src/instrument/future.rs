@@ -2,8 +2,8 @@
 //!
 //! A function returns a future if its return type is a future, or if its last expression is
 //! `Box::pin(async move { .. })`. If the body ends in an `async` block and the statements before the block cannot
-//! return early, the macro measures the block itself. Otherwise the whole body runs unchanged, and a boxed future that
-//! it returns is boxed again.
+//! return early, the macro measures the block itself. Otherwise the whole body runs unchanged, and a returned
+//! boxed future is boxed again.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -53,8 +53,8 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Returns `None` if the bounds do not include `Future`, or if they include traits that the measured future may
-    /// not implement.
+    /// Returns `None` if the bounds do not include `Future`, or if they include traits that the measured future
+    /// might not implement.
     fn of<'b>(bounds: impl IntoIterator<Item = &'b TypeParamBound> + Clone) -> Option<Self> {
         const OF_ANY_FUTURE: [&str; 4] = ["Future", "Unpin", "Send", "Sync"];
         let known = names(bounds.clone()).all(|last| OF_ANY_FUTURE.iter().any(|name| last.ident == name));

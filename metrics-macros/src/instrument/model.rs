@@ -52,7 +52,7 @@ pub(super) struct ReturnedFuture {
 
 /// The way in which a function creates its returned future.
 pub(super) enum Made {
-    /// An `async` block, after statements that cannot leave the function.
+    /// An `async` block, preceded only by statements that cannot return early.
     Block { before: TokenStream, keywords: TokenStream, body: TokenStream },
     /// Any other body.
     Body,

@@ -68,8 +68,9 @@ pub(super) fn erased(mut ty: Type) -> Type {
     ty
 }
 
-/// Returns `Result<(), E>` for a function that returns `Result<T, E>`, directly or as the output of a future. Returns
-/// `None` if a static inside the function may be unable to name this type.
+/// Returns the function's return type or the output type of its returned future, with `Result<(), E>` in place of
+/// `Result<T, E>`. Returns `None` if the signature does not specify the type, or if a static inside the function might
+/// be unable to name it.
 pub(super) fn of_error(function: &Function) -> Option<Type> {
     let output = match (&function.future, &function.sig.output) {
         (Some(future), _) => future.output.clone()?,
@@ -124,13 +125,13 @@ fn with_elided_lifetimes(tokens: TokenStream) -> TokenStream {
     tokens.into_iter().map(elide).collect()
 }
 
-/// Returns true if a static may be unable to use this name: `_`, `impl`, or a short name such as `T` or `E2`. An
-/// attribute on a method cannot see the generics of its `impl` block, so a short name may be one of them.
+/// Returns true if a static might be unable to use this name: `_`, `impl`, or a short name such as `T` or `E2`. An
+/// attribute on a method cannot see the generics of its `impl` block, so a short name might be one of them.
 fn is_no_type_of_its_own(name: &str, function: &Function) -> bool {
     name == "_" || name == "impl" || is_short(name) && function.block_generics.is_none()
 }
 
-/// Returns true for short names such as `T` or `E2`, which generics commonly have.
+/// Returns true for short names such as `T` or `E2`, which type parameters commonly have.
 pub(super) fn is_short(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(char::is_uppercase) && chars.all(|rest| rest.is_ascii_digit())

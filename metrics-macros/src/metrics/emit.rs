@@ -38,9 +38,10 @@ pub(super) fn group(group: &Group) -> TokenStream {
     }
 }
 
-/// Emits constants that check the name and any help text with macros, which the derive cannot check by itself.
+/// Emits constants that check the name, and the help text if it contains macros.
 ///
-/// The rules for the name depend on the metric's type.
+/// The derive itself cannot check them: the rules for the name depend on the metric's type, and only the compiler
+/// expands macros.
 fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, help, labels, buckets, allowed, .. }) = kind else { return None };
     // A constant cannot refer to a type parameter.
@@ -126,8 +127,8 @@ fn declare_metric(ty: &Type, metric: &Metric, field: &TokenStream, krate: &Token
 
 /// Emits the declaration of a field with the options from its attributes.
 ///
-/// The emitted call records its source location. The call has the field's span, because the recorded location would
-/// otherwise be that of the derive.
+/// The emitted call records its source location. The call has the field's span; otherwise, it would record the
+/// location of the derive.
 fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
     let (name, span) = (metric.name.value(), ident.span());
     let help = match &metric.help {

@@ -167,7 +167,7 @@ fn check_flattened(ty: &Type, prefix: &str, ident: &Ident, group: &Group, errors
     }
 }
 
-/// Checks the labels of a field, including for conflicts with the labels of the struct.
+/// Checks the labels of a field for mistakes and for conflicts with the labels of the struct.
 fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     let (labels, const_labels, strict) = match kind {
         FieldKind::Metric(metric) => {
@@ -318,7 +318,7 @@ fn is_string(ty: &Type) -> bool {
     }
 }
 
-/// Returns the accessor's parameter for a label. If the label's name is a keyword, the parameter is a raw identifier.
+/// Returns the accessor's parameter for a label, as a raw identifier if the label's name is a keyword.
 fn parameter(label: Ident) -> syn::Result<Ident> {
     let name = label.to_string();
     if matches!(name.as_str(), "self" | "Self" | "super" | "crate" | "_") {
@@ -358,8 +358,7 @@ fn given_help(help: Expr) -> Help {
     }
 }
 
-/// Returns the first paragraph of the doc comment as one line. If the comment contains macros, returns all of its
-/// lines.
+/// Returns the first paragraph of the doc comment as one line, or all lines if the comment contains macros.
 fn help(attrs: &[Attribute]) -> Help {
     let docs: Vec<&Expr> = attrs.iter().filter_map(doc).collect();
     let texts: Option<Vec<LitStr>> = docs.iter().map(|doc| literal::string(doc).cloned()).collect();

@@ -58,8 +58,8 @@ fn block(function: &Function, before: &TokenStream, span: Span) -> TokenStream {
     quote_spanned! {span=> { #before #body } }
 }
 
-/// Emits the body in the user's own braces, because the compiler's parser and lints check them. Omits these braces if
-/// the body has no tail expression, so that the compiler reports a missing value at the surrounding braces, which have
+/// Emits the body in the user's own braces, which the compiler's parser and lints check. Omits these braces if the
+/// body has no tail expression, so that the compiler reports a missing value at the surrounding braces, which have
 /// the return type's span.
 fn behind_statements(function: &Function) -> TokenStream {
     match function.body.clone().into_iter().last() {
@@ -86,7 +86,8 @@ fn returning_closure(args: &Args, function: &Function, private: &TokenStream) ->
     }
 }
 
-/// Emits the body of a function that never returns, with no statements after it. Dropping the guard ends the call.
+/// Emits the body of a function that never returns, with no statements after the body. Dropping the guard ends the
+/// call.
 fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let start = begin(args, &quote! { start }, private);
     let (span, block) = (span(function), &function.block);
@@ -115,7 +116,7 @@ fn returning_future(
     let span = span(function);
     let ending = ending(args, &quote_spanned! {span=> __metrics_out }, span, private);
     let of = match (returned, &future.output) {
-        // Names the output type, because an opaque return type is replaced with `_`, which does not determine it.
+        // Names the output type, because the `_` that replaces an opaque return type does not determine it.
         (syn::Type::Infer(_), Some(output)) => quote_spanned! {span=> : &#output },
         _ => TokenStream::new(),
     };

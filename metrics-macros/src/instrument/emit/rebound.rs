@@ -1,7 +1,7 @@
 //! Moves `mut` arguments that hold references into new variables, as the compiler itself does.
 //!
 //! In a plain function, the compiler moves the bindings of a pattern into new variables. In an `async fn`, it moves
-//! every argument. It infers new lifetimes for these variables, so that `name = &local` compiles. In contrast, a
+//! every argument. It infers new lifetimes for these variables, so `name = &local` compiles. In contrast, a
 //! closure's captures keep the lifetimes in the signature. The macro therefore removes `mut` from the signature and
 //! begins the body with `let mut name = name;`.
 
@@ -55,7 +55,7 @@ fn is_rebound(typed: &PatType, function: &Function) -> bool {
 }
 
 /// Returns true if the type contains a reference or a lifetime. Arguments of other types are not rebound, so that the
-/// future of an `async fn` does not store a second copy of them.
+/// future of an `async fn` does not store them twice.
 fn has_lifetime(ty: &Type) -> bool {
     fn any(tokens: TokenStream) -> bool {
         tokens.into_iter().any(|token| match token {
