@@ -8,7 +8,7 @@ use crate::counter::Counter;
 use crate::family::core::DEFAULT_MAX_SERIES;
 use crate::family::{Family, FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
-use crate::histogram::{DEFAULT_BUCKETS, Histogram, MAX_BUCKETS};
+use crate::histogram::{DEFAULT_BUCKETS, Histogram, collect_bounds};
 use crate::kind::Kind;
 use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed};
@@ -204,8 +204,7 @@ impl<T: BuildTarget> Builder<Histogram, T> {
     /// The default is [`DEFAULT_BUCKETS`]. [`linear_buckets`](crate::linear_buckets) and
     /// [`exponential_buckets`](crate::exponential_buckets) calculate regular bounds.
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        // One bound too many is enough for the error, so an iterator without end is an error as well.
-        self.bounds = Some(bounds.into_iter().take(MAX_BUCKETS + 1).collect());
+        self.bounds = Some(collect_bounds(bounds));
         self
     }
 }

@@ -18,7 +18,7 @@ use crate::sample::Value;
 pub const DEFAULT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// The maximum number of bounds. Each bound adds a series in Prometheus.
-pub(crate) const MAX_BUCKETS: usize = 512;
+const MAX_BUCKETS: usize = 512;
 
 /// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets): `start` and the multiples of
 /// `width` above it.
@@ -135,6 +135,12 @@ pub(crate) fn observe(handle: Handle, bounds: &'static [f64], value: f64) {
     } else {
         InternalError::InvalidObservation.record(&Location::caller());
     }
+}
+
+/// Collects bounds that a user has passed. One bound too many is enough for the error, so an iterator without an end is
+/// an error as well.
+pub(crate) fn collect_bounds(bounds: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    bounds.into_iter().take(MAX_BUCKETS + 1).collect()
 }
 
 /// Returns true if these are valid bounds for a histogram.

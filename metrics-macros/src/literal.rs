@@ -80,7 +80,7 @@ pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<It
     } else if matches!(name, "le" | "quantile") {
         errors.at(span, format_args!("label `{name}` is reserved by Prometheus: choose another name"));
     } else if known.any(|known| known == name) {
-        errors.at(span, format_args!("label `{name}` is given twice"));
+        errors.at(span, format_args!("label `{name}` is given twice: remove one of them"));
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn each(
         let parsed = attr.parse_nested_meta(|meta| {
             if let Some(name) = meta.path.get_ident() {
                 if given.contains(name) {
-                    errors.at(name.span(), format_args!("option `{name}` is given twice"));
+                    errors.at(name.span(), format_args!("option `{name}` is given twice: remove one of them"));
                 }
                 given.push(name.clone());
             }

@@ -77,7 +77,7 @@ fn both_crates_can_be_packaged_together() {
     }
     let built = tempfile::tempdir().expect("a temporary directory");
     let mut package = Command::new(env!("CARGO"));
-    package.args(["package", "--no-verify", "--package", "metrics-core", "--package", "metrics-macros"]);
+    package.args(["package", "--package", "metrics-core", "--package", "metrics-macros"]);
     package.current_dir(copy.path()).env("CARGO_TARGET_DIR", built.path());
     output_of(&mut package);
 
@@ -100,8 +100,8 @@ fn both_crates_can_be_packaged_together() {
     let mut lock = Command::new("tar");
     lock.arg("xzOf").arg(packages.join("metrics-core-0.1.0.crate")).arg("metrics-core-0.1.0/Cargo.lock");
     let lock = output_of(&mut lock);
-    let packages_named = |name| lock.split("[[package]]").filter(move |package| package.contains(name));
-    let macros: Vec<&str> = packages_named("name = \"metrics-macros\"\n").collect();
+    let entries = lock.split("[[package]]");
+    let macros: Vec<&str> = entries.filter(|package| package.contains("name = \"metrics-macros\"\n")).collect();
     let sum = output_of(Command::new("sha256sum").arg(packages.join("metrics-macros-0.1.0.crate")));
     let sum = sum.split(' ').next().expect("a checksum");
     assert!(macros.len() == 1 && macros[0].contains(sum), "the lock file has a foreign metrics-macros: {macros:?}");

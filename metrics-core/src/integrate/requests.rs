@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::families::{FamilyOptions, Globally, In, Register, RequestFamilies};
 use super::placement::LayerPlacement;
+use crate::histogram::collect_bounds;
 use crate::{Error, OTHER, Problem, ProblemKind, Registry};
 
 /// The methods that are used as label values. All other methods become `other`.
@@ -205,8 +206,11 @@ impl fmt::Debug for RequestMetricsBuilder {
 
 impl RequestMetricsBuilder {
     /// Makes the latency a histogram with these upper bounds, in seconds. By default, the latency is a summary.
-    pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
-        self.buckets = Some(bounds.into());
+    ///
+    /// [`linear_buckets`](crate::linear_buckets) and [`exponential_buckets`](crate::exponential_buckets) calculate
+    /// regular bounds.
+    pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.buckets = Some(collect_bounds(bounds));
         self
     }
 

@@ -23,6 +23,7 @@ use mistaken::{OPTIONS_OF_TRACING, mistaken_option, of_tracing};
 use usage::usage;
 
 const MAX_LABELS: usize = 8;
+const BUCKETS_OF_FAMILY: &str = "`buckets` has no effect with `latency`: set the buckets on that family's builder";
 const OPTIONS: [&str; 9] =
     ["prefix", "latency", "exceptions", "cancelled", "in_flight", "buckets", "exception_if", "max_series", "crate"];
 
@@ -195,14 +196,13 @@ impl Check<'_> {
             return;
         }
         if self.given.contains(&name) {
-            self.errors.at(span, format_args!("option `{name}` is given twice"));
+            self.errors.at(span, format_args!("option `{name}` is given twice: remove one of them"));
             return;
         }
         self.given.push(name.clone());
         match (name.as_str(), arg.value) {
             ("buckets", Value::List(_)) if self.args.latency.is_some() => {
-                self.errors
-                    .at(span, "`buckets` has no effect with `latency`: set the buckets on that family's builder");
+                self.errors.at(span, BUCKETS_OF_FAMILY);
             }
             ("in_flight", Value::None) => self.args.in_flight = Some(InFlight::Default),
             ("buckets", Value::List(bounds)) => self.buckets(span, &bounds),
@@ -219,8 +219,7 @@ impl Check<'_> {
             "latency" => {
                 self.args.latency = self.family(name, value);
                 if self.args.buckets.is_some() {
-                    self.errors
-                        .at(span, "`buckets` has no effect with `latency`: set the buckets on that family's builder");
+                    self.errors.at(span, BUCKETS_OF_FAMILY);
                 }
             }
             "exceptions" => self.args.exceptions = self.family(name, value),

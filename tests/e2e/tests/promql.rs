@@ -19,6 +19,7 @@ use crate::prometheus::Prometheus;
 use crate::{get, wait_for};
 
 const GUIDE: &str = include_str!("../../../metrics-core/src/guide/promql.md");
+const TESTING: &str = include_str!("../../../metrics-core/src/guide/testing.md");
 /// The range of the rates in the guide, in seconds.
 const RANGE: f64 = 300.0;
 
@@ -262,7 +263,7 @@ fn the_queries_of_the_guide_are_right() {
 }
 
 #[test]
-fn the_alerts_of_the_guide_are_valid_rules() {
+fn the_alerts_of_the_guide_fire_when_they_should() {
     let rules = GUIDE.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("rules");
     let queries = rows(ALERTS);
     assert_eq!(queries.len(), rules.matches("expr: ").count());
@@ -270,10 +271,16 @@ fn the_alerts_of_the_guide_are_valid_rules() {
         assert!(rules.contains(&format!("expr: {query}\n")), "{query} is missing in {rules}");
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let file = dir.path().join("rules.yml");
-    fs::write(&file, rules).expect("written");
-    let output = Command::new("promtool").args(["check", "rules"]).arg(&file).output().expect("promtool");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::write(dir.path().join("alerts.yml"), rules).expect("written");
+    let (_, own) = TESTING.split_once("```yaml\n").expect("tests of alerts");
+    fs::write(dir.path().join("alerts_test.yml"), own.split("```").next().expect("tests of alerts")).expect("written");
+    fs::write(dir.path().join("burns_test.yml"), include_str!("promql/burns_test.yml")).expect("written");
+    let tests = ["test", "rules", "alerts_test.yml", "burns_test.yml"];
+    for arguments in [["check", "rules", "alerts.yml"].as_slice(), &tests] {
+        let output = Command::new("promtool").args(arguments).current_dir(dir.path()).output().expect("promtool");
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(output.status.success(), "{arguments:?}: {text}");
+    }
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn attributes_of_the_function_stay() {
 }
 
 #[test]
-fn track_caller_reports_the_caller_in_the_body() {
+fn track_caller_compiles_and_the_body_reports_its_own_location() {
     #[track_caller]
     fn plain() -> &'static std::panic::Location<'static> {
         std::panic::Location::caller()
