@@ -25,7 +25,7 @@ lazy_static! {
     ]);
 }
 
-/// The choke point. The series of handler paths are exported before their first request. Any other path counts
+/// The choke point. The series for handler paths are exported before their first request. Any other path counts
 /// as `other`.
 #[instrument(path in HANDLERS.keys(), prefix = "my_router")]
 fn route_request(path: &str) -> Result<Option<&'static str>, RouteError> {

@@ -7,7 +7,7 @@ use std::panic::catch_unwind;
 
 use metrics_core::{LabelValue, Registry, instrument};
 
-/// A response like that of a web framework, where errors are responses, too.
+/// A response like that of a web framework, where errors are responses too.
 struct Response {
     status: u16,
 }
@@ -73,7 +73,7 @@ fn route(path: &str, order: u32) -> Response {
     }
 }
 
-/// Takes an order, and counts exceptions by kind of error.
+/// Takes an order, and counts exceptions by error kind.
 #[instrument("take", kind, prefix = "orders")]
 fn take(order: u32) -> Result<&'static str, OrderError> {
     match order {

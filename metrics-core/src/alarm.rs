@@ -72,7 +72,7 @@ fn wake_all() {
                 let due = alarms.by_time.pop_first();
                 drop(alarms);
                 if let Some((_, waker)) = due {
-                    // A waker runs code of an async runtime. If it panics, the other tasks must still be woken.
+                    // A waker runs code from an async runtime. If it panics, the other tasks must still be woken.
                     let _ = guarded(|| waker.wake());
                 }
                 alarms = lock(state);

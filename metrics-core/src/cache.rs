@@ -6,7 +6,7 @@
 //! annotated function). On a miss in both, the family is searched under its lock, and the result is cached in the
 //! second level.
 //!
-//! Each owner has an epoch, which changes when one of its series is removed. A table or an entry of an older epoch does
+//! Each owner has an epoch, which changes when one of its series is removed. A table or entry from an older epoch does
 //! not match, so nothing has to be invalidated in other threads. Memory is bounded: a table keeps at most 16,384 label
 //! sets and 4 MiB of values. Once any thread has more than 256 label sets of an owner, all threads skip the first level
 //! for that owner, because it would mostly evict other owners' entries.
@@ -58,7 +58,7 @@ impl CacheId {
         Self::of(free.unwrap_or_else(|| ids.next()))
     }
 
-    /// Returns an id whose index was never used before, for an owner that is never dropped and does not take its epochs
+    /// Returns an id whose index has never been used, for an owner that is never dropped and does not take its epochs
     /// from [`new_epoch`].
     pub(crate) fn permanent() -> Self {
         Self::of(lock(&IDS).next())
@@ -99,7 +99,7 @@ pub(crate) fn new_epoch() -> u64 {
 }
 
 thread_local! {
-    /// Tables by the index of their owner. Most threads use only a few owners.
+    /// Tables, by owner index. Most threads use only a few owners.
     static TABLES: RefCell<Vec<Option<Box<ThreadTable>>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -2,17 +2,17 @@
 //! `prometheus` crate.
 //!
 //! A series is a [`Handle`]: a generation, and a slot of a few 64-bit words at the same position in the pages of every
-//! thread. Counters, summaries and histograms are updated with relaxed loads and release stores to per-thread words
+//! thread. Counters, summaries and histograms are updated with relaxed loads and release stores of per-thread words
 //! ([`thread_block`]). No thread writes another thread's words. A scrape adds up the words of all threads in a fixed
-//! order ([`store`]). A gauge needs an order between `set` and `add`, so all threads share its slot ([`gauge`]).
+//! order ([`store`]). A gauge needs its `set` and `add` calls to be ordered, so all threads share its slot ([`gauge`]).
 //!
 //! The first word of a thread's cell is the handle that the cell was last written for. A write compares its handle with
 //! that word, which is on a cache line that the write needs anyway. If the handles differ, the cold path checks whether
-//! the new handle is live, and either resets the cell to zero or drops the write. Therefore removing a series requires
+//! the new handle is live, and either resets the cell to zero or drops the write. Therefore, removing a series requires
 //! no per-thread work, and a stale handle never writes to the series that reuses its slot.
 //!
 //! Everything except [`thread_locals`], [`sync`] and [`gauge`] is also compiled into `tests/models`, where Loom
-//! explores every interleaving with two or three preemptions.
+//! explores every interleaving with at most two or three preemptions.
 
 pub(crate) mod access;
 pub(crate) mod counter;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lazy_static::lazy_static;
 
-/// A moment on the clock.
+/// A point in time on this clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(u64);
 
@@ -72,7 +72,7 @@ mod tests {
         let least = inner.elapsed().as_secs_f64();
         let measured = moment.seconds();
         let most = outer.elapsed().as_secs_f64();
-        // 1 in 1,000 is far more than the error of any calibration.
+        // 1 in 1,000 is far more than any calibration error.
         assert!(least * 0.999 <= measured && measured <= most * 1.001, "{least} <= {measured} <= {most}");
     }
 

@@ -121,7 +121,7 @@ impl<'r> Scope<'r> {
     }
 
     /// Begins the declaration of a field with labels. Each label has a name and, if its values are a closed set, the
-    /// list of these values.
+    /// list of those values.
     #[doc(hidden)]
     pub fn labeled_field<'a>(
         &'a mut self,

@@ -24,7 +24,7 @@ pub enum Format {
     /// OpenMetrics, version 1.0.0.
     ///
     /// Samples have the same names as in the other formats. A counter therefore has type `unknown` if its name does not
-    /// end in `_total`, or if its name without `_total` is taken. The latter happens only to counters of collectors.
+    /// end in `_total`, or if its name without `_total` is taken. The latter happens only to counters from collectors.
     /// The encoder skips everything that this format forbids: negative sums, counters and quantile values; quantiles
     /// outside the range from 0 to 1; unsorted buckets; and families whose name is reserved for a sample of another
     /// family (such as `x_created` if there is a summary `x`).
@@ -84,7 +84,7 @@ impl Format {
     }
 }
 
-/// The maximum number of steps per call of [`Encoding::fill`]. This many steps take about 300 microseconds.
+/// The maximum number of steps per call to [`Encoding::fill`]. This many steps take about 300 microseconds.
 ///
 /// A step encodes up to 128 series. Steps that read totals early or skip unwanted families produce no output.
 const STEPS: usize = 64;

@@ -18,7 +18,7 @@ pub enum Error {
     InvalidLabelName {
         /// The name of the metric.
         metric: String,
-        /// The invalid name of the label.
+        /// The invalid label name.
         label: String,
     },
     /// The name of a label is reserved: `__*` in all metrics, `le` in histograms, `quantile` in summaries.
@@ -28,7 +28,7 @@ pub enum Error {
         /// The name of the label.
         label: String,
     },
-    /// Two labels have the same name. Constant labels of the metric and of the registry are included.
+    /// Two labels have the same name. This includes the constant labels of the metric and the registry.
     DuplicateLabelName {
         /// The name of the metric.
         metric: String,
@@ -42,7 +42,7 @@ pub enum Error {
         /// The invalid bounds.
         bounds: Vec<f64>,
     },
-    /// All labels have closed sets of values, and the sets have more combinations than `max_series` allows.
+    /// Every label has a closed set of values, and together they have more combinations than `max_series` allows.
     TooManySeries {
         /// The name of the metric.
         metric: String,
@@ -51,7 +51,7 @@ pub enum Error {
         /// The maximum number of series.
         max_series: usize,
     },
-    /// The name does not end in the unit (for counters, before `_total`).
+    /// The metric's name does not end with its unit (for counters, before `_total`).
     InvalidUnit {
         /// The name of the metric.
         metric: String,
@@ -66,7 +66,7 @@ pub enum Error {
         field: Field,
         /// The value of that part in the registered family.
         registered: String,
-        /// The location of the registered family's declaration in the code.
+        /// The source location of the registered family's declaration.
         location: &'static Location<'static>,
         /// The value of that part in the rejected declaration.
         given: String,
@@ -97,14 +97,14 @@ pub enum Owner {
     Family {
         /// The family's name.
         name: String,
-        /// The location of its declaration in the code; `None` for families of collectors and of the library itself.
+        /// The source location of its declaration; `None` for families that belong to a collector or to the library.
         location: Option<&'static Location<'static>>,
     },
     /// A gauge or counter whose value is computed by a callback.
     Callback {
         /// The metric's name.
         name: String,
-        /// The location of its declaration in the code.
+        /// The source location of its declaration.
         location: &'static Location<'static>,
     },
     /// A registered collector.
@@ -134,7 +134,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A part of a family's declaration in which two declarations can differ.
+/// A part of a family's declaration that can differ between two declarations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Field {

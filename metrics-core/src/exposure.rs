@@ -1,7 +1,7 @@
 //! Detects programs that record metrics but never expose them.
 //!
 //! A program may expose its metrics late, for example with a push at the end of a batch job, so a warning is logged
-//! only after ten minutes. The check runs whenever a series is created, which happens now and then in a running
+//! only after ten minutes. The check runs whenever a series is created, which happens only occasionally in a running
 //! service. It therefore needs no thread, and calls that use existing series do not pay for it.
 
 use std::sync::OnceLock;
@@ -12,10 +12,10 @@ use log::Level;
 
 use crate::logging::log;
 
-/// The time from the first series until a program that exposes nothing is reported.
+/// The time from the first series to the warning about a program that exposes nothing.
 const PATIENCE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10 * 60) };
 
-/// The exposure of this process's metrics.
+/// The exposure state of this process's metrics.
 pub(crate) static EXPOSURE: Exposure = Exposure::new();
 
 /// Records whether anything exposes metrics.

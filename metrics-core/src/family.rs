@@ -17,7 +17,8 @@ use crate::metric::Metric;
 
 /// A metric with `N` labels: one series of type `M` for each set of label values.
 ///
-/// Cloning a family is cheap, and the clone refers to the same series. A wrong number of label values does not compile:
+/// Cloning a family is cheap, and the clone refers to the same series. Code that passes the wrong number of label
+/// values does not compile:
 ///
 /// ```compile_fail
 /// use metrics_core::Counter;

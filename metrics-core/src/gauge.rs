@@ -11,7 +11,7 @@ use crate::sample::Value;
 
 /// A number that goes up and down: a queue's length, a temperature, requests in flight.
 ///
-/// All threads share one slot, so concurrent calls of [`Gauge::set`] and [`Gauge::add`] have a defined order.
+/// All threads share one slot, so concurrent calls to [`Gauge::set`] and [`Gauge::add`] have a defined order.
 ///
 /// # Example: a queue
 ///

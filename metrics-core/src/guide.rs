@@ -1,7 +1,7 @@
 //! Guides to topics that span more than one item. These modules contain documentation only.
 //!
 //! Code blocks are complete and have no hidden lines, because the pages are also read outside of rustdoc. Doctests need
-//! the default features. A page whose code needs more is compiled as a doctest only if those features are enabled.
+//! the default features. A page whose code needs other features is compiled as a doctest only if they are enabled.
 
 #[doc = include_str!("guide/declaring.md")]
 pub mod declaring {}

@@ -20,8 +20,8 @@ pub const DEFAULT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25
 /// The maximum number of bounds. Each bound adds a series in Prometheus.
 const MAX_BUCKETS: usize = 512;
 
-/// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets): `start` and the multiples of
-/// `width` above it.
+/// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets): the first is `start`, and each
+/// subsequent one is `width` higher.
 ///
 /// Bounds are rounded to 15 significant digits. If the arguments do not result in increasing bounds, the histogram
 /// cannot be registered, and the error lists the bounds.
@@ -39,8 +39,8 @@ pub fn linear_buckets(start: f64, width: f64, count: usize) -> impl Iterator<Ite
     (0..count).map(move |n| rounded(start + width * n as f64))
 }
 
-/// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets), each of them `factor` times the
-/// previous one.
+/// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets): the first is `start`, and each
+/// subsequent one is `factor` times the previous one.
 ///
 /// Bounds are rounded to 15 significant digits. If the arguments do not result in increasing bounds, the histogram
 /// cannot be registered, and the error lists the bounds.
@@ -137,8 +137,8 @@ pub(crate) fn observe(handle: Handle, bounds: &'static [f64], value: f64) {
     }
 }
 
-/// Collects bounds that a user has passed. One bound too many is enough for the error, so an iterator without an end is
-/// an error as well.
+/// Collects the bounds that a caller passed. One bound over the limit is enough to cause the error, so an infinite
+/// iterator is also rejected.
 pub(crate) fn collect_bounds(bounds: impl IntoIterator<Item = f64>) -> Vec<f64> {
     bounds.into_iter().take(MAX_BUCKETS + 1).collect()
 }
@@ -236,7 +236,7 @@ mod tests {
             &mut exponential_buckets(0.0, 2.0, 3),
             &mut exponential_buckets(1.0, f64::INFINITY, 3),
             &mut linear_buckets(1.0, 1.0, 0),
-            // Only as many bounds are collected as it takes to see that there are too many.
+            // Only enough bounds are collected to detect that there are too many.
             &mut linear_buckets(1.0, 1.0, usize::MAX),
         ];
         for bounds in invalid {

@@ -38,7 +38,7 @@ pub(crate) enum InternalError {
     CollectorConflict,
     /// A thread could not be spawned; its work runs on the current thread or is skipped.
     ThreadSpawnFailed,
-    /// No slot was free for a new series; it is counted in its family's overflow series.
+    /// No slot was free for a new series; its label set is counted in its family's overflow series.
     SeriesSlotsExhausted,
 }
 
@@ -106,7 +106,7 @@ impl InternalError {
         }
     }
 
-    /// Returns true if calls can cause this error at any rate.
+    /// Returns true if calls can cause this error at an unlimited rate.
     fn floods(self) -> bool {
         matches!(self, Self::InvalidAmount | Self::InvalidObservation)
     }
@@ -130,7 +130,7 @@ impl InternalError {
 
 static COUNTS: [AtomicU64; InternalError::ALL.len()] = [const { AtomicU64::new(0) }; InternalError::ALL.len()];
 
-/// The maximum number of pairs of kind and place that are logged. Errors of further pairs are only counted.
+/// The maximum number of (kind, place) pairs that are logged. Errors of any further pair are only counted.
 const LOGGED_PLACES: usize = 1_024;
 
 fn first_at(kind: InternalError, place: &dyn fmt::Display) -> bool {

@@ -31,7 +31,7 @@ use std::sync::Arc;
     note = "for any other type, write an expression or a type that is one of these, such as `path = request.path()` or `labels(path: &str)`"
 )]
 pub trait LabelValue {
-    /// All values of the type if they are a closed set, or `None`.
+    /// All values of the type if they form a closed set, or `None`.
     const VALUES: Option<&'static [&'static str]> = None;
 
     /// Returns the value as text.

@@ -98,7 +98,7 @@ impl fmt::Display for StyleRule {
     }
 }
 
-/// Checks the help text of a field of a derived struct. The compiler reports the panic as an error.
+/// Checks the help text of a field in a derived struct. The compiler reports the panic as an error.
 ///
 /// # Panics
 ///
@@ -111,7 +111,7 @@ pub const fn check_help(help: &str) {
     );
 }
 
-/// Checks the name of a field of a derived struct. The compiler reports the panic as an error.
+/// Checks the name of a field in a derived struct. The compiler reports the panic as an error.
 ///
 /// The derive macro has already checked colons and labels, and [`check_help`] checks the help text.
 ///
@@ -242,7 +242,7 @@ const fn has_byte(name: &[u8], byte: u8) -> bool {
     false
 }
 
-/// Returns true if the name has a lowercase letter that is followed by an uppercase letter.
+/// Returns true if the name has a lowercase letter followed by an uppercase letter.
 const fn is_camel_case(name: &[u8]) -> bool {
     let mut at = 1;
     while at < name.len() {

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use log::{Level, LevelFilter};
 
-/// The target of all messages, by which a logger can filter them.
+/// The target of all messages, which a logger can filter by.
 const TARGET: &str = "metrics_core";
 
 /// Logs a message. Warnings and errors go to stderr if logging is off, as in a program without a logger.

@@ -29,7 +29,7 @@ pub trait SeriesOwner: Send + Sync {
     fn name(&self) -> &str;
 }
 
-/// The functions of a metric type that access its cells.
+/// A metric type's functions for accessing its cells.
 pub struct MetricVTable {
     pub(crate) kind: Kind,
     /// Allocates a series at 0, with these bounds if it is a histogram; `None` if no slot is free.

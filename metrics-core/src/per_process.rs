@@ -29,7 +29,7 @@ impl<T: Default> PerProcess<T> {
         Self { first: OnceLock::new() }
     }
 
-    /// Returns the value of this process, creating it if necessary.
+    /// Returns this process's value, creating it if necessary.
     pub(crate) fn get(&self) -> &T {
         let process = process::id();
         let new = || Box::new(ProcessValue { process, value: T::default(), next: OnceLock::new() });

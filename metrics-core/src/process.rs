@@ -64,7 +64,7 @@ const FAMILIES: [ProcessFamily; 10] = [
     }),
 ];
 
-/// A collector that reads the statistics in each scrape.
+/// A collector that reads the statistics on each scrape.
 struct Process;
 
 impl Collect for Process {

@@ -37,7 +37,7 @@ use problem::Problems;
 /// Most programs need only [`Registry::global`], which `register()` and annotated functions use. Clones refer to the
 /// same registry.
 ///
-/// A registry is also a collector of the `prometheus` crate. The global registry is connected to that crate
+/// A registry is also a collector for the `prometheus` crate. The global registry is connected to that crate
 /// automatically: [`prometheus::gather`] includes its families, and its scrapes include
 /// [`prometheus::default_registry`].
 ///
@@ -97,7 +97,7 @@ impl Registry {
 
     /// Creates a registry that adds these constant labels to all families registered in it.
     ///
-    /// The labels are not added to families of collectors.
+    /// The labels are not added to families from collectors.
     ///
     /// # Errors
     ///
@@ -180,12 +180,12 @@ impl Registry {
 /// exporter does the same when it is created: [`start_http_server`](crate::start_http_server), `Exposition`, and
 /// pushers. Scrapes never evaluate your expressions, so call this function yourself if something else exposes your
 /// metrics, such as [`prometheus::gather`] or [`Registry::to_text`]. If an expression panics, it is evaluated again by
-/// the next call of `init`, by the next exporter that is created, by [`Registry::check`], or by the next call of the
-/// annotated function. With `panic = "abort"`, only the first call of an annotated function evaluates its expressions.
+/// the next call to `init`, by the next exporter that is created, by [`Registry::check`], or by the next call to the
+/// annotated function. With `panic = "abort"`, only the first call to an annotated function evaluates its expressions.
 ///
 /// If this crate is part of a Rust `dylib` (`crate-type = ["dylib"]`), the linker collects only the declarations in
 /// that library. Series of annotated functions in the program itself and in other libraries are then exported only
-/// after the first call of the function.
+/// after the first call to the function.
 ///
 /// This function also connects the global registry to the default registry of the `prometheus` crate. From then on,
 /// [`prometheus::gather`] includes the families of the global registry.

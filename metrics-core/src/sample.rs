@@ -8,7 +8,7 @@ use crate::kind::Kind;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FamilyInfo<'a> {
-    /// The name, including the `_total` of counters.
+    /// The name, including the `_total` suffix of counters.
     pub name: &'a str,
     /// The help text, unescaped.
     pub help: &'a str,
@@ -115,7 +115,7 @@ pub enum Value<'a> {
         count: u64,
         /// The sum of the observations.
         sum: f64,
-        /// Quantiles (0 to 1) and their values. Only summaries of collectors have quantiles.
+        /// Quantiles (0 to 1) and their values. Only summaries from collectors have quantiles.
         quantiles: &'a [(f64, f64)],
     },
     /// The count, sum and buckets of a histogram, which are consistent with each other.

@@ -65,7 +65,7 @@ impl Summary {
     }
 }
 
-/// Adds one observation to the summary of `handle`.
+/// Adds one observation to the summary that `handle` refers to.
 #[inline]
 #[track_caller]
 pub(crate) fn observe(handle: Handle, value: f64) {

@@ -30,7 +30,7 @@ use crate::encode::number::push_float;
 use crate::registry::Registry;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
-/// Values by sample name and label set. The labels of a set are sorted by name.
+/// Values by sample name and label set. Labels within a set are sorted by name.
 type Samples = BTreeMap<String, BTreeMap<Vec<(String, String)>, f64>>;
 
 /// All samples of a registry at one point in time.

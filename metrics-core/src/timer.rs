@@ -8,8 +8,8 @@ use crate::clock::{self, Moment};
 use crate::histogram::Histogram;
 use crate::summary::Summary;
 
-/// The series that a timer observes into. Omits the series' owner, because threads would contend for its reference
-/// count.
+/// The series that a timer records into. Omits the series' owner, because threads would otherwise contend for its
+/// reference count.
 #[derive(Clone, Copy, Debug)]
 enum Observer {
     Summary(Handle),

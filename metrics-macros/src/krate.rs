@@ -36,7 +36,7 @@ pub(crate) fn path(attribute: &str) -> Result<Option<Path>> {
     }
 }
 
-/// Expands an argument `@file` into the arguments in that file.
+/// Expands an `@file` argument into the arguments in that file.
 fn read(arg: String) -> Vec<String> {
     match arg.strip_prefix('@').map(std::fs::read_to_string) {
         Some(Ok(args)) => args.lines().map(str::to_owned).collect(),

@@ -19,7 +19,7 @@ struct ClosedSet {
     generics: Generics,
     variants: Vec<Named>,
     krate: Option<Path>,
-    /// True if a mistake in the variants prevents an implementation of `label`.
+    /// True if a mistake in the variants prevents `label` from being implemented.
     broken: bool,
 }
 

@@ -49,7 +49,7 @@ fn number(value: &Expr) -> Option<f64> {
     }
 }
 
-/// Parses bucket bounds and adds mistakes to `errors`.
+/// Parses bucket bounds and reports mistakes in `errors`.
 pub(crate) fn buckets(span: Span, bounds: &[Expr], errors: &mut Errors) -> Vec<f64> {
     let mut numbers: Vec<f64> = Vec::new();
     for bound in bounds {

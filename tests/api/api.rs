@@ -30,8 +30,8 @@ fn output_of(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Compares the public items of `metrics-core` with all features. The items in `__private`, which macro-generated code
-/// uses, are not part of the API.
+/// Compares the public items of `metrics-core`, with all features enabled, to the list. The items in `__private`, which
+/// macro-generated code uses, are not part of the API.
 #[test]
 fn the_public_api_is_the_checked_in_list() {
     let version = output_of(Command::new("rustc").arg("--version"));

@@ -1,9 +1,9 @@
 //! The first-level cache of a thread: 256 sets of two entries, shared by all families and annotated functions.
 //!
 //! An entry is 16 words: its owner and epoch, the lengths of the values, the values themselves, and the handles. Values
-//! are compared word by word, so a match never depends on a hash. The owner and the lengths, first bytes and last bytes
-//! of the values select the set. The processor cannot predict which of a set's two entries matches, so the entry is
-//! selected without a branch. A misprediction here would cost up to half of a lookup.
+//! are compared word by word, so a match never depends on a hash. The set is selected by the owner and by the lengths,
+//! first bytes and last bytes of the values. The processor cannot predict which of a set's two entries matches, so the
+//! entry is selected without a branch. A misprediction here would cost up to half of a lookup.
 //!
 //! The words belong to the thread's block and stay in it when another thread takes over the block. Their contents
 //! remain valid, since handles are the same for all threads.
@@ -54,7 +54,7 @@ pub(super) fn find<'w>(
     if is_of(entry) {
         return entry.last_chunk();
     }
-    // Very rarely, the first entry has the same tag but other values.
+    // Very rarely, the first entry has the same tag but different values.
     let second = &entries[first ^ 1];
     if !is_second && is_of(second) { second.last_chunk() } else { None }
 }

@@ -168,7 +168,7 @@ impl Drop for EnteringWith<'_> {
 }
 
 impl Site {
-    /// Begins a call of a function whose labels are all fixed. Not inlined, to keep the callers small.
+    /// Begins a call to a function whose labels are all fixed. Not inlined, to keep the callers small.
     pub fn start(&'static self) -> Call {
         self.begin_fixed(Moment::now())
     }
@@ -239,7 +239,7 @@ impl Site {
         Call::begin(Moment::now(), series)
     }
 
-    /// Begins a call of a function whose labels are all fixed.
+    /// Begins a call to a function whose labels are all fixed.
     fn begin_fixed(&self, start: Moment) -> Call {
         if let Some(families) = self.families.get()
             && let Some(handles) = families.series.get(families.epoch())

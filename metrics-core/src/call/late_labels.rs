@@ -1,10 +1,10 @@
 //! Calls with labels that are known only when the call ends: labels from the result, and the kind of an error.
 //!
-//! The guard keeps the values of the other labels, inline if they are at most 62 bytes long, and looks up the series of
-//! the latency, exceptions and cancellations when the call ends. When the call begins, the series of all label sets
-//! known in advance are created at 0, unless one of the function's families is more than half full. The other half is
-//! reserved for label sets that occur. The error kind is a label of the exceptions only, so that it does not multiply
-//! the series of the latency. Per-call families are held by reference count, because their expressions may have
+//! The guard keeps the values of the other labels (inline if at most 62 bytes long) and looks up the latency, exception
+//! and cancellation series when the call ends. When the call begins, the series of all label sets known in advance are
+//! created at 0, unless one of the function's families is more than half full. The other half is reserved for label
+//! sets that actually occur. Only the exceptions have the error kind as a label, so that it does not multiply the
+//! series of the latency. Per-call families are kept alive by reference counting, because their expressions may have
 //! returned temporaries.
 
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::label_text::LabelText;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 
-/// Like [`Entering`], for a call with labels that are known only when it ends.
+/// Like [`Entering`], but for a call with labels that are known only when it ends.
 #[must_use = "the call begins when `start` is called"]
 pub struct EnteringByResult<E>(E);
 
@@ -30,13 +30,13 @@ pub trait Entered {
     /// The per-call families.
     type Named: Named;
 
-    /// Disarms the guard and returns its parts. The caller then has to record the call.
+    /// Disarms the guard and returns its parts. The caller must then record the call.
     fn into_parts(self) -> (&'static Site, Moment, Self::Named);
 }
 
 /// Per-call families, held for the duration of the call.
 pub trait Named {
-    /// The families, by [`Role`].
+    /// The families, indexed by [`Role`].
     fn targets(&self) -> PerCall<'_>;
 }
 
@@ -98,7 +98,7 @@ impl<E: Entered> EnteringByResult<E> {
         if is_first { prepared.begin() } else { prepared.begin_backdated() }
     }
 
-    /// Like [`EnteringByResult::start`], for a call that begins later.
+    /// Like [`EnteringByResult::start`], but for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N, E::Named> {
         let (site, start, named) = self.0.into_parts();
@@ -130,7 +130,7 @@ struct LateCall<const N: usize, F> {
     in_flight: Handle,
 }
 
-/// Like [`Prepared`](super::run::guard::Prepared), for a call with late labels.
+/// Like [`Prepared`](super::run::guard::Prepared), but for a call with late labels.
 #[must_use = "a prepared call records nothing until it begins"]
 #[derive(Debug)]
 pub struct PreparedByResult<const N: usize, F: Named>(LateCall<N, F>);
@@ -150,7 +150,7 @@ impl<const N: usize, F: Named> PendingCall for PreparedByResult<N, F> {
     }
 }
 
-/// Like [`Call`](super::Call), for a call with late labels.
+/// Like [`Call`](super::Call), but for a call with late labels.
 #[must_use = "dropping the guard records that the call panicked or was canceled"]
 pub struct CallByResult<const N: usize, F: Named> {
     state: LateCall<N, F>,
@@ -198,8 +198,8 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
         self.record(Outcome::returned(exception), |at| results.get(at).copied().unwrap_or_default(), kind);
     }
 
-    /// Records the call. `result` returns the value of the result label at an index; `kind` is empty if the call was
-    /// not an exception.
+    /// Records the call. `result` returns the value of the result label at the given index; `kind` is empty if the call
+    /// was not an exception.
     fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
         let LateCall { site, start, labels, named, in_flight } = &self.state;
         let mut values = [""; MAX_LABELS];

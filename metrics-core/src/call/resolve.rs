@@ -24,7 +24,7 @@ use crate::registry::{Problem, ProblemKind, Registry};
 struct Lookup<'f> {
     cache: &'f CacheId,
     roles: &'static [Role],
-    /// Set if the remaining labels are known only when the call ends.
+    /// True if the remaining labels are known only when the call ends.
     completes_later: bool,
 }
 
@@ -123,9 +123,9 @@ impl Site {
         Series { handles: self.look_up(families, &lookup, values), bounds: families.bounds() }
     }
 
-    /// Returns the series of a beginning call whose remaining labels are known only at its end.
+    /// Returns the series of a call that is beginning and whose remaining labels are known only when it ends.
     ///
-    /// Also creates the series for the known values of those labels at 0.
+    /// Also creates the series at 0 for the known values of those labels.
     #[inline]
     pub(super) fn resolve_beginning(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
@@ -168,7 +168,7 @@ impl Site {
         if let Some(handles) = cache::get(lookup.cache, epoch, values) {
             return handles;
         }
-        // Label sets are created in advance only until half of the cap is used, to leave room for those that occur.
+        // Label sets are created in advance only until half of the cap is used, to leave room for those that do occur.
         if lookup.completes_later
             && let Some(known) = self.known(families)
             && families.is_half_empty()
@@ -182,7 +182,7 @@ impl Site {
         handles
     }
 
-    /// Replaces the values that are not in their closed set with `other`.
+    /// Replaces each value that is not in its label's closed set with `other`.
     pub(super) fn within_sets<'v>(
         &self,
         families: &Families,
@@ -277,7 +277,7 @@ impl Declared for Site {
         if user_code == UserCode::Never && self.declaration.runs_user_code() {
             return;
         }
-        // Another thread's evaluation may take long, so only calls wait for it.
+        // Another thread's evaluation may take a long time, so only calls wait for it.
         let families = match self.families.get() {
             Some(families) => Some(families.as_ref()),
             None if self.families.is_being_made() => None,

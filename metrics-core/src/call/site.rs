@@ -21,7 +21,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Creates the site of the function `function` in `module`.
+    /// Creates the site for the function `function` in `module`.
     #[must_use]
     #[track_caller]
     pub const fn new(module: &'static str, function: &'static str) -> Self {
@@ -31,7 +31,7 @@ impl Site {
 
     /// Adds the `function` label. Its value is the function's path, derived from the closure's type.
     ///
-    /// Used for functions that have no other label known when a call begins.
+    /// Used for functions with no other label whose value is known when a call begins.
     #[must_use]
     pub const fn named_by<F: Fn()>(mut self, _: &F) -> Self {
         self.declaration.closure = Some(std::any::type_name::<F>);
@@ -117,7 +117,7 @@ impl Site {
         while at < MAX_LABELS && self.declaration.labels[at].is_some() {
             at += 1;
         }
-        // The macro rejects more labels.
+        // The macro rejects any further labels.
         if at < MAX_LABELS {
             self.declaration.labels[at] = Some((name, source));
         }

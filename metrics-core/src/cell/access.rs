@@ -1,4 +1,4 @@
-//! Access to the cells of the process: writes by the current thread, and reads across all threads.
+//! Access to the process's cells: writes by the current thread, and reads across all threads.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -24,7 +24,7 @@ pub(super) fn with_array<const WORDS: usize>(handle: Handle, write: impl Fn(&[At
     }
 }
 
-/// Like [`with_array`], for cells whose length is known only at run time.
+/// Like [`with_array`], but for cells whose length is known only at run time.
 #[inline]
 pub(super) fn with_slice(handle: Handle, words: usize, write: impl Fn(&[AtomicU64])) {
     match words_from(handle).get(..words) {
@@ -96,7 +96,7 @@ pub(super) fn total<T: Default>(handle: Handle, words: usize, add: impl Fn(&mut 
     total
 }
 
-/// Adds up the cells of each of many series, in the order of `handles`.
+/// Adds up the cells of each series, in the order of `handles`.
 #[inline]
 pub(super) fn totals<T: Default>(
     handles: &[Handle],

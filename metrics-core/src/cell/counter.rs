@@ -1,5 +1,5 @@
-//! A count that only goes up. Whole amounts and fractions have separate words, so that whole counts stay exact beyond
-//! 2^53.
+//! A count that only goes up. Whole and fractional amounts are stored in separate words, so that whole counts stay
+//! exact beyond 2^53.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -39,7 +39,7 @@ pub(crate) fn add_fraction(handle: Handle, amount: f64) {
     });
 }
 
-/// Returns the counter's total over all threads.
+/// Returns the counter's total across all threads.
 pub(crate) fn read(handle: Handle) -> Total {
     access::total(handle, WORDS, Total::add)
 }

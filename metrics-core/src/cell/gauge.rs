@@ -22,7 +22,7 @@ struct GaugeSlots {
     free: Vec<Handle>,
 }
 
-/// Returns the page of slot number `slot` and the offset in that page.
+/// Returns the page of slot number `slot`, and the slot's offset in that page.
 fn locate(slot: u32) -> (usize, usize) {
     let position = slot as usize + FIRST_PAGE;
     let page = (position.ilog2() - FIRST_PAGE.ilog2()) as usize;

@@ -26,7 +26,7 @@ pub(crate) fn page_words(page: usize) -> usize {
 /// A series: a slot (page and offset, the same in every thread) and the generation of the slot's owner.
 ///
 /// A handle is a number, so copying, sending or dropping one touches no shared memory. When a series is removed, its
-/// slot may be reused for another series with the next generation. Writes through the old handle then have no effect.
+/// slot may be reused, with the next generation, for another series. Writes through the old handle then have no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(u64);
 
@@ -38,13 +38,13 @@ impl Handle {
         Self(u64::from(generation) << 32 | u64::from(slot))
     }
 
-    /// The handle as the first word of its cells. For the same slot, later generations have larger words.
+    /// The handle as stored in the first word of its cells. For the same slot, later generations have larger words.
     #[inline]
     pub(crate) fn word(self) -> u64 {
         self.0
     }
 
-    /// The handle whose [`Handle::word`] was `word`.
+    /// The handle whose [`Handle::word`] is `word`.
     #[inline]
     pub(crate) fn from_word(word: u64) -> Self {
         Self(word)

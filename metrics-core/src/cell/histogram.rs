@@ -72,7 +72,7 @@ pub(crate) fn read_all(handles: &[Handle], bounds: &[f64], totals: &mut Totals) 
     });
 }
 
-/// The index of the word that holds the sum at this count.
+/// The index of the word that holds the sum for this count.
 fn sum_word(count: u64) -> usize {
     2 + usize::from(count % 2 == 1)
 }

@@ -1,9 +1,9 @@
-//! The words of all threads, and the rules for writing and concurrently reading them.
+//! The words of all threads, and the rules for writing them and reading them concurrently.
 //!
 //! The words of a block are written only by the thread that owns it. A thread that ends hands its block, unchanged, to
 //! the next new thread. Nothing is folded into a total, so floats are always added in the same order and sums never
-//! decrease. There are never more blocks than threads that were alive at the same time. Threads that cannot have a
-//! block write to the home block, which they share under a lock.
+//! decrease. The number of blocks never exceeds the largest number of threads that were alive at the same time. A
+//! thread that cannot have a block writes to the home block, which is shared under a lock.
 //!
 //! The home block also records the live generation of each slot. A scrape reads block by block, so that it accesses
 //! memory sequentially. It checks the generation before and after it reads a cell.
@@ -200,7 +200,7 @@ impl Store {
 
     /// Reads the cells of many series, block by block, so that memory is read sequentially.
     ///
-    /// The cells of each series are visited in the same order as by [`Store::cells`]. `read` receives the position of
+    /// The cells of each series are visited in the same order as in [`Store::cells`]. `read` receives the position of
     /// the series in `handles`.
     #[inline]
     pub(super) fn each_cell(
@@ -250,7 +250,7 @@ impl PageByPage {
     }
 }
 
-/// Returns the block's cell of this series, if it has one.
+/// Returns the block's cell for this series, if it has one.
 #[inline]
 fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
     block.cell(handle, words).filter(|cell| cell[0].load(Acquire) == handle.word())
@@ -267,7 +267,8 @@ pub(super) fn start_generation(cell: &[AtomicU64], handle: Handle) {
     cell[0].store(handle.word(), Release);
 }
 
-/// Returns true if all words loaded from `cell` (with acquire) since it was found belong to the series of `handle`.
+/// Returns true if all words loaded from `cell` (with acquire ordering) since it was found belong to the series of
+/// `handle`.
 #[inline]
 pub(super) fn holds(cell: &[AtomicU64], handle: Handle) -> bool {
     cell[0].load(Relaxed) == handle.word()

@@ -36,7 +36,7 @@ pub(crate) fn observe(handle: Handle, value: f64) {
     });
 }
 
-/// Returns the count and sum over all threads.
+/// Returns the count and sum across all threads.
 pub(crate) fn read(handle: Handle) -> Total {
     access::total(handle, WORDS, Total::add)
 }

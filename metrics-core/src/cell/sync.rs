@@ -8,9 +8,10 @@ pub(crate) use crate::lock::lock;
 
 /// The maximum number of pages in a block.
 pub(crate) const PAGES: usize = 32;
-/// The number of words in the first page. Each further page is twice as long as the one before it.
+/// The number of words in the first page. Each subsequent page is twice as long as the one before it.
 pub(crate) const FIRST_PAGE_WORDS: usize = 512;
-/// Attempts to read a histogram's cell consistently. If all fail, a few observations may appear in a lower bucket.
+/// The maximum number of attempts to read a histogram's cell consistently. If all fail, a few observations may appear
+/// in a lower bucket.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1_000;
 
 /// Allocates `words` zeroed words. The operating system commits memory only for pages that are written.

@@ -54,7 +54,7 @@ pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option
     BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
 }
 
-/// Runs `f`, during which scrapes on the current thread read only that thread's block.
+/// Runs `f`. While it runs, scrapes on the current thread read only that thread's block.
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the test helpers use it"))]
 pub(crate) fn reading_own_block<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(bool);

@@ -8,14 +8,14 @@ pub(super) struct Lines {
     pub(super) out: Vec<u8>,
     /// The name of the family, without the suffixes of its samples.
     name: String,
-    /// Writes the bound of a bucket or a quantile.
+    /// Writes a bucket bound or a quantile.
     push_bound: fn(&mut Vec<u8>, f64),
     /// The bits and the text of the last bound written at each position. Consecutive series usually have the same
     /// bounds.
     bounds: Vec<(u64, Vec<u8>)>,
 }
 
-/// The `le` or `quantile` label of a sample: its name, its value, and its position among the bounds of the series.
+/// The `le` or `quantile` label of a sample: its name, its value and its position among the series' bounds.
 pub(super) type Bound = (&'static str, f64, usize);
 
 impl Lines {
@@ -23,7 +23,7 @@ impl Lines {
         Self { out: Vec::new(), name: String::new(), push_bound, bounds: Vec::new() }
     }
 
-    /// Sets the family of the samples that follow.
+    /// Sets the family for the samples that follow.
     pub(super) fn begin(&mut self, name: &str) {
         self.name.clear();
         self.name.push_str(name);
@@ -74,7 +74,7 @@ impl Lines {
         self.out.push(b'\n');
     }
 
-    /// Writes the name and labels of a sample, up to its value.
+    /// Writes a sample up to its value: the name and the labels.
     #[inline]
     fn sample(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>) {
         let Self { out, name, push_bound, bounds } = self;

@@ -15,12 +15,12 @@ pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Appends a bound or quantile in the canonical form of OpenMetrics: formatted as in Go, and never as an integer.
+/// Appends a bound or quantile in OpenMetrics canonical form: formatted as in Go, but never as an integer.
 pub(crate) fn push_canonical(out: &mut Vec<u8>, value: f64) {
     if !value.is_finite() {
         return push_float(out, value);
     }
-    // `{:e}` writes one digit before the decimal point, and an exponent.
+    // `{:e}` writes one digit before the decimal point, plus an exponent.
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let start = out.len();

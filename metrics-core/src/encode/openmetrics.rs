@@ -27,18 +27,18 @@ pub(super) const ABOUT: About = About {
     },
 };
 
-/// Encodes a scrape. If possible, the family of a counter is named without the `_total` of its samples; see the module
+/// Encodes a scrape. If possible, a counter's family name omits the `_total` suffix of its samples; see the module
 /// docs.
 struct Encoder {
     lines: Lines,
-    /// The suffix of a counter's sample: `_total`, or empty if the family has type `unknown`.
+    /// The suffix for counter samples: `_total`, or empty if the family has type `unknown`.
     counter: &'static str,
     /// Counters that must keep their full name as the family name.
     beside_base: HashSet<String>,
-    /// Families whose name is reserved for the `_created` sample of another family. Only collectors can report such
+    /// Families whose names are reserved for another family's `_created` sample. Only collectors can report such
     /// families.
     created: HashSet<String>,
-    /// True if the current family is one of `created`, and is therefore skipped.
+    /// `true` if the current family is in `created` and is therefore skipped.
     is_left_out: bool,
 }
 
@@ -52,7 +52,7 @@ fn beside_base(sources: &Sources) -> HashSet<String> {
     sources.names().filter(beside).map(str::to_owned).collect()
 }
 
-/// Returns true if a counter cannot be named `base`, because another family may use that name or its `_created` sample.
+/// Returns true if a counter family cannot be named `base` because that name or its `_created` sample may be taken.
 fn is_taken(base: &str, sources: &Sources) -> bool {
     let is_sample = |suffix: &&str| {
         let of = base.strip_suffix(suffix).and_then(|name| sources.kind_of(name));
@@ -65,7 +65,7 @@ fn is_taken(base: &str, sources: &Sources) -> bool {
         || Kind::Histogram.suffixes().iter().any(is_sample)
 }
 
-/// Returns the family names that end in `_created` and equal a possible sample name of a summary or histogram.
+/// Returns the names of families that collide with the `_created` sample of a summary or histogram.
 fn created(sources: &Sources) -> HashSet<String> {
     let kept = |name: &&str| {
         let kind = name.strip_suffix(CREATED).and_then(|base| sources.kind_of(base));
@@ -120,7 +120,7 @@ impl Visitor for Encoder {
             Value::Gauge(value) | Value::Untyped(value) => lines.float("", labels, None, value),
             Value::Summary { count, sum, quantiles } => {
                 for (at, (quantile, value)) in quantiles.iter().enumerate() {
-                    // The format requires quantiles from 0 to 1 whose values are not negative.
+                    // The format requires quantiles between 0 and 1 and nonnegative values.
                     if (0.0..=1.0).contains(quantile) && (*value >= 0.0 || value.is_nan()) {
                         lines.float("", labels, Some(("quantile", *quantile, at)), *value);
                     }
@@ -133,7 +133,8 @@ impl Visitor for Encoder {
             // Only collectors report unsorted buckets. The format cannot represent them.
             Value::Histogram { buckets, .. } if !buckets.is_sorted_by(|(one, _), (next, _)| one < next) => {}
             Value::Histogram { sum, buckets, .. } => {
-                // Cumulative counts that a collector reads while they change may decrease, which the format forbids.
+                // If a collector reads cumulative counts while they change, they may decrease, which the format
+                // forbids.
                 let mut count = 0;
                 for (at, (bound, cumulative)) in buckets.iter().enumerate() {
                     count = count.max(*cumulative);

@@ -1,7 +1,7 @@
 //! The delimited protobuf exposition: `io.prometheus.client.MetricFamily` messages, each preceded by its length.
 //!
 //! Because the length comes first, a family is buffered until it is complete. A family larger than 1 MiB is split into
-//! several messages with the same name. Field and type numbers are those of Prometheus's `metrics.proto`.
+//! several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
 
 use super::{About, Encode};
 use crate::kind::Kind;

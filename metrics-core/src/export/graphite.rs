@@ -1,13 +1,14 @@
-//! The push target for Graphite. It sends lines of the plaintext protocol over one connection per push.
+//! The push target for Graphite. Each push opens one connection and sends lines in the plaintext protocol.
 //!
 //! A successful write does not prove delivery, because the peer's operating system accepts bytes even if carbon is
 //! about to exit. After the last line, the target therefore shuts down its half of the connection and waits for the
 //! peer to close the other half, which carbon does once it has read everything. The push fails if the peer resets the
-//! connection, or closes it before everything is sent.
+//! connection or closes it before everything is sent.
 //!
 //! If a peer closes the connection before reading all bytes, the end of its stream may arrive before the reset. The
-//! target therefore waits briefly after the end of the stream, in case a reset follows. TCP does not report one kind of
-//! failure: the peer's system receives everything, but the peer closes the connection before reading everything.
+//! target therefore waits briefly after the end of the stream, in case a reset follows. One failure goes undetected
+//! because TCP does not report it: the peer's system receives everything, but the peer closes the connection before
+//! reading it all.
 
 mod line;
 
@@ -35,20 +36,20 @@ const CHUNK: usize = 64 * 1_024;
 /// shop_request_latency_seconds_count;method=GET;path=_foo 12.0 1434898897        (tagged)
 /// ```
 ///
-/// - Names are the sample names of the text format, followed by the labels, sorted by name. Characters other than
-///   `[a-zA-Z0-9_-]` become `_`. An empty label value becomes `_`. With tags, the empty tag is omitted instead, because
-///   Graphite does not support empty tags.
+/// - A name consists of the sample name from the text format and the labels, sorted by label name. Characters other
+///   than `[a-zA-Z0-9_-]` become `_`. An empty label value also becomes `_`; with tags, that tag is omitted instead
+///   because Graphite does not support empty tags.
 /// - A label called `name` becomes the tag `exported_name`, because Graphite reserves `name` for the series name.
 /// - All lines of a push have the same timestamp, in seconds.
 /// - Samples that carbon cannot store are skipped and counted, and the first one for each reason is logged:
-///   - values that are not a number
+///   - NaN values
 ///   - names that are too long: over 250 bytes in a part or 3,500 bytes in total, or over 16,000 bytes with tags
-///   - series that have the same name as an earlier series after characters are replaced, because one series would
-///     overwrite the other
+///   - series whose name matches that of an earlier series after character replacement, because one would overwrite the
+///     other
 ///
-/// Each push opens one connection, and succeeds once carbon has received everything and closed the connection. The
-/// first push after a carbon outage sends the current totals, so only the data points during the outage are missing.
-/// A push uses 64 KiB of memory, plus 10 to 30 bytes per line.
+/// Each push opens one connection and succeeds once carbon has received everything and closed the connection. The first
+/// push after a carbon outage sends the current totals, so only the data points during the outage are missing. A push
+/// uses 64 KiB of memory, plus 10 to 30 bytes per line.
 ///
 /// # Example: pushing every ten seconds and at shutdown
 ///
@@ -79,12 +80,13 @@ pub struct GraphiteBridge {
     timeout: Duration,
 }
 
-/// The push target: the address of carbon, and the format of the lines.
+/// The push target: carbon's address and the line format.
 #[derive(Clone, Debug)]
 struct Graphite {
     name: String,
     address: String,
-    /// The prefix of all names, which contains only valid characters and ends with a dot. Empty if no prefix is set.
+    /// The prefix for all names. It contains only valid characters and ends with a dot, or is empty if no prefix is
+    /// set.
     prefix: String,
     tagged: bool,
 }
@@ -112,7 +114,7 @@ impl GraphiteBridge {
         self
     }
 
-    /// Sets the registry to push. The default is the global registry.
+    /// Sets the registry whose metrics are pushed. The default is the global registry.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
         self
@@ -120,8 +122,8 @@ impl GraphiteBridge {
 
     /// Sets the timeout of a push. The default is 10 seconds.
     ///
-    /// The system's name resolution cannot be canceled. If it takes longer than the timeout, the push fails after name
-    /// resolution returns.
+    /// The system's name resolution cannot be canceled. If it takes longer than the timeout, the push fails only once
+    /// name resolution returns.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -129,13 +131,13 @@ impl GraphiteBridge {
 
     /// Sets the value of the `target` label in the pusher's metrics. The default is `graphite`.
     ///
-    /// Set different names to distinguish several bridges.
+    /// If there are several bridges, set a different name for each to distinguish them.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.graphite.name = name.into();
         self
     }
 
-    /// Pushes once, on this thread. A failed push is neither retried nor logged.
+    /// Pushes once on the calling thread. A failed push is neither retried nor logged.
     ///
     /// # Errors
     ///
@@ -243,12 +245,12 @@ impl PushTarget for Graphite {
 
 /// Returns true if a socket is connected to itself.
 ///
-/// This happens if no process listens on the port and the system assigns that port to the client.
+/// This happens if no process is listening on the port and the system assigns that port to the client.
 fn is_own_end(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| own == peer))
 }
 
-/// A connection whose operations time out at the deadline of the push.
+/// A connection whose operations time out at the push's deadline.
 struct Connection<'p> {
     stream: TcpStream,
     push: &'p PushContext<'p>,
@@ -268,13 +270,13 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Shuts down this side of the connection, and waits until the peer closes the other side.
+    /// Shuts down this side of the connection and waits until the peer closes the other side.
     ///
     /// A clean close indicates that the peer has read everything. Returns an error if the connection is aborted.
     fn end(mut self) -> io::Result<()> {
         self.stream.set_nonblocking(true)?;
         match self.skip() {
-            // The peer closed the connection early, and may have read nothing.
+            // The peer closed the connection early and may have read nothing.
             Ok(()) => {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
@@ -332,7 +334,7 @@ mod tests {
     use super::*;
     use crate::gauge::Gauge;
 
-    /// Returns the lines that a push at this time sends.
+    /// Returns the lines sent by a push at this time.
     fn sent_at(time: SystemTime) -> Result<String, Box<dyn Error + Send + Sync>> {
         let registry = Registry::new();
         Gauge::builder("g", "").register_in(&registry).expect("valid").set(1);

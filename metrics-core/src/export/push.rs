@@ -60,7 +60,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// # }
 /// ```
 pub trait PushTarget: Send + 'static {
-    /// Returns the name of the target, which is the value of the `target` label in the metrics of its [`Pusher`].
+    /// Returns the target's name, which becomes the value of the `target` label in the metrics of its [`Pusher`].
     fn name(&self) -> &str;
 
     /// Sends the current metrics once. This method may block for at most [`PushContext::time_left`].
@@ -93,7 +93,8 @@ impl<'a> PushContext<'a> {
         Self { time, ..self }
     }
 
-    /// Returns a scrape of the registry. It waits for collectors for half of the remaining time, up to 5 seconds.
+    /// Returns a scrape of the registry. It waits for collectors for up to half of the remaining time, but no longer
+    /// than 5 seconds.
     pub fn scrape(&self) -> Scrape<'a> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         self.registry.scrape().collector_timeout((left / 2).min(DEFAULT_COLLECT_TIMEOUT))
@@ -104,7 +105,7 @@ impl<'a> PushContext<'a> {
         self.time
     }
 
-    /// Returns the remaining time of the push, for use as the timeout of blocking calls. It is never 0.
+    /// Returns the time left for the push, for use as the timeout of blocking calls. It is never 0.
     ///
     /// # Errors
     ///
@@ -137,8 +138,8 @@ impl fmt::Debug for PushContext<'_> {
 /// each push runs on a separate thread. The schedule uses a monotonic clock.
 ///
 /// A failed push is retried with exponential back-off: after 1 second, 2 seconds, 4 seconds and so on, up to the
-/// interval or one minute, whichever is shorter. Each delay is randomly shortened by up to half. Each attempt sends
-/// the current metrics, so nothing is queued during an outage, and no counts are lost. During an outage, each cause of
+/// interval or one minute, whichever is shorter. Each delay is randomly shortened by up to half. Each attempt sends the
+/// current metrics, so nothing is queued during an outage and no counts are lost. During an outage, each cause of
 /// failure is logged once. The recovery is logged as well.
 ///
 /// | family | labels |
@@ -147,7 +148,7 @@ impl fmt::Debug for PushContext<'_> {
 /// | `metrics_core_push_last_success_timestamp_seconds` | `target`; 0 before the first success |
 /// | `metrics_core_push_samples_dropped_total` | `target`; counts the samples that the target cannot represent |
 ///
-/// The global registry exports all series, at 0 from the start. To alert when pushes stop succeeding, use `time() -
+/// The global registry exports all of these series, starting at 0. To alert when pushes stop succeeding, use `time() -
 /// metrics_core_push_last_success_timestamp_seconds > 300`.
 #[derive(Debug)]
 pub struct Pusher {
@@ -160,12 +161,12 @@ impl Pusher {
         PusherBuilder { target: Box::new(target), registry: None, interval: INTERVAL, timeout: TIMEOUT }
     }
 
-    /// Stops the pusher after a last push.
+    /// Stops the pusher after one last push.
     ///
     /// If this method returns `Ok`, everything that was recorded before the call has been sent. The call blocks for at
-    /// most the timeout of a push. Within that time, it waits for a push in flight, and retries the last push if that
-    /// push fails. If a signal terminates the process, everything that was recorded after the previous push is lost,
-    /// unless the process catches the signal and calls this method.
+    /// most the timeout of a push. Within that time, it waits for a push in flight and retries the last push if it
+    /// fails. If a signal terminates the process, everything recorded since the previous push is lost unless the
+    /// process catches the signal and calls this method.
     ///
     /// # Errors
     ///
@@ -186,7 +187,7 @@ pub struct PusherBuilder {
 }
 
 impl PusherBuilder {
-    /// Sets the registry to push. The default is the global registry.
+    /// Sets the registry whose metrics are pushed. The default is the global registry.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
         self
@@ -224,7 +225,7 @@ impl PusherBuilder {
         Ok(Pusher { schedule })
     }
 
-    /// Pushes once, on this thread. A failed push is neither retried nor logged.
+    /// Pushes once on the calling thread. A failed push is neither retried nor logged.
     ///
     /// # Errors
     ///

@@ -38,9 +38,9 @@ use serve::{Admission, Secure, Serving};
 /// The default limit on open connections.
 const MAX_CONNECTIONS: usize = 512;
 /// The size of each connection's send buffer in the operating system, in bytes. With a larger buffer, the system would
-/// report free space so rarely for a slow client that the client would seem to have stopped reading.
+/// report free space so rarely that a slow client would seem to have stopped reading.
 const SEND_BUFFER: u32 = 128 << 10;
-/// The maximum number of connections that wait to be accepted. If the backlog is full, the client's system retries only
+/// The maximum number of connections waiting to be accepted. If the backlog is full, the client's system retries only
 /// after a second or more, so a short backlog would delay scrapers during a burst of connections.
 const BACKLOG: u32 = 4_096;
 
@@ -202,7 +202,7 @@ impl HttpServerBuilder {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let (ready, started) = mpsc::channel();
-        // The runtime is created and dropped on the new thread, because the caller may be inside another runtime.
+        // The runtime is created and dropped on the new thread because the caller may be inside another runtime.
         let spawned = thread::Builder::new().name("metrics-http".to_owned()).spawn(move || {
             let (runtime, listener) = match enter(&addrs) {
                 Ok((runtime, listener, local_addr)) => {
@@ -211,7 +211,7 @@ impl HttpServerBuilder {
                 }
                 Err(error) => return drop(ready.send(Err(error))),
             };
-            // The server runs as a task, because a runtime gives its main future priority over tasks.
+            // The server runs as a spawned task because a runtime gives its main future priority over such tasks.
             let served = runtime.spawn(serve::serve(listener, Arc::new(serving), stopped));
             if runtime.block_on(served).is_err() {
                 log(Level::Error, format_args!("the metrics server panicked"));
@@ -225,10 +225,11 @@ impl HttpServerBuilder {
     }
 }
 
-/// Creates a runtime for this thread and a listener in that runtime, and returns both with the listener's address.
+/// Creates a runtime for this thread and a listener in that runtime, and returns both along with the listener's
+/// address.
 fn enter(addrs: &[SocketAddr]) -> Result<(Runtime, TcpListener, SocketAddr), ServeError> {
     // The runtime checks for I/O events and for wake-ups from other threads after every task. By default, it checks for
-    // I/O events after 61 tasks and for wake-ups after 31 tasks. These intervals are too long, because a task that
+    // I/O events every 61 tasks and for wake-ups every 31 tasks. These intervals are too long because a task that
     // encodes a long response takes 300 microseconds per poll.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_io().enable_time().event_interval(1).global_queue_interval(1).build();
@@ -262,11 +263,11 @@ fn bind(addrs: &[SocketAddr]) -> io::Result<TcpListener> {
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Like the standard library, allow the server to bind a port that still has connections from a previous server. On
-    // Windows, this option would let several servers share a port.
+    // Like the standard library, allow binding a port that still has connections from a previous server. On Windows,
+    // this option would let several servers share a port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
-    // Accepted connections inherit the buffer size. An error is ignored, because the size only affects how soon the
+    // Accepted connections inherit the buffer size. Errors are ignored because the size only affects how soon the
     // progress of slow clients becomes visible.
     socket.set_send_buffer_size(SEND_BUFFER).ok();
     socket.bind(addr)?;

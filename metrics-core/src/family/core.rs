@@ -1,9 +1,9 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
 //! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
-//! handle in the new epoch. A scrape copies 128 series per acquisition of the lock. A new label set waits longer than
-//! for such a copy only while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or when the
-//! family is marked to be read early). State that scrapes and series creation write is on separate cache lines from
+//! handle in the new epoch. A scrape copies 128 series per acquisition of the lock. A new label set waits for longer
+//! than one such copy only while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or when
+//! the family is marked to be read early). State written by scrapes and series creation is on separate cache lines from
 //! state that every lookup reads.
 
 mod early;
@@ -50,12 +50,12 @@ pub struct FamilyCore {
     overflow: Fixed<1>,
     /// Label values added by later declarations and annotated functions, keyed by the position of the label.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
-    /// The totals at the time when the family was marked to be read early; unset if it is not marked.
+    /// The totals from when the family was marked to be read early; unset if it is not marked.
     read_early: OnceLock<EarlyTotals>,
     shared: CachePadded<Shared>,
 }
 
-/// State that scrapes and series creation write to.
+/// State written by scrapes and series creation.
 #[derive(Default)]
 struct Shared {
     table: RwLock<SeriesTable>,
@@ -96,7 +96,7 @@ impl FamilyCore {
         core
     }
 
-    /// Merges in the closed label sets and the cap of `given`, another declaration of the same family.
+    /// Merges in the closed label sets and the cap from `given`, another declaration of the same family.
     pub(crate) fn adopt(&self, given: &Self) {
         self.max_series.fetch_max(given.max_series(), Ordering::Relaxed);
         let label_values = &given.declaration.label_values;
@@ -109,7 +109,7 @@ impl FamilyCore {
         self.create_closed(given);
     }
 
-    /// Creates the series for all combinations of `declared`'s closed label sets at 0.
+    /// Creates the series at 0 for all combinations of `declared`'s closed label sets.
     fn create_closed(&self, declared: &Self) {
         if let Some(dense) = &declared.dense {
             dense.for_each(|values| {
@@ -146,7 +146,7 @@ impl FamilyCore {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Adds values of the label at this position that are known before they are first used.
+    /// Adds values that are known before their first use to the label at this position.
     pub(crate) fn know_values(&self, position: usize, values: impl IntoIterator<Item = String>) {
         let mut known = lock(&self.known_values);
         let known = known.entry(position).or_default();
@@ -167,7 +167,7 @@ impl FamilyCore {
         values
     }
 
-    /// The totals at the first call of [`SeriesOwner::mark_read_early`]; `None` if the family is not marked.
+    /// The totals from the first call to [`SeriesOwner::mark_read_early`]; `None` if the family is not marked.
     ///
     /// A scrape that was in progress at that time reports these totals instead of the current ones. It may already have
     /// read the latency, without the calls that this family has counted since.
@@ -313,7 +313,8 @@ impl FamilyCore {
             self.epoch.store(cache::new_epoch(), Ordering::Release);
             cleared
         };
-        // Freed without the lock, because there may be millions. Until then, old handles still write to their series.
+        // Freed without holding the lock, because there may be millions. Until then, old handles still write to their
+        // series.
         for handle in cleared.handles() {
             (self.declaration.metric.free)(handle, self.declaration.bounds);
         }

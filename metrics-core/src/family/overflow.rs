@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use crate::cell::{Handle, counter};
 use crate::lock::lock;
 
-/// Counters by family name. They are never freed: the names come from code, not from callers, so they are few.
+/// Counters by family name. They are never freed: the names come from code, not from callers, so there are few of them.
 static COUNTERS: Mutex<BTreeMap<String, Handle>> = Mutex::new(BTreeMap::new());
 
 /// Returns the counter for families with this name, creating it at 0 if necessary.

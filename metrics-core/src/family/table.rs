@@ -1,9 +1,9 @@
 //! The series of one family, in creation order and indexed by their label values.
 //!
 //! A label set is stored and compared as the escaped text that a scrape copies. A removed series leaves a gap until the
-//! next compaction. The index stores the hash of each label set, because growing it and compacting the table run under
-//! the family's lock and must not hash texts again. Each takes about 30 ms for a million series, and 0.1 ms for 2,000,
-//! the default cap. A table of n series grows or is compacted only after about n insertions or removals.
+//! next compaction. The index stores the hash of each label set, because growing the index and compacting the table
+//! happen under the family's lock and must not rehash any text. Each takes about 30 ms for a million series, and 0.1 ms
+//! for 2,000, the default cap. A table of n series grows or is compacted only after about n insertions or removals.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Range;
@@ -18,7 +18,7 @@ use crate::labels;
 #[derive(Default)]
 pub(crate) struct SeriesTable {
     text: String,
-    /// In the order of creation; a removed series leaves a gap until the next compaction.
+    /// In creation order; a removed series leaves a gap until the next compaction.
     entries: Vec<SeriesEntry>,
     index: HashTable<IndexEntry>,
     hasher: RandomState,
@@ -159,7 +159,7 @@ impl SeriesTable {
         let to = end.min(from.saturating_add(most));
         let entries = self.entries.get(from..to)?;
         let base = entries.first()?.start;
-        // The texts of consecutive series are contiguous.
+        // The text of consecutive series is contiguous.
         chunk.text.push_str(&self.text[base as usize..entries.last()?.range().end]);
         for entry in entries.iter().filter(|entry| !entry.handle.is_none()) {
             chunk.texts.push((entry.start - base, entry.len));
@@ -201,7 +201,7 @@ fn matches(text: &str, names: &[String], values: &[&str]) -> bool {
 #[derive(Default)]
 pub(crate) struct Chunk {
     text: String,
-    /// The start and the length of the text of each series.
+    /// The start and length of each series' text.
     texts: Vec<(u32, u32)>,
     handles: Vec<Handle>,
 }
@@ -225,7 +225,7 @@ impl Chunk {
         &self.text[start as usize..][..len as usize]
     }
 
-    /// All positions, sorted by the texts of the series.
+    /// All positions, sorted by the text of their series.
     pub(crate) fn sorted(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.texts.len()).collect();
         order.sort_by_key(|at| self.text(*at));

@@ -1,9 +1,9 @@
 //! The matched route of an axum request, the path that the client sent, and a check of the layer's placement.
 //!
-//! axum provides the pattern of a route as an extension of the request. If a service is nested with `nest_service`,
-//! axum hides the pattern from that service. Only routers can access the pattern, and they prepend it to their own
-//! patterns. To read the pattern, this module passes a copy of the extensions through a router with one wildcard route.
-//! Patterns are defined in the code, so their number is bounded and they never contain client-supplied text.
+//! axum provides a route's pattern as a request extension. If a service is nested with `nest_service`, axum hides the
+//! pattern from that service. Only routers can access the pattern, and they prepend it to their own patterns. To read
+//! the pattern, this module passes a copy of the extensions through a router with one wildcard route. Patterns are
+//! defined in the code, so their number is bounded and they never contain client-supplied text.
 
 use std::any::type_name;
 use std::borrow::Cow;

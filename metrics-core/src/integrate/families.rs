@@ -16,7 +16,7 @@ use crate::{Builder, Counter, Error, Family, Gauge, Histogram, Registry, Summary
 
 /// The status of the response series that is exported for a known route before its first request.
 const OK: &str = "200";
-/// The cap of `<prefix>_responses_total`, as a multiple of the cap of the other families. It allows for about this many
+/// The cap on `<prefix>_responses_total`, as a multiple of the other families' cap. It allows for about this many
 /// statuses per route.
 const STATUSES: usize = 10;
 /// The default cap of the other families.

@@ -18,7 +18,7 @@ const METRICS: &str = "/metrics";
 /// The status that a layer such as tower-http's `TimeoutLayer` returns for a request that takes too long.
 const REQUEST_TIMEOUT: u16 = 408;
 
-/// Measures all requests of a service, as a layer for axum, tonic and tower, or a middleware for actix-web.
+/// Measures all requests to a service, as a layer for axum, tonic and tower, or a middleware for actix-web.
 ///
 /// | family | type | labels |
 /// |---|---|---|
@@ -39,9 +39,9 @@ const REQUEST_TIMEOUT: u16 = 408;
 /// - Each request is counted once in the latency family and once in the responses family, so both contain the same
 ///   number of requests. Only the responses family has the `status` label, so the first exception of a route increments
 ///   an existing series of the exceptions family, which `rate` detects.
-/// - A request lasts until the server has taken the last byte of the response body. Its latency is observed regardless
+/// - A request lasts until the server has read the last byte of the response body. Its latency is observed regardless
 ///   of the outcome.
-/// - A status of 500 or more, or 408 (a request that timed out in the service), is an exception; to change this, use
+/// - Statuses 500 and above, and 408 (a request that timed out in the service), are exceptions; to change this, use
 ///   [`RequestMetricsBuilder::exception_if`]. A panic, an error from the service or the body, and a gRPC status that
 ///   reports a server error are also exceptions.
 /// - If the client disconnects before the end of the response, the request is counted as canceled.
@@ -216,8 +216,8 @@ impl RequestMetricsBuilder {
 
     /// Limits the number of label sets per family. The default is 2,000.
     ///
-    /// `<prefix>_responses_total` may have ten times as many label sets, because a route has several statuses. Requests
-    /// with additional label sets are counted under `__overflow__`.
+    /// `<prefix>_responses_total` may have ten times as many label sets, because a route can have several statuses.
+    /// Requests with additional label sets are counted under `__overflow__`.
     pub fn max_series(mut self, most: usize) -> Self {
         self.max_series = Some(most);
         self
@@ -242,14 +242,14 @@ impl RequestMetricsBuilder {
 
     /// Excludes requests for this path, in addition to `/metrics`.
     ///
-    /// The path is compared with the path that the client sent. Responses of an [`Exposition`](crate::Exposition) are
+    /// `path` is compared with the path as the client sent it. Responses of an [`Exposition`](crate::Exposition) are
     /// always excluded.
     pub fn exclude(mut self, path: impl Into<String>) -> Self {
         self.excluded.insert(path.into());
         self
     }
 
-    /// Sets the statuses that are exceptions. By default, status 408 and all statuses of 500 or more are exceptions.
+    /// Sets the statuses that count as exceptions. By default, these are 408 and all statuses 500 and above.
     pub fn exception_if(mut self, is_exception: impl Fn(u16) -> bool + Send + Sync + 'static) -> Self {
         self.is_exception = Arc::new(is_exception);
         self

@@ -1,9 +1,9 @@
 //! The bridge between the global registry and the default registry of the `prometheus` crate: each exposes the other's
 //! families, and no family appears twice.
 //!
-//! A dedicated thread registers the bridge, and the caller waits for it for at most 100 ms, because a collector that
-//! runs under the lock that registration needs may be the first to use the global registry. While one of this crate's
-//! scrapes gathers the default registry, the bridge reports no families.
+//! The first caller to use the global registry may be a collector that runs under the lock that registration needs. A
+//! dedicated thread therefore registers the bridge, and the caller waits for it for at most 100 ms. While one of this
+//! crate's scrapes gathers the default registry, the bridge reports no families.
 
 mod to_prometheus;
 
@@ -21,7 +21,7 @@ use super::{Registry, declared};
 use crate::internal::InternalError;
 use crate::logging::log;
 
-/// The maximum time that a caller waits for work that may need the lock of the `prometheus` registry.
+/// The maximum time that a caller waits for work that may need to lock the `prometheus` registry.
 const ASIDE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A collector that exposes this crate's families in the default registry of the `prometheus` crate.
@@ -75,7 +75,7 @@ pub(crate) fn install(global: &'static Registry) {
     });
 }
 
-/// Runs `f` on a dedicated thread, and waits for it for at most [`ASIDE_TIMEOUT`].
+/// Runs `f` on a dedicated thread and waits at most [`ASIDE_TIMEOUT`] for it to finish.
 fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
     let (done, wait) = mpsc::channel();
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {

@@ -1,5 +1,5 @@
-//! The problems of a registry: failed or conflicting declarations, misplaced layers, skipped families of collectors,
-//! and style violations.
+//! The problems of a registry: failed or conflicting declarations, misplaced layers, skipped collector families, and
+//! style violations.
 
 use super::Registry;
 use super::collect::context::DEFAULT_COLLECT_TIMEOUT;
@@ -11,8 +11,8 @@ use crate::lint::StyleRule;
 impl Registry {
     /// Returns all problems of this registry, each with its code location if known.
     ///
-    /// Problems with declarations, layers and families of collectors are listed first, followed by violations of style
-    /// rules, most of which are those of `promtool check metrics`. A metric whose declaration conflicts with an earlier
+    /// Problems with declarations, layers and collectors' families are listed first, followed by violations of style
+    /// rules, most of which come from `promtool check metrics`. A metric whose declaration conflicts with an earlier
     /// one still counts, but is not exported.
     ///
     /// This method runs the collectors, as a scrape does. On the global registry, it also initializes annotated

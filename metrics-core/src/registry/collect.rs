@@ -28,7 +28,8 @@ use waiter::Waiter;
 /// Reports families that are computed at each scrape, such as the statistics of a pool, a cache or the system.
 ///
 /// A collector runs on a dedicated thread, or on the scraping thread if no thread can be spawned. If a collector
-/// scrapes its own registry, that scrape skips the registry's collectors, because the collector would wait for itself.
+/// scrapes its own registry, that scrape skips the registry's collectors, because the collector would otherwise wait
+/// for itself.
 ///
 /// Concurrent scrapes share a run. If the run does not end within a scrape's timeout
 /// ([`Scrape::collector_timeout`](crate::Scrape::collector_timeout), 5 seconds by default), that scrape gives up on the
@@ -70,8 +71,8 @@ pub trait Collect: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Returns an error if the values cannot be determined. The scrape then discards all families of the collector, and
-    /// counts the error in `metrics_core_internal_errors_total{kind="collector_error"}`.
+    /// Returns an error if the values cannot be determined. The scrape then discards all of the collector's families,
+    /// and counts the error in `metrics_core_internal_errors_total{kind="collector_error"}`.
     fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn StdError + Send + Sync>>;
 }
 
@@ -112,7 +113,7 @@ impl Registry {
     /// Registers a collector of the `prometheus` crate: one of its metrics, or a custom collector.
     ///
     /// No lock is held while the collector runs. If the collector panics or exceeds the scrape's timeout, the scrape
-    /// skips its families and counts the failure in `metrics_core_internal_errors_total`.
+    /// skips the collector's families and counts the failure in `metrics_core_internal_errors_total`.
     ///
     /// # Errors
     ///
@@ -135,7 +136,7 @@ impl Registry {
         self.register_source(names, CollectorSource::Prometheus(Arc::from(collector)))
     }
 
-    /// Registers a collector, which is isolated as in [`Registry::register_prometheus_collector`].
+    /// Registers a collector and isolates it as [`Registry::register_prometheus_collector`] does.
     ///
     /// Only this crate's scrapes include the collector's families. [`prometheus::gather`] holds a lock while it runs,
     /// so it omits the families of collectors in the global registry.
@@ -174,8 +175,8 @@ impl Registry {
         removed.is_some()
     }
 
-    /// Joins or starts a run of every collector and, in the global registry, of the default registry of the
-    /// `prometheus` crate. Returns no runs if one of these collectors makes this scrape, because that collector would
+    /// Joins or starts a run of every collector and, in the global registry, of the `prometheus` crate's default
+    /// registry. Returns no runs if one of these collectors started this scrape, because that collector would otherwise
     /// wait for itself.
     pub(crate) fn start_collectors(
         &self,

@@ -64,8 +64,8 @@ pub enum UserCode {
     /// No expressions. Scrapes run on the library's threads or under a lock of the `prometheus` crate. User code could
     /// panic or deadlock there, or poison a `LazyLock` whose initializer needs one of the service's own threads.
     Never,
-    /// Expressions on their first, second, fourth, eighth, .. and every thousandth request, so that an expression that
-    /// always panics costs little.
+    /// Expressions whose request number is a power of two or a multiple of 1,000, so that an expression that always
+    /// panics costs little.
     Due,
     /// All expressions.
     Now,
@@ -93,7 +93,7 @@ impl Attempts {
     }
 }
 
-/// A reference to a declaration, as an entry of the linker's list.
+/// A reference to a declaration: an entry in the linker's list.
 pub type DeclaredRef = &'static dyn Declared;
 
 /// Returns true if a scrape has nothing left to initialize.
@@ -108,7 +108,7 @@ pub(crate) fn initialize_for_scrape(of_global: bool) {
 
 /// Initializes all declarations of the global registry. This runs user code, so the caller must not hold a lock.
 ///
-/// Programs built with `panic = "abort"` cannot catch a panic. In such programs, only the first call of an annotated
+/// Programs built with `panic = "abort"` cannot catch a panic. In such programs, only the first call to an annotated
 /// function evaluates its expressions.
 pub(crate) fn initialize(of_global: bool, user_code: UserCode) {
     initialize_all(of_global, if cfg!(panic = "abort") { UserCode::Never } else { user_code });

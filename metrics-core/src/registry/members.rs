@@ -21,7 +21,7 @@ pub(crate) enum Member {
     Callback(Arc<Callback>),
 }
 
-/// A metric without labels whose value a callback returns.
+/// An unlabeled metric whose value a callback returns.
 pub(crate) struct Callback {
     pub(crate) core: FamilyCore,
     pub(crate) value: Box<dyn Fn() -> Value<'static> + Send + Sync>,
@@ -99,7 +99,7 @@ impl Members {
         Some(removed)
     }
 
-    /// Returns the owner of the first taken sample name among those of a collected family with this name and type.
+    /// Returns the owner of the first taken sample name, if any, of a collected family with this name and type.
     pub(crate) fn clash(&self, name: &str, kind: Kind) -> Option<Owner> {
         sample_names(name, kind).find_map(|sample| self.owner_of(&sample))
     }

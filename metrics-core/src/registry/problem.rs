@@ -30,7 +30,7 @@ pub struct Problem {
 pub enum ProblemKind {
     /// A declaration is invalid or conflicts with an earlier one, and is therefore not exported.
     Declaration,
-    /// A scrape skips a collector's family, because its name is taken or because exporting it would invalidate the
+    /// A scrape skips a collector's family because its name is taken or because exporting it would invalidate the
     /// scrape.
     CollectedFamily,
     /// A request passes through two `RequestMetrics` layers with the same families, and only the outer layer counts it.

@@ -196,7 +196,8 @@ impl Registry {
         Ok(Arc::clone(core))
     }
 
-    /// Returns the registered family that equals `core`, or `core` itself, unregistered, if its names are free.
+    /// Returns the registered family that equals `core`, or `core` itself, without registering it, if its names are
+    /// free.
     pub(crate) fn find_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         core.declaration.check(core.max_series())?;
         match self.read().find_same(core)? {
@@ -253,7 +254,7 @@ impl Registry {
 
     /// Removes a family from the registry. Returns false if no family has this name.
     ///
-    /// Existing handles of the family keep counting, but the family is no longer exported, and its name becomes
+    /// Existing handles to the family keep counting, but the family is no longer exported, and its name becomes
     /// available.
     pub fn unregister(&self, name: &str) -> bool {
         let removed = self.write().members.remove(name);

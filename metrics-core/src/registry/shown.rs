@@ -18,7 +18,7 @@ use skipped::SkipReason;
 
 /// The families that a collector has reported.
 pub(crate) struct Collected {
-    /// The collector's name in messages.
+    /// The collector's name for messages.
     pub(crate) by: String,
     /// The families, each with the reason why it cannot be exported, if any.
     pub(crate) families: Vec<(CollectedFamily, Option<Arc<SkipReason>>)>,
@@ -26,9 +26,9 @@ pub(crate) struct Collected {
 
 /// A family that a collector has reported.
 pub(crate) enum CollectedFamily {
-    /// A family of a collector of this crate.
+    /// A family from one of this crate's collectors.
     Own(Recorded),
-    /// A family of collectors of the `prometheus` crate, possibly reported in several parts.
+    /// A family from collectors of the `prometheus` crate, possibly reported in several parts.
     Prometheus(Vec<MetricFamily>),
 }
 

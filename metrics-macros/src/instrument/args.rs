@@ -62,7 +62,7 @@ pub(super) fn krate(args: &[Arg]) -> Option<syn::Path> {
         Value::Expr { value: Expr::Path(path), .. } if arg.name == "crate" => Some(path.path.clone()),
         _ => None,
     });
-    // If detection fails, checking the arguments of each method reports the error.
+    // If detection fails, the check of each method's arguments reports the error.
     given.or_else(|| krate::path("instrument").ok().flatten())
 }
 

@@ -23,7 +23,7 @@ pub(super) enum Item {
     Method(Box<Instrument>),
 }
 
-/// Parses an `impl` block. Returns `None` if the tokens are another item or do not parse.
+/// Parses an `impl` block. Returns `None` if the tokens are another kind of item or do not parse.
 pub(super) fn find(item: &TokenStream) -> Option<ItemImpl> {
     syn::parse2(item.clone()).ok()
 }

@@ -43,7 +43,7 @@ pub(super) fn block(Block { shell, items }: &Block) -> TokenStream {
         Item::Method(method) => instrument(method),
     });
     let items = quote! { #(#items)* };
-    // The last token of the shell is the group in braces, which contains only inner attributes.
+    // The last token of the shell is the braced group, which contains only inner attributes.
     let fill = |token| match token {
         TokenTree::Group(braces) if braces.delimiter() == Delimiter::Brace => {
             let mut content = braces.stream();
@@ -160,7 +160,7 @@ fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     .filter_map(|(option, family)| Some((option, family?)))
 }
 
-/// Returns the function or method that accepts the family of this option and checks the family's number of labels.
+/// Returns the function or method that accepts this option's family and checks the family's number of labels.
 fn feed(option: &str, args: &Args) -> TokenStream {
     let count = |is_one: fn(&LabelValue) -> bool| args.labels.iter().filter(|label| is_one(&label.value)).count();
     let results = count(|value| matches!(value, LabelValue::Result(_)));
@@ -206,7 +206,7 @@ fn at(expr: &Expr) -> Span {
     Span::call_site().located_at(expr.span())
 }
 
-/// Emits a call of `function` with the span of the user's expression, so that the compiler reports type errors there.
+/// Emits a call to `function` with the span of the user's expression, so that the compiler reports type errors there.
 fn checked(expr: &Expr, function: &TokenStream, argument: &TokenStream) -> TokenStream {
     checked_at(expr.span(), function, argument)
 }

@@ -124,7 +124,7 @@ fn other_item(item: &TokenStream) -> Option<Error> {
         "struct" | "enum" | "union" | "type" | "static" | "const" | "use" | "unsafe" | "extern" | "macro_rules" => {
             GOES_ON
         }
-        // Leaves the error to the compiler, because the item may be unfinished or use unknown syntax.
+        // Leave the error to the compiler because the item may be unfinished or use unknown syntax.
         _ => return None,
     };
     Some(Error::new(first.span(), message))

@@ -1,4 +1,4 @@
-//! Finds the future that a function returns without being `async`.
+//! Finds the future returned by a function that is not `async`.
 //!
 //! A function returns a future if its return type is a future, or if its last expression is
 //! `Box::pin(async move { .. })`. If the body ends in an `async` block and the statements before the block cannot
@@ -22,7 +22,7 @@ pub(super) fn find(sig: &Signature, of_block: Option<&Generics>, body: &TokenStr
     let tail = Tail::of(body);
     let boxed_tail = tail.as_ref().is_some_and(|tail| tail.pin.is_some());
     let opaque = match ty {
-        // The future is an `async` block, which implements no trait that the measured future could lack.
+        // The future is an `async` block, which implements only traits that the measured future also implements.
         Type::ImplTrait(opaque) if tail.is_some() => Some(Bounds::any_of(&opaque.bounds)?),
         Type::ImplTrait(opaque) => Some(Bounds::of(&opaque.bounds)?),
         _ if boxed_tail || is_boxed_future(ty) => None,
@@ -92,7 +92,7 @@ fn arguments(segment: &PathSegment) -> impl Iterator<Item = &GenericArgument> {
     arguments.into_iter().flatten()
 }
 
-/// Returns true for `Pin<Box<..>>` of a `dyn` or `impl Future`, and for the aliases in the `futures` crate.
+/// Returns true for a `Pin<Box<..>>` that contains a `dyn` or `impl Future`, and for the `futures` aliases.
 fn is_boxed_future(ty: &Type) -> bool {
     let named = last_segment(ty).is_some_and(|last| last.ident == "BoxFuture" || last.ident == "LocalBoxFuture");
     named || boxed_bounds(ty).is_some()
@@ -211,7 +211,7 @@ impl AsyncBlock {
     }
 }
 
-/// Returns the start index of the path at the end of these tokens.
+/// Returns the index at which the path at the end of these tokens begins.
 fn start_of_path(tokens: &[TokenTree]) -> usize {
     let is_part = |token: &TokenTree| match token {
         TokenTree::Ident(_) => true,

@@ -50,7 +50,7 @@ pub(super) struct ReturnedFuture {
     pub(super) output: Option<Type>,
 }
 
-/// The way in which a function creates its returned future.
+/// The way a function creates its returned future.
 pub(super) enum Made {
     /// An `async` block, preceded only by statements that cannot return early.
     Block { before: TokenStream, keywords: TokenStream, body: TokenStream },
@@ -58,7 +58,7 @@ pub(super) enum Made {
     Body,
 }
 
-/// The way in which the returned future is pinned.
+/// The way the returned future is pinned.
 pub(super) enum Pinned {
     No,
     /// Pinned by the user's code, through this path to `Box::pin`.

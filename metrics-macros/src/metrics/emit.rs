@@ -81,7 +81,7 @@ fn as_field(ty: &Type, labels: &[Label], krate: &TokenStream) -> TokenStream {
     }
 }
 
-/// Emits `<Type as Trait>` with a trait of `metrics-core`.
+/// Emits `<Type as Trait>` with a trait from `metrics-core`.
 ///
 /// All tokens have the span of the type, so that the compiler reports a missing implementation once, at the type.
 fn as_trait(ty: &Type, name: &TokenStream, krate: &TokenStream) -> TokenStream {

@@ -183,7 +183,7 @@ fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     }
     for label in labels {
         if known.contains(&label.name.value()) {
-            // Renames the accessor's parameter, because a duplicate parameter would cause a second error.
+            // Rename the accessor's parameter because a duplicate parameter would cause a second error.
             label.ident = Ident::new(&format!("__metrics_{}", known.len()), label.ident.span());
         }
         check_label(&label.name, &mut known, strict, errors);

@@ -1,4 +1,4 @@
-//! A wrapper around the system allocator that counts allocations per thread and the peak memory of all threads.
+//! A wrapper around the system allocator that counts allocations per thread and tracks the peak memory of all threads.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -18,9 +18,9 @@ const TOUCHED: usize = 2_000;
 
 /// A measurement that runs in another process.
 pub(crate) enum Task {
-    /// Bytes per series of a counter family.
+    /// Bytes per series in a counter family.
     Series { peer: String, series: usize },
-    /// Bytes of a family of summaries or histograms after each of `threads` live threads has touched all series.
+    /// Bytes used by a family of summaries or histograms after `threads` live threads have each touched all series.
     Threads { peer: String, threads: usize },
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Request {
     fails: bool,
 }
 
-/// The error of a handler.
+/// The error returned by a handler.
 #[derive(Debug)]
 pub(crate) struct Failed(#[expect(dead_code, reason = "failed requests must do the same work")] u64);
 

@@ -7,7 +7,7 @@ const COPIES: usize = 2;
 /// Maximum number of picks before the order repeats, unless there are more label sets.
 pub(crate) const PICKS: usize = 1 << 14;
 
-/// Label sets of `N` labels.
+/// Label sets with `N` labels each.
 #[derive(Clone)]
 pub(crate) struct Labels<const N: usize> {
     sets: Vec<[String; N]>,
@@ -61,7 +61,7 @@ pub(crate) fn paths(count: usize) -> Labels<1> {
     Labels::new(count, |at| [path(at)])
 }
 
-/// Returns 120 label sets of path, method and status.
+/// Returns 120 label sets with a path, a method and a status.
 pub(crate) fn three() -> Labels<3> {
     Labels::new(120, |at| {
         let method = ["GET", "PUT", "POST", "DELETE"][at / 10 % 4];
@@ -82,7 +82,7 @@ pub(crate) fn write_path(number: usize, buffer: &mut String) {
     let _ = write!(buffer, "/api/v1/items/{number:07}");
 }
 
-/// Returns the value of a series' counter, with a realistic number of digits.
+/// Returns the counter value for a series, with a realistic number of digits.
 pub(crate) fn amount(number: usize) -> u64 {
     number as u64 * 7_919 % 1_000_000 + 1
 }

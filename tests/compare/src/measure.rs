@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// An operation to measure. It runs once for each number in the range. The number selects label values and amounts.
 pub(crate) type Operation = Arc<dyn Fn(Range<u64>) + Send + Sync>;
 
-/// Creates an operation whose results the optimizer must not discard.
+/// Creates an operation whose results the optimizer cannot discard.
 pub(crate) fn operation<R>(run: impl Fn(u64) -> R + Send + Sync + 'static) -> Operation {
     Arc::new(move |numbers| {
         for number in numbers {
@@ -100,7 +100,7 @@ impl<const N: usize> Running<N> {
         self.round = until;
     }
 
-    /// Returns the fastest quartile of rounds of each contest.
+    /// Returns the fastest quartile of rounds for each contest.
     pub(crate) fn finish(self) -> [Figures; N] {
         self.contests.map(|(_, _, figures)| figures.quietest_quarter())
     }

@@ -36,7 +36,7 @@ pub(crate) trait Peer {
         None
     }
 
-    /// Observes a value through a held handle. Records count and sum, and buckets only if the library requires them.
+    /// Observes a value through a held handle. Records the count and sum, and buckets only if the library needs them.
     fn observation(&self) -> Option<Operation> {
         None
     }
@@ -44,7 +44,7 @@ pub(crate) trait Peer {
     /// Calls an instrumented function, which observes its latency and counts errors.
     fn call(&self, labels: Labels<1>, fails: bool) -> Operation;
 
-    /// Creates counters with one label, increases each one once, and returns a function that exposes them.
+    /// Creates counters with one label, increments each one once, and returns a function that exposes them.
     fn exposition(&self, _series: usize) -> Option<Exposition> {
         None
     }
@@ -65,7 +65,7 @@ pub(crate) fn all() -> [&'static dyn Peer; 9] {
     ]
 }
 
-/// Returns a latency in seconds of up to about 100 ms.
+/// Returns a latency of up to about 100 ms, in seconds.
 #[inline]
 pub(crate) fn latency(number: u64) -> f64 {
     (number & 0xFF) as f64 * 4e-4

@@ -12,7 +12,7 @@ use crate::measure::{Figures, Operation, count_for, in_sittings};
 
 /// Time during which the operations of one contestant are counted in one round.
 const SLICE: Duration = Duration::from_millis(4);
-/// Time that all threads of a contestant run before counting starts.
+/// Time for which all threads of a contestant run before counting starts.
 const LEAD: Duration = Duration::from_micros(200);
 /// Time between two reads of the clock.
 const BATCH: Duration = Duration::from_micros(10);
@@ -100,7 +100,7 @@ fn cores() -> Vec<CoreId> {
     core_affinity::get_core_ids().unwrap_or_default()
 }
 
-/// Binds the current thread to one core. Different numbers use different cores if there are enough.
+/// Binds the current thread to one core. Different numbers select different cores if there are enough cores.
 pub(crate) fn bind_to_core(number: usize) {
     let cores = cores();
     if let Some(core) = cores.get(number % cores.len().max(1)) {
@@ -115,7 +115,7 @@ struct Slice {
     arrived: AtomicUsize,
     /// Set when the last thread starts, so that all threads run concurrently and contend.
     start: OnceLock<Instant>,
-    /// Operations of all threads during the slice.
+    /// Operations completed by all threads during the slice.
     count: AtomicU64,
 }
 

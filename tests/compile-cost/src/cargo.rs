@@ -53,7 +53,7 @@ impl Crate {
         Ok(start.elapsed())
     }
 
-    /// Returns the path of the library from the release build.
+    /// Returns the path to the library from the release build.
     pub(crate) fn artifact(&self) -> PathBuf {
         let name = self.name.replace('-', "_");
         self.workspace.join(format!("target/release/lib{name}_cost.rlib"))

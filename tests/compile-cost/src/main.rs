@@ -1,5 +1,5 @@
-//! Measures the compile time and machine code that an attribute adds to a function, for the attribute of this workspace
-//! and those of other crates.
+//! Measures the compile time and machine code that an attribute adds to a function, for this workspace's
+//! attribute and those of other crates.
 
 mod cargo;
 mod generate;
@@ -35,7 +35,7 @@ impl Options {
     }
 }
 
-/// The cost of one variant: one time per round, and the size of the release build.
+/// The cost of one variant: the times measured in each round, and the size of the release build.
 #[derive(Default)]
 struct Cost {
     check: Vec<Duration>,

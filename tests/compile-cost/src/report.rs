@@ -93,14 +93,14 @@ fn print_must(what: &str, key: &str, value: f64, must: f64) {
 
 /// Returns the `cargo check` time per function, relative to fastrace's attribute.
 ///
-/// The result is the median of the per-round ratios, because other load slows all crates of a round alike.
+/// The result is the median of the per-round ratios, because other load slows all crates in a round alike.
 fn check_ratio(costs: &[(&'static str, Cost)], plain: &Cost) -> f64 {
     let checks = |name: &str| costs.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, cost)| &cost.check);
     let [ours, fastrace] = [OURS, FASTRACE].map(|name| more_in_each(checks(name), &plain.check));
     median(ours.zip(fastrace).map(|(ours, fastrace)| ours / fastrace)).unwrap_or(f64::NAN)
 }
 
-/// Returns the additional time of each round over the plain functions, in seconds.
+/// Returns each round's additional time over the plain functions, in seconds.
 fn more_in_each(cost: &[Duration], plain: &[Duration]) -> impl Iterator<Item = f64> {
     cost.iter().zip(plain).map(|(cost, plain)| cost.as_secs_f64() - plain.as_secs_f64())
 }

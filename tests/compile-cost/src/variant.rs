@@ -9,9 +9,9 @@ pub(crate) struct Variant {
     pub(crate) attribute: &'static str,
 }
 
-/// The functions without an attribute, the baseline of all figures.
+/// The functions without an attribute, the baseline for all figures.
 pub(crate) const PLAIN: &str = "plain";
-/// The attribute of this workspace.
+/// This workspace's attribute.
 pub(crate) const OURS: &str = "metrics-core";
 /// The attribute that the budget uses as its reference.
 pub(crate) const FASTRACE: &str = "fastrace";

@@ -22,7 +22,7 @@ impl Carbon {
         Self::with("MAX_CREATES_PER_MINUTE = inf\n", "[all]\npattern = .*\nretentions = 1s:1h\n", "")
     }
 
-    /// Like [`Carbon::new`], with additional options, and with the given storage schemas and aggregation rules.
+    /// Like [`Carbon::new`], but with additional options and the given storage schemas and aggregation rules.
     pub(crate) fn with(options: &str, schemas: &str, aggregation: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         // Hold both listeners until both ports are known, so that the ports differ.
@@ -80,7 +80,7 @@ impl Carbon {
         fs::remove_file(self.dir.path().join("carbon-cache-a.pid")).ok();
     }
 
-    /// Returns the address that receives lines.
+    /// Returns the address at which carbon receives lines.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }

@@ -53,7 +53,7 @@ for text in sys.stdin.read().split('-----\n')[:-1]:
     print(json.dumps(sorted(samples)))
 ";
 
-/// A generator with a fixed seed (`SplitMix64`).
+/// A random number generator with a fixed seed (`SplitMix64`).
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

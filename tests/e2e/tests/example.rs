@@ -24,9 +24,9 @@ impl Example {
         Self::spawn(&built(name), args, log.into())
     }
 
-    /// Starts a program that is not an example of the workspace.
+    /// Starts a program that is not one of the workspace's examples.
     pub(crate) fn start_file(file: &Path, args: &[&str]) -> Self {
-        // Discard standard error, because one of the router's handlers panics in each request.
+        // Discard standard error, because one of the router's handlers panics on each request.
         Self::spawn(file, args, Stdio::null())
     }
 

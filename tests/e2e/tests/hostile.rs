@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-/// All attacks. They send valid GET requests only for `/metrics`.
+/// All attacks. The only valid GET requests that they send are for `/metrics`.
 pub(crate) const ATTACKS: [fn(&str); 6] = [slow_heads, garbage, head_bomb, endless_upload, scrapes_unread, vanishing];
 
-/// Timeout of each read and write by an attacker.
+/// Timeout for each read and write by an attacker.
 const CLIENT_TIMEOUT: Duration = Duration::from_millis(300);
 
 fn connect(service: &str) -> Option<TcpStream> {
@@ -60,7 +60,7 @@ fn head_bomb(service: &str) {
     read_some(Some(stream));
 }
 
-/// Announces a body of 1 GB and sends a small part of it.
+/// Announces a 1 GB body but sends only a small part of it.
 fn endless_upload(service: &str) {
     let head = b"PUT /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n";
     let Some(mut stream) = send(service, head) else { return };
@@ -73,7 +73,7 @@ fn endless_upload(service: &str) {
     read_some(Some(stream));
 }
 
-/// Requests many scrapes, reads almost nothing of the responses, and then closes all connections.
+/// Requests many scrapes, reads almost none of the response data, and then closes all connections.
 fn scrapes_unread(service: &str) {
     let names = "name[]=x&".repeat(1_000);
     let head = format!("GET /metrics?{names} HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -21,7 +21,7 @@ impl Prometheus {
         Self::start(target, "", &[])
     }
 
-    /// Like [`Prometheus::scraping`], with additional scrape configuration (`, scheme: https`) and arguments.
+    /// Like [`Prometheus::scraping`], but with extra scrape configuration (such as `, scheme: https`) and arguments.
     pub(crate) fn start(target: &str, configuration: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = dir.path().join("prometheus.yml");
@@ -45,7 +45,7 @@ impl Prometheus {
         this
     }
 
-    /// Returns the result of a query: labels and value of each series.
+    /// Returns the result of a query: the labels and value of each series.
     pub(crate) fn query(&self, promql: &str) -> Vec<(Value, f64)> {
         self.try_query(promql).unwrap_or_else(|| panic!("no answer to {promql}"))
     }
@@ -76,7 +76,7 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // Stop the server when the test ends, even if the test has failed.
+        // Stop the server when the test ends, even if the test fails.
         self.child.kill().ok();
         self.child.wait().ok();
     }

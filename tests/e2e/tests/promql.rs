@@ -1,6 +1,6 @@
-//! Runs the queries of `guide::promql` against a real Prometheus that scrapes every kind of function and layer.
+//! Runs the queries from `guide::promql` against a real Prometheus that scrapes every kind of function and layer.
 //!
-//! All counters of a target are scraped at the same times. If two counters are exported before the first scrape, the
+//! Prometheus scrapes all counters of a target together. If two counters are exported before the first scrape, the
 //! ratio of their rates equals the ratio of their counts. A single rate is extrapolated and therefore only accurate to
 //! within one scrape interval, so the tests compare the rates of several series with each other.
 
@@ -20,7 +20,7 @@ use crate::{get, wait_for};
 
 const GUIDE: &str = include_str!("../../../metrics-core/src/guide/promql.md");
 const TESTING: &str = include_str!("../../../metrics-core/src/guide/testing.md");
-/// The range of the rates in the guide, in seconds.
+/// The range of the guide's rate queries, in seconds.
 const RANGE: f64 = 300.0;
 
 /// The requests to one path while Prometheus was scraping.
@@ -79,7 +79,7 @@ impl Measured {
         [shared, self.sections].concat()
     }
 
-    /// Returns the values that `split` yields for each path, keyed by the path (in label `name`) and the yielded label.
+    /// Returns the values that `split` yields for each path, keyed by path (in the `name` label) and yielded label.
     fn by<'a>(&'a self, name: &str, split: impl Fn(&'a Traffic) -> Vec<(Option<(&'a str, &'a str)>, f64)>) -> Values {
         let mut values = Values::new();
         for traffic in &self.traffic {
@@ -102,7 +102,7 @@ impl Measured {
         })
     }
 
-    /// Returns the expected answer to a question of the guide, and true if the answer is a rate.
+    /// Returns the expected answer to a question from the guide, and true if the answer is a rate.
     fn expected(&self, question: &str, latencies: &Values) -> (Values, bool) {
         let requests = self.by_path(Traffic::requests);
         let failed = self.by_path(|traffic| f64::from(traffic.failed));
@@ -127,7 +127,7 @@ impl Measured {
             "share of requests by result" | "share of responses by status" => {
                 share(&self.by_part("status", |traffic| &traffic.by_status))
             }
-            "share of responses with a status of 500 or more" => {
+            "share of responses with a 5xx status" => {
                 let faults = |traffic: &Traffic| -> f64 {
                     let faults = traffic.by_status.iter().filter(|(status, _)| status.starts_with('5'));
                     faults.map(|(_, count)| f64::from(*count)).sum()
@@ -163,7 +163,7 @@ impl Measured {
         (answer, false)
     }
 
-    /// Runs each applicable query of the guide.
+    /// Runs each applicable query from the guide.
     fn check(&self, prometheus: &Prometheus, latencies: &Values, asked: &mut BTreeSet<&'static str>) {
         for (question, query) in self.sections().into_iter().flat_map(rows) {
             if question == "missing metrics" {
@@ -186,7 +186,7 @@ impl Measured {
                 let value = answer.get(labels).unwrap_or_else(|| panic!("{query} has no {labels:?}: {answer:?}"));
                 let (value, expected) =
                     if is_rate { (value / sum, expected / expected_sum) } else { (*value, *expected) };
-                // Requests of the first round may end between the reference exposition and the first scrape.
+                // Requests from the first round may end between the reference exposition and the first scrape.
                 let tolerance = if question == "average number of requests in flight" { 1e-3 } else { 1e-6 };
                 assert!((value - expected).abs() < tolerance, "{query}: {labels:?} is {value}, expected {expected}");
             }

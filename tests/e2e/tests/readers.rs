@@ -18,7 +18,7 @@ pub(crate) fn promtool_says(text: &str) -> String {
     said
 }
 
-/// Runs a script that uses the Python client with this input and returns its output.
+/// Feeds this input to a script that uses the Python client, and returns the script's output.
 pub(crate) fn python(script: &str, input: &str) -> String {
     let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-python/bin/python");
     let (success, said) = fed(Command::new(python).args(["-c", script]), input);
@@ -26,7 +26,7 @@ pub(crate) fn python(script: &str, input: &str) -> String {
     said
 }
 
-/// Returns the samples that the Python client parses, as one string each: name, sorted labels, value.
+/// Returns the samples that the Python client parses, each as a string: name, sorted labels, value.
 pub(crate) fn python_samples(text: &str) -> Vec<String> {
     const SCRIPT: &str = "
 import sys
@@ -47,7 +47,7 @@ fn fed(command: &mut Command, text: &str) -> (bool, String) {
         .unwrap_or_else(|error| panic!("{command:?}: {error}: run ./tests/run to install it"));
     let mut input = child.stdin.take().expect("piped");
     let output = std::thread::scope(|scope| {
-        // Write concurrently, because the program may produce output before it has read all input.
+        // Write concurrently because the program may produce output before it has read all of its input.
         scope.spawn(move || input.write_all(text.as_bytes()).expect("it reads"));
         child.wait_with_output().expect("it ends")
     });

@@ -45,7 +45,7 @@ fn the_quick_start_works_as_pasted() {
     assert_eq!(without_times(&text), without_times(expected));
 }
 
-/// Returns these members of the workspace and all crates that they depend on.
+/// Returns these workspace members and all the crates they depend on.
 fn crates(members: &[&str]) -> BTreeSet<String> {
     let mut tree = Command::new(env!("CARGO"));
     tree.args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--no-dedupe"]).args(members);
@@ -59,7 +59,7 @@ fn crates(members: &[&str]) -> BTreeSet<String> {
 fn the_first_command_builds_little_more_than_the_library() {
     let (library, router) = (crates(&["--package", "metrics-core"]), crates(&["--package", "my_router"]));
     let more: Vec<&String> = router.difference(&library).collect();
-    // Includes the example itself, `lexopt`, `http-body-util`, and two crates for Ctrl-C.
+    // The limit includes the example itself, `lexopt`, `http-body-util`, and two crates for Ctrl-C.
     assert!(more.len() <= 7, "{more:?}");
     // Commands without `--package` do not build a web framework.
     let default = crates(&[]);
@@ -161,7 +161,7 @@ fn commands_and_files_are_there() {
     assert_eq!(
         commands,
         [
-            // The tests in `router.rs` run this command with other addresses.
+            // The tests in `router.rs` run this command with different addresses.
             "cargo run --release --package my_router -- --traffic",
             "./tests/run",
         ]

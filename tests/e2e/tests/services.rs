@@ -17,9 +17,9 @@ use crate::{get, pasted, readers, wait_for};
 /// Duration of the load in seconds.
 const SECONDS: u32 = 5;
 const CLIENTS: u32 = 8;
-/// Requests per second of each client.
+/// Requests per second from each client.
 const PER_SECOND: u32 = 250;
-/// Requests of all clients.
+/// Requests from all clients.
 pub(crate) const REQUESTS: u32 = SECONDS * CLIENTS * PER_SECOND;
 
 /// A request that clients send, and the labels of the series that counts it.
@@ -205,7 +205,7 @@ fn tonic_is_measured() {
     readers::promtool_is_content(&text);
 }
 
-/// Returns a block of dependencies from a guide. Each page has one block per example.
+/// Returns a dependency block from a guide. Each page has one block per example.
 fn dependencies(page: &str, number: usize) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = fs::read_to_string(root.join("metrics-core/src/guide").join(page)).expect("a page");

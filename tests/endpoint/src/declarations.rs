@@ -1,4 +1,4 @@
-//! A list of label values whose evaluation hangs neither prevents servers from starting nor delays scrapes.
+//! Servers start and scrapes are not delayed even if the evaluation of a list of label values hangs.
 
 #[allow(dead_code, reason = "the other tests use all of it")]
 mod client;

@@ -74,7 +74,7 @@ fn a_steady_slow_reader_gets_everything() {
     // Another scrape waits for the only slot.
     let waiting = send(addr, b"GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 60\r\n\r\n");
     let (mut total, mut some) = (0, [0; 3_072]);
-    // Read at 30 kB/s for longer than the timeout for clients that read nothing.
+    // Keep reading at 30 kB/s beyond the timeout that applies to clients that read nothing.
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(18) {
         thread::sleep(Duration::from_millis(100));

@@ -1,4 +1,4 @@
-//! Exact OpenMetrics output, and protobuf output that a third-party decoder reads.
+//! Exact OpenMetrics output, and protobuf output as read by a third-party decoder.
 
 use std::collections::BTreeMap;
 

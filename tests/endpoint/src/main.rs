@@ -1,4 +1,4 @@
-//! Tests of the exposition formats, and of the HTTP server with well-behaved and hostile clients.
+//! Tests for the exposition formats, and for the HTTP server with well-behaved and hostile clients.
 
 mod client;
 mod collectors;

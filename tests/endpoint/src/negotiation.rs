@@ -74,7 +74,7 @@ fn head_returns_the_headers_of_get() {
             let headers = format!("Accept: {accept}\r\nAccept-Encoding: {encoding}\r\n");
             let ((get, _), (head, body)) = (told("GET /metrics", &headers), told("HEAD /metrics", &headers));
             assert_eq!((head, body), (get, 0), "{headers}");
-            // A `Content-Length` header would have to match that of GET, so the server omits the header.
+            // A `Content-Length` header would have to match the one for GET, so the server omits it.
             assert_eq!(ask(addr, "HEAD /metrics", &headers).header("content-length"), None, "{headers}");
         }
     }

@@ -204,7 +204,7 @@ fn a_process_that_is_stopped_does_not_cut_its_scrapes_off() {
     let waiting = send(server.addr, header);
     server.reads("two scrapes");
     server.signal("-STOP", &['T']);
-    // Sleep longer than the timeout for clients that read nothing.
+    // Sleep past the timeout that applies to clients that read nothing.
     thread::sleep(Duration::from_secs(9));
     server.signal("-CONT", &['R', 'S']);
     // The clients resume shortly after the server has checked its timeouts again.

@@ -139,7 +139,7 @@ fn both_versions_of_tls_and_a_clean_end() {
         let mut stream = connect_tls(addr, &authority, None, &[version]);
         stream.write_all(&head("GET /metrics", "")).expect("sent");
         let mut answer = Vec::new();
-        // Without a `close_notify` from the server, reading fails, because the response may have been truncated.
+        // Without a `close_notify` from the server, reading fails because the response may have been truncated.
         stream.read_to_end(&mut answer).expect("a `close_notify`");
         assert!(Answer::read(&answer[..]).body == registry.to_text().into_bytes(), "{version:?}");
     }

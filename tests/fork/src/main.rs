@@ -1,7 +1,7 @@
 //! Tests a process that forks while its server, pushers and collectors run. Both processes continue.
 //!
-//! The child begins with a single thread. The parent's servers and pushers run on other threads, so the child must
-//! start its own servers and pushers.
+//! A forked child has only one thread. The parent's servers and pushers run on other threads, so the child must start
+//! its own.
 
 #[cfg(unix)]
 mod unix {

@@ -1,4 +1,4 @@
-//! Tests of the actix-web adapter.
+//! Tests for the actix-web adapter.
 
 use std::future::pending;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! Tests of the axum adapter.
+//! Tests for the axum adapter.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -293,7 +293,7 @@ async fn a_layer_in_the_right_place_is_not_reported() {
     let addr = serve(Router::new().fallback_service(files).layer(measured.build(|builder| builder))).await;
     tokio::task::spawn_blocking(move || assert_eq!(status(&ask(addr, "GET", "/")), 200)).await.expect("no panic");
     assert_eq!(missed(addr, measured).await.problems(), []);
-    // The number of routes equals the number of services that a router without routes passes to a layer.
+    // Use three routes because a router without routes also passes three services to a layer.
     let measured = Measured::new();
     let routes = ["/a", "/b", "/c"].into_iter().fold(Router::new(), |app, path| app.route(path, handler()));
     let addr = serve(routes.route_layer(measured.build(|builder| builder))).await;

@@ -26,7 +26,7 @@ impl Measured {
         Exposition::of(&self.registry)
     }
 
-    /// Returns problems with the placement or the declaration of the layer.
+    /// Returns problems with the layer's placement or declaration.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let is_of_layers = [ProblemKind::Declaration, ProblemKind::RepeatedLayer, ProblemKind::LayerBeforeRoutes];
         self.registry.check().into_iter().filter(|problem| is_of_layers.contains(&problem.kind)).collect()
@@ -64,7 +64,7 @@ impl Measured {
         self.value(&format!("web_{family}{{path=\"{path}\",method=\"{method}\"}}"))
     }
 
-    /// Waits until `requests` requests to the route have ended with the given status, and until the route's numbers of
+    /// Waits until `requests` requests to the route have ended with the given status, and until the route's counts of
     /// exceptions and cancellations equal `how`.
     pub(crate) fn recorded(&self, path: &str, method: &str, status: &str, requests: f64, how: [f64; 2]) {
         wait_for(&format!("{method} {path} with {status}\n{}", self.text()), || {
@@ -86,7 +86,7 @@ impl Measured {
 
 /// Sends requests to a service with `/metrics` and a route for each way a request can end, and checks the metrics.
 ///
-/// `users` is the expected label value of requests to `/users/..`.
+/// `users` is the expected label value for requests to `/users/..`.
 pub(crate) fn check(addr: SocketAddr, measured: &Measured, users: &str) {
     completed(addr, measured, users);
     failed(addr, measured);

@@ -1,4 +1,4 @@
-//! Tests of the tower layer with plain hyper, which has no router.
+//! Tests for the tower layer with plain hyper, which has no router.
 
 use std::convert::Infallible;
 use std::future::pending;

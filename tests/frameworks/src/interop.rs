@@ -1,4 +1,4 @@
-//! A service with two endpoints: ours and that of a third-party middleware for the registry of the `prometheus` crate.
+//! A service with two endpoints: ours, and one from third-party middleware for the `prometheus` crate's registry.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -9,8 +9,8 @@ use metrics_core::{Counter, Exposition};
 
 use crate::client::{ask, status};
 
-/// Starts a service with a third-party middleware that exposes the default registry of the `prometheus` crate at
-/// `/theirs`. Our registry is exposed at `/ours`.
+/// Starts a service with third-party middleware that exposes the `prometheus` crate's default registry at `/theirs`.
+/// Our registry is exposed at `/ours`.
 fn serve() -> SocketAddr {
     // This call is enough to export our metrics at `/theirs`.
     metrics_core::init();

@@ -1,4 +1,4 @@
-//! Tests of the web framework adapters with real frameworks and sockets.
+//! Tests for the web framework adapters with real frameworks and sockets.
 
 mod actix;
 mod axum;

@@ -72,7 +72,7 @@ fn a_prometheus_family_with_a_registered_name_is_skipped_and_reported() {
     assert!(internal_errors("collector_conflict") > before);
 }
 
-/// A collector that returns the families from a function.
+/// A collector that exports the families returned by a function.
 struct Shows(Desc, fn() -> Vec<MetricFamily>);
 
 impl Shows {

@@ -182,7 +182,7 @@ fn structs_with_conflicting_declarations_register_nothing() {
     let error = Other::register_in(&registry).expect_err("another help and labels");
     assert!(matches!(&error, Error::Conflict { name, .. } if name == "shop_items"), "{error}");
     assert_eq!(registry.to_text(), before);
-    // In the global registry, the other families work, and the conflict is reported as a problem.
+    // In the global registry, the other families still work, and the conflict is reported as a problem.
     Gauge::builder("shop_items", "The first.").register();
     let other = Other::register();
     other.other_total.inc();

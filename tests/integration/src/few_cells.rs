@@ -20,7 +20,7 @@ fn threads_without_dedicated_cells_lose_nothing() {
     let counter = Counter::builder("few_total", "").labels(["n"]).register_in(&registry).expect("the registry is new");
     let summary = Summary::builder("few_seconds", "").register_in(&registry).expect("the registry is new");
     let histogram = Histogram::builder("few_bytes", "").register_in(&registry).expect("the registry is new");
-    // All threads run concurrently, so no thread reuses the cells of an ended thread.
+    // All threads run concurrently, so no thread reuses the cells of a thread that has ended.
     let all = Barrier::new(THREADS as usize + 1);
     thread::scope(|scope| {
         for _ in 0..THREADS {

@@ -89,7 +89,7 @@ fn a_reset_connection_is_an_error_even_if_everything_was_sent() {
     cut.join().expect("no panic");
 }
 
-/// Twisted, the framework that carbon uses, closes connections in this way if it shuts down during a push.
+/// Twisted, the framework that carbon uses, closes connections this way if it shuts down during a push.
 #[test]
 fn a_carbon_that_shuts_down_and_closes_with_unread_bytes_is_an_error() {
     let registry = Registry::new();

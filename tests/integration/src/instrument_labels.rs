@@ -252,7 +252,7 @@ fn a_list_that_panics_leaves_other() {
     let before = internal_errors("label_list");
     assert_eq!(route("/x"), 2);
     assert_eq!(count("nolist", "path=\"other\""), Some(1.0));
-    // Another test may have evaluated the list before.
+    // Another test may already have evaluated the list.
     assert!(internal_errors("label_list") >= before.max(1.0));
 }
 

@@ -9,7 +9,7 @@ use metrics_core::instrument;
 
 use crate::sample;
 
-/// Returns the numbers of calls, exceptions, canceled calls and calls in flight of the functions with this prefix.
+/// Returns the counts of calls, exceptions, canceled calls and calls in flight for the functions with this prefix.
 fn recorded(prefix: &str) -> [f64; 4] {
     ["request_latency_seconds_count", "request_exceptions_total", "request_cancelled_total", "requests_in_flight"]
         .map(|name| sample(&format!("{prefix}_{name}{{path=\"/x\"}}")).unwrap_or(f64::NAN))

@@ -40,10 +40,10 @@ const LAYERS: [&[&str]; 8] = [
     &["__private", "guide"],
 ];
 
-/// The path of a module or an item from the root of its crate.
+/// The path of a module or item, relative to its crate root.
 type ModulePath = Vec<String>;
 
-/// The modules that the source of a crate declares.
+/// The modules declared in a crate's source.
 #[derive(Default)]
 struct Crate {
     files: BTreeMap<ModulePath, File>,
@@ -51,7 +51,7 @@ struct Crate {
 
 #[derive(Default)]
 struct File {
-    /// Paths that the file refers to, from the root of the crate.
+    /// Paths that the file refers to, relative to the crate root.
     uses: BTreeSet<ModulePath>,
     /// Names that the file re-exports, and their paths.
     exports: BTreeMap<String, ModulePath>,
@@ -135,7 +135,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Returns the path from the root of the crate, or `None` if the path leads outside the crate.
+    /// Returns the path relative to the crate root, or `None` if the path leads outside the crate.
     fn absolute(&self, path: &[String]) -> Option<ModulePath> {
         let mut from = match path.first()?.as_str() {
             "crate" => Vec::new(),

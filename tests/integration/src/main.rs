@@ -1,4 +1,4 @@
-//! Tests of `metrics-core` through its public API.
+//! Tests for `metrics-core` through its public API.
 
 mod amounts;
 mod bridge;

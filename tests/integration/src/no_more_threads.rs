@@ -75,7 +75,7 @@ fn ends() {
     for _ in 0..2 {
         texts.recv_timeout(LONG).expect("a push");
     }
-    // The lowest usage measured before the next push is the usage while no push is running.
+    // The lowest usage measured before the next push is the usage with no push running.
     let mut taken = u64::MAX;
     while texts.try_recv().is_err() {
         taken = taken.min(memory_kib());
@@ -84,7 +84,7 @@ fn ends() {
     let mut prlimit = Command::new("prlimit");
     prlimit.arg(format!("--pid={}", process::id())).arg(format!("--as={limit}:{limit}"));
     assert!(prlimit.status().expect("it is there").success());
-    // Use up the stacks of ended threads, which the C library caches.
+    // Use up the stacks of exited threads, which the C library caches.
     let begin = Instant::now();
     while failed.try_recv().is_err() {
         assert!(begin.elapsed() < LONG, "threads can still be spawned");

@@ -48,7 +48,7 @@ fn one_call_exports_everything() {
     // The macro may be called again, for example by a library or a test.
     process_metrics!(revision = "0a1b2c");
 
-    // Work until 0.1 seconds of CPU time have been used, which takes longer on a busy machine.
+    // Use 0.1 seconds of CPU time, which takes longer on a busy machine.
     let worked = more("process_cpu_seconds_total", || {
         let begin = value("process_cpu_seconds_total");
         while value("process_cpu_seconds_total") - begin < 0.1 {

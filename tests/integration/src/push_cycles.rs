@@ -1,4 +1,4 @@
-//! Pushers that are started and stopped repeatedly release all their resources.
+//! Pushers release all their resources even if they are started and stopped repeatedly.
 
 #![cfg(target_os = "linux")]
 use std::io::Read;
@@ -11,7 +11,7 @@ use metrics_core::{Counter, GraphiteBridge, Registry};
 
 const CYCLES: u32 = 1_000;
 
-/// Returns the numbers of threads and open files of this process.
+/// Returns the number of threads and the number of open files in this process.
 fn held() -> (usize, usize) {
     let entries = |folder: &str| std::fs::read_dir(folder).expect("Linux has it").count();
     (entries("/proc/self/task"), entries("/proc/self/fd"))

@@ -28,7 +28,7 @@ impl fmt::Display for Untold {
 
 impl Error for Untold {}
 
-/// The behavior of a push, in addition to sending its value.
+/// The behavior of a push that does not just send its value.
 enum Does {
     Fails(&'static str),
     FailsUntold,
@@ -39,7 +39,7 @@ enum Does {
     LeavesOut(&'static str),
 }
 
-/// A push target that sends the value of `pushed_total` to a channel in each push.
+/// A push target that sends the value of `pushed_total` to a channel on each push.
 struct Told {
     name: &'static str,
     does: VecDeque<Does>,

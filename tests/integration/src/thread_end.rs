@@ -1,4 +1,4 @@
-//! Writes by ending threads are counted, even writes in the destructors of thread-locals.
+//! Writes by ending threads are counted, even those in the destructors of thread-locals.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Barrier, mpsc};
@@ -70,7 +70,7 @@ fn destructors_before_and_after_ours_are_counted() {
     }
 }
 
-/// Writes many times when it is dropped, when another thread may have reused the cells of the ending thread.
+/// Writes many times when it is dropped. By then, another thread may have reused the cells of the ending thread.
 struct Lingering {
     counter: Counter,
     ended: mpsc::Sender<()>,
@@ -129,7 +129,7 @@ fn totals_do_not_change_when_threads_end() {
             .map(|number| {
                 let (summary, observed, ending) = (summary.clone(), Arc::clone(&observed), Arc::clone(&ending));
                 thread::spawn(move || {
-                    // The amounts have many magnitudes, so their sum depends on the order of addition.
+                    // The amounts vary widely in magnitude, so their sum depends on the order of addition.
                     summary.observe(f64::from(round) * 10_f64.powi(number - 4) / 3.0);
                     observed.wait();
                     ending.wait();

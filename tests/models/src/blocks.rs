@@ -1,4 +1,4 @@
-//! Models of thread blocks: reuse after the end of a thread, growth, and the limit on the number of blocks.
+//! Models of thread blocks: reuse after a thread ends, growth, and the limit on the number of blocks.
 
 use loom::thread;
 

@@ -1,4 +1,4 @@
-//! Function bodies whose lifetimes and types must be inferred in the same way as without the attribute.
+//! Function bodies whose lifetimes and types must be inferred exactly as they are without the attribute.
 
 #![allow(unused_assignments)]
 

@@ -32,7 +32,7 @@ mod outcomes;
 mod stacked;
 mod types;
 
-/// Returns the recorded calls and exceptions of the function with this `path` label.
+/// Returns the recorded calls and exceptions for the function with this `path` label.
 fn recorded(path: &str) -> (f64, f64) {
     let now = Snapshot::of(Registry::global());
     let value = |name: &str| {

@@ -102,7 +102,7 @@ fn boxed_by_result(path: &'static str, how: How) -> Pin<Box<dyn Future<Output = 
     Box::pin(async move { body_later!(how) })
 }
 
-/// The numbers of calls, exceptions, canceled calls and calls in flight.
+/// The counts of calls, exceptions, canceled calls and calls in flight.
 type Counts = [f64; 4];
 
 fn counts(path: &str) -> Counts {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Returns the compiler errors in this binary, as printed.
+/// Returns the compiler errors for this binary, as printed.
 fn errors(package: &str, bin: &str) -> Vec<String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
     let mut cargo = Command::new(env!("CARGO"));

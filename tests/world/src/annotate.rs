@@ -14,7 +14,7 @@ pub(crate) fn annotate(source: &str) -> syn::Result<(String, usize)> {
     functions.visit_file(&file);
     functions.places.sort_unstable();
     let mut annotated = source.to_owned();
-    // The offsets in spans exclude a byte order mark.
+    // Span offsets do not count a leading byte order mark.
     let offset = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     for place in functions.places.iter().rev() {
         annotated.insert_str(place + offset, ATTRIBUTE);

@@ -3,7 +3,7 @@
 /// A crate on crates.io.
 pub(crate) struct Published {
     pub(crate) name: &'static str,
-    /// The version requirement, in the syntax of `Cargo.toml`.
+    /// The version requirement, in `Cargo.toml` syntax.
     pub(crate) version: &'static str,
     /// The cargo arguments that select features.
     pub(crate) features: &'static [&'static str],

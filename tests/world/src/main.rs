@@ -1,4 +1,4 @@
-//! Annotates every function of published crates and reports the changes in errors, lints and test results.
+//! Annotates every function in published crates and reports the changes in errors, lints and test results.
 
 mod annotate;
 mod cargo;
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Tests a crate and returns its row of the table.
+/// Tests a crate and returns its row in the table.
 fn row(published: &Published, folder: &Path, options: &Options) -> Result<String> {
     let copies = Copies::make(published, folder)?;
     let (plain, annotated) = (copies.plain(), copies.annotated());

@@ -1,4 +1,4 @@
-//! The plain and the annotated copy of a crate's published source.
+//! The plain and annotated copies of a crate's published source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::annotate::annotate;
 use crate::cargo::{self, Package};
 use crate::crates::Published;
 
-/// The plain and the annotated copy of a crate.
+/// The plain and annotated copies of a crate.
 pub(crate) struct Copies {
     folder: PathBuf,
     published: &'static [&'static str],
@@ -57,7 +57,7 @@ impl Copies {
         Package::new(self.folder.join(name), self.folder.join("../target"), self.published)
     }
 
-    /// Adds the library to the dependencies. Both copies depend on it, so that they differ only in the attribute.
+    /// Adds the library to the dependencies. Both copies depend on it so that they differ only in the attribute.
     fn prepare_manifest(&self, name: &str) -> Result<()> {
         let path = self.folder.join(name).join("Cargo.toml");
         let mut manifest = fs::read_to_string(&path)?;

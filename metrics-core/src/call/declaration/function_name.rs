@@ -1,7 +1,7 @@
 //! Derives the path of a function (for a method, including its `Self` type) from the type name of a closure in it.
 
 /// Returns, for example, `my_router::Api::load` for the type name of a closure in the static `__METRICS_SITE` of that
-/// function, or `fallback` if the name has an unknown form. The compiler guarantees no particular form.
+/// function, or `fallback` if the name has an unrecognized form. The compiler guarantees no particular form.
 pub(crate) fn readable(closure: &str, fallback: &str) -> String {
     let mut path = closure;
     for suffix in ["::{{closure}}", "::__METRICS_SITE"] {

@@ -1,8 +1,8 @@
 //! The families of one annotated function, looked up or registered once and resolved together for each label set.
 //!
-//! If a label set exceeds the cap of one family, all families of the function count it in their overflow series, so
-//! that they all count the same calls. An exception or cancellation family whose name sorts after that of the latency
-//! is marked to be read early, so that a scrape never reports more exceptions or cancellations than calls.
+//! If a label set would exceed the cap of one family, all of the function's families count it in their overflow series,
+//! so that they all count the same calls. An exception or cancellation family whose name sorts after that of the
+//! latency is marked to be read early, so that a scrape never reports more exceptions or cancellations than calls.
 
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,7 @@ use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 use crate::logging::guarded;
 
-/// The maximum number of closed-set combinations in the dense cache. Beyond it, only the per-thread cache is used.
+/// The maximum number of closed-set combinations in the dense cache. Above it, only the per-thread cache is used.
 const MAX_DENSE: usize = 1024;
 
 /// The families of an annotated function, and the labels of its calls.
@@ -33,16 +33,17 @@ pub(crate) struct Families {
     fixed: Vec<Option<String>>,
     /// The positions of the labels whose values come from the arguments, then from the result, then from the error.
     given: Vec<usize>,
-    /// The targets by [`Role`]; `None` if the function does not record the role, or if each call evaluates its target.
+    /// The targets, indexed by [`Role`]; `None` if the function does not record the role, or if each call evaluates its
+    /// target.
     targets: [Option<BoundTarget>; Role::COUNT],
     /// The targets that are families, for their epochs and caps.
     cores: Vec<Arc<FamilyCore>>,
     /// The upper bounds of the latency's buckets; empty for a summary.
     bounds: &'static [f64],
     pub(crate) cache: CacheId,
-    /// The cache for beginning calls, if some labels are known only when a call ends.
+    /// The cache that is used when a call begins, if some labels are known only when it ends.
     pub(crate) beginnings: Option<CacheId>,
-    /// The values after `in`, evaluated once.
+    /// The values listed after `in`, evaluated once.
     pub(crate) known: ReentrantOnce<KnownValues>,
     /// The series by label set, if the labels of the first call all have closed sets with few enough combinations.
     pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
@@ -52,7 +53,7 @@ pub(crate) struct Families {
     pub(crate) noted: AtomicU8,
 }
 
-/// A target, with the position in `names` of each of its labels.
+/// A target, and the position of each of its labels in `names`.
 struct BoundTarget {
     target: OwnedTarget,
     order: Vec<usize>,
@@ -61,7 +62,8 @@ struct BoundTarget {
 impl Families {
     /// Looks up or registers the families, replacing each unusable family with one that is not exported.
     ///
-    /// Returns the families as an error if an expression panicked. The family for its role is then not exported either.
+    /// Returns the families as an error if an expression panicked. The family for that expression's role is then not
+    /// exported either.
     pub(crate) fn of(declaration: &Declaration) -> Result<Box<Self>, Box<Self>> {
         let path = declaration.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, LabelSource::Fixed("")));
@@ -107,7 +109,7 @@ impl Families {
         if has_panicked { Err(families) } else { Ok(families) }
     }
 
-    /// Marks exception and cancellation counters to be read before the latency, unless name order guarantees that.
+    /// Marks exception and cancellation counters to be read before the latency, unless name order guarantees it.
     fn mark_read_early(&self) {
         let target = |role: Role| self.targets[role as usize].as_ref().map(|bound| bound.target.as_ref());
         let calls = target(Role::Latency).and_then(TargetRef::name);
@@ -153,7 +155,7 @@ impl Families {
 
     /// Returns the position of each of these labels; `None` if they do not match the labels for this role.
     pub(crate) fn order_for(&self, role: Role, labels: &[String]) -> Option<Vec<usize>> {
-        // A function without other labels can record into a metric without labels.
+        // A function with no label other than `function` can record into a metric without labels.
         if labels.is_empty() && self.names == [FUNCTION] {
             return Some(Vec::new());
         }
@@ -224,7 +226,7 @@ impl Families {
         }
     }
 
-    /// Returns the value of the label at this position in this role's family.
+    /// Returns the value that this role's family uses for the label at this position.
     fn value_for<'v>(&self, role: Role, at: usize, all: &Values<'v>) -> &'v str {
         match (role, self.sources[at]) {
             (Role::Cancelled, LabelSource::Result(_)) => CANCELLED,
@@ -370,7 +372,7 @@ impl Families {
         self.cores.iter().all(|core| core.capped_len() * 2 <= core.max_series())
     }
 
-    /// The smallest cap of the families, and the name of the family that has it.
+    /// The smallest cap among the families, and the name of the family that has it.
     pub(crate) fn cap(&self) -> Option<(usize, &str)> {
         self.cores.iter().map(|core| (core.max_series(), core.declaration.name.as_str())).min()
     }
@@ -387,7 +389,7 @@ fn given(sources: &[LabelSource]) -> Vec<usize> {
     phases.into_iter().flat_map(of_phase).collect()
 }
 
-/// The label of functions that have no other label known when a call begins.
+/// The label of functions with no other label whose value is known when a call begins.
 pub(crate) const FUNCTION: &str = "function";
 
 impl OwnedTarget {

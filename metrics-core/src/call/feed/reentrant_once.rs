@@ -22,7 +22,7 @@ pub(crate) struct ReentrantOnce<T> {
     making: OnceLock<Box<Making<T>>>,
 }
 
-/// The state of the initialization while there is no value.
+/// The state of the initialization until there is a value.
 struct Making<T> {
     /// The threads that run the initializer: the first caller, and those whose wait has timed out.
     makers: Mutex<Vec<ThreadId>>,
@@ -151,7 +151,7 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(once.get_or_make(UserCode::Due, fail), Some(&0));
         }
-        // The first call, and the 1st, 2nd, 4th, .. 64th of the other 99.
+        // The first call, then calls 1, 2, 4, 8, 16, 32 and 64 of the remaining 99.
         assert_eq!(made.load(Ordering::Relaxed), 8);
         assert_eq!((once.get(), once.provisional()), (None, Some(&0)));
         assert_eq!(once.get_or_make(UserCode::Now, fail), Some(&0));

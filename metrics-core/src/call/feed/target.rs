@@ -75,7 +75,7 @@ impl<'a> TargetRef<'a> {
         }
     }
 
-    /// Marks the target to be read by scrapes before all others.
+    /// Marks the target so that scrapes read it before all others.
     pub(crate) fn mark_read_early(self) {
         match self {
             Self::Family(core) => core.mark_read_early(),
@@ -209,7 +209,7 @@ pub fn cancelled<const N: usize, const UNLABELED: bool, M: FeedsCount<N, UNLABEL
     metric.target().to_owned_target()
 }
 
-/// Like [`cancelled`], for a function with labels from its result. The family may have those labels.
+/// Like [`cancelled`], but for a function with labels from its result. The family may have those labels.
 pub fn cancelled_with_results<const N: usize, M: FeedsCount<N, false>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }

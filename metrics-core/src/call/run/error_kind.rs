@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::label_text::LabelText;
 use crate::label_value::LabelValue;
 
-/// Returns the value of a label from the result.
+/// Returns the value of a label that comes from the result.
 #[inline]
 pub fn of_result<'r, R, L: LabelValue>(returned: &'r R, value: impl FnOnce(&'r R) -> L) -> LabelText {
     LabelText::of(&value(returned).label())
@@ -44,7 +44,7 @@ pub fn kind_of<'r, R: Fallible, L: LabelValue>(
     returned.error().map(|error| LabelText::of(&kind(error).label()))
 }
 
-/// An error that is itself the value of label `kind`.
+/// An error that is itself the value of the `kind` label.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of label `kind`",
     label = "not a label value",
@@ -56,13 +56,13 @@ pub trait ErrorKind: LabelValue {}
 #[diagnostic::do_not_recommend]
 impl<E: LabelValue + ?Sized> ErrorKind for E {}
 
-/// Like [`kind_of`], for an error that is itself the value of the label.
+/// Like [`kind_of`], but for an error that is itself the value of the label.
 #[inline]
 pub fn kind<R: Fallible<Error: ErrorKind>>(returned: &R) -> Option<LabelText> {
     kind_of(returned, |error| error)
 }
 
-/// The kinds of the errors of a return type, if they are known.
+/// The error kinds of a return type, if they are known.
 ///
 /// No kinds are known unless the type is a `Result` whose error is a label value. [`kind`] rejects any other type.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl<R> KindsOf<R> {
 }
 
 impl<T, E: LabelValue> KindsOf<Result<T, E>> {
-    /// Returns all kinds if they form a closed set, otherwise an empty list.
+    /// Returns all kinds if they form a closed set, or an empty list otherwise.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
         E::VALUES.unwrap_or_default().iter().map(|kind| (*kind).to_owned()).collect()

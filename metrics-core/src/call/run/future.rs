@@ -1,4 +1,4 @@
-//! Calls to functions that return a future. A call begins with the first poll and ends when the future completes.
+//! Calls to functions that return a future. A call begins at the first poll and ends when the future completes.
 //!
 //! A function that is not `async` returns a future if its return type is a future, or if its last expression is
 //! `Box::pin(async move { .. })`. Creating the future is not part of the call. [`Measured`] stores the future directly,

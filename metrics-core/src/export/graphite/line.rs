@@ -1,8 +1,8 @@
 //! Lines of Graphite's plaintext protocol: `name value seconds`.
 //!
 //! Replacing invalid characters can give two series the same name. The series would overwrite each other, in an order
-//! that may change between pushes, so only the first one is sent. A set of name hashes, kept for one push, detects the
-//! others.
+//! that may change between pushes, so only the first one is sent. The others are detected with a set of name hashes,
+//! which is kept for one push.
 //!
 //! An empty label value is written as `_` in a path, because omitting it would change the depth of the path. In a
 //! tagged name, a tag with an empty value is omitted.
@@ -16,7 +16,7 @@ use super::super::push::PushContext;
 use crate::encode::number::{push_canonical, push_float};
 use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 
-/// The maximum length of a part between dots, in bytes. Carbon uses the part, plus an extension, as a file name.
+/// The maximum length of a part between dots, in bytes. Carbon uses the part plus an extension as a file name.
 const LONGEST_PART: usize = 250;
 /// The maximum length of a name, in bytes. Carbon uses the name as a path on disk.
 const LONGEST_NAME: usize = 3_500;
@@ -86,8 +86,8 @@ impl<'p> GraphiteLines<'p> {
         if !self.seen.insert(hash) {
             return Some(SAME_NAME);
         }
-        // A sample that is not a number still reserves its name. Otherwise, a series with the same name would be sent
-        // only in pushes in which this sample is not a number.
+        // A NaN sample still reserves its name. Otherwise, another series with that name would be sent only in pushes
+        // in which this sample is NaN.
         value.as_f64().is_nan().then_some(NOT_A_NUMBER)
     }
 
@@ -104,7 +104,7 @@ impl<'p> GraphiteLines<'p> {
         }
         if *tagged {
             rename_tags(&mut pairs);
-            // Carbon sorts tags including the `=`, so `a1=` sorts before `a=`.
+            // Carbon includes the `=` when it sorts tags, so `a1=` sorts before `a=`.
             pairs.sort_unstable_by(|(one, _), (other, _)| one.bytes().chain([b'=']).cmp(other.bytes().chain([b'='])));
         } else {
             pairs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -154,7 +154,7 @@ impl Visitor for GraphiteLines<'_> {
     }
 }
 
-/// Returns a valid prefix for names, which is empty or ends with a dot.
+/// Returns a valid name prefix, which is either empty or ends with a dot.
 pub(super) fn prefix(text: &str) -> String {
     let mut valid = Vec::new();
     for part in text.split('.').filter(|part| !part.is_empty()) {
@@ -170,7 +170,7 @@ fn push_valid(out: &mut Vec<u8>, text: &str) {
     out.extend(text.chars().map(valid).map(|c| c as u8));
 }
 
-/// Renames the `name` label, because Graphite reserves that tag for the series name.
+/// Renames the `name` label because Graphite reserves that tag for the series name.
 fn rename_tags(pairs: &mut [Pair<'_>]) {
     let Some(at) = pairs.iter().position(|(name, _)| name == "name") else { return };
     let mut tag = "exported_name".to_owned();

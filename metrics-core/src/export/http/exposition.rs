@@ -1,8 +1,8 @@
 //! The response to a scrape, independent of any framework's types.
 //!
 //! The body is streamed: each poll encodes the next 32 KiB. No thread blocks on a client, each scrape holds one buffer,
-//! and the task yields after 300 microseconds of encoding and compressing. A response of at most 64 KiB is encoded
-//! before it is sent, and has a `Content-Length`.
+//! and the task yields after 300 microseconds of encoding and compressing. A response of at most 64 KiB is fully
+//! encoded before it is sent and has a `Content-Length`.
 
 use std::future::poll_fn;
 use std::io::{self, Write};
@@ -30,10 +30,10 @@ use crate::registry::scrape::steps::Steps;
 const MAX_SCRAPES: usize = 32;
 /// The number of bytes to encode per poll: large enough to keep writes few, but small enough to share the thread.
 const CHUNK: usize = 32 << 10;
-/// The time spent on a response before its body yields. hyper polls a body twice before it returns to the runtime, so
-/// other tasks wait for twice this time.
+/// The time spent on a response before its body yields. Because hyper polls a body twice before it returns to the
+/// runtime, other tasks wait for twice this time.
 const TURN: Duration = Duration::from_micros(150);
-/// The maximum size, in bytes, of a response that is encoded before it is sent and has a `Content-Length`.
+/// The maximum size, in bytes, of a response that is fully encoded before it is sent and has a `Content-Length`.
 const SMALL: usize = 2 * CHUNK;
 
 /// For 100,000 series, level 2 produces a third less output than level 1 and takes 50% longer. Higher levels reduce the
@@ -45,7 +45,7 @@ const GZIP_LEVEL: u32 = 2;
 /// It responds to GET and HEAD in the format that the request prefers (text 0.0.4 by default), and compresses the
 /// response if the request accepts gzip. The query parameter `name[]` selects families. The response is encoded while
 /// it is sent, so a large response needs no extra memory. Concurrent requests share the results of collectors. At most
-/// 32 responses are sent concurrently (see [`Exposition::max_scrapes`]). Further requests wait, and get status 503 if
+/// 32 responses are sent concurrently (see [`Exposition::max_scrapes`]). Further requests wait and get status 503 if
 /// they time out.
 ///
 /// Clones share the registry and the limit.
@@ -78,7 +78,7 @@ impl Exposition {
     ///
     /// At the limit, a request waits for a slot. It gets status 503 if the time limit of the scrape expires first (see
     /// [`guide::exposing`](crate::guide::exposing#what-a-scraper-gets)). If a client does not read any of its response
-    /// for seven seconds, or if the response takes longer than a minute, a waiting request takes its slot and the
+    /// for seven seconds, or if the response takes longer than a minute, its slot goes to a waiting request and the
     /// response is cut off. Web frameworks do not report the progress of their clients, so a response loses its slot if
     /// its body has not been polled for ten seconds. At most 64 requests wait for a slot, and at most 1,000 wait for
     /// collectors or a slot.
@@ -183,7 +183,7 @@ pub(crate) enum Body {
 impl Body {
     /// Returns the next bytes, or `None` at the end.
     ///
-    /// Yields regularly, because a client that reads fast would otherwise monopolize the thread.
+    /// Yields regularly because a fast client would otherwise monopolize the thread.
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match self {
             Self::Head => Poll::Ready(None),
@@ -265,7 +265,7 @@ impl ExpositionStream {
         Poll::Pending
     }
 
-    /// Encodes the next bytes, and returns the bytes that can be sent. The compressor may hold back some bytes.
+    /// Encodes the next bytes and returns those that are ready to send. The compressor may hold back some bytes.
     fn produce(&mut self) -> io::Result<Bytes> {
         let begin = Instant::now();
         let produced = self.encode_and_compress();

@@ -15,7 +15,7 @@ const MAX_COLLECT_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct ScrapeRequest {
     pub(crate) method: Method,
-    /// The names of the requested families or of their samples. If empty, all families are requested.
+    /// The names of the requested families or their samples. If empty, all families are requested.
     names: HashSet<String>,
     accept: Vec<String>,
     accept_encoding: Option<Vec<String>>,
@@ -47,7 +47,7 @@ impl ScrapeRequest {
             "accept" => self.accept.extend(elements(value)),
             "accept-encoding" => self.accept_encoding.get_or_insert_default().extend(elements(value)),
             "x-prometheus-scrape-timeout-seconds" => {
-                // The response must arrive before the client's timeout, so a tenth of the time is reserved for sending
+                // The response must arrive before the client times out, so a tenth of the time is reserved for sending
                 // it.
                 let seconds = value.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0);
                 let timeout = seconds.map(|seconds| (seconds * 0.9).min(MAX_COLLECT_TIMEOUT.as_secs_f64()));
@@ -57,7 +57,7 @@ impl ScrapeRequest {
         }
     }
 
-    /// Returns the time that the scrape may wait for collectors and a slot.
+    /// Returns the maximum time that the scrape waits for collectors and a slot.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(DEFAULT_COLLECT_TIMEOUT)
     }
@@ -132,7 +132,7 @@ fn quality(element: &str) -> (&str, f32) {
     (element, 1.0)
 }
 
-/// Returns the format that matches a media range, and the specificity of the range.
+/// Returns the format that matches a media range and the specificity of that range.
 ///
 /// Returns `None` if the format or its version is not supported.
 fn format_of(range: &str) -> Option<(Format, u8)> {

@@ -60,7 +60,7 @@ pub(crate) fn scrape_request<B>(request: &Request<B>) -> ScrapeRequest {
     scrape
 }
 
-/// Marks responses of an exposition, which [`RequestMetrics`](crate::integrate::RequestMetrics) does not measure.
+/// Marks an exposition's responses so that [`RequestMetrics`](crate::integrate::RequestMetrics) does not measure them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IsExposition;
 

@@ -5,8 +5,8 @@
 //! free is handed to the first scrape in the queue, so a slot is free only if the queue is empty.
 //!
 //! While all slots are held, the alarm thread checks them twice a second. If a scrape is in the queue, the thread
-//! revokes the slot of the stalled client that has not read any of its response for the longest time. A scrape gets
-//! status 503 if its time runs out, if 64 others are in the queue, or if 1,000 others wait for collectors or a slot.
+//! revokes the slot of the stalled client that has been idle longest. A scrape gets status 503 if its time runs out, if
+//! 64 others are in the queue, or if 1,000 others wait for collectors or a slot.
 
 mod slots;
 
@@ -87,7 +87,7 @@ impl ScrapeSlots {
         (before < MAX_WAITING).then_some(waiting)
     }
 
-    /// Waits for a free slot, or for a slot that is revoked from a stalled client.
+    /// Waits for a slot to become free or to be taken from a stalled client.
     ///
     /// Resolves to `None` at the deadline, or immediately if the queue is full.
     pub(crate) fn take_until(self: &Arc<Self>, deadline: Instant) -> TakeSlot {

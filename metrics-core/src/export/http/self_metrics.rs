@@ -20,7 +20,7 @@ lazy_static! {
     static ref IN_FLIGHT: Gauge = Gauge::builder("metrics_core_scrapes_in_flight", "Scrapes in flight.").register();
 }
 
-/// Creates all series at 0.
+/// Creates all series with a value of 0.
 pub(crate) fn init() {
     for format in Format::ALL {
         SCRAPES.labels(["200", format.name()]);

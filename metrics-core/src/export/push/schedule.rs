@@ -26,7 +26,7 @@ use crate::lock::lock;
 use crate::logging::{guarded, log};
 use crate::registry::Registry;
 
-/// The maximum number of failure causes to remember, so that each is logged only once.
+/// The maximum number of failure causes to remember so that each is logged only once.
 const LOGGED_CAUSES: usize = 16;
 /// The maximum number of reasons for skipped samples to remember, across all targets.
 const LOGGED_REASONS: usize = 256;
@@ -47,7 +47,7 @@ pub(super) struct Schedule {
     changed: Condvar,
 }
 
-/// The state that each push uses exclusively.
+/// The state to which a running push has exclusive access.
 struct Pushing {
     target: Box<dyn PushTarget>,
     /// The number of failures since the last success.
@@ -62,7 +62,7 @@ struct ScheduleState {
     is_at_work: bool,
     /// The alarm for the next push, set while no thread is running.
     alarm: Option<Alarm>,
-    /// The deadline of the last push, once a shutdown is requested.
+    /// The deadline of the last push, once shutdown has been requested.
     until: Option<Instant>,
     /// The result of the last push, once it is done.
     ended: Option<Result<(), PushError>>,
@@ -96,7 +96,7 @@ impl Schedule {
         thread::Builder::new().name("metrics-push".to_owned()).spawn(move || schedule.work()).map(drop)
     }
 
-    /// Requests the last push, and waits for it.
+    /// Requests the last push and waits for it.
     pub(super) fn shutdown(self: &Arc<Self>) -> Result<(), PushError> {
         if self.process != process::id() {
             // The locks may be held by threads that do not exist in this process.
@@ -138,7 +138,7 @@ impl Schedule {
                 // The shutdown was requested before this push began, so this push was the last one unless enough time
                 // is left for a retry.
                 (Some(until), _) => {
-                    // The back-off is limited to its first step, because little time is left.
+                    // The back-off is limited to its first step because little time is left.
                     let again = after(Instant::now(), pushed.retry.min(backoff::FIRST));
                     if pushed.result.is_ok() || again >= until {
                         state.ended = Some(pushed.result);
@@ -189,7 +189,7 @@ impl Schedule {
         self.send(&mut *lock(&self.pushing).target, after(Instant::now(), self.timeout))
     }
 
-    /// Pushes to the target, and counts the outcome.
+    /// Pushes to the target and counts the outcome.
     fn send(&self, target: &mut dyn PushTarget, deadline: Instant) -> Result<(), PushError> {
         let push = PushContext::new(&self.registry, &self.name, deadline);
         let result = match guarded(|| target.push(&push)) {
@@ -202,7 +202,7 @@ impl Schedule {
                 log(Level::Warn, format_args!("{}: skips {sample}, which {reason} (logged once)", self.name));
             }
         }
-        // The methods of the error are user code, so they may panic.
+        // The error's methods are user code, so they may panic.
         let outcome = || result.as_ref().map_or_else(PushError::outcome, |()| self_metrics::SUCCESS);
         self_metrics::pushed(&self.name, guarded(outcome).unwrap_or(self_metrics::PANIC));
         result
@@ -235,7 +235,7 @@ impl Schedule {
     }
 }
 
-/// The result of a push, and the delay before a retry.
+/// The result of a push and the delay before a retry.
 struct Pushed {
     result: Result<(), PushError>,
     retry: Duration,

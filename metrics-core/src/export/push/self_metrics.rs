@@ -33,7 +33,7 @@ lazy_static! {
     .register();
 }
 
-/// Creates all series of a target at 0.
+/// Creates all series of a target with a value of 0.
 pub(super) fn init(target: &str) {
     for outcome in [SUCCESS, ERROR, TIMEOUT, PANIC] {
         PUSHES.labels([target, outcome]);
@@ -42,7 +42,7 @@ pub(super) fn init(target: &str) {
     SAMPLES_DROPPED.labels([target]);
 }
 
-/// Counts a push, and records the time if it succeeded.
+/// Counts a push and records the time if it succeeded.
 pub(super) fn pushed(target: &str, outcome: &str) {
     PUSHES.labels([target, outcome]).inc();
     if outcome == SUCCESS {

@@ -31,10 +31,9 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The time at which the phase began.
     pub(super) since: Instant,
-    /// The number of sweeps when the phase began or when the client last read data, whichever is later.
+    /// The number of sweeps when the phase began or the client last made progress, whichever is later.
     pub(super) sweep: u64,
-    /// The next phase. It is set once the whole response has been produced, and entered once the response has been
-    /// sent.
+    /// The next phase. It is set once the whole response has been produced and entered once the response has been sent.
     next: Option<Phase>,
 }
 

@@ -1,4 +1,4 @@
-//! The open connections of a server, and the policy that chooses which connection to evict at the limit.
+//! A server's open connections and the policy that chooses which one to evict at the limit.
 //!
 //! Refusing new connections at the limit would favor silent clients. Instead, the server closes the connection whose
 //! loss does the least harm, in this order:
@@ -47,7 +47,7 @@ const MAX_REFUSALS: usize = 32;
 /// If the process runs out of file descriptors, the limit is lowered to the number of open connections minus this
 /// number, so that collectors can open files.
 const SPARE_DESCRIPTORS: usize = 8;
-/// The minimum to which the limit is lowered.
+/// The minimum for the lowered limit.
 const MIN_CONNECTIONS: usize = 8;
 
 lazy_static! {
@@ -74,7 +74,7 @@ pub(super) struct Connections {
 
 #[derive(Default)]
 struct All {
-    /// The ID of the connection that was opened last. IDs are never reused.
+    /// The ID of the most recently opened connection. IDs are never reused.
     last: u64,
     open: BTreeMap<u64, Arc<Open>>,
 }
@@ -111,7 +111,7 @@ impl Connections {
                 (Some(Connection { connections: Arc::clone(self), id, open }), reason)
             }
         };
-        // Counted after the lock is released, because all connections contend for the lock.
+        // Counted after the lock is released because all connections contend for the lock.
         if let Some(reason) = reason {
             closed(reason);
         }
@@ -157,7 +157,7 @@ impl Connections {
                 !is_late
             });
         }
-        // Descriptors may be free again, so the limit is raised step by step.
+        // Descriptors may be available again, so the limit is raised step by step.
         let raised = |limit: usize| (limit < self.most).then(|| self.most.min(limit + 1 + limit / 8));
         self.limit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raised).ok();
         for reason in reasons {
@@ -178,8 +178,8 @@ impl Connections {
 }
 
 impl Connections {
-    /// Returns the number of connections to accept before open connections are polled. The number is small, because
-    /// each accepted connection can evict a connection whose request has not been read yet.
+    /// Returns the number of connections to accept before open connections are polled. The number is small because each
+    /// accepted connection can evict a connection whose request has not been read yet.
     pub(super) fn accepted_at_once(&self) -> usize {
         (self.limit.load(Ordering::Relaxed) / 64).clamp(1, 8)
     }
@@ -271,7 +271,7 @@ mod tests {
         let refused = connections.open().expect("a refusal");
         assert!(refused.is_refusal);
         drop(refused);
-        // The third client does not read its response. The second and the fourth do.
+        // The third client does not read its response; the second and fourth do.
         for _ in 0..=STALL_AFTER {
             connections.sweep();
             second.progress();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::registry::Problem;
 
-/// An error from starting an HTTP server.
+/// An error that occurs when an HTTP server cannot be started.
 ///
 /// It converts into an [`io::Error`] with a matching [`io::ErrorKind`], so `?` works in functions that return
 /// [`io::Result`].

@@ -37,9 +37,9 @@ use crate::logging::log;
 const PATH: &str = "/metrics";
 /// The maximum size of a request head, and of a connection's write buffer, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
-/// The maximum time that a shutdown waits for responses in flight.
+/// The maximum time to wait for responses in flight during shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause after `accept` fails if no connection can be closed. It avoids a busy loop if the cause persists.
+/// The pause after a failed `accept` if no connection can be closed. It avoids a busy loop if the cause persists.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The interval between checks for connections that exceed a timeout.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ pub(crate) trait Accept: Send + Sync {
 /// A TLS handshake in progress.
 pub(crate) type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn IoStream>>> + Send>>;
 
-/// The state that all connections of a server share.
+/// The state shared by all connections of a server.
 pub(super) struct Serving {
     exposition: Exposition,
     connections: Arc<Connections>,
@@ -128,9 +128,9 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
         }
     });
     serving.reserve.restore();
-    // If the process has no free file descriptor, `accept` fails even if no client is waiting. A listener that was just
-    // registered with the runtime calls `accept` only once a client is waiting. Therefore, the server registers
-    // the listener again after the first failure, and closes a connection only after a second one.
+    // If the process has run out of file descriptors, `accept` fails even if no client is waiting. A listener that was
+    // just registered with the runtime calls `accept` only once a client is waiting. The server therefore re-registers
+    // the listener after the first failure, and closes a connection only after a second one.
     let mut is_asked_in_vain = false;
     let mut stopped = pin!(stop.notified());
     while let Some(accepted) = until(stopped.as_mut(), listener.accept()).await {
@@ -138,8 +138,8 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
             Ok((stream, _)) => {
                 is_asked_in_vain = false;
                 accept(stream, &serving, &requests);
-                // Accept a few more connections, because all scrapes that are being encoded may be polled before the
-                // next iteration.
+                // Accept a few more connections now, because all scrapes that are being encoded may be polled before
+                // the next iteration.
                 for _ in 1..serving.connections.accepted_at_once() {
                     let next = poll_fn(|cx| match listener.poll_accept(cx) {
                         Poll::Ready(Ok((stream, _))) => Poll::Ready(Some(stream)),
@@ -191,7 +191,7 @@ fn accept(stream: TcpStream, serving: &Arc<Serving>, requests: &GracefulShutdown
     }
 }
 
-/// A file descriptor held in reserve for a scrape, in case the rest of the program uses up all others.
+/// A file descriptor held in reserve for a scrape, in case the rest of the program uses up all the others.
 ///
 /// The server releases the descriptor so that `accept` can use it, and reopens it when a connection ends. Each time,
 /// the rest of the program has a short window in which to take the descriptor instead.
@@ -213,7 +213,7 @@ impl Reserve {
     }
 }
 
-/// Returns true if the error concerns a single client and others can still be accepted.
+/// Returns true if the error affects a single client and others can still be accepted.
 fn is_of_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)

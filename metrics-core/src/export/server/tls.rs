@@ -16,7 +16,8 @@ use super::error::{ServeError, TlsPart};
 use super::serve::{Accept, Accepting, Secure};
 use super::stream::IoStream;
 
-/// A TLS configuration: the server's certificates and key, and optionally the certificate authorities of its clients.
+/// A TLS configuration: the server's certificates and key, and optionally the certificate authorities for client
+/// certificates.
 ///
 /// The server supports TLS 1.2 and 1.3.
 ///
@@ -72,13 +73,13 @@ impl Tls {
         Self { from: From::Config(config) }
     }
 
-    /// Requires client certificates that are issued by one of these authorities, given in PEM format.
+    /// Requires clients to present a certificate issued by one of these authorities, given in PEM format.
     ///
     /// # Errors
     ///
-    /// Returns an error if `authorities` contains no certificate, or a certificate that cannot be an authority. Also
-    /// returns an error if the configuration was created with [`Tls::from_config`], because that configuration sets
-    /// its own client verifier.
+    /// Returns an error if `authorities` contains no certificate, or a certificate that cannot be used as an authority.
+    /// Also returns an error if the configuration was created with [`Tls::from_config`], because that configuration
+    /// sets its own client verifier.
     pub fn client_ca(mut self, authorities: &[u8]) -> Result<Self, ServeError> {
         let From::Parts { clients, .. } = &mut self.from else {
             return Err(ServeError::tls(

@@ -17,7 +17,8 @@ pub(crate) struct Walk {
     position: Arc<WalkPosition>,
 }
 
-/// The position of a walk in the table. Walks change it under the table's read lock, compactions under its write lock.
+/// The position of a walk in the table. Walks change it under the table's read lock, and compactions under its write
+/// lock.
 pub(super) struct WalkPosition {
     /// The position of the next series; `ENDED` once the walk has ended.
     next: AtomicUsize,
@@ -48,7 +49,7 @@ impl FamilyCore {
     pub(crate) fn walk(self: &Arc<Self>) -> Walk {
         let table = self.read();
         let position = Arc::new(WalkPosition { next: AtomicUsize::new(0), end: AtomicUsize::new(table.end()) });
-        // Added under the table's lock, so that no compaction happens before the position is added.
+        // Added while the table is locked, so that no compaction can happen first.
         lock(&self.shared.0.walks).push(Arc::clone(&position));
         Walk { core: Arc::clone(self), position }
     }
@@ -99,7 +100,7 @@ mod tests {
         let mut removed = 0..1_000;
         while walk.next(false, &mut chunk) {
             seen.extend((0..chunk.handles().len()).map(|at| chunk.text(at).to_owned()));
-            // Remove series before and after the position, eventually nearly all, and create new ones.
+            // Remove series before and after the position (eventually nearly all of them), and create new ones.
             for n in removed.by_ref().take(130).filter(|n| n % 10 != 0) {
                 assert!(family.remove([&n.to_string()]));
                 family.labels([&format!("new {n}")]);

@@ -37,7 +37,7 @@ impl Visitor for ProtoFamilies {
         proto.set_help(family.help.to_owned());
         proto.set_field_type(match family.kind {
             Kind::Counter => MetricType::COUNTER,
-            // The text encoder of the `prometheus` crate panics on untyped families.
+            // The `prometheus` crate's text encoder panics on untyped families.
             Kind::Gauge | Kind::Untyped => MetricType::GAUGE,
             Kind::Summary => MetricType::SUMMARY,
             Kind::Histogram => MetricType::HISTOGRAM,
@@ -99,7 +99,7 @@ fn histogram(count: u64, sum: f64, buckets: &[(f64, u64)]) -> Histogram {
     let mut histogram = Histogram::default();
     histogram.set_sample_count(count);
     histogram.set_sample_sum(sum);
-    // The encoders of the `prometheus` crate add the `+Inf` bucket.
+    // The `prometheus` crate's encoders add the `+Inf` bucket.
     let finite = buckets.iter().filter(|(bound, _)| bound.is_finite());
     let buckets = finite.map(|(bound, count)| {
         let mut proto = Bucket::default();

@@ -10,7 +10,7 @@ use prometheus::proto::MetricFamily;
 
 use crate::registry::Registry;
 
-/// The default time that a scrape waits for collectors.
+/// The time that a scrape waits for collectors by default.
 pub(crate) const DEFAULT_COLLECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
@@ -38,7 +38,7 @@ pub(crate) struct ScrapeContext {
 impl ScrapeContext {
     /// Returns the scrape that this thread is collecting for, if any.
     pub(crate) fn current() -> Option<Self> {
-        // In a thread-local destructor, where no scrape collects, the context may already be destroyed.
+        // The context may already be destroyed in a thread-local destructor, where no scrape is in progress.
         COLLECTING.try_with(|context| context.borrow().clone()).ok().flatten()
     }
 
@@ -59,7 +59,7 @@ impl ScrapeContext {
         context
     }
 
-    /// Returns the context for the callbacks of `registry`, or `None` if one of these callbacks makes this scrape.
+    /// Returns the context for the callbacks of `registry`, or `None` if one of these callbacks started this scrape.
     pub(crate) fn for_callbacks_of(registry: &Registry, timeout: Duration) -> Option<Self> {
         let mut context = Self::nested(registry, timeout);
         let id = registry.inner.desc.id;
@@ -68,7 +68,7 @@ impl ScrapeContext {
         (!is_inside_callback).then_some(context)
     }
 
-    /// Returns the context for the collectors of `registry`, or `None` if one of these collectors makes this scrape.
+    /// Returns the context for the collectors of `registry`, or `None` if one of these collectors started this scrape.
     pub(crate) fn for_collectors_of(registry: &Registry, timeout: Duration) -> Option<Self> {
         let mut context = Self::nested(registry, timeout);
         let id = registry.inner.desc.id;

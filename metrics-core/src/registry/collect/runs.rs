@@ -3,11 +3,11 @@
 //!
 //! Each run has a dedicated thread. A scrape joins the newest run if the run's timeout is at least half of the scrape's
 //! own and no scrape has given up on the run. Otherwise, the scrape starts a new run. A nested scrape starts a run that
-//! no other scrape joins, because two registries that contain each other would wait for each other. However, if four
-//! runs are already in flight, every scrape joins the newest run. Scrapes never join older runs, so that no scrape
-//! reports older values than an earlier scrape. If any run in flight has already exceeded the scrape's timeout, the
-//! scrape skips the collector. If no thread can be spawned, the scrape runs the collector on its own thread, without a
-//! timeout.
+//! no other scrape joins, because two registries that contain each other would otherwise wait for each other. However,
+//! if four runs are already in flight, every scrape joins the newest run. Scrapes never join older runs, so that no
+//! scrape reports older values than an earlier scrape. If any run in flight has already exceeded the scrape's timeout,
+//! the scrape skips the collector. If no thread can be spawned, the scrape runs the collector on its own thread,
+//! without a timeout.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -134,8 +134,8 @@ impl<T> Run<T> {
         }
     }
 
-    /// Returns true if a scrape may join the run. Nested scrapes share no runs, because two registries that contain
-    /// each other would wait for each other.
+    /// Returns true if a scrape may join the run. Nested scrapes do not share runs, because two registries that contain
+    /// each other would otherwise wait for each other.
     fn may_be_shared(&self, context: &ScrapeContext) -> bool {
         let has_time = self.timeout >= context.timeout() / 2;
         has_time && !context.is_inner() && !self.is_nested && !self.was_given_up.load(Ordering::Relaxed)

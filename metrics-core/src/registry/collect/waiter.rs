@@ -1,4 +1,4 @@
-//! Waits for several runs on behalf of one scrape, either blocking the thread or as an async task.
+//! Waits for several runs on behalf of one scrape, either by blocking the thread or as an async task.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::lock::lock;
 
-/// Counts the missing results, and wakes the scrape once all have arrived.
+/// Counts the results that have yet to arrive, and wakes the scrape once all have arrived.
 pub(crate) struct Waiter {
     state: Mutex<WaiterState>,
     arrived: Condvar,

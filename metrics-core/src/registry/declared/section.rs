@@ -19,12 +19,12 @@ pub struct Element {
     entry: DeclaredRef,
 }
 
-/// A static whose address identifies this copy of the crate. Because it is mutable, no linker merges it with an equal
-/// static.
+/// A static whose address identifies this copy of the crate. Because it is mutable, no linker merges it with an
+/// identical static.
 static COPY: AtomicU8 = AtomicU8::new(0);
 
 impl Element {
-    /// Creates an element of this copy.
+    /// Creates an element that belongs to this copy.
     #[must_use]
     pub const fn new(entry: DeclaredRef) -> Self {
         Self { copy: &COPY, entry }
@@ -37,7 +37,7 @@ mod section {
     use super::Element;
 
     // SAFETY: the linker defines both symbols for each section whose name is a C identifier, and `NOTHING` ensures that
-    // the section exists. Both statics have size zero, so only their addresses matter.
+    // the section exists. Both statics are zero-sized, so only their addresses matter.
     unsafe extern "Rust" {
         #[link_name = "__start_metrics_core_0_1"]
         pub(super) safe static START: [Element; 0];
@@ -45,7 +45,7 @@ mod section {
         pub(super) safe static STOP: [Element; 0];
     }
 
-    /// A static of size zero, which creates the section even in a program without declarations.
+    /// A zero-sized static that creates the section even in a program without declarations.
     // SAFETY: the static adds no bytes to the section.
     #[used]
     #[unsafe(link_section = "metrics_core_0_1")]

@@ -31,7 +31,7 @@ pub(crate) struct Found {
 }
 
 impl Gathering {
-    /// Starts the callbacks of a registry, and its collectors if `collectors` is true.
+    /// Starts a registry's callbacks, and also its collectors if `collectors` is true.
     pub(crate) fn begin(registry: &Registry, timeout: Duration, collectors: bool) -> Self {
         let waiter = Waiter::new();
         let context = ScrapeContext::nested(registry, timeout);
@@ -73,7 +73,7 @@ impl Registry {
         timeout: Duration,
         waiter: &Arc<Waiter>,
     ) -> Vec<(Arc<Callback>, Option<PendingRun<Value<'static>>>)> {
-        // A callback that scrapes its own registry would invoke itself endlessly.
+        // A callback that scrapes its own registry would otherwise invoke itself endlessly.
         let Some(context) = ScrapeContext::for_callbacks_of(self, timeout) else { return Vec::new() };
         let callbacks: Vec<_> = self
             .read()

@@ -1,5 +1,5 @@
 //! The families that the global registry reports about itself: internal errors, overflowed lookups and problems. Their
-//! values are computed in each scrape.
+//! values are computed on each scrape.
 
 use crate::cell::counter;
 use crate::counter::number;

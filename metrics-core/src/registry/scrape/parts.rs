@@ -16,7 +16,7 @@ use crate::labels;
 use crate::metric::Readings;
 use crate::sample::{Number, Value};
 
-/// The series of a family with the same set of label names.
+/// The series of a family that have the same set of label names.
 pub(crate) struct FamilyPart {
     pub(crate) core: Arc<FamilyCore>,
     /// The totals, if this scrape read them early.
@@ -87,7 +87,7 @@ pub(crate) fn with_duplicates(value: &Value<'_>, duplicates: &[Duplicate<'_>], s
     sum(value, &other, &mut |sum| with_duplicates(sum, rest, show));
 }
 
-/// Passes the sum of two values with the same type and buckets to `give`.
+/// Adds two values that have the same type and buckets, and passes the sum to `give`.
 fn sum(one: &Value<'_>, other: &Value<'_>, give: &mut dyn FnMut(&Value<'_>)) {
     match (*one, *other) {
         (Value::Counter(Number::Whole(one)), Value::Counter(Number::Whole(other))) => {

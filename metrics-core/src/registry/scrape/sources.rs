@@ -82,7 +82,7 @@ impl Sources {
         Self { families }
     }
 
-    /// Returns the parts that must be read early, as positions of a family and a part, in reverse reading order.
+    /// Returns the parts that must be read early, as pairs of family and part positions, in reverse reading order.
     pub(crate) fn marked_early(&self) -> Vec<(usize, usize)> {
         let parts = self.families.iter().enumerate().filter_map(|(at, (_, source))| match source {
             FamilySource::Family(parts) => Some((at, parts)),

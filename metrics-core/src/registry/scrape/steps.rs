@@ -16,11 +16,11 @@ use crate::sample::{Labels, Visitor};
 /// The maximum number of a collector's series that are visited in one step.
 const AT_ONCE: usize = 128;
 
-/// A scrape in progress. It holds no lock between steps, so it may be paused or dropped there.
+/// A scrape in progress. It holds no lock between steps, so it may be paused or dropped between any two of them.
 pub(crate) struct Steps {
     sources: Sources,
     sorted: bool,
-    /// The parts that have yet to be read early, as positions of a family and a part. The next part to read is last.
+    /// The parts that have yet to be read early, as pairs of family and part positions. The next part to read is last.
     unread: Vec<(usize, usize)>,
     /// The progress within the part that is being read early.
     early_walk: Option<Walk>,

@@ -39,7 +39,8 @@ fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
     pairs
 }
 
-/// Returns true if two metrics have the same labels. For most families, hashes suffice to rule this out.
+/// Returns true if any two metrics of the family have the same labels. For most families, hashes suffice to rule this
+/// out.
 fn repeats(family: &MetricFamily) -> bool {
     let hasher = foldhash::fast::FixedState::default();
     let hash = |pair: &LabelPair| hasher.hash_one((pair.name(), pair.value()));

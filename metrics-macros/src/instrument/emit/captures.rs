@@ -14,7 +14,7 @@ use super::super::model::Function;
 /// the function has no such argument, or if it has only one and the closure already captures it as a whole.
 pub(super) fn in_order(function: &Function) -> Option<TokenStream> {
     let mut owned: Vec<Ident> = function.sig.inputs.iter().filter_map(owned).collect();
-    // Skips unused arguments that the compiler warns about, because a reference would suppress the warning.
+    // Skip unused arguments that the compiler warns about, because a reference would suppress the warning.
     owned.retain(|ident| is_silent(ident) || names(&function.body, &ident.to_string()));
     let takes_it_whole = |only: &Ident| !is_silent(only) && !names_field(&function.body, &only.to_string());
     if owned.is_empty() || matches!(&owned[..], [only] if takes_it_whole(only)) {

@@ -1,8 +1,8 @@
 //! Moves `mut` arguments that hold references into new variables, as the compiler itself does.
 //!
 //! In a plain function, the compiler moves the bindings of a pattern into new variables. In an `async fn`, it moves
-//! every argument. It infers new lifetimes for these variables, so `name = &local` compiles. In contrast, a
-//! closure's captures keep the lifetimes in the signature. The macro therefore removes `mut` from the signature and
+//! every argument. It infers new lifetimes for these variables, so `name = &local` compiles. By contrast, a
+//! closure's captures keep the lifetimes from the signature. The macro therefore removes `mut` from the signature and
 //! begins the body with `let mut name = name;`.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};

@@ -72,7 +72,7 @@ impl Peer for Limit {
     }
 }
 
-/// Calls a function whose path is a literal.
+/// Calls a function whose `path` label is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     calibrated(operation(move |number| handle_literal(Request::new(number, fails))))
 }

@@ -1,4 +1,4 @@
-//! The `metered` crate, which measures response time and errors of methods, without labels.
+//! The `metered` crate, which measures the response times and errors of methods, without labels.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The library of this workspace.
+//! The library in this workspace.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -91,7 +91,7 @@ pub(crate) fn summary_in(registry: &Registry, labels: Labels<1>) -> Operation {
     operation(move |number| family.labels(labels.pick(number)).observe(latency(number)))
 }
 
-/// Calls the function whose path is a literal.
+/// Calls the function whose `path` label is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| by_literal(Request::new(number, fails)))
 }

@@ -85,7 +85,7 @@ pub(crate) fn histogram_by(labels: Labels<1>) -> Operation {
     operation(move |number| family.with_label_values(&labels.pick(number)).observe(latency(number)))
 }
 
-/// Calls a function whose path is a literal.
+/// Calls a function whose `path` label is a literal.
 pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| handle_literal(Request::new(number, fails)))
 }

@@ -1,4 +1,4 @@
-//! A family at its series limit that receives a new label value in each call.
+//! A family at its series limit that receives a new label value on each call.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn new_values() -> Operation {
     })
 }
 
-/// Returns an operation that calls `run` with a new number, formatted as text, each time.
+/// Returns an operation that calls `run` with a new number each time, formatted as text.
 fn each_new(run: impl Fn(&str) + Send + Sync + 'static) -> Operation {
     let next = AtomicU64::new(0);
     Arc::new(move |numbers| {

@@ -35,7 +35,7 @@ fn functions(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Parses the figure of a line such as `compile_cost_budget,check_ratio=0.9,must=1.5,met`.
+/// Parses the figure from a line such as `compile_cost_budget,check_ratio=0.9,must=1.5,met`.
 fn figure_of(text: &str, key: &str) -> Result<f64> {
     let prefix = format!("compile_cost_budget,{key}=");
     let rest = text

@@ -1,4 +1,4 @@
-//! The clock of timers compared with `std::time::Instant`.
+//! The clock used by timers, compared with `std::time::Instant`.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -76,7 +76,7 @@ fn sink() -> Result<String> {
     Ok(address)
 }
 
-/// Returns the calls per second of all threads over one interval.
+/// Returns the total calls per second across all threads, measured over one interval.
 fn rate(calls: &Operation) -> f64 {
     let batch = count_for(calls, Duration::from_micros(100));
     thread::scope(|scope| {

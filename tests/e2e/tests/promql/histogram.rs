@@ -1,4 +1,4 @@
-//! A histogram with known observations. Latencies of real calls would not be known.
+//! A histogram with known observations. The latencies of real calls would not be known in advance.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(super) fn observe(histogram: &Family<Histogram, 1>) {
     }
 }
 
-/// Runs the guide's queries of histograms.
+/// Runs the guide's histogram queries.
 pub(super) fn check(prometheus: &Prometheus, asked: &mut BTreeSet<&'static str>) {
     for (question, query) in rows("Histograms") {
         let expected = match question {

@@ -1,4 +1,4 @@
-//! Services in axum, actix-web and tonic, measured by a layer, that receive requests with known outcomes.
+//! Services built with axum, actix-web and tonic that are measured by a layer and receive requests with known outcomes.
 
 use std::any::Any;
 use std::future::pending;

@@ -1,4 +1,4 @@
-//! A caller that shadows the names to which generated code could refer.
+//! A caller that shadows the names that generated code might refer to.
 
 #![no_implicit_prelude]
 #![allow(dead_code)]

@@ -39,7 +39,7 @@ impl Client {
         Ok(Self { stream, request, buffer: vec![0; 1 << 18], gzip })
     }
 
-    /// Reads a whole response and discards it.
+    /// Scrapes once and discards the response.
     pub(super) fn scrape(&mut self) -> Result<Scrape> {
         self.receive(|_| ())
     }
