@@ -8,7 +8,7 @@ use crate::counter::Counter;
 use crate::family::core::DEFAULT_MAX_SERIES;
 use crate::family::{Family, FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
-use crate::histogram::{DEFAULT_BUCKETS, Histogram, collect_bounds};
+use crate::histogram::{DEFAULT_BUCKETS, Histogram};
 use crate::kind::Kind;
 use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed};
@@ -204,7 +204,7 @@ impl<T: BuildTarget> Builder<Histogram, T> {
     /// The default is [`DEFAULT_BUCKETS`]. [`linear_buckets`](crate::linear_buckets) and
     /// [`exponential_buckets`](crate::exponential_buckets) calculate regular bounds.
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.bounds = Some(collect_bounds(bounds));
+        self.bounds = Some(bounds.into_iter().collect());
         self
     }
 }

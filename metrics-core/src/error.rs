@@ -175,10 +175,10 @@ impl fmt::Display for Error {
                 write!(f, "label name {label:?} of {metric} is invalid: write [a-zA-Z_][a-zA-Z0-9_]*")
             }
             Self::ReservedLabelName { metric, label } => {
-                write!(f, "label name {label:?} of {metric} is reserved by Prometheus; choose another name")
+                write!(f, "label name {label:?} of {metric} is reserved by Prometheus: choose another name")
             }
             Self::DuplicateLabelName { metric, label } => {
-                write!(f, "label name {label:?} of {metric} is given twice; remove one of them")
+                write!(f, "label name {label:?} of {metric} is given twice: remove one of them")
             }
             Self::InvalidBuckets { metric, bounds } => write!(
                 f,

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::families::{FamilyOptions, Globally, In, Register, RequestFamilies};
 use super::placement::LayerPlacement;
-use crate::histogram::collect_bounds;
 use crate::{Error, OTHER, Problem, ProblemKind, Registry};
 
 /// The methods that are used as label values. All other methods become `other`.
@@ -209,8 +208,8 @@ impl RequestMetricsBuilder {
     ///
     /// [`linear_buckets`](crate::linear_buckets) and [`exponential_buckets`](crate::exponential_buckets) calculate
     /// regular bounds.
-    pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.buckets = Some(collect_bounds(bounds));
+    pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
+        self.buckets = Some(bounds.into());
         self
     }
 

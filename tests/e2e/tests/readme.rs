@@ -110,7 +110,7 @@ const QUOTED: [(&str, &str); 14] = [
     ("the list after `in` is not available; values of closed sets are recorded as `other`", "internal.rs"),
     ("a collector timed out; its families are skipped", "internal.rs"),
     ("is registered with another ", "error.rs"),
-    ("; make them equal, set another `prefix`, or name a family with `", "call/feed/default_family.rs"),
+    ("set another `prefix`, or name a family with `", "call/feed/default_family.rs"),
     ("cannot serve metrics on", "export/server/error.rs"),
     ("Not found; metrics are served at /metrics.", "export/server/serve.rs"),
     ("Invalid credentials.", "export/server/serve.rs"),

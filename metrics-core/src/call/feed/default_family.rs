@@ -8,6 +8,7 @@ use crate::builder::Builder;
 use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::Role;
 use crate::counter::Counter;
+use crate::error::Error;
 use crate::family::FamilyCore;
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
@@ -27,14 +28,12 @@ impl Families {
             Ok(family) => return family,
             Err(error) => error,
         };
+        let equal = if matches!(error, Error::Conflict { .. }) { "make them equal, " } else { "" };
         InternalError::InstrumentConflict.increment();
         global.add_problem(Problem {
             kind: ProblemKind::Declaration,
             family: name,
-            message: format!(
-                "{error}; make them equal, set another `prefix`, or name a family with `{}`",
-                role.option()
-            ),
+            message: format!("{error}; {equal}set another `prefix`, or name a family with `{}`", role.option()),
             location: Some(declaration.location),
         });
         core

@@ -5,7 +5,7 @@
 //! free is handed to the first scrape in the queue, so a slot is free only if the queue is empty.
 //!
 //! While all slots are held, the alarm thread checks them twice a second. If a scrape is in the queue, the thread
-//! revokes the slot of the stalled client that has been idle longest. A scrape gets status 503 if its time runs out, if
+//! revokes the slot of the client that has made no progress for the longest time. A scrape gets status 503 if its time runs out, if
 //! 64 others are in the queue, or if 1,000 others wait for collectors or a slot.
 
 mod slots;

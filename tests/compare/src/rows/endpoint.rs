@@ -44,7 +44,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
             addr: serve(&runtime, Router::new().route_service("/metrics", Exposition::of(&registry)))?,
         },
         Served {
-            name: "axum-prometheus' way",
+            name: "metrics-exporter-prometheus' way",
             addr: serve(&runtime, compressed(get(move || async move { handle.render() })))?,
         },
         Served {

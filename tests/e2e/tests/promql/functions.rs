@@ -131,7 +131,7 @@ pub(super) fn drive() -> (Vec<Measured>, Vec<Running>) {
         of("promql_plain", &[]),
         of("promql_kind", &["Functions with `kind`"]),
         of("promql_result", &["Functions with a label from the result"]),
-        of("promql_buckets", &[]),
+        of("promql_buckets", &["Histograms"]),
         unlabeled,
     ];
     (measured, running)

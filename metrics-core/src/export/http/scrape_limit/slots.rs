@@ -87,7 +87,7 @@ impl Slots {
         woken
     }
 
-    /// Revokes the slot of the stalled client that has been idle longest. Returns false if no client is stalled.
+    /// Revokes the slot of the client that has made no progress for the longest time. Returns false if no client is stalled.
     fn revoke(&mut self) -> bool {
         let stalled = self.held.iter().enumerate().filter(|(_, held)| held.is_stalled());
         let Some((at, _)) = stalled.max_by_key(|(_, held)| held.idle) else { return false };
