@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use metrics_core::{Exposition, RequestMetrics};
 use tokio::net::TcpListener;
 
-/// The routes of the service, exactly as the router declares them.
+/// The service's routes, exactly as the router declares them.
 const ROUTES: [(&str, &str); 2] = [("GET", "/users/{id}"), ("POST", "/orders")];
 
 async fn user(Path(id): Path<u32>) -> Result<String, StatusCode> {

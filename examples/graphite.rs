@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut next = |default: &str| args.next().unwrap_or_else(|| default.to_owned());
     let (listen, metrics, carbon) = (next("127.0.0.1:8080"), next("127.0.0.1:9464"), next("127.0.0.1:2003"));
 
-    // Exports CPU, memory, open files and build info of this process.
+    // Exports CPU, memory, open-file and build-info metrics for this process.
     process_metrics!();
     // Prometheus scrapes this endpoint.
     let metrics = start_http_server(metrics.as_str())?;

@@ -8,7 +8,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::health_reporter;
 
-/// The methods of the service, as HTTP methods and gRPC paths.
+/// The service's RPCs, each as an HTTP method and a gRPC path.
 const METHODS: [(&str, &str); 2] = [("POST", "/grpc.health.v1.Health/Check"), ("POST", "/grpc.health.v1.Health/Watch")];
 
 #[tokio::main]

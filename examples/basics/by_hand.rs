@@ -52,7 +52,7 @@ fn route_request(request: &Request) -> Result<String, String> {
 }
 
 fn main() -> io::Result<()> {
-    // Create the series of all handlers, so that they are exported before the first request.
+    // Create the series for every handler, so that they are exported before the first request.
     for path in HANDLERS.keys() {
         REQUEST_DURATION.labels([path]);
         REQUEST_EXCEPTIONS.labels([path]);

@@ -1,4 +1,4 @@
-//! Prints all metrics that a program declares as a Markdown table for its documentation.
+//! Prints a Markdown table of all metrics that a program declares, for use in its documentation.
 //!
 //! `cargo run --release --example catalog`
 

@@ -1,5 +1,5 @@
-//! Custom metrics, declared with a derive and updated by an annotated function. Series with known label values are
-//! exported before their first use.
+//! Custom metrics, declared with a derive macro and updated by an annotated function. Series with known label values
+//! are exported before their first use.
 //!
 //! `cargo run --release --example derive`
 

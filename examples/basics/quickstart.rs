@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 
 use metrics_core::{instrument, start_http_server};
 
-/// Parses a number. Returns an error for other text.
+/// Parses a number. Returns an error if the line contains anything else.
 #[instrument]
 fn parse(line: &str) -> Result<i64, std::num::ParseIntError> {
     line.trim().parse()

@@ -7,7 +7,7 @@ use std::panic::catch_unwind;
 
 use metrics_core::{LabelValue, Registry, instrument};
 
-/// A response like that of a web framework, where errors are responses too.
+/// A response in the style of a web framework, where errors are responses too.
 struct Response {
     status: u16,
 }

@@ -1,6 +1,6 @@
-//! Benchmarks of each layer through the public interface: cells, lookups, the clock, calls and scrapes.
+//! Benchmarks for each layer, through the public interface: cells, lookups, the clock, calls and scrapes.
 //!
-//! `tests/compare` compares the library with other libraries and with the hardware limit.
+//! `tests/compare` compares this library with others and with the hardware limit.
 
 #![allow(missing_docs, reason = "the macros of criterion write public functions")]
 
@@ -23,7 +23,7 @@ fn cells(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Returns a family with this many series, and their paths.
+/// Returns a family with `series` series, and the `path` value of each.
 fn family(registry: &Registry, series: usize) -> (Family<Counter, 1>, Vec<String>) {
     let builder = Counter::builder("requests_total", "Requests.").labels(["path"]).max_series(series);
     let Ok(family) = builder.register_in(registry) else { unreachable!("the registry is new") };

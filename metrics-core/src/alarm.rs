@@ -1,10 +1,10 @@
 //! The alarm thread, which wakes tasks at the times they requested.
 //!
-//! One thread serves all scrapes waiting for collectors or for a slot, and all pushers waiting for their next push.
-//! The first alarm spawns the thread, which exits after 30 seconds without an alarm, so a process that neither scrapes
-//! nor pushes has no alarm thread. If the thread cannot be spawned, [`Alarm::set`] returns `None`. A pusher then waits
-//! on its own thread, and a scrape stops waiting. A forked child does not inherit its parent's alarm thread and spawns
-//! another one.
+//! One thread serves all scrapes waiting for collectors or for a slot, and all pushers waiting for their next push. The
+//! first alarm spawns the thread, which exits after 30 seconds without an alarm, so a process that neither serves
+//! scrapes nor pushes has no alarm thread. If the thread cannot be spawned, [`Alarm::set`] returns `None`. A pusher
+//! then waits on its own thread, and a scrape stops waiting. A forked child does not inherit its parent's alarm thread
+//! and spawns another one.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::lock::lock;
 use crate::logging::guarded;
 use crate::per_process::PerProcess;
 
-/// Wakes a task at a given time, unless dropped before then.
+/// An alarm that wakes a task at a given time, unless dropped before then.
 #[derive(Debug)]
 pub(crate) struct Alarm(Key);
 
@@ -29,7 +29,7 @@ struct Alarms {
     has_thread: bool,
 }
 
-/// The alarm thread exits after this long without an alarm.
+/// The time without an alarm after which the alarm thread exits.
 const IDLE: Duration = Duration::from_secs(30);
 
 fn alarms() -> &'static (Mutex<Alarms>, Condvar) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 ///
 /// This trait is sealed; it cannot be implemented outside this crate.
 pub trait Amount: sealed::Sealed + Copy {
-    /// The amount as a sample's value.
+    /// The amount as a sample value.
     #[doc(hidden)]
     fn as_f64(self) -> f64;
 
@@ -20,7 +20,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Floats of at least 2^53 are not treated as whole amounts, because each represents a range of whole numbers.
+/// The bound below which whole floats are exact. From 2^53 on, each float represents a range of whole numbers.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 macro_rules! whole_amounts {

@@ -160,10 +160,10 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         self
     }
 
-    /// Sets the maximum number of series of the family; the default is 2,000.
+    /// Sets the family's maximum number of series; the default is 2,000.
     ///
     /// Once the family has this many series, new label sets are counted in its overflow series. Each thread caches up
-    /// to 16,384 label sets per family and looks up all others in a table that all threads share.
+    /// to 16,384 label sets per family and looks up the rest in a table that all threads share.
     pub fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self
@@ -202,7 +202,7 @@ impl<T: BuildTarget> Builder<Histogram, T> {
     /// Sets the upper bounds of the buckets, at most 512, which must be strictly increasing. `+Inf` is implied.
     ///
     /// The default is [`DEFAULT_BUCKETS`]. [`linear_buckets`](crate::linear_buckets) and
-    /// [`exponential_buckets`](crate::exponential_buckets) calculate regular bounds.
+    /// [`exponential_buckets`](crate::exponential_buckets) compute evenly and exponentially spaced bounds.
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
         self.bounds = Some(bounds.into_iter().collect());
         self

@@ -8,8 +8,8 @@
 //!
 //! Each owner has an epoch, which changes when one of its series is removed. A table or entry from an older epoch does
 //! not match, so nothing has to be invalidated in other threads. Memory is bounded: a table keeps at most 16,384 label
-//! sets and 4 MiB of values. Once any thread has more than 256 label sets of an owner, all threads skip the first level
-//! for that owner, because it would mostly evict other owners' entries.
+//! sets and 4 MiB of values. Once any thread has more than 256 label sets for an owner, all threads skip the first
+//! level for that owner, because its label sets would mostly evict other owners' entries.
 
 mod dense;
 mod fixed;
@@ -30,7 +30,7 @@ use crate::lock::lock;
 
 /// The maximum number of label sets in a table. Further label sets are looked up in the family itself.
 const MAX_ENTRIES: usize = 16 << 10;
-/// Once a thread has more label sets of an owner than this, all threads skip the first level for that owner, because
+/// The number of label sets per owner and thread above which all threads skip the first level for that owner, because
 /// most lookups there would miss.
 const MAX_FIRST_LEVEL_SETS: usize = 256;
 /// The maximum size of the label values in a table, including their lengths, in bytes.
@@ -130,10 +130,10 @@ pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> 
     }
 }
 
-/// Like [`get`], but in the first level only.
+/// Like [`get`], but searches only the first level.
 ///
 /// On a miss, callers continue with [`get_second_level`] in a separate function. If one function obtained the handles
-/// in two branches, the handles would pass through memory, which would cost a fifth of a call.
+/// in two branches, the handles would pass through memory, which would take a fifth of a call's time.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
 pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
@@ -145,7 +145,7 @@ pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: 
     Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
 }
 
-/// Like [`get`], but in the second level only.
+/// Like [`get`], but searches only the second level.
 #[inline(never)]
 pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
     TABLES

@@ -1,8 +1,8 @@
 //! Storage for numbers that many threads write and a scrape reads. It is independent of names, labels and the
 //! `prometheus` crate.
 //!
-//! A series is a [`Handle`]: a generation, and a slot of a few 64-bit words at the same position in the pages of every
-//! thread. Counters, summaries and histograms are updated with relaxed loads and release stores of per-thread words
+//! A series is a [`Handle`]: a generation, and a slot of a few 64-bit words at the same position in every thread's
+//! pages. Counters, summaries and histograms are updated with relaxed loads and release stores of per-thread words
 //! ([`thread_block`]). No thread writes another thread's words. A scrape adds up the words of all threads in a fixed
 //! order ([`store`]). A gauge needs its `set` and `add` calls to be ordered, so all threads share its slot ([`gauge`]).
 //!

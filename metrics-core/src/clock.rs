@@ -23,7 +23,8 @@ lazy_static! {
 
 impl Clock {
     fn new() -> Self {
-        /// Large enough that the error from rounding to whole nanoseconds is below the clock's resolution.
+        /// A number of ticks large enough that the error from rounding to whole nanoseconds is below the clock's
+        /// resolution.
         const TICKS: u64 = 1 << 40;
         let ticks = quanta::Clock::new();
         let nanoseconds = ticks.delta_as_nanos(0, TICKS);
@@ -31,7 +32,7 @@ impl Clock {
     }
 }
 
-/// Calibrates the clock against the system's clock. This takes 1 ms, or up to 200 ms if the system's clock is unsteady.
+/// Calibrates this clock against the system clock. This takes 1 ms, or up to 200 ms if the system clock is unsteady.
 pub(crate) fn init() {
     lazy_static::initialize(&CLOCK);
 }

@@ -14,7 +14,7 @@ use crate::sample::{Number, Value};
 
 /// A count that only goes up: requests, errors, bytes sent.
 ///
-/// By convention, the name of a counter ends in `_total`. Whole amounts are counted exactly up to `u64::MAX`, even
+/// By convention, counter names end in `_total`. Whole amounts are counted exactly up to `u64::MAX`, even
 /// beyond 2^53.
 ///
 /// # Example: counting

@@ -34,13 +34,12 @@ use crate::summary::Summary;
     note = "`#[metric(flatten)]` declares the metrics of another struct; a field that is a metric itself does not need it"
 )]
 pub trait MetricGroup: Sized {
-    /// Declares all metrics of the struct. The scope collects the errors. Metrics that cannot be registered still
-    /// count.
+    /// Declares all metrics of the struct. The scope collects the errors. Metrics that cannot be registered still work.
     fn declare(scope: &mut Scope<'_>) -> Self;
 
     /// Registers all metrics in the global registry.
     ///
-    /// Metrics that cannot be registered still count, but are not exported, and [`Registry::check`] lists them.
+    /// Metrics that cannot be registered still record values but are not exported, and [`Registry::check`] lists them.
     #[must_use]
     fn register() -> Self {
         let mut scope = Scope::new(Registry::global(), true);
@@ -69,7 +68,7 @@ pub trait MetricGroup: Sized {
     }
 }
 
-/// The scope in which the metrics of a struct are declared: a registry, a name prefix and constant labels.
+/// The scope in which a struct's metrics are declared: a registry, a name prefix and constant labels.
 pub struct Scope<'r> {
     registry: &'r Registry,
     prefix: String,
@@ -131,7 +130,7 @@ impl<'r> Scope<'r> {
         FieldBuilder { scope: self, field, labels }
     }
 
-    /// Returns the family of a field. If the family cannot be registered, it counts but is not exported.
+    /// Returns the family of a field. If the family cannot be registered, it records values but is not exported.
     fn register(&mut self, core: FamilyCore) -> Arc<FamilyCore> {
         let core = Arc::new(core);
         match self.find_or_register(&core) {
@@ -184,7 +183,7 @@ pub struct FieldDeclaration {
 }
 
 impl FieldDeclaration {
-    /// Creates the declaration of a field with this exported name (without the prefix) and this help text.
+    /// Creates a field declaration with this exported name (without the prefix) and this help text.
     #[track_caller]
     pub const fn new(name: &'static str, help: &'static str) -> Self {
         Self {
@@ -238,7 +237,7 @@ impl FieldDeclaration {
     }
 }
 
-/// A field that is being declared. A custom field type passes this builder on to the metric that it wraps; see
+/// A builder for a field of a derived struct. A custom field type passes it on to the metric that it wraps; see
 /// [`MetricField`].
 pub struct FieldBuilder<'a, 'r> {
     scope: &'a mut Scope<'r>,

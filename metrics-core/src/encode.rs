@@ -27,7 +27,7 @@ pub enum Format {
     /// end in `_total`, or if its name without `_total` is taken. The latter happens only to counters from collectors.
     /// The encoder skips everything that this format forbids: negative sums, counters and quantile values; quantiles
     /// outside the range from 0 to 1; unsorted buckets; and families whose name is reserved for a sample of another
-    /// family (such as `x_created` if there is a summary `x`).
+    /// family (such as `x_created` if there is a summary named `x`).
     OpenMetrics,
     /// Delimited protobuf messages of type `io.prometheus.client.MetricFamily`.
     ///

@@ -14,14 +14,14 @@ pub enum Error {
         /// The invalid name.
         name: String,
     },
-    /// The name of a label does not match `[a-zA-Z_][a-zA-Z0-9_]*`.
+    /// A label name does not match `[a-zA-Z_][a-zA-Z0-9_]*`.
     InvalidLabelName {
         /// The name of the metric.
         metric: String,
         /// The invalid label name.
         label: String,
     },
-    /// The name of a label is reserved: `__*` in all metrics, `le` in histograms, `quantile` in summaries.
+    /// A label name is reserved: `__*` in all metrics, `le` in histograms, `quantile` in summaries.
     ReservedLabelName {
         /// The name of the metric.
         metric: String,
@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// A different family with the same name is already registered.
     Conflict {
-        /// The name of both families.
+        /// The name that both families share.
         name: String,
         /// The part of the declaration that differs.
         field: Field,
@@ -71,7 +71,7 @@ pub enum Error {
         /// The value of that part in the rejected declaration.
         given: String,
     },
-    /// The name of the metric, or of one of its samples, is already taken.
+    /// The metric's name, or one of its sample names, is already taken.
     NameTaken {
         /// The name of the metric.
         name: String,

@@ -21,7 +21,7 @@ pub(crate) static EXPOSURE: Exposure = Exposure::new();
 /// Records whether anything exposes metrics.
 pub(crate) struct Exposure {
     first_series: OnceLock<Instant>,
-    /// Set once something exposes metrics, or once the program has been reported.
+    /// Set once something exposes metrics, or once the warning is logged.
     is_settled: AtomicBool,
 }
 

@@ -17,8 +17,8 @@ use crate::metric::Metric;
 
 /// A metric with `N` labels: one series of type `M` for each set of label values.
 ///
-/// Cloning a family is cheap, and the clone refers to the same series. Code that passes the wrong number of label
-/// values does not compile:
+/// Cloning a family is cheap, and the clone refers to the same series. Passing the wrong number of label values is a
+/// compile error:
 ///
 /// ```compile_fail
 /// use metrics_core::Counter;
@@ -102,9 +102,9 @@ impl<M: Metric, const N: usize> Family<M, N> {
 
     /// Removes the series with these label values. Returns false if it does not exist.
     ///
-    /// Existing handles to the series no longer record anything. The next [`Family::labels`] with these values, or the
-    /// next call of an annotated function with them, recreates the series at 0. Removing a series invalidates every
-    /// thread's cached lookups in this family, so remove series occasionally, not on every request.
+    /// Existing handles to the series no longer record anything. The next call to [`Family::labels`] or to an
+    /// annotated function with these values recreates the series at 0. Removing a series invalidates every thread's
+    /// cached lookups in this family, so remove series occasionally, not on every request.
     pub fn remove(&self, values: [&str; N]) -> bool {
         self.core.remove(&values)
     }

@@ -74,7 +74,8 @@ impl Gauge {
         (self.handle, &[], &self.owner)
     }
 
-    /// Adds 1, and subtracts it again when the returned guard is dropped, even by a panic or a canceled future.
+    /// Adds 1, and subtracts it again when the returned guard is dropped, including during a panic or when a future is
+    /// canceled.
     ///
     /// # Example: requests in flight
     ///

@@ -140,7 +140,7 @@ impl Histogram {
     }
 }
 
-/// Adds one observation to the histogram of `handle`, whose bucket bounds are `bounds`.
+/// Adds one observation to the histogram with this handle and these bucket bounds.
 #[inline]
 #[track_caller]
 pub(crate) fn observe(handle: Handle, bounds: &'static [f64], value: f64) {

@@ -13,14 +13,14 @@ use log::Level;
 use crate::lock::lock;
 use crate::logging::log;
 
-/// The kinds of `metrics_core_internal_errors_total`.
+/// The kinds of errors that `metrics_core_internal_errors_total` counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum InternalError {
     /// A counter was given NaN, an infinity or a negative amount; the amount is ignored.
     InvalidAmount,
     /// A summary or histogram was given NaN or an infinity; the observation is ignored.
     InvalidObservation,
-    /// A label or family expression of an annotated function panicked or returned from the function.
+    /// An annotated function's label or family expression panicked or returned from the function.
     LabelPanic,
     /// The list after `in` panicked, or a call needed the list while it was being evaluated.
     LabelList,
@@ -99,7 +99,7 @@ impl InternalError {
 
     fn record_as(self, place: &dyn fmt::Display, message: &dyn fmt::Display) {
         let before = COUNTS[self as usize].fetch_add(1, Ordering::Relaxed);
-        // During a flood, only some errors check whether their place is new, so that the others take no lock.
+        // During a flood, the place is looked up for only some errors, so that the others do not take the lock.
         let looks = !self.floods() || before < LOGGED_PLACES as u64 || before.is_power_of_two();
         if looks && first_at(self, place) {
             log(Level::Warn, format_args!("{place}: {message} (logged once)"));
@@ -130,7 +130,7 @@ impl InternalError {
 
 static COUNTS: [AtomicU64; InternalError::ALL.len()] = [const { AtomicU64::new(0) }; InternalError::ALL.len()];
 
-/// The maximum number of (kind, place) pairs that are logged. Errors of any further pair are only counted.
+/// The maximum number of (kind, place) pairs that are logged. Errors for any further pair are only counted.
 const LOGGED_PLACES: usize = 1_024;
 
 fn first_at(kind: InternalError, place: &dyn fmt::Display) -> bool {

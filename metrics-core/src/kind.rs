@@ -29,7 +29,7 @@ impl Kind {
         }
     }
 
-    /// The suffixes that sample names of this type can add to the family's name. Samples can also have the plain name.
+    /// The suffixes that samples of this type can add to the family's name. Sample names can also have no suffix.
     #[must_use]
     pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {

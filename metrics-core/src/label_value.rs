@@ -31,7 +31,7 @@ use std::sync::Arc;
     note = "for any other type, write an expression or a type that is one of these, such as `path = request.path()` or `labels(path: &str)`"
 )]
 pub trait LabelValue {
-    /// All values of the type if they form a closed set, or `None`.
+    /// All values of the type, or `None` if they do not form a closed set.
     const VALUES: Option<&'static [&'static str]> = None;
 
     /// Returns the value as text.
@@ -45,7 +45,7 @@ pub struct Label<'a>(Text<'a>);
 #[derive(Clone, Copy, Debug)]
 enum Text<'a> {
     Borrowed(&'a str),
-    /// A value of a closed set.
+    /// A value from a closed set.
     Closed {
         values: &'static [&'static str],
         position: usize,
@@ -93,7 +93,7 @@ impl Label<'_> {
     }
 }
 
-/// Returns the value at this position of a closed set.
+/// Returns the value at this position in a closed set.
 ///
 /// The text is empty if the position is out of range. Derived code never passes such a position.
 #[inline]

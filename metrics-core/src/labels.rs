@@ -1,7 +1,7 @@
 //! Label sets: valid names, the text representation of a set, and equality.
 //!
 //! A label set is stored once, as the escaped text that a scrape copies (`path="/foo",method="GET"`). Escaping is
-//! injective, so two sets are equal if and only if their texts are equal. Equality never depends on a hash alone.
+//! injective, so two sets are equal if and only if their text is equal. Equality never depends on a hash alone.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub const OTHER: &str = "other";
 pub const PANIC: &str = "panic";
 /// The value of a label that is derived from the result, if the call's future was dropped before it completed.
 pub const CANCELLED: &str = "cancelled";
-/// The maximum length of a label value in bytes. Label sets with longer values are counted in the overflow series.
+/// The maximum length of a label value, in bytes. Label sets with longer values are counted in the overflow series.
 pub(crate) const MAX_VALUE_LEN: usize = 1_024;
 
 pub(crate) fn is_metric_name(name: &str) -> bool {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::kind::Kind;
 
-/// A style rule for metrics. Most of the rules are those of `promtool check metrics`.
+/// A style rule for metrics. Most of the rules come from `promtool check metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StyleRule {
@@ -15,14 +15,14 @@ pub enum StyleRule {
     Help,
     /// The name of a counter ends in `_total`, and no other name does.
     CounterTotal,
-    /// Only names of summaries and histograms end in `_count` or `_sum`, and only names of histograms in `_bucket`.
-    /// Only histograms have a `le` label, and only summaries a `quantile` label.
+    /// Only summary and histogram names end in `_count` or `_sum`, and only histogram names end in `_bucket`. Only
+    /// histograms have a `le` label, and only summaries have a `quantile` label.
     Reserved,
     /// The name of a metric does not contain its type.
     TypeInName,
     /// Names contain no colons, which are reserved for recording rules.
     Colon,
-    /// Names of metrics and labels are in `snake_case`.
+    /// Metric and label names are in `snake_case`.
     CamelCase,
     /// Units are written out: `_seconds`, not `_s`.
     AbbreviatedUnit,

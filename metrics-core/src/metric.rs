@@ -14,7 +14,7 @@ pub trait Metric: sealed::Metric {}
 
 impl<M: sealed::Metric> Metric for M {}
 
-/// Keeps the series of a standalone metric alive for as long as the metric exists.
+/// The owner of a standalone metric's series, which keeps the series alive for as long as the metric exists.
 ///
 /// A series in a family is kept alive by the family, so its metrics have no owner, and copying them requires no
 /// reference counting.
@@ -22,7 +22,7 @@ pub(crate) type OptionalOwner = Option<Arc<dyn SeriesOwner>>;
 
 /// The family of a standalone metric, as seen by the metric.
 pub trait SeriesOwner: Send + Sync {
-    /// Marks the metric to be read by scrapes before all others, because it counts a subset of another metric's calls.
+    /// Makes scrapes read this metric before all others, because it counts a subset of another metric's calls.
     fn mark_read_early(&self);
 
     /// The family's name.
@@ -38,7 +38,7 @@ pub struct MetricVTable {
     pub(crate) free: fn(Handle, &'static [f64]),
     /// Reads series with the same bounds.
     pub(crate) read: fn(&[Handle], &'static [f64], &mut Readings),
-    /// The value of the series at this position in the last reading.
+    /// Returns the value of the series at this position in the last reading.
     pub(crate) value: for<'r> fn(&'r Readings, usize) -> Value<'r>,
     /// Fills the vector with one flag per handle: true if its series has not ended.
     pub(crate) are_live: fn(&[Handle], &mut Vec<bool>),

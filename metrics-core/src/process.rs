@@ -1,4 +1,4 @@
-//! Metrics of the process and of the build: `process_*` and `build_info`.
+//! Process and build metrics: `process_*` and `build_info`.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -18,7 +18,7 @@ use linux::read;
 #[cfg(not(target_os = "linux"))]
 use other::read;
 
-/// Statistics of a process. A field is `None` if the system does not report it.
+/// Process statistics. A field is `None` if the system does not report it.
 #[derive(Clone, Copy, Debug, Default)]
 struct ProcessReadings {
     cpu_seconds: Option<f64>,
@@ -135,7 +135,7 @@ pub fn first_known<const N: usize>(variables: [Option<&'static str>; N]) -> &'st
 /// | `process_network_receive_bytes_total`, `process_network_transmit_bytes_total` | IPv4 and IPv6, in the network namespace | no |
 /// | `<crate>_build_info` | labels `version` and `revision` | labels `version` and `revision` |
 ///
-/// Each scrape reads the current values and omits values that cannot be read. The limit of an unlimited resource is
+/// Each scrape reads the current values and omits those that cannot be read. The limit of an unlimited resource is
 /// `+Inf`.
 ///
 /// `<crate>` is the name of the crate that calls the macro, as in the names that `#[instrument]` generates. `version`

@@ -61,7 +61,7 @@ pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
     state: RwLock<RegistryState>,
-    /// Runs that gather the default registry of the `prometheus` crate.
+    /// Runs that gather the `prometheus` crate's default registry.
     default_runs: Runs<shown::Collected>,
     /// The description that identifies this registry in the `prometheus` crate.
     desc: prometheus::core::Desc,
@@ -187,7 +187,7 @@ impl Registry {
 /// that library. Series of annotated functions in the program itself and in other libraries are then exported only
 /// after the first call to the function.
 ///
-/// This function also connects the global registry to the default registry of the `prometheus` crate. From then on,
+/// This function also connects the global registry to the `prometheus` crate's default registry. From then on,
 /// [`prometheus::gather`] includes the families of the global registry.
 ///
 /// # Example: exposing through the registry of the `prometheus` crate

@@ -19,7 +19,7 @@ pub struct FamilyInfo<'a> {
 }
 
 impl<'a> FamilyInfo<'a> {
-    /// Creates the description of a family without a unit.
+    /// Creates a family description without a unit.
     #[must_use]
     pub fn new(name: &'a str, help: &'a str, kind: Kind) -> Self {
         Self { name, help, kind, unit: None }

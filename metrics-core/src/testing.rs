@@ -52,7 +52,7 @@ pub struct Difference {
 }
 
 impl Snapshot {
-    /// Takes a snapshot of all samples that `registry` exposes, regardless of the thread that recorded them.
+    /// Takes a snapshot of all samples that `registry` exposes, regardless of which thread recorded them.
     #[must_use]
     pub fn of(registry: &Registry) -> Self {
         let mut recorder = Recorder { family: String::new(), samples: Samples::new() };
@@ -68,9 +68,9 @@ impl Snapshot {
     /// that an `async` test records on a single-threaded runtime. It does not include values that the code under test
     /// records on other threads, such as the workers of a multi-threaded runtime.
     ///
-    /// Gauges, callbacks, collectors and `metrics_core_internal_errors_total` are not kept per thread, so they have the
-    /// values of the whole process. If [`limit_thread_local_cells`](crate::limit_thread_local_cells) has been called,
-    /// no thread's snapshot contains the counts of threads beyond the limit.
+    /// Gauges, callbacks, collectors and `metrics_core_internal_errors_total` are not kept per thread, so their values
+    /// cover the whole process. If [`limit_thread_local_cells`](crate::limit_thread_local_cells) has been called, no
+    /// thread's snapshot contains the counts of threads beyond the limit.
     #[must_use]
     pub fn of_current_thread(registry: &Registry) -> Self {
         Self { is_shared: false, ..cell::reading_own_block(|| Self::of(registry)) }
@@ -106,7 +106,7 @@ impl Difference {
     }
 }
 
-/// A hint that is added to the message of a failed assertion if other tests may have changed the value.
+/// A hint added to the failure message of an assertion if other tests may have changed the value.
 const HINT: &str = "\n  Other tests in this process may have recorded into the series at the same time: \
     `Snapshot::of_current_thread` contains only what the test's own thread has recorded.";
 

@@ -14,9 +14,9 @@ use crate::cell::access;
 /// times the number of series that they touch. The few threads of an async runtime need little memory; 1,000 threads
 /// that all touch 2,000 summaries need about 180 MiB.
 ///
-/// To use less memory, call this function early in `main`. Threads that already have cells keep them. A thread that
-/// records its first value while `threads` other threads have cells takes a lock for each write and each lookup for the
-/// rest of its life. Its values are just as exact.
+/// To use less memory, call this function early in `main`. Threads that already have cells keep them. If `threads`
+/// other threads have cells when a thread records its first value, that thread takes a lock for each write and each
+/// lookup for the rest of its life. Its values are just as exact.
 ///
 /// # Example: dedicated cells for 64 threads
 ///

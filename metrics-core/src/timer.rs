@@ -29,7 +29,7 @@ impl Observer {
     }
 }
 
-/// A timer that observes the time since its start, in seconds, when it is dropped, even by a panic or cancellation.
+/// A timer that observes the elapsed time, in seconds, when it is dropped, including by a panic or a cancellation.
 ///
 /// # Example: discarding a timer
 ///

@@ -13,8 +13,8 @@ impl Errors {
         self.add(Error::new(span, message));
     }
 
-    /// Adds a mistake unless it is a duplicate. Duplicates occur because the arguments of a block's attribute are
-    /// checked once for each method.
+    /// Adds a mistake unless it is a duplicate. Duplicates occur because the attribute arguments of an `impl` block
+    /// are checked once for each method.
     pub(crate) fn add(&mut self, error: Error) {
         let place = |error: &Error| (error.to_string(), format!("{:?}", error.span()));
         match &mut self.0 {

@@ -20,7 +20,7 @@ struct Group {
     prefix: String,
     const_labels: Vec<ConstLabel>,
     global: bool,
-    /// True if violations of style rules are errors.
+    /// True if style rule violations are errors.
     strict: bool,
     krate: Option<Path>,
     fields: Vec<Field>,
@@ -37,7 +37,7 @@ struct Field {
 
 enum FieldKind {
     Metric(Metric),
-    /// Another struct of metrics.
+    /// Another metrics struct.
     Flatten {
         prefix: String,
         const_labels: Vec<ConstLabel>,
@@ -89,7 +89,7 @@ impl Group {
 }
 
 impl Metric {
-    /// Returns true if the metric may violate `rule`, which is the name of a variant of `StyleRule`.
+    /// Returns true if the metric may violate `rule`, which is the name of a `StyleRule` variant.
     fn allows(&self, rule: &str) -> bool {
         self.allowed.iter().any(|allowed| allowed == rule)
     }

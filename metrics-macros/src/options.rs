@@ -40,7 +40,7 @@ pub(crate) fn each(
     all_read.then_some(given)
 }
 
-/// Parses the list in parentheses after an option's name.
+/// Parses the parenthesized list after an option's name.
 pub(crate) fn list<T>(
     meta: &ParseNestedMeta<'_>,
     mut item: impl FnMut(ParseStream<'_>) -> Result<T>,

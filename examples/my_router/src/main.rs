@@ -42,7 +42,7 @@ struct Request {
     method: Method,
 }
 
-/// The response of a handler.
+/// A handler's response.
 struct Response {
     status: StatusCode,
     body: String,

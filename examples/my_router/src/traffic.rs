@@ -1,4 +1,4 @@
-//! Sends requests to the service one at a time, and prints a status line with the number of responses by status.
+//! Sends requests to the service one at a time, and prints a progress line with the number of responses by status code.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,14 +29,14 @@ impl Traffic {
         Self { thread: thread::spawn(move || drive(service, &is_stopped)), stopped }
     }
 
-    /// Stops the thread after its last response and the final status line.
+    /// Stops the thread once it has received its last response and printed the final progress line.
     pub(crate) fn stop(self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.thread.join().ok();
     }
 }
 
-/// Counts panics of the `/panic` handler instead of printing them. Other panics are still printed.
+/// Counts panics in the `/panic` handler instead of printing them. Other panics are still printed.
 fn count_panics() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -50,7 +50,7 @@ fn count_panics() {
 
 fn drive(service: SocketAddr, stopped: &AtomicBool) {
     let mut stderr = io::stderr();
-    // On a terminal, updates one line in place. In a file or a pipe, writes a new line every ten seconds.
+    // On a terminal, update one line in place. Otherwise, write a new line every ten seconds.
     let (interval, start, end) =
         if stderr.is_terminal() { (Duration::from_millis(200), "\r", "") } else { (Duration::from_secs(10), "", "\n") };
     let mut counts = Counts::default();
@@ -70,7 +70,7 @@ fn drive(service: SocketAddr, stopped: &AtomicBool) {
     writeln!(stderr, "{start}{counts}").ok();
 }
 
-/// Sends a request and returns the status of the response, or `None` if there is no valid response.
+/// Sends a request and returns the response's status code, or `None` if there is no valid response.
 fn get(service: SocketAddr, path: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(service).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;

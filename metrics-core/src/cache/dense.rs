@@ -1,10 +1,10 @@
-//! Handles for families and functions whose labels all have a closed set of values: an array indexed by the positions
-//! of the values, which needs no lookup.
+//! Handles for families and functions whose label values all come from closed sets. They are stored in an array indexed
+//! by the positions of the values, so no lookup is needed.
 
 use super::Fixed;
 use crate::label_value::Label;
 
-/// The handles of all combinations of closed sets of label values.
+/// The handles for every combination of label values from closed sets.
 pub(crate) struct Dense<const N: usize> {
     sets: Vec<&'static [&'static str]>,
     /// Ordered by position. The position in the last set varies fastest.
@@ -19,7 +19,7 @@ impl<const N: usize> Dense<N> {
         (!sets.is_empty() && combinations <= max).then(|| Self { handles: handles.collect(), sets })
     }
 
-    /// Returns the slot for the handles of these values if each value is in its label's set.
+    /// Returns the slot for this combination of values if each value is in its label's set.
     #[inline]
     pub(crate) fn find(&self, labels: &[Label<'_>]) -> Option<&Fixed<N>> {
         let position = labels.iter().zip(&self.sets).try_fold(0, |position, (label, set)| {

@@ -1,4 +1,4 @@
-//! A fixed number of handles that are replaced together with their epoch, so that no reader uses handles of another
+//! A fixed number of handles that are replaced together with their epoch, so that no reader uses handles from another
 //! epoch.
 //!
 //! The writer sets the epoch to 0, stores the handles, then stores the new epoch. A reader checks the epoch before and
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::cell::Handle;
 use crate::cell::sync::{AtomicU64, fence};
 
-/// Returns the handles if they were set in the epoch `now`, which must not be 0.
+/// Returns the handles if they were set for the epoch `now`, which must not be 0.
 #[inline]
 pub(crate) fn get<const N: usize>(epoch: &AtomicU64, words: &[AtomicU64; N], now: u64) -> Option<[Handle; N]> {
     if epoch.load(Acquire) != now {
@@ -21,7 +21,7 @@ pub(crate) fn get<const N: usize>(epoch: &AtomicU64, words: &[AtomicU64; N], now
     if epoch.load(Relaxed) == now { Some(handles) } else { None }
 }
 
-/// Sets the handles for the epoch `now`. The caller ensures that only one thread does so at a time.
+/// Sets the handles for the epoch `now`. The caller must ensure that only one thread calls this at a time.
 pub(crate) fn set<const N: usize>(epoch: &AtomicU64, words: &[AtomicU64; N], now: u64, handles: [Handle; N]) {
     epoch.store(0, Relaxed);
     fence(Release);

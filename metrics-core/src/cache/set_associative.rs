@@ -1,9 +1,9 @@
-//! The first-level cache of a thread: 256 sets of two entries, shared by all families and annotated functions.
+//! A thread's first-level cache: 256 sets of two entries, shared by all families and annotated functions.
 //!
 //! An entry is 16 words: its owner and epoch, the lengths of the values, the values themselves, and the handles. Values
 //! are compared word by word, so a match never depends on a hash. The set is selected by the owner and by the lengths,
 //! first bytes and last bytes of the values. The processor cannot predict which of a set's two entries matches, so the
-//! entry is selected without a branch. A misprediction here would cost up to half of a lookup.
+//! entry is selected without a branch. A misprediction would cost up to half as much as the whole lookup.
 //!
 //! The words belong to the thread's block and stay in it when another thread takes over the block. Their contents
 //! remain valid, since handles are the same for all threads.
@@ -34,7 +34,7 @@ const LONGEST: usize = 255;
 
 type CacheEntry = [AtomicU64; ENTRY_WORDS];
 
-/// Returns the words of the handles cached for these values.
+/// Returns the cached handles for these values, as words.
 ///
 /// Every lookup with the same id must pass the same number of values and expect the same number of handles, because
 /// entries record neither.
@@ -172,7 +172,7 @@ fn last_word(bytes: &[u8]) -> u64 {
     if let Some(chunk) = bytes.last_chunk::<8>() {
         return u64::from_le_bytes(*chunk);
     }
-    // No branch on the length: short values, such as HTTP methods, occur in random order and would be mispredicted.
+    // Do not branch on the length: short values, such as HTTP methods, occur in random order, which defeats prediction.
     match bytes.len().checked_sub(2) {
         Some(end) => [0, end.min(2), end.min(4), end].into_iter().fold(0, |word, at| {
             let pair = bytes[at..].first_chunk().map_or(0, |pair| u16::from_le_bytes(*pair));
@@ -195,7 +195,7 @@ mod tests {
         Some(find(words, id, epoch, values)?.each_ref().map(|word| word.load(Relaxed)))
     }
 
-    /// Values of many lengths, each with all variants that differ from it in one byte.
+    /// Returns values of many lengths, plus all variants of each value that differ from it in one byte.
     fn values() -> Vec<String> {
         let mut values = vec![String::new()];
         for len in (1..=40).chain([71, 72, 73, 254, 255, 256]) {

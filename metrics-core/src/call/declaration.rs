@@ -104,7 +104,7 @@ impl Declaration {
         self.labels.iter().flatten().copied()
     }
 
-    /// The path of the function, including its type, if the function has the `function` label.
+    /// The function's path, including the `Self` type of a method, if the function has the `function` label.
     pub(crate) fn function_path(&self) -> Option<String> {
         let closure = self.closure?;
         Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))
@@ -125,7 +125,7 @@ impl Declaration {
     }
 }
 
-/// The number of labels from the result, and a flag for a label with the kind of the error.
+/// Labels known only when a call ends: the number from the result, and a flag for the error kind.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LateLabels {
     pub(crate) results: usize,

@@ -1,12 +1,12 @@
 //! The start of a call: the evaluation of its labels and per-call families.
 //!
-//! If one of these expressions panics or returns from the function, the call is recorded as an exception
+//! If an expression for a label or family panics or returns from the function, the call is recorded as an exception
 //! under `__overflow__`, so that the failed request is not lost.
 //!
 //! Each `begin` function builds the guard on the path that nearly every call takes, and delegates the other paths to
 //! separate functions. If one function obtained the handles in two branches, it would pass them through memory, storing
-//! them word by word and loading them in pairs. The failed store-to-load forwarding would stall the processor for
-//! longer than the whole lookup takes.
+//! them word by word and loading them in pairs. The resulting failure of store-to-load forwarding would stall the
+//! processor for longer than the whole lookup takes.
 
 use std::mem::ManuallyDrop;
 
@@ -57,7 +57,7 @@ impl Entering {
         Prepared::new(this.start, this.site.resolve(&values))
     }
 
-    /// Disarms the guard once the labels are evaluated. The caller then has to record the call.
+    /// Disarms the guard once the labels are evaluated. The caller must then record the call.
     #[inline]
     pub(super) fn into_parts(self) -> (&'static Site, Moment) {
         let this = ManuallyDrop::new(self);
@@ -112,7 +112,7 @@ impl<'a> EnteringWith<'a> {
         self.with(Role::Cancelled, family.target())
     }
 
-    /// Like [`EnteringWith::cancelled`], for a function with labels from its result. The family may have those labels.
+    /// Like [`EnteringWith::cancelled`], for a function with labels from its result. The family may have these labels.
     #[inline]
     pub fn cancelled_with_results<const N: usize, M: FeedsCount<N, false>>(self, family: &'a M) -> Self {
         self.with(Role::Cancelled, family.target())
@@ -153,7 +153,7 @@ impl<'a> EnteringWith<'a> {
         Prepared::new(start, series)
     }
 
-    /// Disarms the guard once the labels are evaluated. The caller then has to record the call.
+    /// Disarms the guard once the labels are evaluated. The caller must then record the call.
     pub(super) fn into_borrowed(self) -> (&'static Site, Moment, PerCall<'a>) {
         let this = ManuallyDrop::new(self);
         (this.entering.site, this.entering.start, this.per_call)
@@ -178,13 +178,13 @@ impl Site {
         Prepared::new(Moment::now(), self.resolve_fixed())
     }
 
-    /// Returns a guard for a call whose labels are evaluated next.
+    /// Returns a guard for a call whose labels are about to be evaluated.
     #[inline]
     pub fn enter(&'static self) -> Entering {
         Entering::new(self)
     }
 
-    /// Returns a guard for a call whose families and labels are evaluated next.
+    /// Returns a guard for a call whose families and labels are about to be evaluated.
     #[inline]
     pub fn enter_with<'a>(&'static self) -> EnteringWith<'a> {
         EnteringWith::new(self)

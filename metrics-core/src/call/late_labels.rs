@@ -4,8 +4,8 @@
 //! and cancellation series when the call ends. When the call begins, the series of all label sets known in advance are
 //! created at 0, unless one of the function's families is more than half full. The other half is reserved for label
 //! sets that actually occur. Only the exceptions have the error kind as a label, so that it does not multiply the
-//! series of the latency. Per-call families are kept alive by reference counting, because their expressions may have
-//! returned temporaries.
+//! latency series. Per-call families are kept alive by reference counting, because their expressions may have returned
+//! temporaries.
 
 use std::fmt;
 
@@ -199,7 +199,7 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     }
 
     /// Records the call. `result` returns the value of the result label at the given index; `kind` is empty if the call
-    /// was not an exception.
+    /// did not end with an exception.
     fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
         let LateCall { site, start, labels, named, in_flight } = &self.state;
         let mut values = [""; MAX_LABELS];

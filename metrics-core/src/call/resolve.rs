@@ -1,8 +1,8 @@
-//! The lookup of a call's series. The families and known values of a function are initialized once; the handles for
-//! each set of label values are then looked up and cached.
+//! Looks up a call's series. The families and known values of a function are initialized once; the handles for each
+//! label set are then looked up and cached.
 //!
-//! On a cache miss, values outside a closed set are replaced with `other`, each family returns its series within the
-//! cap, and the handles are cached under the epoch that was read before the lookup.
+//! On a cache miss, values outside a closed set are replaced with `other`, and each family looks up or creates its
+//! series. If no family is at its cap, the handles are cached under the epoch that was read before the lookup.
 
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,7 @@ use crate::logging::guarded;
 use crate::registry::declared::{Declared, UserCode};
 use crate::registry::{Problem, ProblemKind, Registry};
 
-/// The cache that a lookup of label values uses, and the roles that it resolves.
+/// The cache for a lookup of label values, and the roles to resolve.
 struct Lookup<'f> {
     cache: &'f CacheId,
     roles: &'static [Role],
@@ -112,7 +112,7 @@ impl Site {
         });
     }
 
-    /// Returns the series for the label values of a call.
+    /// Returns the series for a call's label values.
     pub(super) fn resolve(&self, values: &[&str]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         // All families are evaluated per call.
@@ -168,7 +168,8 @@ impl Site {
         if let Some(handles) = cache::get(lookup.cache, epoch, values) {
             return handles;
         }
-        // Label sets are created in advance only until half of the cap is used, to leave room for those that do occur.
+        // Label sets are created in advance only until half of the cap is used, to leave room for those that calls
+        // actually use.
         if lookup.completes_later
             && let Some(known) = self.known(families)
             && families.is_half_empty()
@@ -210,7 +211,7 @@ impl Site {
         &replaced[..values.len()]
     }
 
-    /// Replaces the series of these roles with the series in the per-call families.
+    /// Replaces the series for these roles with those in the per-call families.
     pub(super) fn resolve_per_call(
         &self,
         values: &[&str],

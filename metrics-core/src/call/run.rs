@@ -1,4 +1,4 @@
-//! The guard of a call while the body runs, and the ways a call can end.
+//! The guard for a running call, and the ways a call can end.
 
 pub(crate) mod error_kind;
 pub(crate) mod future;

@@ -15,13 +15,13 @@ use super::feed::target::FeedTarget;
 /// An annotated function.
 pub struct Site {
     pub(super) declaration: Declaration,
-    /// Never dropped, because a site is a static. `ManuallyDrop` saves the compiler from analyzing the drop in each
+    /// Never dropped, because a site is a static. `ManuallyDrop` saves the compiler from analyzing drop code for each
     /// function. Boxed, because most functions of a large service are never called.
     pub(super) families: ManuallyDrop<ReentrantOnce<Box<Families>>>,
 }
 
 impl Site {
-    /// Creates the site for the function `function` in `module`.
+    /// Creates the site for `function` in `module`.
     #[must_use]
     #[track_caller]
     pub const fn new(module: &'static str, function: &'static str) -> Self {
@@ -31,7 +31,7 @@ impl Site {
 
     /// Adds the `function` label. Its value is the function's path, derived from the closure's type.
     ///
-    /// Used for functions with no other label whose value is known when a call begins.
+    /// Used for functions whose other labels, if any, are all known only when a call ends.
     #[must_use]
     pub const fn named_by<F: Fn()>(mut self, _: &F) -> Self {
         self.declaration.closure = Some(std::any::type_name::<F>);

@@ -1,5 +1,5 @@
-//! Tests that a thread takes no lock when it records into series it has seen, by recording while another thread holds
-//! every lock.
+//! Tests that a thread takes no locks when it records into series that it has used before: it records while another
+//! thread holds every lock.
 
 use std::sync::mpsc;
 use std::thread;

@@ -46,13 +46,13 @@ pub(crate) fn limit_threads(most: usize) {
     store().limit_blocks(most);
 }
 
-/// The first-level lookup cache of the current thread; empty if it has none.
+/// The current thread's first-level lookup cache; empty if the thread has none.
 #[inline]
 pub(crate) fn cache_words() -> &'static [AtomicU64] {
     super::thread_locals::cache_words()
 }
 
-/// Like [`cache_words`], but allocates the cache if necessary; `None` if the thread cannot have a block.
+/// Like [`cache_words`], but allocates the cache if necessary. Returns `None` if the thread cannot have a block.
 pub(crate) fn make_cache_words(words: usize) -> Option<&'static [AtomicU64]> {
     with_block(|pages, block| block.cache_words(store(), pages, words)).flatten()
 }

@@ -7,7 +7,7 @@ use super::access::{self, holds};
 use super::handle::Handle;
 use super::sync::AtomicU64;
 
-/// The length of a cell: generation, whole part, fractional part.
+/// The length of a cell in words: generation, whole part, fractional part.
 pub(crate) const WORDS: usize = 3;
 
 /// The total of a counter.
@@ -17,7 +17,7 @@ pub(crate) struct Total {
     pub(crate) fraction: f64,
 }
 
-/// Allocates a counter at 0; `None` if no slot is free.
+/// Allocates a counter at 0, or returns `None` if no slot is free.
 pub(crate) fn allocate() -> Option<Handle> {
     access::allocate(WORDS)
 }

@@ -1,6 +1,6 @@
 //! A number that goes up and down and can be set. All threads share its slot.
 //!
-//! The slot holds the generation and the value in 128 bits, which are replaced by a single compare-and-swap. The handle
+//! The slot holds the generation and the value in 128 bits, which are updated by a single compare-and-swap. The handle
 //! of a removed series can therefore never write to the series that reuses the slot.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
@@ -22,7 +22,7 @@ struct GaugeSlots {
     free: Vec<Handle>,
 }
 
-/// Returns the page of slot number `slot`, and the slot's offset in that page.
+/// Returns the page that contains slot number `slot`, and the slot's offset in that page.
 fn locate(slot: u32) -> (usize, usize) {
     let position = slot as usize + FIRST_PAGE;
     let page = (position.ilog2() - FIRST_PAGE.ilog2()) as usize;
@@ -44,7 +44,7 @@ fn unpack(cell: u128) -> (u64, f64) {
     (word, f64::from_bits(bits))
 }
 
-/// Allocates a gauge at 0; `None` if all slots are in use.
+/// Allocates a gauge with the value 0, or returns `None` if all slots are in use.
 pub(crate) fn allocate() -> Option<Handle> {
     let handle = {
         let mut slots = lock(&SLOTS);

@@ -91,7 +91,7 @@ impl SlotAllocator {
         Self { page: 0, used_in_page: 0, free: None }
     }
 
-    /// Allocates a slot of `words` words; `None` if all slots (2 GiB per thread) are in use.
+    /// Allocates a slot of `words` words. Returns `None` if all slots (2 GiB per thread) are in use.
     pub(super) fn take(&mut self, words: usize) -> Option<Handle> {
         if let Some(last) = self.free.as_mut().and_then(|free| free.get_mut(&words)?.pop()) {
             return Some(Handle::new(last.slot(), last.generation() + 1));
@@ -110,7 +110,7 @@ impl SlotAllocator {
 
     /// Makes the slot available to another series.
     pub(super) fn give_back(&mut self, handle: Handle, words: usize) {
-        // A slot whose generations are exhausted is retired, because a new handle would equal an old one.
+        // A slot whose generations are exhausted is retired because a new handle would equal an old one.
         if handle.generation() < u32::MAX {
             self.free.get_or_insert_default().entry(words).or_default().push(handle);
         }

@@ -1,9 +1,9 @@
-//! Counts per bucket and a sum that is consistent with them. The first words of a cell have the layout of a summary.
+//! Counts per bucket and a sum that is consistent with them. A cell begins with the same words as a summary cell.
 //!
 //! As in [`super::summary`], the sum has one word for even and one for odd counts. A writer stores the new sum, then
 //! the bucket, then the count. A reader loads the count before and after the buckets. If the count is unchanged, the
 //! total of the buckets determines which of the two sums belongs to them, even if the writer was preempted halfway. If
-//! the count changes in 1,000 consecutive attempts, the reader loads a consistent count and sum, then reads the buckets
+//! the count changes on 1,000 consecutive attempts, the reader loads a consistent count and sum, then reads the buckets
 //! and truncates them to that count. A few observations may then appear in a lower bucket until the next scrape.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -13,7 +13,8 @@ use super::handle::Handle;
 use super::summary::read_pair;
 use super::sync::{AtomicU64, CONSISTENT_READ_ATTEMPTS};
 
-/// Words before the buckets: generation, count, sum at even counts, sum at odd counts. The `+Inf` bucket is last.
+/// The number of words before the buckets: generation, count, sum at even counts, sum at odd counts. The `+Inf`
+/// bucket is last.
 const HEADER: usize = 4;
 fn words(bounds: &[f64]) -> usize {
     HEADER + bounds.len() + 1
@@ -24,7 +25,7 @@ pub(crate) fn allocate(bounds: &[f64]) -> Option<Handle> {
     access::allocate(words(bounds))
 }
 
-/// Ends the series of a histogram.
+/// Ends a histogram's series and makes its slot available to another series.
 pub(crate) fn free(handle: Handle, bounds: &[f64]) {
     access::free(handle, words(bounds));
 }
@@ -47,7 +48,7 @@ pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) sums: Vec<f64>,
-    /// The non-cumulative count of each bucket, `+Inf` last, one histogram after another.
+    /// The non-cumulative bucket counts, one histogram after another, each ending with `+Inf`.
     pub(crate) buckets: Vec<u64>,
     /// Scratch space for the buckets of one cell.
     own: Vec<u64>,

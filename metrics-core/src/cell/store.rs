@@ -1,9 +1,9 @@
-//! The words of all threads, and the rules for writing them and reading them concurrently.
+//! The words of all threads, and the rules for reading and writing them concurrently.
 //!
 //! The words of a block are written only by the thread that owns it. A thread that ends hands its block, unchanged, to
 //! the next new thread. Nothing is folded into a total, so floats are always added in the same order and sums never
-//! decrease. The number of blocks never exceeds the largest number of threads that were alive at the same time. A
-//! thread that cannot have a block writes to the home block, which is shared under a lock.
+//! decrease. The number of blocks never exceeds the peak number of threads alive at the same time. A thread that cannot
+//! have a block writes to the home block, which is shared under a lock.
 //!
 //! The home block also records the live generation of each slot. A scrape reads block by block, so that it accesses
 //! memory sequentially. It checks the generation before and after it reads a cell.
@@ -128,7 +128,7 @@ impl Store {
         self.home.cell(handle, 1).is_some_and(|cell| cell[0].load(Acquire) == handle.word())
     }
 
-    /// Returns a block for a thread that has none; `None` if the limit on blocks is reached.
+    /// Returns a block for a thread without one, or `None` if the limit on blocks has been reached.
     pub(super) fn take_block(&'static self) -> Option<&'static Block> {
         {
             let mut blocks = lock(&self.blocks);

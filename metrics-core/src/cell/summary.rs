@@ -10,7 +10,7 @@ use super::access::{self, holds};
 use super::handle::Handle;
 use super::sync::AtomicU64;
 
-/// The length of a cell: generation, count, sum at even counts, sum at odd counts.
+/// The number of words in a cell: generation, count, sum at even counts, sum at odd counts.
 pub(crate) const WORDS: usize = 4;
 
 /// The count and sum of a summary.

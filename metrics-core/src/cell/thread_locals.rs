@@ -43,13 +43,13 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     PAGES.with(|pages| pages.from(handle))
 }
 
-/// The first-level lookup cache of the current thread.
+/// The current thread's first-level lookup cache.
 #[inline]
 pub(super) fn cache_words() -> &'static [AtomicU64] {
     PAGES.with(Pages::cache_words)
 }
 
-/// Runs `f` with the current thread's block; `None` once the thread-locals are destroyed.
+/// Runs `f` with the current thread's block. Returns `None` if the thread-locals have been destroyed.
 pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option<R> {
     BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
 }
@@ -72,7 +72,7 @@ pub(crate) fn reads_all_blocks() -> bool {
     !READS_OWN_BLOCK.get()
 }
 
-/// The blocks that scrapes on the current thread read.
+/// Returns the blocks that a scrape on the current thread reads.
 ///
 /// A thread without a block takes one here. If it took a reused block later, the counts of that block's previous thread
 /// would appear as its own.

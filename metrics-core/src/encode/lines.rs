@@ -6,7 +6,7 @@ use crate::sample::{Labels, Number};
 /// A buffer of sample lines.
 pub(super) struct Lines {
     pub(super) out: Vec<u8>,
-    /// The name of the family, without the suffixes of its samples.
+    /// The family's name, without sample suffixes.
     name: String,
     /// Writes a bucket bound or a quantile.
     push_bound: fn(&mut Vec<u8>, f64),
@@ -74,7 +74,7 @@ impl Lines {
         self.out.push(b'\n');
     }
 
-    /// Writes a sample up to its value: the name and the labels.
+    /// Writes the part of a sample line before the value: the name and the labels.
     #[inline]
     fn sample(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>) {
         let Self { out, name, push_bound, bounds } = self;

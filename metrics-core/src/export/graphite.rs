@@ -24,19 +24,19 @@ use crate::registry::Registry;
 use line::GraphiteLines;
 
 /// The time to wait for a reset after the end of the peer's stream. A reset follows within one or two milliseconds,
-/// plus the network's jitter.
+/// not counting network jitter.
 const RESET_GRACE: Duration = Duration::from_millis(50);
 /// The number of bytes to buffer before writing.
 const CHUNK: usize = 64 * 1_024;
 
-/// Pushes the metrics of a registry to Graphite: to carbon, or to another server that accepts the plaintext protocol.
+/// Pushes a registry's metrics to Graphite: to carbon, or to another server that accepts the plaintext protocol.
 ///
 /// ```text
 /// shop_request_latency_seconds_count.method.GET.path._foo 12.0 1434898897
 /// shop_request_latency_seconds_count;method=GET;path=_foo 12.0 1434898897        (tagged)
 /// ```
 ///
-/// - A name consists of the sample name from the text format and the labels, sorted by label name. Characters other
+/// - A name consists of the sample name in the text format, followed by the labels, sorted by name. Characters other
 ///   than `[a-zA-Z0-9_-]` become `_`. An empty label value also becomes `_`; with tags, that tag is omitted instead
 ///   because Graphite does not support empty tags.
 /// - A label called `name` becomes the tag `exported_name`, because Graphite reserves `name` for the series name.
@@ -48,8 +48,8 @@ const CHUNK: usize = 64 * 1_024;
 ///     other
 ///
 /// Each push opens one connection and succeeds once carbon has received everything and closed the connection. The first
-/// push after a carbon outage sends the current totals, so only the data points during the outage are missing. A push
-/// uses 64 KiB of memory, plus 10 to 30 bytes per line.
+/// push after a carbon outage sends the current totals, so only data points from the outage itself are missing. A
+/// push uses 64 KiB of memory, plus 10 to 30 bytes per line.
 ///
 /// # Example: pushing every ten seconds and at shutdown
 ///
@@ -120,7 +120,7 @@ impl GraphiteBridge {
         self
     }
 
-    /// Sets the timeout of a push. The default is 10 seconds.
+    /// Sets the timeout for each push. The default is 10 seconds.
     ///
     /// The system's name resolution cannot be canceled. If it takes longer than the timeout, the push fails only once
     /// name resolution returns.
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
     use crate::gauge::Gauge;
 
-    /// Returns the lines sent by a push at this time.
+    /// Returns the lines that a push sends at the given time.
     fn sent_at(time: SystemTime) -> Result<String, Box<dyn Error + Send + Sync>> {
         let registry = Registry::new();
         Gauge::builder("g", "").register_in(&registry).expect("valid").set(1);

@@ -1,4 +1,4 @@
-//! Push targets: systems that receive the metrics of a registry instead of scraping them.
+//! Push targets: systems that receive a registry's metrics instead of scraping them.
 
 mod backoff;
 mod schedule;
@@ -20,10 +20,10 @@ use schedule::Schedule;
 
 /// The default interval between pushes.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// The default timeout of a push.
+/// The default timeout for a push.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A system to which the metrics of a registry are pushed.
+/// A system to which a registry's metrics are pushed.
 ///
 /// An implementation only sends the metrics. A [`Pusher`] schedules, counts and logs the pushes, retries failed ones,
 /// and handles shutdown. For Graphite, use [`GraphiteBridge`](crate::GraphiteBridge).
@@ -105,7 +105,7 @@ impl<'a> PushContext<'a> {
         self.time
     }
 
-    /// Returns the time left for the push, for use as the timeout of blocking calls. It is never 0.
+    /// Returns the time left for the push; use it as the timeout for blocking calls. It is never 0.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl fmt::Debug for PushContext<'_> {
     }
 }
 
-/// Pushes the metrics of a registry to a [`PushTarget`] at regular intervals. Dropping the pusher does not stop it.
+/// Pushes a registry's metrics to a [`PushTarget`] at regular intervals. Dropping the pusher does not stop it.
 ///
 /// The first push starts immediately, and further pushes follow once per interval. Missed pushes are skipped. Pushes to
 /// one target never overlap, and targets do not delay each other: one thread manages the schedules of all pushers, and
@@ -140,7 +140,7 @@ impl fmt::Debug for PushContext<'_> {
 /// A failed push is retried with exponential back-off: after 1 second, 2 seconds, 4 seconds and so on, up to the
 /// interval or one minute, whichever is shorter. Each delay is randomly shortened by up to half. Each attempt sends the
 /// current metrics, so nothing is queued during an outage and no counts are lost. During an outage, each cause of
-/// failure is logged once. The recovery is logged as well.
+/// failure is logged once. Recovery is logged as well.
 ///
 /// | family | labels |
 /// |---|---|
@@ -164,9 +164,9 @@ impl Pusher {
     /// Stops the pusher after one last push.
     ///
     /// If this method returns `Ok`, everything that was recorded before the call has been sent. The call blocks for at
-    /// most the timeout of a push. Within that time, it waits for a push in flight and retries the last push if it
-    /// fails. If a signal terminates the process, everything recorded since the previous push is lost unless the
-    /// process catches the signal and calls this method.
+    /// most the push timeout. Within that time, it waits for a push in flight and retries the last push if it fails. If
+    /// a signal terminates the process, everything recorded since the previous push is lost unless the process catches
+    /// the signal and calls this method.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl PusherBuilder {
         self
     }
 
-    /// Sets the timeout of a push. The default is 10 seconds.
+    /// Sets the timeout for each push. The default is 10 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -37,8 +37,8 @@ use serve::{Admission, Secure, Serving};
 
 /// The default limit on open connections.
 const MAX_CONNECTIONS: usize = 512;
-/// The size of each connection's send buffer in the operating system, in bytes. With a larger buffer, the system would
-/// report free space so rarely that a slow client would seem to have stopped reading.
+/// The size, in bytes, of the operating system's send buffer for each connection. With a larger buffer, the system
+/// would report free space so rarely that a slow client would seem to have stopped reading.
 const SEND_BUFFER: u32 = 128 << 10;
 /// The maximum number of connections waiting to be accepted. If the backlog is full, the client's system retries only
 /// after a second or more, so a short backlog would delay scrapers during a burst of connections.
@@ -180,7 +180,7 @@ impl HttpServerBuilder {
     /// # Errors
     ///
     /// Returns the same errors as [`start_http_server`], and [`ServeError::Problems`] if [`HttpServerBuilder::strict`]
-    /// is set and the registry has problems. With the features `tls` and `auth`, also returns an error if a
+    /// is set and the registry has problems. With the `tls` and `auth` features, also returns an error if a
     /// certificate, a key, a certificate authority or the credentials are invalid.
     pub fn start(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<HttpServer, ServeError> {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
@@ -211,12 +211,12 @@ impl HttpServerBuilder {
                 }
                 Err(error) => return drop(ready.send(Err(error))),
             };
-            // The server runs as a spawned task because a runtime gives its main future priority over such tasks.
+            // The server runs as a spawned task because a runtime gives its main future priority over spawned tasks.
             let served = runtime.spawn(serve::serve(listener, Arc::new(serving), stopped));
             if runtime.block_on(served).is_err() {
                 log(Level::Error, format_args!("the metrics server panicked"));
             }
-            // A collector that never returns must not prevent the shutdown.
+            // A collector that never returns must not prevent shutdown.
             runtime.shutdown_background();
         });
         let thread = spawned.map_err(|source| ServeError::Spawn { source })?;

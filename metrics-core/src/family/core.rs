@@ -1,10 +1,10 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
 //! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
-//! handle in the new epoch. A scrape copies 128 series per acquisition of the lock. A new label set waits for longer
-//! than one such copy only while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or when
-//! the family is marked to be read early). State written by scrapes and series creation is on separate cache lines from
-//! state that every lookup reads.
+//! handle in the new epoch. A scrape copies at most 128 series each time it takes the lock. A new label set waits
+//! longer than one such copy only while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or
+//! when the family is marked for early reading). State written by scrapes and series creation is on separate cache
+//! lines from state that every lookup reads.
 
 mod early;
 mod walk;
@@ -28,9 +28,9 @@ pub(crate) use early::EarlyTotals;
 pub(crate) use walk::Walk;
 use walk::WalkPosition;
 
-/// The cap on the series of a family whose builder does not set one.
+/// The default cap on a family's number of series.
 pub(crate) const DEFAULT_MAX_SERIES: usize = 2_000;
-/// The maximum number of series copied per acquisition of the family's lock.
+/// The maximum number of series that a scrape copies each time it takes the family's lock.
 const CHUNK: usize = 128;
 
 /// A family's declaration and series.
@@ -48,9 +48,9 @@ pub struct FamilyCore {
     overflowed: OnceLock<Handle>,
     /// The handle of the overflow series.
     overflow: Fixed<1>,
-    /// Label values added by later declarations and annotated functions, keyed by the position of the label.
+    /// Label values added by later declarations and annotated functions, keyed by label position.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
-    /// The totals from when the family was marked to be read early; unset if it is not marked.
+    /// The totals from when the family was marked for early reading; unset if it is not marked.
     read_early: OnceLock<EarlyTotals>,
     shared: CachePadded<Shared>,
 }
@@ -96,7 +96,7 @@ impl FamilyCore {
         core
     }
 
-    /// Merges in the closed label sets and the cap from `given`, another declaration of the same family.
+    /// Merges in the closed sets and the cap from `given`, another declaration of the same family.
     pub(crate) fn adopt(&self, given: &Self) {
         self.max_series.fetch_max(given.max_series(), Ordering::Relaxed);
         let label_values = &given.declaration.label_values;
@@ -109,7 +109,7 @@ impl FamilyCore {
         self.create_closed(given);
     }
 
-    /// Creates the series at 0 for all combinations of `declared`'s closed label sets.
+    /// Creates a series at 0 for every combination of label values from `declared`'s closed sets.
     fn create_closed(&self, declared: &Self) {
         if let Some(dense) = &declared.dense {
             dense.for_each(|values| {
@@ -146,7 +146,7 @@ impl FamilyCore {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Adds values that are known before their first use to the label at this position.
+    /// Adds values for the label at this position that are known before their first use.
     pub(crate) fn know_values(&self, position: usize, values: impl IntoIterator<Item = String>) {
         let mut known = lock(&self.known_values);
         let known = known.entry(position).or_default();
@@ -313,8 +313,8 @@ impl FamilyCore {
             self.epoch.store(cache::new_epoch(), Ordering::Release);
             cleared
         };
-        // Freed without holding the lock, because there may be millions. Until then, old handles still write to their
-        // series.
+        // Freed without holding the lock, because there may be millions of series. Until then, old handles still write
+        // to their series.
         for handle in cleared.handles() {
             (self.declaration.metric.free)(handle, self.declaration.bounds);
         }

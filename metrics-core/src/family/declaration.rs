@@ -1,4 +1,4 @@
-//! The declaration of a family, and the comparison of two declarations with the same name.
+//! Family declarations, and the comparison of two declarations with the same name.
 
 use std::panic::Location;
 
@@ -9,14 +9,14 @@ use crate::metric::MetricVTable;
 use crate::sample::FamilyInfo;
 use crate::{histogram, labels};
 
-/// Everything about a family except its series.
+/// A family's declaration: everything except its series.
 pub(crate) struct FamilyDeclaration {
     pub(crate) name: String,
     pub(crate) help: String,
     pub(crate) unit: Option<String>,
     pub(crate) metric: &'static MetricVTable,
     pub(crate) label_names: Vec<String>,
-    /// The closed set of values of each label that has one; empty if no label values were declared.
+    /// Each label's closed set of values, if it has one; empty if no label values were declared.
     pub(crate) label_values: Vec<Option<&'static [&'static str]>>,
     pub(crate) const_labels: Vec<(String, String)>,
     /// The upper bounds of a histogram's buckets, normalized; empty for other types.

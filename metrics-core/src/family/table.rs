@@ -187,7 +187,7 @@ pub(crate) struct Compaction {
 }
 
 impl Compaction {
-    /// The new position of the series that was at this position, or of the next series if it was a gap.
+    /// The new position of the series that was at `position`, or of the next series if `position` was a gap.
     pub(crate) fn moved(&self, position: usize) -> usize {
         self.moved.get(position).map_or(self.end, |new| *new) as usize
     }

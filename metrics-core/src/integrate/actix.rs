@@ -63,7 +63,7 @@ fn response(answer: ScrapeResponse) -> HttpResponse<ExpositionBody> {
     response
 }
 
-/// The body of a response to a scrape. It is encoded while it is sent.
+/// The response body for a scrape. It is encoded while it is sent.
 #[derive(Debug)]
 pub struct ExpositionBody(Body);
 

@@ -6,7 +6,7 @@
 //! each label set.
 //!
 //! The series of a route, except those with a status, are looked up together. If one family has no room for a route,
-//! all of these families count the requests of the route as overflow. Each label set therefore has at most as many
+//! all of these families count the route's requests as overflow. Each label set therefore has at most as many
 //! exceptions as requests.
 
 use std::panic::Location;
@@ -53,7 +53,7 @@ enum RouteLatency {
     Histogram(Histogram),
 }
 
-/// The end of a request. It determines the counter that is incremented in addition to recording latency and status.
+/// The end of a request, which determines the counter to increment in addition to recording the latency and status.
 #[derive(Clone, Copy)]
 pub(super) enum RequestEnd {
     Ok,
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn scrapes_read_exceptions_before_requests_before_responses() {
-        // A scrape reads families in order of their names.
+        // A scrape reads families in name order.
         let families = families(&Registry::new());
         let latency = families.latency_name();
         assert!(families.exceptions.name() < latency && families.cancelled.name() < latency);

@@ -35,16 +35,16 @@ pub(super) struct ResponseHead {
     pub(super) is_fault: bool,
 }
 
-/// The body of a response.
+/// A measured response body.
 #[derive(Debug, Default)]
 pub(super) struct MeasuredBytes {
     recording: Option<Recording>,
-    /// The remaining bytes of the body, if its length is known.
+    /// The number of body bytes not yet read, if the length is known.
     left: Option<u64>,
 }
 
 impl MeasuredRequest {
-    /// Begins to measure a request, unless it carries the mark of an outer layer with the same families.
+    /// Begins measuring a request, unless it carries the mark of an outer layer with the same families.
     pub(super) fn begin(
         metrics: &RequestMetrics,
         outer: Option<&MeasuredBy>,
@@ -68,7 +68,7 @@ impl MeasuredRequest {
         self.recording.as_ref().map(Recording::metrics)
     }
 
-    /// Runs the call that creates the service's future.
+    /// Runs `f`, which creates the service's future.
     pub(super) fn before<R>(&mut self, f: impl FnOnce() -> R) -> R {
         match &mut self.recording {
             Some(recording) => recording.before(f),
@@ -76,7 +76,7 @@ impl MeasuredRequest {
         }
     }
 
-    /// Runs a poll of the service's future.
+    /// Runs `f`, which polls the service's future.
     pub(super) fn during<R>(&mut self, f: impl FnOnce() -> R) -> R {
         during(&mut self.recording, f)
     }
@@ -101,7 +101,7 @@ impl MeasuredRequest {
         }
     }
 
-    /// Records the response head and returns the guard of the body.
+    /// Records the response head and returns the guard for the body.
     pub(super) fn respond(&mut self, head: &ResponseHead) -> MeasuredBytes {
         let mut recording = self.recording.take();
         if head.is_exposition {
@@ -122,7 +122,7 @@ impl MeasuredRequest {
 }
 
 impl MeasuredBytes {
-    /// Runs a poll of the body.
+    /// Runs `f`, which polls the body.
     pub(super) fn during<R>(&mut self, f: impl FnOnce() -> R) -> R {
         during(&mut self.recording, f)
     }

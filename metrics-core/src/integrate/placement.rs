@@ -1,11 +1,10 @@
 //! Detects a layer that is applied to an axum router before the routes are added and therefore never sees requests to
 //! those routes.
 //!
-//! `Router::layer` passes each existing service of the router to the layer: the services of its routes, and a fixed
-//! number of services for the fallback. A layer on a router without routes therefore receives a known number of
-//! services. A router that only has a fallback, such as a file server, passes the same number. To avoid false
-//! reports, a layer is reported only if it has also seen ten responses with status 404, no other status, and no matched
-//! route.
+//! `Router::layer` passes each of the router's existing services to the layer: those of its routes, and a fixed number
+//! of services for the fallback. A layer on a router without routes therefore receives a known number of services. A
+//! router that only has a fallback, such as a file server, passes the same number. To avoid false reports, a layer is
+//! reported only if it has also seen ten responses with status 404, no other status, and no matched route.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -23,7 +22,7 @@ pub(super) struct LayerPlacement {
 
 #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "only axum layers can precede routes"))]
 impl LayerPlacement {
-    /// Counts a service of a router that the layer is applied to.
+    /// Counts a service to which a router applies the layer.
     pub(super) fn add_service(&self) {
         self.services.fetch_add(1, Ordering::Relaxed);
     }

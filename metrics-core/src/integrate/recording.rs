@@ -14,7 +14,7 @@ use crate::{CANCELLED, InFlight, OTHER, PANIC};
 /// The status of a request whose service ended with an error instead of a response.
 const ERROR: &str = "error";
 
-/// The guard of one request, which lasts from the call of the service to the end of the response body.
+/// The guard of one request, which exists from the call to the service until the end of the response body.
 ///
 /// If the guard is dropped earlier, the request was canceled or the user code panicked.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Recording {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum RequestStage {
-    /// The service's future was never polled, so there is nothing to record.
+    /// The service's future has not been polled, so there is nothing to record.
     Waiting,
     /// User code is running.
     Running,
@@ -76,14 +76,14 @@ impl Recording {
         &self.metrics
     }
 
-    /// Runs the call that creates the service's future. A panic in the call counts as a panic of the request.
+    /// Runs the call that creates the service's future. If the call panics, the request counts as panicked.
     pub(super) fn before<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let result = self.during(f);
         self.stage = RequestStage::Waiting;
         result
     }
 
-    /// Runs user code. A panic in the code counts as a panic of the request.
+    /// Runs user code. If the code panics, the request counts as panicked.
     pub(super) fn during<R>(&mut self, f: impl FnOnce() -> R) -> R {
         if self.stage == RequestStage::Over {
             return f();

@@ -33,11 +33,11 @@ const REQUEST_TIMEOUT: u16 = 408;
 /// - `path` is the route as declared (`/users/{id}`), never the path that the client sent. It is `other` if no route
 ///   matches.
 /// - `method` is one of the nine HTTP methods, or `other`.
-/// - `status` is the status code of the response. Without a response, it is `panic`, `cancelled`, or `error` if the
-///   service returned an error.
-/// - Each request is counted once in the latency family and once in the responses family, so both contain the same
-///   number of requests. Only the responses family has the `status` label, so the first exception of a route increments
-///   an existing series of the exceptions family, which `rate` detects.
+/// - `status` is the status code of the response. Without a response, it is `panic`, `cancelled`, or, if the service
+///   returned an error, `error`.
+/// - Each request is counted once in the latency family and once in the responses family, so both count the same number
+///   of requests. Only the responses family has the `status` label, so the first exception of a route increments an
+///   existing series of the exceptions family, which `rate` detects.
 /// - A request lasts until the server has read the last byte of the response body. Its latency is observed regardless
 ///   of the outcome.
 /// - Statuses 500 and above, and 408 (a request that timed out in the service), are exceptions; to change this, use
@@ -90,7 +90,7 @@ struct Inner {
     paths: BTreeSet<String>,
     excluded: BTreeSet<String>,
     is_exception: IsException,
-    /// The registry that reports problems.
+    /// The registry to which problems are reported.
     registry: Registry,
     location: &'static Location<'static>,
     /// `true` once a request has passed through another layer with the same families.
@@ -179,7 +179,7 @@ impl fmt::Debug for RequestMetrics {
     }
 }
 
-/// Returns the label value of a method.
+/// Returns the label value for a method.
 pub(super) fn method_label(method: &str) -> &'static str {
     METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
 }
@@ -241,8 +241,8 @@ impl RequestMetricsBuilder {
 
     /// Excludes requests for this path, in addition to `/metrics`.
     ///
-    /// `path` is compared with the path as the client sent it. Responses of an [`Exposition`](crate::Exposition) are
-    /// always excluded.
+    /// `path` is compared with the request path as the client sent it. Responses of an
+    /// [`Exposition`](crate::Exposition) are always excluded.
     pub fn exclude(mut self, path: impl Into<String>) -> Self {
         self.excluded.insert(path.into());
         self

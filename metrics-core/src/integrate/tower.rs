@@ -52,7 +52,7 @@ impl<S> Layer<S> for RequestMetrics {
     }
 }
 
-/// A service whose requests are measured. Created by the layer [`RequestMetrics`].
+/// A service whose requests are measured. Created by the [`RequestMetrics`] layer.
 #[derive(Clone, Debug)]
 pub struct MeasuredService<S> {
     inner: S,
@@ -91,7 +91,7 @@ fn begin<B>(metrics: &RequestMetrics, request: &Request<B>) -> MeasuredRequest {
 }
 
 pin_project! {
-    /// The future of a [`MeasuredService`].
+    /// The future returned by a [`MeasuredService`].
     pub struct MeasuredFuture<F> {
         #[pin]
         future: F,
@@ -147,7 +147,7 @@ pin_project! {
 }
 
 impl<B: Default> Default for MeasuredBody<B> {
-    /// Returns a body that is not measured, for a response that another layer creates instead of the service.
+    /// Returns a body that is not measured, for a response that is created by another layer rather than the service.
     fn default() -> Self {
         Self { body: B::default(), bytes: MeasuredBytes::default(), is_grpc: false }
     }

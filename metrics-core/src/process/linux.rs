@@ -7,7 +7,7 @@ use procfs::{ProcResult, WithCurrentSystemInfo, boot_time_secs, ticks_per_second
 
 use super::ProcessReadings;
 
-/// Reads the statistics. Omits optional readings that are unavailable, and returns an error if there is no `/proc`.
+/// Reads the statistics. Omits optional readings that are unavailable, and returns an error if `/proc` is missing.
 pub(super) fn read() -> ProcResult<ProcessReadings> {
     let process = Process::myself()?;
     let stat = process.stat()?;

@@ -45,9 +45,9 @@ pub struct DeclaredLabel {
 }
 
 impl Registry {
-    /// Returns all families that are declared in this registry, in name order.
+    /// Returns all families that are declared in this registry, sorted by name.
     ///
-    /// The families of collectors are not included, because only a scrape reports them. On the global registry, this
+    /// Families from collectors are not included because only a scrape reports them. On the global registry, this
     /// method initializes annotated functions and global structs, as [`init`](crate::init) does.
     ///
     /// # Example: names and types

@@ -1,5 +1,5 @@
-//! The problems of a registry: failed or conflicting declarations, misplaced layers, skipped collector families, and
-//! style violations.
+//! Problems in a registry: failed or conflicting declarations, misplaced layers, skipped collector families, and style
+//! violations.
 
 use super::Registry;
 use super::collect::context::DEFAULT_COLLECT_TIMEOUT;
@@ -9,11 +9,11 @@ use super::scrape::gathering::Gathering;
 use crate::lint::StyleRule;
 
 impl Registry {
-    /// Returns all problems of this registry, each with its code location if known.
+    /// Returns all problems in this registry, each with its code location if known.
     ///
-    /// Problems with declarations, layers and collectors' families are listed first, followed by violations of style
+    /// Problems with declarations, layers and collector families are listed first, followed by violations of style
     /// rules, most of which come from `promtool check metrics`. A metric whose declaration conflicts with an earlier
-    /// one still counts, but is not exported.
+    /// one still records values but is not exported.
     ///
     /// This method runs the collectors, as a scrape does. On the global registry, it also initializes annotated
     /// functions and global structs, as [`init`](crate::init) does, and therefore reports label value lists and family

@@ -1,5 +1,5 @@
-//! Collectors of this crate and of the `prometheus` crate, isolated from each other. If a collector fails, panics or
-//! times out, only its own families are skipped.
+//! Collectors of this crate and the `prometheus` crate, isolated from each other. If a collector fails, panics or times
+//! out, only its own families are skipped.
 
 pub(crate) mod context;
 pub(crate) mod runs;
@@ -110,7 +110,7 @@ impl Collectors {
 }
 
 impl Registry {
-    /// Registers a collector of the `prometheus` crate: one of its metrics, or a custom collector.
+    /// Registers a `prometheus` collector: one of that crate's metrics, or a custom collector.
     ///
     /// No lock is held while the collector runs. If the collector panics or exceeds the scrape's timeout, the scrape
     /// skips the collector's families and counts the failure in `metrics_core_internal_errors_total`.

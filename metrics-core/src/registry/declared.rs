@@ -1,6 +1,6 @@
 //! Declarations that the linker collects, so that their series are exported at 0 before their first use.
 //!
-//! `#[instrument]` and `#[metrics(global)]` each add a pointer to their static to a list that the linker assembles.
+//! The linker assembles a list of pointers to the statics that `#[instrument]` and `#[metrics(global)]` define.
 //! `init()`, `check()`, `catalog()` and all exporters initialize the entries that are still uninitialized. A scrape
 //! initializes only entries that need no user code. On Linux, the list is a dedicated linker section. On other
 //! platforms, `linkme` collects the list if it supports the platform; otherwise, the list is empty.
@@ -58,14 +58,14 @@ pub trait Declared: Sync {
     fn problem(&self) -> Option<Problem>;
 }
 
-/// The user expressions that an initialization may evaluate: label value lists, families and fields of derived structs.
+/// The user expressions that initialization may evaluate: label value lists, families, and fields of derived structs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserCode {
     /// No expressions. Scrapes run on the library's threads or under a lock of the `prometheus` crate. User code could
     /// panic or deadlock there, or poison a `LazyLock` whose initializer needs one of the service's own threads.
     Never,
-    /// Expressions whose request number is a power of two or a multiple of 1,000, so that an expression that always
-    /// panics costs little.
+    /// Expressions whose number of evaluation requests is a power of two or a multiple of 1,000, so that an expression
+    /// that always panics costs little.
     Due,
     /// All expressions.
     Now,

@@ -21,7 +21,7 @@ pub(crate) enum Member {
     Callback(Arc<Callback>),
 }
 
-/// An unlabeled metric whose value a callback returns.
+/// An unlabeled metric whose value is returned by a callback.
 pub(crate) struct Callback {
     pub(crate) core: FamilyCore,
     pub(crate) value: Box<dyn Fn() -> Value<'static> + Send + Sync>,
@@ -99,7 +99,8 @@ impl Members {
         Some(removed)
     }
 
-    /// Returns the owner of the first taken sample name, if any, of a collected family with this name and type.
+    /// Returns the owner of the first sample name that is already taken, if any, for a collected family with this name
+    /// and type.
     pub(crate) fn clash(&self, name: &str, kind: Kind) -> Option<Owner> {
         sample_names(name, kind).find_map(|sample| self.owner_of(&sample))
     }
@@ -120,7 +121,7 @@ impl Members {
         self.variants.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds a family with the name of a member, but with labels that differ from those of the member and its variants.
+    /// Adds a family that shares a member's name but has different labels from the member and its variants.
     pub(crate) fn add_variant(&mut self, core: Arc<FamilyCore>) {
         self.variants.entry(core.declaration.name.clone()).or_default().push(core);
     }

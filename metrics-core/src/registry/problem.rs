@@ -18,13 +18,13 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// The name of the affected family.
     pub family: String,
-    /// The description of the problem, usually with a remedy.
+    /// A description of the problem, usually with a remedy.
     pub message: String,
-    /// The code location of the declaration that causes the problem, if known.
+    /// The source location of the declaration that causes the problem, if known.
     pub location: Option<&'static Location<'static>>,
 }
 
-/// The kinds of [`Problem`].
+/// The kind of a [`Problem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemKind {
@@ -62,12 +62,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The problems of a registry, without duplicates.
+/// A registry's problems, without duplicates.
 #[derive(Default)]
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Adds a problem. Returns false if the problem is already known, or if [`MAX_PROBLEMS`] is reached.
+    /// Adds a problem. Returns false if the problem is already known, or if [`MAX_PROBLEMS`] has been reached.
     pub(super) fn add(&mut self, problem: Problem) -> bool {
         let new = self.0.len() < MAX_PROBLEMS && !self.0.contains(&problem);
         if new {

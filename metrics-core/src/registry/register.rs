@@ -146,7 +146,7 @@ impl Registry {
     pub(crate) fn register_shared(&self, core: &Arc<FamilyCore>) -> Result<Arc<FamilyCore>, Error> {
         core.declaration.check(core.max_series())?;
         if self.inner.is_global && !core.declaration.label_names.is_empty() {
-            // Created now, so that overflowed lookups are exported at 0 before the first overflow.
+            // Created now, so that the counter of overflowed lookups is exported at 0 before the first overflow.
             core.overflow_counter();
         }
         let mut state = self.write();

@@ -18,7 +18,7 @@ use skipped::SkipReason;
 
 /// The families that a collector has reported.
 pub(crate) struct Collected {
-    /// The collector's name for messages.
+    /// The collector's name, for use in messages.
     pub(crate) by: String,
     /// The families, each with the reason why it cannot be exported, if any.
     pub(crate) families: Vec<(CollectedFamily, Option<Arc<SkipReason>>)>,
@@ -33,7 +33,7 @@ pub(crate) enum CollectedFamily {
 }
 
 impl CollectedFamily {
-    /// Converts families of the `prometheus` crate, dropping repeated series.
+    /// Converts families from the `prometheus` crate, dropping repeated series.
     pub(crate) fn all_of(families: Vec<MetricFamily>) -> Vec<Self> {
         families.into_iter().map(|family| Self::Prometheus(from_prometheus::without_repeats(family))).collect()
     }

@@ -1,4 +1,4 @@
-//! `#[instrument]` on an `impl` block: instruments each method with the options of the block and of the method.
+//! `#[instrument]` on an `impl` block: instruments each method with the block's options and its own.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;

@@ -144,7 +144,7 @@ fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStre
     }
 }
 
-/// Returns the families given by options, each with the name of its option.
+/// Returns the families specified in options, each with its option's name.
 fn families(args: &Args) -> impl Iterator<Item = (&'static str, &Family)> {
     let in_flight = match &args.in_flight {
         Some(InFlight::Family(family)) => Some(family),

@@ -125,7 +125,7 @@ fn boxed_bounds(ty: &Type) -> Option<Bounds> {
     }
 }
 
-/// Returns the `T` of `Name<T>`.
+/// Returns the `T` in `Name<T>`.
 fn argument_of<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
     let last = last_segment(ty).filter(|last| last.ident == name)?;
     arguments(last).find_map(|argument| match argument {

@@ -83,12 +83,12 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// Returns true if no label is known when a call begins. The macro then adds the `function` label.
+    /// Returns true if no label value is known when a call begins. The macro then adds the `function` label.
     pub(super) fn is_named_by_function(&self) -> bool {
         self.labels.iter().all(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
     }
 
-    /// Returns true if any label is known only when a call ends.
+    /// Returns true if any label value is known only when a call ends.
     pub(super) fn has_late_labels(&self) -> bool {
         self.labels.iter().any(|label| matches!(label.value, LabelValue::Result(_) | LabelValue::Kind(_)))
     }

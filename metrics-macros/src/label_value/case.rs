@@ -1,4 +1,4 @@
-//! Converts variant names to another case. The names of the cases match those of `serde`.
+//! Converts variant names to another case. The case names match those in `serde`.
 
 /// A naming convention for label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -125,7 +125,7 @@ fn declare_metric(ty: &Type, metric: &Metric, field: &TokenStream, krate: &Token
     quote! { #as_field::declare(__metrics_scope.labeled_field(#field, &[#(#labels),*])) }
 }
 
-/// Emits the declaration of a field with the options from its attributes.
+/// Emits a field's declaration with the options from its attributes.
 ///
 /// The emitted call records its source location. The call has the field's span; otherwise, it would record the
 /// location of the derive.
@@ -203,7 +203,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
     }
 }
 
-/// Emits the accessor for the series of a field with labels.
+/// Emits the accessor for a labeled field's series.
 fn accessor(Field { vis, ident, ty, kind }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
     let FieldKind::Metric(Metric { name, help, labels, .. }) = kind else { return None };
     if labels.is_empty() {

@@ -167,7 +167,7 @@ fn check_flattened(ty: &Type, prefix: &str, ident: &Ident, group: &Group, errors
     }
 }
 
-/// Checks the labels of a field for mistakes and for conflicts with the labels of the struct.
+/// Checks a field's labels for mistakes and for conflicts with the struct's labels.
 fn check_labels(kind: &mut FieldKind, group: &Group, errors: &mut Errors) {
     let (labels, const_labels, strict) = match kind {
         FieldKind::Metric(metric) => {

@@ -53,7 +53,7 @@ const fn row(id: &'static str, what: &'static str, side: Side, must: f64, goal: 
     Row { id, what, side, must, goal }
 }
 
-/// The budget. The groups in `rows` measure the values and refer to these rows by ID.
+/// The budget. The modules in `rows` measure the values and refer to these entries by ID.
 pub(crate) const BUDGET: [Row; 31] = [
     row("call_literal_ok", "`#[instrument(\"/foo\")]` call, `Ok`, over the limit", AtMost, 1.30, 1.10),
     row("call_literal_err", "`#[instrument(\"/foo\")]` call, `Err`, over the limit", AtMost, 1.30, 1.10),

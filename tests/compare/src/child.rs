@@ -1,4 +1,4 @@
-//! Measurements of resident memory, each in a dedicated process.
+//! Resident memory measurements, each in a dedicated process.
 
 use std::process::Command;
 use std::sync::Barrier;

@@ -1,11 +1,11 @@
-//! The body of all instrumented functions: the same few nanoseconds of real work.
+//! The shared body of all instrumented functions: a few nanoseconds of real work.
 
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Iterations of the work, which take about 5 ns in total.
+/// The number of iterations, which take about 5 ns in total.
 const ROUNDS: u32 = 12;
 
 /// A request to a handler.

@@ -135,7 +135,7 @@ pub(crate) fn count_for(operation: &Operation, duration: Duration) -> u64 {
 #[derive(Clone)]
 pub(crate) struct Figures {
     contestants: Vec<(String, Vec<f64>)>,
-    /// The figures of all rounds, including the dropped slow rounds.
+    /// The figures from all rounds, including the dropped slow rounds.
     all: Option<Box<Figures>>,
 }
 

@@ -14,14 +14,14 @@ pub(crate) mod prometheus_client;
 use crate::labels::Labels;
 use crate::measure::Operation;
 
-/// Writes all series as text and returns the number of bytes.
+/// A function that writes all series as text and returns the number of bytes.
 pub(crate) type Exposition = Box<dyn FnMut() -> usize>;
 
 /// A library to compare. Methods return `None` if the library does not support the operation.
 pub(crate) trait Peer {
     fn name(&self) -> &'static str;
 
-    /// Adds 1 to a counter whose handle is held.
+    /// Adds 1 to a counter through a held handle.
     fn counter(&self) -> Option<Operation> {
         None
     }
@@ -50,7 +50,7 @@ pub(crate) trait Peer {
     }
 }
 
-/// Returns all peers in the order of the table. This library comes first.
+/// Returns all peers in table order. This library comes first.
 pub(crate) fn all() -> [&'static dyn Peer; 9] {
     [
         &ours::Ours,

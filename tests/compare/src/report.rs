@@ -18,7 +18,7 @@ impl Report {
         }
     }
 
-    /// Adds the value of a budget row.
+    /// Adds the value for a budget row.
     pub(crate) fn judge(&mut self, id: &str, value: f64) {
         let row = BUDGET.iter().find(|row| row.id == id);
         self.judged.push((row.unwrap_or_else(|| panic!("the budget has no row `{id}`")), value));

@@ -1,4 +1,4 @@
-//! The rows, in groups that are measured together.
+//! The benchmark's rows, in groups that are measured together.
 
 mod allocations;
 mod attack;

@@ -10,9 +10,9 @@ use core_affinity::CoreId;
 use crate::labels::PICKS;
 use crate::measure::{Figures, Operation, count_for, in_sittings};
 
-/// Time during which the operations of one contestant are counted in one round.
+/// Time during which one entrant's operations are counted in one turn.
 const SLICE: Duration = Duration::from_millis(4);
-/// Time for which all threads of a contestant run before counting starts.
+/// Time for which all of an entrant's threads run before counting starts.
 const LEAD: Duration = Duration::from_micros(200);
 /// Time between two reads of the clock.
 const BATCH: Duration = Duration::from_micros(10);
@@ -60,8 +60,8 @@ impl Race {
     /// core for a whole slice, and the threads would not contend.
     ///
     /// Each round has one turn per core. Entrants with one thread run on a different core in each turn, because one
-    /// core may be slower than another for minutes. The rate of two threads is thus compared with the average of both
-    /// cores.
+    /// core may be slower than another for minutes. The rate for two threads is thus compared with the average rate of
+    /// both cores.
     pub(crate) fn sit(&mut self, rounds: usize) {
         let entrants = &self.entrants;
         let workers = entrants.iter().map(|entrant| entrant.threads).max().unwrap_or(0);
@@ -90,7 +90,7 @@ impl Race {
         self.round += rounds;
     }
 
-    /// Returns the fastest quartile of rounds.
+    /// Returns the figures for the fastest quartile of rounds.
     pub(crate) fn finish(self) -> Figures {
         self.figures.quietest_quarter_of_rates()
     }
@@ -108,7 +108,7 @@ pub(crate) fn bind_to_core(number: usize) {
     }
 }
 
-/// One entrant in one round.
+/// One entrant's slice in one turn.
 #[derive(Default)]
 struct Slice {
     /// Number of threads that are running.

@@ -1,5 +1,5 @@
-//! Measures the compile time and machine code that an attribute adds to a function, for this workspace's
-//! attribute and those of other crates.
+//! Measures the compile time and machine code that an attribute adds to a function, for this workspace's attribute and
+//! those from other crates.
 
 mod cargo;
 mod generate;

@@ -10,7 +10,7 @@ const MUST_RATIO: f64 = 1.5;
 /// Maximum machine code per function, in bytes.
 const MUST_BYTES: f64 = 500.0;
 
-/// The additional cost of an annotated function over a plain one.
+/// The additional cost of an annotated function compared with a plain one.
 struct Row {
     name: &'static str,
     check_ms: f64,
@@ -100,7 +100,7 @@ fn check_ratio(costs: &[(&'static str, Cost)], plain: &Cost) -> f64 {
     median(ours.zip(fastrace).map(|(ours, fastrace)| ours / fastrace)).unwrap_or(f64::NAN)
 }
 
-/// Returns each round's additional time over the plain functions, in seconds.
+/// Returns each round's additional time compared with the plain functions, in seconds.
 fn more_in_each(cost: &[Duration], plain: &[Duration]) -> impl Iterator<Item = f64> {
     cost.iter().zip(plain).map(|(cost, plain)| cost.as_secs_f64() - plain.as_secs_f64())
 }

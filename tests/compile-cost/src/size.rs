@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use object::read::archive::ArchiveFile;
 use object::{File, Object, ObjectSection, SectionKind};
 
-/// Bytes of the functions and statics of one crate, excluding its dependencies.
+/// The size in bytes of one crate's functions and statics, excluding its dependencies.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Size {
     pub(crate) text: u64,
@@ -15,7 +15,7 @@ pub(crate) struct Size {
     pub(crate) data: u64,
 }
 
-/// Adds up the sections of the object files in an `rlib`, before any linking.
+/// Adds up the section sizes of the object files in an `rlib`, before any linking.
 pub(crate) fn of(library: &Path) -> Result<Size> {
     let name = library.file_name().unwrap_or_default().display();
     let bytes = fs::read(library).with_context(|| format!("could not read {name}"))?;

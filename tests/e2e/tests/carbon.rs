@@ -56,7 +56,7 @@ impl Carbon {
         this
     }
 
-    /// Starts carbon with any existing data on disk and waits until it listens.
+    /// Starts carbon with any existing data on disk and waits until it is listening.
     pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("a file");
         let child = Command::new("carbon-cache")
@@ -80,7 +80,7 @@ impl Carbon {
         fs::remove_file(self.dir.path().join("carbon-cache-a.pid")).ok();
     }
 
-    /// Returns the address at which carbon receives lines.
+    /// Returns the address on which carbon listens for lines.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -98,7 +98,7 @@ impl Carbon {
             .collect()
     }
 
-    /// Returns the last value of a metric on disk as `whisper-fetch` prints it, with six decimal places.
+    /// Returns a metric's last value on disk as `whisper-fetch` prints it, with six decimal places.
     fn value(&self, name: &str) -> Option<String> {
         let file = self.dir.path().join("whisper").join(file_of(name));
         if !file.exists() {
@@ -123,7 +123,7 @@ impl Carbon {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    /// Waits until the last value of a metric on disk is `expected`.
+    /// Waits until a metric's last value on disk is `expected`.
     pub(crate) fn shows(&self, name: &str, expected: f64) {
         let expected = format!("{expected:.6}");
         wait_for(&format!("{name} {expected} in carbon"), || {

@@ -1,4 +1,4 @@
-//! The same operations produce the same samples in the Python client and in this library.
+//! Tests that the same operations produce the same samples in the Python client and in this library.
 
 use metrics_core::{Counter, Family, Format, Gauge, Histogram, Registry, Summary};
 use serde_json::{Value, json};
@@ -8,14 +8,14 @@ use crate::readers;
 const SCRIPTS: usize = 300;
 const STEPS: usize = 60;
 
-/// The modules of the Python client that write and parse a format.
+/// The Python client's modules for writing and parsing a format.
 struct Python {
     writer: &'static str,
     parser: &'static str,
 }
 
 const TEXT: Python = Python { writer: "prometheus_client", parser: "prometheus_client.parser" };
-/// The OpenMetrics parser is strict and rejects all invalid input.
+/// The modules for OpenMetrics, whose parser is strict and rejects all invalid input.
 const OPENMETRICS: Python =
     Python { writer: "prometheus_client.openmetrics.exposition", parser: "prometheus_client.openmetrics.parser" };
 

@@ -1,4 +1,4 @@
-//! Third-party programs read every format: the Python client, promtool, and a real Prometheus.
+//! Tests that third-party programs can read every format: the Python client, promtool, and a real Prometheus.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -31,7 +31,7 @@ impl Collect for Others {
     }
 }
 
-/// Returns a registry with every type of metric and with label values that must be escaped.
+/// Returns a registry with every metric type and with label values that must be escaped.
 fn everything() -> Registry {
     let registry = Registry::new();
     let counter = Counter::builder("jobs_total", "A \"quoted\" \\ back\nslash.").labels(["kind"]);

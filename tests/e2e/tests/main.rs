@@ -34,7 +34,7 @@ fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Returns the status and the body of a response, even if the status is an error.
+/// Fetches `url` and returns the status and body of the response, even if the status is an error.
 fn get(url: &str) -> Result<(u16, String), ureq::Error> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)

@@ -50,7 +50,7 @@ impl Prometheus {
         self.try_query(promql).unwrap_or_else(|| panic!("no answer to {promql}"))
     }
 
-    /// Returns the value of the only series in the result of a query.
+    /// Returns the value of the only series in a query's result.
     pub(crate) fn value(&self, promql: &str) -> f64 {
         let result = self.query(promql);
         let [(_, value)] = &result[..] else { panic!("{promql} returns {result:?}") };

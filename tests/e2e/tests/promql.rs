@@ -57,7 +57,7 @@ struct Measured {
 type Labels = BTreeMap<String, String>;
 type Values = BTreeMap<Labels, f64>;
 
-/// Returns the rows of a section of the guide: question and query.
+/// Returns the questions and queries in a section of the guide.
 fn rows(section: &str) -> Vec<(&'static str, &'static str)> {
     let (_, text) = GUIDE.split_once(&format!("\n# {section}\n")).unwrap_or_else(|| panic!("a section {section}"));
     let text = text.split("\n# ").next().expect("a section");
@@ -169,7 +169,7 @@ impl Measured {
         (answer, false)
     }
 
-    /// Runs each applicable query from the guide.
+    /// Runs each applicable query from the guide and checks the answer.
     fn check(&self, prometheus: &Prometheus, latencies: &Values, asked: &mut BTreeSet<&'static str>) {
         for (question, query) in self.sections().into_iter().flat_map(rows) {
             // Annotated functions use larger buckets than the guide, because a busy machine may be slow.
@@ -223,7 +223,7 @@ fn divided(parts: &Values, wholes: &Values) -> Values {
     parts.iter().map(share).collect()
 }
 
-/// Returns the sum and the count of the latencies of each path in an exposition.
+/// Returns the latency sum and count for each path in an exposition.
 fn sums(text: &str, prefix: &str) -> BTreeMap<Labels, [f64; 2]> {
     let mut sums = BTreeMap::<Labels, [f64; 2]>::new();
     for line in text.lines() {
@@ -243,7 +243,8 @@ fn the_queries_of_the_guide_are_right() {
     let metrics = server.local_addr();
     let text = || get(&format!("http://{metrics}/metrics")).expect("an exposition").1;
     let layers = layers::Services::start();
-    // A status is exported only after its first response. Prometheus must scrape that response before the others.
+    // A status is exported only after the first response with that status, so one round of requests precedes the first
+    // scrape.
     layers.end(layers.drive(&text).1, &text);
     let histogram = histogram::register();
     let before = text();

@@ -84,7 +84,7 @@ fn each_example_begins_with_its_command() {
     }
 }
 
-/// Works like `cargo expand`: the compiler expands the crate, and `prettyplease` formats one function of it.
+/// Works like `cargo expand`: the compiler expands the crate, and `prettyplease` formats one of its functions.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_expansion_is_what_cargo_expand_prints() {

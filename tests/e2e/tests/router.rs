@@ -25,7 +25,7 @@ fn start() -> (Example, String, String) {
     (router, service, metrics)
 }
 
-/// Sends the requests from several concurrent clients and returns the mean latency of `/slow` that they measured.
+/// Sends the requests from several concurrent clients and returns the mean client-side latency of `/slow`.
 fn drive(service: &str) -> f64 {
     let slow = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
@@ -55,7 +55,7 @@ fn drive(service: &str) -> f64 {
 fn prometheus_counts_all_requests() {
     let (router, service, metrics) = start();
     let prometheus = Prometheus::scraping(&metrics);
-    // All series are exported as 0 before the first request.
+    // All series are exported at 0 before the first request.
     for family in ["my_router_request_latency_seconds_count", "my_router_request_exceptions_total"] {
         assert_eq!(prometheus.value(&format!("count({family} == 0)")), 6.0, "{family}");
     }
@@ -149,7 +149,7 @@ fn traffic_makes_the_numbers_move() {
         .filter(|n| !n.is_empty())
         .map(|n| n.parse().expect("digits"))
         .collect();
-    // The line also contains the numbers 200, 404 and 500 as labels of the counts.
+    // The line also contains the numbers 200, 404 and 500 as labels for the counts.
     let [requests, 200, ok, 404, not_found, 500, errors, panics] = counts[..] else { panic!("{log}") };
     assert_eq!(ok + not_found + errors, requests, "{log}");
     assert!(panics > 0 && errors >= panics && not_found > 0, "{log}");

@@ -110,7 +110,7 @@ pub(crate) fn is_in_prometheus(prometheus: &Prometheus, query: &str, expected: u
     assert_eq!(prometheus.value(query), expected, "{query}");
 }
 
-/// Serializes tests that need the whole machine for their load.
+/// Serializes load tests, each of which needs the whole machine.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,4 @@
-//! Many clients connect at once while the server's thread is busy.
+//! Many clients connect at once while the server thread is busy.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::{LevelFilter, Log, Metadata, Record};
 use metrics_core::{HttpServer, Registry};
 
-/// A logger that blocks the server's thread until the test releases it.
+/// A logger that blocks the server thread until the test releases it.
 struct Holds {
     held: Mutex<Sender<()>>,
     released: Mutex<Receiver<()>>,

@@ -82,13 +82,13 @@ pub(crate) fn send(addr: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// Returns the head of a request with additional headers, each terminated by a line break.
+/// Returns a request head that includes `headers`, each of which must end with a line break.
 pub(crate) fn head(line: &str, headers: &str) -> Vec<u8> {
     format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n").into_bytes()
 }
 
-/// Sends a request such as `GET /metrics` with additional headers and returns the response, or an empty
-/// response if the server only closes the connection.
+/// Sends a request such as `GET /metrics` with additional headers and returns the response, or an empty response if the
+/// server closes the connection without responding.
 pub(crate) fn ask(addr: SocketAddr, line: &str, headers: &str) -> Answer {
     let mut stream = connect(addr);
     stream.write_all(&head(line, headers)).ok();

@@ -1,4 +1,4 @@
-//! Servers start and scrapes are not delayed even if the evaluation of a list of label values hangs.
+//! Servers start, and scrapes are not delayed, even if evaluating a list of label values hangs.
 
 #[allow(dead_code, reason = "the other tests use all of it")]
 mod client;

@@ -71,10 +71,10 @@ fn a_steady_slow_reader_gets_everything() {
     let server = HttpServer::builder().registry(&registry).max_scrapes(1).start("127.0.0.1:0").expect("a free port");
     let addr = server.local_addr();
     let mut stream = send(addr, b"GET /metrics HTTP/1.0\r\n\r\n");
-    // Another scrape waits for the only slot.
+    // Another scrape waits, because only one may run at a time.
     let waiting = send(addr, b"GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 60\r\n\r\n");
     let (mut total, mut some) = (0, [0; 3_072]);
-    // Keep reading at 30 kB/s beyond the timeout that applies to clients that read nothing.
+    // Keep reading at 30 kB/s past the timeout for clients that read nothing.
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(18) {
         thread::sleep(Duration::from_millis(100));

@@ -12,7 +12,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use metrics_core::{Counter, Exposition, GraphiteBridge, Registry};
 
-/// Tracks the number of allocated bytes and its peak.
+/// Tracks the current and peak number of allocated bytes.
 struct Counting;
 
 #[global_allocator]

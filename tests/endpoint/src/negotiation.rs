@@ -1,4 +1,4 @@
-//! Negotiation of format and compression, over real sockets.
+//! Format and compression negotiation over real sockets.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Tests a process that forks while its server, pushers and collectors run. Both processes continue.
+//! Tests a process that forks while its server, pushers and collectors are running. Both processes continue.
 //!
 //! A forked child has only one thread. The parent's servers and pushers run on other threads, so the child must start
 //! its own.
@@ -81,8 +81,8 @@ mod unix {
 
     /// Runs `child` in a forked process and waits until the process ends.
     fn in_child(child: impl FnOnce()) {
-        // SAFETY: The child allocates and spawns threads, which is generally not safe after a fork. In the child, the
-        // locks of glibc's allocator are consistent, and this test checks the locks of this library.
+        // SAFETY: The child allocates and spawns threads, which is generally not safe after a fork. glibc keeps its
+        // allocator's locks consistent in the child, and this test checks this library's locks.
         #[expect(unsafe_code, reason = "there is no safe fork")]
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "cannot fork");
@@ -128,7 +128,7 @@ mod unix {
         let addr = server.local_addr();
         let (mut server, mut pusher) = (Some(server), Some(pusher));
         in_child(|| {
-            // The child inherits the totals of the parent.
+            // The child inherits the parent's totals.
             called();
             Counter::builder("born_in_the_child_total", "").register().inc();
             assert_complete(&registry.to_text(), 2);

@@ -1,4 +1,4 @@
-//! A client that sends any request, including requests that a well-behaved client would never send.
+//! A client that sends arbitrary requests, including ones that a well-behaved client would never send.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ pub(crate) fn send(addr: SocketAddr, method: &str, path: &str, headers: &str) ->
     stream
 }
 
-/// Sends a request and returns the response, or an empty string if the server only closes the connection.
+/// Sends a request and returns the response, or an empty string if the server closes the connection without responding.
 pub(crate) fn ask(addr: SocketAddr, method: &str, path: &str) -> String {
     ask_with(addr, method, path, "")
 }

@@ -1,4 +1,4 @@
-//! Tests with tonic, whose calls end with a gRPC status.
+//! Tests for tonic services, whose calls end with a gRPC status.
 
 use std::net::SocketAddr;
 

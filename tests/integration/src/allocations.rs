@@ -1,4 +1,4 @@
-//! Operations that must not allocate, and an allocator that counts allocations in one of our counters.
+//! Operations that must not allocate, and an allocator that counts allocations with one of our counters.
 
 #![allow(unsafe_code, reason = "an allocator requires unsafe code")]
 

@@ -1,4 +1,4 @@
-//! Our registry and the registry of the `prometheus` crate each export the other's families once.
+//! Our registry and the `prometheus` crate's registry each export the other's families once.
 
 use metrics_core::{Counter, Error, Gauge, Histogram, ProblemKind, Registry, Summary};
 use prometheus::core::{Collector, Desc};

@@ -146,7 +146,7 @@ fn invalid_families_are_skipped() {
     assert_eq!(registry.to_text(), "# HELP good Shown.\n# TYPE good gauge\ngood 1.5\n");
 }
 
-/// Blocks threads until it is opened.
+/// A gate that blocks threads until it is opened.
 #[derive(Default)]
 struct Gate(Mutex<bool>, Condvar);
 
@@ -162,7 +162,7 @@ impl Gate {
     }
 }
 
-/// Opens the gate when it is dropped, even if the test fails, so that no thread waits forever.
+/// A guard that opens the gate when dropped, even if the test fails, so that no thread waits forever.
 struct Opens<'a>(&'a Gate);
 
 impl Drop for Opens<'_> {
@@ -194,7 +194,7 @@ fn concurrent_scrapes_start_few_runs_of_one_that_hangs() {
         }
     });
     assert!(runs.load(Ordering::Relaxed) <= 4, "{runs:?}");
-    // Runs that are still in flight serve the waiting scrapes.
+    // The runs still in flight serve the waiting scrapes.
     thread::scope(|scope| {
         let scrapes: Vec<_> = (0..8)
             .map(|_| scope.spawn(|| registry.scrape().collector_timeout(Duration::from_secs(60)).to_text()))

@@ -31,7 +31,7 @@ fn into_a_family() {}
 
 static OWNER: OnceLock<ThreadId> = OnceLock::new();
 static HANDLERS: LazyLock<BTreeMap<&str, u8>> = LazyLock::new(|| {
-    // Panics on other threads, like an initializer that needs the runtime of the service's main thread.
+    // Panics on other threads, like an initializer that needs the main thread's runtime.
     assert_eq!(OWNER.get(), Some(&thread::current().id()), "initialized on another thread");
     BTreeMap::from([("/lazy", 1)])
 });

@@ -11,7 +11,7 @@ fn label_sets_with_equal_concatenations_are_two_series() {
     family.labels(["a", "bc"]).inc_by(2);
     family.labels(["", "abc"]).inc_by(3);
     family.labels(["abc", ""]).inc_by(4);
-    // The first value contains the text between two values in the exposition format.
+    // The first label value contains `",b="`, which separates two label values in the exposition format.
     family.labels(["a\",b=\"b", "c"]).inc_by(5);
     let values: Vec<_> = family.iter().map(|(labels, counter)| (labels, counter.value())).collect();
     let set = |a: &str, b: &str| [a.to_owned(), b.to_owned()];

@@ -1,4 +1,4 @@
-//! The HTTP server, over real sockets.
+//! Tests for the HTTP server over real sockets.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -33,7 +33,7 @@ impl MetricField for Never {
     }
 }
 
-/// Counts lines in a metric of a struct whose declaration may be in progress.
+/// A logger that counts lines in a struct whose declaration may still be in progress.
 struct Logger;
 
 impl Log for Logger {
@@ -67,7 +67,7 @@ fn neither_a_counting_logger_nor_a_panic_stops_the_initialization() {
         }
     }
     Logging::global().taken.set(1);
-    // Until the declaration succeeds, it is retried, and its failure is reported as a problem.
+    // The failure is reported as a problem, and the declaration is retried until it succeeds.
     let problems = Registry::global().check();
     assert!(problems.iter().any(|problem| problem.message.contains("Panicking panicked")), "{problems:?}");
     let text = Registry::global().to_text();

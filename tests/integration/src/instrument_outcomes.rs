@@ -48,7 +48,7 @@ fn a_sync_call_ends_in_one_way() {
     let payload = catch_unwind(|| call("panic")).expect_err("goes on");
     assert_eq!(payload.downcast_ref::<i32>(), Some(&7));
     assert_eq!(calls(), [4.0, 3.0, 0.0, 0.0]);
-    // A function that is not async does not export canceled calls.
+    // A function that is not async has no series for canceled calls.
     assert!(recorded("sync")[2].is_nan());
 }
 

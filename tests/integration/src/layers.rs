@@ -124,7 +124,7 @@ fn collect(dir: &Path, outer: &[String], sources: &mut BTreeMap<ModulePath, Stri
 }
 
 struct Reader<'a> {
-    /// The module that is being read. Inside an inline module, this path is longer than the path of the file.
+    /// The module that is being read. Inside an inline module, this path is longer than the file's path.
     module: ModulePath,
     modules: &'a BTreeSet<ModulePath>,
     file: File,
@@ -218,7 +218,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-        // Paths that start with `$crate` are ignored, because the caller of the macro uses them.
+        // Ignore paths that start with `$crate`: they are used by the macro's caller.
         let text = mac.tokens.to_string().replace(" :: ", "::").replace("$ ", "$");
         let words = text.split(|c: char| !c.is_alphanumeric() && !['_', ':', '$'].contains(&c));
         for word in words.filter(|word| word.starts_with("crate::") || word.starts_with("super::")) {

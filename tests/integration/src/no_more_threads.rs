@@ -75,7 +75,7 @@ fn ends() {
     for _ in 0..2 {
         texts.recv_timeout(LONG).expect("a push");
     }
-    // The lowest usage measured before the next push is the usage with no push running.
+    // The lowest memory usage measured before the next push is the baseline with no push running.
     let mut taken = u64::MAX;
     while texts.try_recv().is_err() {
         taken = taken.min(memory_kib());

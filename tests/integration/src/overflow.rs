@@ -106,6 +106,6 @@ fn a_cap_below_the_number_of_known_values_is_one_problem() {
     functions!(one two three);
     let problems = Registry::global().check();
     let narrow = problems.iter().filter(|problem| problem.to_string().contains("narrow_request")).count();
-    // Only the exceptions family is reported, because it reaches its limit first, and only once for all functions.
+    // Only the exceptions family, which reaches its limit first, is reported, and only once for all functions.
     assert_eq!(narrow, 1, "{problems:?}");
 }

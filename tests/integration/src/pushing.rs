@@ -28,7 +28,7 @@ impl fmt::Display for Untold {
 
 impl Error for Untold {}
 
-/// The behavior of a push that does not just send its value.
+/// The scripted behavior of one push. Without an entry, a push only sends its value.
 enum Does {
     Fails(&'static str),
     FailsUntold,
@@ -200,7 +200,7 @@ fn a_last_push_that_fails_is_retried() {
 
 #[test]
 fn a_last_push_is_retried_within_its_timeout() {
-    // With exponential back-off, the retries would take at least seven seconds. A target's name may be any text.
+    // With exponential back-off, the retries would take at least seven seconds. A target's name may be any string.
     let (test, builder) = Test::new("within\0", (0..4).map(|_| Does::Fails("away")));
     let pusher = builder.interval(HOUR).start().expect("a thread");
     test.begun.recv_timeout(LONG).expect("it begins");

@@ -75,7 +75,7 @@ fn equal_values_have_not_changed() {
     change.assert("level", &[("of", "inf")], 0.0);
 }
 
-/// An annotated function that several threads call, as a program's tests do.
+/// An annotated function that several threads call, as parallel tests would.
 #[instrument("/shared", prefix = "shared")]
 fn shared() -> Result<(), ()> {
     Err(())

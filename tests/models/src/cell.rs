@@ -1,4 +1,4 @@
-//! The module tree that the source files of `metrics-core` expect.
+//! The module tree that the `metrics-core` source files expect.
 
 #[path = "../../../metrics-core/src/cell/access.rs"]
 pub(crate) mod access;

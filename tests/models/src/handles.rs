@@ -1,5 +1,5 @@
-//! Models of handles to removed series while other threads write through the handles, reuse their slots, or look them
-//! up.
+//! Models of handles whose series are removed while other threads write through the handles, reuse their slots, or look
+//! them up.
 
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
@@ -52,7 +52,7 @@ fn a_reused_slot_shows_only_what_is_its_own() {
         }
         assert_eq!(summary::read(old).count, 0);
         writer.join().expect("no panic");
-        // The write through the old handle did not discard any value of the new series.
+        // The write through the old handle did not discard any of the new series' values.
         assert_eq!(summary::read(new), summary::Total { count: 2, sum: 1.0 });
     });
 }

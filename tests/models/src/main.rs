@@ -1,4 +1,4 @@
-//! Loom models of the cells of `metrics-core`, built from its source files.
+//! Loom models of the `metrics-core` cells, built from the crate's source files.
 //!
 //! Loom runs each model in every interleaving of threads with at most two or three preemptions, and with every value
 //! that the memory model allows a load to return.

@@ -6,8 +6,8 @@ use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock};
 
 loom::lazy_static! {
-    // The store is leaked because Loom would otherwise drop it at the end of the main thread, when other threads may
-    // still use it.
+    // The store is leaked because Loom would otherwise drop it when the main thread ends, while other threads may still
+    // be using it.
     static ref STORE: &'static Store = Box::leak(Box::new(Store::new()));
 }
 

@@ -1,4 +1,4 @@
-//! Checks the metrics recorded for every way to leave a function, in every form of function.
+//! Checks the metrics recorded for every way to leave a function, for every kind of function.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};

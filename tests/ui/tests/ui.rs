@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-/// The compiler version whose messages are in the `.stderr` files. The messages of other versions may differ.
+/// The compiler version that produced the messages in the `.stderr` files. Other versions' messages may differ.
 const PINNED: &str = "rustc 1.95.";
 
 #[test]

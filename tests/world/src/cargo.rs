@@ -56,7 +56,7 @@ impl Package {
     fn run(&self, arguments: &[&str], behind: &[&str]) -> Result<Output> {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(arguments).args(self.features).arg("--target-dir").arg(&self.target).current_dir(&self.folder);
-        // Cap lints at warnings so that lints that a crate denies are counted like all others.
+        // Cap lints at warnings so that denied lints are counted like all others.
         cargo.env("RUSTFLAGS", "--cap-lints=warn").env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_COLOR", "never");
         if !behind.is_empty() {
             cargo.arg("--").args(behind);

@@ -19,7 +19,7 @@ const USAGE: &str = "options: [CRATE]... (default: all), --pedantic, --without-t
 #[derive(Default)]
 struct Options {
     crates: Vec<&'static Published>,
-    /// Also compares the lints of `clippy::pedantic`.
+    /// Also compares the `clippy::pedantic` lints.
     pedantic: bool,
     without_tests: bool,
     /// Prints each error, lint and test that differs.

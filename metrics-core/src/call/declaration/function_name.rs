@@ -1,7 +1,7 @@
-//! Derives the path of a function (for a method, including its `Self` type) from the type name of a closure in it.
+//! Derives a function's path (including the `Self` type of a method) from the type name of a closure in it.
 
-/// Returns, for example, `my_router::Api::load` for the type name of a closure in the static `__METRICS_SITE` of that
-/// function, or `fallback` if the name has an unrecognized form. The compiler guarantees no particular form.
+/// Returns, for example, `my_router::Api::load` for the type name of a closure in that function's `__METRICS_SITE`
+/// static, or `fallback` if the name has an unrecognized form. The compiler guarantees no particular form.
 pub(crate) fn readable(closure: &str, fallback: &str) -> String {
     let mut path = closure;
     for suffix in ["::{{closure}}", "::__METRICS_SITE"] {
@@ -54,7 +54,7 @@ fn split_at_close(text: &str) -> Option<(&str, &str)> {
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'<' => depth += 1,
-            // The arrow of a function type is not a closing bracket.
+            // The `>` in `->` is not a closing bracket.
             b'>' if at > 0 && text.as_bytes()[at - 1] == b'-' => {}
             b'>' => depth -= 1,
             _ => {}

@@ -2,7 +2,7 @@
 
 use crate::label_value::{Label, LabelValue};
 
-/// The maximum number of labels of an annotated function.
+/// The maximum number of labels on an annotated function.
 pub(crate) const MAX_LABELS: usize = 8;
 
 /// The aspect of a call that a family records.
@@ -18,7 +18,7 @@ impl Role {
     pub(crate) const COUNT: usize = 4;
     pub(crate) const ALL: [Self; Self::COUNT] = [Self::Latency, Self::Exceptions, Self::Cancelled, Self::InFlight];
 
-    /// The name of the option that sets the family.
+    /// Returns the name of the option that sets the family for this role.
     pub(crate) fn option(self) -> &'static str {
         match self {
             Self::Latency => "latency",
@@ -77,7 +77,7 @@ impl LabelSource {
     }
 }
 
-/// Converts a value to a label value.
+/// Converts `value` to a label value.
 #[inline]
 pub fn label<T: LabelValue + ?Sized>(value: &T) -> Label<'_> {
     value.label()

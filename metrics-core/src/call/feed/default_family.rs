@@ -1,4 +1,4 @@
-//! The default family of a function, looked up or registered by name unless the attribute sets another family.
+//! A function's default family, which is looked up or registered by name unless the attribute specifies another family.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The families of one annotated function, looked up or registered once and resolved together for each label set.
 //!
 //! If a label set would exceed the cap of one family, all of the function's families count it in their overflow series,
-//! so that they all count the same calls. An exception or cancellation family whose name sorts after that of the
-//! latency is marked to be read early, so that a scrape never reports more exceptions or cancellations than calls.
+//! so that they all count the same calls. Exception and cancellation families whose names sort after the latency
+//! family's are marked for early reading, so that a scrape never reports more exceptions or cancellations than calls.
 
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,8 @@ use crate::label_value::Label;
 use crate::labels::{CANCELLED, PANIC};
 use crate::logging::guarded;
 
-/// The maximum number of closed-set combinations in the dense cache. Above it, only the per-thread cache is used.
+/// The maximum number of combinations of closed-set values in the dense cache. A function with more uses only the
+/// per-thread cache.
 const MAX_DENSE: usize = 1024;
 
 /// The families of an annotated function, and the labels of its calls.
@@ -45,9 +46,10 @@ pub(crate) struct Families {
     pub(crate) beginnings: Option<CacheId>,
     /// The values listed after `in`, evaluated once.
     pub(crate) known: ReentrantOnce<KnownValues>,
-    /// The series by label set, if the labels of the first call all have closed sets with few enough combinations.
+    /// The series for each label set, if all labels of the first call have closed sets with at most `MAX_DENSE`
+    /// combinations.
     pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
-    /// The series of all calls, if all labels are fixed.
+    /// The series that all calls share, if all labels are fixed.
     pub(crate) series: Fixed<{ Role::COUNT }>,
     /// A bit mask of the roles whose mismatched labels have been reported.
     pub(crate) noted: AtomicU8,
@@ -62,8 +64,8 @@ struct BoundTarget {
 impl Families {
     /// Looks up or registers the families, replacing each unusable family with one that is not exported.
     ///
-    /// Returns the families as an error if an expression panicked. The family for that expression's role is then not
-    /// exported either.
+    /// Returns the families as an `Err` if an expression panicked. The family for that expression's role is then not
+    /// exported.
     pub(crate) fn of(declaration: &Declaration) -> Result<Box<Self>, Box<Self>> {
         let path = declaration.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, LabelSource::Fixed("")));
@@ -109,7 +111,7 @@ impl Families {
         if has_panicked { Err(families) } else { Ok(families) }
     }
 
-    /// Marks exception and cancellation counters to be read before the latency, unless name order guarantees it.
+    /// Makes scrapes read exception and cancellation counters before the latency, unless name order guarantees this.
     fn mark_read_early(&self) {
         let target = |role: Role| self.targets[role as usize].as_ref().map(|bound| bound.target.as_ref());
         let calls = target(Role::Latency).and_then(TargetRef::name);
@@ -202,7 +204,7 @@ impl Families {
         Some(handles)
     }
 
-    /// Returns the series of all calls of a function whose labels are all fixed.
+    /// Returns the series that all calls share if all labels are fixed.
     #[cold]
     #[inline(never)]
     pub(crate) fn resolve_fixed(&self, epoch: u64) -> Handles {
@@ -234,7 +236,7 @@ impl Families {
         }
     }
 
-    /// Returns the overflow series of all families of these roles, so that all of them count the same calls.
+    /// Returns the overflow series of every family for these roles, so that the families all count the same calls.
     pub(crate) fn overflow(&self, roles: &[Role]) -> Handles {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
@@ -247,7 +249,7 @@ impl Families {
         handles
     }
 
-    /// Adds the known values of the labels to the families.
+    /// Adds the labels' known values to the families.
     pub(crate) fn know_values(&self, known: &KnownValues) {
         let values = |at: usize| match &self.fixed[at] {
             Some(value) => std::slice::from_ref(value),
@@ -389,7 +391,7 @@ fn given(sources: &[LabelSource]) -> Vec<usize> {
     phases.into_iter().flat_map(of_phase).collect()
 }
 
-/// The label of functions with no other label whose value is known when a call begins.
+/// The label of functions whose other labels, if any, are all known only when a call ends.
 pub(crate) const FUNCTION: &str = "function";
 
 impl OwnedTarget {

@@ -1,14 +1,14 @@
-//! Label values that are known before any call, such as the lists after `in`.
+//! Label values that are known before any call, such as those in the list after `in`.
 
 use std::collections::HashSet;
 
 use crate::labels::OTHER;
 
-/// The known values of each label of a function; `None` for a label without known values.
+/// The known values for each of a function's labels, or `None` for a label without known values.
 pub(crate) struct KnownValues(Vec<Option<ValueSet>>);
 
 struct ValueSet {
-    /// The values in the order of the list, without duplicates. A closed set includes `other`.
+    /// The values in list order, without duplicates. A closed set includes `other`.
     values: Vec<String>,
     closed: Option<HashSet<String>>,
 }

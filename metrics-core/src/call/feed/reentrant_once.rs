@@ -22,7 +22,7 @@ pub(crate) struct ReentrantOnce<T> {
     making: OnceLock<Box<Making<T>>>,
 }
 
-/// The state of the initialization until there is a value.
+/// The initialization state, used until there is a value.
 struct Making<T> {
     /// The threads that run the initializer: the first caller, and those whose wait has timed out.
     makers: Mutex<Vec<ThreadId>>,
@@ -56,7 +56,7 @@ impl<T> ReentrantOnce<T> {
         self.value.get()
     }
 
-    /// Returns true while a thread runs the initializer.
+    /// Returns true while a thread is running the initializer.
     pub(crate) fn is_being_made(&self) -> bool {
         self.making.get().is_some_and(|making| !lock(&making.makers).is_empty())
     }
@@ -70,10 +70,11 @@ impl<T> ReentrantOnce<T> {
     /// Returns the value, running the initializer `make` if no other thread is running one. `make` must not panic.
     ///
     /// If `make` fails, it returns a provisional value, which is used until a later call succeeds. `user_code`
-    /// determines whether such a call may run `make`.
+    /// determines whether a later call may run `make`.
     ///
     /// Returns `None` if called by `make` itself. If another thread's initializer does not finish in time, possibly
-    /// because it waits for a lock that the caller holds, the caller runs `make` too, so that no call is miscounted.
+    /// because it is waiting for a lock that the caller holds, the caller runs `make` too, so that no call is
+    /// miscounted.
     #[cold]
     pub(crate) fn get_or_make(&self, user_code: UserCode, make: impl FnOnce() -> Result<T, T>) -> Option<&T> {
         let this = thread::current().id();
@@ -204,7 +205,7 @@ mod tests {
         assert_eq!(value, Some(&true));
     }
 
-    /// Runs `f` while the first initializer hangs. After that, the initializer returns 1.
+    /// Runs `f` while the first initializer hangs, and then makes the initializer return 1.
     fn while_the_first_initializer_hangs(f: impl FnOnce(&ReentrantOnce<usize>)) {
         let once = ReentrantOnce::new();
         let (begun, wait) = mpsc::channel();

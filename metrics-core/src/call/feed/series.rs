@@ -3,14 +3,14 @@
 use crate::call::declaration::label_source::{MAX_LABELS, Role};
 use crate::cell::Handle;
 
-/// The handles of the series of one call, indexed by [`Role`].
+/// The handles to one call's series, indexed by [`Role`].
 pub(crate) type Handles = [Handle; Role::COUNT];
 
 /// The series that one call records into.
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) handles: Handles,
-    /// The upper bounds of the latency's buckets; empty for a summary.
+    /// The upper bounds of the latency buckets; empty for a summary.
     pub(crate) bounds: &'static [f64],
 }
 

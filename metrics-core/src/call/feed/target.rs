@@ -161,7 +161,7 @@ impl<const N: usize, const UNLABELED: bool, P> FeedsLatency<N, UNLABELED> for P 
 {
 }
 
-/// A target with `N` labels that counts calls of a function. For `UNLABELED` and pointers, see [`FeedsLatency`].
+/// A target with `N` labels that counts a function's calls. For `UNLABELED` and pointers, see [`FeedsLatency`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot count the calls of this function",
     label = "expected a `Family<Counter, {N}>`",
@@ -194,17 +194,17 @@ impl<const N: usize, const UNLABELED: bool, P> FeedsLevel<N, UNLABELED> for P wh
 {
 }
 
-/// Converts a family given as `latency`.
+/// Converts the target given as `latency` to its owned form.
 pub fn latency<const N: usize, const UNLABELED: bool, M: FeedsLatency<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
-/// Converts a family given as `exceptions`.
+/// Converts the target given as `exceptions` to its owned form.
 pub fn exceptions<const N: usize, const UNLABELED: bool, M: FeedsCount<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
 
-/// Converts a family given as `cancelled`.
+/// Converts the target given as `cancelled` to its owned form.
 pub fn cancelled<const N: usize, const UNLABELED: bool, M: FeedsCount<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }
@@ -214,7 +214,7 @@ pub fn cancelled_with_results<const N: usize, M: FeedsCount<N, false>>(metric: &
     metric.target().to_owned_target()
 }
 
-/// Converts a family given as `in_flight`.
+/// Converts the target given as `in_flight` to its owned form.
 pub fn in_flight<const N: usize, const UNLABELED: bool, M: FeedsLevel<N, UNLABELED>>(metric: &M) -> FeedTarget {
     metric.target().to_owned_target()
 }

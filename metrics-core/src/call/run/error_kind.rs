@@ -22,7 +22,7 @@ pub trait Fallible {
     /// The type of the error.
     type Error;
 
-    /// Returns the error, if one was returned.
+    /// Returns the error if the value is an `Err`.
     fn error(&self) -> Option<&Self::Error>;
 }
 
@@ -35,7 +35,7 @@ impl<T, E> Fallible for Result<T, E> {
     }
 }
 
-/// Returns the kind of the error, if one was returned.
+/// Returns the error's kind if the value is an `Err`.
 #[inline]
 pub fn kind_of<'r, R: Fallible, L: LabelValue>(
     returned: &'r R,

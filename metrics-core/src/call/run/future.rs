@@ -2,8 +2,8 @@
 //!
 //! A function that is not `async` returns a future if its return type is a future, or if its last expression is
 //! `Box::pin(async move { .. })`. Creating the future is not part of the call. [`Measured`] stores the future directly,
-//! without a second state machine, and drops it before the call ends, as an `async fn` does. A panic during creation of
-//! the future is recorded as a call that panicked.
+//! without a second state machine, and drops it before the call ends, as an `async fn` does. If creating the future
+//! panics, the call is recorded as having panicked.
 
 use std::fmt;
 use std::future::Future;
@@ -66,7 +66,7 @@ enum FutureState<P: PendingCall, R> {
 }
 
 pin_project! {
-    /// The future of a call.
+    /// A future that is measured as a call.
     #[must_use = "futures do nothing unless polled"]
     pub struct Measured<F, P: PendingCall, R, E> {
         // Declared before the call, so that the future is dropped before the call ends, as in an `async fn`.

@@ -1,4 +1,4 @@
-//! The guard of one call, which detects how the call ends and records it.
+//! The guard for one call, which detects how the call ends and records the call.
 //!
 //! A call ends in exactly one way. [`Call::finish`] records a call that has returned. If the guard is dropped without
 //! `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the call was
@@ -22,7 +22,7 @@ use crate::call::feed::series::Series;
 use crate::cell::{self, Handle};
 use crate::clock::Moment;
 
-/// A call that has not begun and whose labels are known. Dropping it records nothing.
+/// A call whose labels are known but that has not begun. Dropping it records nothing.
 #[must_use = "a prepared call records nothing until it begins"]
 #[derive(Debug)]
 pub struct Prepared {
@@ -59,7 +59,7 @@ pub struct Call {
     progress: Progress,
 }
 
-/// Defines the methods of a guard that run a body. The guard must have a `progress` field.
+/// Defines a guard's methods for running a body. The guard must have a `progress` field.
 macro_rules! body_methods {
     () => {
         /// Runs the body of a function.
@@ -139,7 +139,7 @@ impl Drop for Call {
 #[derive(Debug)]
 pub struct CallUntilDropped {
     call: Call,
-    /// True if the call began during unwinding, in a destructor.
+    /// True if the call began in a destructor during unwinding.
     was_panicking: bool,
 }
 
@@ -153,7 +153,7 @@ impl Drop for CallUntilDropped {
     }
 }
 
-/// Counts one more call in flight.
+/// Increments the number of calls in flight.
 #[inline]
 pub(crate) fn enter(in_flight: Handle) {
     if !in_flight.is_none() {
@@ -184,7 +184,7 @@ pub(crate) fn record(start: Moment, Series { handles, bounds }: &Series, outcome
     }
 }
 
-// Not inlined, so that calls that need neither function reserve no registers for them.
+// Not inlined, so that calls that need neither function do not reserve registers for them.
 
 #[inline(never)]
 fn observe_in_buckets(latency: Handle, bounds: &'static [f64], seconds: f64) {

@@ -16,7 +16,7 @@ pub trait PendingCall: Sized {
 
 /// A running call, which ends with an `E` when it returns. Dropping it earlier records a panic or a cancellation.
 pub trait RunningCall<E> {
-    /// The progress of the call.
+    /// Returns the progress of the call.
     fn progress(&self) -> &Progress;
 
     /// Ends a call that has returned.

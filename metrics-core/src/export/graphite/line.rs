@@ -28,7 +28,7 @@ const NOT_A_NUMBER: &str = "is not a number";
 const TOO_LONG: &str = "has a name that is too long for carbon";
 const SAME_NAME: &str = "has the same name as another series after invalid characters are replaced";
 
-/// The name and the value of a label.
+/// A label's name and value.
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// A visitor that writes a line for each sample.
@@ -47,7 +47,7 @@ pub(super) struct GraphiteLines<'p> {
 }
 
 impl<'p> GraphiteLines<'p> {
-    /// Creates a visitor. `prefix` must be the result of [`prefix`].
+    /// Creates a visitor. The `prefix` argument must be a value returned by [`prefix`].
     pub(super) fn new(prefix: &'p str, tagged: bool, seconds: u64, push: &'p PushContext<'p>) -> Self {
         let (end, family, seen) = (format!(" {seconds}\n"), String::new(), HashSet::default());
         Self { out: Vec::new(), prefix, tagged, end, family, seen, push }

@@ -28,10 +28,11 @@ use crate::registry::scrape::steps::Steps;
 
 /// The default limit on concurrent responses.
 const MAX_SCRAPES: usize = 32;
-/// The number of bytes to encode per poll: large enough to keep writes few, but small enough to share the thread.
+/// The number of bytes to encode per poll: large enough to limit the number of writes, but small enough to share the
+/// thread.
 const CHUNK: usize = 32 << 10;
 /// The time spent on a response before its body yields. Because hyper polls a body twice before it returns to the
-/// runtime, other tasks wait for twice this time.
+/// runtime, other tasks wait twice as long.
 const TURN: Duration = Duration::from_micros(150);
 /// The maximum size, in bytes, of a response that is fully encoded before it is sent and has a `Content-Length`.
 const SMALL: usize = 2 * CHUNK;

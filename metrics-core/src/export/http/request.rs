@@ -119,7 +119,7 @@ fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Splits off the quality of an element. The quality is 1 if absent, and 0 if it is not a number from 0 to 1.
+/// Splits off an element's quality. The quality is 1 if absent, and 0 if it is not a number from 0 to 1.
 fn quality(element: &str) -> (&str, f32) {
     for (at, _) in element.match_indices(';') {
         let (name, rest) = element[at + 1..].split_once('=').unwrap_or_default();
@@ -132,7 +132,7 @@ fn quality(element: &str) -> (&str, f32) {
     (element, 1.0)
 }
 
-/// Returns the format that matches a media range and the specificity of that range.
+/// Returns the format that a media range matches, and the specificity of the range.
 ///
 /// Returns `None` if the format or its version is not supported.
 fn format_of(range: &str) -> Option<(Format, u8)> {

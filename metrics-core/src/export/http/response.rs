@@ -51,7 +51,7 @@ impl fmt::Debug for ExpositionFuture {
     }
 }
 
-/// Converts a request from the `http` crate's type.
+/// Converts a request from the `http` crate to a scrape request.
 pub(crate) fn scrape_request<B>(request: &Request<B>) -> ScrapeRequest {
     let mut scrape = ScrapeRequest::new(request.method().as_str(), request.uri().query());
     for (name, value) in request.headers() {
@@ -76,7 +76,7 @@ impl ScrapeResponse {
     }
 }
 
-/// The body of a response to a scrape. It is encoded while it is sent.
+/// The body of a scrape response. It is encoded while it is sent.
 ///
 /// The body ends with an error if the client read too slowly and another scrape needed its slot.
 /// `ExpositionBody::default()` is an empty body, for responses that contain no metrics.

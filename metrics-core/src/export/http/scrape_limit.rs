@@ -5,8 +5,8 @@
 //! free is handed to the first scrape in the queue, so a slot is free only if the queue is empty.
 //!
 //! While all slots are held, the alarm thread checks them twice a second. If a scrape is in the queue, the thread
-//! revokes the slot of the client that has made no progress for the longest time. A scrape gets status 503 if its time runs out, if
-//! 64 others are in the queue, or if 1,000 others wait for collectors or a slot.
+//! revokes the slot of the client that has made no progress for the longest time. A scrape gets status 503 if its time
+//! runs out, if 64 others are in the queue, or if 1,000 others are waiting for collectors or a slot.
 
 mod slots;
 
@@ -41,13 +41,13 @@ pub(crate) struct ScrapeSlots {
 #[derive(Debug, Default)]
 struct SlotsState {
     slots: Mutex<Slots>,
-    /// The alarm for the next look, set while all slots are held.
+    /// The alarm for the next periodic check, set while all slots are held.
     watch: Mutex<Option<Alarm>>,
     /// The number of requests waiting for collectors or for a slot.
     waiting: AtomicUsize,
 }
 
-/// A request that waits for collectors or for a slot.
+/// A guard that counts a request waiting for collectors or for a slot.
 #[derive(Debug)]
 pub(crate) struct Waiting(Arc<ScrapeSlots>);
 
@@ -96,7 +96,7 @@ impl ScrapeSlots {
 
     /// Hands available slots to the first scrapes in the queue.
     ///
-    /// While all slots are held, also sets the alarm for the next look.
+    /// While all slots are held, also sets the alarm for the next periodic check.
     fn advance(self: &Arc<Self>) {
         let state = self.state.get();
         let (woken, watches) = {
@@ -115,7 +115,7 @@ impl ScrapeSlots {
             let mut watch = lock(&state.watch);
             let alarm = Alarm::set(Instant::now() + LOOK, &Waker::from(Arc::clone(self)));
             if alarm.is_none() {
-                // Without an alarm thread, the next scrape looks at the slots instead.
+                // Without an alarm thread, the next scrape checks the slots instead.
                 lock(&state.slots).is_watched = false;
             }
             *watch = alarm;
@@ -123,7 +123,7 @@ impl ScrapeSlots {
     }
 }
 
-/// Handles the alarm for the next look.
+/// Handles the alarm for the next periodic check.
 impl Wake for ScrapeSlots {
     fn wake(self: Arc<Self>) {
         lock(&self.state.get().slots).is_watched = false;

@@ -9,7 +9,7 @@ use crate::gauge::{Gauge, InFlight};
 
 /// The status codes of failed scrapes. Their series are exported at 0 from the start.
 const FAILURES: [&str; 5] = ["401", "404", "405", "500", "503"];
-/// The `format` label of a response without metrics.
+/// The value of the `format` label for a response without metrics.
 const NONE: &str = "none";
 
 lazy_static! {

@@ -1,4 +1,4 @@
-//! The schedule of one pusher: pushes, retries and shutdown.
+//! A pusher's schedule: pushes, retries and shutdown.
 //!
 //! A pusher is a task on the alarm thread. When a push is due, the pusher spawns a thread that pushes, sets the next
 //! alarm, and exits. A target that blocks therefore does not delay other targets. Pushes to one target never overlap,
@@ -28,7 +28,7 @@ use crate::registry::Registry;
 
 /// The maximum number of failure causes to remember so that each is logged only once.
 const LOGGED_CAUSES: usize = 16;
-/// The maximum number of reasons for skipped samples to remember, across all targets.
+/// The maximum number of skip reasons to remember, across all targets.
 const LOGGED_REASONS: usize = 256;
 /// The delay to use if the clock cannot represent the requested delay.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -135,8 +135,8 @@ impl Schedule {
             let pushed = self.push(until.map_or(deadline, |until| deadline.min(until)));
             let mut state = lock(&self.state);
             let due = match (until, state.until) {
-                // The shutdown was requested before this push began, so this push was the last one unless enough time
-                // is left for a retry.
+                // Shutdown was requested before this push began, so this push was the last one unless enough time is
+                // left for a retry.
                 (Some(until), _) => {
                     // The back-off is limited to its first step because little time is left.
                     let again = after(Instant::now(), pushed.retry.min(backoff::FIRST));

@@ -33,7 +33,7 @@ lazy_static! {
     .register();
 }
 
-/// Creates all series of a target with a value of 0.
+/// Creates all series for a target, with a value of 0.
 pub(super) fn init(target: &str) {
     for outcome in [SUCCESS, ERROR, TIMEOUT, PANIC] {
         PUSHES.labels([target, outcome]);

@@ -17,7 +17,7 @@ pub(super) type Sweeps = Arc<AtomicU64>;
 
 /// The state of an open connection.
 pub(super) struct Open {
-    /// `true` if the connection exceeds the limit and only receives a response with status 503.
+    /// `true` if the connection exceeds the limit and receives only a response with status 503.
     pub(super) is_refusal: bool,
     sweeps: Sweeps,
     state: Mutex<State>,

@@ -8,8 +8,8 @@
 //! 3. an idle connection whose last request was a scrape; its client reconnects for the next scrape
 //! 4. a connection whose client has not read any of its response for seven seconds
 //!
-//! If no connection qualifies, the new connection may exceed the limit to receive a single response with status 503.
-//! The number of such refusals is limited as well.
+//! If no connection qualifies, the new connection may exceed the limit, but only to receive a single response with
+//! status 503. The number of such refusals is limited as well.
 //!
 //! Among connections that have not sent a request, the server closes the oldest. In a flood of connections, a client is
 //! therefore served if its request arrives before the flood has replaced all connections. At 10,000 new connections per
@@ -36,7 +36,7 @@ const HEAD_TIMEOUT: u64 = 10;
 const IDLE_TIMEOUT: u64 = 150;
 /// The number of sweeps after which a client that has not read any of its response is disconnected.
 const STALL_TIMEOUT: u64 = 15;
-/// The number of sweeps after which a client that waits for collectors is disconnected. A scrape waits for at most half
+/// The number of sweeps after which a client waiting for collectors is disconnected. A scrape waits for at most half
 /// that time.
 const ANSWER_TIMEOUT: u64 = 60;
 /// The number of sweeps after which a client that has not read any of its response may be evicted. The system accepts
@@ -44,8 +44,8 @@ const ANSWER_TIMEOUT: u64 = 60;
 const STALL_AFTER: u64 = 7;
 /// The maximum number of connections beyond the limit. They get status 503.
 const MAX_REFUSALS: usize = 32;
-/// If the process runs out of file descriptors, the limit is lowered to the number of open connections minus this
-/// number, so that collectors can open files.
+/// The margin that lets collectors open files: if the process runs out of file descriptors, the limit is lowered to the
+/// number of open connections minus this margin.
 const SPARE_DESCRIPTORS: usize = 8;
 /// The minimum for the lowered limit.
 const MIN_CONNECTIONS: usize = 8;
@@ -62,7 +62,7 @@ lazy_static! {
 /// The reasons why the server closes connections. Their series are exported at 0 from the start.
 const REASONS: [&str; 6] = ["evicted", "handshake", "head_timeout", "idle_timeout", "refused", "stalled"];
 
-/// The open connections of a server.
+/// A server's open connections.
 pub(super) struct Connections {
     /// The configured limit.
     most: usize,
@@ -135,7 +135,7 @@ impl Connections {
         evicted
     }
 
-    /// Closes the connections that exceed a timeout. Called once a second.
+    /// Closes the connections that have timed out. Called once a second.
     pub(super) fn sweep(&self) {
         let mut reasons = Vec::new();
         {

@@ -50,7 +50,7 @@ pub enum ServeError {
     Problems(Vec<Problem>),
     /// A TLS file could not be read.
     TlsFile {
-        /// The path of the file.
+        /// The file's path.
         path: PathBuf,
         /// The underlying I/O error.
         source: io::Error,

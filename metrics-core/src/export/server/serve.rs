@@ -1,4 +1,4 @@
-//! The event loop of the server's thread: it accepts connections and serves their requests.
+//! The server thread's event loop, which accepts connections and serves their requests.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -49,10 +49,10 @@ pub(crate) trait Admission: fmt::Debug + Send + Sync {
     /// Returns an error if the credentials are invalid.
     fn check(&self) -> Result<(), ServeError>;
 
-    /// Returns true if the value of an `Authorization` header contains the credentials.
+    /// Returns true if this `Authorization` header value contains the required credentials.
     fn allows(&self, authorization: Option<&[u8]>) -> bool;
 
-    /// Returns the `WWW-Authenticate` header of a response with status 401.
+    /// Returns the `WWW-Authenticate` header value for a response with status 401.
     fn challenge(&self) -> &'static str;
 }
 
@@ -106,8 +106,8 @@ impl Serving {
         self.exposition.respond(request).await
     }
 
-    /// Logs a failed connection. Only the first failure is a warning, because a client can cause any number of
-    /// failures.
+    /// Logs a failed connection. Only the first failure is logged as a warning, because a client can cause any number
+    /// of failures.
     fn failed(&self, what: &str, error: &dyn fmt::Display) {
         if self.has_warned.swap(true, Ordering::Relaxed) {
             log(Level::Debug, format_args!("{what}: {error}"));
@@ -117,7 +117,7 @@ impl Serving {
     }
 }
 
-/// Serves until `stop` is notified.
+/// Accepts and serves connections until `stop` is notified.
 pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop: Arc<Notify>) {
     let requests = GracefulShutdown::new();
     let swept = Arc::clone(&serving);
@@ -231,7 +231,7 @@ async fn until<F: Future>(stopped: impl Future, future: F) -> Option<F::Output> 
 
 /// Serves a connection until the client or the server closes it.
 async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<Serving>, requests: Watcher) {
-    // The last bytes of a response must not wait until the client has acknowledged the previous ones.
+    // The last bytes of a response must not wait for the client to acknowledge the previous ones.
     stream.set_nodelay(true).ok();
     let stream = Observed { stream, connection: Arc::clone(&connection) };
     let served = async {

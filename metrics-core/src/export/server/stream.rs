@@ -1,4 +1,4 @@
-//! Stream wrappers that report the progress of a connection.
+//! Stream wrappers that report a connection's progress.
 //!
 //! With TLS, [`Observed`] wraps the socket and [`Flushed`] wraps the TLS stream. Bytes count as progress once the
 //! socket has accepted them. A response counts as sent once the TLS stream has been flushed.

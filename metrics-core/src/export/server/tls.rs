@@ -77,7 +77,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// Returns an error if `authorities` contains no certificate, or a certificate that cannot be used as an authority.
+    /// Returns an error if `authorities` contains no certificates or if one of them cannot be used as an authority.
     /// Also returns an error if the configuration was created with [`Tls::from_config`], because that configuration
     /// sets its own client verifier.
     pub fn client_ca(mut self, authorities: &[u8]) -> Result<Self, ServeError> {

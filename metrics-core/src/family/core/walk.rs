@@ -1,4 +1,4 @@
-//! An iteration over the series of a family in chunks of 128. The family's lock is not held between chunks.
+//! An iteration over a family's series in chunks of 128. The family's lock is not held between chunks.
 //!
 //! A walk may pause for as long as the scrape's client does. A compaction of the table adjusts the position of each
 //! walk in progress. A walk ends at the position where the table ended when the walk began, so a series that is removed
@@ -11,14 +11,13 @@ use super::{CHUNK, FamilyCore};
 use crate::family::table::{Chunk, Compaction};
 use crate::lock::lock;
 
-/// An iteration over the series of a family. Dropping the `Walk` ends it.
+/// An iteration over a family's series. Dropping the `Walk` ends it.
 pub(crate) struct Walk {
     core: Arc<FamilyCore>,
     position: Arc<WalkPosition>,
 }
 
-/// The position of a walk in the table. Walks change it under the table's read lock, and compactions under its write
-/// lock.
+/// A walk's position in the table. Walks change it under the table's read lock, and compactions under its write lock.
 pub(super) struct WalkPosition {
     /// The position of the next series; `ENDED` once the walk has ended.
     next: AtomicUsize,
@@ -28,12 +27,12 @@ pub(super) struct WalkPosition {
 const ENDED: usize = usize::MAX;
 
 impl WalkPosition {
-    /// Ends the walk, because the table has been cleared.
+    /// Ends the walk because the table has been cleared.
     pub(super) fn end(&self) {
         self.next.store(ENDED, Ordering::Relaxed);
     }
 
-    /// Adjusts the position to the new positions of the series after a compaction.
+    /// Adjusts the position after a compaction has moved the series.
     pub(super) fn follow(&self, compaction: &Compaction) {
         for position in [&self.next, &self.end] {
             let old = position.load(Ordering::Relaxed);

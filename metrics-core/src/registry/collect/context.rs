@@ -10,7 +10,7 @@ use prometheus::proto::MetricFamily;
 
 use crate::registry::Registry;
 
-/// The time that a scrape waits for collectors by default.
+/// The default limit on the time that a scrape waits for collectors.
 pub(crate) const DEFAULT_COLLECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
@@ -91,7 +91,7 @@ impl ScrapeContext {
         self.timeout
     }
 
-    /// Returns the remaining time that this scrape may wait.
+    /// Returns how much longer this scrape may wait.
     pub(crate) fn time_left(&self) -> Duration {
         self.timeout.saturating_sub(self.since.elapsed())
     }

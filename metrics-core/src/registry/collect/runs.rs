@@ -45,7 +45,7 @@ struct RunState<T> {
     waiting: Vec<Weak<Waiter>>,
 }
 
-/// A run that a scrape waits for.
+/// A run that a scrape is waiting for.
 pub(crate) struct PendingRun<T>(Arc<Run<T>>);
 
 impl<T: Send + Sync + 'static> Runs<T> {

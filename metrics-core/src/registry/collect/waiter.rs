@@ -1,4 +1,4 @@
-//! Waits for several runs on behalf of one scrape, either by blocking the thread or as an async task.
+//! Waits for several collector runs on behalf of one scrape, either by blocking the thread or as an async task.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;

@@ -11,8 +11,9 @@ use super::DeclaredRef;
 
 /// A declaration in the section.
 ///
-/// A program may contain several copies of this crate, built from different commits of one version, which share the
-/// section. The first word identifies the copy that an element belongs to. Other copies must not read beyond that word.
+/// A program may contain several copies of this crate, built from different commits of the same version, which share
+/// the section. The first word identifies the copy that an element belongs to. Other copies must not read beyond that
+/// word.
 #[repr(C)]
 pub struct Element {
     copy: &'static AtomicU8,

@@ -16,7 +16,7 @@ use crate::labels;
 use crate::metric::Readings;
 use crate::sample::{Number, Value};
 
-/// The series of a family that have the same set of label names.
+/// The series in a family that share one set of label names.
 pub(crate) struct FamilyPart {
     pub(crate) core: Arc<FamilyCore>,
     /// The totals, if this scrape read them early.

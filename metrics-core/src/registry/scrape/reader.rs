@@ -10,7 +10,7 @@ use crate::family::table::Chunk;
 use crate::metric::Readings;
 use crate::sample::{Labels, Visitor};
 
-/// The early totals of a family, and the position in them.
+/// A family's early totals, and the current position in them.
 pub(crate) struct Early<'a> {
     pub(crate) totals: &'a EarlyTotals,
     /// The position in the totals after the last visited series.

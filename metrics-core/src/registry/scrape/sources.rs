@@ -15,7 +15,7 @@ use crate::registry::shown::merge::MergedFamily;
 use crate::registry::{Registry, declared};
 use crate::sample::Value;
 
-/// The sources of the families of one scrape, by name.
+/// The family sources for one scrape, by name.
 pub(crate) struct Sources {
     pub(crate) families: Vec<(String, FamilySource)>,
 }

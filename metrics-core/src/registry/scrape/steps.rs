@@ -13,14 +13,14 @@ use crate::family::core::{EarlyTotals, Walk};
 use crate::kind::Kind;
 use crate::sample::{Labels, Visitor};
 
-/// The maximum number of a collector's series that are visited in one step.
+/// The maximum number of series from a collector to visit in one step.
 const AT_ONCE: usize = 128;
 
 /// A scrape in progress. It holds no lock between steps, so it may be paused or dropped between any two of them.
 pub(crate) struct Steps {
     sources: Sources,
     sorted: bool,
-    /// The parts that have yet to be read early, as pairs of family and part positions. The next part to read is last.
+    /// The remaining parts to read early, as pairs of family and part positions. The next part to read is last.
     unread: Vec<(usize, usize)>,
     /// The progress within the part that is being read early.
     early_walk: Option<Walk>,
@@ -42,7 +42,7 @@ enum CursorState {
         /// True once the family has been passed to the visitor.
         begun: bool,
     },
-    /// A family of a collector. The next series to visit is at position `from`.
+    /// A family from a collector. The next series to visit is at position `from`.
     Collected { from: usize },
 }
 

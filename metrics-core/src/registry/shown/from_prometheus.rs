@@ -164,7 +164,7 @@ fn gauge_value(gauge: &proto::Gauge) -> f64 {
     gauge.get_value()
 }
 
-/// An untyped value that is only accessible through the `Debug` output of its struct.
+/// An untyped value that is accessible only through its struct's `Debug` output.
 #[allow(dead_code, reason = "used where the feature is on")]
 struct DebugValue(f64);
 

@@ -20,11 +20,11 @@ pub(crate) struct MergedFamilies {
     taken: HashMap<String, String>,
 }
 
-/// A family of one or more collectors.
+/// A family reported by one or more collectors.
 pub(crate) enum MergedFamily {
-    /// A family of one collector, identified by its position in a result that scrapes share.
+    /// A family from one collector, identified by its position in a result that scrapes share.
     Shared(Arc<Collected>, usize),
-    /// A family merged from those of several collectors.
+    /// A family merged from several collectors' families.
     Merged(CollectedFamily),
 }
 

@@ -24,7 +24,7 @@ pub(crate) enum SkipReason {
     Invalid(Error),
     /// Two series of the family have the same labels.
     Repeated,
-    /// A value does not match the type of the family.
+    /// A value does not match the family's type.
     Mistyped,
 }
 

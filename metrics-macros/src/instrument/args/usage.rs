@@ -1,4 +1,4 @@
-//! Usage examples of the options, for error messages.
+//! Usage examples for the options, shown in error messages.
 
 /// Returns the option with an example value, as written in the attribute.
 pub(super) fn usage(option: &str) -> &'static str {

@@ -161,7 +161,7 @@ fn returning_future(
     }
 }
 
-/// Returns the span of the wrapper's tokens. The span is located at the return type, so that the compiler reports a
+/// Returns the span for the wrapper's tokens. The span is located at the return type, so that the compiler reports a
 /// missing value there. It is hygienic, so that the wrapper's variables do not clash with the arguments.
 fn span(function: &Function) -> Span {
     Span::mixed_site().located_at(function.output_span())

@@ -2,7 +2,7 @@
 //!
 //! A function drops its arguments from last to first. A closure drops its captures in the order in which its body first
 //! uses them, and it captures only the fields that the body uses. If the difference may be observable, the closure
-//! begins with a branch that is never taken and that references each argument as a whole, from last to first.
+//! begins with a never-taken branch that references each argument as a whole, from last to first.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -10,7 +10,7 @@ use syn::{FnArg, Pat, PatIdent, ReceiverKind, Type};
 
 use super::super::model::Function;
 
-/// Emits a statement that references the arguments that may need to be dropped, from last to first. Returns `None` if
+/// Emits a statement that references, from last to first, the arguments that may need to be dropped. Returns `None` if
 /// the function has no such argument, or if it has only one and the closure already captures it as a whole.
 pub(super) fn in_order(function: &Function) -> Option<TokenStream> {
     let mut owned: Vec<Ident> = function.sig.inputs.iter().filter_map(owned).collect();

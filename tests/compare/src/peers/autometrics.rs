@@ -1,4 +1,4 @@
-//! `#[autometrics]` on top of the `prometheus` crate. Its labels identify only the function; it supports no other labels.
+//! `#[autometrics]` on top of the `prometheus` crate. Labels identify only the function; no others are supported.
 
 use super::Peer;
 use crate::handler::{Failed, Request, respond};

@@ -1,4 +1,4 @@
-//! Calls without instrumentation, as a reference.
+//! Uninstrumented calls, as a baseline.
 
 use crate::handler::{Failed, Request, Suspended, respond, wait_once};
 use crate::labels::Labels;

@@ -48,7 +48,7 @@ struct Exposed {
     compare_items_total: CounterVec<AnyPaths>,
 }
 
-/// Number of default buckets of the `prometheus` crate.
+/// Number of default buckets in the `prometheus` crate.
 const BUCKETS: usize = prometheus::DEFAULT_BUCKETS.len();
 
 struct Calls {

@@ -96,7 +96,7 @@ pub(crate) fn call_literal(fails: bool) -> Operation {
     operation(move |number| by_literal(Request::new(number, fails)))
 }
 
-/// Like [`call_literal`], but with the families of a service that is created at run time.
+/// Like [`call_literal`], but with families owned by a service that is created at run time.
 pub(crate) fn call_of_self(fails: bool) -> Operation {
     let service = Service {
         latency: Summary::builder("service_latency_seconds", "Latency.").labels(["path"]).build(),

@@ -1,4 +1,4 @@
-//! Build costs of the library: compile time, machine code, and number of crates.
+//! The library's build costs: compile time, machine code, and number of crates.
 
 use std::collections::BTreeSet;
 use std::path::Path;

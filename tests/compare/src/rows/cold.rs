@@ -1,4 +1,4 @@
-//! The first metrics of a new thread: spawn the thread, count once, make one call, and join the thread.
+//! A new thread's first use of metrics: spawn the thread, count once, make one call, and join the thread.
 //!
 //! As in most services, a new thread reuses the cells of a thread that has ended.
 

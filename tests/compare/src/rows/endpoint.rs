@@ -66,7 +66,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Adds compression as axum users do, with the layer's default level.
+/// Adds compression as axum users do, at the layer's default level.
 fn compressed(handler: axum::routing::MethodRouter) -> Router {
     Router::new().route("/metrics", handler).layer(CompressionLayer::new())
 }

@@ -1,4 +1,4 @@
-//! Counters and summaries whose handles are held.
+//! Counters and summaries that are updated through held handles.
 
 use anyhow::Result;
 

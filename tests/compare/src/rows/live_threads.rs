@@ -1,4 +1,4 @@
-//! A scrape of summaries that many live threads have updated.
+//! Measures a scrape of summaries that many live threads have updated.
 
 use std::sync::Barrier;
 use std::thread;
@@ -51,7 +51,7 @@ fn with_threads(observe: &Operation, run: impl FnOnce() -> f64) -> f64 {
     })
 }
 
-/// Returns the nanoseconds per series.
+/// Returns the scrape time per series, in nanoseconds.
 fn scrape(registry: &Registry, rounds: usize) -> f64 {
     let mut text = Vec::new();
     let times = (0..rounds).map(|_| {

@@ -1,4 +1,4 @@
-//! An instrumented `async` function relative to the same function without `async`, both polled once.
+//! An instrumented `async` function compared with the same function without `async`; both are polled once.
 
 use anyhow::Result;
 

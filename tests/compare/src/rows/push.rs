@@ -15,7 +15,7 @@ use crate::peers::ours::Ours;
 use crate::report::{Report, figure};
 use crate::threads::bind_to_core;
 
-/// Number of pushed series, not counting the series of the measured calls.
+/// Number of pushed series, not counting those of the measured calls.
 const SERIES: usize = 10_000;
 /// The push interval, a tenth of the usual interval.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -37,7 +37,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Returns the nanoseconds per series.
+/// Measures the nanoseconds per series for each peer.
 fn contest(peers: &[&dyn Peer], series: usize, rounds: usize) -> Result<Figures> {
     let mut expositions: Vec<_> = peers.iter().filter_map(|peer| Some((peer, peer.exposition(series)?))).collect();
     for (peer, expose) in &mut expositions {

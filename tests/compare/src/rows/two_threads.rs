@@ -13,7 +13,7 @@ use crate::threads::{Entrant, Race};
 const HELD: &str = "prometheus, handles held";
 const OF_SELF: &str = "ours, families of `self`";
 
-/// A race in which each call runs on one thread and on two threads.
+/// A race in which each call runs both on one thread and on two threads.
 pub(crate) struct TwoThreads {
     race: Race,
     /// The kind of each call and the names of its contestants.

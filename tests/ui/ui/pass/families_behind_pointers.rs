@@ -1,5 +1,5 @@
 #![deny(warnings)]
-//! Options whose families are behind pointers, and families for functions with all kinds of labels.
+//! Attribute options that name families behind pointers, and families for functions with all kinds of labels.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,7 +1,7 @@
 #![deny(warnings, missing_docs, unreachable_pub)]
 #![forbid(unsafe_code)]
 #![no_implicit_prelude]
-//! A caller of the derives that denies all warnings and shadows the crates that generated code refers to.
+//! Uses the derives in a crate that denies all warnings and shadows the crates that generated code refers to.
 
 #[allow(dead_code)]
 mod core {}

@@ -16,7 +16,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(500);
 /// The system accepts up to 200 KiB at once, so a client that reads steadily at 30 kB/s makes visible progress only
 /// every six seconds.
 pub(super) const STALL_LOOKS: u32 = 14;
-/// Like [`STALL_LOOKS`], but for a client of a web framework, where only polls of the body are observed.
+/// Like [`STALL_LOOKS`], but for a client served by a web framework, where only polls of the body are observed.
 ///
 /// The system may buffer megabytes of the response, so a client that reads steadily at 300 kB/s may seem idle for this
 /// long.
@@ -29,7 +29,7 @@ pub(super) struct Slots {
     pub(super) held: Vec<HeldSlot>,
     /// The scrapes waiting for a slot, in order of arrival.
     pub(super) queue: VecDeque<(u64, Waker)>,
-    /// The slots that were handed to scrapes but not taken yet, by ticket.
+    /// The slots that have been handed to scrapes but not yet taken, by ticket.
     pub(super) handed: BTreeMap<u64, Arc<SlotState>>,
     pub(super) last_look: Option<Instant>,
     /// `true` if an alarm for the next look is set.
@@ -53,14 +53,14 @@ pub(super) struct HeldSlot {
 pub(super) struct SlotState {
     /// A counter that is incremented whenever the client makes progress. It is 0 until encoding begins.
     pub(super) progress: AtomicU64,
-    /// `true` if the bytes that the system accepts count as progress, in addition to polls of the body.
+    /// `true` if bytes accepted by the system count as progress, in addition to polls of the body.
     pub(super) is_observed: AtomicBool,
     /// `true` once the slot has been handed to another scrape.
     pub(super) is_revoked: AtomicBool,
 }
 
 impl Slots {
-    /// Counts a look at every slot, unless the last look was less than [`LOOK`] ago.
+    /// Looks at every held slot, unless the last look was less than [`LOOK`] ago.
     pub(super) fn look(&mut self, now: Instant) {
         if self.last_look.is_some_and(|last| now.saturating_duration_since(last) < LOOK) {
             return;
@@ -87,7 +87,8 @@ impl Slots {
         woken
     }
 
-    /// Revokes the slot of the client that has made no progress for the longest time. Returns false if no client is stalled.
+    /// Revokes the slot of the client that has made no progress for the longest time. Returns false if no client is
+    /// stalled.
     fn revoke(&mut self) -> bool {
         let stalled = self.held.iter().enumerate().filter(|(_, held)| held.is_stalled());
         let Some((at, _)) = stalled.max_by_key(|(_, held)| held.idle) else { return false };

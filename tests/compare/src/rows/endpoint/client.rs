@@ -15,7 +15,7 @@ pub(super) struct Client {
     gzip: bool,
 }
 
-/// The measurements of one scrape.
+/// Measurements from one scrape.
 pub(super) struct Scrape {
     pub(super) seconds: f64,
     pub(super) first_byte: f64,
