@@ -37,7 +37,7 @@ pub(crate) struct Families {
     /// The targets, indexed by [`Role`]; `None` if the function does not record the role, or if each call evaluates its
     /// target.
     targets: [Option<BoundTarget>; Role::COUNT],
-    /// The targets that are families, for their epochs and caps.
+    /// The targets that are families, kept so that their epochs and caps can be read.
     cores: Vec<Arc<FamilyCore>>,
     /// The upper bounds of the latency's buckets; empty for a summary.
     bounds: &'static [f64],
