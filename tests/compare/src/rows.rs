@@ -7,6 +7,7 @@ mod calls;
 mod clock;
 mod cold;
 mod endpoint;
+mod facts;
 mod growth;
 mod handles;
 mod live_threads;
@@ -56,7 +57,7 @@ pub(crate) const LONG_GROUPS: [LongGroup; 3] = [
     LongGroup { name: "threads", begin: two_threads::TwoThreads::begin },
 ];
 
-pub(crate) const GROUPS: [Group; 15] = [
+pub(crate) const GROUPS: [Group; 16] = [
     Group { name: "async", run: polling::run },
     Group { name: "handles", run: handles::run },
     Group { name: "allocations", run: allocations::run },
@@ -72,4 +73,5 @@ pub(crate) const GROUPS: [Group; 15] = [
     Group { name: "clock", run: clock::run },
     Group { name: "endpoint", run: endpoint::run },
     Group { name: "push", run: push::run },
+    Group { name: "facts", run: facts::run },
 ];

@@ -55,14 +55,7 @@ impl Peer for Prometheus {
     }
 
     fn exposition(&self, series: usize) -> Option<Exposition> {
-        let registry = Registry::new();
-        let family = counters("compare_items_total", &["path"]);
-        registry.register(Box::new(family.clone())).expect("the registry is empty");
-        let mut path = String::new();
-        for number in 0..series {
-            write_path(number, &mut path);
-            family.with_label_values(&[&path]).inc_by(amount(number));
-        }
+        let registry = registry(series);
         let mut text = String::new();
         Some(Box::new(move || {
             text.clear();
@@ -70,6 +63,19 @@ impl Peer for Prometheus {
             text.len()
         }))
     }
+}
+
+/// Creates counters with one label.
+pub(crate) fn registry(series: usize) -> Registry {
+    let registry = Registry::new();
+    let family = counters("compare_items_total", &["path"]);
+    registry.register(Box::new(family.clone())).expect("the registry is empty");
+    let mut path = String::new();
+    for number in 0..series {
+        write_path(number, &mut path);
+        family.with_label_values(&[&path]).inc_by(amount(number));
+    }
+    registry
 }
 
 /// A counter that is looked up by any number of labels.
