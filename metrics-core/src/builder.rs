@@ -4,11 +4,12 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::buckets::DEFAULT_BUCKETS;
 use crate::counter::Counter;
 use crate::family::core::DEFAULT_MAX_SERIES;
 use crate::family::{Family, FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
-use crate::histogram::{DEFAULT_BUCKETS, Histogram};
+use crate::histogram::Histogram;
 use crate::kind::Kind;
 use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed};
@@ -53,8 +54,8 @@ pub(crate) mod sealed_target {
 impl<M: sealed::Metric> sealed_target::BuildTarget for M {
     fn from_core(core: Arc<FamilyCore>) -> Self {
         let handle = core.resolve(&[]);
-        let bounds = core.declaration.bounds;
-        M::from_cell(handle, bounds, Some(core))
+        let buckets = core.declaration.buckets;
+        M::from_cell(handle, buckets, Some(core))
     }
 }
 
@@ -185,7 +186,7 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
             label_names: self.label_names,
             label_values: self.label_values,
             const_labels: self.const_labels,
-            bounds: &[],
+            buckets: None,
             invalid_bounds: None,
             allowed: self.allowed,
             location: self.location,

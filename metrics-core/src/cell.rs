@@ -15,6 +15,7 @@
 //! explores every interleaving with at most two or three preemptions.
 
 pub(crate) mod access;
+pub(crate) mod buckets;
 pub(crate) mod counter;
 pub(crate) mod gauge;
 pub(crate) mod handle;
@@ -25,7 +26,17 @@ pub(crate) mod sync;
 mod thread_block;
 mod thread_locals;
 
+pub(crate) use buckets::Buckets;
 pub(crate) use handle::Handle;
 #[cfg(feature = "testing")]
 pub(crate) use thread_locals::reading_own_block;
 pub(crate) use thread_locals::reads_all_blocks;
+
+/// Adds one observation to a summary, which has no buckets, or to a histogram.
+#[inline]
+pub(crate) fn observe(handle: Handle, buckets: Option<&'static Buckets>, value: f64) {
+    match buckets {
+        None => summary::observe(handle, value),
+        Some(buckets) => histogram::observe(handle, buckets, value),
+    }
+}

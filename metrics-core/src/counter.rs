@@ -6,7 +6,7 @@ use std::panic::Location;
 
 use crate::amount::Amount;
 use crate::cell::counter::Total;
-use crate::cell::{Handle, access, counter as cell};
+use crate::cell::{Buckets, Handle, access, counter as cell};
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, sealed};
@@ -67,9 +67,9 @@ impl Counter {
         if access::is_live(self.handle) { number(total).as_f64() } else { 0.0 }
     }
 
-    /// Returns the handle, the bucket bounds (empty except for histograms), and the owner of the series.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
-        (self.handle, &[], &self.owner)
+    /// Returns the handle, the buckets (`None` except for histograms), and the owner of the series.
+    pub(crate) fn cell(&self) -> (Handle, Option<&'static Buckets>, &OptionalOwner) {
+        (self.handle, None, &self.owner)
     }
 
     /// Runs `f` and returns its result. Adds 1 if `f` returns `Err` or panics.
@@ -147,7 +147,7 @@ impl sealed::Metric for Counter {
         are_live: access::are_live,
     };
 
-    fn from_cell(handle: Handle, _: &'static [f64], owner: OptionalOwner) -> Self {
+    fn from_cell(handle: Handle, _: Option<&'static Buckets>, owner: OptionalOwner) -> Self {
         Self { handle, owner }
     }
 }

@@ -57,14 +57,14 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// [`Metrics`](macro@crate::Metrics) accept any [`LabelValue`](crate::LabelValue) and do not allocate.
     #[inline]
     pub fn labels(&self, values: [&str; N]) -> M {
-        M::from_cell(self.core.resolve(&values), self.core.declaration.bounds, None)
+        M::from_cell(self.core.resolve(&values), self.core.declaration.buckets, None)
     }
 
     /// Like [`Family::labels`], but returns `None` instead of the overflow series.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn within_cap(&self, values: [&str; N]) -> Option<M> {
         let handle = self.core.resolve_within_cap(&values)?;
-        Some(M::from_cell(handle, self.core.declaration.bounds, None))
+        Some(M::from_cell(handle, self.core.declaration.buckets, None))
     }
 
     /// Returns true if `other` is the same family.
@@ -83,21 +83,21 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// Returns the overflow series, and counts one overflowed lookup.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn overflow(&self) -> M {
-        M::from_cell(self.core.overflow(), self.core.declaration.bounds, None)
+        M::from_cell(self.core.overflow(), self.core.declaration.buckets, None)
     }
 
     /// Like [`Family::labels`], but for label values of any type; used by generated code.
     #[doc(hidden)]
     #[inline]
     pub fn series(&self, labels: [Label<'_>; N]) -> M {
-        M::from_cell(self.core.resolve_labels(&labels), self.core.declaration.bounds, None)
+        M::from_cell(self.core.resolve_labels(&labels), self.core.declaration.buckets, None)
     }
 
     /// Returns the series with these label values if it exists, without creating it.
     #[must_use]
     pub fn get(&self, values: [&str; N]) -> Option<M> {
         let handle = self.core.find(&values)?;
-        Some(M::from_cell(handle, self.core.declaration.bounds, None))
+        Some(M::from_cell(handle, self.core.declaration.buckets, None))
     }
 
     /// Removes the series with these label values. Returns false if it does not exist.
@@ -128,7 +128,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
 
     /// Iterates over the series that exist at the time of the call, with their label values, in creation order.
     pub fn iter(&self) -> impl Iterator<Item = ([String; N], M)> + use<M, N> {
-        let bounds = self.core.declaration.bounds;
+        let buckets = self.core.declaration.buckets;
         let series: Vec<_> = self
             .core
             .series()
@@ -136,7 +136,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
             .map(|(values, handle)| {
                 let mut values = values.into_iter();
                 let values = std::array::from_fn(|_| values.next().unwrap_or_default());
-                (values, M::from_cell(handle, bounds, None))
+                (values, M::from_cell(handle, buckets, None))
             })
             .collect();
         series.into_iter()

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::amount::Amount;
-use crate::cell::{Handle, gauge as cell};
+use crate::cell::{Buckets, Handle, gauge as cell};
 use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, sealed};
 use crate::sample::Value;
@@ -69,9 +69,9 @@ impl Gauge {
         cell::read(self.handle).unwrap_or_default()
     }
 
-    /// Returns the handle, the bucket bounds (empty except for histograms), and the owner of the series.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
-        (self.handle, &[], &self.owner)
+    /// Returns the handle, the buckets (`None` except for histograms), and the owner of the series.
+    pub(crate) fn cell(&self) -> (Handle, Option<&'static Buckets>, &OptionalOwner) {
+        (self.handle, None, &self.owner)
     }
 
     /// Adds 1, and subtracts it again when the returned guard is dropped, including during a panic or when a future is
@@ -130,7 +130,7 @@ impl sealed::Metric for Gauge {
         },
     };
 
-    fn from_cell(handle: Handle, _: &'static [f64], owner: OptionalOwner) -> Self {
+    fn from_cell(handle: Handle, _: Option<&'static Buckets>, owner: OptionalOwner) -> Self {
         Self { handle, owner }
     }
 }

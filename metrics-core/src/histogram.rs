@@ -1,84 +1,13 @@
 //! The classic histogram: observations counted in buckets.
 
 use std::fmt;
-use std::panic::Location;
-use std::sync::Mutex;
 
 use crate::amount::Amount;
-use crate::cell::{Handle, access, histogram as cell};
-use crate::internal::InternalError;
+use crate::cell::{Buckets, Handle, access, histogram as cell};
 use crate::kind::Kind;
-use crate::lock::lock;
 use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::Value;
-
-/// The default upper bounds of a histogram's buckets, for latencies in seconds; `+Inf` is implied.
-///
-/// These are the bounds that OpenTelemetry's semantic conventions recommend for `http.server.request.duration`.
-pub const DEFAULT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-
-/// The maximum number of bounds. Each bound adds a series in Prometheus.
-const MAX_BUCKETS: usize = 512;
-
-/// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets): the first is `start`, and each
-/// subsequent one is `width` higher.
-///
-/// Bounds are rounded to 15 significant digits. If the bounds do not increase, or if `count` is 0 or above 512, the
-/// histogram cannot be registered. Returns at most 513 bounds.
-///
-/// # Example: the age of a cached item
-///
-/// ```
-/// use metrics_core::{Histogram, linear_buckets};
-///
-/// let ages = Histogram::builder("cache_age_seconds", "Age of cached items.").buckets(linear_buckets(0.1, 0.1, 5)).build();
-/// assert_eq!(linear_buckets(0.1, 0.1, 5), [0.1, 0.2, 0.3, 0.4, 0.5]);
-/// ages.observe(0.25);
-/// ```
-#[must_use]
-pub fn linear_buckets(start: f64, width: f64, count: usize) -> Vec<f64> {
-    let bound = |n: usize| {
-        let above = width * n as f64;
-        rounded(start + above, start.abs().max(above.abs()))
-    };
-    (0..count.min(MAX_BUCKETS + 1)).map(bound).collect()
-}
-
-/// Returns `count` bucket bounds for [`Builder::buckets`](crate::Builder::buckets): the first is `start`, and each
-/// subsequent one is `factor` times the previous one.
-///
-/// Bounds are rounded to 15 significant digits. If the bounds do not increase, or if `count` is 0 or above 512, the
-/// histogram cannot be registered. Returns at most 513 bounds.
-///
-/// # Example: sizes from 1 KiB to 1 MiB
-///
-/// ```
-/// use metrics_core::{Histogram, exponential_buckets};
-///
-/// let bounds = exponential_buckets(1_024.0, 4.0, 6);
-/// let sizes = Histogram::builder("image_size_bytes", "Size of images.").buckets(bounds).build();
-/// assert_eq!(exponential_buckets(1_024.0, 4.0, 6), [1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0]);
-/// sizes.observe(20_000);
-/// ```
-#[must_use]
-pub fn exponential_buckets(start: f64, factor: f64, count: usize) -> Vec<f64> {
-    let powers = std::iter::successors(Some(1.0), |power| Some(power * factor));
-    let bounds = powers.map(|power| start * power).map(|bound| rounded(bound, bound.abs()));
-    bounds.take(count.min(MAX_BUCKETS + 1)).collect()
-}
-
-/// Rounds a bound to 15 significant digits of the larger number that it was calculated from, so that three times 0.1 is
-/// 0.3, and -0.3 plus three times 0.1 is 0. Integers are not rounded.
-fn rounded(bound: f64, larger: f64) -> f64 {
-    let digits = 14.0 - larger.log10().floor();
-    if bound.fract() == 0.0 || !(0.0..400.0).contains(&digits) {
-        return bound;
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range has been checked")]
-    let digits = digits as usize;
-    // Adding 0 turns -0 into 0.
-    format!("{bound:.digits$}").parse::<f64>().unwrap_or(bound) + 0.0
-}
+use crate::summary::observe;
 
 /// Observations counted in buckets, together with their total count and sum. PromQL estimates quantiles from the
 /// buckets.
@@ -100,7 +29,7 @@ fn rounded(bound: f64, larger: f64) -> f64 {
 #[derive(Clone)]
 pub struct Histogram {
     handle: Handle,
-    bounds: &'static [f64],
+    buckets: &'static Buckets,
     owner: OptionalOwner,
 }
 
@@ -112,12 +41,12 @@ impl Histogram {
     #[inline]
     #[track_caller]
     pub fn observe(&self, value: impl Amount) {
-        observe(self.handle, self.bounds, value.as_f64());
+        observe(self.handle, Some(self.buckets), value.as_f64());
     }
 
-    /// Returns the handle, the bucket bounds (empty except for histograms), and the owner of the series.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
-        (self.handle, self.bounds, &self.owner)
+    /// Returns the handle, the buckets, and the owner of the series.
+    pub(crate) fn cell(&self) -> (Handle, Option<&'static Buckets>, &OptionalOwner) {
+        (self.handle, Some(self.buckets), &self.owner)
     }
 
     /// Returns the number of observations across all threads, or 0 if the series has been removed.
@@ -134,44 +63,10 @@ impl Histogram {
 
     fn read(&self) -> (u64, f64) {
         let mut totals = cell::Totals::default();
-        cell::read_all(&[self.handle], self.bounds, &mut totals);
+        cell::read_all(&[self.handle], self.buckets, &mut totals);
         // A read that overlaps the removal of the series returns partial totals.
-        if access::is_live(self.handle) { (totals.buckets.iter().sum(), totals.sums[0]) } else { (0, 0.0) }
+        if access::is_live(self.handle) { (totals.counts.iter().sum(), totals.sums[0]) } else { (0, 0.0) }
     }
-}
-
-/// Adds one observation to the histogram with this handle and these bucket bounds.
-#[inline]
-#[track_caller]
-pub(crate) fn observe(handle: Handle, bounds: &'static [f64], value: f64) {
-    if value.is_finite() {
-        cell::observe(handle, bounds, value);
-    } else {
-        InternalError::InvalidObservation.record(&Location::caller());
-    }
-}
-
-/// Returns true if these are valid bounds for a histogram.
-pub(crate) fn are_bounds(bounds: &[f64]) -> bool {
-    (1..=MAX_BUCKETS).contains(&bounds.len())
-        && bounds.iter().all(|bound| bound.is_finite())
-        && bounds.windows(2).all(|pair| pair[0] < pair[1])
-}
-
-/// Returns a static copy of the valid bounds in `bounds`. Equal lists share one copy.
-pub(crate) fn intern(bounds: &[f64]) -> &'static [f64] {
-    static KNOWN: Mutex<Vec<&'static [f64]>> = Mutex::new(Vec::new());
-    let mut bounds: Vec<f64> = bounds.iter().copied().filter(|bound| bound.is_finite()).collect();
-    bounds.sort_by(f64::total_cmp);
-    bounds.dedup();
-    bounds.truncate(MAX_BUCKETS);
-    let mut known = lock(&KNOWN);
-    if let Some(same) = known.iter().find(|known| **known == bounds) {
-        return same;
-    }
-    let new: &'static [f64] = bounds.leak();
-    known.push(new);
-    new
 }
 
 impl fmt::Debug for Histogram {
@@ -184,25 +79,32 @@ impl fmt::Debug for Histogram {
 impl sealed::Metric for Histogram {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Histogram,
-        allocate: |bounds| cell::allocate(bounds),
-        free: |handle, bounds| cell::free(handle, bounds),
+        allocate: |buckets| cell::allocate(of_histogram(buckets)),
+        free: |handle, buckets| cell::free(handle, of_histogram(buckets)),
         read,
         value,
         are_live: access::are_live,
     };
 
-    fn from_cell(handle: Handle, bounds: &'static [f64], owner: OptionalOwner) -> Self {
-        Self { handle, bounds, owner }
+    fn from_cell(handle: Handle, buckets: Option<&'static Buckets>, owner: OptionalOwner) -> Self {
+        Self { handle, buckets: of_histogram(buckets), owner }
     }
 }
 
-fn read(handles: &[Handle], bounds: &'static [f64], readings: &mut Readings) {
-    let Readings { histograms, buckets, .. } = readings;
-    cell::read_all(handles, bounds, histograms);
-    buckets.clear();
-    for own in histograms.buckets.chunks(bounds.len() + 1) {
+/// Returns the buckets of a histogram, which every histogram has.
+fn of_histogram(buckets: Option<&'static Buckets>) -> &'static Buckets {
+    static WITHOUT_BOUNDS: Buckets = Buckets { bounds: Vec::new() };
+    buckets.unwrap_or(&WITHOUT_BOUNDS)
+}
+
+fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Readings) {
+    let (Readings { histograms, cumulative, .. }, buckets) = (readings, of_histogram(buckets));
+    cell::read_all(handles, buckets, histograms);
+    let bounds = &buckets.bounds;
+    cumulative.clear();
+    for own in histograms.counts.chunks(bounds.len() + 1) {
         let mut count = 0;
-        buckets.extend(bounds.iter().chain([&f64::INFINITY]).zip(own).map(|(bound, own)| {
+        cumulative.extend(bounds.iter().chain([&f64::INFINITY]).zip(own).map(|(bound, own)| {
             count += own;
             (*bound, count)
         }));
@@ -210,49 +112,8 @@ fn read(handles: &[Handle], bounds: &'static [f64], readings: &mut Readings) {
 }
 
 fn value(readings: &Readings, at: usize) -> Value<'_> {
-    let Readings { histograms, buckets, .. } = readings;
-    let len = buckets.len() / histograms.sums.len();
-    let buckets = &buckets[at * len..][..len];
+    let Readings { histograms, cumulative, .. } = readings;
+    let len = cumulative.len() / histograms.sums.len();
+    let buckets = &cumulative[at * len..][..len];
     Value::Histogram { count: buckets[len - 1].1, sum: histograms.sums[at], buckets }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Error, Registry};
-
-    #[test]
-    fn bounds_are_rounded_to_decimal_numbers() {
-        let tenths = |from: i32, to: i32| -> Vec<f64> { (from..=to).map(|tenths| f64::from(tenths) / 10.0).collect() };
-        assert_eq!(linear_buckets(0.1, 0.1, 30), tenths(1, 30));
-        // Bounds near 0 are rounded like the others, and there is no -0.
-        let around_zero = linear_buckets(-0.7, 0.1, 15);
-        assert_eq!(around_zero, tenths(-7, 7));
-        assert!(around_zero[7].is_sign_positive());
-        assert_eq!(linear_buckets(-10.0, 5.0, 4), [-10.0, -5.0, 0.0, 5.0]);
-        assert_eq!(linear_buckets(1e-320, 1e-320, 2).len(), 2);
-        assert_eq!(exponential_buckets(0.001, 10.0, 5), [0.001, 0.01, 0.1, 1.0, 10.0]);
-        // Integers are exact, even if they have more than 15 digits.
-        assert_eq!(exponential_buckets(1.0, 2.0, 61)[60], 1_152_921_504_606_846_976.0);
-    }
-
-    #[test]
-    fn bounds_that_do_not_increase_are_an_error() {
-        let register = |bounds| Histogram::builder("h", "Help.").buckets(bounds).register_in(&Registry::new());
-        let invalid = [
-            linear_buckets(1.0, 0.0, 3),
-            linear_buckets(1.0, -1.0, 3),
-            linear_buckets(0.0, f64::NAN, 3),
-            linear_buckets(0.0, f64::INFINITY, 3),
-            exponential_buckets(0.0, 2.0, 3),
-            exponential_buckets(1.0, f64::INFINITY, 3),
-            linear_buckets(1.0, 1.0, 0),
-            linear_buckets(1.0, 1.0, usize::MAX),
-            exponential_buckets(1.0, 1.01, usize::MAX),
-        ];
-        for bounds in invalid {
-            assert!(matches!(register(bounds), Err(Error::InvalidBuckets { .. })));
-        }
-        assert!(register(linear_buckets(1.0, 1.0, MAX_BUCKETS)).is_ok());
-    }
 }

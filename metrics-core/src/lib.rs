@@ -18,6 +18,7 @@
 pub mod __private;
 mod alarm;
 mod amount;
+mod buckets;
 mod builder;
 mod cache;
 mod call;
@@ -70,6 +71,7 @@ pub use prometheus;
 pub use rustls;
 
 pub use amount::Amount;
+pub use buckets::{DEFAULT_BUCKETS, exponential_buckets, linear_buckets};
 pub use builder::{BuildTarget, Builder};
 pub use counter::Counter;
 pub use declare::{FieldBuilder, LabeledField, MetricField, MetricGroup, Scope};
@@ -89,7 +91,7 @@ pub use export::server::Tls;
 pub use export::server::{HttpServer, HttpServerBuilder, InvalidCredentials, ServeError, TlsPart, start_http_server};
 pub use family::Family;
 pub use gauge::{Gauge, InFlight};
-pub use histogram::{DEFAULT_BUCKETS, Histogram, exponential_buckets, linear_buckets};
+pub use histogram::Histogram;
 #[cfg(any(feature = "tower", feature = "actix"))]
 pub use integrate::{RequestMetrics, RequestMetricsBuilder};
 pub use kind::Kind;

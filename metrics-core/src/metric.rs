@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cell::{Handle, counter, histogram, summary};
+use crate::cell::{Buckets, Handle, counter, histogram, summary};
 use crate::kind::Kind;
 use crate::sample::Value;
 
@@ -32,12 +32,12 @@ pub trait SeriesOwner: Send + Sync {
 /// A metric type's functions for accessing its cells.
 pub struct MetricVTable {
     pub(crate) kind: Kind,
-    /// Allocates a series at 0, with these bounds if it is a histogram; `None` if no slot is free.
-    pub(crate) allocate: fn(&'static [f64]) -> Option<Handle>,
+    /// Allocates a series at 0, with these buckets if it is a histogram; `None` if no slot is free.
+    pub(crate) allocate: fn(Option<&'static Buckets>) -> Option<Handle>,
     /// Ends a series.
-    pub(crate) free: fn(Handle, &'static [f64]),
-    /// Reads series with the same bounds.
-    pub(crate) read: fn(&[Handle], &'static [f64], &mut Readings),
+    pub(crate) free: fn(Handle, Option<&'static Buckets>),
+    /// Reads series with the same buckets.
+    pub(crate) read: fn(&[Handle], Option<&'static Buckets>, &mut Readings),
     /// Returns the value of the series at this position in the last reading.
     pub(crate) value: for<'r> fn(&'r Readings, usize) -> Value<'r>,
     /// Fills the vector with one flag per handle: true if its series has not ended.
@@ -52,17 +52,17 @@ pub(crate) struct Readings {
     pub(crate) summaries: Vec<summary::Total>,
     pub(crate) histograms: histogram::Totals,
     /// The upper bound and the cumulative count of each bucket of each histogram.
-    pub(crate) buckets: Vec<(f64, u64)>,
+    pub(crate) cumulative: Vec<(f64, u64)>,
 }
 
 pub(crate) mod sealed {
-    use super::{Handle, MetricVTable, OptionalOwner};
+    use super::{Buckets, Handle, MetricVTable, OptionalOwner};
 
     pub trait Metric: Clone + Send + Sync + 'static {
         #[doc(hidden)]
         const VTABLE: &'static MetricVTable;
 
         #[doc(hidden)]
-        fn from_cell(handle: Handle, bounds: &'static [f64], owner: OptionalOwner) -> Self;
+        fn from_cell(handle: Handle, buckets: Option<&'static Buckets>, owner: OptionalOwner) -> Self;
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::amount::Amount;
-use crate::cell::{Handle, access, summary as cell};
+use crate::cell::{self as cells, Buckets, Handle, access, summary as cell};
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, sealed};
@@ -38,12 +38,12 @@ impl Summary {
     #[inline]
     #[track_caller]
     pub fn observe(&self, value: impl Amount) {
-        observe(self.handle, value.as_f64());
+        observe(self.handle, None, value.as_f64());
     }
 
-    /// Returns the handle, the bucket bounds (empty except for histograms), and the owner of the series.
-    pub(crate) fn cell(&self) -> (Handle, &'static [f64], &OptionalOwner) {
-        (self.handle, &[], &self.owner)
+    /// Returns the handle, the buckets (`None` except for histograms), and the owner of the series.
+    pub(crate) fn cell(&self) -> (Handle, Option<&'static Buckets>, &OptionalOwner) {
+        (self.handle, None, &self.owner)
     }
 
     /// Returns the number of observations across all threads, or 0 if the series has been removed.
@@ -65,12 +65,12 @@ impl Summary {
     }
 }
 
-/// Adds one observation to the summary that `handle` refers to.
+/// Adds one observation to a series with these buckets.
 #[inline]
 #[track_caller]
-pub(crate) fn observe(handle: Handle, value: f64) {
+pub(crate) fn observe(handle: Handle, buckets: Option<&'static Buckets>, value: f64) {
     if value.is_finite() {
-        cell::observe(handle, value);
+        cells::observe(handle, buckets, value);
     } else {
         InternalError::InvalidObservation.record(&Location::caller());
     }
@@ -96,7 +96,7 @@ impl sealed::Metric for Summary {
         are_live: access::are_live,
     };
 
-    fn from_cell(handle: Handle, _: &'static [f64], owner: OptionalOwner) -> Self {
+    fn from_cell(handle: Handle, _: Option<&'static Buckets>, owner: OptionalOwner) -> Self {
         Self { handle, owner }
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::cell::{self, Handle};
+use crate::cell::{self, Buckets, Handle};
 use crate::clock::{self, Moment};
 use crate::histogram::Histogram;
 use crate::summary::Summary;
@@ -11,17 +11,14 @@ use crate::summary::Summary;
 /// The series that a timer records into. Omits the series' owner, because threads would otherwise contend for its
 /// reference count.
 #[derive(Clone, Copy, Debug)]
-enum Observer {
-    Summary(Handle),
-    Histogram(Handle, &'static [f64]),
+struct Observer {
+    handle: Handle,
+    buckets: Option<&'static Buckets>,
 }
 
 impl Observer {
     fn observe(self, seconds: f64) {
-        match self {
-            Self::Summary(handle) => cell::summary::observe(handle, seconds),
-            Self::Histogram(handle, bounds) => cell::histogram::observe(handle, bounds, seconds),
-        }
+        cell::observe(self.handle, self.buckets, seconds);
     }
 
     fn start(self) -> Timer {
@@ -78,22 +75,14 @@ impl Drop for Timer {
     }
 }
 
-impl Summary {
-    fn observer(&self) -> Observer {
-        Observer::Summary(self.cell().0)
-    }
-}
-
-impl Histogram {
-    fn observer(&self) -> Observer {
-        let (handle, bounds, _) = self.cell();
-        Observer::Histogram(handle, bounds)
-    }
-}
-
 macro_rules! timing {
     ($metric:ident) => {
         impl $metric {
+            fn observer(&self) -> Observer {
+                let (handle, buckets, _) = self.cell();
+                Observer { handle, buckets }
+            }
+
             /// Starts a timer that observes the elapsed time, in seconds, when it is stopped or dropped.
             pub fn start_timer(&self) -> Timer {
                 self.observer().start()

@@ -195,7 +195,7 @@ impl Site {
         if let Some(families) = self.families.get()
             && let Some(handles) = cache::get_first_level(&families.cache, families.epoch(), values)
         {
-            return Call::begin(start, Series { handles, bounds: families.bounds() });
+            return Call::begin(start, Series { handles, buckets: families.buckets() });
         }
         self.begin_second_level(start, values)
     }
@@ -205,7 +205,7 @@ impl Site {
         if let Some(families) = self.families.get()
             && let Some(handles) = cache::get_second_level(&families.cache, families.epoch(), values)
         {
-            return Call::begin(start, Series { handles, bounds: families.bounds() });
+            return Call::begin(start, Series { handles, buckets: families.buckets() });
         }
         let series = self.resolve(values);
         // The latency excludes a lookup that misses the cache.
@@ -219,7 +219,7 @@ impl Site {
             && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
             && let Some(handles) = fixed.get(families.epoch())
         {
-            return Call::begin(start, Series { handles, bounds: families.bounds() });
+            return Call::begin(start, Series { handles, buckets: families.buckets() });
         }
         self.begin_closed_first(labels)
     }
@@ -244,7 +244,7 @@ impl Site {
         if let Some(families) = self.families.get()
             && let Some(handles) = families.series.get(families.epoch())
         {
-            return Call::begin(start, Series { handles, bounds: families.bounds() });
+            return Call::begin(start, Series { handles, buckets: families.buckets() });
         }
         self.begin_first()
     }
@@ -262,7 +262,7 @@ impl Site {
 fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
     InternalError::LabelPanic.record(&site.declaration.location);
     let mut series = match site.families() {
-        Some(families) => Series { handles: families.overflow(&Role::ALL), bounds: families.bounds() },
+        Some(families) => Series { handles: families.overflow(&Role::ALL), buckets: families.buckets() },
         None => site.unresolved(),
     };
     for (role, target) in Role::ALL.into_iter().zip(per_call) {
@@ -272,7 +272,7 @@ fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
             TargetRef::Unlabeled { handle, .. } => handle,
         };
         if role == Role::Latency {
-            series.bounds = target.bounds();
+            series.buckets = target.buckets();
         }
     }
     // The call never began, so it was never in flight.

@@ -117,10 +117,10 @@ impl Site {
         let Some(families) = self.families() else { return self.unresolved() };
         // All families are evaluated per call.
         if !families.feeds_anything() {
-            return Series { bounds: families.bounds(), ..Series::NONE };
+            return Series { buckets: families.buckets(), ..Series::NONE };
         }
         let lookup = Lookup { cache: &families.cache, roles: &Role::ALL, completes_later: false };
-        Series { handles: self.look_up(families, &lookup, values), bounds: families.bounds() }
+        Series { handles: self.look_up(families, &lookup, values), buckets: families.buckets() }
     }
 
     /// Returns the series of a call that is beginning and whose remaining labels are known only when it ends.
@@ -142,7 +142,7 @@ impl Site {
     pub(super) fn resolve_end(&self, values: &[&str], roles: &'static [Role]) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         let lookup = Lookup { cache: &families.cache, roles, completes_later: false };
-        Series { handles: self.look_up(families, &lookup, values), bounds: families.bounds() }
+        Series { handles: self.look_up(families, &lookup, values), buckets: families.buckets() }
     }
 
     /// Returns the roles to resolve for these values. An empty kind means that the call was not an exception.
@@ -232,7 +232,7 @@ impl Site {
                 Handle::NONE
             });
             if *role == Role::Latency {
-                series.bounds = target.bounds();
+                series.buckets = target.buckets();
             }
         }
     }
@@ -269,7 +269,7 @@ impl Site {
         let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
         let handles = families.series.get(epoch).unwrap_or_else(|| families.resolve_fixed(epoch));
-        Series { handles, bounds: families.bounds() }
+        Series { handles, buckets: families.buckets() }
     }
 }
 

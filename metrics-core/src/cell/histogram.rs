@@ -9,6 +9,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::access::{self, holds};
+use super::buckets::Buckets;
 use super::handle::Handle;
 use super::summary::read_pair;
 use super::sync::{AtomicU64, CONSISTENT_READ_ATTEMPTS};
@@ -16,25 +17,26 @@ use super::sync::{AtomicU64, CONSISTENT_READ_ATTEMPTS};
 /// The number of words before the buckets: generation, count, sum at even counts, sum at odd counts. The `+Inf`
 /// bucket is last.
 const HEADER: usize = 4;
-fn words(bounds: &[f64]) -> usize {
-    HEADER + bounds.len() + 1
+
+fn words(buckets: &Buckets) -> usize {
+    HEADER + buckets.bounds.len() + 1
 }
 
-/// Allocates a histogram at 0 with these upper bounds, excluding `+Inf`; `None` if no slot is free.
-pub(crate) fn allocate(bounds: &[f64]) -> Option<Handle> {
-    access::allocate(words(bounds))
+/// Allocates a histogram at 0; `None` if no slot is free.
+pub(crate) fn allocate(buckets: &Buckets) -> Option<Handle> {
+    access::allocate(words(buckets))
 }
 
 /// Ends a histogram's series and makes its slot available to another series.
-pub(crate) fn free(handle: Handle, bounds: &[f64]) {
-    access::free(handle, words(bounds));
+pub(crate) fn free(handle: Handle, buckets: &Buckets) {
+    access::free(handle, words(buckets));
 }
 
 /// Adds an observation to the first bucket whose upper bound is not less than `value`.
 #[inline]
-pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
-    let bucket = HEADER + bounds.partition_point(|bound| *bound < value);
-    access::with_slice(handle, words(bounds), |cell| {
+pub(crate) fn observe(handle: Handle, buckets: &Buckets, value: f64) {
+    let bucket = HEADER + buckets.bounds.partition_point(|bound| *bound < value);
+    access::with_slice(handle, words(buckets), |cell| {
         let n = cell[1].load(Relaxed);
         let (now, next) = (sum_word(n), sum_word(n + 1));
         let sum = f64::from_bits(cell[now].load(Relaxed)) + value;
@@ -49,26 +51,26 @@ pub(crate) fn observe(handle: Handle, bounds: &[f64], value: f64) {
 pub(crate) struct Totals {
     pub(crate) sums: Vec<f64>,
     /// The non-cumulative bucket counts, one histogram after another, each ending with `+Inf`.
-    pub(crate) buckets: Vec<u64>,
-    /// Scratch space for the buckets of one cell.
+    pub(crate) counts: Vec<u64>,
+    /// Scratch space for the bucket counts of one cell.
     own: Vec<u64>,
 }
 
 /// Reads many histograms into `totals`, in the order of `handles`.
-pub(crate) fn read_all(handles: &[Handle], bounds: &[f64], totals: &mut Totals) {
-    let Totals { sums, buckets, own } = totals;
-    let len = bounds.len() + 1;
+pub(crate) fn read_all(handles: &[Handle], buckets: &Buckets, totals: &mut Totals) {
+    let Totals { sums, counts, own } = totals;
+    let len = buckets.bounds.len() + 1;
     sums.clear();
     sums.resize(handles.len(), 0.0);
-    buckets.clear();
-    buckets.resize(handles.len() * len, 0);
+    counts.clear();
+    counts.resize(handles.len() * len, 0);
     own.resize(len, 0);
-    access::each_cell(handles, words(bounds), |position, cell| {
+    access::each_cell(handles, words(buckets), |position, cell| {
         let sum = read_cell(cell, own);
         if holds(cell, handles[position]) {
             sums[position] += sum;
-            let buckets = &mut buckets[position * len..][..len];
-            buckets.iter_mut().zip(&*own).for_each(|(total, own)| *total += own);
+            let counts = &mut counts[position * len..][..len];
+            counts.iter_mut().zip(&*own).for_each(|(total, own)| *total += own);
         }
     });
 }

@@ -259,7 +259,7 @@ impl FamilyCore {
     /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
     fn find_or_create_up_to(&self, values: &[&str], cap: Option<usize>) -> Option<Handle> {
         let is_full = |table: &SeriesTable| cap.is_some_and(|cap| table.capped_len() >= cap);
-        let FamilyDeclaration { metric, bounds, label_names, name, .. } = &self.declaration;
+        let FamilyDeclaration { metric, buckets, label_names, name, .. } = &self.declaration;
         {
             let table = self.read();
             if let Some(handle) = table.find(label_names, values) {
@@ -277,7 +277,7 @@ impl FamilyCore {
         if is_full(&table) {
             return None;
         }
-        let Some(handle) = (metric.allocate)(bounds) else {
+        let Some(handle) = (metric.allocate)(*buckets) else {
             drop(table);
             InternalError::SeriesSlotsExhausted.record(name);
             return None;
@@ -288,7 +288,7 @@ impl FamilyCore {
             }
             return Some(handle);
         }
-        (metric.free)(handle, bounds);
+        (metric.free)(handle, *buckets);
         None
     }
 
@@ -296,7 +296,7 @@ impl FamilyCore {
     pub(crate) fn remove(&self, values: &[&str]) -> bool {
         let mut table = self.write();
         let Some(handle) = table.remove(&self.declaration.label_names, values) else { return false };
-        (self.declaration.metric.free)(handle, self.declaration.bounds);
+        (self.declaration.metric.free)(handle, self.declaration.buckets);
         let compaction = self.after_removal(&mut table);
         drop(table);
         drop(compaction);
@@ -316,7 +316,7 @@ impl FamilyCore {
         // Freed without holding the lock, because there may be millions of series. Until then, old handles still write
         // to their series.
         for handle in cleared.handles() {
-            (self.declaration.metric.free)(handle, self.declaration.bounds);
+            (self.declaration.metric.free)(handle, self.declaration.buckets);
         }
     }
 
@@ -386,7 +386,7 @@ impl SeriesOwner for FamilyCore {
             let mut all = Chunk::default();
             self.read().copy(0, usize::MAX, usize::MAX, &mut all);
             let mut readings = Readings::default();
-            (self.declaration.metric.read)(all.handles(), self.declaration.bounds, &mut readings);
+            (self.declaration.metric.read)(all.handles(), self.declaration.buckets, &mut readings);
             let mut totals = EarlyTotals::with_capacity(all.handles().len());
             totals.extend(all.handles().iter().copied().zip(readings.counters));
             totals

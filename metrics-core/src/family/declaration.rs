@@ -2,12 +2,13 @@
 
 use std::panic::Location;
 
+use crate::cell::Buckets;
 use crate::error::{Error, Field};
 use crate::kind::Kind;
 use crate::lint::StyleRule;
 use crate::metric::MetricVTable;
 use crate::sample::FamilyInfo;
-use crate::{histogram, labels};
+use crate::{buckets, labels};
 
 /// A family's declaration: everything except its series.
 pub(crate) struct FamilyDeclaration {
@@ -19,8 +20,8 @@ pub(crate) struct FamilyDeclaration {
     /// Each label's closed set of values, if it has one; empty if no label values were declared.
     pub(crate) label_values: Vec<Option<&'static [&'static str]>>,
     pub(crate) const_labels: Vec<(String, String)>,
-    /// The upper bounds of a histogram's buckets, normalized; empty for other types.
-    pub(crate) bounds: &'static [f64],
+    /// A histogram's buckets, with normalized bounds; `None` for other types.
+    pub(crate) buckets: Option<&'static Buckets>,
     /// The bounds as given, if they are invalid.
     pub(crate) invalid_bounds: Option<Vec<f64>>,
     /// The style rules that the family may break.
@@ -40,8 +41,13 @@ impl FamilyDeclaration {
 
     /// Sets the bounds of a histogram. [`FamilyDeclaration::check`] returns an error if they are invalid.
     pub(crate) fn set_bounds(&mut self, bounds: &[f64]) {
-        self.bounds = histogram::intern(bounds);
-        self.invalid_bounds = (!histogram::are_bounds(bounds)).then(|| bounds.to_vec());
+        self.buckets = Some(buckets::intern(bounds));
+        self.invalid_bounds = (!buckets::are_bounds(bounds)).then(|| bounds.to_vec());
+    }
+
+    /// The upper bounds of a histogram's buckets; empty for other types.
+    pub(crate) fn bounds(&self) -> &'static [f64] {
+        self.buckets.map_or(&[], |buckets| &buckets.bounds)
     }
 
     /// The number of possible label sets, if all labels have closed sets of values.
@@ -111,8 +117,8 @@ impl FamilyDeclaration {
             (Field::Help, format!("{:?}", self.help), format!("{:?}", given.help))
         } else if self.unit != given.unit {
             (Field::Unit, format!("{:?}", self.unit), format!("{:?}", given.unit))
-        } else if self.bounds != given.bounds {
-            (Field::Buckets, format!("{:?}", self.bounds), format!("{:?}", given.bounds))
+        } else if self.bounds() != given.bounds() {
+            (Field::Buckets, format!("{:?}", self.bounds()), format!("{:?}", given.bounds()))
         } else {
             return Ok(());
         };

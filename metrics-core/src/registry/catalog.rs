@@ -93,7 +93,7 @@ fn describe(core: &FamilyCore, variants: &[Arc<FamilyCore>]) -> DeclaredFamily {
         unit: declaration.unit.clone(),
         labels,
         const_labels: declaration.const_labels.clone(),
-        buckets: declaration.bounds,
+        buckets: declaration.bounds(),
         max_series: core.max_series(),
         location: declaration.location,
     }

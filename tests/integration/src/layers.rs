@@ -16,6 +16,7 @@ const LAYERS: [&[&str]; 8] = [
     &[
         "alarm",
         "amount",
+        "buckets",
         "cell",
         "clock",
         "error",

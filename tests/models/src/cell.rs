@@ -2,6 +2,8 @@
 
 #[path = "../../../metrics-core/src/cell/access.rs"]
 pub(crate) mod access;
+#[path = "../../../metrics-core/src/cell/buckets.rs"]
+pub(crate) mod buckets;
 #[path = "../../../metrics-core/src/cell/counter.rs"]
 pub(crate) mod counter;
 #[path = "../../../metrics-core/src/cell/handle.rs"]
@@ -19,4 +21,5 @@ mod thread_block;
 #[path = "thread_locals.rs"]
 mod thread_locals;
 
+pub(crate) use buckets::Buckets;
 pub(crate) use handle::Handle;

@@ -1,8 +1,10 @@
 //! Models of scrapes that read consistent values of a series while other threads write to it.
 
+use std::sync::LazyLock;
+
 use loom::thread;
 
-use crate::cell::{counter, histogram, summary};
+use crate::cell::{Buckets, counter, histogram, summary};
 use crate::check;
 
 #[test]
@@ -24,27 +26,27 @@ fn count_and_sum_of_a_summary_belong_together() {
 
 #[test]
 fn buckets_and_sum_of_a_histogram_belong_together() {
-    const BOUNDS: [f64; 1] = [1.0];
+    static BUCKETS: LazyLock<Buckets> = LazyLock::new(|| Buckets { bounds: vec![1.0] });
     check(3, || {
-        let handle = histogram::allocate(&BOUNDS).expect("a slot");
+        let handle = histogram::allocate(&BUCKETS).expect("a slot");
         let writer = thread::spawn(move || {
             for value in [1.0, 3.0, 1.0] {
-                histogram::observe(handle, &BOUNDS, value);
+                histogram::observe(handle, &BUCKETS, value);
             }
         });
         let mut totals = histogram::Totals::default();
         let mut last = (0, 0);
         for _ in 0..2 {
-            histogram::read_all(&[handle], &BOUNDS, &mut totals);
-            let [small, large] = totals.buckets[..] else { panic!("two buckets") };
+            histogram::read_all(&[handle], &BUCKETS, &mut totals);
+            let [small, large] = totals.counts[..] else { panic!("two buckets") };
             let count = small + large;
             assert_eq!(totals.sums[0], [0.0, 1.0, 4.0, 5.0][usize::try_from(count).expect("few")]);
             assert!(small >= last.0 && count >= last.1, "{last:?} -> {:?}", (small, count));
             last = (small, count);
         }
         writer.join().expect("no panic");
-        histogram::read_all(&[handle], &BOUNDS, &mut totals);
-        assert_eq!((&totals.buckets[..], totals.sums[0]), ([2, 1].as_slice(), 5.0));
+        histogram::read_all(&[handle], &BUCKETS, &mut totals);
+        assert_eq!((&totals.counts[..], totals.sums[0]), ([2, 1].as_slice(), 5.0));
     });
 }
 

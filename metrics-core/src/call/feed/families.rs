@@ -14,7 +14,7 @@ use super::target::{OwnedTarget, TargetRef};
 use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::{LabelSource, MAX_LABELS, Role};
-use crate::cell::Handle;
+use crate::cell::{Buckets, Handle};
 use crate::family::FamilyCore;
 use crate::internal::InternalError;
 use crate::label_value::Label;
@@ -39,8 +39,8 @@ pub(crate) struct Families {
     targets: [Option<BoundTarget>; Role::COUNT],
     /// The targets that are families, kept so that their epochs and caps can be read.
     cores: Vec<Arc<FamilyCore>>,
-    /// The upper bounds of the latency's buckets; empty for a summary.
-    bounds: &'static [f64],
+    /// The buckets of the latency; `None` for a summary.
+    buckets: Option<&'static Buckets>,
     pub(crate) cache: CacheId,
     /// The cache that is used when a call begins, if some labels are known only when it ends.
     pub(crate) beginnings: Option<CacheId>,
@@ -79,7 +79,7 @@ impl Families {
             given: given(&sources),
             targets: [const { None }; Role::COUNT],
             cores: Vec::new(),
-            bounds: &[],
+            buckets: None,
             cache: CacheId::permanent(),
             beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
             known: ReentrantOnce::new(),
@@ -101,7 +101,7 @@ impl Families {
                     OwnedTarget::Unlabeled { .. } => {}
                 }
                 if role == Role::Latency {
-                    families.bounds = bound.target.as_ref().bounds();
+                    families.buckets = bound.target.as_ref().buckets();
                 }
                 families.targets[role as usize] = Some(bound);
             }
@@ -176,10 +176,10 @@ impl Families {
         self.cores.iter().fold(1, |sum, core| sum.wrapping_add(core.epoch()))
     }
 
-    /// The upper bounds of the latency's buckets; empty for a summary.
+    /// The buckets of the latency; `None` for a summary.
     #[inline]
-    pub(crate) fn bounds(&self) -> &'static [f64] {
-        self.bounds
+    pub(crate) fn buckets(&self) -> Option<&'static Buckets> {
+        self.buckets
     }
 
     /// Returns the series for these roles and values, or `None` if a family is at its cap or a value is too long. Label

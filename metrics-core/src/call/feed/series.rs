@@ -1,7 +1,7 @@
 //! The series of one call, one for each role.
 
 use crate::call::declaration::label_source::{MAX_LABELS, Role};
-use crate::cell::Handle;
+use crate::cell::{Buckets, Handle};
 
 /// The handles to one call's series, indexed by [`Role`].
 pub(crate) type Handles = [Handle; Role::COUNT];
@@ -10,12 +10,12 @@ pub(crate) type Handles = [Handle; Role::COUNT];
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) handles: Handles,
-    /// The upper bounds of the latency buckets; empty for a summary.
-    pub(crate) bounds: &'static [f64],
+    /// The buckets of the latency; `None` for a summary.
+    pub(crate) buckets: Option<&'static Buckets>,
 }
 
 impl Series {
-    pub(crate) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], bounds: &[] };
+    pub(crate) const NONE: Self = Self { handles: [Handle::NONE; Role::COUNT], buckets: None };
 }
 
 /// The label values of one call, padded with empty strings.

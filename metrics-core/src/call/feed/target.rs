@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::call::declaration::label_source::Role;
-use crate::cell::Handle;
+use crate::cell::{Buckets, Handle};
 use crate::counter::Counter;
 use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
@@ -34,7 +34,7 @@ pub(crate) enum OwnedTarget {
     /// A metric without labels, and the owner of its series.
     Unlabeled {
         handle: Handle,
-        bounds: &'static [f64],
+        buckets: Option<&'static Buckets>,
         owner: OptionalOwner,
     },
 }
@@ -43,7 +43,7 @@ pub(crate) enum OwnedTarget {
 #[derive(Clone, Copy)]
 pub enum TargetRef<'a> {
     Family(&'a Arc<FamilyCore>),
-    Unlabeled { handle: Handle, bounds: &'static [f64], owner: &'a OptionalOwner },
+    Unlabeled { handle: Handle, buckets: Option<&'static Buckets>, owner: &'a OptionalOwner },
 }
 
 /// The targets that each call evaluates, indexed by [`Role`].
@@ -53,7 +53,9 @@ impl OwnedTarget {
     pub(crate) fn as_ref(&self) -> TargetRef<'_> {
         match self {
             Self::Family(core) => TargetRef::Family(core),
-            Self::Unlabeled { handle, bounds, owner } => TargetRef::Unlabeled { handle: *handle, bounds, owner },
+            Self::Unlabeled { handle, buckets, owner } => {
+                TargetRef::Unlabeled { handle: *handle, buckets: *buckets, owner }
+            }
         }
     }
 }
@@ -91,17 +93,17 @@ impl<'a> TargetRef<'a> {
     pub(crate) fn to_owned_target(self) -> FeedTarget {
         FeedTarget(match self {
             Self::Family(core) => OwnedTarget::Family(Arc::clone(core)),
-            Self::Unlabeled { handle, bounds, owner } => {
-                OwnedTarget::Unlabeled { handle, bounds, owner: owner.clone() }
+            Self::Unlabeled { handle, buckets, owner } => {
+                OwnedTarget::Unlabeled { handle, buckets, owner: owner.clone() }
             }
         })
     }
 
-    /// The upper bounds of the buckets; empty unless the target is a histogram.
-    pub(crate) fn bounds(self) -> &'static [f64] {
+    /// The target's buckets; `None` unless the target is a histogram.
+    pub(crate) fn buckets(self) -> Option<&'static Buckets> {
         match self {
-            Self::Family(core) => core.declaration.bounds,
-            Self::Unlabeled { bounds, .. } => bounds,
+            Self::Family(core) => core.declaration.buckets,
+            Self::Unlabeled { buckets, .. } => buckets,
         }
     }
 }
@@ -132,8 +134,8 @@ macro_rules! unlabeled {
     ($($metric:ident)*) => {$(
         impl sealed::Feed for $metric {
             fn target(&self) -> TargetRef<'_> {
-                let (handle, bounds, owner) = self.cell();
-                TargetRef::Unlabeled { handle, bounds, owner }
+                let (handle, buckets, owner) = self.cell();
+                TargetRef::Unlabeled { handle, buckets, owner }
             }
         }
     )*};

@@ -19,7 +19,7 @@ use pin_project_lite::pin_project;
 use super::lifecycle::{Outcome, PendingCall, Progress, RunningCall};
 use crate::call::declaration::label_source::Role;
 use crate::call::feed::series::Series;
-use crate::cell::{self, Handle};
+use crate::cell::{self, Buckets, Handle};
 use crate::clock::Moment;
 
 /// A call whose labels are known but that has not begun. Dropping it records nothing.
@@ -165,14 +165,13 @@ pub(crate) fn enter(in_flight: Handle) {
 /// than calls.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "keeps the handles in registers, which saves a tenth of a call")]
-pub(crate) fn record(start: Moment, Series { handles, bounds }: &Series, outcome: Outcome) {
+pub(crate) fn record(start: Moment, Series { handles, buckets }: &Series, outcome: Outcome) {
     // Load each handle separately: a wide load of two recent stores would stall until the stores complete.
     let [latency, exceptions, cancelled, in_flight] = handles;
     let seconds = start.seconds();
-    if bounds.is_empty() {
-        cell::summary::observe(*latency, seconds);
-    } else {
-        observe_in_buckets(*latency, bounds, seconds);
+    match buckets {
+        None => cell::summary::observe(*latency, seconds),
+        Some(buckets) => observe_in_buckets(*latency, buckets, seconds),
     }
     match outcome {
         Outcome::Ok => {}
@@ -187,8 +186,8 @@ pub(crate) fn record(start: Moment, Series { handles, bounds }: &Series, outcome
 // Not inlined, so that calls that need neither function do not reserve registers for them.
 
 #[inline(never)]
-fn observe_in_buckets(latency: Handle, bounds: &'static [f64], seconds: f64) {
-    cell::histogram::observe(latency, bounds, seconds);
+fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64) {
+    cell::histogram::observe(latency, buckets, seconds);
 }
 
 #[inline(never)]

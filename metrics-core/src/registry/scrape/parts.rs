@@ -82,7 +82,7 @@ pub(crate) fn with_duplicates(value: &Value<'_>, duplicates: &[Duplicate<'_>], s
         return sum(value, &Value::Counter(number(total)), &mut |sum| with_duplicates(sum, rest, show));
     }
     let mut readings = Readings::default();
-    (declaration.metric.read)(&[first.handle], declaration.bounds, &mut readings);
+    (declaration.metric.read)(&[first.handle], declaration.buckets, &mut readings);
     let other = (declaration.metric.value)(&readings, 0);
     sum(value, &other, &mut |sum| with_duplicates(sum, rest, show));
 }

@@ -31,9 +31,9 @@ impl Reader {
         if !walk.next(false, &mut self.chunk) {
             return false;
         }
-        let FamilyDeclaration { metric, bounds, .. } = walk.core().declaration;
+        let FamilyDeclaration { metric, buckets, .. } = walk.core().declaration;
         let handles = self.chunk.handles();
-        (metric.read)(handles, bounds, &mut self.readings);
+        (metric.read)(handles, buckets, &mut self.readings);
         totals.extend(handles.iter().copied().zip(self.readings.counters.iter().copied()));
         true
     }
@@ -53,14 +53,14 @@ impl Reader {
             return false;
         }
         let family = walk.core();
-        let FamilyDeclaration { metric, bounds, .. } = family.declaration;
+        let FamilyDeclaration { metric, buckets, .. } = family.declaration;
         let handles = chunk.handles();
         match early {
             Some(Early { totals, next }) => {
                 readings.counters.clear();
                 readings.counters.extend(handles.iter().map(|handle| totals.find(*handle, next)));
             }
-            None => (metric.read)(handles, bounds, readings),
+            None => (metric.read)(handles, buckets, readings),
         }
         // Series that were removed concurrently are skipped, because a value of 0 would look like a reset.
         (metric.are_live)(handles, live);
