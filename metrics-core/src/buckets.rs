@@ -1,8 +1,12 @@
-//! The bounds of buckets: defaults, helpers that compute bounds, and their validation.
+//! The options of buckets: defaults, helpers that compute bounds, and validation.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
-use crate::cell::Buckets;
+use crate::cell::buckets::{Exponential, Native, Quantiles};
+use crate::cell::{self, Buckets, exponential};
+use crate::error::Error;
+use crate::kind::Kind;
 use crate::lock::lock;
 
 /// The default upper bounds of a histogram's buckets, for latencies in seconds; `+Inf` is implied.
@@ -73,21 +77,156 @@ fn rounded(bound: f64, larger: f64) -> f64 {
     format!("{bound:.digits$}").parse::<f64>().unwrap_or(bound) + 0.0
 }
 
+/// What a builder was told about a metric's buckets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BucketOptions {
+    /// The upper bounds of a histogram's classic buckets.
+    pub(crate) bounds: Option<Vec<f64>>,
+    pub(crate) quantiles: Option<Vec<f64>>,
+    pub(crate) relative_error: Option<f64>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) native: bool,
+    pub(crate) native_factor: Option<f64>,
+    pub(crate) max_native_buckets: Option<usize>,
+}
+
+/// An invalid option of a metric's buckets.
+#[derive(Clone, Debug)]
+pub(crate) enum InvalidOption {
+    Bounds(Vec<f64>),
+    /// Another option: its name, its value, and what to write instead.
+    Other(&'static str, String, &'static str),
+}
+
+impl InvalidOption {
+    pub(crate) fn error(&self, metric: &str) -> Error {
+        let metric = metric.to_owned();
+        match self {
+            Self::Bounds(bounds) => Error::InvalidBuckets { metric, bounds: bounds.clone() },
+            Self::Other(option, given, expected) => {
+                Error::InvalidOption { metric, option, given: given.clone(), expected }
+            }
+        }
+    }
+}
+
+/// The relative error of quantiles, unless the builder sets another one.
+const DEFAULT_RELATIVE_ERROR: f64 = 0.01;
+/// The age at which observations no longer affect quantiles, unless the builder sets another one.
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(10 * 60);
+/// The factor between the bounds of native buckets, unless the builder sets another one.
+const DEFAULT_NATIVE_FACTOR: f64 = 1.1;
+const DEFAULT_MAX_NATIVE_BUCKETS: usize = 160;
+/// The maximum number of quantiles. Each one is a series in Prometheus.
+const MAX_QUANTILES: usize = 32;
+
+impl BucketOptions {
+    /// Returns the buckets of a metric of this kind, and the first invalid option, which is replaced by its default.
+    pub(crate) fn resolve(&self, kind: Kind) -> (Option<&'static Buckets>, Option<InvalidOption>) {
+        match kind {
+            Kind::Summary => self.of_summary(),
+            Kind::Histogram => self.of_histogram(),
+            Kind::Counter | Kind::Gauge | Kind::Untyped => (None, None),
+        }
+    }
+
+    fn of_summary(&self) -> (Option<&'static Buckets>, Option<InvalidOption>) {
+        let mut invalid = Invalid::default();
+        let mut quantiles = self.quantiles.clone().unwrap_or_default();
+        let is_quantile = |quantile: &f64| (0.0..=1.0).contains(quantile);
+        quantiles.sort_by(f64::total_cmp);
+        let are_valid = (1..=MAX_QUANTILES).contains(&quantiles.len())
+            && quantiles.iter().all(is_quantile)
+            && quantiles.is_sorted_by(|one, next| one < next);
+        if let Some(given) = self.quantiles.as_ref().filter(|_| !are_valid) {
+            invalid.note("quantiles", format!("{given:?}"), "write 1 to 32 different numbers from 0 to 1");
+            quantiles.retain(is_quantile);
+            quantiles.dedup();
+            quantiles.truncate(MAX_QUANTILES);
+        }
+        let relative_error = self.relative_error.unwrap_or(DEFAULT_RELATIVE_ERROR);
+        let schema = Some(relative_error).filter(|error| *error < 0.5).and_then(exponential::schema_for_error);
+        if schema.is_none() {
+            let expected = "write a number from 0.0014 to 0.5, excluding 0.5";
+            invalid.note("relative_error", format!("{relative_error:?}"), expected);
+        }
+        let max_age = self.max_age.unwrap_or(DEFAULT_MAX_AGE);
+        let is_age = (MIN_AGE..=MAX_AGE).contains(&max_age);
+        if !is_age {
+            invalid.note("max_age", format!("{max_age:?}"), "write a duration from one second to one year");
+        }
+        if self.quantiles.is_none() && (self.relative_error.is_some() || self.max_age.is_some()) {
+            let (option, given) = match self.relative_error {
+                Some(error) => ("relative_error", format!("{error:?}")),
+                None => ("max_age", format!("{max_age:?}")),
+            };
+            invalid.note(option, given, "add `quantiles`, or remove this option");
+        }
+        if quantiles.is_empty() {
+            return (None, invalid.first);
+        }
+        let max_age = if is_age { max_age } else { DEFAULT_MAX_AGE };
+        let quantiles = Some(Quantiles { quantiles, max_age });
+        let schema = schema.or_else(|| exponential::schema_for_error(DEFAULT_RELATIVE_ERROR)).unwrap_or_default();
+        let exponential = Some(Exponential { schema, native: None, quantiles });
+        (Some(intern(cell::new_buckets(Vec::new(), exponential))), invalid.first)
+    }
+
+    fn of_histogram(&self) -> (Option<&'static Buckets>, Option<InvalidOption>) {
+        let mut invalid = Invalid::default();
+        let given = self.bounds.as_deref().unwrap_or(DEFAULT_BUCKETS);
+        if !are_bounds(given) {
+            invalid.first = Some(InvalidOption::Bounds(given.to_vec()));
+        }
+        let mut bounds: Vec<f64> = given.iter().copied().filter(|bound| bound.is_finite()).collect();
+        bounds.sort_by(f64::total_cmp);
+        bounds.dedup();
+        bounds.truncate(MAX_BUCKETS);
+        let is_native = self.native || self.native_factor.is_some() || self.max_native_buckets.is_some();
+        let exponential = is_native.then(|| {
+            let mut factor = self.native_factor.unwrap_or(DEFAULT_NATIVE_FACTOR);
+            if !(factor > 1.0 && factor.is_finite()) {
+                invalid.note("native_factor", format!("{factor:?}"), "write a number above 1, such as 1.1");
+                factor = DEFAULT_NATIVE_FACTOR;
+            }
+            let mut max_buckets = self.max_native_buckets.unwrap_or(DEFAULT_MAX_NATIVE_BUCKETS);
+            if max_buckets == 0 {
+                invalid.note("max_native_buckets", format!("{max_buckets:?}"), "write a number from 1");
+                max_buckets = DEFAULT_MAX_NATIVE_BUCKETS;
+            }
+            let schema = exponential::schema_for_growth(factor);
+            let native = Some(Native { schema, max_buckets });
+            Exponential { schema: schema.max(0), native, quantiles: None }
+        });
+        (Some(intern(cell::new_buckets(bounds, exponential))), invalid.first)
+    }
+}
+
+const MIN_AGE: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Keeps the first invalid option.
+#[derive(Default)]
+struct Invalid {
+    first: Option<InvalidOption>,
+}
+
+impl Invalid {
+    fn note(&mut self, option: &'static str, given: String, expected: &'static str) {
+        self.first.get_or_insert(InvalidOption::Other(option, given, expected));
+    }
+}
+
 /// Returns true if these are valid bounds for a histogram.
-pub(crate) fn are_bounds(bounds: &[f64]) -> bool {
+fn are_bounds(bounds: &[f64]) -> bool {
     (1..=MAX_BUCKETS).contains(&bounds.len())
         && bounds.iter().all(|bound| bound.is_finite())
         && bounds.windows(2).all(|pair| pair[0] < pair[1])
 }
 
-/// Returns static buckets with the valid bounds in `bounds`. Equal buckets share one copy.
-pub(crate) fn intern(bounds: &[f64]) -> &'static Buckets {
+/// Returns a static copy of `buckets`. Equal buckets share one copy.
+fn intern(buckets: Buckets) -> &'static Buckets {
     static KNOWN: Mutex<Vec<&'static Buckets>> = Mutex::new(Vec::new());
-    let mut bounds: Vec<f64> = bounds.iter().copied().filter(|bound| bound.is_finite()).collect();
-    bounds.sort_by(f64::total_cmp);
-    bounds.dedup();
-    bounds.truncate(MAX_BUCKETS);
-    let buckets = Buckets { bounds };
     let mut known = lock(&KNOWN);
     if let Some(same) = known.iter().find(|known| ***known == buckets) {
         return same;

@@ -3,14 +3,14 @@
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::buckets::DEFAULT_BUCKETS;
+use crate::buckets::BucketOptions;
 use crate::counter::Counter;
 use crate::family::core::DEFAULT_MAX_SERIES;
 use crate::family::{Family, FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
-use crate::kind::Kind;
 use crate::lint::StyleRule;
 use crate::metric::{Metric, sealed};
 use crate::summary::Summary;
@@ -28,7 +28,7 @@ pub struct Builder<M, T = M> {
     pub(crate) label_names: Vec<String>,
     pub(crate) label_values: Vec<Option<&'static [&'static str]>>,
     pub(crate) const_labels: Vec<(String, String)>,
-    pub(crate) bounds: Option<Vec<f64>>,
+    pub(crate) buckets: BucketOptions,
     pub(crate) max_series: usize,
     pub(crate) allowed: &'static [StyleRule],
     pub(crate) location: &'static Location<'static>,
@@ -115,7 +115,7 @@ impl<M: Metric> Builder<M> {
             label_names: Vec::new(),
             label_values: Vec::new(),
             const_labels: Vec::new(),
-            bounds: None,
+            buckets: BucketOptions::default(),
             max_series: DEFAULT_MAX_SERIES,
             allowed: &[],
             location: Location::caller(),
@@ -132,7 +132,7 @@ impl<M: Metric> Builder<M> {
             label_names: names.map(str::to_owned).into(),
             label_values: self.label_values,
             const_labels: self.const_labels,
-            bounds: self.bounds,
+            buckets: self.buckets,
             max_series: self.max_series,
             allowed: self.allowed,
             location: self.location,
@@ -178,6 +178,7 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
     }
 
     pub(crate) fn into_core(self) -> FamilyCore {
+        let (buckets, invalid_option) = self.buckets.resolve(M::VTABLE.kind);
         let mut declaration = FamilyDeclaration {
             name: self.name,
             help: self.help,
@@ -186,15 +187,12 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
             label_names: self.label_names,
             label_values: self.label_values,
             const_labels: self.const_labels,
-            buckets: None,
-            invalid_bounds: None,
+            buckets,
+            invalid_option,
             allowed: self.allowed,
             location: self.location,
         };
         declaration.const_labels.sort();
-        if M::VTABLE.kind == Kind::Histogram {
-            declaration.set_bounds(self.bounds.as_deref().unwrap_or(DEFAULT_BUCKETS));
-        }
         FamilyCore::new(declaration, self.max_series)
     }
 }
@@ -205,7 +203,96 @@ impl<T: BuildTarget> Builder<Histogram, T> {
     /// The default is [`DEFAULT_BUCKETS`]. [`linear_buckets`](crate::linear_buckets) and
     /// [`exponential_buckets`](crate::exponential_buckets) compute evenly and exponentially spaced bounds.
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.bounds = Some(bounds.into_iter().collect());
+        self.buckets.bounds = Some(bounds.into_iter().collect());
+        self
+    }
+
+    /// Also counts observations in native buckets, from which PromQL calculates more exact quantiles.
+    ///
+    /// Native buckets need no bounds. They are exported as protobuf only, to servers that ask for it; the text formats
+    /// have the classic buckets. The `prometheus` crate, which cannot represent native buckets, gets the classic ones
+    /// as well.
+    ///
+    /// # Example: latencies with both kinds of buckets
+    ///
+    /// ```
+    /// use metrics_core::Histogram;
+    ///
+    /// let latency = Histogram::builder("query_latency_seconds", "Latency of queries.").native().build();
+    /// latency.observe(0.003);
+    /// assert_eq!(latency.count(), 1);
+    /// ```
+    pub fn native(mut self) -> Self {
+        self.buckets.native = true;
+        self
+    }
+
+    /// Sets the maximum factor between the bounds of native buckets; the default is 1.1. Implies [`Builder::native`].
+    ///
+    /// The library uses the largest factor, at most this one, that is 2 to the power of 2, 1, 1/2, 1/4 and so on; for
+    /// 1.1, it is 1.0905. Factors are at least 1.0027 (2^(1/256)).
+    pub fn native_factor(mut self, factor: f64) -> Self {
+        self.buckets.native_factor = Some(factor);
+        self
+    }
+
+    /// Sets the maximum number of native buckets of a series; the default is 160. Implies [`Builder::native`].
+    ///
+    /// If a series has more buckets with observations, values up to about 10^-9 are added to the zero bucket. If that
+    /// is not enough, the resolution is halved, which merges pairs of buckets, down to one bucket for each factor of
+    /// 65,536. No count ever decreases.
+    pub fn max_native_buckets(mut self, most: usize) -> Self {
+        self.buckets.max_native_buckets = Some(most);
+        self
+    }
+}
+
+impl<T: BuildTarget> Builder<Summary, T> {
+    /// Also exports these quantiles of the observations of the last ten minutes: 1 to 32 different numbers from 0 to 1,
+    /// such as 0.5 for the median and 0.99 for the 99th percentile.
+    ///
+    /// The relative error is at most 1 percent, unless [`Builder::relative_error`] sets another one. The window has
+    /// five slices, so it covers between eight and ten minutes; see [`Builder::max_age`]. A quantile without recent
+    /// observations is NaN. The count and the sum include all observations.
+    ///
+    /// Quantiles of several instances cannot be aggregated. For that, use a histogram.
+    ///
+    /// # Example: median and 99th percentile
+    ///
+    /// ```
+    /// use metrics_core::{Registry, Summary};
+    ///
+    /// let registry = Registry::new();
+    /// let latency = Summary::builder("step_latency_seconds", "Latency of a step.")
+    ///     .quantiles([0.5, 0.99])
+    ///     .register_in(&registry)?;
+    /// (1..=100).for_each(|n| latency.observe(n));
+    /// let text = registry.to_text();
+    /// let line = text.lines().find(|line| line.contains("quantile=\"0.99\"")).expect("a line");
+    /// let percentile: f64 = line.rsplit(' ').next().expect("a value").parse().expect("a number");
+    /// assert!((percentile - 99.0).abs() <= 0.99);
+    /// # Ok::<(), metrics_core::Error>(())
+    /// ```
+    pub fn quantiles(mut self, quantiles: impl IntoIterator<Item = f64>) -> Self {
+        self.buckets.quantiles = Some(quantiles.into_iter().collect());
+        self
+    }
+
+    /// Sets the maximum relative error of the [quantiles](Builder::quantiles), from 0.0014 to below 0.5; the default is
+    /// 0.01. Halving the error doubles the memory.
+    pub fn relative_error(mut self, error: f64) -> Self {
+        self.buckets.relative_error = Some(error);
+        self
+    }
+
+    /// Sets the age at which observations no longer affect the [quantiles](Builder::quantiles), from one second to one
+    /// year; the default is ten minutes.
+    ///
+    /// A window has five slices. As a slice ends, the oldest one expires, so the window covers between four fifths of
+    /// this duration and all of it. A background thread ends the slices. If no thread can be started, scrapes end them,
+    /// and the window may reach back to the scrape before.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.buckets.max_age = Some(max_age);
         self
     }
 }

@@ -16,27 +16,58 @@
 
 pub(crate) mod access;
 pub(crate) mod buckets;
+pub(crate) mod chunks;
 pub(crate) mod counter;
+mod counts;
+pub(crate) mod distribution;
+pub(crate) mod exponential;
 pub(crate) mod gauge;
 pub(crate) mod handle;
 pub(crate) mod histogram;
+pub(crate) mod native;
 mod store;
 pub(crate) mod summary;
 pub(crate) mod sync;
 mod thread_block;
 mod thread_locals;
+pub(crate) mod window;
 
 pub(crate) use buckets::Buckets;
+use buckets::{Exponential, Observe};
 pub(crate) use handle::Handle;
 #[cfg(feature = "testing")]
 pub(crate) use thread_locals::reading_own_block;
 pub(crate) use thread_locals::reads_all_blocks;
 
-/// Adds one observation to a summary, which has no buckets, or to a histogram.
+/// Allocates a summary or histogram at 0; `None` if no slot is free. A plain summary has no buckets.
+pub(crate) fn allocate(buckets: Option<&'static Buckets>) -> Option<Handle> {
+    match buckets.map(|buckets| (buckets, &buckets.exponential)) {
+        None => summary::allocate(),
+        Some((buckets, None)) => histogram::allocate(buckets),
+        Some((buckets, Some(exponential))) => distribution::allocate(buckets, exponential),
+    }
+}
+
+/// Ends the series of a summary or histogram.
+pub(crate) fn free(handle: Handle, buckets: Option<&'static Buckets>) {
+    match buckets.map(|buckets| (buckets, &buckets.exponential)) {
+        None => access::free(handle, summary::WORDS),
+        Some((buckets, None)) => histogram::free(handle, buckets),
+        Some((buckets, Some(_))) => distribution::free(handle, buckets),
+    }
+}
+
+/// Creates buckets with these bounds, which must be finite and strictly increasing.
+pub(crate) fn new_buckets(bounds: Vec<f64>, exponential: Option<Exponential>) -> Buckets {
+    let observe = exponential.as_ref().map_or(histogram::observe as Observe, distribution::observe_in);
+    Buckets::new(bounds, exponential, observe)
+}
+
+/// Adds one observation to a summary or histogram.
 #[inline]
 pub(crate) fn observe(handle: Handle, buckets: Option<&'static Buckets>, value: f64) {
     match buckets {
         None => summary::observe(handle, value),
-        Some(buckets) => histogram::observe(handle, buckets, value),
+        Some(buckets) => (buckets.observe)(handle, buckets, value),
     }
 }

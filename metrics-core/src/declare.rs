@@ -253,7 +253,7 @@ impl FieldBuilder<'_, '_> {
         builder.label_names = labels.iter().map(|(name, _)| (*name).to_owned()).collect();
         builder.label_values = labels.iter().map(|(_, values)| *values).collect();
         builder.unit = field.unit.map(str::to_owned);
-        builder.bounds = field.bounds.map(<[f64]>::to_vec);
+        builder.buckets.bounds = field.bounds.map(<[f64]>::to_vec);
         builder.allowed = field.allowed;
         builder.location = field.location;
         if let Some(max_series) = field.max_series {

@@ -42,6 +42,17 @@ pub enum Error {
         /// The invalid bounds.
         bounds: Vec<f64>,
     },
+    /// A number that configures quantiles or native buckets is invalid.
+    InvalidOption {
+        /// The name of the metric.
+        metric: String,
+        /// The name of the option, such as `quantiles`.
+        option: &'static str,
+        /// The invalid value.
+        given: String,
+        /// What to write instead.
+        expected: &'static str,
+    },
     /// Every label has a closed set of values, and together they have more combinations than `max_series` allows.
     TooManySeries {
         /// The name of the metric.
@@ -150,6 +161,10 @@ pub enum Field {
     Unit,
     /// The upper bounds of the buckets.
     Buckets,
+    /// The quantiles, with their relative error and window.
+    Quantiles,
+    /// The native buckets.
+    NativeBuckets,
 }
 
 impl fmt::Display for Field {
@@ -161,6 +176,8 @@ impl fmt::Display for Field {
             Self::Help => "help",
             Self::Unit => "unit",
             Self::Buckets => "buckets",
+            Self::Quantiles => "quantiles",
+            Self::NativeBuckets => "native buckets",
         })
     }
 }
@@ -184,6 +201,9 @@ impl fmt::Display for Error {
                 f,
                 "buckets {bounds:?} of {metric} are invalid: write 1 to 512 finite bounds, strictly increasing"
             ),
+            Self::InvalidOption { metric, option, given, expected } => {
+                write!(f, "{option} {given} of {metric} is invalid: {expected}")
+            }
             Self::TooManySeries { metric, combinations, max_series } => write!(
                 f,
                 "the closed label sets of {metric} have {combinations} combinations, but max_series is {max_series}: raise it, or remove a label"

@@ -1,12 +1,14 @@
 //! The classic histogram: observations counted in buckets.
 
 use std::fmt;
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use crate::amount::Amount;
-use crate::cell::{Buckets, Handle, access, histogram as cell};
+use crate::cell::{self, Buckets, Handle, access, distribution, histogram};
 use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
-use crate::sample::Value;
+use crate::sample::{NativeHistogram, Value};
 use crate::summary::observe;
 
 /// Observations counted in buckets, together with their total count and sum. PromQL estimates quantiles from the
@@ -62,10 +64,13 @@ impl Histogram {
     }
 
     fn read(&self) -> (u64, f64) {
-        let mut totals = cell::Totals::default();
-        cell::read_all(&[self.handle], self.buckets, &mut totals);
-        // A read that overlaps the removal of the series returns partial totals.
-        if access::is_live(self.handle) { (totals.counts.iter().sum(), totals.sums[0]) } else { (0, 0.0) }
+        let mut readings = Readings::default();
+        read(&[self.handle], Some(self.buckets), &mut readings);
+        match value(&readings, 0) {
+            // A read that overlaps the removal of the series returns partial totals.
+            Value::Histogram { count, sum, .. } if access::is_live(self.handle) => (count, sum),
+            _ => (0, 0.0),
+        }
     }
 }
 
@@ -79,8 +84,8 @@ impl fmt::Debug for Histogram {
 impl sealed::Metric for Histogram {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Histogram,
-        allocate: |buckets| cell::allocate(of_histogram(buckets)),
-        free: |handle, buckets| cell::free(handle, of_histogram(buckets)),
+        allocate: |buckets| cell::allocate(Some(of_histogram(buckets))),
+        free: |handle, buckets| cell::free(handle, Some(of_histogram(buckets))),
         read,
         value,
         are_live: access::are_live,
@@ -93,13 +98,26 @@ impl sealed::Metric for Histogram {
 
 /// Returns the buckets of a histogram, which every histogram has.
 fn of_histogram(buckets: Option<&'static Buckets>) -> &'static Buckets {
-    static WITHOUT_BOUNDS: Buckets = Buckets { bounds: Vec::new() };
-    buckets.unwrap_or(&WITHOUT_BOUNDS)
+    static WITHOUT_BOUNDS: LazyLock<Buckets> = LazyLock::new(|| cell::new_buckets(Vec::new(), None));
+    buckets.unwrap_or_else(|| &WITHOUT_BOUNDS)
 }
 
 fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Readings) {
-    let (Readings { histograms, cumulative, .. }, buckets) = (readings, of_histogram(buckets));
-    cell::read_all(handles, buckets, histograms);
+    let (Readings { histograms, distributions, cumulative, .. }, buckets) = (readings, of_histogram(buckets));
+    distributions.clear();
+    if buckets.exponential.is_some() {
+        distribution::read_all(handles, Instant::now(), distributions);
+        histograms.sums.clear();
+        histograms.sums.extend(distributions.iter().map(|distribution| distribution.sum));
+        histograms.counts.clear();
+        for (at, distribution) in distributions.iter().enumerate() {
+            histograms.counts.extend_from_slice(&distribution.classic);
+            // A series that has just been removed has no buckets.
+            histograms.counts.resize((at + 1) * buckets.classic(), 0);
+        }
+    } else {
+        histogram::read_all(handles, buckets, histograms);
+    }
     let bounds = &buckets.bounds;
     cumulative.clear();
     for own in histograms.counts.chunks(bounds.len() + 1) {
@@ -112,8 +130,10 @@ fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Re
 }
 
 fn value(readings: &Readings, at: usize) -> Value<'_> {
-    let Readings { histograms, cumulative, .. } = readings;
+    let Readings { histograms, distributions, cumulative, .. } = readings;
     let len = cumulative.len() / histograms.sums.len();
     let buckets = &cumulative[at * len..][..len];
-    Value::Histogram { count: buckets[len - 1].1, sum: histograms.sums[at], buckets }
+    let native = distributions.get(at).and_then(|distribution| distribution.native.as_ref());
+    let native = native.map(NativeHistogram::from);
+    Value::Histogram { count: buckets[len - 1].1, sum: histograms.sums[at], buckets, native }
 }

@@ -56,6 +56,7 @@ mod summary;
 pub mod testing;
 mod threads;
 mod timer;
+mod windows;
 
 #[doc = include_str!("derive_label_value.md")]
 #[cfg(feature = "macros")]
@@ -101,7 +102,7 @@ pub use lint::StyleRule;
 pub use metric::Metric;
 pub use registry::scrape::Scrape;
 pub use registry::{Collect, CollectorId, DeclaredFamily, DeclaredLabel, Problem, ProblemKind, Registry, init};
-pub use sample::{FamilyInfo, Labels, Number, OwnedLabels, Value, Visitor};
+pub use sample::{FamilyInfo, Labels, NativeHistogram, Number, OwnedLabels, Value, Visitor};
 pub use summary::Summary;
 pub use threads::limit_thread_local_cells;
 pub use timer::Timer;

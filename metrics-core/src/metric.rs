@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cell::distribution::Distribution;
 use crate::cell::{Buckets, Handle, counter, histogram, summary};
 use crate::kind::Kind;
 use crate::sample::Value;
@@ -51,6 +52,8 @@ pub(crate) struct Readings {
     pub(crate) gauges: Vec<f64>,
     pub(crate) summaries: Vec<summary::Total>,
     pub(crate) histograms: histogram::Totals,
+    /// Series with exponential buckets; empty if the last reading was of other series.
+    pub(crate) distributions: Vec<Distribution>,
     /// The upper bound and the cumulative count of each bucket of each histogram.
     pub(crate) cumulative: Vec<(f64, u64)>,
 }

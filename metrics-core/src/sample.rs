@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::cell::native::NativeBuckets;
 use crate::kind::Kind;
 
 /// The properties that all series of a family share.
@@ -115,7 +116,7 @@ pub enum Value<'a> {
         count: u64,
         /// The sum of the observations.
         sum: f64,
-        /// Quantiles (0 to 1) and their values. Only summaries from collectors have quantiles.
+        /// Quantiles (0 to 1) and their values, which are NaN if there were no recent observations.
         quantiles: &'a [(f64, f64)],
     },
     /// The count, sum and buckets of a histogram, which are consistent with each other.
@@ -126,7 +127,40 @@ pub enum Value<'a> {
         sum: f64,
         /// The upper bound and cumulative count of each bucket. The last bound is `+Inf`.
         buckets: &'a [(f64, u64)],
+        /// The same observations in native buckets, if the histogram has them. Only protobuf can represent them.
+        native: Option<NativeHistogram<'a>>,
     },
+}
+
+/// The buckets of a native histogram.
+///
+/// Bucket `i` covers the values above `g^(i - 1)` and up to `g^i`, where `g` is 2 to the power of `2^-schema`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NativeHistogram<'a> {
+    /// The resolution, from -4 (coarsest) to 8.
+    pub schema: i32,
+    /// Values whose magnitude is at most this are in the zero bucket.
+    pub zero_threshold: f64,
+    /// The number of observations in the zero bucket.
+    pub zero_count: u64,
+    /// The index and the count of each bucket of positive values, by index. Buckets without observations may be absent.
+    pub positive: &'a [(i32, u64)],
+    /// Like `positive`, for the magnitudes of negative values.
+    pub negative: &'a [(i32, u64)],
+}
+
+impl<'a> From<&'a NativeBuckets> for NativeHistogram<'a> {
+    fn from(native: &'a NativeBuckets) -> Self {
+        let NativeBuckets { schema, zero_threshold, zero_count, positive, negative } = native;
+        Self { schema: *schema, zero_threshold: *zero_threshold, zero_count: *zero_count, positive, negative }
+    }
+}
+
+impl From<NativeHistogram<'_>> for NativeBuckets {
+    fn from(native: NativeHistogram<'_>) -> Self {
+        let NativeHistogram { schema, zero_threshold, zero_count, positive, negative } = native;
+        Self { schema, zero_threshold, zero_count, positive: positive.to_vec(), negative: negative.to_vec() }
+    }
 }
 
 /// Receives the families and series of a scrape. Encoders and bridges implement this trait.

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::time::Instant;
 
 use crate::amount::Amount;
-use crate::cell::{self as cells, Buckets, Handle, access, summary as cell};
+use crate::cell::distribution::Distribution;
+use crate::cell::{self, Buckets, Handle, access, distribution, summary};
 use crate::internal::InternalError;
 use crate::kind::Kind;
-use crate::metric::{MetricVTable, OptionalOwner, sealed};
+use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::Value;
 
 /// The count and sum of observations, such as latencies in seconds. PromQL derives the rate and the mean from them.
@@ -27,6 +29,7 @@ use crate::sample::Value;
 #[derive(Clone)]
 pub struct Summary {
     handle: Handle,
+    buckets: Option<&'static Buckets>,
     owner: OptionalOwner,
 }
 
@@ -38,30 +41,34 @@ impl Summary {
     #[inline]
     #[track_caller]
     pub fn observe(&self, value: impl Amount) {
-        observe(self.handle, None, value.as_f64());
+        observe(self.handle, self.buckets, value.as_f64());
     }
 
-    /// Returns the handle, the buckets (`None` except for histograms), and the owner of the series.
+    /// Returns the handle, the buckets (`None` without quantiles), and the owner of the series.
     pub(crate) fn cell(&self) -> (Handle, Option<&'static Buckets>, &OptionalOwner) {
-        (self.handle, None, &self.owner)
+        (self.handle, self.buckets, &self.owner)
     }
 
     /// Returns the number of observations across all threads, or 0 if the series has been removed.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.read().count
+        self.read().0
     }
 
     /// Returns the sum of all observations, or 0 if the series has been removed.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        self.read().sum
+        self.read().1
     }
 
-    fn read(&self) -> cell::Total {
-        let total = cell::read(self.handle);
-        // A read that overlaps the removal of the series returns a partial total.
-        if access::is_live(self.handle) { total } else { cell::Total::default() }
+    fn read(&self) -> (u64, f64) {
+        let mut readings = Readings::default();
+        read(&[self.handle], self.buckets, &mut readings);
+        match value(&readings, 0) {
+            // A read that overlaps the removal of the series returns a partial total.
+            Value::Summary { count, sum, .. } if access::is_live(self.handle) => (count, sum),
+            _ => (0, 0.0),
+        }
     }
 }
 
@@ -70,7 +77,7 @@ impl Summary {
 #[track_caller]
 pub(crate) fn observe(handle: Handle, buckets: Option<&'static Buckets>, value: f64) {
     if value.is_finite() {
-        cells::observe(handle, buckets, value);
+        cell::observe(handle, buckets, value);
     } else {
         InternalError::InvalidObservation.record(&Location::caller());
     }
@@ -78,25 +85,42 @@ pub(crate) fn observe(handle: Handle, buckets: Option<&'static Buckets>, value: 
 
 impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = self.read();
-        f.debug_struct("Summary").field("count", &total.count).field("sum", &total.sum).finish_non_exhaustive()
+        let (count, sum) = self.read();
+        f.debug_struct("Summary").field("count", &count).field("sum", &sum).finish_non_exhaustive()
     }
 }
 
 impl sealed::Metric for Summary {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Summary,
-        allocate: |_| cell::allocate(),
-        free: |handle, _| access::free(handle, cell::WORDS),
-        read: |handles, _, readings| cell::read_all(handles, &mut readings.summaries),
-        value: |readings, at| {
-            let cell::Total { count, sum } = readings.summaries[at];
-            Value::Summary { count, sum, quantiles: &[] }
-        },
+        allocate: cell::allocate,
+        free: cell::free,
+        read,
+        value,
         are_live: access::are_live,
     };
 
-    fn from_cell(handle: Handle, _: Option<&'static Buckets>, owner: OptionalOwner) -> Self {
-        Self { handle, owner }
+    fn from_cell(handle: Handle, buckets: Option<&'static Buckets>, owner: OptionalOwner) -> Self {
+        Self { handle, buckets, owner }
+    }
+}
+
+fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Readings) {
+    let Readings { summaries, distributions, .. } = readings;
+    distributions.clear();
+    if buckets.is_some() {
+        distribution::read_all(handles, Instant::now(), distributions);
+    } else {
+        summary::read_all(handles, summaries);
+    }
+}
+
+fn value(readings: &Readings, at: usize) -> Value<'_> {
+    match readings.distributions.get(at) {
+        Some(Distribution { count, sum, quantiles, .. }) => Value::Summary { count: *count, sum: *sum, quantiles },
+        None => {
+            let summary::Total { count, sum } = readings.summaries[at];
+            Value::Summary { count, sum, quantiles: &[] }
+        }
     }
 }

@@ -227,7 +227,7 @@ impl Visitor for Recorder {
                 self.add("_count", labels, None, count as f64);
                 self.add("_sum", labels, None, sum);
             }
-            Value::Histogram { count, sum, buckets } => {
+            Value::Histogram { count, sum, buckets, .. } => {
                 for (bound, count) in buckets {
                     self.add("_bucket", labels, Some(("le", *bound)), *count as f64);
                 }

@@ -74,6 +74,7 @@ impl Handle {
         (self.slot() & ((1 << OFFSET_BITS) - 1)) as usize
     }
 
+    #[inline]
     pub(crate) fn range(self, words: usize) -> Range<usize> {
         self.offset()..self.offset() + words
     }

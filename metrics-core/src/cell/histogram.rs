@@ -9,41 +9,45 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::access::{self, holds};
-use super::buckets::Buckets;
+use super::buckets::{Buckets, HEADER};
 use super::handle::Handle;
 use super::summary::read_pair;
 use super::sync::{AtomicU64, CONSISTENT_READ_ATTEMPTS};
-
-/// The number of words before the buckets: generation, count, sum at even counts, sum at odd counts. The `+Inf`
-/// bucket is last.
-const HEADER: usize = 4;
-
-fn words(buckets: &Buckets) -> usize {
-    HEADER + buckets.bounds.len() + 1
-}
+use super::thread_locals::{cell, words_from};
 
 /// Allocates a histogram at 0; `None` if no slot is free.
 pub(crate) fn allocate(buckets: &Buckets) -> Option<Handle> {
-    access::allocate(words(buckets))
+    access::allocate(buckets.words())
 }
 
 /// Ends a histogram's series and makes its slot available to another series.
 pub(crate) fn free(handle: Handle, buckets: &Buckets) {
-    access::free(handle, words(buckets));
+    access::free(handle, buckets.words());
 }
 
 /// Adds an observation to the first bucket whose upper bound is not less than `value`.
+pub(crate) fn observe(handle: Handle, buckets: &'static Buckets, value: f64) {
+    let bucket = HEADER + buckets.classic_of(value);
+    if let Some(header) = cell(handle)
+        && let Some(bucket) = words_from(handle).get(bucket)
+    {
+        record(header, bucket, value);
+    } else {
+        access::with_slice(handle, buckets.words(), |cell| {
+            if let Some(header) = cell.first_chunk() {
+                record(header, &cell[bucket], value);
+            }
+        });
+    }
+}
+
 #[inline]
-pub(crate) fn observe(handle: Handle, buckets: &Buckets, value: f64) {
-    let bucket = HEADER + buckets.bounds.partition_point(|bound| *bound < value);
-    access::with_slice(handle, words(buckets), |cell| {
-        let n = cell[1].load(Relaxed);
-        let (now, next) = (sum_word(n), sum_word(n + 1));
-        let sum = f64::from_bits(cell[now].load(Relaxed)) + value;
-        cell[next].store(sum.to_bits(), Release);
-        cell[bucket].store(cell[bucket].load(Relaxed) + 1, Release);
-        cell[1].store(n + 1, Release);
-    });
+fn record([_, count, even, odd]: &[AtomicU64; HEADER], bucket: &AtomicU64, value: f64) {
+    let n = count.load(Relaxed);
+    let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
+    next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
+    bucket.store(bucket.load(Relaxed) + 1, Release);
+    count.store(n + 1, Release);
 }
 
 /// The sums and bucket counts of several histograms with the same bounds.
@@ -59,13 +63,13 @@ pub(crate) struct Totals {
 /// Reads many histograms into `totals`, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], buckets: &Buckets, totals: &mut Totals) {
     let Totals { sums, counts, own } = totals;
-    let len = buckets.bounds.len() + 1;
+    let len = buckets.classic();
     sums.clear();
     sums.resize(handles.len(), 0.0);
     counts.clear();
     counts.resize(handles.len() * len, 0);
     own.resize(len, 0);
-    access::each_cell(handles, words(buckets), |position, cell| {
+    access::each_cell(handles, buckets.words(), |position, cell| {
         let sum = read_cell(cell, own);
         if holds(cell, handles[position]) {
             sums[position] += sum;
@@ -76,7 +80,7 @@ pub(crate) fn read_all(handles: &[Handle], buckets: &Buckets, totals: &mut Total
 }
 
 /// The index of the word that holds the sum for this count.
-fn sum_word(count: u64) -> usize {
+pub(super) fn sum_word(count: u64) -> usize {
     2 + usize::from(count % 2 == 1)
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{array, iter, ptr};
 
 use super::handle::{self, Handle, SlotAllocator};
-use super::sync::{AtomicU64, Mutex, OnceLock, PAGES, lock, zeros};
+use super::sync::{AtomicU64, Mutex, MutexGuard, OnceLock, PAGES, lock, zeros};
 
 /// The pages of one writer. Blocks are leaked, but reused by new threads.
 pub(super) struct Block {
@@ -96,7 +96,7 @@ impl Store {
     ///
     /// Returns `None` if all slots (2 GiB per thread) are in use.
     pub(super) fn allocate(&self, words: usize) -> Option<Handle> {
-        let handle = lock(&self.slots).take(words)?;
+        let handle = self.take_slot(words)?;
         let page = self.home.page(handle.page());
         let _writer = lock(&self.home_writer);
         start_generation(&page[handle.range(words)], handle);
@@ -106,12 +106,23 @@ impl Store {
     /// Ends the series of `handle` and makes its slot available to another series.
     pub(super) fn free(&self, handle: Handle, words: usize) {
         if self.close(handle) {
-            lock(&self.slots).give_back(handle, words);
+            self.give_back_slot(handle, words);
         }
     }
 
+    /// Takes a slot that belongs to a series, such as a chunk of its buckets. The home block does not record whether it
+    /// is live, because it is live for as long as its series.
+    pub(super) fn take_slot(&self, words: usize) -> Option<Handle> {
+        lock(&self.slots).take(words)
+    }
+
+    /// Makes a slot available to another series.
+    pub(super) fn give_back_slot(&self, handle: Handle, words: usize) {
+        lock(&self.slots).give_back(handle, words);
+    }
+
     /// Ends the generation of `handle`. Returns false if it is not the live generation of its slot.
-    fn close(&self, handle: Handle) -> bool {
+    pub(super) fn close(&self, handle: Handle) -> bool {
         let _writer = lock(&self.home_writer);
         match self.home.cell(handle, 1) {
             Some(cell) if cell[0].load(Relaxed) == handle.word() => {
@@ -161,12 +172,19 @@ impl Store {
 
     /// Writes to the home block. Does nothing if the series has ended.
     pub(super) fn write_home(&self, handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
-        let _writer = lock(&self.home_writer);
-        if let Some(cell) = self.home.cell(handle, words)
-            && cell[0].load(Relaxed) == handle.word()
-        {
+        if let Some(cell) = self.lock_home().cell(handle, words) {
             write(cell);
         }
+    }
+
+    /// Locks the home block for writing.
+    pub(super) fn lock_home(&self) -> HomeWriter<'_> {
+        HomeWriter { home: &self.home, _writer: lock(&self.home_writer) }
+    }
+
+    /// Iterates over the blocks, in summation order.
+    pub(super) fn blocks(&'static self, scope: ReadScope) -> impl Iterator<Item = &'static Block> {
+        self.in_order().filter(move |block| scope.contains(block))
     }
 
     fn in_order(&'static self) -> impl Iterator<Item = &'static Block> {
@@ -210,7 +228,7 @@ impl Store {
         words: usize,
         mut read: impl FnMut(usize, &'static [AtomicU64]),
     ) {
-        for block in self.in_order().filter(|block| scope.contains(block)) {
+        for block in self.blocks(scope) {
             let mut pages = PageByPage::of(block);
             for (position, handle) in handles.iter().enumerate() {
                 if let Some(cell) = pages.cell(*handle, words) {
@@ -225,6 +243,33 @@ impl Store {
         let mut home = PageByPage::of(&self.home);
         live.clear();
         live.extend(handles.iter().map(|handle| home.cell(*handle, 1).is_some()));
+    }
+}
+
+/// The right to write to the home block.
+pub(super) struct HomeWriter<'a> {
+    home: &'a Block,
+    _writer: MutexGuard<'a, ()>,
+}
+
+impl HomeWriter<'_> {
+    /// The cell of a series; `None` if the series has ended.
+    pub(super) fn cell(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
+        self.home.cell(handle, words).filter(|cell| cell[0].load(Relaxed) == handle.word())
+    }
+
+    /// The cell of a slot that belongs to a live series; see [`Store::take_slot`].
+    pub(super) fn cell_of_slot(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
+        let cell = self.home.cell(handle, words)?;
+        if cell[0].load(Relaxed) != handle.word() {
+            start_generation(cell, handle);
+        }
+        Some(cell)
+    }
+
+    /// Allocates the page of a slot. The caller must not hold the lock.
+    pub(super) fn prepare(store: &Store, handle: Handle) {
+        store.home.page(handle.page());
     }
 }
 
@@ -252,7 +297,7 @@ impl PageByPage {
 
 /// Returns the block's cell for this series, if it has one.
 #[inline]
-fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
+pub(super) fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
     block.cell(handle, words).filter(|cell| cell[0].load(Acquire) == handle.word())
 }
 

@@ -37,6 +37,8 @@ pub(crate) fn observe(handle: Handle, value: f64) {
 }
 
 /// Returns the count and sum across all threads.
+#[cfg(test)]
+#[allow(dead_code, reason = "only the models use it")]
 pub(crate) fn read(handle: Handle) -> Total {
     access::total(handle, WORDS, Total::add)
 }

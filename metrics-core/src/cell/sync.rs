@@ -2,7 +2,7 @@
 //! uses Loom's primitives and smaller sizes.
 
 pub(crate) use std::sync::atomic::{AtomicU64, fence};
-pub(crate) use std::sync::{Mutex, OnceLock};
+pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
 
 pub(crate) use crate::lock::lock;
 
@@ -13,6 +13,13 @@ pub(crate) const FIRST_PAGE_WORDS: usize = 512;
 /// The maximum number of attempts to read a histogram's cell consistently. If all fail, a few observations may appear
 /// in a lower bucket.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1_000;
+
+/// The number of buckets in a chunk of exponential buckets.
+pub(crate) const CHUNK_BUCKETS: usize = 64;
+/// The number of bits of a count in a chunk. Larger counts need a wide chunk.
+pub(crate) const COUNT_BITS: u32 = 15;
+/// The number of chunks of a series that have the full resolution, up to schema 6.
+pub(crate) const FINE_CHUNKS: usize = 64;
 
 /// Allocates `words` zeroed words. The operating system commits memory only for pages that are written.
 pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {

@@ -34,6 +34,13 @@ impl Pages {
         self.pages[handle.page()].get().get(handle.offset()..).unwrap_or_default()
     }
 
+    /// The first words of the cell of `handle`; `None` if it must be accessed through the cold path.
+    #[inline]
+    pub(super) fn cell<const WORDS: usize>(&self, handle: Handle) -> Option<&'static [AtomicU64; WORDS]> {
+        let words = self.pages[handle.page()].get().get(handle.range(WORDS))?;
+        words.first_chunk::<WORDS>().filter(|cell| cell[0].load(Relaxed) == handle.word())
+    }
+
     /// Clears the pages, so that all further writes take the cold path.
     pub(super) fn forget(&self) {
         self.pages.iter().chain([&self.cache_words]).for_each(|page| page.set(&[]));
@@ -90,7 +97,13 @@ impl ThreadBlock {
         result
     }
 
-    fn cell(&self, store: &'static Store, pages: &Pages, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
+    pub(super) fn cell(
+        &self,
+        store: &'static Store,
+        pages: &Pages,
+        handle: Handle,
+        words: usize,
+    ) -> Option<&'static [AtomicU64]> {
         let page = self.with_block(store, |block| block.page(handle.page()))?;
         pages.pages[handle.page()].set(page);
         page.get(handle.range(words))
@@ -112,15 +125,22 @@ pub(super) fn write(
     }
     match block.and_then(|(pages, block)| block.cell(store, pages, handle, words)) {
         Some(cell) => {
-            match cell[0].load(Relaxed).cmp(&handle.word()) {
-                Ordering::Less => start_generation(cell, handle),
-                Ordering::Equal => {}
-                // The series ended after the liveness check, and the block's previous thread wrote to the series that
-                // reuses the slot.
-                Ordering::Greater => return,
+            if begin(cell, handle) {
+                write(cell);
             }
-            write(cell);
         }
         None => store.write_home(handle, words, write),
     }
+}
+
+/// Prepares the thread's cell for writing to this series. Returns false if the series has ended.
+pub(super) fn begin(cell: &[AtomicU64], handle: Handle) -> bool {
+    match cell[0].load(Relaxed).cmp(&handle.word()) {
+        Ordering::Less => start_generation(cell, handle),
+        Ordering::Equal => {}
+        // The series ended after the liveness check, and the block's previous thread wrote to the series that reuses
+        // the slot.
+        Ordering::Greater => return false,
+    }
+    true
 }

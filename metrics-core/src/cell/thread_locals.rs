@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use lazy_static::lazy_static;
 
+use super::chunks::Directory;
 use super::handle::Handle;
 use super::store::{ReadScope, Store};
 use super::sync::AtomicU64;
@@ -12,6 +13,7 @@ use super::thread_block::{Pages, ThreadBlock};
 
 lazy_static! {
     static ref STORE: Store = Store::new();
+    static ref DIRECTORY: Directory = Directory::new();
 }
 
 thread_local! {
@@ -37,10 +39,21 @@ pub(super) fn store() -> &'static Store {
     &STORE
 }
 
+/// The series with exponential buckets.
+pub(super) fn directory() -> &'static Directory {
+    &DIRECTORY
+}
+
 /// The current thread's words from `handle`'s slot onward; empty if the thread has not cached the page.
 #[inline]
 pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     PAGES.with(|pages| pages.from(handle))
+}
+
+/// The first words of the current thread's cell for `handle`; `None` if it must be accessed through the cold path.
+#[inline]
+pub(super) fn cell<const WORDS: usize>(handle: Handle) -> Option<&'static [AtomicU64; WORDS]> {
+    PAGES.with(|pages| pages.cell(handle))
 }
 
 /// The current thread's first-level lookup cache.

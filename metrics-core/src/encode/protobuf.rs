@@ -5,7 +5,7 @@
 
 use super::{About, Encode};
 use crate::kind::Kind;
-use crate::sample::{FamilyInfo, Labels, Value, Visitor};
+use crate::sample::{FamilyInfo, Labels, NativeHistogram, Value, Visitor};
 
 pub(super) const ABOUT: About = About {
     name: "protobuf",
@@ -107,7 +107,7 @@ impl Visitor for Encoder {
                 push_double(message, 1, value);
                 5
             }
-            Value::Histogram { count, sum, buckets } => {
+            Value::Histogram { count, sum, buckets, native } => {
                 push_uint(message, 1, count);
                 push_double(message, 2, sum);
                 for (bound, count) in buckets {
@@ -115,6 +115,9 @@ impl Visitor for Encoder {
                     push_uint(inner, 1, *count);
                     push_double(inner, 2, *bound);
                     push_bytes(message, 3, inner);
+                }
+                if let Some(native) = native {
+                    push_native(message, inner, &native);
                 }
                 7
             }
@@ -125,6 +128,54 @@ impl Visitor for Encoder {
             self.end_message();
         }
     }
+}
+
+/// Appends the fields of a native histogram.
+fn push_native(out: &mut Vec<u8>, inner: &mut Vec<u8>, native: &NativeHistogram<'_>) {
+    push_sint(out, 5, i64::from(native.schema));
+    push_double(out, 6, native.zero_threshold);
+    push_uint(out, 7, native.zero_count);
+    push_buckets(out, inner, native.negative, [9, 10]);
+    push_buckets(out, inner, native.positive, [12, 13]);
+    // Without a threshold or any of these fields, a histogram without observations would not be a native one.
+    if native.zero_threshold == 0.0
+        && native.zero_count == 0
+        && native.positive.is_empty()
+        && native.negative.is_empty()
+    {
+        push_bytes(out, 12, &[]);
+    }
+}
+
+/// Appends the spans of consecutive buckets, and the differences between the counts of neighboring buckets.
+fn push_buckets(out: &mut Vec<u8>, inner: &mut Vec<u8>, buckets: &[(i32, u64)], [spans, deltas]: [u8; 2]) {
+    let mut end = 0_i64;
+    for span in buckets.chunk_by(|(one, _), (next, _)| next.checked_sub(*one) == Some(1)) {
+        let first = span.first().map_or(0, |(index, _)| *index);
+        inner.clear();
+        push_sint(inner, 1, i64::from(first) - end);
+        push_uint(inner, 2, span.len() as u64);
+        push_bytes(out, spans, inner);
+        end = span.last().map_or(end, |(index, _)| i64::from(*index) + 1);
+    }
+    inner.clear();
+    let mut last = 0;
+    for (_, count) in buckets {
+        push_varint(inner, zigzag(count.wrapping_sub(last).cast_signed()));
+        last = *count;
+    }
+    if !inner.is_empty() {
+        push_bytes(out, deltas, inner);
+    }
+}
+
+/// Appends a field of a signed integer type.
+fn push_sint(out: &mut Vec<u8>, field: u8, value: i64) {
+    push_uint(out, field, zigzag(value));
+}
+
+fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
 }
 
 /// Appends a field of type string, bytes or message.
@@ -152,4 +203,107 @@ fn push_varint(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field's number, and its number or bytes.
+    #[derive(Debug, PartialEq)]
+    enum Field<'a> {
+        Varint(u8, u64),
+        Double(u8, f64),
+        Bytes(u8, &'a [u8]),
+    }
+
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let (byte, rest) = bytes.split_first().expect("a byte");
+            *bytes = rest;
+            number |= u64::from(byte & 0x7F) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                return number;
+            }
+        }
+    }
+
+    fn sint(number: u64) -> i64 {
+        (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+    }
+
+    fn fields(mut bytes: &[u8]) -> Vec<Field<'_>> {
+        let mut fields = Vec::new();
+        while let Some((tag, rest)) = bytes.split_first() {
+            bytes = rest;
+            let number = tag >> 3;
+            fields.push(match tag & 7 {
+                0 => Field::Varint(number, varint(&mut bytes)),
+                1 => {
+                    let (double, rest) = bytes.split_first_chunk().expect("8 bytes");
+                    bytes = rest;
+                    Field::Double(number, f64::from_le_bytes(*double))
+                }
+                2 => {
+                    let len = usize::try_from(varint(&mut bytes)).expect("a length");
+                    let (content, rest) = bytes.split_at(len);
+                    bytes = rest;
+                    Field::Bytes(number, content)
+                }
+                other => panic!("wire type {other}"),
+            });
+        }
+        fields
+    }
+
+    /// The spans in the field `spans`, and the deltas in the field after it.
+    fn spans_and_deltas(fields: &[Field<'_>], spans: u8) -> (Vec<(i64, u64)>, Vec<i64>) {
+        let (mut all, mut deltas) = (Vec::new(), Vec::new());
+        for field in fields {
+            match field {
+                Field::Bytes(number, span) if *number == spans => {
+                    let [Field::Varint(1, offset), Field::Varint(2, len)] = self::fields(span)[..] else {
+                        panic!("a span")
+                    };
+                    all.push((sint(offset), len));
+                }
+                Field::Bytes(number, packed) if *number == spans + 1 => {
+                    let mut packed = *packed;
+                    while !packed.is_empty() {
+                        deltas.push(sint(varint(&mut packed)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        (all, deltas)
+    }
+
+    #[test]
+    fn native_buckets_are_spans_and_deltas() {
+        let positive = [(-2, 3), (-1, 5), (2, 1), (4, 3), (5, 2)];
+        let native =
+            NativeHistogram { schema: 3, zero_threshold: 0.5, zero_count: 7, positive: &positive, negative: &[(1, 4)] };
+        let mut out = Vec::new();
+        push_native(&mut out, &mut Vec::new(), &native);
+        let fields = fields(&out);
+        assert_eq!(fields[..3], [Field::Varint(5, 6), Field::Double(6, 0.5), Field::Varint(7, 7)]);
+        let expected = (vec![(-2, 2), (2, 1), (1, 2)], vec![3, 2, -4, 2, -1]);
+        assert_eq!(spans_and_deltas(&fields, 12), expected);
+        assert_eq!(spans_and_deltas(&fields, 9), (vec![(1, 1)], vec![4]));
+    }
+
+    #[test]
+    fn an_empty_native_histogram_is_recognized_as_such() {
+        let native = NativeHistogram { schema: -4, zero_threshold: 0.0, zero_count: 0, positive: &[], negative: &[] };
+        let mut out = Vec::new();
+        push_native(&mut out, &mut Vec::new(), &native);
+        assert_eq!(sint(7), -4);
+        assert_eq!(
+            fields(&out),
+            [Field::Varint(5, 7), Field::Double(6, 0.0), Field::Varint(7, 0), Field::Bytes(12, &[])]
+        );
+    }
 }

@@ -38,7 +38,7 @@ impl Visitor for Encoder {
                 lines.float("_sum", labels, None, sum);
                 lines.whole("_count", labels, None, count);
             }
-            Value::Histogram { count, sum, buckets } => {
+            Value::Histogram { count, sum, buckets, .. } => {
                 for (at, (bound, count)) in buckets.iter().enumerate() {
                     lines.whole("_bucket", labels, Some(("le", *bound, at)), *count);
                 }

@@ -270,6 +270,7 @@ impl FamilyCore {
             }
         }
         EXPOSURE.check();
+        self.declaration.keep_windows();
         let mut table = self.write();
         if let Some(handle) = table.find(label_names, values) {
             return Some(handle);

@@ -1,14 +1,19 @@
 //! Family declarations, and the comparison of two declarations with the same name.
 
 use std::panic::Location;
+use std::time::Instant;
 
-use crate::cell::Buckets;
+use crate::buckets::InvalidOption;
+use crate::cell::buckets::{Exponential, Native, Quantiles};
+use crate::cell::window::SLICES;
+use crate::cell::{Buckets, exponential};
 use crate::error::{Error, Field};
 use crate::kind::Kind;
+use crate::labels;
 use crate::lint::StyleRule;
 use crate::metric::MetricVTable;
 use crate::sample::FamilyInfo;
-use crate::{buckets, labels};
+use crate::windows;
 
 /// A family's declaration: everything except its series.
 pub(crate) struct FamilyDeclaration {
@@ -20,10 +25,10 @@ pub(crate) struct FamilyDeclaration {
     /// Each label's closed set of values, if it has one; empty if no label values were declared.
     pub(crate) label_values: Vec<Option<&'static [&'static str]>>,
     pub(crate) const_labels: Vec<(String, String)>,
-    /// A histogram's buckets, with normalized bounds; `None` for other types.
+    /// The buckets of a histogram or of a summary with quantiles; `None` for other metrics.
     pub(crate) buckets: Option<&'static Buckets>,
-    /// The bounds as given, if they are invalid.
-    pub(crate) invalid_bounds: Option<Vec<f64>>,
+    /// The first invalid option of the buckets.
+    pub(crate) invalid_option: Option<InvalidOption>,
     /// The style rules that the family may break.
     pub(crate) allowed: &'static [StyleRule],
     /// The location of the declaration in user code.
@@ -39,15 +44,41 @@ impl FamilyDeclaration {
         FamilyInfo { name: &self.name, help: &self.help, kind: self.kind(), unit: self.unit.as_deref() }
     }
 
-    /// Sets the bounds of a histogram. [`FamilyDeclaration::check`] returns an error if they are invalid.
-    pub(crate) fn set_bounds(&mut self, bounds: &[f64]) {
-        self.buckets = Some(buckets::intern(bounds));
-        self.invalid_bounds = (!buckets::are_bounds(bounds)).then(|| bounds.to_vec());
-    }
-
     /// The upper bounds of a histogram's buckets; empty for other types.
     pub(crate) fn bounds(&self) -> &'static [f64] {
         self.buckets.map_or(&[], |buckets| &buckets.bounds)
+    }
+
+    /// The quantiles of a summary; empty for other types.
+    pub(crate) fn quantiles(&self) -> &'static [f64] {
+        let exponential = self.buckets.and_then(|buckets| buckets.exponential.as_ref());
+        exponential.and_then(|exponential| exponential.quantiles.as_ref()).map_or(&[], |quantiles| &quantiles.quantiles)
+    }
+
+    /// Ensures that the windows of the quantiles, if there are any, are advanced. The caller must not hold a lock.
+    pub(crate) fn keep_windows(&self) {
+        if let Some(buckets) = self.buckets
+            && let Some(Exponential { quantiles: Some(quantiles), .. }) = &buckets.exponential
+        {
+            windows::keep(Instant::now() + quantiles.max_age / SLICES);
+        }
+    }
+
+    /// Describes the options of exponential buckets, for error messages.
+    fn describe_exponential(&self) -> String {
+        let Some(exponential) = self.buckets.and_then(|buckets| buckets.exponential.as_ref()) else {
+            return "none".to_owned();
+        };
+        match (&exponential.native, &exponential.quantiles) {
+            (Some(Native { schema, max_buckets }), _) => {
+                format!("factor {:.4} and at most {max_buckets}", exponential::growth(*schema))
+            }
+            (None, Some(Quantiles { quantiles, max_age })) => {
+                let error = exponential::relative_error(exponential.schema);
+                format!("{quantiles:?} with a relative error of {error:.4} over {max_age:?}")
+            }
+            (None, None) => "none".to_owned(),
+        }
     }
 
     /// The number of possible label sets, if all labels have closed sets of values.
@@ -67,8 +98,8 @@ impl FamilyDeclaration {
         let constant = self.const_labels.iter().map(|(name, _)| name);
         let names = constant.chain(&self.label_names).map(String::as_str);
         labels::check_names(&self.name, self.kind(), &names)?;
-        if let Some(bounds) = &self.invalid_bounds {
-            return Err(Error::InvalidBuckets { metric: metric(), bounds: bounds.clone() });
+        if let Some(invalid) = &self.invalid_option {
+            return Err(invalid.error(&self.name));
         }
         if let Some(combinations) = self.combinations().filter(|combinations| *combinations > max_series) {
             return Err(Error::TooManySeries { metric: metric(), combinations, max_series });
@@ -119,6 +150,10 @@ impl FamilyDeclaration {
             (Field::Unit, format!("{:?}", self.unit), format!("{:?}", given.unit))
         } else if self.bounds() != given.bounds() {
             (Field::Buckets, format!("{:?}", self.bounds()), format!("{:?}", given.bounds()))
+        } else if self.quantiles() != given.quantiles() {
+            (Field::Quantiles, format!("{:?}", self.quantiles()), format!("{:?}", given.quantiles()))
+        } else if self.buckets != given.buckets {
+            (Field::NativeBuckets, self.describe_exponential(), given.describe_exponential())
         } else {
             return Ok(());
         };

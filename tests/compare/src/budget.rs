@@ -54,7 +54,7 @@ const fn row(id: &'static str, what: &'static str, side: Side, must: f64, goal: 
 }
 
 /// The budget. The modules in `rows` measure the values and refer to these entries by ID.
-pub(crate) const BUDGET: [Row; 31] = [
+pub(crate) const BUDGET: [Row; 41] = [
     row("call_literal_ok", "`#[instrument(\"/foo\")]` call, `Ok`, over the limit", AtMost, 1.30, 1.10),
     row("call_literal_err", "`#[instrument(\"/foo\")]` call, `Err`, over the limit", AtMost, 1.30, 1.10),
     row("call_path_ok", "`#[instrument(path)]` call, 10 paths, `Ok`, over the limit", AtMost, 1.60, 1.35),
@@ -104,4 +104,32 @@ pub(crate) const BUDGET: [Row; 31] = [
     row("machine_code", "machine code per annotated function, bytes", AtMost, 500.0, 250.0),
     row("crates_default", "crates in the default build, more than `prometheus` has", AtMost, 28.0, 24.0),
     row("crates_without_http", "the same without the HTTP server", AtMost, 14.0, 10.0),
+    row("quantiles_over_plain", "summary with quantiles, over the plain summary", AtMost, 2.0, 1.5),
+    row("native_over_plain", "histogram with native and classic buckets, over the plain summary", AtMost, 2.0, 1.5),
+    row("quantiles_over_prometheus", "summary with quantiles, over `prometheus::Histogram`", AtMost, 0.5, 0.25),
+    row(
+        "native_over_prometheus",
+        "histogram with native and classic buckets, over `prometheus::Histogram`",
+        AtMost,
+        0.5,
+        0.25,
+    ),
+    row("quantiles_2_threads", "summary with quantiles, 2 threads over 1", AtLeast, 1.7, 1.95),
+    row("native_2_threads", "histogram with native and classic buckets, 2 threads over 1", AtLeast, 1.7, 1.95),
+    row("quantiles_memory_kib", "memory of a series with quantiles, 1 thread, KiB", AtMost, 6.0, 3.0),
+    row("native_memory_kib", "memory of a series with native buckets, 1 thread, KiB", AtMost, 2.0, 1.0),
+    row(
+        "quantiles_memory_64_threads_mib",
+        "memory of 2,000 series with quantiles, 64 threads, MiB",
+        AtMost,
+        400.0,
+        100.0,
+    ),
+    row(
+        "native_memory_64_threads_mib",
+        "memory of 2,000 series with native buckets, 64 threads, MiB",
+        AtMost,
+        160.0,
+        40.0,
+    ),
 ];

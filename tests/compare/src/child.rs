@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::labels::{Labels, path};
 use crate::peers;
-use crate::peers::{ours, prometheus};
+use crate::peers::distributions::MILLION;
+use crate::peers::{distributions, ours, prometheus};
 
 /// The command-line option that passes a task to a child process.
 pub(crate) const OPTION: &str = "child";
@@ -22,6 +23,8 @@ pub(crate) enum Task {
     Series { peer: String, series: usize },
     /// Bytes used by a family of summaries or histograms after `threads` live threads have each touched all series.
     Threads { peer: String, threads: usize },
+    /// Bytes used by a series that `threads` live threads have given a million latencies in total.
+    Distribution { kind: String, threads: usize },
 }
 
 impl Task {
@@ -37,6 +40,7 @@ impl Task {
         match self {
             Self::Series { peer, series } => format!("series {peer} {series}"),
             Self::Threads { peer, threads } => format!("threads {peer} {threads}"),
+            Self::Distribution { kind, threads } => format!("distribution {kind} {threads}"),
         }
     }
 
@@ -47,6 +51,7 @@ impl Task {
         match kind {
             "series" => Ok(Self::Series { peer, series: number }),
             "threads" => Ok(Self::Threads { peer, threads: number }),
+            "distribution" => Ok(Self::Distribution { kind: peer, threads: number }),
             _ => bail!("`{argument}` is not a task"),
         }
     }
@@ -56,6 +61,7 @@ impl Task {
         match self {
             Self::Series { peer, series } => of_series(peer, *series),
             Self::Threads { peer, threads } => of_threads(peer, *threads),
+            Self::Distribution { kind, threads } => of_distribution(kind, *threads),
         }
     }
 }
@@ -76,13 +82,38 @@ fn of_threads(name: &str, threads: usize) -> Result<f64> {
         "prometheus" => prometheus::histogram_by(labels),
         _ => bail!("{name} has no family of summaries"),
     };
+    grown_by(threads, |_| observe(0..TOUCHED as u64))
+}
+
+/// The number of series whose memory is measured.
+const DISTRIBUTIONS: usize = 500;
+
+fn of_distribution(kind: &str, threads: usize) -> Result<f64> {
+    distributions::latency(0);
+    let each = MILLION / threads as u64;
+    let before = resident_bytes()?;
+    let labels: Vec<_> = (0..DISTRIBUTIONS).map(|number| number.to_string()).collect();
+    let series = distributions::observer(kind, &labels);
+    let created = resident_bytes()? - before;
+    let written = grown_by(threads, |thread| {
+        let first = thread as u64 * each;
+        for observe in &series {
+            (first..first + each).for_each(|number| observe(distributions::latency(number)));
+        }
+    })?;
+    Ok((created + written) / DISTRIBUTIONS as f64)
+}
+
+/// Returns the bytes by which the process grows while each of so many live threads runs `work` with its number.
+fn grown_by(threads: usize, work: impl Fn(usize) + Sync) -> Result<f64> {
     let step = Barrier::new(threads + 1);
     let (before, after) = thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
+        for thread in 0..threads {
+            let (step, work) = (&step, &work);
+            scope.spawn(move || {
                 step.wait();
                 step.wait();
-                observe(0..TOUCHED as u64);
+                work(thread);
                 step.wait();
                 step.wait();
             });

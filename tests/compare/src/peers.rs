@@ -2,6 +2,7 @@
 
 pub(crate) mod autometrics;
 pub(crate) mod bare;
+pub(crate) mod distributions;
 pub(crate) mod limit;
 pub(crate) mod measured;
 pub(crate) mod metered;

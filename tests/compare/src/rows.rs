@@ -6,6 +6,7 @@ mod building;
 mod calls;
 mod clock;
 mod cold;
+mod distributions;
 mod endpoint;
 mod facts;
 mod growth;
@@ -57,7 +58,7 @@ pub(crate) const LONG_GROUPS: [LongGroup; 3] = [
     LongGroup { name: "threads", begin: two_threads::TwoThreads::begin },
 ];
 
-pub(crate) const GROUPS: [Group; 16] = [
+pub(crate) const GROUPS: [Group; 17] = [
     Group { name: "async", run: polling::run },
     Group { name: "handles", run: handles::run },
     Group { name: "allocations", run: allocations::run },
@@ -65,6 +66,7 @@ pub(crate) const GROUPS: [Group; 16] = [
     Group { name: "memory", run: memory::run },
     Group { name: "building", run: building::run },
     Group { name: "peers", run: table::run },
+    Group { name: "distributions", run: distributions::run },
     Group { name: "growth", run: growth::run },
     Group { name: "attack", run: attack::run },
     Group { name: "migration", run: migration::run },

@@ -85,7 +85,7 @@ impl Collect for Odd {
             let value = match self.kind {
                 Kind::Counter => Value::Counter(Number::Float(*number)),
                 Kind::Gauge => Value::Gauge(*number),
-                Kind::Histogram => Value::Histogram { count: *count, sum: *number, buckets: &buckets },
+                Kind::Histogram => Value::Histogram { count: *count, sum: *number, buckets: &buckets, native: None },
                 Kind::Summary => Value::Summary { count: *count, sum: *number, quantiles: pairs },
                 _ => Value::Untyped(*number),
             };

@@ -80,9 +80,19 @@ fn metrics_that_openmetrics_cannot_express() {
         let counters = [f64::NAN, -1.0, 2.0].map(|value| Value::Counter(Number::Float(value)));
         show(visitor, "c_total", Kind::Counter, &counters);
         let buckets = [(1.0, 1), (f64::INFINITY, 2)];
-        show(visitor, "h", Kind::Histogram, &[Value::Histogram { count: 2, sum: -3.0, buckets: &buckets }]);
+        show(
+            visitor,
+            "h",
+            Kind::Histogram,
+            &[Value::Histogram { count: 2, sum: -3.0, buckets: &buckets, native: None }],
+        );
         let negative = [(-1.0, 1), (f64::INFINITY, 2)];
-        show(visitor, "hn", Kind::Histogram, &[Value::Histogram { count: 2, sum: 3.0, buckets: &negative }]);
+        show(
+            visitor,
+            "hn",
+            Kind::Histogram,
+            &[Value::Histogram { count: 2, sum: 3.0, buckets: &negative, native: None }],
+        );
         let quantiles = [(0.5, -1.0), (0.9, f64::NAN), (1.0, 2.0)];
         show(visitor, "q", Kind::Summary, &[Value::Summary { count: 1, sum: 2.0, quantiles: &quantiles }]);
         let sums = [-1.0, f64::NAN].map(|sum| Value::Summary { count: 1, sum, quantiles: &[] });
@@ -163,8 +173,12 @@ fn histograms_that_openmetrics_forbids() {
         let racy = [(1.0, 5), (2.0, 4), (f64::INFINITY, 7)];
         let unordered = [(2.0, 1), (1.0, 2), (f64::INFINITY, 2)];
         let no_bound = [(f64::NAN, 1)];
-        let histograms =
-            [&racy[..], &unordered, &no_bound].map(|buckets| Value::Histogram { count: 6, sum: 1.0, buckets });
+        let histograms = [&racy[..], &unordered, &no_bound].map(|buckets| Value::Histogram {
+            count: 6,
+            sum: 1.0,
+            buckets,
+            native: None,
+        });
         show(visitor, "h", Kind::Histogram, &histograms);
         let quantiles = [(-0.5, 1.0), (0.5, 2.0), (1.5, 3.0), (f64::NAN, 4.0)];
         show(visitor, "q", Kind::Summary, &[Value::Summary { count: 1, sum: 2.0, quantiles: &quantiles }]);

@@ -277,7 +277,7 @@ fn a_histogram_gets_its_last_bucket() {
     let registry = Registry::new();
     let open = Shows("open", |visitor: &mut dyn Visitor| {
         visitor.family(&FamilyInfo::new("open", "", Kind::Histogram));
-        visitor.series(Labels::default(), &Value::Histogram { count: 3, sum: 4.5, buckets: &[(1.0, 2)] });
+        visitor.series(Labels::default(), &Value::Histogram { count: 3, sum: 4.5, buckets: &[(1.0, 2)], native: None });
         Ok(())
     });
     registry.register_collector(open).expect("valid");

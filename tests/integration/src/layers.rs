@@ -31,6 +31,7 @@ const LAYERS: [&[&str]; 8] = [
         "logging",
         "per_process",
         "sample",
+        "windows",
     ],
     &["metric", "counter", "gauge", "summary", "histogram", "threads", "timer"],
     &["cache", "family", "builder"],

@@ -7,6 +7,7 @@ mod collecting;
 mod concurrency;
 mod deriving;
 mod deriving_help;
+mod distributions;
 mod families;
 mod graphite;
 mod graphite_connections;

@@ -4,12 +4,22 @@
 pub(crate) mod access;
 #[path = "../../../metrics-core/src/cell/buckets.rs"]
 pub(crate) mod buckets;
+#[path = "../../../metrics-core/src/cell/chunks.rs"]
+mod chunks;
 #[path = "../../../metrics-core/src/cell/counter.rs"]
 pub(crate) mod counter;
+#[path = "../../../metrics-core/src/cell/counts.rs"]
+mod counts;
+#[path = "../../../metrics-core/src/cell/distribution.rs"]
+pub(crate) mod distribution;
+#[path = "../../../metrics-core/src/cell/exponential.rs"]
+mod exponential;
 #[path = "../../../metrics-core/src/cell/handle.rs"]
 pub(crate) mod handle;
 #[path = "../../../metrics-core/src/cell/histogram.rs"]
 pub(crate) mod histogram;
+#[path = "../../../metrics-core/src/cell/native.rs"]
+mod native;
 #[path = "../../../metrics-core/src/cell/store.rs"]
 mod store;
 #[path = "../../../metrics-core/src/cell/summary.rs"]
@@ -20,6 +30,8 @@ pub(crate) mod sync;
 mod thread_block;
 #[path = "thread_locals.rs"]
 mod thread_locals;
+#[path = "../../../metrics-core/src/cell/window.rs"]
+mod window;
 
 pub(crate) use buckets::Buckets;
 pub(crate) use handle::Handle;

@@ -7,6 +7,7 @@ mod blocks;
 mod cache;
 #[expect(dead_code, unreachable_pub, reason = "the rest of the crate uses more of it")]
 mod cell;
+mod chunks;
 mod handles;
 mod pairs;
 

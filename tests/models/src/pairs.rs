@@ -26,7 +26,7 @@ fn count_and_sum_of_a_summary_belong_together() {
 
 #[test]
 fn buckets_and_sum_of_a_histogram_belong_together() {
-    static BUCKETS: LazyLock<Buckets> = LazyLock::new(|| Buckets { bounds: vec![1.0] });
+    static BUCKETS: LazyLock<Buckets> = LazyLock::new(|| Buckets::new(vec![1.0], None, histogram::observe));
     check(3, || {
         let handle = histogram::allocate(&BUCKETS).expect("a slot");
         let writer = thread::spawn(move || {

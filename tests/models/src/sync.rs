@@ -5,14 +5,21 @@ pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
-use loom::sync::MutexGuard;
+pub(crate) use loom::sync::MutexGuard;
 
-/// Enough for the first page, a second page, and the page that is reserved for `Handle::NONE`.
-pub(crate) const PAGES: usize = 3;
+/// Enough for three pages, and the page that is reserved for `Handle::NONE`.
+pub(crate) const PAGES: usize = 4;
 /// Small because Loom tracks each word.
 pub(crate) const FIRST_PAGE_WORDS: usize = 8;
 /// Small enough that some interleavings need the fallback after the last attempt.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1;
+
+/// One word.
+pub(crate) const CHUNK_BUCKETS: usize = 4;
+/// Every second observation in a bucket wraps its count.
+pub(crate) const COUNT_BITS: u32 = 1;
+/// A second chunk is a coarse one.
+pub(crate) const FINE_CHUNKS: usize = 1;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no model panics under a lock")

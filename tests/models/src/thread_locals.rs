@@ -1,5 +1,6 @@
 //! Replaces `cell::thread_locals` with values that are recreated for each run of a model.
 
+use super::chunks::Directory;
 use super::handle::Handle;
 use super::store::{ReadScope, Store};
 use super::sync::AtomicU64;
@@ -9,6 +10,7 @@ loom::lazy_static! {
     // The store is leaked because Loom would otherwise drop it when the main thread ends, while other threads may still
     // be using it.
     static ref STORE: &'static Store = Box::leak(Box::new(Store::new()));
+    static ref DIRECTORY: &'static Directory = Box::leak(Box::new(Directory::new()));
 }
 
 loom::thread_local! {
@@ -33,8 +35,16 @@ pub(super) fn store() -> &'static Store {
     &STORE
 }
 
+pub(super) fn directory() -> &'static Directory {
+    &DIRECTORY
+}
+
 pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     LOCALS.try_with(|locals| locals.pages.from(handle)).unwrap_or_default()
+}
+
+pub(super) fn cell<const WORDS: usize>(handle: Handle) -> Option<&'static [AtomicU64; WORDS]> {
+    LOCALS.try_with(|locals| locals.pages.cell(handle)).ok().flatten()
 }
 
 pub(super) fn cache_words() -> &'static [AtomicU64] {

@@ -78,7 +78,7 @@ fn core<M: Metric>(
     let mut builder = Builder::<M>::new(name, declaration.help(role).to_owned());
     builder.label_names = labels.collect();
     builder.location = declaration.location;
-    builder.bounds = declaration.buckets.map(<[f64]>::to_vec);
+    builder.buckets.bounds = declaration.buckets.map(<[f64]>::to_vec);
     if let Some(max_series) = declaration.max_series {
         builder.max_series = max_series;
     }

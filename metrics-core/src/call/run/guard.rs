@@ -187,7 +187,7 @@ pub(crate) fn record(start: Moment, Series { handles, buckets }: &Series, outcom
 
 #[inline(never)]
 fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64) {
-    cell::histogram::observe(latency, buckets, seconds);
+    cell::observe(latency, Some(buckets), seconds);
 }
 
 #[inline(never)]

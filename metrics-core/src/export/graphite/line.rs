@@ -143,7 +143,7 @@ impl Visitor for GraphiteLines<'_> {
                 self.sample("_count", labels, None, Number::Whole(count));
                 self.sample("_sum", labels, None, Number::Float(sum));
             }
-            Value::Histogram { count, sum, buckets } => {
+            Value::Histogram { count, sum, buckets, .. } => {
                 for (bound, count) in buckets {
                     self.sample("_bucket", labels, Some(("le", *bound)), Number::Whole(*count));
                 }

@@ -54,7 +54,7 @@ impl Visitor for ProtoFamilies {
             // Only collectors report untyped families. A gauge is the closest type.
             Value::Gauge(value) | Value::Untyped(value) => metric.set_gauge(gauge(value)),
             Value::Summary { count, sum, quantiles } => metric.set_summary(summary(count, sum, quantiles)),
-            Value::Histogram { count, sum, buckets } => metric.set_histogram(histogram(count, sum, buckets)),
+            Value::Histogram { count, sum, buckets, .. } => metric.set_histogram(histogram(count, sum, buckets)),
         }
         if let Some(family) = self.0.last_mut() {
             family.mut_metric().push(metric);

@@ -8,13 +8,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::cell::native::NativeBuckets;
 use crate::cell::{self, Handle};
 use crate::counter::number;
 use crate::family::FamilyCore;
 use crate::family::core::EarlyTotals;
 use crate::labels;
 use crate::metric::Readings;
-use crate::sample::{Number, Value};
+use crate::sample::{NativeHistogram, Number, Value};
 
 /// The series in a family that share one set of label names.
 pub(crate) struct FamilyPart {
@@ -100,10 +101,15 @@ fn sum(one: &Value<'_>, other: &Value<'_>, give: &mut dyn FnMut(&Value<'_>)) {
         (Value::Summary { count, sum, quantiles }, Value::Summary { count: more, sum: plus, .. }) => {
             give(&Value::Summary { count: count + more, sum: sum + plus, quantiles });
         }
-        (Value::Histogram { count, sum, buckets }, Value::Histogram { count: more, sum: plus, buckets: others }) => {
+        (
+            Value::Histogram { count, sum, buckets, native },
+            Value::Histogram { count: more, sum: plus, buckets: others, native: other },
+        ) => {
             let buckets: Vec<_> =
                 buckets.iter().zip(others).map(|((bound, one), (_, two))| (*bound, one + two)).collect();
-            give(&Value::Histogram { count: count + more, sum: sum + plus, buckets: &buckets });
+            let native = native.zip(other).map(|(one, other)| NativeBuckets::from(one).plus(&other.into()));
+            let native = native.as_ref().map(NativeHistogram::from);
+            give(&Value::Histogram { count: count + more, sum: sum + plus, buckets: &buckets, native });
         }
         (one, _) => give(&one),
     }

@@ -54,6 +54,7 @@ impl Reader {
         }
         let family = walk.core();
         let FamilyDeclaration { metric, buckets, .. } = family.declaration;
+        family.declaration.keep_windows();
         let handles = chunk.handles();
         match early {
             Some(Early { totals, next }) => {

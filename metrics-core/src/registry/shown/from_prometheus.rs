@@ -104,7 +104,12 @@ fn visit_value(kind: Kind, metric: &proto::Metric, mut visit: impl FnMut(&Value<
             let count = histogram.get_sample_count();
             let buckets =
                 histogram.get_bucket().iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect();
-            visit(&Value::Histogram { count, sum: histogram.get_sample_sum(), buckets: &closed(buckets, count) });
+            visit(&Value::Histogram {
+                count,
+                sum: histogram.get_sample_sum(),
+                buckets: &closed(buckets, count),
+                native: None,
+            });
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::skipped::SkipReason;
+use crate::cell::native::NativeBuckets;
 use crate::kind::Kind;
 use crate::labels;
-use crate::sample::{FamilyInfo, Labels, Value, Visitor};
+use crate::sample::{FamilyInfo, Labels, NativeHistogram, Value, Visitor};
 
 /// A family and its series.
 pub(crate) struct Recorded {
@@ -27,6 +28,7 @@ enum OwnedValue {
         count: u64,
         sum: f64,
         buckets: Vec<(f64, u64)>,
+        native: Option<NativeBuckets>,
     },
     /// A value that borrows no data.
     Plain(Value<'static>),
@@ -39,8 +41,10 @@ impl From<&Value<'_>> for OwnedValue {
             Value::Gauge(value) => Self::Plain(Value::Gauge(value)),
             Value::Untyped(value) => Self::Plain(Value::Untyped(value)),
             Value::Summary { count, sum, quantiles } => Self::Summary { count, sum, quantiles: quantiles.to_vec() },
-            Value::Histogram { count, sum, buckets } => {
-                Self::Histogram { count, sum, buckets: closed(buckets.to_vec(), count) }
+            Value::Histogram { count, sum, buckets, native } => {
+                // Prometheus rejects native buckets that contradict the count.
+                let native = native.map(NativeBuckets::from).filter(|native| native.is_valid(count));
+                Self::Histogram { count, sum, buckets: closed(buckets.to_vec(), count), native }
             }
         }
     }
@@ -70,7 +74,10 @@ impl OwnedValue {
         match self {
             Self::Plain(value) => *value,
             Self::Summary { count, sum, quantiles } => Value::Summary { count: *count, sum: *sum, quantiles },
-            Self::Histogram { count, sum, buckets } => Value::Histogram { count: *count, sum: *sum, buckets },
+            Self::Histogram { count, sum, buckets, native } => {
+                let native = native.as_ref().map(NativeHistogram::from);
+                Value::Histogram { count: *count, sum: *sum, buckets, native }
+            }
         }
     }
 }

@@ -1,0 +1,309 @@
+//! Chunks of exponential buckets, which are allocated when a value first falls into them.
+//!
+//! A chunk is a slot, like a series: it has the same position in every thread's pages, so one handle serves all
+//! threads, and removal and reuse follow the same protocol. The list of a series' chunks only grows. It is freed with
+//! the series, once the series' generation has ended.
+//!
+//! A bucket has 16 bits: a count of 15 bits, and the parity of the number of times that the count has wrapped. The
+//! number itself is in a wide chunk, which is allocated once a count wraps. A writer stores the new number first, then
+//! the count and the parity. If the parities differ, a reader has seen only the first of these stores.
+//!
+//! The allocator may be user code that observes values itself, so nothing is allocated while a lock is held.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::buckets::{Buckets, ChunkKey, Exponential, Place};
+use super::handle::Handle;
+use super::native::Resolution;
+use super::store::Store;
+use super::sync::{AtomicU64, CHUNK_BUCKETS, COUNT_BITS, Mutex, lock};
+use super::window::Window;
+
+/// The number of buckets in a word.
+const LANES: usize = 4;
+const LANE_BITS: usize = 16;
+const LANE: u64 = (1 << LANE_BITS) - 1;
+/// The first word with buckets, after the generation and the key.
+const FIRST: usize = 2;
+/// The number of words in a chunk.
+pub(super) const CHUNK_WORDS: usize = FIRST + CHUNK_BUCKETS / LANES;
+/// The number of words in a wide chunk: the generation, and one word for each bucket.
+pub(super) const WIDE_WORDS: usize = 1 + CHUNK_BUCKETS;
+const FULL: u64 = (1 << COUNT_BITS) - 1;
+const PARITY: u64 = 1 << COUNT_BITS;
+
+/// One chunk of a series.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Chunk {
+    pub(super) key: ChunkKey,
+    pub(super) narrow: Handle,
+    /// The wide chunk; [`Handle::NONE`] until a count has wrapped.
+    pub(super) wide: Handle,
+}
+
+/// The chunks of a series, and what readers keep about it.
+pub(crate) struct ChunkedSeries {
+    pub(super) handle: Handle,
+    pub(super) buckets: &'static Buckets,
+    list: Mutex<List>,
+    pub(super) state: Mutex<SeriesState>,
+}
+
+/// What readers keep about a series.
+pub(super) struct SeriesState {
+    /// The window of the quantiles, if there are any.
+    pub(super) window: Option<Window>,
+    /// The resolution of the native buckets, if there are any.
+    pub(super) resolution: Option<Resolution>,
+}
+
+#[derive(Default)]
+struct List {
+    chunks: Vec<Chunk>,
+    /// A slot that lost a race to become a chunk.
+    spare: Option<Handle>,
+}
+
+/// The series with exponential buckets.
+pub(super) struct Directory {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+type Shard = Option<HashMap<Handle, Arc<ChunkedSeries>>>;
+
+/// The number of parts of the directory, each with its own lock.
+pub(crate) const SHARDS: usize = 16;
+
+impl Directory {
+    pub(super) fn new() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::new(None)) }
+    }
+
+    fn shard(&self, handle: Handle) -> &Mutex<Shard> {
+        // Slots of the same length are several words apart.
+        &self.shards[(handle.slot() as usize / 4) % SHARDS]
+    }
+
+    pub(super) fn get(&self, handle: Handle) -> Option<Arc<ChunkedSeries>> {
+        lock(self.shard(handle)).as_ref()?.get(&handle).map(Arc::clone)
+    }
+
+    pub(super) fn insert(&self, handle: Handle, buckets: &'static Buckets, state: SeriesState) {
+        let list = Mutex::new(List::default());
+        let series = Arc::new(ChunkedSeries { handle, buckets, list, state: Mutex::new(state) });
+        let mut larger = HashMap::new();
+        loop {
+            let mut shard = lock(self.shard(handle));
+            let (len, capacity) = shard.as_ref().map_or((0, 0), |map| (map.len(), map.capacity()));
+            if len == capacity {
+                if larger.capacity() <= len {
+                    drop(shard);
+                    larger = HashMap::with_capacity(2 * len + 8);
+                    continue;
+                }
+                larger.extend(shard.as_mut().into_iter().flat_map(HashMap::drain));
+                larger = shard.replace(larger).unwrap_or_default();
+            }
+            shard.get_or_insert_default().insert(handle, series);
+            // The old map is freed after the lock is released.
+            drop(shard);
+            drop(larger);
+            return;
+        }
+    }
+
+    /// Ends a series, whose generation must have ended, and returns its slots.
+    pub(super) fn remove(&self, handle: Handle) -> impl Iterator<Item = (Handle, usize)> + use<> {
+        let removed = lock(self.shard(handle)).as_mut().and_then(|map| map.remove(&handle));
+        let list = removed.map(|series| mem::take(&mut *lock(&series.list))).unwrap_or_default();
+        let of_chunk = |chunk: Chunk| [(chunk.narrow, CHUNK_WORDS), (chunk.wide, WIDE_WORDS)];
+        let slots = list.chunks.into_iter().flat_map(of_chunk).filter(|(handle, _)| !handle.is_none());
+        slots.chain(list.spare.map(|spare| (spare, CHUNK_WORDS)))
+    }
+
+    /// The series of one of the [`SHARDS`] shards.
+    pub(super) fn series(&self, shard: usize) -> Vec<Arc<ChunkedSeries>> {
+        let mut series = Vec::new();
+        loop {
+            let shard = lock(&self.shards[shard]);
+            let Some(map) = shard.as_ref() else { return series };
+            if map.len() <= series.capacity() {
+                series.extend(map.values().cloned());
+                return series;
+            }
+            let len = map.len();
+            drop(shard);
+            series = Vec::with_capacity(len + len / 8);
+        }
+    }
+}
+
+impl ChunkedSeries {
+    pub(super) fn exponential(&self) -> Option<&'static Exponential> {
+        self.buckets.exponential.as_ref()
+    }
+
+    /// Copies the list of chunks into `chunks`.
+    pub(super) fn list(&self, chunks: &mut Vec<Chunk>) {
+        loop {
+            chunks.clear();
+            let list = lock(&self.list);
+            if list.chunks.len() <= chunks.capacity() {
+                chunks.extend_from_slice(&list.chunks);
+                return;
+            }
+            let len = list.chunks.len();
+            drop(list);
+            chunks.reserve(len);
+        }
+    }
+
+    /// Returns the chunk for `place`, or for its coarse equivalent if the series has no room for another fine chunk.
+    ///
+    /// Returns `None` if the series has ended, or if no slot is free.
+    pub(super) fn chunk(&self, store: &Store, place: &Place) -> Option<(Chunk, Place)> {
+        let most = self.exponential()?.fine_chunks();
+        let mut larger = Vec::new();
+        let mut new = None;
+        let found = loop {
+            let mut list = lock(&self.list);
+            let find = |key: ChunkKey| list.chunks.iter().find(|chunk| chunk.key == key).copied();
+            if let Some(chunk) = find(place.key) {
+                break Some((chunk, *place));
+            }
+            let is_full = list.chunks.iter().filter(|chunk| !chunk.key.is_coarse()).count() >= most;
+            let place = if is_full { place.coarse() } else { *place };
+            if let Some(chunk) = find(place.key) {
+                break Some((chunk, place));
+            }
+            if !store.is_live(self.handle) {
+                break None;
+            }
+            if list.chunks.len() == list.chunks.capacity() {
+                if larger.capacity() <= list.chunks.len() {
+                    let len = list.chunks.len();
+                    drop(list);
+                    larger = Vec::with_capacity(2 * len + 2);
+                    continue;
+                }
+                larger.append(&mut list.chunks);
+                mem::swap(&mut larger, &mut list.chunks);
+            }
+            let Some(narrow) = new.take().or_else(|| list.spare.take()) else {
+                drop(list);
+                new = Some(store.take_slot(CHUNK_WORDS)?);
+                continue;
+            };
+            let chunk = Chunk { key: place.key, narrow, wide: Handle::NONE };
+            list.chunks.push(chunk);
+            break Some((chunk, place));
+        };
+        if let Some(new) = new {
+            store.give_back_slot(new, CHUNK_WORDS);
+        }
+        found
+    }
+
+    /// Returns the wide chunk for this key. Returns `None` if the series has ended, or if no slot is free.
+    pub(super) fn wide(&self, store: &Store, key: ChunkKey) -> Option<Handle> {
+        let find = |list: &mut List, new: Option<Handle>| {
+            let chunk = list.chunks.iter_mut().find(|chunk| chunk.key == key)?;
+            if let Some(new) = new.filter(|_| chunk.wide.is_none()) {
+                chunk.wide = new;
+            }
+            Some(chunk.wide)
+        };
+        let known = find(&mut lock(&self.list), None)?;
+        if !known.is_none() {
+            return Some(known);
+        }
+        let new = store.take_slot(WIDE_WORDS)?;
+        let wide = find(&mut lock(&self.list), Some(new));
+        if wide != Some(new) {
+            store.give_back_slot(new, WIDE_WORDS);
+        }
+        wide
+    }
+}
+
+/// The word and the shift of a bucket in a chunk.
+#[inline]
+fn lane(bucket: usize) -> (usize, usize) {
+    (FIRST + bucket / LANES, bucket % LANES * LANE_BITS)
+}
+
+/// Makes the chunk's cell the cell for this key.
+pub(super) fn set_key(chunk: &[AtomicU64], key: ChunkKey) {
+    chunk[1].store(key.word(), Relaxed);
+}
+
+/// Returns true if the chunk's cell has been used for this key.
+#[inline]
+pub(super) fn has_key(chunk: &[AtomicU64; CHUNK_WORDS], key: ChunkKey) -> bool {
+    chunk[1].load(Relaxed) == key.word()
+}
+
+/// The word of a bucket, and its value after an observation; `None` if the observation makes the count wrap.
+#[inline]
+pub(super) fn incremented(chunk: &[AtomicU64; CHUNK_WORDS], bucket: usize) -> Option<(&AtomicU64, u64)> {
+    let (word, shift) = lane(bucket);
+    let counts = chunk[word].load(Relaxed);
+    let next = counts.wrapping_add(1 << shift);
+    ((counts ^ next) & PARITY << shift == 0).then_some((&chunk[word], next))
+}
+
+/// Returns true if the next observation in this bucket makes its count wrap.
+#[inline]
+pub(super) fn is_full(chunk: &[AtomicU64; CHUNK_WORDS], bucket: usize) -> bool {
+    let (word, shift) = lane(bucket);
+    (chunk[word].load(Relaxed) >> shift) & FULL == FULL
+}
+
+/// Adds 1 to a bucket whose count wraps.
+pub(super) fn carry(chunk: &[AtomicU64; CHUNK_WORDS], wide: &[AtomicU64], bucket: usize) {
+    let wide = &wide[1 + bucket];
+    wide.store(wide.load(Relaxed) + 1, Release);
+    let (word, shift) = lane(bucket);
+    let counts = chunk[word].load(Relaxed);
+    let lane = (counts >> shift) & LANE;
+    let flipped = (lane ^ PARITY) & !FULL;
+    chunk[word].store(counts & !(LANE << shift) | flipped << shift, Release);
+}
+
+/// Adds the counts of a chunk's cell to `counts`. Returns `None` if a count changed in a way that could be misread.
+pub(super) fn read(
+    chunk: &[AtomicU64; CHUNK_WORDS],
+    wide: Option<&[AtomicU64]>,
+    counts: &mut [u64; CHUNK_BUCKETS],
+) -> Option<()> {
+    for (at, counts) in counts.chunks_exact_mut(LANES).enumerate() {
+        let Some(wide) = wide else {
+            let word = chunk[FIRST + at].load(Acquire);
+            for (lane, count) in counts.iter_mut().enumerate() {
+                let lane = (word >> (lane * LANE_BITS)) & LANE;
+                if lane & PARITY != 0 {
+                    return None;
+                }
+                *count += lane;
+            }
+            continue;
+        };
+        let wraps = |lane: usize| wide[1 + at * LANES + lane].load(Acquire);
+        let before: [u64; LANES] = std::array::from_fn(wraps);
+        let word = chunk[FIRST + at].load(Acquire);
+        for (lane, count) in counts.iter_mut().enumerate() {
+            let wrapped = wraps(lane);
+            if wrapped != before[lane] {
+                return None;
+            }
+            let lane = (word >> (lane * LANE_BITS)) & LANE;
+            // If the parities differ, the writer has stored the number of wraps, but not yet the count.
+            let pending = (wrapped ^ (lane >> COUNT_BITS)) & 1;
+            *count += (wrapped - pending) << COUNT_BITS | lane & FULL;
+        }
+    }
+    Some(())
+}

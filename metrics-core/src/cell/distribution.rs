@@ -1,0 +1,426 @@
+//! Observations counted in exponential buckets, and in classic buckets if there are any, with a sum that is consistent
+//! with them.
+//!
+//! A cell begins like that of a histogram. After the classic buckets come the count of values close to 0 and a cache of
+//! the handles of the chunks that the thread has used. A writer stores the new sum, then the buckets, then the count,
+//! and a reader checks that the total of the buckets belongs to the count, as in [`super::histogram`]. If the count
+//! changes on 1,000 consecutive attempts, the reader uses the total of the exponential buckets as the count. The sum
+//! may then include a few observations more or less.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Instant;
+
+use super::access;
+use super::buckets::{Buckets, Exponential, FIRST_CACHED, HEADER, Observe, Place, ZERO_WORD, cached_chunks};
+use super::chunks::{self, CHUNK_WORDS, Chunk, ChunkedSeries, SeriesState, WIDE_WORDS};
+use super::counts::Counts;
+use super::handle::Handle;
+use super::histogram::sum_word;
+use super::native::{NativeBuckets, Resolution};
+use super::store::{Block, HomeWriter, ReadScope, Store, held};
+use super::summary::read_pair;
+use super::sync::{AtomicU64, CHUNK_BUCKETS, CONSISTENT_READ_ATTEMPTS, lock};
+use super::thread_block::{Pages, ThreadBlock, begin};
+use super::thread_locals::{cell, directory, read_scope, store, with_block, words_from};
+use super::window::Window;
+
+/// Allocates a series at 0; `None` if no slot is free.
+pub(crate) fn allocate(buckets: &'static Buckets, exponential: &Exponential) -> Option<Handle> {
+    let window = exponential.quantiles.as_ref().map(|quantiles| Window::new(quantiles.max_age, Instant::now()));
+    let resolution = exponential.native.as_ref().map(Resolution::new);
+    let handle = access::allocate(buckets.words())?;
+    directory().insert(handle, buckets, SeriesState { window, resolution });
+    Some(handle)
+}
+
+/// Ends a series and makes its slots available to other series.
+pub(crate) fn free(handle: Handle, buckets: &Buckets) {
+    if store().close(handle) {
+        for (slot, words) in directory().remove(handle) {
+            store().give_back_slot(slot, words);
+        }
+        store().give_back_slot(handle, buckets.words());
+    }
+}
+
+/// Returns the function that adds an observation to a series with these buckets.
+pub(crate) fn observe_in(exponential: &Exponential) -> Observe {
+    /// The functions for a schema, without and with classic buckets, if a cell caches so many handles of chunks.
+    macro_rules! of_schema {
+        ($schema:literal caches $cached:literal) => {{
+            const WORDS: usize = FIRST_CACHED + $cached;
+            [observe::<$schema, $cached, WORDS, false>, observe::<$schema, $cached, WORDS, true>]
+        }};
+    }
+    let functions: [Observe; 2] = match exponential.schema {
+        ..=0 => of_schema!(0 caches 4),
+        1 => of_schema!(1 caches 4),
+        2 => of_schema!(2 caches 4),
+        3 => of_schema!(3 caches 4),
+        4 => of_schema!(4 caches 4),
+        5 => of_schema!(5 caches 8),
+        6 => of_schema!(6 caches 16),
+        7 => of_schema!(7 caches 32),
+        8.. => of_schema!(8 caches 64),
+    };
+    functions[usize::from(exponential.is_with_classic())]
+}
+
+/// Adds one observation. `WORDS` is the number of words before the classic buckets.
+fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize, const CLASSIC: bool>(
+    handle: Handle,
+    buckets: &'static Buckets,
+    value: f64,
+) {
+    // Nothing is passed to the uncommon path that would have to be kept in memory here.
+    if let Some(place) = Place::of(value, SCHEMA)
+        && let Some(cell) = cell::<WORDS>(handle)
+        && let Some(header) = cell.first_chunk()
+        && let cached = cell[place.key.cache_word(CACHED)].load(Relaxed)
+        && let Some(chunk) = self::cell::<CHUNK_WORDS>(Handle::from_word(cached))
+        && chunks::has_key(chunk, place.key)
+        && let Some((word, counts)) = chunks::incremented(chunk, place.bucket)
+    {
+        // The classic buckets follow.
+        let classic = || if CLASSIC { words_from(handle).get(WORDS + buckets.classic_of(value)) } else { None };
+        record(header, value, classic, || word.store(counts, Release));
+    } else {
+        observe_uncached(handle, buckets, value);
+    }
+}
+
+/// Stores the new sum, then the buckets, then the count. `increment` adds 1 to an exponential bucket.
+#[inline]
+fn record<'a>(
+    [_, count, even, odd]: &[AtomicU64; HEADER],
+    value: f64,
+    classic: impl FnOnce() -> Option<&'a AtomicU64>,
+    increment: impl FnOnce(),
+) {
+    let n = count.load(Relaxed);
+    let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
+    next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
+    if let Some(bucket) = classic() {
+        add_one(bucket);
+    }
+    increment();
+    count.store(n + 1, Release);
+}
+
+#[inline]
+fn add_one(word: &AtomicU64) {
+    word.store(word.load(Relaxed) + 1, Release);
+}
+
+/// Like [`record`], but in a cell whose layout is known only at run time.
+fn record_in(cell: &[AtomicU64], buckets: &Buckets, value: f64, increment: impl FnOnce()) {
+    let Some(header) = cell.first_chunk() else { return };
+    let classic = || match buckets.classic() {
+        0 => None,
+        _ => cell.get(buckets.first_classic() + buckets.classic_of(value)),
+    };
+    record(header, value, classic, increment);
+}
+
+/// Adds an observation to the zero bucket, to a coarse chunk, or to one that the thread has not cached.
+#[inline(never)]
+fn observe_uncached(handle: Handle, buckets: &'static Buckets, value: f64) {
+    let Some(exponential) = &buckets.exponential else { return };
+    let Some(place) = Place::of(value, exponential.schema) else { return observe_zero(handle, buckets, value) };
+    let coarse = place.coarse();
+    let words = words_from(handle);
+    if words.first().is_some_and(|generation| generation.load(Relaxed) == handle.word())
+        && let Some(cached) = words.get(place.key.cache_word(cached_chunks(exponential.schema)))
+        && let Some(chunk) = cell::<CHUNK_WORDS>(Handle::from_word(cached.load(Relaxed)))
+        && chunks::has_key(chunk, coarse.key)
+        && let Some((word, counts)) = chunks::incremented(chunk, coarse.bucket)
+    {
+        record_in(words, buckets, value, || word.store(counts, Release));
+    } else {
+        observe_cold(handle, buckets, exponential, &place, value);
+    }
+}
+
+/// Adds an observation to the zero bucket.
+fn observe_zero(handle: Handle, buckets: &Buckets, value: f64) {
+    let zero = |cell: &[AtomicU64]| record_in(cell, buckets, value, || add_one(&cell[ZERO_WORD]));
+    access::with_slice(handle, buckets.words(), zero);
+}
+
+/// Adds an observation to a chunk that the thread has not cached, or whose count wraps.
+#[cold]
+#[inline(never)]
+fn observe_cold(handle: Handle, buckets: &'static Buckets, exponential: &Exponential, place: &Place, value: f64) {
+    let store = store();
+    if !store.is_live(handle) {
+        return;
+    }
+    let Some(series) = directory().get(handle) else { return };
+    let recorded = match series.chunk(store, place) {
+        Some((chunk, actual)) => {
+            let cached = place.key.cache_word(cached_chunks(exponential.schema));
+            let write = Write { store, series: &series, chunk, place: actual, cached, value };
+            let in_block = with_block(|pages, block| write.to_block(pages, block)).unwrap_or(Written::NoBlock);
+            if in_block == Written::NoBlock { write.to_home() } else { in_block }
+        }
+        None => Written::NoSlot,
+    };
+    // If no slot is free (2 GiB per thread are in use), the observation is counted close to 0, so that it is not lost.
+    if recorded == Written::NoSlot {
+        observe_zero(handle, buckets, value);
+    }
+}
+
+/// The outcome of a write.
+#[derive(Clone, Copy, PartialEq)]
+enum Written {
+    /// The observation was recorded, or the series has ended.
+    Done,
+    /// The thread cannot have a block.
+    NoBlock,
+    /// No slot is free for a chunk.
+    NoSlot,
+}
+
+/// An observation to record in a chunk.
+struct Write<'a> {
+    store: &'static Store,
+    series: &'a ChunkedSeries,
+    chunk: Chunk,
+    place: Place,
+    /// The position of the word that caches the chunk's handle.
+    cached: usize,
+    value: f64,
+}
+
+impl Write<'_> {
+    fn to_block(&self, pages: &Pages, block: &ThreadBlock) -> Written {
+        let Self { store, series, chunk, place, .. } = self;
+        let ready = |handle, words| {
+            let cell = block.cell(store, pages, handle, words)?;
+            Some(begin(cell, handle).then_some(cell))
+        };
+        let Some(cell) = ready(series.handle, series.buckets.words()) else { return Written::NoBlock };
+        let Some(narrow) = ready(chunk.narrow, CHUNK_WORDS) else { return Written::NoBlock };
+        let (Some(cell), Some(narrow)) = (cell, narrow.and_then(|narrow| narrow.first_chunk::<CHUNK_WORDS>())) else {
+            return Written::Done;
+        };
+        chunks::set_key(narrow, place.key);
+        cell[self.cached].store(chunk.narrow.word(), Relaxed);
+        let mut wide = None;
+        if chunks::is_full(narrow, place.bucket) {
+            let Some(handle) = series.wide(store, place.key) else { return Written::NoSlot };
+            match ready(handle, WIDE_WORDS) {
+                Some(Some(ready)) => wide = Some(ready),
+                Some(None) => return Written::Done,
+                None => return Written::NoBlock,
+            }
+        }
+        self.record(cell, narrow, wide);
+        Written::Done
+    }
+
+    fn to_home(&self) -> Written {
+        let Self { store, series, chunk, place, .. } = self;
+        let mut wide = chunk.wide;
+        loop {
+            HomeWriter::prepare(store, chunk.narrow);
+            if !wide.is_none() {
+                HomeWriter::prepare(store, wide);
+            }
+            let home = store.lock_home();
+            let Some(cell) = home.cell(series.handle, series.buckets.words()) else { return Written::Done };
+            // While the series is live, so are its chunks.
+            let narrow = home.cell_of_slot(chunk.narrow, CHUNK_WORDS).and_then(|narrow| narrow.first_chunk());
+            let Some(narrow) = narrow else { return Written::Done };
+            if chunks::is_full(narrow, place.bucket) && wide.is_none() {
+                drop(home);
+                match series.wide(store, place.key) {
+                    Some(handle) => wide = handle,
+                    None => return Written::NoSlot,
+                }
+                continue;
+            }
+            self.record(cell, narrow, home.cell_of_slot(wide, WIDE_WORDS));
+            return Written::Done;
+        }
+    }
+
+    fn record(&self, cell: &[AtomicU64], narrow: &[AtomicU64; CHUNK_WORDS], wide: Option<&[AtomicU64]>) {
+        let bucket = self.place.bucket;
+        record_in(cell, self.series.buckets, self.value, || match wide {
+            // An allocator that observes values may have made the count wrap in the meantime.
+            Some(wide) if chunks::is_full(narrow, bucket) => chunks::carry(narrow, wide, bucket),
+            _ => {
+                if let Some((word, counts)) = chunks::incremented(narrow, bucket) {
+                    word.store(counts, Release);
+                }
+            }
+        });
+    }
+}
+
+/// A series as of one reading.
+#[derive(Debug, Default)]
+pub(crate) struct Distribution {
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
+    /// The non-cumulative counts of the classic buckets, ending with `+Inf`; empty if there are none.
+    pub(crate) classic: Vec<u64>,
+    /// The quantiles in the window, in ascending order, and their values.
+    pub(crate) quantiles: Vec<(f64, f64)>,
+    pub(crate) native: Option<NativeBuckets>,
+}
+
+/// Reads many series with these buckets, in the order of `handles`.
+pub(crate) fn read_all(handles: &[Handle], now: Instant, all: &mut Vec<Distribution>) {
+    let mut reader = Reader::new(read_scope());
+    all.clear();
+    all.extend(handles.iter().map(|handle| match directory().get(*handle) {
+        Some(series) => reader.read(&series, now),
+        None => Distribution::default(),
+    }));
+}
+
+/// Ends the slices that are over by `now`, in the windows of one of the directory's shards.
+///
+/// Returns the time at which the next slice of these windows ends; `None` if there is no window.
+pub(crate) fn advance_windows(shard: usize, now: Instant) -> Option<Instant> {
+    let mut reader = Reader::new(ReadScope::All);
+    let ends = directory().series(shard).into_iter().filter_map(|series| {
+        let mut state = lock(&series.state);
+        let window = state.window.as_mut()?;
+        if window.end() <= now {
+            reader.totals(&series);
+            window.advance(&reader.counts, now);
+        }
+        Some(window.end())
+    });
+    ends.min()
+}
+
+/// Reads series into buffers that are reused.
+struct Reader {
+    scope: ReadScope,
+    list: Vec<Chunk>,
+    /// Scratch space for the chunk counts of one cell, in the order of `list`.
+    own: Vec<[u64; CHUNK_BUCKETS]>,
+    own_classic: Vec<u64>,
+    counts: Counts,
+    classic: Vec<u64>,
+}
+
+/// The totals of one cell that belong together.
+struct CellTotals {
+    sum: f64,
+    zero: u64,
+}
+
+impl Reader {
+    fn new(scope: ReadScope) -> Self {
+        let (list, own, own_classic, classic) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { scope, list, own, own_classic, counts: Counts::default(), classic }
+    }
+
+    fn read(&mut self, series: &Arc<ChunkedSeries>, now: Instant) -> Distribution {
+        // Held during the reading, so that what is derived from the totals never goes backward.
+        let mut state = lock(&series.state);
+        let sum = self.totals(series);
+        let mut distribution =
+            Distribution { count: self.counts.total(), sum, classic: self.classic.clone(), ..Distribution::default() };
+        let Some(exponential) = series.exponential() else { return distribution };
+        let SeriesState { window, resolution } = &mut *state;
+        if let (Some(native), Some(resolution)) = (&exponential.native, resolution) {
+            distribution.native = Some(resolution.limit(&self.counts, exponential, native));
+        }
+        if let (Some(quantiles), Some(window)) = (&exponential.quantiles, window) {
+            // A snapshot of one thread includes all its observations.
+            if matches!(self.scope, ReadScope::All) {
+                window.advance(&self.counts, now);
+                window.restrict(&mut self.counts);
+            }
+            self.counts.quantiles(exponential, &quantiles.quantiles, &mut distribution.quantiles);
+        }
+        distribution
+    }
+
+    /// Adds up the counts of all blocks, and returns the sum of the observations.
+    fn totals(&mut self, series: &ChunkedSeries) -> f64 {
+        series.list(&mut self.list);
+        self.counts.clear();
+        self.classic.clear();
+        self.classic.resize(series.buckets.classic(), 0);
+        let mut sum = 0.0;
+        for block in store().blocks(self.scope) {
+            let Some(totals) = self.read_block(series, block) else { continue };
+            sum += totals.sum;
+            self.counts.zero += totals.zero;
+            for (chunk, own) in self.list.iter().zip(&self.own) {
+                self.counts.chunk(chunk.key).iter_mut().zip(own).for_each(|(total, own)| *total += own);
+            }
+            self.classic.iter_mut().zip(&self.own_classic).for_each(|(total, own)| *total += own);
+        }
+        sum
+    }
+
+    /// Reads the cell of a block into `own` and `own_classic`. Returns `None` if the block has no cell of the series.
+    fn read_block(&mut self, series: &ChunkedSeries, block: &'static Block) -> Option<CellTotals> {
+        let buckets = series.buckets;
+        let cell = held(block, series.handle, buckets.words())?;
+        let mut n = cell[1].load(Acquire);
+        for _ in 0..CONSISTENT_READ_ATTEMPTS {
+            let total = self.read_exponential(block, cell);
+            self.own_classic.clear();
+            self.own_classic.extend(cell[buckets.first_classic()..].iter().map(|word| word.load(Acquire)));
+            let is_classic_equal = |total: u64| buckets.classic() == 0 || self.own_classic.iter().sum::<u64>() == total;
+            let sum = total.map(|(total, _)| cell[sum_word(total)].load(Acquire));
+            // Acquire, because this may also be the first count of the next attempt.
+            let again = cell[1].load(Acquire);
+            if let (Some((total, zero)), Some(sum)) = (total, sum)
+                && again == n
+                && total.wrapping_sub(n) <= 1
+                && is_classic_equal(total)
+            {
+                return Some(CellTotals { sum: f64::from_bits(sum), zero });
+            }
+            n = again;
+            // The writer may have used a new chunk.
+            series.list(&mut self.list);
+        }
+        let (total, zero) = loop {
+            series.list(&mut self.list);
+            let known = self.list.clone();
+            let total = self.read_exponential(block, cell);
+            series.list(&mut self.list);
+            if let Some(total) = total.filter(|_| self.list == known) {
+                break total;
+            }
+        };
+        // A writer counts an observation in the classic buckets first. Those that are not yet in the exponential ones
+        // are left out.
+        let mut rest = total;
+        self.own_classic.clear();
+        for word in &cell[buckets.first_classic()..] {
+            let count = word.load(Acquire).min(rest);
+            rest -= count;
+            self.own_classic.push(count);
+        }
+        Some(CellTotals { sum: read_pair(cell).1, zero })
+    }
+
+    /// Reads the exponential buckets of a cell into `own`. Returns their total and the zero count, or `None` if a count
+    /// could be misread.
+    fn read_exponential(&mut self, block: &'static Block, cell: &[AtomicU64]) -> Option<(u64, u64)> {
+        self.own.clear();
+        for chunk in &self.list {
+            let mut counts = [0; CHUNK_BUCKETS];
+            if let Some(narrow) = held(block, chunk.narrow, CHUNK_WORDS).and_then(|cell| cell.first_chunk()) {
+                chunks::read(narrow, held(block, chunk.wide, WIDE_WORDS), &mut counts)?;
+            }
+            self.own.push(counts);
+        }
+        let zero = cell[ZERO_WORD].load(Acquire);
+        Some((zero + self.own.iter().flatten().sum::<u64>(), zero))
+    }
+}

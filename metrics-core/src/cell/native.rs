@@ -1,0 +1,154 @@
+//! Native histograms: exponential buckets whose number is limited, as Prometheus reads them.
+//!
+//! The limit is applied by the reader. If there are too many buckets, the zero bucket is widened, then the resolution is
+//! halved until the limit is met. Both are exact, and neither is undone, so no count of a scrape is lower than before.
+
+use super::buckets::{COARSE_SCHEMA, Exponential, Native};
+use super::counts::Counts;
+use super::exponential::{self, MAX_SCHEMA, MIN_SCHEMA, ZERO_THRESHOLD};
+
+/// The zero bucket is widened up to this magnitude, 2^-30: about a nanosecond if the unit is seconds.
+const MAX_ZERO_THRESHOLD: f64 = 1.0 / (1_u64 << 30) as f64;
+
+/// The resolution of a series, which only decreases.
+#[derive(Debug)]
+pub(crate) struct Resolution {
+    schema: i32,
+    zero_threshold: f64,
+}
+
+/// The buckets of a native histogram.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct NativeBuckets {
+    pub(crate) schema: i32,
+    /// Values whose magnitude is at most this are in the zero bucket.
+    pub(crate) zero_threshold: f64,
+    pub(crate) zero_count: u64,
+    /// The index and the count of each bucket with observations, by index.
+    pub(crate) positive: Vec<(i32, u64)>,
+    /// Like `positive`, for negative values.
+    pub(crate) negative: Vec<(i32, u64)>,
+}
+
+impl Resolution {
+    pub(crate) fn new(native: &Native) -> Self {
+        Self { schema: native.schema, zero_threshold: ZERO_THRESHOLD }
+    }
+
+    /// Returns the native buckets for these counts, at most as many as `native` allows if that is possible.
+    pub(crate) fn limit(&mut self, counts: &Counts, exponential: &Exponential, native: &Native) -> NativeBuckets {
+        if counts.chunks.iter().any(|(key, _)| key.is_coarse()) {
+            self.reduce_to(COARSE_SCHEMA.min(self.schema));
+        }
+        loop {
+            let buckets = self.buckets(counts, exponential);
+            let lowest = [&buckets.positive, &buckets.negative].into_iter().filter_map(|list| list.first());
+            let lowest =
+                lowest.map(|(index, _)| exponential::upper_bound(*index, self.schema)).fold(f64::MAX, f64::min);
+            if buckets.positive.len() + buckets.negative.len() <= native.max_buckets {
+                return buckets;
+            }
+            if lowest <= MAX_ZERO_THRESHOLD {
+                self.widen_to(lowest);
+            } else if self.schema > MIN_SCHEMA {
+                self.reduce_to(self.schema - 1);
+            } else {
+                return buckets;
+            }
+        }
+    }
+
+    fn reduce_to(&mut self, schema: i32) {
+        self.schema = schema;
+        self.widen_to(self.zero_threshold);
+    }
+
+    /// Widens the zero bucket to the next bound of the schema that is a power of 2.
+    fn widen_to(&mut self, threshold: f64) {
+        let octave = exponential::octave(threshold);
+        let index = if self.schema < 0 { exponential::coarser(octave, 0, self.schema) } else { octave << self.schema };
+        self.zero_threshold = exponential::upper_bound(index, self.schema);
+    }
+
+    fn buckets(&self, counts: &Counts, exponential: &Exponential) -> NativeBuckets {
+        let mut buckets = NativeBuckets {
+            schema: self.schema,
+            zero_threshold: self.zero_threshold,
+            zero_count: counts.zero,
+            ..NativeBuckets::default()
+        };
+        for (key, counts) in &counts.chunks {
+            let schema = exponential.schema_of(*key);
+            let list = if key.is_negative() { &mut buckets.negative } else { &mut buckets.positive };
+            for (index, count) in (key.first_index(schema)..).zip(counts).filter(|(_, count)| **count > 0) {
+                let index = exponential::coarser(index, schema, self.schema);
+                if exponential::upper_bound(index, self.schema) <= self.zero_threshold {
+                    buckets.zero_count += count;
+                    continue;
+                }
+                match list.last_mut() {
+                    Some((last, total)) if *last == index => *total += count,
+                    _ => list.push((index, *count)),
+                }
+            }
+        }
+        // Coarse chunks come last, whatever their magnitude.
+        merge_equal(&mut buckets.positive);
+        merge_equal(&mut buckets.negative);
+        buckets
+    }
+}
+
+impl NativeBuckets {
+    /// Returns the sum of two histograms, with the coarser resolution of the two.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        let schema = self.schema.min(other.schema);
+        let mut resolution = Resolution { schema, zero_threshold: self.zero_threshold.max(other.zero_threshold) };
+        resolution.reduce_to(schema);
+        let zero_threshold = resolution.zero_threshold;
+        let mut sum = Self { schema, zero_threshold, ..Self::default() };
+        for one in [self, other] {
+            sum.zero_count += one.zero_count;
+            for (of_one, list) in [(&one.positive, &mut sum.positive), (&one.negative, &mut sum.negative)] {
+                for (index, count) in of_one {
+                    let index = exponential::coarser(*index, one.schema, schema);
+                    if exponential::upper_bound(index, schema) <= zero_threshold {
+                        sum.zero_count += count;
+                    } else {
+                        list.push((index, *count));
+                    }
+                }
+            }
+        }
+        merge_equal(&mut sum.positive);
+        merge_equal(&mut sum.negative);
+        sum
+    }
+
+    /// Returns true if these buckets can be exported with this total count.
+    pub(crate) fn is_valid(&self, count: u64) -> bool {
+        let Self { schema, zero_threshold, zero_count, positive, negative } = self;
+        let lists = [positive, negative];
+        let total = lists.into_iter().flatten().try_fold(*zero_count, |total, (_, count)| total.checked_add(*count));
+        (MIN_SCHEMA..=MAX_SCHEMA).contains(schema)
+            && zero_threshold.is_finite()
+            && *zero_threshold >= 0.0
+            && total == Some(count)
+            && lists.into_iter().all(|list| list.is_sorted_by(|(one, _), (next, _)| one < next))
+    }
+}
+
+/// Sorts buckets by index, and adds up those with equal indexes.
+fn merge_equal(list: &mut Vec<(i32, u64)>) {
+    if list.is_sorted_by(|(one, _), (next, _)| one < next) {
+        return;
+    }
+    list.sort_by_key(|(index, _)| *index);
+    list.dedup_by(|(next, count), (one, total)| {
+        let is_same = next == one;
+        if is_same {
+            *total += *count;
+        }
+        is_same
+    });
+}

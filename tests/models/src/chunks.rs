@@ -1,0 +1,98 @@
+//! Models of series with exponential buckets: chunks that are allocated, shared, read and freed while others write.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use loom::thread;
+
+use crate::cell::buckets::{Exponential, Native};
+use crate::cell::distribution::{self, Distribution};
+use crate::cell::{Buckets, Handle, counter};
+use crate::check;
+
+static BUCKETS: LazyLock<Buckets> = LazyLock::new(|| {
+    let native = Some(Native { schema: 0, max_buckets: 160 });
+    let exponential = Exponential { schema: 0, native, quantiles: None };
+    let observe = distribution::observe_in(&exponential);
+    Buckets::new(vec![2.0], Some(exponential), observe)
+});
+
+fn allocate() -> Handle {
+    distribution::allocate(&BUCKETS, exponential()).expect("a slot")
+}
+
+fn exponential() -> &'static Exponential {
+    BUCKETS.exponential.as_ref().expect("exponential buckets")
+}
+
+fn observe(handle: Handle, value: f64) {
+    (BUCKETS.observe)(handle, &BUCKETS, value);
+}
+
+fn read(handle: Handle) -> Distribution {
+    let mut all = Vec::new();
+    distribution::read_all(&[handle], Instant::now(), &mut all);
+    all.pop().expect("one series")
+}
+
+/// The native buckets of positive values.
+fn positive(distribution: &Distribution) -> Vec<(i32, u64)> {
+    distribution.native.as_ref().map(|native| native.positive.clone()).unwrap_or_default()
+}
+
+#[test]
+fn buckets_never_decrease_while_counts_wrap() {
+    check(2, || {
+        let handle = allocate();
+        // The second observation wraps the count of the bucket.
+        let writer = thread::spawn(move || (0..3).for_each(|_| observe(handle, 1.5)));
+        let mut last = Distribution::default();
+        for _ in 0..2 {
+            let next = read(handle);
+            assert!(next.count >= last.count && next.sum >= last.sum, "{last:?} -> {next:?}");
+            let total: u64 = positive(&next).iter().map(|(_, count)| count).sum();
+            assert_eq!((total, next.classic.iter().sum::<u64>()), (next.count, next.count));
+            for (index, count) in positive(&last) {
+                assert!(positive(&next).iter().any(|(other, later)| *other == index && *later >= count));
+            }
+            last = next;
+        }
+        writer.join().expect("no panic");
+        let end = read(handle);
+        assert_eq!((end.count, end.sum, positive(&end)), (3, 4.5, vec![(1, 3)]));
+        assert_eq!(end.classic, [3, 0]);
+    });
+}
+
+#[test]
+fn threads_agree_on_the_chunks() {
+    check(2, || {
+        let handle = allocate();
+        // Both values need a chunk; the second chunk is coarse, whichever value comes first.
+        let writers = [1.5, 100.0].map(|value| thread::spawn(move || observe(handle, value)));
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
+        let writer = thread::spawn(move || [1.5, 100.0].into_iter().for_each(|value| observe(handle, value)));
+        writer.join().expect("no panic");
+        let end = read(handle);
+        assert_eq!((end.count, positive(&end)), (4, vec![(1, 2), (7, 2)]));
+    });
+}
+
+#[test]
+fn observations_of_a_removed_series_do_not_reach_the_next_one() {
+    check(2, || {
+        let old = allocate();
+        let writer = thread::spawn(move || [1.5, 100.0].into_iter().for_each(|value| observe(old, value)));
+        distribution::free(old, &BUCKETS);
+        let new = allocate();
+        let writer_of_new = thread::spawn(move || observe(new, 3.0));
+        let counter = counter::allocate().expect("a slot");
+        writer.join().expect("no panic");
+        writer_of_new.join().expect("no panic");
+        let end = read(new);
+        assert_eq!((end.count, end.sum, positive(&end)), (1, 3.0, vec![(2, 1)]));
+        assert_eq!(counter::read(counter).whole, 0);
+    });
+}
