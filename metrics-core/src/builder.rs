@@ -12,7 +12,7 @@ use crate::family::{Family, FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
 use crate::lint::StyleRule;
-use crate::metric::{Metric, sealed};
+use crate::metric::{Metric, MetricVTable, sealed};
 use crate::summary::Summary;
 
 /// A builder for a metric, or for a [`Family`] once [`Builder::labels`] has been called. `T` is the resulting type.
@@ -178,12 +178,17 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
     }
 
     pub(crate) fn into_core(self) -> FamilyCore {
-        let (buckets, invalid_option) = self.buckets.resolve(M::VTABLE.kind);
+        self.into_core_of(M::VTABLE)
+    }
+
+    /// Like [`Builder::into_core`], but with another type of metric.
+    pub(crate) fn into_core_of(self, metric: &'static MetricVTable) -> FamilyCore {
+        let (buckets, invalid_option) = self.buckets.resolve(metric.kind);
         let mut declaration = FamilyDeclaration {
             name: self.name,
             help: self.help,
             unit: self.unit,
-            metric: M::VTABLE,
+            metric,
             label_names: self.label_names,
             label_values: self.label_values,
             const_labels: self.const_labels,

@@ -175,7 +175,9 @@ pub struct FieldDeclaration {
     /// True if the help text is a doc comment, of which only the first paragraph is used.
     is_docs: bool,
     unit: Option<&'static str>,
-    bounds: Option<&'static [f64]>,
+    buckets: Option<&'static [f64]>,
+    quantiles: Option<&'static [f64]>,
+    native: bool,
     max_series: Option<usize>,
     const_labels: &'static [(&'static str, &'static str)],
     allowed: &'static [StyleRule],
@@ -191,7 +193,9 @@ impl FieldDeclaration {
             help,
             is_docs: false,
             unit: None,
-            bounds: None,
+            buckets: None,
+            quantiles: None,
+            native: false,
             max_series: None,
             const_labels: &[],
             allowed: &[],
@@ -214,7 +218,19 @@ impl FieldDeclaration {
 
     /// Sets the `buckets` option.
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
-        self.bounds = Some(bounds);
+        self.buckets = Some(bounds);
+        self
+    }
+
+    /// Sets the `quantiles` option.
+    pub const fn quantiles(mut self, quantiles: &'static [f64]) -> Self {
+        self.quantiles = Some(quantiles);
+        self
+    }
+
+    /// Sets the `native` option.
+    pub const fn native(mut self) -> Self {
+        self.native = true;
         self
     }
 
@@ -253,7 +269,9 @@ impl FieldBuilder<'_, '_> {
         builder.label_names = labels.iter().map(|(name, _)| (*name).to_owned()).collect();
         builder.label_values = labels.iter().map(|(_, values)| *values).collect();
         builder.unit = field.unit.map(str::to_owned);
-        builder.buckets.bounds = field.bounds.map(<[f64]>::to_vec);
+        builder.buckets.bounds = field.buckets.map(<[f64]>::to_vec);
+        builder.buckets.quantiles = field.quantiles.map(<[f64]>::to_vec);
+        builder.buckets.native = field.native;
         builder.allowed = field.allowed;
         builder.location = field.location;
         if let Some(max_series) = field.max_series {

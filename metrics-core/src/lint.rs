@@ -117,10 +117,10 @@ pub const fn check_help(help: &str) {
 ///
 /// # Panics
 ///
-/// Panics during constant evaluation if the name breaks a rule that is not in `allowed`, or if a metric other than a
-/// histogram has buckets.
+/// Panics during constant evaluation if the name breaks a rule that is not in `allowed`, or if the field's options need
+/// another kind of metric.
 #[track_caller]
-pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {
+pub const fn check_name(kind: Kind, name: &str, needed: Option<Kind>, allowed: &[StyleRule]) {
     let is_total = ends_with(name.as_bytes(), b"_total");
     let is_counter = matches!(kind, Kind::Counter);
     assert!(
@@ -139,18 +139,25 @@ pub const fn check_name(kind: Kind, name: &str, has_buckets: bool, allowed: &[St
         !ends_with(name.as_bytes(), b"_created") || allows(allowed, StyleRule::Reserved),
         "the suffix `_created` is reserved for the creation times of OpenMetrics: rename the field, or write `allow(reserved)`"
     );
-    assert!(!has_buckets || matches!(kind, Kind::Histogram), "only a `Histogram` has buckets: remove `buckets`");
+    assert!(
+        !matches!(needed, Some(Kind::Histogram)) || matches!(kind, Kind::Histogram),
+        "only a `Histogram` has buckets: remove `buckets` and `native`"
+    );
+    assert!(
+        !matches!(needed, Some(Kind::Summary)) || matches!(kind, Kind::Summary),
+        "only a `Summary` has quantiles: remove `quantiles`"
+    );
 }
 
 /// Like [`check_name`], but also checks the style rules, for derived structs with the `strict` option.
 ///
 /// # Panics
 ///
-/// Panics during constant evaluation if the name breaks a rule that is not in `allowed`, or if a metric other than a
-/// histogram has buckets.
+/// Panics during constant evaluation if the name breaks a rule that is not in `allowed`, or if the field's options need
+/// another kind of metric.
 #[track_caller]
-pub const fn check_name_and_style(kind: Kind, name: &str, has_buckets: bool, allowed: &[StyleRule]) {
-    check_name(kind, name, has_buckets, allowed);
+pub const fn check_name_and_style(kind: Kind, name: &str, needed: Option<Kind>, allowed: &[StyleRule]) {
+    check_name(kind, name, needed, allowed);
     assert!(
         fine(StyleRule::TypeInName, name, kind, allowed),
         "the name of a metric must not contain its type: rename the field, or write `allow(type_in_name)`"

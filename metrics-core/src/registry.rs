@@ -5,6 +5,7 @@ mod catalog;
 mod check;
 pub(crate) mod collect;
 pub(crate) mod declared;
+mod latency;
 mod members;
 mod problem;
 mod register;

@@ -71,6 +71,29 @@ pub(crate) fn buckets(span: Span, bounds: &[Expr], errors: &mut Errors) -> Vec<f
     numbers
 }
 
+/// Parses quantiles and reports mistakes in `errors`.
+pub(crate) fn quantiles(span: Span, quantiles: &[Expr], errors: &mut Errors) -> Vec<f64> {
+    let mut numbers: Vec<f64> = Vec::new();
+    for quantile in quantiles {
+        let Some(number) = number(quantile).filter(|number| (0.0..=1.0).contains(number)) else {
+            errors
+                .at(quantile.span(), "a quantile must be a number from 0 to 1, such as `0.99` for the 99th percentile");
+            continue;
+        };
+        if numbers.contains(&number) {
+            errors.at(quantile.span(), "this quantile is given twice: remove one of them");
+        }
+        numbers.push(number);
+    }
+    if quantiles.is_empty() || quantiles.len() > MAX_QUANTILES {
+        errors.at(span, format_args!("`quantiles` takes 1 to {MAX_QUANTILES} quantiles: `quantiles(0.5, 0.99)`"));
+    }
+    numbers
+}
+
+/// The maximum number of quantiles, as in `metrics-core`.
+const MAX_QUANTILES: usize = 32;
+
 /// Checks that a label name is valid, is not reserved, and is not in `known`.
 pub(crate) fn label_name<'a>(name: &str, span: Span, mut known: impl Iterator<Item = &'a str>, errors: &mut Errors) {
     if !is_name(name) {

@@ -53,6 +53,8 @@ struct Metric {
     labels: Vec<Label>,
     unit: Option<LitStr>,
     buckets: Option<Vec<f64>>,
+    quantiles: Option<Vec<f64>>,
+    native: bool,
     max_series: Option<usize>,
     const_labels: Vec<ConstLabel>,
     /// Style rules that the name may violate, as variants of `StyleRule`.

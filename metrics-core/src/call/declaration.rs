@@ -6,6 +6,7 @@ pub(crate) mod label_source;
 use std::panic::Location;
 
 use crate::call::feed::target::FeedTarget;
+use crate::registry::declared::LatencyOptions;
 use label_source::{LabelSource, MAX_LABELS, Role};
 
 /// The origin of a role's family.
@@ -30,7 +31,7 @@ pub(crate) struct Declaration {
     pub(crate) prefix: Option<&'static str>,
     pub(crate) labels: [Option<(&'static str, LabelSource)>; MAX_LABELS],
     pub(crate) origins: [Origin; Role::COUNT],
-    pub(crate) buckets: Option<&'static [f64]>,
+    pub(crate) latency: LatencyOptions,
     pub(crate) max_series: Option<usize>,
 }
 
@@ -48,7 +49,7 @@ impl Declaration {
             prefix: None,
             labels: [None; MAX_LABELS],
             origins: [Origin::Default, Origin::Default, Origin::None, Origin::None],
-            buckets: None,
+            latency: LatencyOptions { histogram: false, buckets: None, quantiles: None },
             max_series: None,
         }
     }

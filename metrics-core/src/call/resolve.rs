@@ -4,9 +4,11 @@
 //! On a cache miss, values outside a closed set are replaced with `other`, and each family looks up or creates its
 //! series. If no family is at its cap, the handles are cached under the epoch that was read before the lookup.
 
+use std::panic::Location;
 use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
+use super::declaration::{Declaration, Origin};
 use super::feed::families::Families;
 use super::feed::known_values::KnownValues;
 use super::feed::series::{Handles, Series, Values};
@@ -17,7 +19,7 @@ use crate::cell::Handle;
 use crate::internal::InternalError;
 use crate::labels::{CANCELLED, OTHER, PANIC};
 use crate::logging::guarded;
-use crate::registry::declared::{Declared, UserCode};
+use crate::registry::declared::{Declared, LatencyOptions, UserCode};
 use crate::registry::{Problem, ProblemKind, Registry};
 
 /// The cache for a lookup of label values, and the roles to resolve.
@@ -294,6 +296,12 @@ impl Declared for Site {
 
     fn is_ready_for_scrape(&self) -> bool {
         self.declaration.runs_user_code() || self.families.get().is_some_and(|families| families.known.get().is_some())
+    }
+
+    fn latency_options(&self, name: &str) -> Option<(LatencyOptions, &'static Location<'static>)> {
+        let Declaration { latency, location, .. } = &self.declaration;
+        let feeds_default = matches!(self.declaration.origins[Role::Latency as usize], Origin::Default);
+        (feeds_default && self.declaration.default_name(Role::Latency) == name).then_some((*latency, *location))
     }
 
     fn problem(&self) -> Option<Problem> {

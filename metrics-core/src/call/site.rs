@@ -186,7 +186,21 @@ impl Site {
     /// Sets the `buckets` option.
     #[must_use]
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
-        self.declaration.buckets = Some(bounds);
+        self.declaration.latency.buckets = Some(bounds);
+        self
+    }
+
+    /// Sets the `histogram` option.
+    #[must_use]
+    pub const fn histogram(mut self) -> Self {
+        self.declaration.latency.histogram = true;
+        self
+    }
+
+    /// Sets the `quantiles` option.
+    #[must_use]
+    pub const fn quantiles(mut self, quantiles: &'static [f64]) -> Self {
+        self.declaration.latency.quantiles = Some(quantiles);
         self
     }
 

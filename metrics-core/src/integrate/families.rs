@@ -12,7 +12,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::{Builder, Counter, Error, Family, Gauge, Histogram, Registry, Summary};
+use crate::{Builder, Counter, Error, Family, Gauge, Registry, Summary};
 
 /// The status of the response series that is exported for a known route before its first request.
 const OK: &str = "200";
@@ -24,33 +24,23 @@ const ROUTES: usize = 2_000;
 
 /// The families of a layer.
 pub(super) struct RequestFamilies {
-    latency: Latency,
+    /// May be a histogram, if the layer or an annotated function asks for one.
+    latency: Family<Summary, 2>,
     exceptions: Family<Counter, 2>,
     cancelled: Family<Counter, 2>,
     in_flight: Family<Gauge, 2>,
     responses: Family<Counter, 3>,
 }
 
-enum Latency {
-    Summary(Family<Summary, 2>),
-    Histogram(Family<Histogram, 2>),
-}
-
 /// The series of one route and method.
 #[derive(Debug)]
 pub(super) struct Route {
-    latency: RouteLatency,
+    latency: Summary,
     exceptions: Counter,
     cancelled: Counter,
     pub(super) in_flight: Gauge,
     /// `true` if these are the overflow series.
     is_overflow: bool,
-}
-
-#[derive(Debug)]
-enum RouteLatency {
-    Summary(Summary),
-    Histogram(Histogram),
 }
 
 /// The end of a request, which determines the counter to increment in addition to recording the latency and status.
@@ -64,8 +54,11 @@ pub(super) enum RequestEnd {
 /// The options of the families.
 pub(super) struct FamilyOptions<'a> {
     pub(super) prefix: &'a str,
-    /// The buckets of the latency histogram. If `None`, the latency is a summary.
+    /// The classic buckets, which make the latency a histogram.
     pub(super) buckets: Option<Vec<f64>>,
+    /// `true` if the latency is a histogram with native buckets.
+    pub(super) histogram: bool,
+    pub(super) quantiles: Option<Vec<f64>>,
     pub(super) max_series: Option<usize>,
     pub(super) location: &'static Location<'static>,
 }
@@ -74,18 +67,13 @@ impl RequestFamilies {
     pub(super) fn register<R: Register>(options: FamilyOptions<'_>, register: &mut R) -> Result<Self, R::Error> {
         const ROUTE: [&str; 2] = ["path", "method"];
         const RESPONSE: [&str; 3] = ["path", "method", "status"];
-        let FamilyOptions { prefix, buckets, max_series, location } = options;
+        let FamilyOptions { prefix, buckets, histogram, quantiles, max_series, location } = options;
         let most = max_series.unwrap_or(ROUTES);
         let mut registered = Registered { register, location };
         let name = |rest: &str| format!("{prefix}_{rest}");
         let (latency, help) = (name("request_latency_seconds"), "Latency of requests, in seconds.");
-        let latency = match buckets {
-            None => Latency::Summary(registered.family(Summary::builder(latency, help).labels(ROUTE), most)?),
-            Some(bounds) => {
-                let builder = Histogram::builder(latency, help).buckets(bounds).labels(ROUTE);
-                Latency::Histogram(registered.family(builder, most)?)
-            }
-        };
+        let latency = Summary::builder(latency, help).labels(ROUTE).latency_options(buckets, histogram, quantiles);
+        let latency = registered.latency(latency, most)?;
         let counter = |rest, help| Counter::builder(name(rest), help).labels(ROUTE);
         let exceptions = counter("request_exceptions_total", "Requests that ended with an error or a panic.");
         let cancelled = counter("request_cancelled_total", "Requests that were dropped before they ended.");
@@ -107,18 +95,12 @@ impl RequestFamilies {
         let Self { latency, exceptions, cancelled, in_flight, .. } = self;
         let labels = [path, method];
         let within_cap = || {
-            let latency = match latency {
-                Latency::Summary(family) => RouteLatency::Summary(family.within_cap(labels)?),
-                Latency::Histogram(family) => RouteLatency::Histogram(family.within_cap(labels)?),
-            };
+            let latency = latency.within_cap(labels)?;
             let (exceptions, cancelled) = (exceptions.within_cap(labels)?, cancelled.within_cap(labels)?);
             Some(Route { latency, exceptions, cancelled, in_flight: in_flight.within_cap(labels)?, is_overflow: false })
         };
         within_cap().unwrap_or_else(|| Route {
-            latency: match latency {
-                Latency::Summary(family) => RouteLatency::Summary(family.overflow()),
-                Latency::Histogram(family) => RouteLatency::Histogram(family.overflow()),
-            },
+            latency: latency.overflow(),
             exceptions: exceptions.overflow(),
             cancelled: cancelled.overflow(),
             in_flight: in_flight.overflow(),
@@ -129,10 +111,7 @@ impl RequestFamilies {
     /// Creates the series of a known route at 0. They do not count toward the cap.
     pub(super) fn create_route(&self, path: &str, method: &str) {
         let labels = [path, method];
-        match &self.latency {
-            Latency::Summary(family) => family.create_exempt(labels),
-            Latency::Histogram(family) => family.create_exempt(labels),
-        }
+        self.latency.create_exempt(labels);
         self.exceptions.create_exempt(labels);
         self.cancelled.create_exempt(labels);
         self.in_flight.create_exempt(labels);
@@ -144,10 +123,7 @@ impl RequestFamilies {
     pub(super) fn record(&self, route: &Route, labels: [&str; 3], latency: Duration, end: RequestEnd) {
         let response = if route.is_overflow { None } else { self.responses.within_cap(labels) };
         response.unwrap_or_else(|| self.responses.overflow()).inc();
-        match &route.latency {
-            RouteLatency::Summary(series) => series.observe(latency),
-            RouteLatency::Histogram(series) => series.observe(latency),
-        }
+        route.latency.observe(latency);
         match end {
             RequestEnd::Ok => {}
             RequestEnd::Exception => route.exceptions.inc(),
@@ -162,10 +138,7 @@ impl RequestFamilies {
 
     /// Returns the name of the latency family, which identifies the layer in messages.
     pub(super) fn latency_name(&self) -> &str {
-        match &self.latency {
-            Latency::Summary(family) => family.name(),
-            Latency::Histogram(family) => family.name(),
-        }
+        self.latency.name()
     }
 }
 
@@ -179,6 +152,9 @@ pub(super) trait Register {
         &mut self,
         builder: Builder<M, Family<M, N>>,
     ) -> Result<Family<M, N>, Self::Error>;
+
+    /// Registers the latency family, which annotated functions may feed as well.
+    fn latency(&mut self, builder: Builder<Summary, Family<Summary, 2>>) -> Result<Family<Summary, 2>, Self::Error>;
 }
 
 pub(super) struct Globally;
@@ -196,6 +172,10 @@ impl Register for Globally {
     ) -> Result<Family<M, N>, Self::Error> {
         Ok(builder.register_variant())
     }
+
+    fn latency(&mut self, builder: Builder<Summary, Family<Summary, 2>>) -> Result<Family<Summary, 2>, Self::Error> {
+        Ok(builder.register_latency())
+    }
 }
 
 pub(super) struct In<'r>(pub(super) &'r Registry);
@@ -212,6 +192,10 @@ impl Register for In<'_> {
         builder: Builder<M, Family<M, N>>,
     ) -> Result<Family<M, N>, Self::Error> {
         builder.register_variant_in(self.0)
+    }
+
+    fn latency(&mut self, builder: Builder<Summary, Family<Summary, 2>>) -> Result<Family<Summary, 2>, Self::Error> {
+        builder.register_latency_in(self.0)
     }
 }
 
@@ -231,6 +215,17 @@ impl<R: Register> Registered<'_, R> {
         builder.location = self.location;
         self.register.family(builder)
     }
+
+    /// Like [`Registered::family`], for the latency.
+    fn latency(
+        &mut self,
+        builder: Builder<Summary, Family<Summary, 2>>,
+        max_series: usize,
+    ) -> Result<Family<Summary, 2>, R::Error> {
+        let mut builder = builder.max_series(max_series);
+        builder.location = self.location;
+        self.register.latency(builder)
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +235,14 @@ mod tests {
     use super::*;
 
     fn families(registry: &Registry) -> RequestFamilies {
-        let options = FamilyOptions { prefix: "a", buckets: None, max_series: None, location: Location::caller() };
+        let options = FamilyOptions {
+            prefix: "a",
+            buckets: None,
+            histogram: false,
+            quantiles: None,
+            max_series: None,
+            location: Location::caller(),
+        };
         RequestFamilies::register(options, &mut In(registry)).expect("an empty registry")
     }
 

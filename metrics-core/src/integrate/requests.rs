@@ -118,6 +118,8 @@ impl RequestMetrics {
         RequestMetricsBuilder {
             prefix: prefix.to_owned(),
             buckets: None,
+            histogram: false,
+            quantiles: None,
             max_series: None,
             routes: Vec::new(),
             excluded: BTreeSet::from([METRICS.to_owned()]),
@@ -190,6 +192,8 @@ pub(super) fn method_label(method: &str) -> &'static str {
 pub struct RequestMetricsBuilder {
     prefix: String,
     buckets: Option<Vec<f64>>,
+    histogram: bool,
+    quantiles: Option<Vec<f64>>,
     max_series: Option<usize>,
     routes: Vec<(String, String)>,
     excluded: BTreeSet<String>,
@@ -210,6 +214,22 @@ impl RequestMetricsBuilder {
     /// regular bounds.
     pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
         self.buckets = Some(bounds.into());
+        self
+    }
+
+    /// Makes the latency a histogram with native buckets and, unless [`RequestMetricsBuilder::buckets`] sets others,
+    /// the [default classic buckets](crate::DEFAULT_BUCKETS). PromQL calculates percentiles from either.
+    pub fn histogram(mut self) -> Self {
+        self.histogram = true;
+        self
+    }
+
+    /// Also exports these quantiles of the latencies of the last ten minutes; see
+    /// [`Builder::quantiles`](crate::Builder::quantiles).
+    ///
+    /// They have no effect if the latency is a histogram, from which PromQL calculates any quantile.
+    pub fn quantiles(mut self, quantiles: impl Into<Vec<f64>>) -> Self {
+        self.quantiles = Some(quantiles.into());
         self
     }
 
@@ -271,10 +291,10 @@ impl RequestMetricsBuilder {
     }
 
     fn build_with<R: Register>(self, register: &mut R) -> Result<RequestMetrics, R::Error> {
-        let Self { prefix, buckets, max_series, routes, excluded, is_exception, location } = self;
+        let Self { prefix, buckets, histogram, quantiles, max_series, routes, excluded, is_exception, location } = self;
         let is_route = |(method, path): &&(String, String)| method_label(method) == method && path.starts_with('/');
         let invalid = routes.iter().find(|route| !is_route(route)).cloned();
-        let options = FamilyOptions { prefix: &prefix, buckets, max_series, location };
+        let options = FamilyOptions { prefix: &prefix, buckets, histogram, quantiles, max_series, location };
         let families = RequestFamilies::register(options, register)?;
         for (method, path) in &routes {
             families.create_route(path, method_label(method));

@@ -38,6 +38,7 @@ pub mod linked;
 #[path = "declared/nothing.rs"]
 pub mod linked;
 
+use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::problem::Problem;
@@ -56,6 +57,22 @@ pub trait Declared: Sync {
 
     /// Returns the problem that keeps the declaration uninitialized, if an expression has panicked.
     fn problem(&self) -> Option<Problem>;
+
+    /// Returns the options for the default latency family, and where they were declared, if that family has this name.
+    fn latency_options(&self, name: &str) -> Option<(LatencyOptions, &'static Location<'static>)> {
+        let _ = name;
+        None
+    }
+}
+
+/// The options that determine the type of a default latency family.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LatencyOptions {
+    /// True if the family is a histogram with native buckets.
+    pub(crate) histogram: bool,
+    /// The bounds of the classic buckets, which make the family a histogram.
+    pub(crate) buckets: Option<&'static [f64]>,
+    pub(crate) quantiles: Option<&'static [f64]>,
 }
 
 /// The user expressions that initialization may evaluate: label value lists, families, and fields of derived structs.
@@ -95,6 +112,11 @@ impl Attempts {
 
 /// A reference to a declaration: an entry in the linker's list.
 pub type DeclaredRef = &'static dyn Declared;
+
+/// Returns the options of all annotated functions whose default latency family has this name.
+pub(crate) fn latency_options(name: &str) -> impl Iterator<Item = (LatencyOptions, &'static Location<'static>)> {
+    declared().filter_map(move |declaration| declaration.latency_options(name))
+}
 
 /// Returns true if a scrape has nothing left to initialize.
 pub(crate) fn is_ready_for_scrape() -> bool {

@@ -136,7 +136,7 @@ impl Registry {
     }
 
     /// Adds a problem, and returns the family, which counts but is not exported.
-    fn detach(&self, core: Arc<FamilyCore>, error: &Error) -> Arc<FamilyCore> {
+    pub(super) fn detach(&self, core: Arc<FamilyCore>, error: &Error) -> Arc<FamilyCore> {
         let FamilyDeclaration { name, location, .. } = &core.declaration;
         self.add_problem(Problem::declaration(name, error, location));
         core

@@ -23,9 +23,21 @@ use mistaken::{OPTIONS_OF_TRACING, mistaken_option, of_tracing};
 use usage::usage;
 
 const MAX_LABELS: usize = 8;
-const BUCKETS_OF_FAMILY: &str = "`buckets` has no effect with `latency`: set the buckets on that family's builder";
-const OPTIONS: [&str; 9] =
-    ["prefix", "latency", "exceptions", "cancelled", "in_flight", "buckets", "exception_if", "max_series", "crate"];
+/// The options that determine the type of the default latency family.
+const TYPE_OPTIONS: [&str; 3] = ["buckets", "histogram", "quantiles"];
+const OPTIONS: [&str; 11] = [
+    "prefix",
+    "latency",
+    "exceptions",
+    "cancelled",
+    "in_flight",
+    "buckets",
+    "histogram",
+    "quantiles",
+    "exception_if",
+    "max_series",
+    "crate",
+];
 
 /// Parses and checks the arguments of a function's attribute.
 pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors) -> Args {
@@ -164,7 +176,8 @@ pub(super) fn check(parsed: impl IntoIterator<Item = Arg>, function: &Function, 
         check.arg(arg);
     }
     check.room_for_function();
-    if !check.given.iter().any(|option| option == "crate") {
+    check.type_of_latency();
+    if !check.given.iter().any(|(option, _)| option == "crate") {
         match krate::path("instrument") {
             Ok(found) => check.args.krate = found,
             Err(error) => check.errors.add(error),
@@ -178,8 +191,8 @@ struct Check<'a> {
     function: &'a Function,
     errors: &'a mut Errors,
     args: Args,
-    /// Options seen so far.
-    given: Vec<String>,
+    /// Options seen so far, and their positions.
+    given: Vec<(String, Span)>,
 }
 
 impl Check<'_> {
@@ -187,7 +200,9 @@ impl Check<'_> {
         let name = arg.name.unraw().to_string();
         let span = arg.name.span();
         let is_raw = arg.name.to_string().starts_with("r#");
-        if is_raw || !OPTIONS.contains(&name.as_str()) {
+        // A label may have the name of the flag `histogram`.
+        let is_flag_as_label = name == "histogram" && !matches!(arg.value, Value::None);
+        if is_raw || is_flag_as_label || !OPTIONS.contains(&name.as_str()) {
             if let Some(message) = mistaken_option(&arg) {
                 self.errors.at(span, message);
             } else {
@@ -195,18 +210,20 @@ impl Check<'_> {
             }
             return;
         }
-        if self.given.contains(&name) {
+        if self.given.iter().any(|(given, _)| *given == name) {
             self.errors.at(span, format_args!("option `{name}` is given twice: remove one of them"));
             return;
         }
-        self.given.push(name.clone());
+        self.given.push((name.clone(), span));
         match (name.as_str(), arg.value) {
-            ("buckets", Value::List(_)) if self.args.latency.is_some() => {
-                self.errors.at(span, BUCKETS_OF_FAMILY);
-            }
             ("in_flight", Value::None) => self.args.in_flight = Some(InFlight::Default),
             ("buckets", Value::List(bounds)) => self.buckets(span, &bounds),
             ("buckets", _) => self.errors.at(span, "write the bounds in parentheses: `buckets(0.01, 0.1, 1.0)`"),
+            ("histogram", _) => self.args.histogram = true,
+            ("quantiles", Value::List(quantiles)) => {
+                self.args.quantiles = Some(literal::quantiles(span, &quantiles, self.errors));
+            }
+            ("quantiles", _) => self.errors.at(span, "write the quantiles in parentheses: `quantiles(0.5, 0.99)`"),
             (_, Value::Expr { value, known: None }) => self.option(&name, span, value),
             _ => self.errors.at(span, format_args!("option `{name}` needs a value: `{}`", usage(&name))),
         }
@@ -216,12 +233,7 @@ impl Check<'_> {
         match name {
             "prefix" => self.prefix(&value),
             "max_series" => self.max_series(&value),
-            "latency" => {
-                self.args.latency = self.family(name, value);
-                if self.args.buckets.is_some() {
-                    self.errors.at(span, BUCKETS_OF_FAMILY);
-                }
-            }
+            "latency" => self.args.latency = self.family(name, value),
             "exceptions" => self.args.exceptions = self.family(name, value),
             "in_flight" => self.args.in_flight = self.family(name, value).map(InFlight::Family),
             "cancelled" if !self.function.is_cancellable() => {
@@ -275,6 +287,22 @@ impl Check<'_> {
             self.errors.at(value.span(), "write a whole number: `max_series = 2_000`");
         }
         self.args.max_series = number;
+    }
+
+    /// Checks that the options for the type of the latency family fit together.
+    fn type_of_latency(&mut self) {
+        let span_of = |name: &str| self.given.iter().find(|(given, _)| given == name).map(|(_, span)| *span);
+        for option in TYPE_OPTIONS {
+            if let (Some(span), Some(_)) = (span_of(option), span_of("latency")) {
+                let message = "has no effect with `latency`: set it on that family's builder";
+                self.errors.at(span, format_args!("`{option}` {message}"));
+            }
+        }
+        if let (Some(span), Some(_)) = (span_of("quantiles"), span_of("histogram").or(span_of("buckets"))) {
+            let message = "a histogram has no `quantiles`: remove them, because PromQL calculates any quantile from the buckets, or remove";
+            let other = if span_of("histogram").is_some() { "histogram" } else { "buckets" };
+            self.errors.at(span, format_args!("{message} `{other}` to get a summary"));
+        }
     }
 
     fn buckets(&mut self, span: Span, bounds: &[Expr]) {

@@ -113,6 +113,12 @@ fn site_options(args: &Args, function: &Function, private: &TokenStream) -> Toke
     if let Some(InFlight::Default) = args.in_flight {
         options.extend(quote! { .in_flight_default() });
     }
+    if args.histogram {
+        options.extend(quote! { .histogram() });
+    }
+    if let Some(quantiles) = &args.quantiles {
+        options.extend(quote! { .quantiles(&[#(#quantiles),*]) });
+    }
     if let Some(bounds) = &args.buckets {
         options.extend(quote! { .buckets(&[#(#bounds),*]) });
     }

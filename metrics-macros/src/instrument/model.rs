@@ -76,6 +76,9 @@ pub(super) struct Args {
     pub(super) cancelled: Option<Family>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) buckets: Option<Vec<f64>>,
+    pub(super) quantiles: Option<Vec<f64>>,
+    /// True if the latency is a histogram with native buckets.
+    pub(super) histogram: bool,
     pub(super) exception_if: Option<Expr>,
     pub(super) max_series: Option<usize>,
     /// The path to `metrics-core` if it is not `::metrics_core`.

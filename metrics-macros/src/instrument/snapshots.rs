@@ -91,7 +91,7 @@ fn all_other_options() {
     check(
         quote! {
             path = request.path() in ["/foo", "/bar"], open, method in METHODS, zone = "eu",
-            buckets(0.01, 0.1, 1), max_series = 100, crate = my::metrics
+            histogram, buckets(0.01, 0.1, 1), max_series = 100, crate = my::metrics
         },
         quote! {
             fn route(request: &Request, method: &str) -> impl Iterator<Item = u8> {

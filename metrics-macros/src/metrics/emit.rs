@@ -43,11 +43,17 @@ pub(super) fn group(group: &Group) -> TokenStream {
 /// The derive itself cannot check them: the rules for the name depend on the metric's type, and only the compiler
 /// expands macros.
 fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStream) -> Option<TokenStream> {
-    let FieldKind::Metric(Metric { name, help, labels, buckets, allowed, .. }) = kind else { return None };
+    let FieldKind::Metric(Metric { name, help, labels, buckets, quantiles, native, allowed, .. }) = kind else {
+        return None;
+    };
     // A constant cannot refer to a type parameter.
     let can_be_constant = group.generics.params.is_empty();
     let krate = &located(krate, ident.span());
-    let has_buckets = buckets.is_some();
+    let needed = match (buckets.is_some() || *native, quantiles.is_some()) {
+        (true, _) => quote! { ::core::option::Option::Some(#krate::Kind::Histogram) },
+        (false, true) => quote! { ::core::option::Option::Some(#krate::Kind::Summary) },
+        (false, false) => quote! { ::core::option::Option::None },
+    };
     let name = group.exported(name);
     let field = as_field(ty, labels, krate);
     let span = Span::call_site().located_at(ident.span());
@@ -66,7 +72,7 @@ fn check(Field { ident, ty, kind, .. }: &Field, group: &Group, krate: &TokenStre
     };
     can_be_constant.then(|| {
         quote_spanned! {span=>
-            const _: () = #krate::__private::#check(#field::KIND, #name, #has_buckets, &[#(#krate::StyleRule::#allowed),*]);
+            const _: () = #krate::__private::#check(#field::KIND, #name, #needed, &[#(#krate::StyleRule::#allowed),*]);
             #check_help
         }
     })
@@ -149,6 +155,12 @@ fn field(ident: &Ident, metric: &Metric, group: &Group) -> TokenStream {
     }
     if let Some(bounds) = &metric.buckets {
         field.extend(quote! { .buckets(&[#(#bounds),*]) });
+    }
+    if let Some(quantiles) = &metric.quantiles {
+        field.extend(quote! { .quantiles(&[#(#quantiles),*]) });
+    }
+    if metric.native {
+        field.extend(quote! { .native() });
     }
     if let Some(max_series) = metric.max_series.map(Literal::usize_unsuffixed) {
         field.extend(quote! { .max_series(#max_series) });

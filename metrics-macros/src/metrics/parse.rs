@@ -231,6 +231,8 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
         labels: Vec::new(),
         unit: None,
         buckets: None,
+        quantiles: None,
+        native: false,
         max_series: None,
         const_labels: Vec::new(),
         allowed: Vec::new(),
@@ -247,6 +249,11 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
         } else if meta.path.is_ident("buckets") {
             let bounds = options::list(meta, Parse::parse)?;
             metric.buckets = Some(literal::buckets(meta.path.span(), &bounds, errors));
+        } else if meta.path.is_ident("quantiles") {
+            let quantiles = options::list(meta, Parse::parse)?;
+            metric.quantiles = Some(literal::quantiles(meta.path.span(), &quantiles, errors));
+        } else if meta.path.is_ident("native") {
+            metric.native = true;
         } else if meta.path.is_ident("max_series") {
             metric.max_series = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?);
         } else if meta.path.is_ident("const_labels") {
@@ -256,7 +263,7 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
         } else if meta.path.is_ident("prefix") {
             flattened_prefix = prefix(meta, errors)?;
         } else if !meta.path.is_ident("flatten") {
-            let message = "unknown option: a field takes `labels`, `rename`, `help`, `unit`, `buckets`, `max_series`, `const_labels`, `allow`, `flatten` and `prefix`";
+            let message = "unknown option: a field takes `labels`, `rename`, `help`, `unit`, `buckets`, `quantiles`, `native`, `max_series`, `const_labels`, `allow`, `flatten` and `prefix`";
             return Err(meta.error(message));
         }
         Ok(())
@@ -268,6 +275,14 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
             errors.at(name.span(), message);
         }
         return FieldKind::Flatten { prefix: flattened_prefix, const_labels: metric.const_labels };
+    }
+    if let Some(name) =
+        given.iter().find(|name| *name == "quantiles").filter(|_| metric.native || metric.buckets.is_some())
+    {
+        errors.at(
+            name.span(),
+            "a histogram has no `quantiles`: remove them, because PromQL calculates any quantile from the buckets",
+        );
     }
     if let Some(name) = given.iter().find(|name| *name == "prefix") {
         errors.at(

@@ -12,11 +12,14 @@ fn shop() {
             /// a request to the shop.
             ///
             /// More about it.
-            #[metric(labels(path: &str, method: Method), buckets(0.1, 1), max_series = 100)]
+            #[metric(labels(path: &str, method: Method), buckets(0.1, 1), native, max_series = 100)]
             pub request_latency_seconds: Family<Histogram, 2>,
             /// Items in all baskets.
             #[metric(rename = "basket_items", unit = "items")]
             basket: Gauge,
+            /// Sizes of uploads.
+            #[metric(quantiles(0.5, 0.99))]
+            upload_size_bytes: Summary,
             #[metric(flatten)]
             db: DbMetrics,
             #[metric(flatten, prefix = "replica", const_labels(role = "replica"))]

@@ -384,11 +384,63 @@ fn unlike() {}
 #[test]
 fn a_layer_that_conflicts_with_a_function_is_reported_where_it_is_built() {
     unlike();
-    let _ = metrics_core::RequestMetrics::new("unlike");
+    let _ = metrics_core::RequestMetrics::builder("unlike").buckets([0.2, 2.0]).build();
     let line = line!() - 1;
     let problems = metrics_core::Registry::global().check();
     let problem = problems.iter().find(|problem| problem.family == "unlike_request_latency_seconds");
     let problem = problem.unwrap_or_else(|| panic!("{problems:?}"));
     let location = problem.location.expect("a place");
     assert!(location.file().ends_with("axum.rs") && location.line() == line, "{problem}");
+    assert!(problem.to_string().contains("[0.1, 1.0]") && problem.to_string().contains("[0.2, 2.0]"), "{problem}");
+}
+
+/// A function that asks for a histogram.
+#[metrics_core::instrument("/job", prefix = "asks", histogram)]
+fn asks() {}
+
+/// A function that asks for nothing.
+#[metrics_core::instrument("/job", prefix = "asks_not")]
+fn asks_not() {}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_and_a_function_feed_one_family_whoever_asks_for_a_histogram() {
+    let ask_for = async |metrics: metrics_core::RequestMetrics| {
+        let addr = serve(Router::new().route("/a", get(|| async {})).layer(metrics)).await;
+        tokio::task::spawn_blocking(move || ask(addr, "GET", "/a")).await.expect("no panic");
+    };
+    // The layer is built before the function is called.
+    ask_for(metrics_core::RequestMetrics::builder("asks").quantiles([0.5]).build()).await;
+    asks();
+    ask_for(metrics_core::RequestMetrics::builder("asks_not").histogram().build()).await;
+    asks_not();
+    let text = metrics_core::Registry::global().to_text();
+    for family in ["asks", "asks_not"] {
+        for series in ["{path=\"/job\",le=\"0.075\"} 1", "{path=\"/a\",method=\"GET\",le=\"+Inf\"} 1"] {
+            let line = format!("\n{family}_request_latency_seconds_bucket{series}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+    }
+    let problems = metrics_core::Registry::global().check();
+    let of_type = |problem: &&metrics_core::Problem| {
+        problem.kind == ProblemKind::Declaration && problem.family.starts_with("asks")
+    };
+    assert_eq!(problems.iter().find(of_type), None);
+}
+
+#[metrics_core::instrument("/job", prefix = "too_late")]
+fn too_late() {}
+
+#[test]
+fn a_layer_that_asks_too_late_feeds_the_family_and_is_reported() {
+    too_late();
+    let metrics = metrics_core::RequestMetrics::builder("too_late").histogram().known_routes([("GET", "/a")]).build();
+    let text = metrics_core::Registry::global().to_text();
+    for line in ["{path=\"/job\"} 1", "{path=\"/a\",method=\"GET\"} 0"] {
+        assert!(text.contains(&format!("\ntoo_late_request_latency_seconds_count{line}\n")), "{text}");
+    }
+    let problems = metrics_core::Registry::global().check();
+    let problem = problems.iter().find(|problem| problem.family == "too_late_request_latency_seconds");
+    let text = problem.expect("a problem").to_string();
+    assert!(text.contains("another type: summary") && text.contains("histogram here"), "{text}");
+    drop(metrics);
 }

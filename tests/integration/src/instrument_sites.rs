@@ -287,13 +287,11 @@ fn a_renamed_dependency_is_named_by_crate() {
 }
 
 #[test]
-fn functions_with_one_metric_name_but_different_types_are_a_problem_that_names_both() {
+fn a_metric_with_the_name_of_a_default_family_but_another_type_is_a_problem_that_names_both() {
     #[instrument("/a", prefix = "typed")]
-    fn summary() {}
-    #[instrument("/b", buckets(1.0), prefix = "typed")]
-    fn histogram() {}
-    summary();
-    histogram();
+    fn call() {}
+    let _gauge = Gauge::builder("typed_request_latency_seconds", "A gauge.").labels(["path"]).register();
+    call();
     let problems = Registry::global().check();
     let problem = problems.iter().find(|problem| problem.family == "typed_request_latency_seconds");
     let problem = problem.expect("a problem").to_string();

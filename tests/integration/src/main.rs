@@ -17,6 +17,7 @@ mod instrument_kinds;
 mod instrument_labels;
 mod instrument_outcomes;
 mod instrument_sites;
+mod latency_types;
 mod layers;
 mod overflow;
 mod pushing;

@@ -11,9 +11,9 @@ use crate::counter::Counter;
 use crate::error::Error;
 use crate::family::FamilyCore;
 use crate::gauge::Gauge;
-use crate::histogram::Histogram;
 use crate::internal::InternalError;
 use crate::metric::Metric;
+use crate::registry::declared::LatencyOptions;
 use crate::registry::{Problem, ProblemKind, Registry};
 use crate::summary::Summary;
 
@@ -23,8 +23,15 @@ impl Families {
     pub(crate) fn default_family(&self, declaration: &Declaration, role: Role) -> Arc<FamilyCore> {
         let name = declaration.default_name(role);
         let global = Registry::global();
-        let core = Arc::new(new_core(declaration, role, name.clone(), self.labels_of(role).into_iter()));
-        let error = match global.register_variant(&core) {
+        let labels = || self.labels_of(role).into_iter();
+        let core = Arc::new(new_core(declaration, role, name.clone(), labels()));
+        let registered = match role {
+            Role::Latency => {
+                builder::<Summary>(declaration, role, name.clone(), labels()).register_latency_core(global)
+            }
+            Role::Exceptions | Role::Cancelled | Role::InFlight => global.register_variant(&core),
+        };
+        let error = match registered {
             Ok(family) => return family,
             Err(error) => error,
         };
@@ -62,25 +69,27 @@ impl Declaration {
 /// Creates an unregistered family for `role`.
 fn new_core(declaration: &Declaration, role: Role, name: String, labels: impl Iterator<Item = String>) -> FamilyCore {
     match role {
-        Role::Latency if declaration.buckets.is_some() => core::<Histogram>(declaration, role, name, labels),
-        Role::Latency => core::<Summary>(declaration, role, name, labels),
-        Role::Exceptions | Role::Cancelled => core::<Counter>(declaration, role, name, labels),
-        Role::InFlight => core::<Gauge>(declaration, role, name, labels),
+        Role::Latency => builder::<Summary>(declaration, role, name, labels).into_core(),
+        Role::Exceptions | Role::Cancelled => builder::<Counter>(declaration, role, name, labels).into_core(),
+        Role::InFlight => builder::<Gauge>(declaration, role, name, labels).into_core(),
     }
 }
 
-fn core<M: Metric>(
+fn builder<M: Metric>(
     declaration: &Declaration,
     role: Role,
     name: String,
     labels: impl Iterator<Item = String>,
-) -> FamilyCore {
+) -> Builder<M> {
     let mut builder = Builder::<M>::new(name, declaration.help(role).to_owned());
     builder.label_names = labels.collect();
     builder.location = declaration.location;
-    builder.buckets.bounds = declaration.buckets.map(<[f64]>::to_vec);
+    let LatencyOptions { histogram, buckets, quantiles } = declaration.latency;
+    builder.buckets.native = histogram;
+    builder.buckets.bounds = buckets.map(<[f64]>::to_vec);
+    builder.buckets.quantiles = quantiles.map(<[f64]>::to_vec);
     if let Some(max_series) = declaration.max_series {
         builder.max_series = max_series;
     }
-    builder.into_core()
+    builder
 }

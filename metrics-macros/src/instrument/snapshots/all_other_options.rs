@@ -6,6 +6,7 @@ fn route(request: &Request, method: &str) -> impl Iterator<Item = u8> {
         .label_in_open("path", || my::metrics::__private::values(["/foo", "/bar"]))
         .label_in("method", || my::metrics::__private::values(METHODS))
         .fixed_label("zone", "eu")
+        .histogram()
         .buckets(&[0.01f64, 0.1f64, 1f64])
         .max_series(100);
     my::metrics::__private::site!(__METRICS_SITE);

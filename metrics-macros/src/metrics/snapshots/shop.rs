@@ -4,13 +4,19 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
         const _: () = ::metrics_core::__private::check_name(
             <Family<Histogram, 2> as ::metrics_core::LabeledField<2usize>>::KIND,
             "shop_request_latency_seconds",
-            true,
+            ::core::option::Option::Some(::metrics_core::Kind::Histogram),
             &[],
         );
         const _: () = ::metrics_core::__private::check_name(
             <Gauge as ::metrics_core::MetricField>::KIND,
             "shop_basket_items",
-            false,
+            ::core::option::Option::None,
+            &[],
+        );
+        const _: () = ::metrics_core::__private::check_name(
+            <Summary as ::metrics_core::MetricField>::KIND,
+            "shop_upload_size_bytes",
+            ::core::option::Option::Some(::metrics_core::Kind::Summary),
             &[],
         );
         __metrics_scope
@@ -31,6 +37,7 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
                                         "Time to answer a request to the shop.",
                                     )
                                     .buckets(&[0.1f64, 1f64])
+                                    .native()
                                     .max_series(100),
                                 &[
                                     ("path", <&str as ::metrics_core::LabelValue>::VALUES),
@@ -46,6 +53,16 @@ impl ::metrics_core::MetricGroup for ShopMetrics {
                                         "Items in all baskets.",
                                     )
                                     .unit("items"),
+                            ),
+                    ),
+                    upload_size_bytes: <Summary as ::metrics_core::MetricField>::declare(
+                        __metrics_scope
+                            .field(
+                                ::metrics_core::__private::FieldDeclaration::new(
+                                        "upload_size_bytes",
+                                        "Sizes of uploads.",
+                                    )
+                                    .quantiles(&[0.5f64, 0.99f64]),
                             ),
                     ),
                     db: <DbMetrics as ::metrics_core::MetricGroup>::declare(

@@ -1,0 +1,174 @@
+//! The default latency family, which several annotated functions and a layer may feed.
+//!
+//! If any of them asks for a histogram, the family is a histogram; otherwise, it has the quantiles of all of them. The
+//! options of all annotated functions are known before the first call, so the order of the calls does not matter. A
+//! layer's options are known once it is built. If the family is already registered with other options, observations are
+//! counted in it nevertheless, and `check()` reports the difference.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::declared::{self, LatencyOptions};
+use super::members::Member;
+use super::{Problem, ProblemKind, Registry};
+use crate::buckets::BucketOptions;
+use crate::builder::{BuildTarget, Builder};
+use crate::error::{Error, Field};
+use crate::family::{FamilyCore, FamilyDeclaration};
+use crate::histogram::Histogram;
+use crate::internal::InternalError;
+use crate::kind::Kind;
+use crate::metric::{MetricVTable, sealed::Metric};
+use crate::summary::Summary;
+
+impl<T: BuildTarget + Clone> Builder<Summary, T> {
+    /// Sets the options that determine the type of a default latency family.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
+    pub(crate) fn latency_options(
+        mut self,
+        bounds: Option<Vec<f64>>,
+        native: bool,
+        quantiles: Option<Vec<f64>>,
+    ) -> Self {
+        self.buckets = BucketOptions { bounds, quantiles, native, ..BucketOptions::default() };
+        self
+    }
+
+    /// Registers a default latency family globally, or finds the one that is registered. It may be a histogram, which
+    /// counts the observations of a summary as well. If it cannot be registered, reports a problem and returns a family
+    /// that is not exported.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
+    pub(crate) fn register_latency(self) -> T {
+        let global = Registry::global();
+        let registered = self.clone().register_latency_core(global);
+        T::from_core(registered.unwrap_or_else(|error| global.detach(Arc::new(self.into_core()), &error)))
+    }
+
+    /// Like [`Builder::register_latency`], but registers in `registry` and returns errors.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
+    pub(crate) fn register_latency_in(self, registry: &Registry) -> Result<T, Error> {
+        self.register_latency_core(registry).map(T::from_core)
+    }
+
+    /// Registers a default latency family, or finds the one that is registered.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the name is invalid or belongs to another type of metric, or if labels or help texts differ.
+    pub(crate) fn register_latency_core(self, registry: &Registry) -> Result<Arc<FamilyCore>, Error> {
+        let wishes = Wishes(self.buckets.clone());
+        let (united, others) = wishes.united(&self.name, registry.inner.is_global);
+        if let Some((bounds, location)) = others {
+            let registered = format!("{bounds:?}");
+            let given = format!("{:?}", self.buckets.bounds.as_deref().unwrap_or_default());
+            let error = Error::Conflict { name: self.name.clone(), field: Field::Buckets, registered, location, given };
+            report(registry, &self.name, &error, self.location);
+        }
+        let mut builder = self.clone();
+        builder.buckets = united.clone();
+        let core = Arc::new(builder.within(registry).into_core_of(metric_for(&united)));
+        let error = match registry.register_variant(&core) {
+            Ok(family) => return Ok(family),
+            Err(error) => error,
+        };
+        if !matches!(
+            error,
+            Error::Conflict { field: Field::Type | Field::Buckets | Field::Quantiles | Field::NativeBuckets, .. }
+        ) {
+            return Err(error);
+        }
+        let Some(registered) = registry.latency_family(&self.name) else { return Err(error) };
+        let declaration = &registered.declaration;
+        let (name, location) = (self.name.clone(), self.location);
+        let mut same = self.within(registry).into_core_of(declaration.metric);
+        same.declaration.buckets = declaration.buckets;
+        let family = registry.register_variant(&Arc::new(same))?;
+        if !wishes.are_met_by(declaration) {
+            report(registry, &name, &error, location);
+        }
+        Ok(family)
+    }
+}
+
+/// Reports that observations are counted in a family with other options.
+fn report(registry: &Registry, name: &str, error: &Error, location: &'static Location<'static>) {
+    InternalError::InstrumentConflict.increment();
+    registry.add_problem(Problem {
+        kind: ProblemKind::Declaration,
+        family: name.to_owned(),
+        message: format!(
+            "{error}; latencies are counted with the registered options: make them equal, or set another `prefix`"
+        ),
+        location: Some(location),
+    });
+}
+
+fn metric_for(options: &BucketOptions) -> &'static MetricVTable {
+    if is_histogram(options) { Histogram::VTABLE } else { Summary::VTABLE }
+}
+
+fn is_histogram(options: &BucketOptions) -> bool {
+    options.native || options.bounds.is_some()
+}
+
+/// The options that one function or layer has for the family.
+struct Wishes(BucketOptions);
+
+impl Wishes {
+    /// Unites the options with those of all annotated functions. Also returns the bounds that were chosen, and their
+    /// location, if they differ from these options' own.
+    fn united(
+        &self,
+        name: &str,
+        is_global: bool,
+    ) -> (BucketOptions, Option<(&'static [f64], &'static Location<'static>)>) {
+        let mut united = self.0.clone();
+        let mut chosen = None;
+        for (LatencyOptions { histogram, buckets, quantiles }, location) in
+            is_global.then(|| declared::latency_options(name)).into_iter().flatten()
+        {
+            united.native |= histogram;
+            if let Some(bounds) = buckets {
+                chosen.get_or_insert((bounds, location));
+            }
+            let of_all =
+                united.quantiles.iter().flatten().copied().chain(quantiles.unwrap_or_default().iter().copied());
+            let mut of_all: Vec<f64> = of_all.collect();
+            of_all.sort_by(f64::total_cmp);
+            of_all.dedup();
+            united.quantiles = Some(of_all).filter(|quantiles| !quantiles.is_empty());
+        }
+        if let Some((bounds, _)) = chosen {
+            united.bounds = Some(bounds.to_vec());
+        }
+        if is_histogram(&united) {
+            united.quantiles = None;
+        }
+        let is_other = |(bounds, _): &(&[f64], _)| self.0.bounds.as_deref().is_some_and(|own| own != *bounds);
+        (united, chosen.filter(is_other))
+    }
+
+    /// Returns true if a registered family has everything that these options ask for.
+    fn are_met_by(&self, registered: &FamilyDeclaration) -> bool {
+        let is_native = registered.buckets.is_some_and(|buckets| buckets.exponential.is_some());
+        match registered.kind() {
+            Kind::Histogram => {
+                let has_bounds = self.0.bounds.as_deref().is_none_or(|own| own == registered.bounds());
+                has_bounds && (is_native || !self.0.native)
+            }
+            _ => {
+                let has_all = |own: &Vec<f64>| own.iter().all(|own| registered.quantiles().contains(own));
+                !is_histogram(&self.0) && self.0.quantiles.as_ref().is_none_or(has_all)
+            }
+        }
+    }
+}
+
+impl Registry {
+    /// Returns the summary or histogram with this name.
+    fn latency_family(&self, name: &str) -> Option<Arc<FamilyCore>> {
+        let state = self.read();
+        let Member::Family(core) = state.members.get(name)? else { return None };
+        matches!(core.declaration.kind(), Kind::Summary | Kind::Histogram).then(|| Arc::clone(core))
+    }
+}
