@@ -24,6 +24,9 @@ pub mod actix {}
 #[cfg_attr(any(not(doctest), feature = "tower"), doc = include_str!("guide/tower.md"))]
 pub mod tower {}
 
+#[cfg_attr(any(not(doctest), feature = "macros"), doc = include_str!("guide/distributions.md"))]
+pub mod distributions {}
+
 #[doc = include_str!("guide/promql.md")]
 pub mod promql {}
 

@@ -4,6 +4,7 @@
 
 mod carbon;
 mod differential;
+mod distributions;
 mod example;
 mod examples;
 mod formats;
