@@ -205,7 +205,7 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
 impl<T: BuildTarget> Builder<Histogram, T> {
     /// Sets the upper bounds of the buckets, at most 512, which must be strictly increasing. `+Inf` is implied.
     ///
-    /// The default is [`DEFAULT_BUCKETS`]. [`linear_buckets`](crate::linear_buckets) and
+    /// The default is [`DEFAULT_BUCKETS`](crate::DEFAULT_BUCKETS). [`linear_buckets`](crate::linear_buckets) and
     /// [`exponential_buckets`](crate::exponential_buckets) compute evenly and exponentially spaced bounds.
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
         self.buckets.bounds = Some(bounds.into_iter().collect());
