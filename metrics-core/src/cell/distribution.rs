@@ -22,7 +22,7 @@ use super::store::{Block, HomeWriter, ReadScope, Store, held};
 use super::summary::read_pair;
 use super::sync::{AtomicU64, CHUNK_BUCKETS, CONSISTENT_READ_ATTEMPTS, lock};
 use super::thread_block::{Pages, ThreadBlock, begin};
-use super::thread_locals::{cell, directory, read_scope, store, with_block, words_from};
+use super::thread_locals::{cell, directory, read_scope, store, unless_allocating, with_block, words_from};
 use super::window::Window;
 
 /// Allocates a series at 0; `None` if no slot is free.
@@ -149,25 +149,29 @@ fn observe_zero(handle: Handle, buckets: &Buckets, value: f64) {
 }
 
 /// Adds an observation to a chunk that the thread has not cached, or whose count wraps.
+///
+/// Observations that need a chunk when none can be allocated are counted close to 0, so that they are not lost. This
+/// happens if no slot is free (2 GiB per thread are in use), or if an allocator observes the sizes that this function
+/// allocates.
 #[cold]
 #[inline(never)]
 fn observe_cold(handle: Handle, buckets: &'static Buckets, exponential: &Exponential, place: &Place, value: f64) {
-    let store = store();
-    if !store.is_live(handle) {
-        return;
-    }
-    let Some(series) = directory().get(handle) else { return };
-    let recorded = match series.chunk(store, place) {
-        Some((chunk, actual)) => {
-            let cached = place.key.cache_word(cached_chunks(exponential.schema));
-            let write = Write { store, series: &series, chunk, place: actual, cached, value };
-            let in_block = with_block(|pages, block| write.to_block(pages, block)).unwrap_or(Written::NoBlock);
-            if in_block == Written::NoBlock { write.to_home() } else { in_block }
+    let written = unless_allocating(|| {
+        let store = store();
+        if !store.is_live(handle) {
+            return Written::Done;
         }
-        None => Written::NoSlot,
-    };
-    // If no slot is free (2 GiB per thread are in use), the observation is counted close to 0, so that it is not lost.
-    if recorded == Written::NoSlot {
+        let Some(series) = directory().get(handle) else { return Written::Done };
+        let Some((chunk, actual)) = series.chunk(store, place) else { return Written::NoSlot };
+        // A coarse chunk is cached at the position of the fine one.
+        let cached = place.key.cache_word(cached_chunks(exponential.schema));
+        let write = Write { store, series: &series, chunk, place: actual, cached, value };
+        match with_block(|pages, block| write.to_block(pages, block)) {
+            Some(Written::NoBlock) | None => write.to_home(),
+            Some(written) => written,
+        }
+    });
+    if written.unwrap_or(Written::NoSlot) == Written::NoSlot {
         observe_zero(handle, buckets, value);
     }
 }
@@ -179,7 +183,7 @@ enum Written {
     Done,
     /// The thread cannot have a block.
     NoBlock,
-    /// No slot is free for a chunk.
+    /// There is no chunk for the observation.
     NoSlot,
 }
 

@@ -21,6 +21,7 @@ thread_local! {
     static PAGES: Pages = const { Pages::new() };
     static BLOCK: ReleaseOnDrop = const { ReleaseOnDrop(ThreadBlock::new()) };
     static READS_OWN_BLOCK: Cell<bool> = const { Cell::new(false) };
+    static IS_ALLOCATING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Returns the thread's block to the store when the thread ends.
@@ -65,6 +66,17 @@ pub(super) fn cache_words() -> &'static [AtomicU64] {
 /// Runs `f` with the current thread's block. Returns `None` if the thread-locals have been destroyed.
 pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option<R> {
     BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
+}
+
+/// Runs `f`, which may allocate, unless it is already running on this thread: an allocator that observes values must not
+/// cause further allocations.
+pub(super) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
+    if IS_ALLOCATING.replace(true) {
+        return None;
+    }
+    let result = f();
+    IS_ALLOCATING.set(false);
+    Some(result)
 }
 
 /// Runs `f`. While it runs, scrapes on the current thread read only that thread's block.

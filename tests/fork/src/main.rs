@@ -13,8 +13,8 @@ mod unix {
     use std::time::{Duration, Instant};
 
     use metrics_core::{
-        Collect, Counter, FamilyInfo, Gauge, Kind, Labels, PushContext, PushError, PushTarget, Pusher, Registry, Value,
-        Visitor, instrument, start_http_server,
+        Collect, Counter, FamilyInfo, Gauge, Kind, Labels, PushContext, PushError, PushTarget, Pusher, Registry,
+        Summary, Value, Visitor, instrument, start_http_server,
     };
 
     /// The timeout after which an operation is considered hung.
@@ -122,6 +122,23 @@ mod unix {
         Gauge::builder("called_back", "").register_callback(|| 7.0);
         let server = start_http_server("127.0.0.1:0").expect("a free port");
         let (pusher, pushes) = start_pusher(Duration::from_millis(10));
+        // The windows are advanced in both processes.
+        let recent = Summary::builder("forked_recent", "").quantiles([1.0]).max_age(Duration::from_secs(1)).register();
+        let assert_recent = || {
+            recent.observe(5);
+            let quantile = || {
+                let text = registry.to_text();
+                let line = text.lines().find(|line| line.starts_with("forked_recent{quantile=\"1\"} "));
+                line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).expect("a quantile")
+            };
+            assert!((quantile() - 5.0).abs() < 0.05);
+            let begin = Instant::now();
+            while !quantile().is_nan() {
+                assert!(begin.elapsed() < LONG, "the window is not advanced");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        assert_recent();
         called();
         assert_complete(&scrape(server.local_addr()), 1);
         assert_pushes(&pushes);
@@ -132,6 +149,7 @@ mod unix {
             called();
             Counter::builder("born_in_the_child_total", "").register().inc();
             assert_complete(&registry.to_text(), 2);
+            assert_recent();
             let error = pusher.take().expect("it is there").shutdown().expect_err("it does not run in the child");
             assert!(matches!(error, PushError::OtherProcess { .. }), "{error}");
             assert!(error.to_string().contains("after `fork`"), "{error}");

@@ -18,8 +18,14 @@ static ALLOCATOR: Counting = Counting;
 
 static COUNTER: OnceLock<Counter> = OnceLock::new();
 
+/// Metrics in which the allocator observes sizes, once they are set.
+static SIZES: OnceLock<(Summary, Histogram)> = OnceLock::new();
+
 /// The number of increments of `COUNTER`.
 static COUNTED: AtomicU64 = AtomicU64::new(0);
+
+/// The number of observations in each of `SIZES`.
+static SIZED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static ALLOCATED: Cell<u64> = const { Cell::new(0) };
@@ -32,6 +38,11 @@ unsafe impl GlobalAlloc for Counting {
         if let Some(counter) = COUNTER.get() {
             counter.inc();
             COUNTED.fetch_add(1, Ordering::Release);
+        }
+        if let Some((summary, histogram)) = SIZES.get() {
+            summary.observe(layout.size());
+            histogram.observe(layout.size());
+            SIZED.fetch_add(1, Ordering::Release);
         }
         // SAFETY: the caller upholds the contract of `GlobalAlloc::alloc`.
         unsafe { System.alloc(layout) }
@@ -77,6 +88,8 @@ fn a_thread_that_has_seen_a_series_allocates_nothing() {
     let gauge = Gauge::builder("g", "").build();
     let summary = Summary::builder("s", "").build();
     let histogram = Histogram::builder("h", "").build();
+    let quantiles = Summary::builder("q", "").quantiles([0.5, 0.99]).build();
+    let native = Histogram::builder("n", "").native().build();
     let family: Family<Counter, 2> = Counter::builder("f_total", "").labels(["path", "method"]).build();
     let everything = || {
         counter.inc();
@@ -85,6 +98,10 @@ fn a_thread_that_has_seen_a_series_allocates_nothing() {
         drop(gauge.track_in_flight());
         summary.observe(1);
         histogram.observe(1);
+        for value in [-3.0, 0.0, 0.001, 1.0, 20.0, 30.0] {
+            quantiles.observe(value);
+            native.observe(value);
+        }
         summary.time(|| ());
         for path in PATHS {
             family.labels([path, "GET"]).inc();
@@ -174,5 +191,22 @@ fn an_allocator_can_count_with_a_counter() {
         // All allocations are counted, even those by a thread's first write, which creates the thread's pages.
         let counted = COUNTED.load(Ordering::Acquire);
         assert!(counter.value() >= counted as f64, "{} of {counted}", counter.value());
+    }
+}
+
+#[test]
+fn an_allocator_can_observe_sizes() {
+    let (summary, histogram) = SIZES.get_or_init(|| {
+        let summary = Summary::builder("allocation_quantiles_bytes", "").quantiles([0.5, 0.99]).build();
+        (summary, Histogram::builder("allocation_size_bytes", "").native().build())
+    });
+    for _ in 0..20 {
+        // More and more chunks of buckets are needed, and allocated while the allocator observes a size.
+        let allocating = || (0..20).for_each(|power| drop(std::hint::black_box(Vec::<u8>::with_capacity(1 << power))));
+        let threads: Vec<_> = (0..4).map(|_| thread::spawn(move || (0..50).for_each(|_| allocating()))).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        let sized = SIZED.load(Ordering::Acquire);
+        assert!(sized >= 4_000);
+        assert!(summary.count() >= sized && histogram.count() >= sized, "{} of {sized}", summary.count());
     }
 }

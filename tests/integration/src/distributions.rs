@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{iter, thread};
 
-use metrics_core::{Builder, Error, FamilyInfo, Histogram, Labels, NativeHistogram, Registry, Summary, Value, Visitor};
+use metrics_core::{
+    Builder, Error, FamilyInfo, Format, Histogram, Labels, NativeHistogram, Registry, Summary, Value, Visitor,
+};
 
 const QUANTILES: [f64; 7] = [0.0, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0];
 
@@ -111,6 +113,33 @@ fn quantiles_without_observations_are_nan() {
     let expected =
         "# HELP q Q.\n# TYPE q summary\nq{quantile=\"0.5\"} NaN\nq{quantile=\"0.9\"} NaN\nq_sum 0\nq_count 0\n";
     assert_eq!(registry.to_text(), expected);
+}
+
+#[test]
+fn every_format_and_the_bridge_show_the_quantiles() {
+    let registry = Registry::new();
+    let family = Summary::builder("q_seconds", "Q.").quantiles([0.5]).labels(["a"]).register_in(&registry);
+    let family = family.expect("valid");
+    family.labels(["1"]).observe(2.0);
+    family.labels(["empty"]);
+    let exported = |format: Format| {
+        let mut out = Vec::new();
+        registry.encode(format, &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    for format in [Format::Text, Format::OpenMetrics] {
+        let text = exported(format);
+        assert!(text.contains("\nq_seconds{a=\"1\",quantile=\"0.5\"} 1.989"), "{text}");
+        assert!(text.contains("\nq_seconds{a=\"empty\",quantile=\"0.5\"} NaN\n"), "{text}");
+    }
+    // Another registry of the `prometheus` crate sees them through the collector.
+    let theirs = metrics_core::prometheus::Registry::new();
+    theirs.register(Box::new(registry.clone())).expect("free");
+    let families = theirs.gather();
+    let summary = families.iter().find(|family| family.name() == "q_seconds").expect("the family");
+    let quantiles: Vec<f64> =
+        summary.get_metric().iter().map(|metric| metric.get_summary().get_quantile()[0].value()).collect();
+    assert!((quantiles[0] - 2.0).abs() < 0.02 && quantiles[1].is_nan(), "{quantiles:?}");
 }
 
 /// A histogram as seen by a scrape.

@@ -98,6 +98,14 @@ fn every_type_has_the_samples_of_the_text_format() {
 }
 
 #[test]
+fn quantiles_without_recent_observations_are_not_sent() {
+    let carbon = Carbon::start();
+    let registry = Registry::new();
+    let _summary = Summary::builder("q", "").quantiles([0.5]).register_in(&registry).expect("valid");
+    assert_eq!(carbon.lines(&carbon.bridge(&registry)), ["q_count 0.0", "q_sum 0.0"]);
+}
+
+#[test]
 fn families_of_the_prometheus_crate_and_of_collectors_are_sent() {
     struct Pool;
     impl Collect for Pool {

@@ -7,10 +7,10 @@ use std::pin::pin;
 use std::process::Command;
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body::Body;
-use metrics_core::{Exposition, Gauge, GraphiteBridge, Registry};
+use metrics_core::{Exposition, Gauge, GraphiteBridge, Registry, Summary};
 
 /// The environment variable from which the standard library reads the stack size of new threads.
 const STACK: &str = "RUST_MIN_STACK";
@@ -40,6 +40,17 @@ fn shows_everything() {
         "# TYPE inner gauge\ninner 0\n# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 0\n";
     for _ in 0..10 {
         assert_eq!(outer.to_text(), expected);
+    }
+    // Without the thread that ends the slices of a window, scrapes end them.
+    let quantiles = Registry::new();
+    let builder = Summary::builder("quantiles", "").quantiles([0.5]).max_age(Duration::from_secs(1));
+    let summary = builder.register_in(&quantiles).expect("valid");
+    summary.observe(1);
+    assert!(quantiles.to_text().contains("quantiles{quantile=\"0.5\"} 0.99"), "{}", quantiles.to_text());
+    let begin = Instant::now();
+    while !quantiles.to_text().contains("quantiles{quantile=\"0.5\"} NaN") {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{}", quantiles.to_text());
+        thread::yield_now();
     }
     let theirs = prometheus::IntCounter::new("theirs_total", "Theirs.").expect("valid");
     prometheus::register(Box::new(theirs)).expect("free");

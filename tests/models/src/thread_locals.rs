@@ -47,6 +47,11 @@ pub(super) fn cell<const WORDS: usize>(handle: Handle) -> Option<&'static [Atomi
     LOCALS.try_with(|locals| locals.pages.cell(handle)).ok().flatten()
 }
 
+/// The models' allocator observes nothing.
+pub(super) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
+    Some(f())
+}
+
 pub(super) fn cache_words() -> &'static [AtomicU64] {
     LOCALS.try_with(|locals| locals.pages.cache_words()).unwrap_or_default()
 }
