@@ -1,4 +1,4 @@
-//! The options of buckets: defaults, helpers that compute bounds, and validation.
+//! Bucket options: defaults, helpers that compute bounds, and validation.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -77,7 +77,7 @@ fn rounded(bound: f64, larger: f64) -> f64 {
     format!("{bound:.digits$}").parse::<f64>().unwrap_or(bound) + 0.0
 }
 
-/// What a builder was told about a metric's buckets.
+/// The bucket options set on a builder.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BucketOptions {
     /// The upper bounds of a histogram's classic buckets.
@@ -121,7 +121,8 @@ const DEFAULT_MAX_NATIVE_BUCKETS: usize = 160;
 const MAX_QUANTILES: usize = 32;
 
 impl BucketOptions {
-    /// Returns the buckets of a metric of this kind, and the first invalid option, which is replaced by its default.
+    /// Returns the buckets for a metric of this kind, and the first invalid option, if any. Invalid options are corrected
+    /// or replaced by their defaults.
     pub(crate) fn resolve(&self, kind: Kind) -> (Option<&'static Buckets>, Option<InvalidOption>) {
         match kind {
             Kind::Summary => self.of_summary(),
@@ -139,7 +140,7 @@ impl BucketOptions {
             && quantiles.iter().all(is_quantile)
             && quantiles.is_sorted_by(|one, next| one < next);
         if let Some(given) = self.quantiles.as_ref().filter(|_| !are_valid) {
-            invalid.note("quantiles", format!("{given:?}"), "write 1 to 32 different numbers from 0 to 1");
+            invalid.note("quantiles", format!("{given:?}"), "write 1 to 32 distinct numbers from 0 to 1");
             quantiles.retain(is_quantile);
             quantiles.dedup();
             quantiles.truncate(MAX_QUANTILES);
@@ -147,7 +148,7 @@ impl BucketOptions {
         let relative_error = self.relative_error.unwrap_or(DEFAULT_RELATIVE_ERROR);
         let schema = Some(relative_error).filter(|error| *error < 0.5).and_then(exponential::schema_for_error);
         if schema.is_none() {
-            let expected = "write a number from 0.0014 to 0.5, excluding 0.5";
+            let expected = "write a number from 0.0014 up to, but not including, 0.5";
             invalid.note("relative_error", format!("{relative_error:?}"), expected);
         }
         let max_age = self.max_age.unwrap_or(DEFAULT_MAX_AGE);
@@ -191,7 +192,7 @@ impl BucketOptions {
             }
             let mut max_buckets = self.max_native_buckets.unwrap_or(DEFAULT_MAX_NATIVE_BUCKETS);
             if max_buckets == 0 {
-                invalid.note("max_native_buckets", format!("{max_buckets:?}"), "write a number from 1");
+                invalid.note("max_native_buckets", format!("{max_buckets:?}"), "write at least 1");
                 max_buckets = DEFAULT_MAX_NATIVE_BUCKETS;
             }
             let schema = exponential::schema_for_growth(factor);

@@ -212,11 +212,10 @@ impl<T: BuildTarget> Builder<Histogram, T> {
         self
     }
 
-    /// Also counts observations in native buckets, from which PromQL calculates more exact quantiles.
+    /// Also counts observations in native buckets, from which PromQL calculates more accurate quantiles.
     ///
-    /// Native buckets need no bounds. They are exported as protobuf only, to servers that ask for it; the text formats
-    /// have the classic buckets. The `prometheus` crate, which cannot represent native buckets, gets the classic ones
-    /// as well.
+    /// Native buckets need no bounds. They are exported only as protobuf, to servers that request it. The text formats
+    /// and the bridge to the `prometheus` crate export only the classic buckets.
     ///
     /// # Example: latencies with both kinds of buckets
     ///
@@ -234,8 +233,8 @@ impl<T: BuildTarget> Builder<Histogram, T> {
 
     /// Sets the maximum factor between the bounds of native buckets; the default is 1.1. Implies [`Builder::native`].
     ///
-    /// The library uses the largest factor, at most this one, that is 2 to the power of 2, 1, 1/2, 1/4 and so on; for
-    /// 1.1, it is 1.0905. Factors are at least 1.0027 (2^(1/256)).
+    /// The factor is rounded down to 2^16, 2^8, 2^4, 2^2, 2, 2^(1/2), 2^(1/4) and so on, to 2^(1/256) (1.0027) at the
+    /// finest. The default becomes 1.0905.
     pub fn native_factor(mut self, factor: f64) -> Self {
         self.buckets.native_factor = Some(factor);
         self
@@ -243,9 +242,9 @@ impl<T: BuildTarget> Builder<Histogram, T> {
 
     /// Sets the maximum number of native buckets of a series; the default is 160. Implies [`Builder::native`].
     ///
-    /// If a series has more buckets with observations, values up to about 10^-9 are added to the zero bucket. If that
-    /// is not enough, the resolution is halved, which merges pairs of buckets, down to one bucket for each factor of
-    /// 65,536. No count ever decreases.
+    /// If a series exceeds the limit, the zero bucket grows to include magnitudes up to about 10^-9. If that is not
+    /// enough, the resolution is halved repeatedly, which merges pairs of buckets, until the limit is met or a bucket
+    /// covers a factor of 65,536. Nothing is ever reset.
     pub fn max_native_buckets(mut self, most: usize) -> Self {
         self.buckets.max_native_buckets = Some(most);
         self
@@ -256,11 +255,12 @@ impl<T: BuildTarget> Builder<Summary, T> {
     /// Also exports these quantiles of the observations of the last ten minutes: 1 to 32 different numbers from 0 to 1,
     /// such as 0.5 for the median and 0.99 for the 99th percentile.
     ///
-    /// The relative error is at most 1 percent, unless [`Builder::relative_error`] sets another one. The window has
+    /// The relative error is at most 1 percent, unless [`Builder::relative_error`] sets another one or the values span
+    /// more than 64 factors of 2; see [`guide::distributions`](crate::guide::distributions#cost). The window has
     /// five slices, so it covers between eight and ten minutes; see [`Builder::max_age`]. A quantile without recent
     /// observations is NaN. The count and the sum include all observations.
     ///
-    /// Quantiles of several instances cannot be aggregated. For that, use a histogram.
+    /// Quantiles from several instances cannot be aggregated. To aggregate across instances, use a histogram.
     ///
     /// # Example: median and 99th percentile
     ///
@@ -290,12 +290,12 @@ impl<T: BuildTarget> Builder<Summary, T> {
         self
     }
 
-    /// Sets the age at which observations no longer affect the [quantiles](Builder::quantiles), from one second to one
+    /// Sets the maximum age of the observations that the [quantiles](Builder::quantiles) include, from one second to one
     /// year; the default is ten minutes.
     ///
-    /// A window has five slices. As a slice ends, the oldest one expires, so the window covers between four fifths of
-    /// this duration and all of it. A background thread ends the slices. If no thread can be started, scrapes end them,
-    /// and the window may reach back to the scrape before.
+    /// The window has five slices. When a slice ends, the oldest one expires, so the window covers between four fifths
+    /// of this duration and all of it. A background thread ends the slices. If that thread cannot be started, scrapes
+    /// end them, and the window may reach back to the previous scrape.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.buckets.max_age = Some(max_age);
         self

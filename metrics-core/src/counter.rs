@@ -67,7 +67,7 @@ impl Counter {
         if access::is_live(self.handle) { number(total).as_f64() } else { 0.0 }
     }
 
-    /// Returns the handle, the buckets (`None` except for histograms), and the owner of the series.
+    /// Returns the handle, the buckets (always `None`), and the owner of the series.
     pub(crate) fn cell(&self) -> (Handle, Option<&'static Buckets>, &OptionalOwner) {
         (self.handle, None, &self.owner)
     }

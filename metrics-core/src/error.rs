@@ -42,7 +42,7 @@ pub enum Error {
         /// The invalid bounds.
         bounds: Vec<f64>,
     },
-    /// A number that configures quantiles or native buckets is invalid.
+    /// An option for quantiles or native buckets has an invalid value.
     InvalidOption {
         /// The name of the metric.
         metric: String,
@@ -202,7 +202,7 @@ impl fmt::Display for Error {
                 "buckets {bounds:?} of {metric} are invalid: write 1 to 512 finite bounds, strictly increasing"
             ),
             Self::InvalidOption { metric, option, given, expected } => {
-                write!(f, "{option} {given} of {metric} is invalid: {expected}")
+                write!(f, "`{option}` of {metric} has the invalid value {given}: {expected}")
             }
             Self::TooManySeries { metric, combinations, max_series } => write!(
                 f,

@@ -69,7 +69,7 @@ impl Gauge {
         cell::read(self.handle).unwrap_or_default()
     }
 
-    /// Returns the handle, the buckets (`None` except for histograms), and the owner of the series.
+    /// Returns the handle, the buckets (always `None`), and the owner of the series.
     pub(crate) fn cell(&self) -> (Handle, Option<&'static Buckets>, &OptionalOwner) {
         (self.handle, None, &self.owner)
     }

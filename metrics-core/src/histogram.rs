@@ -96,7 +96,7 @@ impl sealed::Metric for Histogram {
     }
 }
 
-/// Returns the buckets of a histogram, which every histogram has.
+/// Returns a histogram's buckets, or buckets without bounds if it has none.
 fn of_histogram(buckets: Option<&'static Buckets>) -> &'static Buckets {
     static WITHOUT_BOUNDS: LazyLock<Buckets> = LazyLock::new(|| cell::new_buckets(Vec::new(), None));
     buckets.unwrap_or_else(|| &WITHOUT_BOUNDS)

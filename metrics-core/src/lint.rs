@@ -141,11 +141,11 @@ pub const fn check_name(kind: Kind, name: &str, needed: Option<Kind>, allowed: &
     );
     assert!(
         !matches!(needed, Some(Kind::Histogram)) || matches!(kind, Kind::Histogram),
-        "only a `Histogram` has buckets: remove `buckets` and `native`"
+        "`buckets` and `native` require a `Histogram`: remove the option, or change the type of the field"
     );
     assert!(
         !matches!(needed, Some(Kind::Summary)) || matches!(kind, Kind::Summary),
-        "only a `Summary` has quantiles: remove `quantiles`"
+        "`quantiles` requires a `Summary`: remove the option, or change the type of the field"
     );
 }
 

@@ -33,7 +33,7 @@ pub trait SeriesOwner: Send + Sync {
 /// A metric type's functions for accessing its cells.
 pub struct MetricVTable {
     pub(crate) kind: Kind,
-    /// Allocates a series at 0, with these buckets if it is a histogram; `None` if no slot is free.
+    /// Allocates a series at 0, with these buckets, if any; `None` if no slot is free.
     pub(crate) allocate: fn(Option<&'static Buckets>) -> Option<Handle>,
     /// Ends a series.
     pub(crate) free: fn(Handle, Option<&'static Buckets>),

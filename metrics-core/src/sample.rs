@@ -143,7 +143,8 @@ pub struct NativeHistogram<'a> {
     pub zero_threshold: f64,
     /// The number of observations in the zero bucket.
     pub zero_count: u64,
-    /// The index and the count of each bucket of positive values, by index. Buckets without observations may be absent.
+    /// The index and the count of each bucket of positive values, sorted by index. Buckets without observations may be
+    /// absent.
     pub positive: &'a [(i32, u64)],
     /// Like `positive`, for the magnitudes of negative values.
     pub negative: &'a [(i32, u64)],

@@ -1,7 +1,7 @@
 //! Ends the slices of quantile windows on the alarm thread, for as long as there are windows.
 //!
-//! Scrapes end slices as well. Without the alarm thread, which may fail to start, a window therefore reaches back to
-//! the scrape before. A forked child has no alarm until it creates a series with quantiles or serves a scrape.
+//! Scrapes end slices as well. If the alarm thread cannot be started, a window may reach back to the previous scrape. A
+//! forked child has no alarm until it creates a series with quantiles or serves a scrape.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,15 +19,15 @@ use crate::per_process::PerProcess;
 #[derive(Default)]
 struct Keeper {
     alarm: Mutex<Option<(Instant, Alarm)>>,
-    /// The shard that the alarm is for, so that other alarms can go off between two shards.
+    /// The shard to process next. Each alarm processes one shard, so that other alarms can fire in between.
     shard: AtomicUsize,
-    /// The end of the next slice in the shards before.
+    /// The earliest slice end in the shards that this pass has processed.
     earliest: Mutex<Option<Instant>>,
 }
 
 static KEEPER: PerProcess<Keeper> = PerProcess::new();
 
-/// Ensures that slices that end at `end` or later are ended on time. The caller must not hold a lock.
+/// Ensures that an alarm is set for `end` or earlier. The caller must not hold a lock.
 pub(crate) fn keep(end: Instant) {
     let mut alarm = lock(&KEEPER.get().alarm);
     if alarm.as_ref().is_some_and(|(at, _)| *at <= end) {

@@ -86,7 +86,7 @@ pub(crate) fn quantiles(span: Span, quantiles: &[Expr], errors: &mut Errors) -> 
         numbers.push(number);
     }
     if quantiles.is_empty() || quantiles.len() > MAX_QUANTILES {
-        errors.at(span, format_args!("`quantiles` takes 1 to {MAX_QUANTILES} quantiles: `quantiles(0.5, 0.99)`"));
+        errors.at(span, format_args!("`quantiles` takes 1 to {MAX_QUANTILES} numbers: `quantiles(0.5, 0.99)`"));
     }
     numbers
 }

@@ -20,8 +20,8 @@ pub struct Buckets {
     words: usize,
 }
 
-/// A function that adds an observation to a series. It is made for the layout of the series' cells, so that positions in
-/// a cell are constants.
+/// A function that adds an observation to a series. It is specialized for the cell layout, so that offsets are
+/// compile-time constants.
 pub(crate) type Observe = fn(Handle, &'static Buckets, f64);
 
 impl PartialEq for Buckets {
@@ -31,7 +31,7 @@ impl PartialEq for Buckets {
     }
 }
 
-/// Exponential buckets, and what is derived from them.
+/// Exponential buckets, and the values exported from them.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Exponential {
     /// The schema of the counts, from 0 to [`MAX_SCHEMA`].
@@ -60,7 +60,7 @@ pub(crate) struct Quantiles {
 pub(crate) struct ChunkKey(u32);
 
 impl ChunkKey {
-    // Numbers are above 0, so a key is different from the initial value of all words.
+    // A number is never 0, so a key always differs from an unwritten word.
     const NEGATIVE: u32 = 1 << 31;
     const COARSE: u32 = 1 << 30;
     const NUMBER: u32 = Self::COARSE - 1;
@@ -94,7 +94,7 @@ impl ChunkKey {
         position - (ORIGIN >> (MAX_SCHEMA - schema)) + 1
     }
 
-    /// The word, in a cell that caches so many handles, that caches the handle of this chunk.
+    /// The position of the word that caches this chunk's handle, in a cell that caches `cached_chunks` handles.
     #[inline]
     pub(super) fn cache_word(self, cached_chunks: usize) -> usize {
         // Positive and negative values of the same magnitude must not compete for one word.
@@ -152,7 +152,7 @@ impl Buckets {
     /// classic buckets.
     pub(crate) fn new(bounds: Vec<f64>, exponential: Option<Exponential>, observe: Observe) -> Self {
         let classic = match &exponential {
-            Some(exponential) if !exponential.is_with_classic() => 0,
+            Some(exponential) if !exponential.has_classic() => 0,
             _ => bounds.len() + 1,
         };
         let cached = exponential.as_ref().map_or(0, |exponential| 1 + cached_chunks(exponential.schema));
@@ -192,13 +192,13 @@ impl Buckets {
 struct BoundLookup {
     /// The number of trailing bits in which the numbers of a part may differ.
     shift: u32,
-    /// The leading bits of the part that stands for all positive numbers below the first part with a positive bound.
+    /// The leading bits of the first part, which also covers all smaller positive numbers.
     first: u64,
-    /// The last part stands for all numbers above the last bound.
+    /// The last part also covers all larger numbers.
     table: [u8; PARTS],
-    /// The bounds, then infinities.
+    /// The bounds, padded with infinity.
     bounds: [f64; PARTS],
-    /// True if there are too many bounds, which must then be searched.
+    /// True if the bounds do not fit into the table. Lookups then use a binary search.
     is_search: bool,
 }
 
@@ -212,7 +212,7 @@ impl BoundLookup {
         let positive = &bounds[bounds.partition_point(|bound| *bound <= 0.0)..];
         let (Some(lowest), Some(highest)) = (positive.first(), positive.last()) else { return lookup };
         let span = |shift: u32| (lowest.to_bits() >> shift) - 1..=(highest.to_bits() >> shift) + 1;
-        // The shortest parts of which the table has enough.
+        // The narrowest parts that fit into the table.
         let fits = |shift: &u32| span(*shift).count() <= PARTS;
         if bounds.len() >= PARTS || lowest.is_subnormal() {
             return lookup;
@@ -235,7 +235,7 @@ impl BoundLookup {
         }
         let part = (value.to_bits() >> self.shift).saturating_sub(self.first).min(PARTS as u64 - 1);
         let mut at = self.table[usize::try_from(part).unwrap_or(PARTS - 1)];
-        // Without a branch, because either result is likely if there is a bound in the part.
+        // Branch-free, because if the part contains a bound, both outcomes are likely.
         at += u8::from(self.bounds[usize::from(at)] < value);
         while self.bounds[usize::from(at)] < value {
             at += 1;
@@ -258,7 +258,7 @@ pub(super) const fn cached_chunks(schema: i32) -> usize {
 
 impl Exponential {
     /// Returns true if observations are counted in classic buckets as well.
-    pub(super) fn is_with_classic(&self) -> bool {
+    pub(super) fn has_classic(&self) -> bool {
         self.native.is_some()
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Chunk {
     pub(super) wide: Handle,
 }
 
-/// The chunks of a series, and what readers keep about it.
+/// The chunks of a series, and the state that readers keep for it.
 pub(crate) struct ChunkedSeries {
     pub(super) handle: Handle,
     pub(super) buckets: &'static Buckets,
@@ -52,7 +52,7 @@ pub(crate) struct ChunkedSeries {
     pub(super) state: Mutex<SeriesState>,
 }
 
-/// What readers keep about a series.
+/// The state that readers keep for a series.
 pub(super) struct SeriesState {
     /// The window of the quantiles, if there are any.
     pub(super) window: Option<Window>,
@@ -63,8 +63,6 @@ pub(super) struct SeriesState {
 #[derive(Default)]
 struct List {
     chunks: Vec<Chunk>,
-    /// A slot that lost a race to become a chunk.
-    spare: Option<Handle>,
 }
 
 /// The series with exponential buckets.
@@ -120,8 +118,7 @@ impl Directory {
         let removed = lock(self.shard(handle)).as_mut().and_then(|map| map.remove(&handle));
         let list = removed.map(|series| mem::take(&mut *lock(&series.list))).unwrap_or_default();
         let of_chunk = |chunk: Chunk| [(chunk.narrow, CHUNK_WORDS), (chunk.wide, WIDE_WORDS)];
-        let slots = list.chunks.into_iter().flat_map(of_chunk).filter(|(handle, _)| !handle.is_none());
-        slots.chain(list.spare.map(|spare| (spare, CHUNK_WORDS)))
+        list.chunks.into_iter().flat_map(of_chunk).filter(|(handle, _)| !handle.is_none())
     }
 
     /// The series of one of the [`SHARDS`] shards.
@@ -192,7 +189,7 @@ impl ChunkedSeries {
                 larger.append(&mut list.chunks);
                 mem::swap(&mut larger, &mut list.chunks);
             }
-            let Some(narrow) = new.take().or_else(|| list.spare.take()) else {
+            let Some(narrow) = new.take() else {
                 drop(list);
                 new = Some(store.take_slot(CHUNK_WORDS)?);
                 continue;
@@ -235,7 +232,7 @@ fn lane(bucket: usize) -> (usize, usize) {
     (FIRST + bucket / LANES, bucket % LANES * LANE_BITS)
 }
 
-/// Makes the chunk's cell the cell for this key.
+/// Stores the key in the chunk's cell.
 pub(super) fn set_key(chunk: &[AtomicU64], key: ChunkKey) {
     chunk[1].store(key.word(), Relaxed);
 }

@@ -1,11 +1,11 @@
 //! Observations counted in exponential buckets, and in classic buckets if there are any, with a sum that is consistent
 //! with them.
 //!
-//! A cell begins like that of a histogram. After the classic buckets come the count of values close to 0 and a cache of
-//! the handles of the chunks that the thread has used. A writer stores the new sum, then the buckets, then the count,
-//! and a reader checks that the total of the buckets belongs to the count, as in [`super::histogram`]. If the count
+//! A cell starts with the same header as a histogram cell. The zero bucket follows, then a cache of the handles of the
+//! chunks that the thread has used, then the classic buckets. A writer stores the new sum, then the buckets, then the count,
+//! and a reader checks that the total of the buckets matches the count, as in [`super::histogram`]. If the count
 //! changes on 1,000 consecutive attempts, the reader uses the total of the exponential buckets as the count. The sum
-//! may then include a few observations more or less.
+//! may then be off by a few observations.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -46,7 +46,7 @@ pub(crate) fn free(handle: Handle, buckets: &Buckets) {
 
 /// Returns the function that adds an observation to a series with these buckets.
 pub(crate) fn observe_in(exponential: &Exponential) -> Observe {
-    /// The functions for a schema, without and with classic buckets, if a cell caches so many handles of chunks.
+    /// The functions for `$schema`, without and with classic buckets, for cells that cache `$cached` chunk handles.
     macro_rules! of_schema {
         ($schema:literal caches $cached:literal) => {{
             const WORDS: usize = FIRST_CACHED + $cached;
@@ -64,7 +64,7 @@ pub(crate) fn observe_in(exponential: &Exponential) -> Observe {
         7 => of_schema!(7 caches 32),
         8.. => of_schema!(8 caches 64),
     };
-    functions[usize::from(exponential.is_with_classic())]
+    functions[usize::from(exponential.has_classic())]
 }
 
 /// Adds one observation. `WORDS` is the number of words before the classic buckets.
@@ -73,7 +73,7 @@ fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize, const CLA
     buckets: &'static Buckets,
     value: f64,
 ) {
-    // Nothing is passed to the uncommon path that would have to be kept in memory here.
+    // The uncommon path receives only this function's arguments, so the common path spills nothing to the stack.
     if let Some(place) = Place::of(value, SCHEMA)
         && let Some(cell) = cell::<WORDS>(handle)
         && let Some(header) = cell.first_chunk()
@@ -277,7 +277,7 @@ pub(crate) struct Distribution {
     pub(crate) native: Option<NativeBuckets>,
 }
 
-/// Reads many series with these buckets, in the order of `handles`.
+/// Reads these series into `all`, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], now: Instant, all: &mut Vec<Distribution>) {
     let mut reader = Reader::new(read_scope());
     all.clear();
@@ -315,7 +315,7 @@ struct Reader {
     classic: Vec<u64>,
 }
 
-/// The totals of one cell that belong together.
+/// The sum and the zero count of a consistent read of one cell.
 struct CellTotals {
     sum: f64,
     zero: u64,
@@ -328,7 +328,7 @@ impl Reader {
     }
 
     fn read(&mut self, series: &Arc<ChunkedSeries>, now: Instant) -> Distribution {
-        // Held during the reading, so that what is derived from the totals never goes backward.
+        // Held during the read, so that values derived from the totals never decrease.
         let mut state = lock(&series.state);
         let sum = self.totals(series);
         let mut distribution =

@@ -161,7 +161,7 @@ pub(crate) fn relative_error(schema: i32) -> f64 {
 mod tests {
     use super::*;
 
-    /// The bucket of schema 8 that contains `magnitude`, by comparison with the bounds.
+    /// Returns true if `magnitude` is in this bucket, by comparison with its bounds.
     fn is_in(magnitude: f64, index: i32, schema: i32) -> bool {
         upper_bound(index - 1, schema) < magnitude && magnitude <= upper_bound(index, schema)
     }

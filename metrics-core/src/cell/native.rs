@@ -1,7 +1,8 @@
 //! Native histograms: exponential buckets whose number is limited, as Prometheus reads them.
 //!
 //! The limit is applied by the reader. If there are too many buckets, the zero bucket is widened, then the resolution is
-//! halved until the limit is met. Both are exact, and neither is undone, so no count of a scrape is lower than before.
+//! halved until the limit is met. Both steps merge whole buckets, and neither is ever undone, so the number of
+//! observations up to any remaining bound never decreases.
 
 use super::buckets::{COARSE_SCHEMA, Exponential, Native};
 use super::counts::Counts;
@@ -24,7 +25,7 @@ pub(crate) struct NativeBuckets {
     /// Values whose magnitude is at most this are in the zero bucket.
     pub(crate) zero_threshold: f64,
     pub(crate) zero_count: u64,
-    /// The index and the count of each bucket with observations, by index.
+    /// The index and the count of each bucket with observations, sorted by index.
     pub(crate) positive: Vec<(i32, u64)>,
     /// Like `positive`, for negative values.
     pub(crate) negative: Vec<(i32, u64)>,

@@ -1,6 +1,6 @@
 //! A sliding window over counts that only increase, kept by a reader as differences of totals.
 //!
-//! A window has [`SLICES`] slices: those that are complete, and the current one. Writers do nothing for a window.
+//! A window has [`SLICES`] slices: those that are complete, and the current one. Writers are not involved.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ impl Window {
         }
         self.began = match late {
             0 => self.began + self.slice,
-            // After a long time, slices need not follow the old rhythm.
+            // After more than 1,000 missed slices, the schedule restarts.
             1..=1_000 => self.began + self.slice * (late + 1),
             _ => now,
         };
@@ -109,7 +109,7 @@ mod tests {
             self.window.advance(&self.totals, self.begin + MINUTE.mul_f64(minutes));
         }
 
-        /// The number of observations in the window, and the median, after so many minutes.
+        /// The number of observations in the window, and the median, after this many minutes.
         fn scrape(&mut self, minutes: f64) -> (u64, f64) {
             self.advance(minutes);
             let mut counts = self.totals.clone();

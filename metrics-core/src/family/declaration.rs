@@ -152,6 +152,8 @@ impl FamilyDeclaration {
             (Field::Buckets, format!("{:?}", self.bounds()), format!("{:?}", given.bounds()))
         } else if self.quantiles() != given.quantiles() {
             (Field::Quantiles, format!("{:?}", self.quantiles()), format!("{:?}", given.quantiles()))
+        } else if self.buckets != given.buckets && self.kind() == Kind::Summary {
+            (Field::Quantiles, self.describe_exponential(), given.describe_exponential())
         } else if self.buckets != given.buckets {
             (Field::NativeBuckets, self.describe_exponential(), given.describe_exponential())
         } else {

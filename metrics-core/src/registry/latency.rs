@@ -34,8 +34,8 @@ impl<T: BuildTarget + Clone> Builder<Summary, T> {
         self
     }
 
-    /// Registers a default latency family globally, or finds the one that is registered. It may be a histogram, which
-    /// counts the observations of a summary as well. If it cannot be registered, reports a problem and returns a family
+    /// Registers a default latency family globally, or finds the one that is registered. The result
+    /// records into a histogram if the family is one. If it cannot be registered, reports a problem and returns a family
     /// that is not exported.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn register_latency(self) -> T {
@@ -56,8 +56,8 @@ impl<T: BuildTarget + Clone> Builder<Summary, T> {
     ///
     /// Returns an error if the name is invalid or belongs to another type of metric, or if labels or help texts differ.
     pub(crate) fn register_latency_core(self, registry: &Registry) -> Result<Arc<FamilyCore>, Error> {
-        let wishes = Wishes(self.buckets.clone());
-        let (united, others) = wishes.united(&self.name, registry.inner.is_global);
+        let requested = Requested(self.buckets.clone());
+        let (united, others) = requested.united(&self.name, registry.inner.is_global);
         if let Some((bounds, location)) = others {
             let registered = format!("{bounds:?}");
             let given = format!("{:?}", self.buckets.bounds.as_deref().unwrap_or_default());
@@ -83,7 +83,7 @@ impl<T: BuildTarget + Clone> Builder<Summary, T> {
         let mut same = self.within(registry).into_core_of(declaration.metric);
         same.declaration.buckets = declaration.buckets;
         let family = registry.register_variant(&Arc::new(same))?;
-        if !wishes.are_met_by(declaration) {
+        if !requested.are_met_by(declaration) {
             report(registry, &name, &error, location);
         }
         Ok(family)
@@ -97,7 +97,7 @@ fn report(registry: &Registry, name: &str, error: &Error, location: &'static Loc
         kind: ProblemKind::Declaration,
         family: name.to_owned(),
         message: format!(
-            "{error}; latencies are counted with the registered options: make them equal, or set another `prefix`"
+            "{error}; latencies are recorded with the registered options; use the same options everywhere, or set another `prefix`"
         ),
         location: Some(location),
     });
@@ -111,10 +111,10 @@ fn is_histogram(options: &BucketOptions) -> bool {
     options.native || options.bounds.is_some()
 }
 
-/// The options that one function or layer has for the family.
-struct Wishes(BucketOptions);
+/// The options that one function or layer requests.
+struct Requested(BucketOptions);
 
-impl Wishes {
+impl Requested {
     /// Unites the options with those of all annotated functions. Also returns the bounds that were chosen, and their
     /// location, if they differ from these options' own.
     fn united(

@@ -294,14 +294,21 @@ impl Check<'_> {
         let span_of = |name: &str| self.given.iter().find(|(given, _)| given == name).map(|(_, span)| *span);
         for option in TYPE_OPTIONS {
             if let (Some(span), Some(_)) = (span_of(option), span_of("latency")) {
-                let message = "has no effect with `latency`: set it on that family's builder";
-                self.errors.at(span, format_args!("`{option}` {message}"));
+                let remedy = match option {
+                    "histogram" => "declare that family as a `Histogram` with `.native()`",
+                    _ => "set the option on that family's builder",
+                };
+                self.errors.at(span, format_args!("`{option}` has no effect together with `latency`: {remedy}"));
             }
         }
         if let (Some(span), Some(_)) = (span_of("quantiles"), span_of("histogram").or(span_of("buckets"))) {
-            let message = "a histogram has no `quantiles`: remove them, because PromQL calculates any quantile from the buckets, or remove";
             let other = if span_of("histogram").is_some() { "histogram" } else { "buckets" };
-            self.errors.at(span, format_args!("{message} `{other}` to get a summary"));
+            self.errors.at(
+                span,
+                format_args!(
+                    "`quantiles` has no effect together with `{other}`: remove `{other}` to export a summary, or remove `quantiles` and calculate quantiles in PromQL"
+                ),
+            );
         }
     }
 

@@ -279,10 +279,8 @@ fn field_kind(attrs: &[Attribute], ident: &Ident, errors: &mut Errors) -> FieldK
     if let Some(name) =
         given.iter().find(|name| *name == "quantiles").filter(|_| metric.native || metric.buckets.is_some())
     {
-        errors.at(
-            name.span(),
-            "a histogram has no `quantiles`: remove them, because PromQL calculates any quantile from the buckets",
-        );
+        errors
+            .at(name.span(), "`quantiles` has no effect on a histogram: remove it, and calculate quantiles in PromQL");
     }
     if let Some(name) = given.iter().find(|name| *name == "prefix") {
         errors.at(

@@ -399,11 +399,11 @@ fn a_layer_that_conflicts_with_a_function_is_reported_where_it_is_built() {
 fn asks() {}
 
 /// A function that asks for nothing.
-#[metrics_core::instrument("/job", prefix = "asks_not")]
-fn asks_not() {}
+#[metrics_core::instrument("/job", prefix = "plain_function")]
+fn plain_function() {}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_layer_and_a_function_feed_one_family_whoever_asks_for_a_histogram() {
+async fn a_layer_and_a_function_share_a_histogram_if_either_asks_for_one() {
     let ask_for = async |metrics: metrics_core::RequestMetrics| {
         let addr = serve(Router::new().route("/a", get(|| async {})).layer(metrics)).await;
         tokio::task::spawn_blocking(move || ask(addr, "GET", "/a")).await.expect("no panic");
@@ -411,10 +411,10 @@ async fn a_layer_and_a_function_feed_one_family_whoever_asks_for_a_histogram() {
     // The layer is built before the function is called.
     ask_for(metrics_core::RequestMetrics::builder("asks").quantiles([0.5]).build()).await;
     asks();
-    ask_for(metrics_core::RequestMetrics::builder("asks_not").histogram().build()).await;
-    asks_not();
+    ask_for(metrics_core::RequestMetrics::builder("plain_function").histogram().build()).await;
+    plain_function();
     let text = metrics_core::Registry::global().to_text();
-    for family in ["asks", "asks_not"] {
+    for family in ["asks", "plain_function"] {
         for series in ["{path=\"/job\",le=\"0.075\"} 1", "{path=\"/a\",method=\"GET\",le=\"+Inf\"} 1"] {
             let line = format!("\n{family}_request_latency_seconds_bucket{series}\n");
             assert!(text.contains(&line), "{line}{text}");

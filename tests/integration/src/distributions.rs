@@ -355,12 +355,15 @@ fn invalid_options_are_errors() {
         }
         Ok(_) => String::from("accepted"),
     };
-    let numbers = "write 1 to 32 different numbers from 0 to 1";
-    assert_eq!(rejected(summary().quantiles([1.5])), format!("quantiles [1.5] of q is invalid: {numbers}"));
+    let numbers = "write 1 to 32 distinct numbers from 0 to 1";
+    assert_eq!(
+        rejected(summary().quantiles([1.5])),
+        format!("`quantiles` of q has the invalid value [1.5]: {numbers}")
+    );
     for invalid in [vec![], vec![0.5, 0.5], vec![f64::NAN], vec![-0.1], vec![f64::INFINITY, 0.5]] {
         assert!(rejected(summary().quantiles(invalid)).ends_with(numbers));
     }
-    let error = "write a number from 0.0014 to 0.5, excluding 0.5";
+    let error = "write a number from 0.0014 up to, but not including, 0.5";
     for invalid in [0.0, -0.1, 0.5, 1.0, 1e-9, f64::NAN, f64::INFINITY] {
         assert!(rejected(summary().quantiles([0.5]).relative_error(invalid)).ends_with(error), "{invalid}");
     }
@@ -368,7 +371,7 @@ fn invalid_options_are_errors() {
         assert!(rejected(summary().quantiles([0.5]).max_age(invalid)).ends_with("from one second to one year"));
     }
     assert!(rejected(summary().relative_error(0.1)).ends_with("add `quantiles`, or remove this option"));
-    assert!(rejected(summary().max_age(Duration::from_secs(60))).contains("max_age 60s of q"));
+    assert!(rejected(summary().max_age(Duration::from_secs(60))).contains("`max_age` of q has the invalid value 60s"));
     for invalid in [1.0, 0.5, f64::NAN, f64::INFINITY] {
         let result = histogram().native_factor(invalid).register_in(&Registry::new());
         assert!(matches!(result, Err(Error::InvalidOption { option: "native_factor", .. })), "{result:?}");

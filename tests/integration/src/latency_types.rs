@@ -70,7 +70,7 @@ fn few_buckets(path: &str) {}
 fn more_buckets(path: &str) {}
 
 #[test]
-fn different_buckets_are_reported_with_both_places() {
+fn different_buckets_are_reported_with_both_locations() {
     more_buckets("/a");
     few_buckets("/a");
     assert_eq!(count("bucket_conflict_request_latency_seconds"), 2);
@@ -79,7 +79,7 @@ fn different_buckets_are_reported_with_both_places() {
     let text = problem.to_string();
     assert!(text.contains("[0.1, 1.0]") && text.contains("[0.1, 1.0, 10.0]"), "{text}");
     assert_eq!(text.matches("tests/integration/src/latency_types.rs:").count(), 2, "{text}");
-    assert!(text.contains("make them equal"), "{text}");
+    assert!(text.contains("use the same options everywhere"), "{text}");
 }
 
 #[instrument(quantiles(0.5, 1))]

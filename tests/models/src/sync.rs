@@ -14,11 +14,11 @@ pub(crate) const FIRST_PAGE_WORDS: usize = 8;
 /// Small enough that some interleavings need the fallback after the last attempt.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1;
 
-/// One word.
+/// Fills one word.
 pub(crate) const CHUNK_BUCKETS: usize = 4;
 /// Every second observation in a bucket wraps its count.
 pub(crate) const COUNT_BITS: u32 = 1;
-/// A second chunk is a coarse one.
+/// The second chunk of a series is coarse.
 pub(crate) const FINE_CHUNKS: usize = 1;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

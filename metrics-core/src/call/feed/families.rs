@@ -39,7 +39,7 @@ pub(crate) struct Families {
     targets: [Option<BoundTarget>; Role::COUNT],
     /// The targets that are families, kept so that their epochs and caps can be read.
     cores: Vec<Arc<FamilyCore>>,
-    /// The buckets of the latency; `None` for a summary.
+    /// The buckets of the latency; `None` for a plain summary.
     buckets: Option<&'static Buckets>,
     pub(crate) cache: CacheId,
     /// The cache that is used when a call begins, if some labels are known only when it ends.
@@ -176,7 +176,7 @@ impl Families {
         self.cores.iter().fold(1, |sum, core| sum.wrapping_add(core.epoch()))
     }
 
-    /// The buckets of the latency; `None` for a summary.
+    /// The buckets of the latency; `None` for a plain summary.
     #[inline]
     pub(crate) fn buckets(&self) -> Option<&'static Buckets> {
         self.buckets

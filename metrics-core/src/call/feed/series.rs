@@ -10,7 +10,7 @@ pub(crate) type Handles = [Handle; Role::COUNT];
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) handles: Handles,
-    /// The buckets of the latency; `None` for a summary.
+    /// The buckets of the latency; `None` for a plain summary.
     pub(crate) buckets: Option<&'static Buckets>,
 }
 

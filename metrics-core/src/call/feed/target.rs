@@ -99,7 +99,7 @@ impl<'a> TargetRef<'a> {
         })
     }
 
-    /// The target's buckets; `None` unless the target is a histogram.
+    /// The target's buckets; `None` for counters, gauges and plain summaries.
     pub(crate) fn buckets(self) -> Option<&'static Buckets> {
         match self {
             Self::Family(core) => core.declaration.buckets,
