@@ -211,11 +211,18 @@ impl fmt::Display for Error {
             Self::InvalidUnit { metric, unit } => {
                 write!(f, "{metric} has the unit {unit:?}, so its name must end in _{unit}")
             }
-            Self::Conflict { name, field, registered, location, given } => write!(
-                f,
-                "{name} is registered with another {field}: {registered} at {}, {given} here",
-                Place(location)
-            ),
+            Self::Conflict { name, field, registered, location, given } => {
+                let another = match field {
+                    Field::Type | Field::Help | Field::Unit => "another",
+                    Field::LabelNames
+                    | Field::ConstLabels
+                    | Field::Buckets
+                    | Field::Quantiles
+                    | Field::NativeBuckets => "other",
+                };
+                let place = Place(location);
+                write!(f, "{name} is registered with {another} {field}: {registered} at {place}, {given} here")
+            }
             Self::NameTaken { name, sample, owner } => {
                 write!(f, "{name} would export {sample}, which belongs to {owner}")
             }

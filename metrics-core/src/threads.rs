@@ -6,8 +6,9 @@ use crate::cell::access;
 ///
 /// By default, every thread that records metrics writes to dedicated cells, so that threads never wait for each other.
 /// For each series that it touches, a thread has a cell (24 bytes for a counter, 32 bytes for a summary, or 40 bytes
-/// plus 8 per bucket for a histogram) and about 60 bytes of cached label values. A thread that looks up label values
-/// also has a fixed-size cache of 64 KiB. The operating system allocates memory in pages, so cells that are far apart
+/// plus 8 per bucket for a histogram) and about 60 bytes of cached label values. Quantiles and native buckets need more;
+/// see [`guide::distributions`](crate::guide::distributions#cost). A thread that looks up label values also has a
+/// fixed-size cache of 64 KiB. The operating system allocates memory in pages, so cells that are far apart
 /// need more memory.
 ///
 /// When a thread ends, a new thread can reuse its cells. Memory is therefore bounded by the peak number of threads

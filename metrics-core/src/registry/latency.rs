@@ -172,3 +172,42 @@ impl Registry {
         matches!(core.declaration.kind(), Kind::Summary | Kind::Histogram).then(|| Arc::clone(core))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Family;
+
+    fn builder(native: bool, quantiles: Option<Vec<f64>>) -> Builder<Summary, Family<Summary, 1>> {
+        Summary::builder("shared_seconds", "Shared.").labels(["path"]).latency_options(None, native, quantiles)
+    }
+
+    #[test]
+    fn whoever_comes_later_records_into_the_registered_family() {
+        let registry = Registry::new();
+        let histogram = builder(true, None).register_latency_in(&registry).expect("free");
+        histogram.labels(["/a"]).observe(1);
+        // A histogram meets every request for a summary.
+        for quantiles in [None, Some(vec![0.5])] {
+            builder(false, quantiles).register_latency_in(&registry).expect("joins").labels(["/a"]).observe(1);
+        }
+        let text = registry.to_text();
+        assert!(text.contains("shared_seconds_bucket{path=\"/a\",le=\"1\"} 3\n"), "{text}");
+        assert!(registry.check().is_empty(), "{:?}", registry.check());
+    }
+
+    #[test]
+    fn a_request_that_is_not_met_is_reported() {
+        let registry = Registry::new();
+        builder(false, Some(vec![0.5])).register_latency_in(&registry).expect("free").labels(["/a"]).observe(1);
+        builder(false, None).register_latency_in(&registry).expect("joins").labels(["/a"]).observe(1);
+        assert!(registry.check().is_empty(), "{:?}", registry.check());
+        builder(true, None).register_latency_in(&registry).expect("joins").labels(["/a"]).observe(1);
+        builder(false, Some(vec![0.9])).register_latency_in(&registry).expect("joins").labels(["/a"]).observe(1);
+        let text = registry.to_text();
+        assert!(text.contains("shared_seconds_count{path=\"/a\"} 4\n"), "{text}");
+        let problems: Vec<String> = registry.check().iter().map(ToString::to_string).collect();
+        assert!(problems.iter().any(|problem| problem.contains("another type: summary")), "{problems:?}");
+        assert!(problems.iter().any(|problem| problem.contains("other quantiles: [0.5]")), "{problems:?}");
+    }
+}

@@ -105,11 +105,15 @@ fn the_expansion_is_what_cargo_expand_prints() {
 }
 
 /// Messages that the troubleshooting guide quotes, and the files that contain them.
-const QUOTED: [(&str, &str); 14] = [
+const QUOTED: [(&str, &str); 15] = [
     ("nothing has exposed the metrics of this program for ten minutes", "exposure.rs"),
     ("the list after `in` is not available; values of closed sets are recorded as `other`", "internal.rs"),
     ("a collector timed out; its families are skipped", "internal.rs"),
-    ("is registered with another ", "error.rs"),
+    ("registered with ", "error.rs"),
+    (
+        "latencies are recorded with the registered options; use the same options everywhere, or set another `prefix`",
+        "registry/latency.rs",
+    ),
     ("set another `prefix`, or name a family with `", "call/feed/default_family.rs"),
     ("cannot serve metrics on", "export/server/error.rs"),
     ("Not found; metrics are served at /metrics.", "export/server/serve.rs"),
