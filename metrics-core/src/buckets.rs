@@ -118,7 +118,7 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_secs(10 * 60);
 const DEFAULT_NATIVE_FACTOR: f64 = 1.1;
 const DEFAULT_MAX_NATIVE_BUCKETS: usize = 160;
 /// The maximum number of quantiles. Each one is a series in Prometheus.
-const MAX_QUANTILES: usize = 32;
+pub(crate) const MAX_QUANTILES: usize = 32;
 
 impl BucketOptions {
     /// Returns the buckets for a metric of this kind, and the first invalid option, if any. Invalid options are corrected

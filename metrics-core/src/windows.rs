@@ -49,6 +49,9 @@ struct EndSlices;
 impl Wake for EndSlices {
     fn wake(self: Arc<Self>) {
         let keeper = KEEPER.get();
+        // Taken first, so that a series that is created in the meantime sets an alarm of its own.
+        let gone_off = lock(&keeper.alarm).take();
+        drop(gone_off);
         let now = Instant::now();
         let shard = keeper.shard.load(Ordering::Relaxed);
         let end = distribution::advance_windows(shard, now);
@@ -58,8 +61,6 @@ impl Wake for EndSlices {
         keeper.shard.store(if is_last { 0 } else { shard + 1 }, Ordering::Relaxed);
         let next = if is_last { earliest.take() } else { Some(now) };
         drop(earliest);
-        // The alarm that has just gone off.
-        let _gone_off = lock(&keeper.alarm).take();
         if let Some(next) = next {
             keep(next);
         }

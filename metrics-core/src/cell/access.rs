@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::handle::Handle;
 use super::sync::AtomicU64;
 use super::thread_block;
-use super::thread_locals::{read_scope, store, with_block, words_from};
+use super::thread_locals::{allocating, read_scope, store, with_block, words_from};
 
 pub(super) use super::store::holds;
 
@@ -72,12 +72,12 @@ pub(crate) fn hold_locks() -> impl Sized {
 ///
 /// Returns `None` if all slots (2 GiB per thread) are in use.
 pub(crate) fn allocate(words: usize) -> Option<Handle> {
-    store().allocate(words)
+    allocating(|| store().allocate(words))
 }
 
 /// Ends the series of `handle` and makes its slot available to another series.
 pub(crate) fn free(handle: Handle, words: usize) {
-    store().free(handle, words);
+    allocating(|| store().free(handle, words));
 }
 
 /// Returns true if the series of `handle` has not ended.

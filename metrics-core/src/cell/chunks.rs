@@ -299,7 +299,8 @@ pub(super) fn read(
             let lane = (word >> (lane * LANE_BITS)) & LANE;
             // If the parities differ, the writer has stored the number of wraps, but not yet the count.
             let pending = (wrapped ^ (lane >> COUNT_BITS)) & 1;
-            *count += (wrapped - pending) << COUNT_BITS | lane & FULL;
+            // If the series has ended, its wide chunk may be that of another series by now.
+            *count += wrapped.checked_sub(pending)? << COUNT_BITS | lane & FULL;
         }
     }
     Some(())

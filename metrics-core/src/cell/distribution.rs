@@ -22,12 +22,12 @@ use super::store::{Block, HomeWriter, ReadScope, Store, held};
 use super::summary::read_pair;
 use super::sync::{AtomicU64, CHUNK_BUCKETS, CONSISTENT_READ_ATTEMPTS, lock};
 use super::thread_block::{Pages, ThreadBlock, begin};
-use super::thread_locals::{cell, directory, read_scope, store, unless_allocating, with_block, words_from};
+use super::thread_locals::{allocating, cell, directory, read_scope, store, unless_allocating, with_block, words_from};
 use super::window::Window;
 
 /// Allocates a series at 0; `None` if no slot is free.
 pub(crate) fn allocate(buckets: &'static Buckets, exponential: &Exponential) -> Option<Handle> {
-    let window = exponential.quantiles.as_ref().map(|quantiles| Window::new(quantiles.max_age, Instant::now()));
+    let window = exponential.quantiles.as_ref().map(|quantiles| Window::aligned(quantiles.max_age, Instant::now()));
     let resolution = exponential.native.as_ref().map(Resolution::new);
     let handle = access::allocate(buckets.words())?;
     directory().insert(handle, buckets, SeriesState { window, resolution });
@@ -37,10 +37,13 @@ pub(crate) fn allocate(buckets: &'static Buckets, exponential: &Exponential) -> 
 /// Ends a series and makes its slots available to other series.
 pub(crate) fn free(handle: Handle, buckets: &Buckets) {
     if store().close(handle) {
-        for (slot, words) in directory().remove(handle) {
-            store().give_back_slot(slot, words);
-        }
-        store().give_back_slot(handle, buckets.words());
+        let slots = directory().remove(handle);
+        allocating(|| {
+            for (slot, words) in slots {
+                store().give_back_slot(slot, words);
+            }
+            store().give_back_slot(handle, buckets.words());
+        });
     }
 }
 
@@ -293,12 +296,14 @@ pub(crate) fn read_all(handles: &[Handle], now: Instant, all: &mut Vec<Distribut
 pub(crate) fn advance_windows(shard: usize, now: Instant) -> Option<Instant> {
     let mut reader = Reader::new(ReadScope::All);
     let ends = directory().series(shard).into_iter().filter_map(|series| {
+        let end = lock(&series.state).window.as_ref()?.end();
+        if end > now {
+            return Some(end);
+        }
+        reader.totals(&series);
         let mut state = lock(&series.state);
         let window = state.window.as_mut()?;
-        if window.end() <= now {
-            reader.totals(&series);
-            window.advance(&reader.counts, now);
-        }
+        window.advance(&reader.counts, now);
         Some(window.end())
     });
     ends.min()
@@ -328,9 +333,9 @@ impl Reader {
     }
 
     fn read(&mut self, series: &Arc<ChunkedSeries>, now: Instant) -> Distribution {
-        // Held during the read, so that values derived from the totals never decrease.
-        let mut state = lock(&series.state);
         let sum = self.totals(series);
+        // Locked only now, so that a child that is forked in the meantime is unlikely to find the lock held.
+        let mut state = lock(&series.state);
         let mut distribution =
             Distribution { count: self.counts.total(), sum, classic: self.classic.clone(), ..Distribution::default() };
         let Some(exponential) = series.exponential() else { return distribution };
@@ -397,12 +402,13 @@ impl Reader {
             let known = self.list.clone();
             let total = self.read_exponential(block, cell);
             series.list(&mut self.list);
-            if let Some(total) = total.filter(|_| self.list == known) {
+            // The buckets of `n` observations were stored before `n`.
+            if let Some(total) = total.filter(|(total, _)| self.list == known && *total >= n) {
                 break total;
             }
         };
-        // A writer counts an observation in the classic buckets first. Those that are not yet in the exponential ones
-        // are left out.
+        // A writer counts an observation in the classic buckets first, so these may contain more. They are truncated to
+        // the same total, as in [`super::histogram`].
         let mut rest = total;
         self.own_classic.clear();
         for word in &cell[buckets.first_classic()..] {

@@ -11,6 +11,9 @@ use super::exponential::{self, MAX_SCHEMA, MIN_SCHEMA, ZERO_THRESHOLD};
 /// The zero bucket is widened up to this magnitude, 2^-30: about a nanosecond if the unit is seconds.
 const MAX_ZERO_THRESHOLD: f64 = 1.0 / (1_u64 << 30) as f64;
 
+/// All numbers are within this number of factors of 2 from 1.
+const LAST_OCTAVE: u32 = 1_100;
+
 /// The resolution of a series, which only decreases.
 #[derive(Debug)]
 pub(crate) struct Resolution {
@@ -135,6 +138,8 @@ impl NativeBuckets {
             && zero_threshold.is_finite()
             && *zero_threshold >= 0.0
             && total == Some(count)
+            && i64::try_from(count).is_ok()
+            && lists.into_iter().flatten().all(|(index, _)| index.unsigned_abs() <= LAST_OCTAVE << (*schema).max(0))
             && lists.into_iter().all(|list| list.is_sorted_by(|(one, _), (next, _)| one < next))
     }
 }

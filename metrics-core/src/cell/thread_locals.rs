@@ -68,15 +68,22 @@ pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option
     BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
 }
 
-/// Runs `f`, which may allocate, unless it is already running on this thread: an allocator that observes values must not
-/// cause further allocations.
-pub(super) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
-    if IS_ALLOCATING.replace(true) {
-        return None;
+/// Runs `f`, which may allocate. While it runs, an allocator that observes values causes no further allocations, and takes
+/// no lock that `f` may hold.
+pub(super) fn allocating<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_ALLOCATING.set(self.0);
+        }
     }
-    let result = f();
-    IS_ALLOCATING.set(false);
-    Some(result)
+    let _restore = Restore(IS_ALLOCATING.replace(true));
+    f()
+}
+
+/// Like [`allocating`], but returns `None` if the thread is already allocating.
+pub(super) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
+    (!IS_ALLOCATING.get()).then(|| allocating(f))
 }
 
 /// Runs `f`. While it runs, scrapes on the current thread read only that thread's block.

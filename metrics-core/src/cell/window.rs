@@ -3,6 +3,7 @@
 //! A window has [`SLICES`] slices: those that are complete, and the current one. Writers are not involved.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::counts::{CompactCounts, Counts};
@@ -27,6 +28,17 @@ impl Window {
     pub(crate) fn new(max_age: Duration, now: Instant) -> Self {
         let slice = (max_age / SLICES).max(Duration::from_millis(1));
         Self { baseline: CompactCounts::default(), slices: VecDeque::new(), began: now, slice }
+    }
+
+    /// Like [`Window::new`], but the slices of all windows with this duration end at the same times, so that one pass over
+    /// the series ends them. The first slice is shorter.
+    pub(crate) fn aligned(max_age: Duration, now: Instant) -> Self {
+        static EPOCH: OnceLock<Instant> = OnceLock::new();
+        let mut window = Self::new(max_age, now);
+        let since_epoch = now.saturating_duration_since(*EPOCH.get_or_init(|| now)).as_nanos();
+        let into_slice = u64::try_from(since_epoch % window.slice.as_nanos()).unwrap_or_default();
+        window.began = now.checked_sub(Duration::from_nanos(into_slice)).unwrap_or(now);
+        window
     }
 
     /// The time at which the current slice ends.
@@ -178,6 +190,21 @@ mod tests {
         test.observe(4.0);
         assert_eq!(test.scrape(500_000.0).0, 1);
         assert_eq!(test.scrape(500_011.0).0, 0);
+    }
+
+    #[test]
+    fn windows_of_the_same_duration_are_aligned() {
+        let begin = Instant::now();
+        let ends = [0, 1, 59, 119, 121, 700].map(|seconds| {
+            let now = begin + Duration::from_secs(seconds);
+            let end = Window::aligned(10 * MINUTE, now).end();
+            assert!(end > now && end <= now + 2 * MINUTE);
+            end
+        });
+        for end in ends {
+            let apart = end.max(ends[0]) - end.min(ends[0]);
+            assert_eq!(apart.as_nanos() % (2 * MINUTE).as_nanos(), 0, "{apart:?}");
+        }
     }
 
     #[test]

@@ -270,7 +270,6 @@ impl FamilyCore {
             }
         }
         EXPOSURE.check();
-        self.declaration.keep_windows();
         let mut table = self.write();
         if let Some(handle) = table.find(label_names, values) {
             return Some(handle);
@@ -287,6 +286,8 @@ impl FamilyCore {
             if cap.is_none() || is_overflow(values) {
                 table.exempt(handle);
             }
+            drop(table);
+            self.declaration.keep_windows();
             return Some(handle);
         }
         (metric.free)(handle, *buckets);

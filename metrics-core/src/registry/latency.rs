@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::declared::{self, LatencyOptions};
 use super::members::Member;
 use super::{Problem, ProblemKind, Registry};
-use crate::buckets::BucketOptions;
+use crate::buckets::{BucketOptions, MAX_QUANTILES};
 use crate::builder::{BuildTarget, Builder};
 use crate::error::{Error, Field};
 use crate::family::{FamilyCore, FamilyDeclaration};
@@ -34,9 +34,9 @@ impl<T: BuildTarget + Clone> Builder<Summary, T> {
         self
     }
 
-    /// Registers a default latency family globally, or finds the one that is registered. The result
-    /// records into a histogram if the family is one. If it cannot be registered, reports a problem and returns a family
-    /// that is not exported.
+    /// Registers a default latency family globally, or finds the one that is registered. The result records into a
+    /// histogram if the family is one. If it cannot be registered, reports a problem and returns a family that is not
+    /// exported.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only the layers use it"))]
     pub(crate) fn register_latency(self) -> T {
         let global = Registry::global();
@@ -62,6 +62,13 @@ impl<T: BuildTarget + Clone> Builder<Summary, T> {
             let registered = format!("{bounds:?}");
             let given = format!("{:?}", self.buckets.bounds.as_deref().unwrap_or_default());
             let error = Error::Conflict { name: self.name.clone(), field: Field::Buckets, registered, location, given };
+            report(registry, &self.name, &error, self.location);
+        }
+        let missing = |own: &&f64| !is_histogram(&united) && !united.quantiles.iter().flatten().any(|one| one == *own);
+        if self.buckets.quantiles.iter().flatten().any(|own| missing(&own)) {
+            let given = format!("{:?}", self.buckets.quantiles.as_deref().unwrap_or_default());
+            let expected = "the functions and layers of a prefix can have 32 quantiles in total";
+            let error = Error::InvalidOption { metric: self.name.clone(), option: "quantiles", given, expected };
             report(registry, &self.name, &error, self.location);
         }
         let mut builder = self.clone();
@@ -124,6 +131,8 @@ impl Requested {
     ) -> (BucketOptions, Option<(&'static [f64], &'static Location<'static>)>) {
         let mut united = self.0.clone();
         let mut chosen = None;
+        // In the order of the linker's list, which is the same for all functions.
+        let mut of_all: Vec<f64> = Vec::new();
         for (LatencyOptions { histogram, buckets, quantiles }, location) in
             is_global.then(|| declared::latency_options(name)).into_iter().flatten()
         {
@@ -131,12 +140,18 @@ impl Requested {
             if let Some(bounds) = buckets {
                 chosen.get_or_insert((bounds, location));
             }
-            let of_all =
-                united.quantiles.iter().flatten().copied().chain(quantiles.unwrap_or_default().iter().copied());
-            let mut of_all: Vec<f64> = of_all.collect();
-            of_all.sort_by(f64::total_cmp);
-            of_all.dedup();
-            united.quantiles = Some(of_all).filter(|quantiles| !quantiles.is_empty());
+            of_all.extend_from_slice(quantiles.unwrap_or_default());
+        }
+        // A list that is not valid on its own is reported as it is.
+        if !of_all.is_empty() {
+            of_all.extend(self.0.quantiles.iter().flatten());
+            let mut distinct: Vec<f64> = Vec::new();
+            for quantile in of_all {
+                if distinct.len() < MAX_QUANTILES && !distinct.contains(&quantile) {
+                    distinct.push(quantile);
+                }
+            }
+            united.quantiles = Some(distinct);
         }
         if let Some((bounds, _)) = chosen {
             united.bounds = Some(bounds.to_vec());

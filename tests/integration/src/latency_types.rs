@@ -91,3 +91,28 @@ fn a_function_without_labels_can_have_quantiles() {
     let family = "integration_function_latency_seconds";
     assert_eq!(lines(&format!("{family}{{function=\"integration::latency_types::without_labels\",quantile")).len(), 2);
 }
+
+#[instrument(
+    path,
+    prefix = "many",
+    quantiles(0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17)
+)]
+fn low(path: &str) {}
+
+#[instrument(
+    path,
+    prefix = "many",
+    quantiles(0.81, 0.82, 0.83, 0.84, 0.85, 0.86, 0.87, 0.88, 0.89, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97)
+)]
+fn high(path: &str) {}
+
+#[test]
+fn too_many_quantiles_in_total_are_reported_and_nothing_is_lost() {
+    low("/a");
+    high("/a");
+    assert_eq!(count("many_request_latency_seconds"), 2);
+    assert_eq!(lines("many_request_latency_seconds{").len(), 32);
+    let problems = problems("many_request_latency_seconds");
+    let [problem] = &problems[..] else { panic!("one problem: {problems:?}") };
+    assert!(problem.to_string().contains("can have 32 quantiles in total"), "{problem}");
+}
