@@ -77,14 +77,30 @@ impl Declaration {
     }
 
     pub(crate) fn default_name(&self, role: Role) -> String {
+        let (prefix, rest) = self.parts_of_name(role);
+        format!("{prefix}{rest}")
+    }
+
+    /// Returns true if `name` is the default name of this role's family.
+    pub(crate) fn is_default_name(&self, role: Role, name: &str) -> bool {
+        let (prefix, rest) = self.parts_of_name(role);
+        name.strip_prefix(prefix) == Some(rest)
+    }
+
+    /// The prefix and the rest of the default name of this role's family.
+    fn parts_of_name(&self, role: Role) -> (&'static str, &'static str) {
         let prefix = self.prefix.or_else(|| self.module.split("::").next()).unwrap_or_default();
-        let what = if self.closure.is_none() { "request" } else { "function" };
-        match role {
-            Role::Latency => format!("{prefix}_{what}_latency_seconds"),
-            Role::Exceptions => format!("{prefix}_{what}_exceptions_total"),
-            Role::Cancelled => format!("{prefix}_{what}_cancelled_total"),
-            Role::InFlight => format!("{prefix}_{what}s_in_flight"),
-        }
+        let rest = match (role, self.closure.is_none()) {
+            (Role::Latency, true) => "_request_latency_seconds",
+            (Role::Exceptions, true) => "_request_exceptions_total",
+            (Role::Cancelled, true) => "_request_cancelled_total",
+            (Role::InFlight, true) => "_requests_in_flight",
+            (Role::Latency, false) => "_function_latency_seconds",
+            (Role::Exceptions, false) => "_function_exceptions_total",
+            (Role::Cancelled, false) => "_function_cancelled_total",
+            (Role::InFlight, false) => "_functions_in_flight",
+        };
+        (prefix, rest)
     }
 
     pub(crate) fn help(&self, role: Role) -> &'static str {

@@ -301,7 +301,7 @@ impl Declared for Site {
     fn latency_options(&self, name: &str) -> Option<(LatencyOptions, &'static Location<'static>)> {
         let Declaration { latency, location, .. } = &self.declaration;
         let feeds_default = matches!(self.declaration.origins[Role::Latency as usize], Origin::Default);
-        (feeds_default && self.declaration.default_name(Role::Latency) == name).then_some((*latency, *location))
+        (feeds_default && self.declaration.is_default_name(Role::Latency, name)).then_some((*latency, *location))
     }
 
     fn problem(&self) -> Option<Problem> {

@@ -24,17 +24,18 @@ impl Families {
         let name = declaration.default_name(role);
         let global = Registry::global();
         let labels = || self.labels_of(role).into_iter();
-        let core = Arc::new(new_core(declaration, role, name.clone(), labels()));
+        let unregistered = || new_core(declaration, role, name.clone(), labels());
         let registered = match role {
             Role::Latency => {
                 builder::<Summary>(declaration, role, name.clone(), labels()).register_latency_core(global)
             }
-            Role::Exceptions | Role::Cancelled | Role::InFlight => global.register_variant(&core),
+            Role::Exceptions | Role::Cancelled | Role::InFlight => global.register_variant(&Arc::new(unregistered())),
         };
         let error = match registered {
             Ok(family) => return family,
             Err(error) => error,
         };
+        let core = Arc::new(unregistered());
         let equal = if matches!(error, Error::Conflict { .. }) { "make them equal, " } else { "" };
         InternalError::InstrumentConflict.increment();
         global.add_problem(Problem {
