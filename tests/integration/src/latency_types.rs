@@ -22,6 +22,12 @@ fn problems(family: &str) -> Vec<Problem> {
     Registry::global().check().into_iter().filter(|problem| problem.family == family).collect()
 }
 
+fn only_problem(family: &str) -> String {
+    let problems = problems(family);
+    let [problem] = &problems[..] else { panic!("one problem: {problems:?}") };
+    problem.to_string()
+}
+
 #[instrument(path, prefix = "union")]
 fn plain(path: &str) {}
 
@@ -74,9 +80,7 @@ fn different_buckets_are_reported_with_both_locations() {
     more_buckets("/a");
     few_buckets("/a");
     assert_eq!(count("bucket_conflict_request_latency_seconds"), 2);
-    let problems = problems("bucket_conflict_request_latency_seconds");
-    let [problem] = &problems[..] else { panic!("one problem: {problems:?}") };
-    let text = problem.to_string();
+    let text = only_problem("bucket_conflict_request_latency_seconds");
     assert!(text.contains("[0.1, 1.0]") && text.contains("[0.1, 1.0, 10.0]"), "{text}");
     assert_eq!(text.matches("tests/integration/src/latency_types.rs:").count(), 2, "{text}");
     assert!(text.contains("use the same options everywhere"), "{text}");
@@ -112,7 +116,27 @@ fn too_many_quantiles_in_total_are_reported_and_nothing_is_lost() {
     high("/a");
     assert_eq!(count("many_request_latency_seconds"), 2);
     assert_eq!(lines("many_request_latency_seconds{").len(), 32);
-    let problems = problems("many_request_latency_seconds");
-    let [problem] = &problems[..] else { panic!("one problem: {problems:?}") };
-    assert!(problem.to_string().contains("can have 32 quantiles in total"), "{problem}");
+    let text = only_problem("many_request_latency_seconds");
+    assert!(text.contains("can have 32 quantiles in total"), "{text}");
+}
+
+#[instrument(path, zone, quantiles(0.5), prefix = "equal")]
+fn zoned(path: &str, zone: &str) {}
+
+#[instrument(path, prefix = "equal")]
+fn unzoned(path: &str) {}
+
+#[test]
+fn a_quantile_of_equal_series_is_shown_only_if_one_has_all_observations() {
+    let quantile = || {
+        let lines = lines("equal_request_latency_seconds{path=\"/a\",");
+        let [line] = &lines[..] else { panic!("one series: {lines:?}") };
+        line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
+    };
+    // An empty label equals an absent one, so both functions feed the same series.
+    unzoned("/a");
+    assert!(quantile() > 0.0);
+    zoned("/a", "");
+    assert_eq!(count("equal_request_latency_seconds"), 2);
+    assert!(quantile().is_nan());
 }

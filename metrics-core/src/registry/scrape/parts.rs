@@ -98,7 +98,14 @@ fn sum(one: &Value<'_>, other: &Value<'_>, give: &mut dyn FnMut(&Value<'_>)) {
             give(&Value::Counter(Number::Float(one.as_f64() + other.as_f64())));
         }
         (Value::Gauge(one), Value::Gauge(other)) => give(&Value::Gauge(one + other)),
-        (Value::Summary { count, sum, quantiles }, Value::Summary { count: more, sum: plus, .. }) => {
+        (Value::Summary { count, sum, quantiles }, Value::Summary { count: more, sum: plus, quantiles: others }) => {
+            // Quantiles cannot be added up. NaN is better than a number that ignores some of the observations.
+            let unknown: Vec<_> = quantiles.iter().map(|(quantile, _)| (*quantile, f64::NAN)).collect();
+            let quantiles = match (count, more) {
+                (_, 0) => quantiles,
+                (0, _) => others,
+                _ => &unknown,
+            };
             give(&Value::Summary { count: count + more, sum: sum + plus, quantiles });
         }
         (
