@@ -30,6 +30,7 @@ pub(crate) mod summary;
 pub(crate) mod sync;
 mod thread_block;
 mod thread_locals;
+pub(crate) mod varint;
 pub(crate) mod window;
 
 pub(crate) use buckets::Buckets;

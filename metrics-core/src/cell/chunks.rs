@@ -54,8 +54,8 @@ pub(crate) struct ChunkedSeries {
 
 /// The state that readers keep for a series.
 pub(super) struct SeriesState {
-    /// The window of the quantiles, if there are any.
-    pub(super) window: Option<Window>,
+    /// The window of the quantiles, if there are any. Boxed, because native histograms have none.
+    pub(super) window: Option<Box<Window>>,
     /// The resolution of the native buckets, if there are any.
     pub(super) resolution: Option<Resolution>,
 }
@@ -183,7 +183,7 @@ impl ChunkedSeries {
                 if larger.capacity() <= list.chunks.len() {
                     let len = list.chunks.len();
                     drop(list);
-                    larger = Vec::with_capacity(2 * len + 2);
+                    larger = Vec::with_capacity(len + len / 2 + 2);
                     continue;
                 }
                 larger.append(&mut list.chunks);

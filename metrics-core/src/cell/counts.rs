@@ -3,6 +3,7 @@
 use super::buckets::{ChunkKey, Exponential};
 use super::exponential;
 use super::sync::CHUNK_BUCKETS;
+use super::varint::{pop, push};
 
 /// The counts of a series' exponential buckets.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -160,26 +161,4 @@ impl CompactCounts {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "takes seven bits at a time")]
-fn push(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn pop(bytes: &mut &[u8]) -> u64 {
-    let (mut number, mut shift) = (0, 0);
-    while let Some((byte, rest)) = bytes.split_first() {
-        *bytes = rest;
-        number |= u64::from(byte & 0x7F) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    number
 }

@@ -7,19 +7,20 @@
 //! changes on 1,000 consecutive attempts, the reader uses the total of the exponential buckets as the count. The sum
 //! may then be off by a few observations.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
 use super::access;
-use super::buckets::{Buckets, Exponential, FIRST_CACHED, HEADER, Observe, Place, ZERO_WORD, cached_chunks};
+use super::buckets::{Buckets, Exponential, FIRST_CACHED, Observe, Place, ZERO_WORD, cached_chunks};
 use super::chunks::{self, CHUNK_WORDS, Chunk, ChunkedSeries, SeriesState, WIDE_WORDS};
 use super::counts::Counts;
 use super::handle::Handle;
 use super::histogram::sum_word;
 use super::native::{NativeBuckets, Resolution};
 use super::store::{Block, HomeWriter, ReadScope, Store, held};
-use super::summary::read_pair;
+use super::summary::{add_one, read_pair, record};
 use super::sync::{AtomicU64, CHUNK_BUCKETS, CONSISTENT_READ_ATTEMPTS, lock};
 use super::thread_block::{Pages, ThreadBlock, begin};
 use super::thread_locals::{allocating, cell, directory, read_scope, store, unless_allocating, with_block, words_from};
@@ -27,7 +28,8 @@ use super::window::Window;
 
 /// Allocates a series at 0; `None` if no slot is free.
 pub(crate) fn allocate(buckets: &'static Buckets, exponential: &Exponential) -> Option<Handle> {
-    let window = exponential.quantiles.as_ref().map(|quantiles| Window::aligned(quantiles.max_age, Instant::now()));
+    let window = exponential.quantiles.as_ref();
+    let window = window.map(|quantiles| Box::new(Window::aligned(quantiles.max_age, Instant::now())));
     let resolution = exponential.native.as_ref().map(Resolution::new);
     let handle = access::allocate(buckets.words())?;
     directory().insert(handle, buckets, SeriesState { window, resolution });
@@ -85,45 +87,27 @@ fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize, const CLA
         && chunks::has_key(chunk, place.key)
         && let Some((word, counts)) = chunks::incremented(chunk, place.bucket)
     {
-        // The classic buckets follow.
-        let classic = || if CLASSIC { words_from(handle).get(WORDS + buckets.classic_of(value)) } else { None };
-        record(header, value, classic, || word.store(counts, Release));
+        record(header, value, || {
+            // The classic buckets follow.
+            if CLASSIC && let Some(bucket) = words_from(handle).get(WORDS + buckets.classic_of(value)) {
+                add_one(bucket);
+            }
+            word.store(counts, Release);
+        });
     } else {
         observe_uncached(handle, buckets, value);
     }
 }
 
-/// Stores the new sum, then the buckets, then the count. `increment` adds 1 to an exponential bucket.
-#[inline]
-fn record<'a>(
-    [_, count, even, odd]: &[AtomicU64; HEADER],
-    value: f64,
-    classic: impl FnOnce() -> Option<&'a AtomicU64>,
-    increment: impl FnOnce(),
-) {
-    let n = count.load(Relaxed);
-    let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
-    next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
-    if let Some(bucket) = classic() {
-        add_one(bucket);
-    }
-    increment();
-    count.store(n + 1, Release);
-}
-
-#[inline]
-fn add_one(word: &AtomicU64) {
-    word.store(word.load(Relaxed) + 1, Release);
-}
-
-/// Like [`record`], but in a cell whose layout is known only at run time.
+/// Records a value in a cell whose layout is known only at run time. `increment` adds 1 to an exponential bucket.
 fn record_in(cell: &[AtomicU64], buckets: &Buckets, value: f64, increment: impl FnOnce()) {
     let Some(header) = cell.first_chunk() else { return };
-    let classic = || match buckets.classic() {
-        0 => None,
-        _ => cell.get(buckets.first_classic() + buckets.classic_of(value)),
-    };
-    record(header, value, classic, increment);
+    record(header, value, || {
+        if buckets.classic() > 0 {
+            add_one(&cell[buckets.first_classic() + buckets.classic_of(value)]);
+        }
+        increment();
+    });
 }
 
 /// Adds an observation to the zero bucket, to a coarse chunk, or to one that the thread has not cached.
@@ -336,8 +320,12 @@ impl Reader {
         let sum = self.totals(series);
         // Locked only now, so that a child that is forked in the meantime is unlikely to find the lock held.
         let mut state = lock(&series.state);
-        let mut distribution =
-            Distribution { count: self.counts.total(), sum, classic: self.classic.clone(), ..Distribution::default() };
+        let mut distribution = Distribution {
+            count: self.counts.total(),
+            sum,
+            classic: mem::take(&mut self.classic),
+            ..Distribution::default()
+        };
         let Some(exponential) = series.exponential() else { return distribution };
         let SeriesState { window, resolution } = &mut *state;
         if let (Some(native), Some(resolution)) = (&exponential.native, resolution) {

@@ -6,12 +6,12 @@
 //! the count changes on 1,000 consecutive attempts, the reader loads a consistent count and sum, then reads the buckets
 //! and truncates them to that count. A few observations may then appear in a lower bucket until the next scrape.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Acquire;
 
 use super::access::{self, holds};
 use super::buckets::{Buckets, HEADER};
 use super::handle::Handle;
-use super::summary::read_pair;
+use super::summary::{add_one, read_pair, record};
 use super::sync::{AtomicU64, CONSISTENT_READ_ATTEMPTS};
 use super::thread_locals::{cell, words_from};
 
@@ -31,23 +31,14 @@ pub(crate) fn observe(handle: Handle, buckets: &'static Buckets, value: f64) {
     if let Some(header) = cell(handle)
         && let Some(bucket) = words_from(handle).get(bucket)
     {
-        record(header, bucket, value);
+        record(header, value, || add_one(bucket));
     } else {
         access::with_slice(handle, buckets.words(), |cell| {
             if let Some(header) = cell.first_chunk() {
-                record(header, &cell[bucket], value);
+                record(header, value, || add_one(&cell[bucket]));
             }
         });
     }
-}
-
-#[inline]
-fn record([_, count, even, odd]: &[AtomicU64; HEADER], bucket: &AtomicU64, value: f64) {
-    let n = count.load(Relaxed);
-    let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
-    next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
-    bucket.store(bucket.load(Relaxed) + 1, Release);
-    count.store(n + 1, Release);
 }
 
 /// The sums and bucket counts of several histograms with the same bounds.

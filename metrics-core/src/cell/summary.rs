@@ -7,11 +7,12 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::access::{self, holds};
+use super::buckets::HEADER;
 use super::handle::Handle;
 use super::sync::AtomicU64;
 
 /// The number of words in a cell: generation, count, sum at even counts, sum at odd counts.
-pub(crate) const WORDS: usize = 4;
+pub(crate) const WORDS: usize = HEADER;
 
 /// The count and sum of a summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,12 +29,24 @@ pub(crate) fn allocate() -> Option<Handle> {
 /// Adds one observation.
 #[inline]
 pub(crate) fn observe(handle: Handle, value: f64) {
-    access::with_array::<WORDS>(handle, |[_, count, even, odd]| {
-        let n = count.load(Relaxed);
-        let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
-        next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
-        count.store(n + 1, Release);
-    });
+    access::with_array::<WORDS>(handle, |cell| record(cell, value, || {}));
+}
+
+/// Stores the new sum, then the buckets, then the new count, as readers expect. `count_in_buckets` adds 1 to each bucket
+/// that contains the value.
+#[inline]
+pub(super) fn record([_, count, even, odd]: &[AtomicU64; WORDS], value: f64, count_in_buckets: impl FnOnce()) {
+    let n = count.load(Relaxed);
+    let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
+    next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
+    count_in_buckets();
+    count.store(n + 1, Release);
+}
+
+/// Adds 1 to a bucket.
+#[inline]
+pub(super) fn add_one(bucket: &AtomicU64) {
+    bucket.store(bucket.load(Relaxed) + 1, Release);
 }
 
 /// Returns the count and sum across all threads.

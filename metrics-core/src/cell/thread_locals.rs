@@ -2,6 +2,7 @@
 //! the Loom models. The test `thread_end` covers it instead.
 
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 use lazy_static::lazy_static;
 
@@ -68,17 +69,22 @@ pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option
     BLOCK.try_with(|ReleaseOnDrop(block)| PAGES.with(|pages| f(pages, block))).ok()
 }
 
+/// Runs `f` while `flag` is true.
+fn flagged<R>(flag: &'static LocalKey<Cell<bool>>, f: impl FnOnce() -> R) -> R {
+    struct Restore(&'static LocalKey<Cell<bool>>, bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            self.0.set(self.1);
+        }
+    }
+    let _restore = Restore(flag, flag.replace(true));
+    f()
+}
+
 /// Runs `f`, which may allocate. While it runs, an allocator that observes values causes no further allocations, and takes
 /// no lock that `f` may hold.
 pub(super) fn allocating<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            IS_ALLOCATING.set(self.0);
-        }
-    }
-    let _restore = Restore(IS_ALLOCATING.replace(true));
-    f()
+    flagged(&IS_ALLOCATING, f)
 }
 
 /// Like [`allocating`], but returns `None` if the thread is already allocating.
@@ -89,14 +95,7 @@ pub(super) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
 /// Runs `f`. While it runs, scrapes on the current thread read only that thread's block.
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the test helpers use it"))]
 pub(crate) fn reading_own_block<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            READS_OWN_BLOCK.set(self.0);
-        }
-    }
-    let _restore = Restore(READS_OWN_BLOCK.replace(true));
-    f()
+    flagged(&READS_OWN_BLOCK, f)
 }
 
 /// Returns false within [`reading_own_block`].

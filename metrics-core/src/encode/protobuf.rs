@@ -4,6 +4,7 @@
 //! several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
 
 use super::{About, Encode};
+use crate::cell::varint;
 use crate::kind::Kind;
 use crate::sample::{FamilyInfo, Labels, NativeHistogram, Value, Visitor};
 
@@ -37,7 +38,7 @@ impl Encoder {
         if self.series.is_empty() {
             return;
         }
-        push_varint(&mut self.out, (self.head.len() + self.series.len()) as u64);
+        varint::push(&mut self.out, (self.head.len() + self.series.len()) as u64);
         self.out.extend_from_slice(&self.head);
         self.out.append(&mut self.series);
     }
@@ -162,7 +163,7 @@ fn push_buckets(out: &mut Vec<u8>, inner: &mut Vec<u8>, buckets: &[(i32, u64)], 
     inner.clear();
     let mut last = 0;
     for (_, count) in buckets {
-        push_varint(inner, zigzag(count.wrapping_sub(last).cast_signed()));
+        varint::push(inner, zigzag(count.wrapping_sub(last).cast_signed()));
         last = *count;
     }
     if !inner.is_empty() {
@@ -182,7 +183,7 @@ fn zigzag(value: i64) -> u64 {
 /// Appends a field of type string, bytes or message.
 fn push_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.push(field << 3 | 2);
-    push_varint(out, bytes.len() as u64);
+    varint::push(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
@@ -194,16 +195,7 @@ fn push_double(out: &mut Vec<u8>, field: u8, value: f64) {
 /// Appends a field of an unsigned integer or enum type.
 fn push_uint(out: &mut Vec<u8>, field: u8, value: u64) {
     out.push(field << 3);
-    push_varint(out, value);
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "takes seven bits at a time")]
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+    varint::push(out, value);
 }
 
 #[cfg(test)]
@@ -218,19 +210,6 @@ mod tests {
         Bytes(u8, &'a [u8]),
     }
 
-    fn varint(bytes: &mut &[u8]) -> u64 {
-        let (mut number, mut shift) = (0, 0);
-        loop {
-            let (byte, rest) = bytes.split_first().expect("a byte");
-            *bytes = rest;
-            number |= u64::from(byte & 0x7F) << shift;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                return number;
-            }
-        }
-    }
-
     fn sint(number: u64) -> i64 {
         (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
     }
@@ -241,14 +220,14 @@ mod tests {
             bytes = rest;
             let number = tag >> 3;
             fields.push(match tag & 7 {
-                0 => Field::Varint(number, varint(&mut bytes)),
+                0 => Field::Varint(number, varint::pop(&mut bytes)),
                 1 => {
                     let (double, rest) = bytes.split_first_chunk().expect("8 bytes");
                     bytes = rest;
                     Field::Double(number, f64::from_le_bytes(*double))
                 }
                 2 => {
-                    let len = usize::try_from(varint(&mut bytes)).expect("a length");
+                    let len = usize::try_from(varint::pop(&mut bytes)).expect("a length");
                     let (content, rest) = bytes.split_at(len);
                     bytes = rest;
                     Field::Bytes(number, content)
@@ -273,7 +252,7 @@ mod tests {
                 Field::Bytes(number, packed) if *number == spans + 1 => {
                     let mut packed = *packed;
                     while !packed.is_empty() {
-                        deltas.push(sint(varint(&mut packed)));
+                        deltas.push(sint(varint::pop(&mut packed)));
                     }
                 }
                 _ => {}

@@ -30,6 +30,8 @@ pub(crate) mod sync;
 mod thread_block;
 #[path = "thread_locals.rs"]
 mod thread_locals;
+#[path = "../../../metrics-core/src/cell/varint.rs"]
+mod varint;
 #[path = "../../../metrics-core/src/cell/window.rs"]
 mod window;
 
