@@ -29,8 +29,15 @@ static KEEPER: PerProcess<Keeper> = PerProcess::new();
 
 /// Ensures that an alarm is set for `end` or earlier. The caller must not hold a lock.
 pub(crate) fn keep(end: Instant) {
-    let mut alarm = lock(&KEEPER.get().alarm);
-    if alarm.as_ref().is_some_and(|(at, _)| *at <= end) {
+    let keeper = KEEPER.get();
+    let mut alarm = lock(&keeper.alarm);
+    if let Some(at) = alarm.as_ref().map(|(at, _)| *at).filter(|at| *at <= end) {
+        drop(alarm);
+        if at < end {
+            // The pass that the alarm belongs to may already have visited the shard of a new series.
+            let mut earliest = lock(&keeper.earliest);
+            *earliest = earliest.map_or(Some(end), |other| Some(other.min(end)));
+        }
         return;
     }
     let replaced = match Alarm::set(end, &Waker::from(Arc::new(EndSlices))) {

@@ -361,7 +361,8 @@ impl Reader {
         sum
     }
 
-    /// Reads the cell of a block into `own` and `own_classic`. Returns `None` if the block has no cell of the series.
+    /// Reads the cell of a block into `own` and `own_classic`. Returns `None` if the block has no cell of the series, or
+    /// if the series has ended.
     fn read_block(&mut self, series: &ChunkedSeries, block: &'static Block) -> Option<CellTotals> {
         let buckets = series.buckets;
         let cell = held(block, series.handle, buckets.words())?;
@@ -382,10 +383,17 @@ impl Reader {
                 return Some(CellTotals { sum: f64::from_bits(sum), zero });
             }
             n = again;
+            // The list of a series that has ended is empty, so its totals can never match.
+            if !store().is_live(series.handle) {
+                return None;
+            }
             // The writer may have used a new chunk.
             series.list(&mut self.list);
         }
         let (total, zero) = loop {
+            if !store().is_live(series.handle) {
+                return None;
+            }
             series.list(&mut self.list);
             let known = self.list.clone();
             let total = self.read_exponential(block, cell);
@@ -419,6 +427,7 @@ impl Reader {
             self.own.push(counts);
         }
         let zero = cell[ZERO_WORD].load(Acquire);
-        Some((zero + self.own.iter().flatten().sum::<u64>(), zero))
+        // Wrapping, because the words of a series that has just ended may be those of another one.
+        Some((self.own.iter().flatten().fold(zero, |total, count| total.wrapping_add(*count)), zero))
     }
 }

@@ -61,8 +61,7 @@ impl Window {
         for slice in &self.slices {
             current.subtract(slice);
         }
-        let late = u32::try_from(ended - 1).unwrap_or(u32::MAX);
-        for _ in 0..late.min(SLICES) {
+        for _ in 0..u32::try_from(ended - 1).unwrap_or(u32::MAX).min(SLICES) {
             self.slices.push_back(CompactCounts::default());
         }
         self.slices.push_back(CompactCounts::of(&current));
@@ -75,12 +74,11 @@ impl Window {
             }
             self.baseline = CompactCounts::of(&baseline);
         }
-        self.began = match late {
-            0 => self.began + self.slice,
-            // After more than 1,000 missed slices, the schedule restarts.
-            1..=1_000 => self.began + self.slice * (late + 1),
-            _ => now,
-        };
+        // Without a thread, a scrape may end a slice long after its time. The observations since then are in the same
+        // counts, so the next slice begins, and ends, one slice later.
+        let lateness = Duration::from_nanos(u64::try_from(elapsed.as_nanos() % self.slice.as_nanos()).unwrap_or(0));
+        let began = now.checked_sub(lateness).unwrap_or(now);
+        self.began = if lateness > self.slice / 16 { began + self.slice } else { began };
     }
 
     /// Turns totals into the counts of the window.
@@ -190,6 +188,27 @@ mod tests {
         test.observe(4.0);
         assert_eq!(test.scrape(500_000.0).0, 1);
         assert_eq!(test.scrape(500_011.0).0, 0);
+    }
+
+    #[test]
+    fn a_slice_that_ends_between_two_scrapes_keeps_its_observations_long_enough() {
+        let mut test = Test::new();
+        test.observe(1.0);
+        // Nothing ended the slice when it was two minutes old. The second observation was made just now.
+        test.advance(3.8);
+        test.observe(2.0);
+        test.advance(3.9);
+        (3..=5).for_each(|slice| test.advance(f64::from(slice) * 2.0));
+        assert_eq!(test.scrape(11.9).0, 2);
+        (6..=8).for_each(|slice| test.advance(f64::from(slice) * 2.0));
+        assert_eq!(test.scrape(16.1).0, 0);
+        // Scrapes that are always late still end slices.
+        let mut test = Test::new();
+        for scrape in 0..100 {
+            test.observe(1.0);
+            let (count, _) = test.scrape(f64::from(scrape) * 3.1);
+            assert!(count <= 8, "{scrape}: {count}");
+        }
     }
 
     #[test]

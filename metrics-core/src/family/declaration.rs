@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::buckets::InvalidOption;
 use crate::cell::buckets::{Exponential, Native, Quantiles};
-use crate::cell::window::SLICES;
+use crate::cell::window::Window;
 use crate::cell::{Buckets, exponential};
 use crate::error::{Error, Field};
 use crate::kind::Kind;
@@ -60,7 +60,7 @@ impl FamilyDeclaration {
         if let Some(buckets) = self.buckets
             && let Some(Exponential { quantiles: Some(quantiles), .. }) = &buckets.exponential
         {
-            windows::keep(Instant::now() + quantiles.max_age / SLICES);
+            windows::keep(Window::aligned(quantiles.max_age, Instant::now()).end());
         }
     }
 

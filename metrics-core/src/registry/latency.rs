@@ -56,6 +56,10 @@ impl<T: BuildTarget + Clone> Builder<Summary, T> {
     ///
     /// Returns an error if the name is invalid or belongs to another type of metric, or if labels or help texts differ.
     pub(crate) fn register_latency_core(self, registry: &Registry) -> Result<Arc<FamilyCore>, Error> {
+        let metric = metric_for(&self.buckets);
+        if let (_, Some(invalid)) = self.buckets.resolve(metric.kind) {
+            return Err(invalid.error(&self.name));
+        }
         let requested = Requested(self.buckets.clone());
         let (united, others) = requested.united(&self.name, registry.inner.is_global);
         if let Some((bounds, location)) = others {
@@ -142,7 +146,6 @@ impl Requested {
             }
             of_all.extend_from_slice(quantiles.unwrap_or_default());
         }
-        // A list that is not valid on its own is reported as it is.
         if !of_all.is_empty() {
             of_all.extend(self.0.quantiles.iter().flatten());
             let mut distinct: Vec<f64> = Vec::new();

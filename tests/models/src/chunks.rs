@@ -96,3 +96,17 @@ fn observations_of_a_removed_series_do_not_reach_the_next_one() {
         assert_eq!(counter::read(counter).whole, 0);
     });
 }
+
+#[test]
+fn a_read_that_overlaps_a_removal_ends() {
+    check(2, || {
+        let handle = allocate();
+        let writer = thread::spawn(move || (0..3).for_each(|_| observe(handle, 1.5)));
+        writer.join().expect("no panic");
+        let reader = thread::spawn(move || read(handle));
+        distribution::free(handle, &BUCKETS);
+        // The caller discards the reading of a series that has ended.
+        let read = reader.join().expect("no panic");
+        assert!(read.count <= 3);
+    });
+}
