@@ -20,6 +20,7 @@ pub(crate) mod chunks;
 pub(crate) mod counter;
 mod counts;
 pub(crate) mod distribution;
+pub(crate) mod distribution_reader;
 pub(crate) mod exponential;
 pub(crate) mod gauge;
 pub(crate) mod handle;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use crate::amount::Amount;
-use crate::cell::{self, Buckets, Handle, access, distribution, histogram};
+use crate::cell::{self, Buckets, Handle, access, distribution_reader, histogram};
 use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::{NativeHistogram, Value};
@@ -106,7 +106,7 @@ fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Re
     let (Readings { histograms, distributions, cumulative, .. }, buckets) = (readings, of_histogram(buckets));
     distributions.clear();
     if buckets.exponential.is_some() {
-        distribution::read_all(handles, Instant::now(), distributions);
+        distribution_reader::read_all(handles, Instant::now(), distributions);
         histograms.sums.clear();
         histograms.sums.extend(distributions.iter().map(|distribution| distribution.sum));
         histograms.counts.clear();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cell::distribution::Distribution;
+use crate::cell::distribution_reader::Distribution;
 use crate::cell::{Buckets, Handle, counter, histogram, summary};
 use crate::kind::Kind;
 use crate::sample::Value;

@@ -5,8 +5,8 @@ use std::panic::Location;
 use std::time::Instant;
 
 use crate::amount::Amount;
-use crate::cell::distribution::Distribution;
-use crate::cell::{self, Buckets, Handle, access, distribution, summary};
+use crate::cell::distribution_reader::Distribution;
+use crate::cell::{self, Buckets, Handle, access, distribution_reader, summary};
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
@@ -109,7 +109,7 @@ fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Re
     let Readings { summaries, distributions, .. } = readings;
     distributions.clear();
     if buckets.is_some() {
-        distribution::read_all(handles, Instant::now(), distributions);
+        distribution_reader::read_all(handles, Instant::now(), distributions);
     } else {
         summary::read_all(handles, summaries);
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::cell::chunks::SHARDS;
-use crate::cell::distribution;
+use crate::cell::distribution_reader;
 use crate::internal::InternalError;
 use crate::lock::lock;
 use crate::per_process::PerProcess;
@@ -61,7 +61,7 @@ impl Wake for EndSlices {
         drop(gone_off);
         let now = Instant::now();
         let shard = keeper.shard.load(Ordering::Relaxed);
-        let end = distribution::advance_windows(shard, now);
+        let end = distribution_reader::advance_windows(shard, now);
         let mut earliest = lock(&keeper.earliest);
         *earliest = [*earliest, end].into_iter().flatten().min();
         let is_last = shard + 1 == SHARDS;

@@ -12,6 +12,8 @@ pub(crate) mod counter;
 mod counts;
 #[path = "../../../metrics-core/src/cell/distribution.rs"]
 pub(crate) mod distribution;
+#[path = "../../../metrics-core/src/cell/distribution_reader.rs"]
+pub(crate) mod distribution_reader;
 #[path = "../../../metrics-core/src/cell/exponential.rs"]
 mod exponential;
 #[path = "../../../metrics-core/src/cell/handle.rs"]

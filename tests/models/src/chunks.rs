@@ -6,7 +6,8 @@ use std::time::Instant;
 use loom::thread;
 
 use crate::cell::buckets::{Exponential, Native};
-use crate::cell::distribution::{self, Distribution};
+use crate::cell::distribution;
+use crate::cell::distribution_reader::{self, Distribution};
 use crate::cell::{Buckets, Handle, counter};
 use crate::check;
 
@@ -31,7 +32,7 @@ fn observe(handle: Handle, value: f64) {
 
 fn read(handle: Handle) -> Distribution {
     let mut all = Vec::new();
-    distribution::read_all(&[handle], Instant::now(), &mut all);
+    distribution_reader::read_all(&[handle], Instant::now(), &mut all);
     all.pop().expect("one series")
 }
 
