@@ -48,8 +48,22 @@ fn everything() -> Registry {
         summary.observe(value);
         histogram.observe(value);
     }
+    distributions(&registry);
     registry.register_collector(Others).expect("valid");
     registry
+}
+
+/// Registers a summary with quantiles, of which one series has no observations, and a histogram with native buckets.
+fn distributions(registry: &Registry) {
+    let summary = Summary::builder("recent_seconds", "Recent.").quantiles([0.5, 0.99]).labels(["of"]);
+    let summary = summary.register_in(registry).expect("valid");
+    summary.labels(["nothing"]);
+    let histogram = Histogram::builder("native_seconds", "Native.").buckets([0.5, 1.0]).native();
+    let histogram = histogram.register_in(registry).expect("valid");
+    for value in [0.25, 0.5, 4.0] {
+        summary.labels(["x"]).observe(value);
+        histogram.observe(value);
+    }
 }
 
 fn encoded(registry: &Registry, format: Format) -> String {
@@ -75,12 +89,15 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     let text = readers::python(&text, &encoded(&registry, Format::Text));
     let samples =
         |read: &str| -> Vec<String> { read.lines().filter(|line| line.contains('[')).map(str::to_owned).collect() };
-    assert_eq!(samples(&open).len(), 6 + 1 + 2 + 7 + 4 + 1);
+    assert_eq!(samples(&open).len(), 6 + 1 + 2 + 7 + 8 + 5 + 4 + 1);
+    assert!(samples(&open).iter().any(|sample| sample.contains("'nothing'") && sample.ends_with(" nan")), "{open}");
     assert_eq!(samples(&open), samples(&text));
     for family in [
         "jobs counter 'A \"quoted\" \\\\ back\\nslash.' ",
         "wait_seconds summary 'Waiting.' seconds",
         "size_bytes histogram 'Sizes.' bytes",
+        "recent_seconds summary 'Recent.' ",
+        "native_seconds histogram 'Native.' ",
         "others unknown 'No type.' ",
     ] {
         assert!(open.lines().any(|line| line == family), "{family}\n{open}");
@@ -89,6 +106,9 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     metrics_core::init();
     readers::python(SCRIPT, &encoded(own, Format::OpenMetrics));
     readers::promtool_is_content(&own.to_text());
+    let registry = Registry::new();
+    distributions(&registry);
+    readers::promtool_is_content(&registry.to_text());
 }
 
 /// Starts a proxy that replaces the `Accept` header to imitate a scraper that supports fewer formats.
@@ -129,6 +149,9 @@ fn is_read_in_full(prometheus: &Prometheus) {
         ("size_bytes_sum{of=\"x\"}", 1_003_000_001.25),
         ("sum(size_bytes_bucket{of=\"x\"})", 1.0 + 2.0 + 2.0 + 3.0 + 4.0),
         ("count(size_bytes_bucket)", 5.0),
+        ("recent_seconds_count{of=\"x\"}", 3.0),
+        ("recent_seconds_sum{of=\"x\"}", 4.75),
+        ("count(recent_seconds)", 4.0),
         ("others", -7.5),
         ("others_seconds{quantile=\"0.5\"}", 0.25),
         ("sum(others_seconds)", 1.25),
@@ -137,6 +160,9 @@ fn is_read_in_full(prometheus: &Prometheus) {
     ] {
         assert_eq!(prometheus.value(query), value, "{query}");
     }
+    let median = prometheus.value("recent_seconds{of=\"x\", quantile=\"0.5\"}");
+    assert!((median / 0.5 - 1.0).abs() <= 0.01, "{median}");
+    assert!(prometheus.value("recent_seconds{of=\"nothing\", quantile=\"0.5\"}").is_nan());
 }
 
 /// Returns the number of scrapes that this process has served in this format.
@@ -165,6 +191,11 @@ fn prometheus_reads_every_format() {
         wait_for("scrapes", || (scrapes(format) >= before + 2.0).then_some(()));
         is_read_in_full(&prometheus);
         assert_eq!((prometheus.value("done"), prometheus.value("done_total")), (3.0, 4.0), "{format}");
+        let (count, sum) = match format {
+            "protobuf" => ("histogram_count(native_seconds)", "histogram_sum(native_seconds)"),
+            _ => ("native_seconds_bucket{le=\"+Inf\"}", "native_seconds_sum"),
+        };
+        assert_eq!((prometheus.value(count), prometheus.value(sum)), (3.0, 4.75), "{format}");
         prometheus
     };
     let by_protobuf = thread::scope(|scope| {
