@@ -31,24 +31,34 @@ static KEEPER: PerProcess<Keeper> = PerProcess::new();
 pub(crate) fn keep(end: Instant) {
     let keeper = KEEPER.get();
     let mut alarm = lock(&keeper.alarm);
-    if let Some(at) = alarm.as_ref().map(|(at, _)| *at).filter(|at| *at <= end) {
-        drop(alarm);
-        if at < end {
+    if let Some((at, _)) = &*alarm
+        && *at <= end
+    {
+        if *at < end {
             // The pass that the alarm belongs to may already have visited the shard of a new series.
-            let mut earliest = lock(&keeper.earliest);
-            *earliest = earliest.map_or(Some(end), |other| Some(other.min(end)));
+            keeper.include(end);
         }
         return;
     }
-    let replaced = match Alarm::set(end, &Waker::from(Arc::new(EndSlices))) {
-        Some(new) => alarm.replace((end, new)),
-        None => {
-            drop(alarm);
-            return InternalError::ThreadSpawnFailed.record(&"quantiles");
-        }
+    let Some(new) = Alarm::set(end, &Waker::from(Arc::new(EndSlices))) else {
+        drop(alarm);
+        return InternalError::ThreadSpawnFailed.record(&"quantiles");
     };
+    let replaced = alarm.replace((end, new));
+    if let Some((at, _)) = &replaced {
+        keeper.include(*at);
+    }
     drop(alarm);
     drop(replaced);
+}
+
+impl Keeper {
+    /// Ensures that the alarm after the current pass is set for `end` or earlier. Called while `alarm` is locked, so that
+    /// the pass cannot end first.
+    fn include(&self, end: Instant) {
+        let mut earliest = lock(&self.earliest);
+        *earliest = earliest.map_or(Some(end), |other| Some(other.min(end)));
+    }
 }
 
 struct EndSlices;
@@ -56,7 +66,7 @@ struct EndSlices;
 impl Wake for EndSlices {
     fn wake(self: Arc<Self>) {
         let keeper = KEEPER.get();
-        // Taken first, so that a series that is created in the meantime sets an alarm of its own.
+        // Taken first, so that a panic cannot leave an alarm that has gone off.
         let gone_off = lock(&keeper.alarm).take();
         drop(gone_off);
         let now = Instant::now();

@@ -135,7 +135,7 @@ impl Reader {
             let total = self.read_exponential(block, cell);
             self.own_classic.clear();
             self.own_classic.extend(cell[buckets.first_classic()..].iter().map(|word| word.load(Acquire)));
-            let is_classic_equal = |total: u64| buckets.classic() == 0 || self.own_classic.iter().sum::<u64>() == total;
+            let is_classic_equal = |total: u64| buckets.classic() == 0 || wrapping_sum(0, &self.own_classic) == total;
             let sum = total.map(|(total, _)| cell[sum_word(total)].load(Acquire));
             // Acquire, because this may also be the first count of the next attempt.
             let again = cell[1].load(Acquire);
@@ -191,7 +191,11 @@ impl Reader {
             self.own.push(counts);
         }
         let zero = cell[ZERO_WORD].load(Acquire);
-        // Wrapping, because the words of a series that has just ended may be those of another one.
-        Some((self.own.iter().flatten().fold(zero, |total, count| total.wrapping_add(*count)), zero))
+        Some((wrapping_sum(zero, self.own.iter().flatten()), zero))
     }
+}
+
+/// Adds up counts that may be those of another series, because theirs has just ended.
+fn wrapping_sum<'a>(first: u64, counts: impl IntoIterator<Item = &'a u64>) -> u64 {
+    counts.into_iter().fold(first, |total, count| total.wrapping_add(*count))
 }

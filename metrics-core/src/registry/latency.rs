@@ -54,12 +54,24 @@ impl<T: BuildTarget + Clone> Builder<Summary, T> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the name is invalid or belongs to another type of metric, or if labels or help texts differ.
+    /// Returns an error if the name is invalid or belongs to another type of metric, if labels or help texts differ, or if
+    /// the options are invalid and no annotated function has others.
     pub(crate) fn register_latency_core(self, registry: &Registry) -> Result<Arc<FamilyCore>, Error> {
-        let metric = metric_for(&self.buckets);
-        if let (_, Some(invalid)) = self.buckets.resolve(metric.kind) {
-            return Err(invalid.error(&self.name));
+        let mut this = self;
+        if let (_, Some(invalid)) = this.buckets.resolve(metric_for(&this.buckets).kind) {
+            let error = invalid.error(&this.name);
+            this.buckets = BucketOptions::default();
+            let (of_others, _) = Requested(BucketOptions::default()).united(&this.name, registry.inner.is_global);
+            if !is_histogram(&of_others) && of_others.quantiles.is_none() {
+                return Err(error);
+            }
+            report(registry, &this.name, &error, this.location);
         }
+        this.register_valid(registry)
+    }
+
+    /// Like [`Builder::register_latency_core`], for options that are valid on their own.
+    fn register_valid(self, registry: &Registry) -> Result<Arc<FamilyCore>, Error> {
         let requested = Requested(self.buckets.clone());
         let (united, others) = requested.united(&self.name, registry.inner.is_global);
         if let Some((bounds, location)) = others {

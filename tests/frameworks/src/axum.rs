@@ -416,6 +416,24 @@ async fn a_layer_feeds_the_histogram_that_a_function_asks_for() {
     assert_eq!(problems.iter().find(of_type), None);
 }
 
+#[metrics_core::instrument("/job", prefix = "invalid", histogram)]
+fn valid() {}
+
+#[test]
+fn a_layer_with_invalid_quantiles_feeds_the_family_of_a_function_and_is_reported() {
+    let metrics = metrics_core::RequestMetrics::builder("invalid").quantiles([50.0]).known_routes([("GET", "/a")]);
+    let metrics = metrics.build();
+    valid();
+    let text = metrics_core::Registry::global().to_text();
+    for line in ["{path=\"/job\"} 1", "{path=\"/a\",method=\"GET\"} 0"] {
+        assert!(text.contains(&format!("\ninvalid_request_latency_seconds_count{line}\n")), "{text}");
+    }
+    let problems = metrics_core::Registry::global().check();
+    let problem = problems.iter().find(|problem| problem.family == "invalid_request_latency_seconds");
+    assert!(problem.is_some_and(|problem| problem.to_string().contains("invalid value [50.0]")), "{problems:?}");
+    drop(metrics);
+}
+
 #[metrics_core::instrument("/job", prefix = "too_late")]
 fn too_late() {}
 
