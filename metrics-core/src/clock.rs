@@ -43,12 +43,32 @@ impl Moment {
         Self(CLOCK.ticks.raw())
     }
 
-    /// Returns the seconds since this moment, or 0 if the current core's counter lags slightly behind.
+    /// Returns the current moment, and the seconds since this one, or 0 if the current core's counter lags slightly
+    /// behind.
+    #[inline]
+    pub(crate) fn seconds_to_now(self) -> (f64, Self) {
+        let clock = &*CLOCK;
+        let now = clock.ticks.raw();
+        let ticks = now.wrapping_sub(self.0).cast_signed();
+        (ticks.max(0) as f64 * clock.seconds_per_tick, Self(now))
+    }
+
+    /// Returns the seconds since this moment.
     #[inline]
     pub(crate) fn seconds(self) -> f64 {
-        let clock = &*CLOCK;
-        let ticks = clock.ticks.raw().wrapping_sub(self.0).cast_signed();
-        ticks.max(0) as f64 * clock.seconds_per_tick
+        self.seconds_to_now().0
+    }
+
+    /// The ticks of the clock at this moment.
+    #[inline]
+    pub(crate) fn ticks(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the moment after `seconds`.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; `as` saturates")]
+    pub(crate) fn after(self, seconds: f64) -> Self {
+        Self(self.0.saturating_add((seconds / CLOCK.seconds_per_tick) as u64))
     }
 }
 

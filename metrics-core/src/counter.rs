@@ -7,8 +7,11 @@ use std::panic::Location;
 use crate::amount::Amount;
 use crate::cell::counter::Total;
 use crate::cell::{Buckets, Handle, access, counter as cell};
+use crate::clock::Moment;
+use crate::exemplars;
 use crate::internal::InternalError;
 use crate::kind::Kind;
+use crate::label_value::LabelValue;
 use crate::metric::{MetricVTable, OptionalOwner, sealed};
 use crate::sample::{Number, Value};
 
@@ -57,6 +60,62 @@ impl Counter {
         } else {
             InternalError::InvalidAmount.record(&Location::caller());
         }
+    }
+
+    /// Adds 1, and keeps `labels` as an exemplar if the latest one is at least a second old.
+    ///
+    /// `labels` is called only when an exemplar is due, and returns pairs of names and values. If it returns none, the
+    /// next increment is asked again. The names and values may have at most 128 characters in total. If the labels are
+    /// invalid or too long, or if `labels` panics, the increment is counted without an exemplar, and the error is
+    /// counted in `metrics_core_internal_errors_total`. See [`guide::exemplars`](crate::guide::exemplars).
+    ///
+    /// # Example: the request that failed
+    ///
+    /// ```
+    /// use metrics_core::Counter;
+    ///
+    /// let failures = Counter::builder("payment_failures_total", "Payments that failed.").build();
+    /// failures.inc_with_exemplar(|| [("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")]);
+    /// assert_eq!(failures.value(), 1.0);
+    /// ```
+    #[track_caller]
+    pub fn inc_with_exemplar<L, N, V>(&self, labels: impl FnOnce() -> L)
+    where
+        L: IntoIterator<Item = (N, V)>,
+        N: AsRef<str>,
+        V: LabelValue,
+    {
+        self.inc();
+        exemplars::counted(self.handle, 1.0, labels, &Location::caller());
+    }
+
+    /// Like [`Counter::inc_with_exemplar`], but adds `amount`. An invalid amount is ignored, as in
+    /// [`Counter::inc_by`], together with its exemplar.
+    #[track_caller]
+    pub fn inc_by_with_exemplar<L, N, V>(&self, amount: impl Amount, labels: impl FnOnce() -> L)
+    where
+        L: IntoIterator<Item = (N, V)>,
+        N: AsRef<str>,
+        V: LabelValue,
+    {
+        let value = amount.as_f64();
+        self.inc_by(amount);
+        if value.is_finite() && value >= 0.0 {
+            exemplars::counted(self.handle, value, labels, &Location::caller());
+        }
+    }
+
+    /// Adds 1, with an exemplar of the current trace, or else of `earlier`, if one is due.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn inc_in_trace(&self, earlier: &[(String, String)]) {
+        self.inc();
+        exemplars::counted_in_trace(self.handle, Moment::now(), earlier);
+    }
+
+    /// Returns the labels of the current trace if an exemplar is due, otherwise an empty list.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn trace_if_due(&self) -> Vec<(String, String)> {
+        exemplars::trace_if_due(self.handle, None, 1.0)
     }
 
     /// Returns the total across all threads, or 0 if the series has been removed.
@@ -141,7 +200,10 @@ impl sealed::Metric for Counter {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Counter,
         allocate: |_| cell::allocate(),
-        free: |handle, _| access::free(handle, cell::WORDS),
+        free: |handle, _| {
+            access::free(handle, cell::WORDS);
+            exemplars::forget(handle, 1);
+        },
         read: |handles, _, readings| cell::read_all(handles, &mut readings.counters),
         value: |readings, at| Value::Counter(number(readings.counters[at])),
         are_live: access::are_live,

@@ -27,6 +27,9 @@ pub mod tower {}
 #[cfg_attr(any(not(doctest), feature = "macros"), doc = include_str!("guide/distributions.md"))]
 pub mod distributions {}
 
+#[cfg_attr(any(not(doctest), all(feature = "tracing", feature = "macros")), doc = include_str!("guide/exemplars.md"))]
+pub mod exemplars {}
+
 #[doc = include_str!("guide/promql.md")]
 pub mod promql {}
 

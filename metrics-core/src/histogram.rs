@@ -1,12 +1,15 @@
 //! The classic histogram: observations counted in buckets.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::LazyLock;
 use std::time::Instant;
 
 use crate::amount::Amount;
 use crate::cell::{self, Buckets, Handle, access, distribution_reader, histogram};
+use crate::exemplars;
 use crate::kind::Kind;
+use crate::label_value::LabelValue;
 use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::{NativeHistogram, Value};
 use crate::summary::observe;
@@ -44,6 +47,37 @@ impl Histogram {
     #[track_caller]
     pub fn observe(&self, value: impl Amount) {
         observe(self.handle, Some(self.buckets), value.as_f64());
+    }
+
+    /// Like [`Histogram::observe`], but also keeps `labels` as an exemplar of the bucket if the bucket's latest exemplar
+    /// is at least a second old.
+    ///
+    /// `labels` is called only when an exemplar is due, and returns pairs of names and values. If it returns none, the
+    /// next observation is asked again. The names and values may have at most 128 characters in total. If the labels
+    /// are invalid or too long, or if `labels` panics, the observation is counted without an exemplar, and the error is
+    /// counted in `metrics_core_internal_errors_total`. See [`guide::exemplars`](crate::guide::exemplars).
+    ///
+    /// # Example: the trace of an upload
+    ///
+    /// ```
+    /// use metrics_core::Histogram;
+    ///
+    /// let sizes = Histogram::builder("upload_size_bytes", "Size of uploads.").buckets([1e3, 1e6]).build();
+    /// sizes.observe_with_exemplar(20_000, || [("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")]);
+    /// assert_eq!(sizes.count(), 1);
+    /// ```
+    #[track_caller]
+    pub fn observe_with_exemplar<L, N, V>(&self, value: impl Amount, labels: impl FnOnce() -> L)
+    where
+        L: IntoIterator<Item = (N, V)>,
+        N: AsRef<str>,
+        V: LabelValue,
+    {
+        let value = value.as_f64();
+        observe(self.handle, Some(self.buckets), value);
+        if value.is_finite() {
+            exemplars::observed(self.handle, self.buckets, value, labels, &Location::caller());
+        }
     }
 
     /// Returns the handle, the buckets, and the owner of the series.
@@ -85,7 +119,11 @@ impl sealed::Metric for Histogram {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Histogram,
         allocate: |buckets| cell::allocate(Some(of_histogram(buckets))),
-        free: |handle, buckets| cell::free(handle, Some(of_histogram(buckets))),
+        free: |handle, buckets| {
+            let buckets = of_histogram(buckets);
+            cell::free(handle, Some(buckets));
+            exemplars::forget(handle, buckets.classic());
+        },
         read,
         value,
         are_live: access::are_live,

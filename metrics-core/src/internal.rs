@@ -40,16 +40,22 @@ pub(crate) enum InternalError {
     ThreadSpawnFailed,
     /// No slot was free for a new series; its label set is counted in its family's overflow series.
     SeriesSlotsExhausted,
+    /// The source of an exemplar's labels panicked; the exemplar is skipped.
+    ExemplarPanic,
+    /// The labels of an exemplar are invalid or too long; the exemplar is skipped.
+    InvalidExemplar,
 }
 
 impl InternalError {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::CollectorConflict,
         Self::CollectorError,
         Self::CollectorPanic,
         Self::CollectorTimeout,
+        Self::ExemplarPanic,
         Self::InstrumentConflict,
         Self::InvalidAmount,
+        Self::InvalidExemplar,
         Self::InvalidObservation,
         Self::LabelList,
         Self::LabelPanic,
@@ -71,6 +77,8 @@ impl InternalError {
             Self::CollectorConflict => "collector_conflict",
             Self::ThreadSpawnFailed => "thread_spawn_failed",
             Self::SeriesSlotsExhausted => "series_slots_exhausted",
+            Self::ExemplarPanic => "exemplar_panic",
+            Self::InvalidExemplar => "invalid_exemplar",
         }
     }
 
@@ -124,6 +132,8 @@ impl InternalError {
             Self::CollectorConflict => "skipped a family from a collector",
             Self::ThreadSpawnFailed => "could not spawn a thread; the work runs on this thread or is skipped",
             Self::SeriesSlotsExhausted => "no slot is free for a new series; it is counted in the overflow series",
+            Self::ExemplarPanic => "the labels of an exemplar panicked; the exemplar is skipped",
+            Self::InvalidExemplar => "the labels of an exemplar are invalid; the exemplar is skipped",
         }
     }
 }

@@ -28,6 +28,7 @@ mod counter;
 mod declare;
 mod encode;
 mod error;
+mod exemplars;
 #[cfg(any(feature = "exposition", feature = "push"))]
 mod export;
 mod exposure;
@@ -78,6 +79,9 @@ pub use counter::Counter;
 pub use declare::{FieldBuilder, LabeledField, MetricField, MetricGroup, Scope};
 pub use encode::Format;
 pub use error::{Error, Field, Owner};
+#[cfg(feature = "tracing")]
+pub use exemplars::tracing::ExemplarLayer;
+pub use exemplars::{current_exemplar, set_exemplar_source};
 #[cfg(feature = "push")]
 pub use export::graphite::GraphiteBridge;
 #[cfg(feature = "exposition")]
@@ -102,7 +106,7 @@ pub use lint::StyleRule;
 pub use metric::Metric;
 pub use registry::scrape::Scrape;
 pub use registry::{Collect, CollectorId, DeclaredFamily, DeclaredLabel, Problem, ProblemKind, Registry, init};
-pub use sample::{FamilyInfo, Labels, NativeHistogram, Number, OwnedLabels, Value, Visitor};
+pub use sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, Number, OwnedLabels, SeriesDetails, Value, Visitor};
 pub use summary::Summary;
 pub use threads::limit_thread_local_cells;
 pub use timer::Timer;

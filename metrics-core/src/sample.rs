@@ -1,6 +1,7 @@
 //! The data model of a scrape (family, series, sample), and the visitor that encoders implement.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use crate::cell::native::NativeBuckets;
 use crate::kind::Kind;
@@ -164,6 +165,28 @@ impl From<NativeHistogram<'_>> for NativeBuckets {
     }
 }
 
+/// An example of what a counter or a classic bucket has counted.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Exemplar<'a> {
+    /// The position of the bucket in [`Value::Histogram`]; 0 for counters.
+    pub bucket: usize,
+    /// The labels, such as `trace_id`. Their names and values have at most 128 characters.
+    pub labels: Labels<'a>,
+    /// The observed value, or the amount that was added to the counter.
+    pub value: f64,
+    /// The time at which it was recorded.
+    pub timestamp: SystemTime,
+}
+
+/// The details of a series that only some formats can represent.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct SeriesDetails<'a> {
+    /// The exemplars of a counter or histogram, sorted by bucket; empty for other types.
+    pub exemplars: &'a [Exemplar<'a>],
+}
+
 /// Receives the families and series of a scrape. Encoders and bridges implement this trait.
 ///
 /// A scrape visits each family once, in name order. The library's own families (`metrics_core_*`) come last. Families
@@ -174,4 +197,13 @@ pub trait Visitor {
 
     /// Visits one series of the current family.
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>);
+
+    /// Visits one series together with its details. The default implementation passes the series to
+    /// [`Visitor::series`], without the details.
+    ///
+    /// A scrape calls this method for every series.
+    fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
+        let _ = details;
+        self.series(labels, value);
+    }
 }

@@ -7,6 +7,8 @@ use std::time::Instant;
 use crate::amount::Amount;
 use crate::cell::distribution_reader::Distribution;
 use crate::cell::{self, Buckets, Handle, access, distribution_reader, summary};
+use crate::clock::Moment;
+use crate::exemplars;
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
@@ -42,6 +44,26 @@ impl Summary {
     #[track_caller]
     pub fn observe(&self, value: impl Amount) {
         observe(self.handle, self.buckets, value.as_f64());
+    }
+
+    /// Adds one observation, with an exemplar of the current trace, or else of `earlier`, if this is a histogram and an
+    /// exemplar is due.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn observe_in_trace(&self, value: f64, earlier: &[(String, String)]) {
+        observe(self.handle, self.buckets, value);
+        if let Some(buckets) = self.buckets {
+            exemplars::observed_in_trace(self.handle, buckets, value, Moment::now(), earlier);
+        }
+    }
+
+    /// Returns the labels of the current trace if this is a histogram and an exemplar of `value` is due, otherwise an
+    /// empty list.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn trace_if_due(&self, value: f64) -> Vec<(String, String)> {
+        match self.buckets {
+            Some(buckets) if buckets.classic() > 0 => exemplars::trace_if_due(self.handle, Some(buckets), value),
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the handle, the buckets (`None` without quantiles), and the owner of the series.

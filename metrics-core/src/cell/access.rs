@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::handle::Handle;
 use super::sync::AtomicU64;
 use super::thread_block;
+#[cfg_attr(test, allow(unused_imports, reason = "the models do not use it"))]
+pub(crate) use super::thread_locals::unless_allocating;
 use super::thread_locals::{allocating, read_scope, store, with_block, words_from};
 
 pub(super) use super::store::holds;
@@ -84,6 +86,20 @@ pub(crate) fn free(handle: Handle, words: usize) {
 #[inline]
 pub(crate) fn is_live(handle: Handle) -> bool {
     store().is_live(handle)
+}
+
+/// The word with the time of a bucket's next exemplar; `None` if it has not been allocated. Numbers of buckets must be
+/// smaller than the number of words of the series.
+#[inline]
+#[cfg_attr(test, allow(dead_code, reason = "the models do not use it"))]
+pub(crate) fn exemplar_time(handle: Handle, bucket: usize) -> Option<&'static AtomicU64> {
+    store().exemplar_time(handle, bucket)
+}
+
+/// Like [`exemplar_time`], but allocates the word. Returns `None` if the series has ended.
+#[cfg_attr(test, allow(dead_code, reason = "the models do not use it"))]
+pub(crate) fn make_exemplar_time(handle: Handle, bucket: usize) -> Option<&'static AtomicU64> {
+    if is_live(handle) { allocating(|| store().make_exemplar_time(handle, bucket)) } else { None }
 }
 
 /// Adds up the cells of one series.

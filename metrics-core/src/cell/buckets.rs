@@ -168,7 +168,7 @@ impl Buckets {
 
     /// The position of the classic bucket that contains `value`.
     #[inline]
-    pub(super) fn classic_of(&self, value: f64) -> usize {
+    pub(crate) fn classic_of(&self, value: f64) -> usize {
         self.lookup.find(&self.bounds, value)
     }
 

@@ -67,6 +67,8 @@ pub(super) struct Store {
     home: Block,
     /// Held by every writer of the home block.
     home_writer: Mutex<()>,
+    /// The time from which each bucket may take its next exemplar. All threads write this block.
+    exemplar_times: Block,
     blocks: Mutex<Blocks>,
     slots: Mutex<SlotAllocator>,
 }
@@ -87,6 +89,7 @@ impl Store {
         Self {
             home: Block::new(),
             home_writer: Mutex::new(()),
+            exemplar_times: Block::new(),
             blocks: Mutex::new(Blocks { free: Vec::new(), last: None, made: 0, limit: usize::MAX }),
             slots: Mutex::new(SlotAllocator::new()),
         }
@@ -137,6 +140,17 @@ impl Store {
     #[inline]
     pub(super) fn is_live(&self, handle: Handle) -> bool {
         self.home.cell(handle, 1).is_some_and(|cell| cell[0].load(Acquire) == handle.word())
+    }
+
+    /// The word with the time of a bucket's next exemplar; `None` if no series on its page has had an exemplar.
+    #[inline]
+    pub(super) fn exemplar_time(&self, handle: Handle, bucket: usize) -> Option<&AtomicU64> {
+        self.exemplar_times.pages[handle.page()].get()?.get(handle.offset() + bucket)
+    }
+
+    /// Like [`Store::exemplar_time`], but allocates the page. The series must be live.
+    pub(super) fn make_exemplar_time(&self, handle: Handle, bucket: usize) -> Option<&AtomicU64> {
+        self.exemplar_times.page(handle.page()).get(handle.offset() + bucket)
     }
 
     /// Returns a block for a thread without one, or `None` if the limit on blocks has been reached.

@@ -88,7 +88,7 @@ pub(super) fn allocating<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// Like [`allocating`], but returns `None` if the thread is already allocating.
-pub(super) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
     (!IS_ALLOCATING.get()).then(|| allocating(f))
 }
 

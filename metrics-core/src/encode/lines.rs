@@ -1,7 +1,7 @@
 //! Sample lines (a name, labels and a number), shared by the two text formats.
 
-use super::number::{push_float, push_number, push_whole};
-use crate::sample::{Labels, Number};
+use super::number::{push_float, push_number, push_timestamp, push_whole};
+use crate::sample::{Exemplar, Labels, Number};
 
 /// A buffer of sample lines.
 pub(super) struct Lines {
@@ -72,6 +72,25 @@ impl Lines {
         self.sample(suffix, labels, bound);
         push_whole(&mut self.out, value);
         self.out.push(b'\n');
+    }
+
+    /// Appends an exemplar to the last sample line.
+    pub(super) fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
+        let Self { out, .. } = self;
+        // The exemplar is part of the line.
+        out.pop();
+        out.extend_from_slice(b" # {");
+        for (at, pairs) in exemplar.labels.escaped().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(pairs.as_bytes());
+        }
+        out.extend_from_slice(b"} ");
+        push_float(out, exemplar.value);
+        out.push(b' ');
+        push_timestamp(out, exemplar.timestamp);
+        out.push(b'\n');
     }
 
     /// Writes the part of a sample line before the value: the name and the labels.

@@ -1,5 +1,7 @@
 //! Number formatting for the Prometheus exposition formats.
 
+use std::time::SystemTime;
+
 use crate::sample::Number;
 
 /// Appends the shortest text that parses back to the same number: `3`, `0.25`, `+Inf`, `NaN`.
@@ -54,6 +56,17 @@ pub(super) fn push_number(out: &mut Vec<u8>, value: Number) {
     }
 }
 
+/// Appends a time as seconds since 1970, with milliseconds. Earlier times are written as 0.
+pub(super) fn push_timestamp(out: &mut Vec<u8>, time: SystemTime) {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    push_whole(out, since.as_secs());
+    let milliseconds = since.subsec_millis();
+    out.push(b'.');
+    for digit in [milliseconds / 100, milliseconds / 10 % 10, milliseconds % 10] {
+        out.push(b"0123456789"[digit as usize]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +93,19 @@ mod tests {
             [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 3.0, 0.25].map(text),
             ["+Inf", "-Inf", "NaN", "3", "0.25"]
         );
+    }
+
+    #[test]
+    fn timestamps_have_milliseconds() {
+        use std::time::Duration;
+        let text = |time| {
+            let mut out = Vec::new();
+            push_timestamp(&mut out, time);
+            String::from_utf8(out).unwrap_or_default()
+        };
+        let epoch = SystemTime::UNIX_EPOCH;
+        let times = [epoch, epoch + Duration::from_micros(1_520_879_607_789_999), epoch - Duration::from_secs(1)];
+        assert_eq!(times.map(text), ["0.000", "1520879607.789", "0.000"]);
     }
 
     #[test]

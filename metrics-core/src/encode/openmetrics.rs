@@ -11,7 +11,7 @@ use super::number::push_canonical;
 use super::{About, Encode};
 use crate::kind::Kind;
 use crate::registry::scrape::sources::Sources;
-use crate::sample::{FamilyInfo, Labels, Value, Visitor};
+use crate::sample::{FamilyInfo, Labels, SeriesDetails, Value, Visitor};
 
 pub(super) const ABOUT: About = About {
     name: "openmetrics",
@@ -109,11 +109,19 @@ impl Visitor for Encoder {
     }
 
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        self.series_with_details(labels, value, &SeriesDetails::default());
+    }
+
+    fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
         let Self { lines, counter, .. } = self;
         match *value {
             _ if self.is_left_out => {}
             Value::Counter(total) if counter.is_empty() || is_total(total.as_f64()) => {
                 lines.number(counter, labels, total);
+                // Samples of type `unknown` must not have exemplars.
+                if let (TOTAL, [exemplar, ..]) = (*counter, details.exemplars) {
+                    lines.exemplar(exemplar);
+                }
             }
             // Only collectors report negative counters. The format cannot represent them.
             Value::Counter(_) => {}
@@ -136,9 +144,13 @@ impl Visitor for Encoder {
                 // If a collector reads cumulative counts while they change, they may decrease, which the format
                 // forbids.
                 let mut count = 0;
+                let mut exemplars = details.exemplars.iter().peekable();
                 for (at, (bound, cumulative)) in buckets.iter().enumerate() {
                     count = count.max(*cumulative);
                     lines.whole("_bucket", labels, Some(("le", *bound, at)), count);
+                    if let Some(exemplar) = exemplars.next_if(|exemplar| exemplar.bucket == at) {
+                        lines.exemplar(exemplar);
+                    }
                 }
                 // The format forbids a count without a sum. The last bucket still contains the count.
                 if is_total(sum) && buckets.first().is_none_or(|(bound, _)| *bound >= 0.0) {

@@ -3,10 +3,12 @@
 //! Because the length comes first, a family is buffered until it is complete. A family larger than 1 MiB is split into
 //! several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
 
+use std::time::SystemTime;
+
 use super::{About, Encode};
 use crate::cell::varint;
 use crate::kind::Kind;
-use crate::sample::{FamilyInfo, Labels, NativeHistogram, Value, Visitor};
+use crate::sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, SeriesDetails, Value, Visitor};
 
 pub(super) const ABOUT: About = About {
     name: "protobuf",
@@ -75,14 +77,13 @@ impl Visitor for Encoder {
     }
 
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        self.series_with_details(labels, value, &SeriesDetails::default());
+    }
+
+    fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
         let Self { series, metric, value: message, inner, .. } = self;
         metric.clear();
-        for (name, value) in labels.iter() {
-            inner.clear();
-            push_bytes(inner, 1, name.as_bytes());
-            push_bytes(inner, 2, value.as_bytes());
-            push_bytes(metric, 1, inner);
-        }
+        push_labels(metric, inner, labels);
         message.clear();
         let field = match *value {
             Value::Gauge(value) => {
@@ -91,6 +92,10 @@ impl Visitor for Encoder {
             }
             Value::Counter(total) => {
                 push_double(message, 1, total.as_f64());
+                if let [exemplar, ..] = details.exemplars {
+                    push_exemplar(inner, exemplar);
+                    push_bytes(message, 2, inner);
+                }
                 3
             }
             Value::Summary { count, sum, quantiles } => {
@@ -111,14 +116,24 @@ impl Visitor for Encoder {
             Value::Histogram { count, sum, buckets, native } => {
                 push_uint(message, 1, count);
                 push_double(message, 2, sum);
-                for (bound, count) in buckets {
-                    inner.clear();
-                    push_uint(inner, 1, *count);
-                    push_double(inner, 2, *bound);
-                    push_bytes(message, 3, inner);
+                let mut exemplars = details.exemplars.iter().peekable();
+                let mut bucket = Vec::new();
+                for (at, (bound, count)) in buckets.iter().enumerate() {
+                    bucket.clear();
+                    push_uint(&mut bucket, 1, *count);
+                    push_double(&mut bucket, 2, *bound);
+                    if let Some(exemplar) = exemplars.next_if(|exemplar| exemplar.bucket == at) {
+                        push_exemplar(inner, exemplar);
+                        push_bytes(&mut bucket, 3, inner);
+                    }
+                    push_bytes(message, 3, &bucket);
                 }
                 if let Some(native) = native {
                     push_native(message, inner, &native);
+                    for exemplar in details.exemplars {
+                        push_exemplar(inner, exemplar);
+                        push_bytes(message, 16, inner);
+                    }
                 }
                 7
             }
@@ -129,6 +144,34 @@ impl Visitor for Encoder {
             self.end_message();
         }
     }
+}
+
+/// Appends labels as the repeated field 1.
+fn push_labels(out: &mut Vec<u8>, inner: &mut Vec<u8>, labels: Labels<'_>) {
+    for (name, value) in labels.iter() {
+        inner.clear();
+        push_bytes(inner, 1, name.as_bytes());
+        push_bytes(inner, 2, value.as_bytes());
+        push_bytes(out, 1, inner);
+    }
+}
+
+/// Replaces the contents of `out` with an exemplar.
+fn push_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar<'_>) {
+    let mut inner = Vec::new();
+    out.clear();
+    push_labels(out, &mut inner, exemplar.labels);
+    push_double(out, 2, exemplar.value);
+    inner.clear();
+    push_timestamp(&mut inner, exemplar.timestamp);
+    push_bytes(out, 3, &inner);
+}
+
+/// Appends the fields of a timestamp. Times before 1970 become 1970.
+fn push_timestamp(out: &mut Vec<u8>, time: SystemTime) {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    push_uint(out, 1, since.as_secs());
+    push_uint(out, 2, since.subsec_nanos().into());
 }
 
 /// Appends the fields of a native histogram.
@@ -180,21 +223,26 @@ fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
 }
 
+/// Appends the number and the wire type of a field.
+fn push_tag(out: &mut Vec<u8>, field: u8, wire_type: u8) {
+    varint::push(out, u64::from(field) << 3 | u64::from(wire_type));
+}
+
 /// Appends a field of type string, bytes or message.
 fn push_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
+    push_tag(out, field, 2);
     varint::push(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 fn push_double(out: &mut Vec<u8>, field: u8, value: f64) {
-    out.push(field << 3 | 1);
+    push_tag(out, field, 1);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
 /// Appends a field of an unsigned integer or enum type.
 fn push_uint(out: &mut Vec<u8>, field: u8, value: u64) {
-    out.push(field << 3);
+    push_tag(out, field, 0);
     varint::push(out, value);
 }
 
@@ -216,9 +264,9 @@ mod tests {
 
     fn fields(mut bytes: &[u8]) -> Vec<Field<'_>> {
         let mut fields = Vec::new();
-        while let Some((tag, rest)) = bytes.split_first() {
-            bytes = rest;
-            let number = tag >> 3;
+        while !bytes.is_empty() {
+            let tag = varint::pop(&mut bytes);
+            let number = u8::try_from(tag >> 3).expect("a small number");
             fields.push(match tag & 7 {
                 0 => Field::Varint(number, varint::pop(&mut bytes)),
                 1 => {
@@ -273,6 +321,48 @@ mod tests {
         let expected = (vec![(-2, 2), (2, 1), (1, 2)], vec![3, 2, -4, 2, -1]);
         assert_eq!(spans_and_deltas(&fields, 12), expected);
         assert_eq!(spans_and_deltas(&fields, 9), (vec![(1, 1)], vec![4]));
+    }
+
+    #[test]
+    fn exemplars_belong_to_buckets_and_to_native_histograms() {
+        let labels = Labels::of(&[("trace_id", "\"a\"")]);
+        let timestamp = SystemTime::UNIX_EPOCH + std::time::Duration::new(7, 8);
+        let exemplar = Exemplar { bucket: 1, labels: labels.borrow(), value: 0.5, timestamp };
+        let details = SeriesDetails { exemplars: &[exemplar] };
+        let native = NativeHistogram { schema: 0, zero_threshold: 0.0, zero_count: 0, positive: &[], negative: &[] };
+        let buckets = [(0.25, 0), (f64::INFINITY, 1)];
+        let mut encoder = Encoder::default();
+        let histogram = Value::Histogram { count: 1, sum: 0.5, buckets: &buckets, native: Some(native) };
+        encoder.series_with_details(Labels::default(), &histogram, &details);
+        encoder.series_with_details(Labels::default(), &Value::Counter(crate::Number::Whole(1)), &details);
+        let of_metric = fields(&encoder.series);
+        let [Field::Bytes(4, histogram), Field::Bytes(4, counter)] = of_metric[..] else { panic!("{of_metric:?}") };
+        let [Field::Bytes(7, histogram)] = fields(histogram)[..] else { panic!("a histogram") };
+        let [Field::Bytes(3, counter)] = fields(counter)[..] else { panic!("a counter") };
+        let is_exemplar = |bytes: &[u8]| {
+            let [Field::Bytes(1, pair), Field::Double(2, value), Field::Bytes(3, time)] = fields(bytes)[..] else {
+                panic!("an exemplar")
+            };
+            assert_eq!(fields(pair), [Field::Bytes(1, b"trace_id"), Field::Bytes(2, b"\"a\"")]);
+            assert_eq!((value, fields(time)), (0.5, vec![Field::Varint(1, 7), Field::Varint(2, 8)]));
+        };
+        let of_histogram = fields(histogram);
+        let exemplars: Vec<(u8, Vec<Field<'_>>)> = of_histogram
+            .iter()
+            .filter_map(|field| match field {
+                Field::Bytes(3, bucket) => Some((3, fields(bucket))),
+                Field::Bytes(16, exemplar) => Some((16, vec![Field::Bytes(3, exemplar)])),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(exemplars.iter().map(|(field, _)| *field).collect::<Vec<_>>(), [3, 3, 16]);
+        assert_eq!(exemplars[0].1.len(), 2, "the first bucket has no exemplar");
+        for (_, fields) in &exemplars[1..] {
+            let Some(Field::Bytes(3, exemplar)) = fields.last() else { panic!("{fields:?}") };
+            is_exemplar(exemplar);
+        }
+        let Field::Bytes(2, exemplar) = fields(counter)[1] else { panic!("an exemplar") };
+        is_exemplar(exemplar);
     }
 
     #[test]

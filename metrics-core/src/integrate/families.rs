@@ -41,6 +41,19 @@ pub(super) struct Route {
     pub(super) in_flight: Gauge,
     /// `true` if these are the overflow series.
     is_overflow: bool,
+    /// The labels of the trace that was current when the service responded, if an exemplar was due then.
+    trace: Vec<(String, String)>,
+}
+
+impl Route {
+    /// Keeps the labels of the current trace if an exemplar is due. When the body ends, the trace may no longer be
+    /// current.
+    pub(super) fn keep_trace(&mut self, latency: Duration, is_exception: bool) {
+        self.trace = self.latency.trace_if_due(latency.as_secs_f64());
+        if self.trace.is_empty() && is_exception {
+            self.trace = self.exceptions.trace_if_due();
+        }
+    }
 }
 
 /// The end of a request, which determines the counter to increment in addition to recording the latency and status.
@@ -97,7 +110,8 @@ impl RequestFamilies {
         let within_cap = || {
             let latency = latency.within_cap(labels)?;
             let (exceptions, cancelled) = (exceptions.within_cap(labels)?, cancelled.within_cap(labels)?);
-            Some(Route { latency, exceptions, cancelled, in_flight: in_flight.within_cap(labels)?, is_overflow: false })
+            let in_flight = in_flight.within_cap(labels)?;
+            Some(Route { latency, exceptions, cancelled, in_flight, is_overflow: false, trace: Vec::new() })
         };
         within_cap().unwrap_or_else(|| Route {
             latency: latency.overflow(),
@@ -105,6 +119,7 @@ impl RequestFamilies {
             cancelled: cancelled.overflow(),
             in_flight: in_flight.overflow(),
             is_overflow: true,
+            trace: Vec::new(),
         })
     }
 
@@ -121,12 +136,13 @@ impl RequestFamilies {
     /// Records a request. A scrape reads exceptions, latency and responses in this order. Recording in the opposite
     /// order ensures that a scrape never contains more exceptions than requests or more requests than responses.
     pub(super) fn record(&self, route: &Route, labels: [&str; 3], latency: Duration, end: RequestEnd) {
+        let trace = &route.trace;
         let response = if route.is_overflow { None } else { self.responses.within_cap(labels) };
         response.unwrap_or_else(|| self.responses.overflow()).inc();
-        route.latency.observe(latency);
+        route.latency.observe_in_trace(latency.as_secs_f64(), trace);
         match end {
             RequestEnd::Ok => {}
-            RequestEnd::Exception => route.exceptions.inc(),
+            RequestEnd::Exception => route.exceptions.inc_in_trace(trace),
             RequestEnd::Cancelled => route.cancelled.inc(),
         }
     }

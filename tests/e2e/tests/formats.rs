@@ -46,9 +46,11 @@ fn everything() -> Registry {
     let histogram = histogram.labels(["of"]).register_in(&registry).expect("valid").labels(["x"]);
     for value in [0.25, 1.0, 3e6, 1e9] {
         summary.observe(value);
-        histogram.observe(value);
+        histogram.observe_with_exemplar(value, || [("trace_id", "4bf9"), ("user", "\u{fc}")]);
     }
     distributions(&registry);
+    let failures = Counter::builder("failures_total", "Failures.").register_in(&registry).expect("valid");
+    failures.inc_with_exemplar(|| [("trace_id", "\"quoted\" \\ back\nslash")]);
     registry.register_collector(Others).expect("valid");
     registry
 }
@@ -81,6 +83,8 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     for sample in family.samples:
         labels = {k: repr(float(v)) if k in ('le', 'quantile') else v for k, v in sample.labels.items()}
         print(sample.name, sorted(labels.items()), float(sample.value))
+        if sample.exemplar:
+            print('exemplar', sample.name, sample.exemplar.labels, float(sample.exemplar.value))
     print(family.name, family.type, repr(family.documentation), family.unit)
 ";
     let registry = everything();
@@ -89,7 +93,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     let text = readers::python(&text, &encoded(&registry, Format::Text));
     let samples =
         |read: &str| -> Vec<String> { read.lines().filter(|line| line.contains('[')).map(str::to_owned).collect() };
-    assert_eq!(samples(&open).len(), 6 + 1 + 2 + 7 + 8 + 5 + 4 + 1);
+    assert_eq!(samples(&open).len(), 6 + 1 + 1 + 2 + 7 + 8 + 5 + 4 + 1);
     assert!(samples(&open).iter().any(|sample| sample.contains("'nothing'") && sample.ends_with(" nan")), "{open}");
     assert_eq!(samples(&open), samples(&text));
     for family in [
@@ -102,6 +106,12 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     ] {
         assert!(open.lines().any(|line| line == family), "{family}\n{open}");
     }
+    let exemplars: Vec<&str> = open.lines().filter(|line| line.starts_with("exemplar")).collect();
+    assert_eq!(exemplars[0], r#"exemplar failures_total {'trace_id': '"quoted" \\ back\nslash'} 1.0"#);
+    let of_sizes = [0.25, 1.0, 3_000_000.0, 1_000_000_000.0];
+    let of_sizes =
+        of_sizes.map(|value| format!("exemplar size_bytes_bucket {{'trace_id': '4bf9', 'user': 'ü'}} {value:?}"));
+    assert_eq!(exemplars[1..], of_sizes);
     let own = Registry::global();
     metrics_core::init();
     readers::python(SCRIPT, &encoded(own, Format::OpenMetrics));

@@ -7,6 +7,7 @@ mod differential;
 mod distributions;
 mod example;
 mod examples;
+mod exemplars;
 mod formats;
 mod graphite;
 mod hostile;

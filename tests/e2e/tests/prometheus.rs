@@ -57,6 +57,25 @@ impl Prometheus {
         *value
     }
 
+    /// Returns the exemplars of the series that a selector matches: the labels of the series, the labels of the exemplar,
+    /// and its value.
+    pub(crate) fn exemplars(&self, selector: &str) -> Vec<(Value, Value, f64)> {
+        // All of the time since 1970.
+        let url = format!("{}/api/v1/query_exemplars?start=0&end=9999999999&query={}", self.url, escape(selector));
+        let (status, body) = get(&url).expect("an answer");
+        assert_eq!(status, 200, "{selector}: {body}");
+        let answer: Value = serde_json::from_str(&body).expect("JSON");
+        let series = answer["data"].as_array().expect("a list");
+        let exemplars = series.iter().flat_map(|series| {
+            let exemplars = series["exemplars"].as_array().expect("a list").iter();
+            exemplars.map(|exemplar| {
+                let value = exemplar["value"].as_str().and_then(|value| value.parse().ok()).expect("a number");
+                (series["seriesLabels"].clone(), exemplar["labels"].clone(), value)
+            })
+        });
+        exemplars.collect()
+    }
+
     fn try_value(&self, promql: &str) -> Option<f64> {
         self.try_query(promql)?.first().map(|(_, value)| *value)
     }

@@ -5,6 +5,7 @@ mod axum;
 mod behavior;
 mod cap;
 mod client;
+mod exemplars;
 mod hyper;
 mod interop;
 mod tonic;

@@ -120,6 +120,18 @@ fn a_thread_that_has_seen_a_series_allocates_nothing() {
     assert!(allocations(|| drop(Registry::global().to_text())) > 0);
 }
 
+#[test]
+fn a_bucket_with_a_recent_exemplar_allocates_nothing() {
+    let (counter, histogram) = (Counter::builder("c_total", "").build(), Histogram::builder("h", "").build());
+    let with_exemplars = || {
+        counter.inc_with_exemplar(|| [("trace_id", "a")]);
+        histogram.observe_with_exemplar(1, || [("trace_id", "a")]);
+    };
+    with_exemplars();
+    // On a busy machine, the next exemplar may be due during some of the attempts.
+    assert!((0..10).any(|_| allocations(|| (0..100).for_each(|_| with_exemplars())) == 0));
+}
+
 #[derive(Clone, Copy, LabelValue)]
 enum Method {
     Get,

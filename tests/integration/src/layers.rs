@@ -20,6 +20,7 @@ const LAYERS: [&[&str]; 8] = [
         "cell",
         "clock",
         "error",
+        "exemplars",
         "exposure",
         "internal",
         "kind",

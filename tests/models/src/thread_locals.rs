@@ -52,7 +52,7 @@ pub(super) fn allocating<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// The models' allocator observes nothing.
-pub(super) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
     Some(f())
 }
 

@@ -21,6 +21,7 @@ use crate::call::declaration::label_source::Role;
 use crate::call::feed::series::Series;
 use crate::cell::{self, Buckets, Handle};
 use crate::clock::Moment;
+use crate::exemplars;
 
 /// A call whose labels are known but that has not begun. Dropping it records nothing.
 #[must_use = "a prepared call records nothing until it begins"]
@@ -168,14 +169,17 @@ pub(crate) fn enter(in_flight: Handle) {
 pub(crate) fn record(start: Moment, Series { handles, buckets }: &Series, outcome: Outcome) {
     // Load each handle separately: a wide load of two recent stores would stall until the stores complete.
     let [latency, exceptions, cancelled, in_flight] = handles;
-    let seconds = start.seconds();
+    let (seconds, now) = start.seconds_to_now();
     match buckets {
         None => cell::summary::observe(*latency, seconds),
-        Some(buckets) => observe_in_buckets(*latency, buckets, seconds),
+        Some(buckets) => observe_in_buckets(*latency, buckets, seconds, now),
     }
     match outcome {
         Outcome::Ok => {}
-        Outcome::Exception => cell::counter::add_whole(*exceptions, 1),
+        Outcome::Exception => {
+            cell::counter::add_whole(*exceptions, 1);
+            exemplars::counted_in_trace(*exceptions, now, &[]);
+        }
         Outcome::Cancelled => cell::counter::add_whole(*cancelled, 1),
     }
     if !in_flight.is_none() {
@@ -186,8 +190,9 @@ pub(crate) fn record(start: Moment, Series { handles, buckets }: &Series, outcom
 // Not inlined, so that calls that need neither function do not reserve registers for them.
 
 #[inline(never)]
-fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64) {
+fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64, now: Moment) {
     cell::observe(latency, Some(buckets), seconds);
+    exemplars::observed_in_trace(latency, buckets, seconds, now, &[]);
 }
 
 #[inline(never)]

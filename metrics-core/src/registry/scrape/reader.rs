@@ -4,11 +4,12 @@
 use std::mem;
 
 use super::parts::{OtherParts, with_duplicates};
+use crate::exemplars::{self, KeptExemplar};
 use crate::family::FamilyDeclaration;
 use crate::family::core::{EarlyTotals, Walk};
 use crate::family::table::Chunk;
 use crate::metric::Readings;
-use crate::sample::{Labels, Visitor};
+use crate::sample::{Exemplar, Labels, SeriesDetails, Visitor};
 
 /// A family's early totals, and the current position in them.
 pub(crate) struct Early<'a> {
@@ -23,6 +24,8 @@ pub(crate) struct Reader {
     readings: Readings,
     chunk: Chunk,
     live: Vec<bool>,
+    /// The exemplars of the chunk, each with the position of its series.
+    exemplars: Vec<(usize, KeptExemplar)>,
 }
 
 impl Reader {
@@ -48,7 +51,7 @@ impl Reader {
         sorted: bool,
         visitor: &mut dyn Visitor,
     ) -> bool {
-        let Self { readings, chunk, live } = self;
+        let Self { readings, chunk, live, exemplars } = self;
         if !walk.next(sorted, chunk) {
             return false;
         }
@@ -65,6 +68,7 @@ impl Reader {
         }
         // Series that were removed concurrently are skipped, because a value of 0 would look like a reset.
         (metric.are_live)(handles, live);
+        exemplars::read(handles, exemplars);
         let order = sorted.then(|| chunk.sorted());
         for position in 0..handles.len() {
             let at = order.as_ref().map_or(position, |order| order[position]);
@@ -81,7 +85,11 @@ impl Reader {
             }
             let value = (metric.value)(readings, at);
             let labels = Labels::new(&family.const_text, chunk.text(at));
-            with_duplicates(&value, &duplicates, &mut |value| visitor.series(labels, value));
+            let first = exemplars.partition_point(|(position, _)| *position < at);
+            let end = exemplars.partition_point(|(position, _)| *position <= at);
+            let exemplars: Vec<Exemplar<'_>> = exemplars[first..end].iter().map(|(_, kept)| kept.show()).collect();
+            let details = SeriesDetails { exemplars: &exemplars };
+            with_duplicates(&value, &duplicates, &mut |value| visitor.series_with_details(labels, value, &details));
         }
         true
     }
