@@ -127,7 +127,7 @@ impl BucketOptions {
         match kind {
             Kind::Summary => self.of_summary(),
             Kind::Histogram => self.of_histogram(),
-            Kind::Counter | Kind::Gauge | Kind::Untyped => (None, None),
+            Kind::Counter | Kind::Gauge | Kind::Info | Kind::StateSet | Kind::Untyped => (None, None),
         }
     }
 

@@ -11,8 +11,11 @@ use crate::family::core::DEFAULT_MAX_SERIES;
 use crate::family::{Family, FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
+use crate::info::Info;
+use crate::label_value::LabelValue;
 use crate::lint::StyleRule;
 use crate::metric::{Metric, MetricVTable, sealed};
+use crate::state_set::StateSet;
 use crate::summary::Summary;
 
 /// A builder for a metric, or for a [`Family`] once [`Builder::labels`] has been called. `T` is the resulting type.
@@ -103,6 +106,19 @@ builders! {
     Gauge: "a gauge";
     Summary: "a summary";
     Histogram: "a histogram";
+    Info: "an info";
+}
+
+impl<S: LabelValue + 'static> StateSet<S> {
+    /// Returns a builder for a state set with this name and help text.
+    ///
+    /// The name is checked when the metric is registered.
+    #[track_caller]
+    pub fn builder(name: impl Into<String>, help: impl Into<String>) -> Builder<Self> {
+        // Evaluated here, so that the error message contains the location of this call.
+        const { _ = Self::STATES };
+        Builder::new(name.into(), help.into())
+    }
 }
 
 impl<M: Metric> Builder<M> {

@@ -199,6 +199,7 @@ impl fmt::Debug for Counter {
 impl sealed::Metric for Counter {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Counter,
+        states: &[],
         allocate: |_| cell::allocate(),
         free: |handle, _| {
             access::free(handle, cell::WORDS);

@@ -19,12 +19,14 @@ use crate::error::{Error, Owner};
 use crate::family::{Family, FamilyCore};
 use crate::gauge::Gauge;
 use crate::histogram::Histogram;
+use crate::info::Info;
 use crate::kind::Kind;
-use crate::label_value::Label;
+use crate::label_value::{Label, LabelValue};
 use crate::lint::StyleRule;
 use crate::metric::Metric;
 use crate::metric::sealed::Metric as _;
 use crate::registry::{Problem, Registry};
+use crate::state_set::StateSet;
 use crate::summary::Summary;
 
 /// A struct whose fields are metrics. `#[derive(Metrics)]` implements this trait.
@@ -324,7 +326,7 @@ fn first_paragraph(docs: &str) -> String {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a struct of metrics cannot have a field of type `{Self}`",
-    label = "expected `Counter`, `Gauge`, `Summary` or `Histogram`",
+    label = "expected `Counter`, `Gauge`, `Summary`, `Histogram`, `Info` or `StateSet`",
     note = "a `Family` needs `#[metric(labels(..))]`, and another struct that derives `Metrics` needs `#[metric(flatten)]`; a metric cannot be optional"
 )]
 pub trait MetricField: Sized {
@@ -366,7 +368,15 @@ macro_rules! fields {
         }
     )*};
 }
-fields! { Counter Gauge Summary Histogram }
+fields! { Counter Gauge Summary Histogram Info }
+
+impl<S: LabelValue + 'static> MetricField for StateSet<S> {
+    const KIND: Kind = Kind::StateSet;
+
+    fn declare(field: FieldBuilder<'_, '_>) -> Self {
+        field.build::<Self, Self>()
+    }
+}
 
 impl<M: Metric, const N: usize> LabeledField<N> for Family<M, N> {
     const KIND: Kind = M::VTABLE.kind;

@@ -302,9 +302,8 @@ pub(crate) fn forget(handle: Handle, buckets: usize) {
     }
 }
 
-/// Fills `exemplars` with those of each series, preceded by the position of the series in `handles`.
+/// Appends the exemplars of each series, preceded by the position of the series in `handles`.
 pub(crate) fn read(handles: &[Handle], exemplars: &mut Vec<(usize, KeptExemplar)>) {
-    exemplars.clear();
     if ANY.load(Ordering::Relaxed) {
         let kept = KEPT.get();
         for (position, handle) in handles.iter().enumerate() {

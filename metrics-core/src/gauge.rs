@@ -117,6 +117,7 @@ impl Drop for InFlight {
 impl sealed::Metric for Gauge {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Gauge,
+        states: &[],
         allocate: |_| cell::allocate(),
         free: |handle, _| cell::free(handle),
         read: |handles, _, readings| {

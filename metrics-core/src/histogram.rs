@@ -118,6 +118,7 @@ impl fmt::Debug for Histogram {
 impl sealed::Metric for Histogram {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Histogram,
+        states: &[],
         allocate: |buckets| cell::allocate(Some(of_histogram(buckets))),
         free: |handle, buckets| {
             let buckets = of_histogram(buckets);

@@ -1,4 +1,4 @@
-//! The type of a family: counter, gauge, summary, histogram or untyped.
+//! The type of a family, such as counter or histogram.
 
 /// The type of a family, as in its `# TYPE` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +12,10 @@ pub enum Kind {
     Summary,
     /// Observations counted in buckets.
     Histogram,
+    /// Facts as labels; the value is always 1. A gauge, except in OpenMetrics.
+    Info,
+    /// The states of a state set; the value of the current one is 1. A gauge, except in OpenMetrics.
+    StateSet,
     /// A number of unknown type; only families from collectors have this type.
     Untyped,
 }
@@ -22,7 +26,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
-            Self::Gauge => "gauge",
+            Self::Gauge | Self::Info | Self::StateSet => "gauge",
             Self::Summary => "summary",
             Self::Histogram => "histogram",
             Self::Untyped => "untyped",
@@ -34,7 +38,7 @@ impl Kind {
     pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_created"],
-            Self::Gauge | Self::Untyped => &[],
+            Self::Gauge | Self::Info | Self::StateSet | Self::Untyped => &[],
             Self::Summary => &["_count", "_sum", "_created"],
             Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
         }

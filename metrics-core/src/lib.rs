@@ -36,6 +36,7 @@ mod family;
 mod gauge;
 pub mod guide;
 mod histogram;
+mod info;
 #[cfg(any(feature = "tower", feature = "actix"))]
 pub mod integrate;
 mod internal;
@@ -52,6 +53,7 @@ mod per_process;
 mod process;
 mod registry;
 mod sample;
+mod state_set;
 mod summary;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -97,6 +99,7 @@ pub use export::server::{HttpServer, HttpServerBuilder, InvalidCredentials, Serv
 pub use family::Family;
 pub use gauge::{Gauge, InFlight};
 pub use histogram::Histogram;
+pub use info::Info;
 #[cfg(any(feature = "tower", feature = "actix"))]
 pub use integrate::{RequestMetrics, RequestMetricsBuilder};
 pub use kind::Kind;
@@ -107,6 +110,7 @@ pub use metric::Metric;
 pub use registry::scrape::Scrape;
 pub use registry::{Collect, CollectorId, DeclaredFamily, DeclaredLabel, Problem, ProblemKind, Registry, init};
 pub use sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, Number, OwnedLabels, SeriesDetails, Value, Visitor};
+pub use state_set::StateSet;
 pub use summary::Summary;
 pub use threads::limit_thread_local_cells;
 pub use timer::Timer;

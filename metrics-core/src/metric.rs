@@ -7,8 +7,8 @@ use crate::cell::{Buckets, Handle, counter, histogram, summary};
 use crate::kind::Kind;
 use crate::sample::Value;
 
-/// A metric with a single series: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Summary`](crate::Summary) or
-/// [`Histogram`](crate::Histogram).
+/// A metric with a single series: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Summary`](crate::Summary),
+/// [`Histogram`](crate::Histogram), [`Info`](crate::Info) or [`StateSet`](crate::StateSet).
 ///
 /// This trait is sealed; it cannot be implemented outside this crate.
 pub trait Metric: sealed::Metric {}
@@ -33,6 +33,8 @@ pub trait SeriesOwner: Send + Sync {
 /// A metric type's functions for accessing its cells.
 pub struct MetricVTable {
     pub(crate) kind: Kind,
+    /// The states of a state set; empty for other types.
+    pub(crate) states: &'static [&'static str],
     /// Allocates a series at 0, with these buckets, if any; `None` if no slot is free.
     pub(crate) allocate: fn(Option<&'static Buckets>) -> Option<Handle>,
     /// Ends a series.

@@ -8,7 +8,7 @@ mod other;
 use std::error::Error;
 use std::sync::Once;
 
-use crate::gauge::Gauge;
+use crate::info::Info;
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::registry::{Collect, Registry};
@@ -98,11 +98,10 @@ pub fn register(module_path: &str, version: &str, revision: &str) {
         }
     });
     let name = format!("{}_build_info", module_path.split("::").next().unwrap_or_default());
-    Gauge::builder(name, "Always 1; the labels identify the build.")
+    Info::builder(name, "Always 1; the labels identify the build.")
         .const_label("version", version)
         .const_label("revision", revision)
-        .register()
-        .set(1);
+        .register();
 }
 
 /// Returns the first known value, or `unknown`. Skips empty values and the placeholder that `vergen` uses for unknown

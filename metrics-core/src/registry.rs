@@ -13,6 +13,7 @@ pub(crate) mod scrape;
 mod shown;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lazy_static::lazy_static;
@@ -61,6 +62,8 @@ pub struct Registry {
 pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
+    /// True if OpenMetrics has `_created` samples.
+    exports_created: AtomicBool,
     state: RwLock<RegistryState>,
     /// Runs that gather the `prometheus` crate's default registry.
     default_runs: Runs<shown::Collected>,
@@ -113,13 +116,39 @@ impl Registry {
         let state = RwLock::default();
         let desc = bridge::desc(is_global);
         let default_runs = Runs::default();
-        let registry = Self { inner: Arc::new(Inner { const_labels, is_global, state, default_runs, desc }) };
+        let exports_created = AtomicBool::new(false);
+        let inner = Inner { const_labels, is_global, exports_created, state, default_runs, desc };
+        let registry = Self { inner: Arc::new(inner) };
         if is_global {
             // The clock is initialized here so that no measured call has to initialize it.
             clock::init();
             registry.write().members.reserve(scrape::own_families::OWN_FAMILIES);
         }
         registry
+    }
+
+    /// Adds a `_created` sample to each counter, summary and histogram in OpenMetrics, or stops adding it: the time at
+    /// which the series was created, in seconds since 1970, accurate to a tenth of a second.
+    ///
+    /// By default, there are none, because they add a series to each counter. Prometheus uses them with
+    /// `--enable-feature=created-timestamp-zero-ingestion`. The protobuf format always has these times, at no such cost.
+    /// Series from collectors have none.
+    ///
+    /// # Example: creation times
+    ///
+    /// ```
+    /// use metrics_core::{Counter, Format, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// Counter::builder("jobs_total", "Jobs done.").register_in(&registry)?;
+    /// registry.export_created(true);
+    /// let mut out = Vec::new();
+    /// registry.encode(Format::OpenMetrics, &mut out);
+    /// assert!(String::from_utf8_lossy(&out).contains("\njobs_created 1"));
+    /// # Ok::<(), metrics_core::Error>(())
+    /// ```
+    pub fn export_created(&self, export: bool) {
+        self.inner.exports_created.store(export, Ordering::Relaxed);
     }
 
     /// Prepares the registry for an exporter. For the global registry, initializes all declarations that the linker has

@@ -185,6 +185,9 @@ pub struct Exemplar<'a> {
 pub struct SeriesDetails<'a> {
     /// The exemplars of a counter or histogram, sorted by bucket; empty for other types.
     pub exemplars: &'a [Exemplar<'a>],
+    /// The time at which the series was created, rounded down by at most a tenth of a second; `None` for series from
+    /// collectors and callbacks.
+    pub created: Option<SystemTime>,
 }
 
 /// Receives the families and series of a scrape. Encoders and bridges implement this trait.

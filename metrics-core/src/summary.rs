@@ -115,6 +115,7 @@ impl fmt::Debug for Summary {
 impl sealed::Metric for Summary {
     const VTABLE: &'static MetricVTable = &MetricVTable {
         kind: Kind::Summary,
+        states: &[],
         allocate: cell::allocate,
         free: cell::free,
         read,

@@ -1,5 +1,7 @@
 //! Sample lines (a name, labels and a number), shared by the two text formats.
 
+use std::time::SystemTime;
+
 use super::number::{push_float, push_number, push_timestamp, push_whole};
 use crate::sample::{Exemplar, Labels, Number};
 
@@ -72,6 +74,15 @@ impl Lines {
         self.sample(suffix, labels, bound);
         push_whole(&mut self.out, value);
         self.out.push(b'\n');
+    }
+
+    /// Writes the `_created` sample of a series, if its creation time is given.
+    pub(super) fn created(&mut self, labels: Labels<'_>, created: Option<SystemTime>) {
+        if let Some(created) = created {
+            self.sample("_created", labels, None);
+            push_timestamp(&mut self.out, created);
+            self.out.push(b'\n');
+        }
     }
 
     /// Appends an exemplar to the last sample line.

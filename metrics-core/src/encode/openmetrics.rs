@@ -19,10 +19,11 @@ pub(super) const ABOUT: About = About {
     encoder: |sources| {
         Box::new(Encoder {
             lines: Lines::new(push_canonical),
-            counter: "",
+            suffix: "",
             beside_base: beside_base(sources),
             created: created(sources),
             is_left_out: false,
+            exports_created: sources.exports_created,
         })
     },
 };
@@ -31,24 +32,33 @@ pub(super) const ABOUT: About = About {
 /// docs.
 struct Encoder {
     lines: Lines,
-    /// The suffix for counter samples: `_total`, or empty if the family has type `unknown`.
-    counter: &'static str,
-    /// Counters that must keep their full name as the family name.
+    /// The suffix for samples of counters and infos: `_total`, `_info`, or empty if the family has another type instead.
+    suffix: &'static str,
+    /// Counters and infos that must keep their full name as the family name.
     beside_base: HashSet<String>,
     /// Families whose names are reserved for another family's `_created` sample. Only collectors can report such
     /// families.
     created: HashSet<String>,
     /// `true` if the current family is in `created` and is therefore skipped.
     is_left_out: bool,
+    /// True if the creation times of series are exported.
+    exports_created: bool,
 }
 
 const TOTAL: &str = "_total";
 
+const INFO: &str = "_info";
+
 const CREATED: &str = "_created";
 
-/// Returns the names of counters that would share a sample name with another family if `_total` were removed.
+/// Returns the names of counters and infos that would share a name with another family if `_total` or `_info` were
+/// removed.
 fn beside_base(sources: &Sources) -> HashSet<String> {
-    let beside = |name: &&str| name.strip_suffix(TOTAL).is_some_and(|base| is_taken(base, sources));
+    let beside_info = |base: &str| is_taken(base, sources) || sources.kind_of(&format!("{base}{TOTAL}")).is_some();
+    let beside = |name: &&str| {
+        name.strip_suffix(TOTAL).is_some_and(|base| is_taken(base, sources))
+            || name.strip_suffix(INFO).is_some_and(|base| base.is_empty() || beside_info(base))
+    };
     sources.names().filter(beside).map(str::to_owned).collect()
 }
 
@@ -88,12 +98,20 @@ impl Visitor for Encoder {
     fn family(&mut self, family: &FamilyInfo<'_>) {
         let base = family.name.strip_suffix(TOTAL).filter(|base| !base.is_empty());
         let base = base.filter(|_| family.kind == Kind::Counter && !self.beside_base.contains(family.name));
-        let (name, kind) = match (family.kind, base) {
-            (Kind::Counter, Some(base)) => (base, "counter"),
-            (Kind::Counter | Kind::Untyped, _) => (family.name, "unknown"),
-            (kind, _) => (family.name, kind.as_str()),
+        let info = family.name.strip_suffix(INFO).filter(|_| family.kind == Kind::Info);
+        let info = info.filter(|_| !self.beside_base.contains(family.name));
+        let (name, kind) = match (family.kind, base, info) {
+            (Kind::Counter, Some(base), _) => (base, "counter"),
+            (Kind::Counter | Kind::Untyped, ..) => (family.name, "unknown"),
+            (Kind::Info, _, Some(base)) => (base, "info"),
+            (Kind::StateSet, ..) => (family.name, "stateset"),
+            (kind, ..) => (family.name, kind.as_str()),
         };
-        self.counter = if base.is_some() { TOTAL } else { "" };
+        self.suffix = match (base, info) {
+            (Some(_), _) => TOTAL,
+            (_, Some(_)) => INFO,
+            _ => "",
+        };
         self.is_left_out = self.created.contains(family.name);
         if self.is_left_out {
             return;
@@ -113,19 +131,24 @@ impl Visitor for Encoder {
     }
 
     fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
-        let Self { lines, counter, .. } = self;
+        let created = details.created.filter(|_| self.exports_created);
+        let Self { lines, suffix, .. } = self;
         match *value {
             _ if self.is_left_out => {}
-            Value::Counter(total) if counter.is_empty() || is_total(total.as_f64()) => {
-                lines.number(counter, labels, total);
-                // Samples of type `unknown` must not have exemplars.
-                if let (TOTAL, [exemplar, ..]) = (*counter, details.exemplars) {
-                    lines.exemplar(exemplar);
+            Value::Counter(total) if suffix.is_empty() || is_total(total.as_f64()) => {
+                lines.number(suffix, labels, total);
+                // Samples of type `unknown` must not have exemplars or creation times.
+                if *suffix == TOTAL {
+                    if let [exemplar, ..] = details.exemplars {
+                        lines.exemplar(exemplar);
+                    }
+                    lines.created(labels, created);
                 }
             }
             // Only collectors report negative counters. The format cannot represent them.
             Value::Counter(_) => {}
-            Value::Gauge(value) | Value::Untyped(value) => lines.float("", labels, None, value),
+            Value::Gauge(value) => lines.float(suffix, labels, None, value),
+            Value::Untyped(value) => lines.float("", labels, None, value),
             Value::Summary { count, sum, quantiles } => {
                 for (at, (quantile, value)) in quantiles.iter().enumerate() {
                     // The format requires quantiles between 0 and 1 and nonnegative values.
@@ -137,6 +160,7 @@ impl Visitor for Encoder {
                     lines.float("_sum", labels, None, sum);
                 }
                 lines.whole("_count", labels, None, count);
+                lines.created(labels, created);
             }
             // Only collectors report unsorted buckets. The format cannot represent them.
             Value::Histogram { buckets, .. } if !buckets.is_sorted_by(|(one, _), (next, _)| one < next) => {}
@@ -157,6 +181,7 @@ impl Visitor for Encoder {
                     lines.float("_sum", labels, None, sum);
                     lines.whole("_count", labels, None, count);
                 }
+                lines.created(labels, created);
             }
         }
     }

@@ -65,7 +65,7 @@ impl Visitor for Encoder {
         push_bytes(head, 2, family.help.as_bytes());
         let kind = match family.kind {
             Kind::Counter => 0,
-            Kind::Gauge => 1,
+            Kind::Gauge | Kind::Info | Kind::StateSet => 1,
             Kind::Summary => 2,
             Kind::Untyped => 3,
             Kind::Histogram => 4,
@@ -96,6 +96,7 @@ impl Visitor for Encoder {
                     push_exemplar(inner, exemplar);
                     push_bytes(message, 2, inner);
                 }
+                push_created(message, inner, 3, details);
                 3
             }
             Value::Summary { count, sum, quantiles } => {
@@ -107,6 +108,7 @@ impl Visitor for Encoder {
                     push_double(inner, 2, *value);
                     push_bytes(message, 3, inner);
                 }
+                push_created(message, inner, 4, details);
                 4
             }
             Value::Untyped(value) => {
@@ -135,6 +137,7 @@ impl Visitor for Encoder {
                         push_bytes(message, 16, inner);
                     }
                 }
+                push_created(message, inner, 15, details);
                 7
             }
         };
@@ -165,6 +168,15 @@ fn push_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar<'_>) {
     inner.clear();
     push_timestamp(&mut inner, exemplar.timestamp);
     push_bytes(out, 3, &inner);
+}
+
+/// Appends the time at which the series was created, if it is known.
+fn push_created(out: &mut Vec<u8>, inner: &mut Vec<u8>, field: u8, details: &SeriesDetails<'_>) {
+    if let Some(created) = details.created {
+        inner.clear();
+        push_timestamp(inner, created);
+        push_bytes(out, field, inner);
+    }
 }
 
 /// Appends the fields of a timestamp. Times before 1970 become 1970.
@@ -328,7 +340,7 @@ mod tests {
         let labels = Labels::of(&[("trace_id", "\"a\"")]);
         let timestamp = SystemTime::UNIX_EPOCH + std::time::Duration::new(7, 8);
         let exemplar = Exemplar { bucket: 1, labels: labels.borrow(), value: 0.5, timestamp };
-        let details = SeriesDetails { exemplars: &[exemplar] };
+        let details = SeriesDetails { exemplars: &[exemplar], created: Some(timestamp) };
         let native = NativeHistogram { schema: 0, zero_threshold: 0.0, zero_count: 0, positive: &[], negative: &[] };
         let buckets = [(0.25, 0), (f64::INFINITY, 1)];
         let mut encoder = Encoder::default();
@@ -356,6 +368,12 @@ mod tests {
             })
             .collect();
         assert_eq!(exemplars.iter().map(|(field, _)| *field).collect::<Vec<_>>(), [3, 3, 16]);
+        let is_created = |field: Option<&Field<'_>>, number: u8| {
+            let Some(Field::Bytes(found, time)) = field else { panic!("{field:?}") };
+            assert_eq!((*found, fields(time)), (number, vec![Field::Varint(1, 7), Field::Varint(2, 8)]));
+        };
+        is_created(of_histogram.last(), 15);
+        is_created(fields(counter).last(), 3);
         assert_eq!(exemplars[0].1.len(), 2, "the first bucket has no exemplar");
         for (_, fields) in &exemplars[1..] {
             let Some(Field::Bytes(3, exemplar)) = fields.last() else { panic!("{fields:?}") };

@@ -12,6 +12,7 @@ mod walk;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::SystemTime;
 
 use super::FamilyDeclaration;
 use super::table::{Chunk, Compaction, SeriesTable};
@@ -270,6 +271,7 @@ impl FamilyCore {
             }
         }
         EXPOSURE.check();
+        let now = SystemTime::now();
         let mut table = self.write();
         if let Some(handle) = table.find(label_names, values) {
             return Some(handle);
@@ -282,7 +284,7 @@ impl FamilyCore {
             InternalError::SeriesSlotsExhausted.record(name);
             return None;
         };
-        if table.insert(label_names, values, handle) {
+        if table.insert(label_names, values, handle, now) {
             if cap.is_none() || is_overflow(values) {
                 table.exempt(handle);
             }

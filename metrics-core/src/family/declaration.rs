@@ -96,7 +96,9 @@ impl FamilyDeclaration {
             return Err(Error::InvalidName { name: metric() });
         }
         let constant = self.const_labels.iter().map(|(name, _)| name);
-        let names = constant.chain(&self.label_names).map(String::as_str);
+        // The label with the state has the name of the metric.
+        let state = (self.kind() == Kind::StateSet).then_some(&self.name);
+        let names = constant.chain(&self.label_names).chain(state).map(String::as_str);
         labels::check_names(&self.name, self.kind(), &names)?;
         if let Some(invalid) = &self.invalid_option {
             return Err(invalid.error(&self.name));

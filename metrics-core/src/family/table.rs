@@ -7,6 +7,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Range;
+use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -24,7 +25,13 @@ pub(crate) struct SeriesTable {
     hasher: RandomState,
     /// The series that do not count toward the cap, because the program bounds their number.
     exempt: Vec<Handle>,
+    /// The positions from which series have another creation time, and these times. Series that were created within
+    /// [`CREATION_ACCURACY`] of each other share one, so this needs little memory.
+    created: Vec<(u32, SystemTime)>,
 }
+
+/// The accuracy of creation times.
+const CREATION_ACCURACY: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy)]
 struct IndexEntry {
@@ -78,8 +85,8 @@ impl SeriesTable {
         Some(self.entries[found.position as usize].handle)
     }
 
-    /// Adds a label set that is not in the table. Returns false and changes nothing if the text would exceed 4 GiB.
-    pub(crate) fn insert(&mut self, names: &[String], values: &[&str], handle: Handle) -> bool {
+    /// Adds a label set that is not in the table, created at `now`. Returns false and changes nothing if the text would exceed 4 GiB.
+    pub(crate) fn insert(&mut self, names: &[String], values: &[&str], handle: Handle, now: SystemTime) -> bool {
         let start = self.text.len();
         for (name, value) in names.iter().zip(values) {
             labels::push_pair(&mut self.text, start, name, value);
@@ -93,6 +100,12 @@ impl SeriesTable {
             self.text.truncate(start);
             return false;
         };
+        // A clock that was set back begins another run.
+        let continues =
+            |(_, begin): &(u32, SystemTime)| now.duration_since(*begin).is_ok_and(|age| age < CREATION_ACCURACY);
+        if !self.created.last().is_some_and(continues) {
+            self.created.push((position, now));
+        }
         let hash = self.hash(values);
         self.entries.push(SeriesEntry { start: first, len, handle });
         self.index.insert_unique(spread(hash), IndexEntry { hash, position }, |at| spread(at.hash));
@@ -132,6 +145,13 @@ impl SeriesTable {
             }
         }
         self.index.iter_mut().for_each(|at| at.position = moved[at.position as usize]);
+        for (from, _) in &mut self.created {
+            *from = moved.get(*from as usize).map_or(position, |new| *new);
+        }
+        // Of the runs that begin at the same position, all but the last one are empty.
+        self.created.reverse();
+        self.created.dedup_by_key(|(from, _)| *from);
+        self.created.reverse();
         if self.index.capacity() > 4 * self.index.len() {
             self.index.shrink_to(self.index.len() * 2, |at| spread(at.hash));
         }
@@ -161,7 +181,15 @@ impl SeriesTable {
         let base = entries.first()?.start;
         // The text of consecutive series is contiguous.
         chunk.text.push_str(&self.text[base as usize..entries.last()?.range().end]);
-        for entry in entries.iter().filter(|entry| !entry.handle.is_none()) {
+        // The run of an entry is the last one that begins at or before it.
+        let first = self.created.partition_point(|(begin, _)| *begin as usize <= from);
+        let mut runs = &self.created[first.saturating_sub(1)..];
+        for (position, entry) in (from..).zip(entries).filter(|(_, entry)| !entry.handle.is_none()) {
+            let passed = runs.iter().take_while(|(begin, _)| *begin as usize <= position).count();
+            if let Some((_, created)) = passed.checked_sub(1).and_then(|last| runs.get(last)) {
+                chunk.created.push((chunk.handles.len(), *created));
+            }
+            runs = &runs[passed..];
             chunk.texts.push((entry.start - base, entry.len));
             chunk.handles.push(entry.handle);
         }
@@ -204,6 +232,8 @@ pub(crate) struct Chunk {
     /// The start and length of each series' text.
     texts: Vec<(u32, u32)>,
     handles: Vec<Handle>,
+    /// The positions from which series have another creation time, and these times.
+    created: Vec<(usize, SystemTime)>,
 }
 
 impl Chunk {
@@ -211,6 +241,13 @@ impl Chunk {
         self.text.clear();
         self.texts.clear();
         self.handles.clear();
+        self.created.clear();
+    }
+
+    /// The creation time of the series at this position, rounded down by at most a tenth of a second.
+    pub(crate) fn created(&self, at: usize) -> Option<SystemTime> {
+        let runs = self.created.partition_point(|(from, _)| *from <= at);
+        Some(self.created.get(runs.checked_sub(1)?)?.1)
     }
 
     /// The handles of the series, in creation order.
@@ -230,5 +267,62 @@ impl Chunk {
         let mut order: Vec<usize> = (0..self.texts.len()).collect();
         order.sort_by_key(|at| self.text(*at));
         order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A time after 1970, in milliseconds.
+    fn time(milliseconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
+    }
+
+    /// Inserts a series with this value at this time.
+    fn insert(table: &mut SeriesTable, n: u64, milliseconds: u64) {
+        let names = ["n".to_owned()];
+        assert!(table.insert(&names, &[&n.to_string()], Handle::from_word(n), time(milliseconds)));
+    }
+
+    /// The text and the creation time of each series, copied in chunks of this size.
+    fn read(table: &SeriesTable, most: usize) -> Vec<(String, SystemTime)> {
+        let (mut chunk, mut all, mut next) = (Chunk::default(), Vec::new(), Some(0));
+        while let Some(from) = next {
+            next = table.copy(from, usize::MAX, most, &mut chunk);
+            let of = |at| (chunk.text(at).to_owned(), chunk.created(at).expect("a time"));
+            all.extend((0..chunk.handles().len()).map(of));
+        }
+        all
+    }
+
+    #[test]
+    fn series_keep_their_creation_times() {
+        let mut table = SeriesTable::default();
+        // The clock is set back before the sixth series.
+        let times = [0, 99, 100, 250, 250, 40, 130, 140, 1_000, 1_001];
+        let rounded = [0, 0, 100, 250, 250, 40, 40, 140, 1_000, 1_000];
+        for (n, at) in (0..).zip(times) {
+            insert(&mut table, n, at);
+        }
+        let mut expected: Vec<_> = (0..10).zip(rounded).map(|(n, at)| (format!("n=\"{n}\""), time(at))).collect();
+        for most in [1, 2, 3, 128] {
+            assert_eq!(read(&table, most), expected);
+        }
+        for n in [0, 2, 5, 6, 9] {
+            assert!(table.remove(&["n".to_owned()], &[&n.to_string()]).is_some());
+        }
+        expected.retain(|(text, _)| ["0", "2", "5", "6", "9"].iter().all(|n| !text.contains(n)));
+        for most in [1, 2, 3, 128] {
+            assert_eq!(read(&table, most), expected);
+        }
+        table.compact();
+        insert(&mut table, 10, 1_050);
+        insert(&mut table, 11, 1_100);
+        expected.extend([("n=\"10\"".to_owned(), time(1_000)), ("n=\"11\"".to_owned(), time(1_100))]);
+        for most in [1, 2, 3, 128] {
+            assert_eq!(read(&table, most), expected);
+        }
+        assert_eq!(table.created.len(), 5, "empty runs are removed");
     }
 }

@@ -86,6 +86,11 @@ fn describe(core: &FamilyCore, variants: &[Arc<FamilyCore>]) -> DeclaredFamily {
             }
         }
     }
+    let states = declaration.metric.states;
+    if !states.is_empty() {
+        let known_values = states.iter().map(|state| (*state).to_owned()).collect();
+        labels.push(DeclaredLabel { name: declaration.name.clone(), known_values });
+    }
     DeclaredFamily {
         name: declaration.name.clone(),
         kind: declaration.kind(),

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use metrics_core::{Collect, Counter, FamilyInfo, Format, Gauge, Histogram, HttpServer, Kind, Registry, Summary, Tls};
-use metrics_core::{Labels, Value, Visitor};
+use metrics_core::{Collect, Counter, FamilyInfo, Format, Gauge, Histogram, HttpServer, Info, Kind, Labels, Registry};
+use metrics_core::{StateSet, Summary, Tls, Value, Visitor};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 
 use crate::prometheus::Prometheus;
@@ -49,6 +49,8 @@ fn everything() -> Registry {
         histogram.observe_with_exemplar(value, || [("trace_id", "4bf9"), ("user", "\u{fc}")]);
     }
     distributions(&registry);
+    Info::builder("database_info", "Database.").const_label("version", "17").register_in(&registry).expect("valid");
+    StateSet::<bool>::builder("ready", "Ready.").register_in(&registry).expect("valid").set(&true);
     let failures = Counter::builder("failures_total", "Failures.").register_in(&registry).expect("valid");
     failures.inc_with_exemplar(|| [("trace_id", "\"quoted\" \\ back\nslash")]);
     registry.register_collector(Others).expect("valid");
@@ -93,7 +95,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     let text = readers::python(&text, &encoded(&registry, Format::Text));
     let samples =
         |read: &str| -> Vec<String> { read.lines().filter(|line| line.contains('[')).map(str::to_owned).collect() };
-    assert_eq!(samples(&open).len(), 6 + 1 + 1 + 2 + 7 + 8 + 5 + 4 + 1);
+    assert_eq!(samples(&open).len(), 6 + 1 + 1 + 2 + 7 + 8 + 5 + 4 + 1 + 1 + 2);
     assert!(samples(&open).iter().any(|sample| sample.contains("'nothing'") && sample.ends_with(" nan")), "{open}");
     assert_eq!(samples(&open), samples(&text));
     for family in [
@@ -103,6 +105,8 @@ for family in text_string_to_metric_families(sys.stdin.read()):
         "recent_seconds summary 'Recent.' ",
         "native_seconds histogram 'Native.' ",
         "others unknown 'No type.' ",
+        "database info 'Database.' ",
+        "ready stateset 'Ready.' ",
     ] {
         assert!(open.lines().any(|line| line == family), "{family}\n{open}");
     }
@@ -112,6 +116,11 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     let of_sizes =
         of_sizes.map(|value| format!("exemplar size_bytes_bucket {{'trace_id': '4bf9', 'user': 'ü'}} {value:?}"));
     assert_eq!(exemplars[1..], of_sizes);
+    registry.export_created(true);
+    let created = readers::python(SCRIPT, &encoded(&registry, Format::OpenMetrics));
+    let created: Vec<&str> = created.lines().filter(|line| line.contains("_created")).collect();
+    // Six series of `jobs`, three of `recent_seconds` and `wait_seconds`, two histograms, and `failures`.
+    assert_eq!(created.len(), 6 + 3 + 2 + 1, "{created:?}");
     let own = Registry::global();
     metrics_core::init();
     readers::python(SCRIPT, &encoded(own, Format::OpenMetrics));
@@ -167,6 +176,9 @@ fn is_read_in_full(prometheus: &Prometheus) {
         ("sum(others_seconds)", 1.25),
         ("others_seconds_count", 9.0),
         ("others_seconds_sum", 3.5),
+        ("database_info{version=\"17\"}", 1.0),
+        ("ready{ready=\"true\"}", 1.0),
+        ("ready{ready=\"false\"}", 0.0),
     ] {
         assert_eq!(prometheus.value(query), value, "{query}");
     }

@@ -25,6 +25,7 @@ mod pushing;
 mod registering;
 mod removal;
 mod scraping;
+mod states;
 mod test_helpers;
 mod text;
 mod thread_end;

@@ -38,7 +38,7 @@ impl Visitor for ProtoFamilies {
         proto.set_field_type(match family.kind {
             Kind::Counter => MetricType::COUNTER,
             // The `prometheus` crate's text encoder panics on untyped families.
-            Kind::Gauge | Kind::Untyped => MetricType::GAUGE,
+            Kind::Gauge | Kind::Info | Kind::StateSet | Kind::Untyped => MetricType::GAUGE,
             Kind::Summary => MetricType::SUMMARY,
             Kind::Histogram => MetricType::HISTOGRAM,
         });

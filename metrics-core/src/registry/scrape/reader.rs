@@ -5,17 +5,31 @@ use std::mem;
 
 use super::parts::{OtherParts, with_duplicates};
 use crate::exemplars::{self, KeptExemplar};
-use crate::family::FamilyDeclaration;
 use crate::family::core::{EarlyTotals, Walk};
 use crate::family::table::Chunk;
+use crate::family::{FamilyCore, FamilyDeclaration};
+use crate::kind::Kind;
+use crate::labels;
 use crate::metric::Readings;
-use crate::sample::{Exemplar, Labels, SeriesDetails, Visitor};
+use crate::sample::{Exemplar, Labels, SeriesDetails, Value, Visitor};
 
 /// A family's early totals, and the current position in them.
 pub(crate) struct Early<'a> {
     pub(crate) totals: &'a EarlyTotals,
     /// The position in the totals after the last visited series.
     pub(crate) next: &'a mut usize,
+}
+
+/// Passes a series for each state to `visitor`; `current` is the position of the current state.
+fn show_states(family: &FamilyCore, text: &str, current: f64, visitor: &mut dyn Visitor) {
+    let declaration = &family.declaration;
+    for (position, state) in declaration.metric.states.iter().enumerate() {
+        let mut labels = text.to_owned();
+        labels::push_pair(&mut labels, 0, &declaration.name, state);
+        let is_current = (position as f64 - current).abs() < 0.5;
+        let value = Value::Gauge(f64::from(u8::from(is_current)));
+        visitor.series(Labels::new(&family.const_text, &labels), &value);
+    }
 }
 
 /// Reads chunks of series into reusable buffers.
@@ -68,7 +82,10 @@ impl Reader {
         }
         // Series that were removed concurrently are skipped, because a value of 0 would look like a reset.
         (metric.are_live)(handles, live);
-        exemplars::read(handles, exemplars);
+        exemplars.clear();
+        if matches!(metric.kind, Kind::Counter | Kind::Histogram) {
+            exemplars::read(handles, exemplars);
+        }
         let order = sorted.then(|| chunk.sorted());
         for position in 0..handles.len() {
             let at = order.as_ref().map_or(position, |order| order[position]);
@@ -84,11 +101,15 @@ impl Reader {
                 visitor.family(&family.declaration.info());
             }
             let value = (metric.value)(readings, at);
+            if let (Value::Gauge(current), [_, ..]) = (value, metric.states) {
+                show_states(family, chunk.text(at), current, visitor);
+                continue;
+            }
             let labels = Labels::new(&family.const_text, chunk.text(at));
             let first = exemplars.partition_point(|(position, _)| *position < at);
             let end = exemplars.partition_point(|(position, _)| *position <= at);
             let exemplars: Vec<Exemplar<'_>> = exemplars[first..end].iter().map(|(_, kept)| kept.show()).collect();
-            let details = SeriesDetails { exemplars: &exemplars };
+            let details = SeriesDetails { exemplars: &exemplars, created: chunk.created(at) };
             with_duplicates(&value, &duplicates, &mut |value| visitor.series_with_details(labels, value, &details));
         }
         true

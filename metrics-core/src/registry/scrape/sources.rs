@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::gathering::{Found, Gathering};
@@ -18,6 +19,8 @@ use crate::sample::Value;
 /// The family sources for one scrape, by name.
 pub(crate) struct Sources {
     pub(crate) families: Vec<(String, FamilySource)>,
+    /// True if OpenMetrics has `_created` samples.
+    pub(crate) exports_created: bool,
 }
 
 pub(crate) enum FamilySource {
@@ -79,7 +82,7 @@ impl Sources {
         }
         let mut families: Vec<_> = by_name.into_iter().collect();
         families.sort_by(|(one, _), (other, _)| position(one).cmp(&position(other)));
-        Self { families }
+        Self { families, exports_created: registry.inner.exports_created.load(Ordering::Relaxed) }
     }
 
     /// Returns the parts that must be read early, as pairs of family and part positions, in reverse reading order.

@@ -91,7 +91,7 @@ pub(crate) fn show(parts: &[MetricFamily], mut from: usize, most: usize, visitor
 fn visit_value(kind: Kind, metric: &proto::Metric, mut visit: impl FnMut(&Value<'_>)) {
     match kind {
         Kind::Counter => visit(&Value::Counter(whole_if_exact(counter_value(metric.get_counter())))),
-        Kind::Gauge => visit(&Value::Gauge(gauge_value(metric.get_gauge()))),
+        Kind::Gauge | Kind::Info | Kind::StateSet => visit(&Value::Gauge(gauge_value(metric.get_gauge()))),
         Kind::Untyped => visit(&Value::Untyped(untyped_value(metric))),
         Kind::Summary => {
             let summary = metric.get_summary();

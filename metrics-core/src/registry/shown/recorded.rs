@@ -63,7 +63,7 @@ impl OwnedValue {
         matches!(
             (kind, self.as_value()),
             (Kind::Counter, Value::Counter(_))
-                | (Kind::Gauge, Value::Gauge(_))
+                | (Kind::Gauge | Kind::Info | Kind::StateSet, Value::Gauge(_))
                 | (Kind::Untyped, Value::Untyped(_))
                 | (Kind::Summary, Value::Summary { .. })
                 | (Kind::Histogram, Value::Histogram { .. })

@@ -1,0 +1,75 @@
+//! The info metric: facts about the program, as labels.
+
+use std::fmt;
+use std::sync::Mutex;
+
+use crate::cell::{Buckets, Handle};
+use crate::family::Family;
+use crate::gauge::Gauge;
+use crate::kind::Kind;
+use crate::lock::lock;
+use crate::metric::{MetricVTable, OptionalOwner, sealed};
+use crate::sample::Value;
+
+/// Facts that are not numbers, such as a version, exported as labels of a series whose value is 1.
+///
+/// By convention, names end in `_info`; OpenMetrics requires it. In the other formats, an info is a gauge.
+///
+/// # Example: facts known at startup
+///
+/// ```
+/// use metrics_core::{Info, Registry};
+///
+/// let registry = Registry::new();
+/// Info::builder("database_info", "The database that the service uses.")
+///     .const_label("version", "17.2")
+///     .const_label("region", "eu-1")
+///     .register_in(&registry)?;
+/// assert!(registry.to_text().contains("\ndatabase_info{region=\"eu-1\",version=\"17.2\"} 1\n"));
+/// # Ok::<(), metrics_core::Error>(())
+/// ```
+///
+/// # Example: facts that change
+///
+/// ```
+/// use metrics_core::{Info, Registry};
+///
+/// let registry = Registry::new();
+/// let leader = Info::builder("leader_info", "The leader of the cluster.").labels(["node"]).register_in(&registry)?;
+/// leader.set(["a"]);
+/// leader.set(["b"]);
+/// assert!(registry.to_text().ends_with("\nleader_info{node=\"b\"} 1\n"));
+/// # Ok::<(), metrics_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Info {
+    _owner: OptionalOwner,
+}
+
+impl<const N: usize> Family<Info, N> {
+    /// Exports these label values, and removes all others. A scrape during this call may contain both.
+    pub fn set(&self, values: [&str; N]) {
+        /// Without this lock, two threads could remove each other's values.
+        static SETTING: Mutex<()> = Mutex::new(());
+        let _setting = lock(&SETTING);
+        drop(self.labels(values));
+        for (others, _) in self.iter().filter(|(others, _)| *others != values) {
+            self.remove(others.each_ref().map(String::as_str));
+        }
+    }
+}
+
+impl fmt::Debug for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Info").finish_non_exhaustive()
+    }
+}
+
+impl sealed::Metric for Info {
+    const VTABLE: &'static MetricVTable =
+        &MetricVTable { kind: Kind::Info, read: |_, _, _| {}, value: |_, _| Value::Gauge(1.0), ..*Gauge::VTABLE };
+
+    fn from_cell(_: Handle, _: Option<&'static Buckets>, owner: OptionalOwner) -> Self {
+        Self { _owner: owner }
+    }
+}
