@@ -64,8 +64,8 @@ impl Counter {
 
     /// Adds 1, and keeps `labels` as an exemplar if the latest one is at least a second old.
     ///
-    /// `labels` is called only when an exemplar is due, and returns pairs of names and values. If it returns none, the
-    /// next increment is asked again. The names and values may have at most 128 characters in total. If the labels are
+    /// `labels` is called only when an exemplar is due, and returns pairs of names and values. If it returns
+    /// none, a later increment tries again, after at least a millisecond. The names and values may have at most 128 characters in total. If the labels are
     /// invalid or too long, or if `labels` panics, the increment is counted without an exemplar, and the error is
     /// counted in `metrics_core_internal_errors_total`. See [`guide::exemplars`](crate::guide::exemplars).
     ///
@@ -105,17 +105,21 @@ impl Counter {
         }
     }
 
-    /// Adds 1, with an exemplar of the current trace, or else of `earlier`, if one is due.
+    /// Adds 1. Keeps an exemplar of the `earlier` trace if there is one, or else of the current trace if one is due.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn inc_in_trace(&self, earlier: &[(String, String)]) {
         self.inc();
-        exemplars::counted_in_trace(self.handle, Moment::now(), earlier);
+        if !earlier.is_empty() {
+            exemplars::keep_trace(self.handle, None, 1.0, earlier);
+        } else if exemplars::has_source() {
+            exemplars::counted_in_trace(self.handle, Moment::now());
+        }
     }
 
     /// Returns the labels of the current trace if an exemplar is due, otherwise an empty list.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn trace_if_due(&self) -> Vec<(String, String)> {
-        exemplars::trace_if_due(self.handle, None, 1.0)
+        if exemplars::has_source() { exemplars::trace_if_due(self.handle, None, 1.0) } else { Vec::new() }
     }
 
     /// Returns the total across all threads, or 0 if the series has been removed.

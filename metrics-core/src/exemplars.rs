@@ -1,9 +1,9 @@
-//! Exemplars: an example of what a counter or a classic bucket has counted, labeled with the trace that it belongs to.
+//! Exemplars: one example of the events that a counter or a classic bucket has counted, labeled with its trace.
 //!
 //! Each counter and each bucket keeps its latest exemplar and takes a new one at most once per second, so a call usually
 //! only compares the time with the bucket's next sampling time ([`access::exemplar_time`]). When an exemplar is due, the
-//! thread that advances the sampling time calls the source of the labels, without holding a lock, and then stores the
-//! exemplar. Like an allocator, this takes a lock that is never held for more than one series.
+//! thread that advances the sampling time calls the source of the labels without holding a lock, and then stores the
+//! exemplar. It never waits for a lock: if another thread holds the lock for more than a moment, the exemplar is dropped.
 //!
 //! The exemplars of a series are keyed by its handle and removed when it ends, and its sampling times are reset. If a
 //! thread takes an exemplar at that moment, the first exemplar of the series that reuses the slot may be delayed by a
@@ -14,10 +14,13 @@ mod opentelemetry;
 #[cfg(feature = "tracing")]
 pub(crate) mod tracing;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::hint::spin_loop;
+use std::iter;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::SystemTime;
 
 use crate::cell::{Buckets, Handle, access};
@@ -60,8 +63,20 @@ impl KeptExemplar {
     }
 }
 
-/// The exemplars by series and bucket.
-type Kept = Mutex<BTreeMap<(u64, usize), KeptExemplar>>;
+/// The exemplars by series and bucket, in several shards, each with its own lock.
+#[derive(Default)]
+struct Kept {
+    shards: [Mutex<Shard>; 16],
+}
+
+type Shard = BTreeMap<(u64, usize), KeptExemplar>;
+
+impl Kept {
+    fn shard(&self, handle: Handle) -> &Mutex<Shard> {
+        // Slots of the same length are several words apart.
+        &self.shards[(handle.word() / 4 % 16) as usize]
+    }
+}
 
 static KEPT: PerProcess<Kept> = PerProcess::new();
 /// True once any series has had an exemplar.
@@ -69,19 +84,30 @@ static ANY: AtomicBool = AtomicBool::new(false);
 
 /// The name and the value of a label.
 pub(crate) type Pair = (String, String);
-type Source = Arc<dyn Fn() -> Vec<Pair> + Send + Sync>;
+type Source = Box<dyn Fn() -> Vec<Pair> + Send + Sync>;
 
-static SOURCE: RwLock<Option<Source>> = RwLock::new(None);
+static SOURCE: OnceLock<Source> = OnceLock::new();
 /// True if annotated functions and layers take exemplars.
 static HAS_SOURCE: AtomicBool = AtomicBool::new(cfg!(any(feature = "opentelemetry", feature = "tracing")));
+
+/// The source of exemplars, as named in log messages.
+const SOURCE_NAME: &str = "the source of exemplars";
+
+thread_local! {
+    /// True while this thread runs the source, which may call [`current_exemplar`] itself.
+    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Sets the function that returns the labels of the current trace, from which
 /// [`#[instrument]`](macro@crate::instrument) and [`RequestMetrics`](crate::guide::exemplars) take exemplars.
 ///
+/// It replaces the sources of the `opentelemetry` and `tracing` features. Returns false, and changes nothing, if the
+/// program has already set a source.
+///
 /// The function runs on the thread that records, at most once per second for each counter and bucket, or up to 1,000
-/// times per second while it returns `None`. It replaces the functions of the `opentelemetry` and `tracing` features
-/// and any function set earlier. If it panics, or if its labels are invalid, the call is counted without an exemplar,
-/// and the error is counted in `metrics_core_internal_errors_total`.
+/// times per second while it returns `None`. If it panics, or if its labels are invalid, the call is counted without an
+/// exemplar, and the error is counted in `metrics_core_internal_errors_total`. See
+/// [`guide::exemplars`](crate::guide::exemplars).
 ///
 /// # Example: IDs from another tracing library
 ///
@@ -97,17 +123,15 @@ static HAS_SOURCE: AtomicBool = AtomicBool::new(cfg!(any(feature = "opentelemetr
 ///     Some([("trace_id", id)])
 /// });
 /// ```
-pub fn set_exemplar_source<L, N, V>(source: impl Fn() -> Option<L> + Send + Sync + 'static)
+pub fn set_exemplar_source<L, N, V>(source: impl Fn() -> Option<L> + Send + Sync + 'static) -> bool
 where
     L: IntoIterator<Item = (N, V)>,
     N: AsRef<str>,
     V: LabelValue,
 {
-    let source: Source = Arc::new(move || source().map(pairs).unwrap_or_default());
-    let replaced = SOURCE.write().unwrap_or_else(PoisonError::into_inner).replace(source);
+    let is_first = SOURCE.set(Box::new(move || source().map(pairs).unwrap_or_default())).is_ok();
     HAS_SOURCE.store(true, Ordering::Relaxed);
-    // Dropped without the lock, because the function may own user types.
-    drop(replaced);
+    is_first
 }
 
 /// Returns the labels of the current trace, for use with
@@ -128,9 +152,17 @@ where
 /// ```
 #[must_use]
 pub fn current_exemplar() -> Vec<(String, String)> {
-    // If another thread is setting the source, this thread does not wait for it.
-    let set = SOURCE.try_read().map_or_else(|_| None, |source| source.clone());
-    if let Some(source) = set {
+    struct Asked;
+    impl Drop for Asked {
+        fn drop(&mut self) {
+            IS_ASKING.set(false);
+        }
+    }
+    if IS_ASKING.replace(true) {
+        return Vec::new();
+    }
+    let _asked = Asked;
+    if let Some(source) = SOURCE.get() {
         return source();
     }
     #[cfg(feature = "opentelemetry")]
@@ -145,11 +177,18 @@ pub fn current_exemplar() -> Vec<(String, String)> {
 }
 
 fn pairs<N: AsRef<str>, V: LabelValue>(labels: impl IntoIterator<Item = (N, V)>) -> Vec<Pair> {
-    labels.into_iter().map(|(name, value)| (name.as_ref().to_owned(), value.label().as_str().to_owned())).collect()
+    // More labels are invalid, because each name has at least one character.
+    let labels = labels.into_iter().take(MAX_CHARS + 1);
+    labels.map(|(name, value)| (name.as_ref().to_owned(), value.label().as_str().to_owned())).collect()
+}
+
+/// Returns true if annotated functions and layers take exemplars.
+#[inline]
+pub(crate) fn has_source() -> bool {
+    HAS_SOURCE.load(Ordering::Relaxed)
 }
 
 /// Takes an exemplar of an observation if one is due. `place` identifies the caller in log messages.
-#[inline]
 pub(crate) fn observed<L, N, V>(
     handle: Handle,
     buckets: &Buckets,
@@ -161,73 +200,91 @@ pub(crate) fn observed<L, N, V>(
     N: AsRef<str>,
     V: LabelValue,
 {
-    let (bucket, now) = (buckets.classic_of(value), Moment::now());
-    if is_due(handle, bucket, now) {
-        let labels = || pairs(labels());
-        take(handle, bucket, value, now, labels, place);
-    }
+    take_if_due(handle, buckets.classic_of(value), value, || pairs(labels()), place);
 }
 
 /// Takes an exemplar of an increment if one is due.
-#[inline]
 pub(crate) fn counted<L, N, V>(handle: Handle, amount: f64, labels: impl FnOnce() -> L, place: &dyn fmt::Display)
 where
     L: IntoIterator<Item = (N, V)>,
     N: AsRef<str>,
     V: LabelValue,
 {
-    let now = Moment::now();
-    if is_due(handle, OF_COUNTER, now) {
-        let labels = || pairs(labels());
-        take(handle, OF_COUNTER, amount, now, labels, place);
+    take_if_due(handle, OF_COUNTER, amount, || pairs(labels()), place);
+}
+
+#[inline]
+fn take_if_due(
+    handle: Handle,
+    bucket: usize,
+    value: f64,
+    labels: impl FnOnce() -> Vec<Pair>,
+    place: &dyn fmt::Display,
+) {
+    // The first use of the clock may call an allocator that takes exemplars.
+    if let Some(now) = access::unless_allocating(Moment::now)
+        && is_due(handle, bucket, now)
+    {
+        take(handle, bucket, value, now, labels, place);
     }
 }
 
-/// Takes an exemplar of an observation from the current trace, or else from `earlier`, if one is due. Does nothing for a
-/// summary.
+/// Takes an exemplar of an observation from the current trace if one is due. Does nothing for a summary.
 #[inline]
-pub(crate) fn observed_in_trace(handle: Handle, buckets: &Buckets, value: f64, now: Moment, earlier: &[Pair]) {
-    if HAS_SOURCE.load(Ordering::Relaxed) && buckets.classic() > 0 {
+pub(crate) fn observed_in_trace(handle: Handle, buckets: &Buckets, value: f64, now: Moment) {
+    if has_source() && buckets.classic() > 0 {
         let bucket = buckets.classic_of(value);
         if is_due(handle, bucket, now) {
-            take_from_trace(handle, bucket, value, now, earlier);
+            take(handle, bucket, value, now, current_exemplar, &SOURCE_NAME);
         }
     }
 }
 
-/// Takes an exemplar of an increment by 1 from the current trace, or else from `earlier`, if one is due.
+/// Takes an exemplar of an increment by 1 from the current trace if one is due.
 #[inline]
-pub(crate) fn counted_in_trace(handle: Handle, now: Moment, earlier: &[Pair]) {
-    if HAS_SOURCE.load(Ordering::Relaxed) && is_due(handle, OF_COUNTER, now) {
-        take_from_trace(handle, OF_COUNTER, 1.0, now, earlier);
+pub(crate) fn counted_in_trace(handle: Handle, now: Moment) {
+    if has_source() && is_due(handle, OF_COUNTER, now) {
+        take(handle, OF_COUNTER, 1.0, now, current_exemplar, &SOURCE_NAME);
     }
 }
 
 /// Returns the labels of the current trace if an exemplar of this observation, or of an increment if there are no
-/// buckets, would be due now.
+/// buckets, is due. The caller keeps the exemplar later, with [`keep_trace`].
 #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
 pub(crate) fn trace_if_due(handle: Handle, buckets: Option<&Buckets>, value: f64) -> Vec<Pair> {
-    let bucket = buckets.map_or(OF_COUNTER, |buckets| buckets.classic_of(value));
-    if HAS_SOURCE.load(Ordering::Relaxed) && is_due(handle, bucket, Moment::now()) {
-        // If the source panics, the panic is counted at the end of the request.
-        guarded(current_exemplar).unwrap_or_default()
-    } else {
-        Vec::new()
+    let (bucket, now) = (buckets.map_or(OF_COUNTER, |buckets| buckets.classic_of(value)), Moment::now());
+    if !is_due(handle, bucket, now) {
+        return Vec::new();
+    }
+    let asked = claim(handle, bucket, now).and_then(|time| {
+        let labels = ask(time, now, current_exemplar, &SOURCE_NAME)?;
+        // The event may never be recorded, or in another bucket.
+        retry_soon(time, now);
+        Some(labels)
+    });
+    asked.unwrap_or_default()
+}
+
+/// Keeps an exemplar of an observation, or of an increment if there are no buckets, with the labels of an earlier trace.
+#[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+pub(crate) fn keep_trace(handle: Handle, buckets: Option<&Buckets>, value: f64, trace: &[Pair]) {
+    let (bucket, now) = (buckets.map_or(OF_COUNTER, |buckets| buckets.classic_of(value)), Moment::now());
+    if let Some(time) = make_time(handle, bucket) {
+        time.store(now.after(INTERVAL).ticks(), Ordering::Relaxed);
+        keep(handle, bucket, value, trace, &SOURCE_NAME, time, now);
     }
 }
 
-#[cold]
-fn take_from_trace(handle: Handle, bucket: usize, value: f64, now: Moment, earlier: &[Pair]) {
-    let labels = || {
-        let current = current_exemplar();
-        if current.is_empty() { earlier.to_vec() } else { current }
-    };
-    take(handle, bucket, value, now, labels, &"the source of exemplars");
-}
-
+/// Returns true if the sampling time has come. A time that is too far in the future means that the clock was set back,
+/// for example because a virtual machine was restored.
 #[inline]
 fn is_due(handle: Handle, bucket: usize, now: Moment) -> bool {
-    access::exemplar_time(handle, bucket).is_none_or(|time| now.ticks() >= time.load(Ordering::Relaxed))
+    /// Many times the interval, for any frequency of the clock.
+    const TOO_FAR: u64 = 1 << 36;
+    access::exemplar_time(handle, bucket).is_none_or(|time| {
+        let left = time.load(Ordering::Relaxed).wrapping_sub(now.ticks());
+        left == 0 || left > TOO_FAR
+    })
 }
 
 /// Takes the exemplar that is due, unless another thread is already taking it.
@@ -240,31 +297,96 @@ fn take(
     labels: impl FnOnce() -> Vec<Pair>,
     place: &dyn fmt::Display,
 ) {
-    let Some(time) = access::make_exemplar_time(handle, bucket) else { return };
+    if let Some(time) = claim(handle, bucket, now)
+        && let Some(labels) = ask(time, now, labels, place)
+    {
+        keep(handle, bucket, value, &labels, place, time, now);
+    }
+}
+
+/// Advances the sampling time, if an exemplar is due. Returns `None` if another thread has advanced it, or if the series
+/// has ended.
+fn claim(handle: Handle, bucket: usize, now: Moment) -> Option<&'static AtomicU64> {
+    let time = make_time(handle, bucket)?;
     let due = time.load(Ordering::Relaxed);
     let next = now.after(INTERVAL).ticks();
-    if now.ticks() < due || time.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-        return;
+    let is_first =
+        is_due(handle, bucket, now) && time.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+    is_first.then_some(time)
+}
+
+fn make_time(handle: Handle, bucket: usize) -> Option<&'static AtomicU64> {
+    access::unless_allocating(|| access::make_exemplar_time(handle, bucket)).flatten()
+}
+
+/// Calls the source. Returns `None` if it returns no labels or panics.
+fn ask(
+    time: &AtomicU64,
+    now: Moment,
+    labels: impl FnOnce() -> Vec<Pair>,
+    place: &dyn fmt::Display,
+) -> Option<Vec<Pair>> {
+    match guarded(labels) {
+        None => {
+            InternalError::ExemplarPanic.record(place);
+            None
+        }
+        Some(labels) if labels.is_empty() => {
+            retry_soon(time, now);
+            None
+        }
+        labels => labels,
     }
-    let Some(labels) = guarded(labels) else { return InternalError::ExemplarPanic.record(place) };
-    if labels.is_empty() {
-        time.store(now.after(RETRY_INTERVAL).ticks(), Ordering::Relaxed);
-        return;
-    }
-    let labels = match text(&labels) {
+}
+
+fn retry_soon(time: &AtomicU64, now: Moment) {
+    time.store(now.after(RETRY_INTERVAL).ticks(), Ordering::Relaxed);
+}
+
+/// Stores an exemplar, unless its labels are invalid or the series has ended.
+fn keep(
+    handle: Handle,
+    bucket: usize,
+    value: f64,
+    labels: &[Pair],
+    place: &dyn fmt::Display,
+    time: &AtomicU64,
+    now: Moment,
+) {
+    let labels = match text(labels) {
         Ok(text) => text,
         Err(cause) => return InternalError::InvalidExemplar.record_cause(place, &cause),
     };
     let exemplar = KeptExemplar { bucket, labels: labels.into(), value, timestamp: SystemTime::now() };
     // An allocator that takes exemplars may be called while this thread holds the lock.
-    access::unless_allocating(|| {
-        let mut kept = lock(KEPT.get());
-        // The series ends before its exemplars are removed, so none is added afterwards.
-        if access::is_live(handle) {
-            ANY.store(true, Ordering::Relaxed);
-            kept.insert((handle.word(), bucket), exemplar);
-        }
+    let kept = access::unless_allocating(|| {
+        let mut kept = try_lock(KEPT.get().shard(handle))?;
+        ANY.store(true, Ordering::Relaxed);
+        // A thread that ends the series either sees `ANY`, or ends it before it is checked here.
+        fence(Ordering::SeqCst);
+        let replaced = access::is_live(handle).then(|| kept.insert((handle.word(), bucket), exemplar));
+        drop(kept);
+        // Freed without the lock.
+        drop(replaced);
+        Some(())
     });
+    if kept.flatten().is_none() {
+        retry_soon(time, now);
+    }
+}
+
+/// Locks a mutex without waiting for long. No thread holds it for more than about a microsecond, unless it is preempted.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    const ATTEMPTS: usize = 1_000;
+    let attempt = || match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            spin_loop();
+            None
+        }
+    };
+    iter::repeat_with(attempt).take(ATTEMPTS).flatten().next()
 }
 
 /// Returns the labels as escaped text, or the reason why they are invalid.
@@ -277,6 +399,10 @@ fn text(pairs: &[Pair]) -> Result<String, String> {
         }
         if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
             return Err(format!("the label {name:?} occurs twice"));
+        }
+        // Prometheus rejects the whole scrape.
+        if value.contains('\0') {
+            return Err(format!("the label {name:?} contains a null character"));
         }
         chars += name.chars().count() + value.chars().count();
         labels::push_pair(&mut text, 0, name, value);
@@ -292,9 +418,10 @@ pub(crate) fn forget(handle: Handle, buckets: usize) {
     for time in (0..buckets).filter_map(|bucket| access::exemplar_time(handle, bucket)) {
         time.store(0, Ordering::Relaxed);
     }
+    fence(Ordering::SeqCst);
     if ANY.load(Ordering::Relaxed) {
         access::unless_allocating(|| {
-            let mut kept = lock(KEPT.get());
+            let mut kept = lock(KEPT.get().shard(handle));
             for bucket in 0..buckets {
                 kept.remove(&(handle.word(), bucket));
             }
@@ -305,12 +432,13 @@ pub(crate) fn forget(handle: Handle, buckets: usize) {
 /// Appends the exemplars of each series, preceded by the position of the series in `handles`.
 pub(crate) fn read(handles: &[Handle], exemplars: &mut Vec<(usize, KeptExemplar)>) {
     if ANY.load(Ordering::Relaxed) {
-        let kept = KEPT.get();
-        for (position, handle) in handles.iter().enumerate() {
-            let range = (handle.word(), 0)..=(handle.word(), usize::MAX);
-            access::unless_allocating(|| {
-                exemplars.extend(lock(kept).range(range).map(|(_, exemplar)| (position, exemplar.clone())));
-            });
-        }
+        access::unless_allocating(|| {
+            let kept = KEPT.get();
+            for (position, handle) in handles.iter().enumerate() {
+                let range = (handle.word(), 0)..=(handle.word(), usize::MAX);
+                let shard = lock(kept.shard(*handle));
+                exemplars.extend(shard.range(range).map(|(_, exemplar)| (position, exemplar.clone())));
+            }
+        });
     }
 }

@@ -132,7 +132,9 @@ impl InternalError {
             Self::CollectorConflict => "skipped a family from a collector",
             Self::ThreadSpawnFailed => "could not spawn a thread; the work runs on this thread or is skipped",
             Self::SeriesSlotsExhausted => "no slot is free for a new series; it is counted in the overflow series",
-            Self::ExemplarPanic => "the labels of an exemplar panicked; the exemplar is skipped",
+            Self::ExemplarPanic => {
+                "the function that returns the labels of an exemplar panicked; the exemplar is skipped"
+            }
             Self::InvalidExemplar => "the labels of an exemplar are invalid; the exemplar is skipped",
         }
     }

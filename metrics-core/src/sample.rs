@@ -165,7 +165,7 @@ impl From<NativeHistogram<'_>> for NativeBuckets {
     }
 }
 
-/// An example of what a counter or a classic bucket has counted.
+/// One example of the events that a counter or a classic bucket has counted.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Exemplar<'a> {
@@ -204,7 +204,8 @@ pub trait Visitor {
     /// Visits one series together with its details. The default implementation passes the series to
     /// [`Visitor::series`], without the details.
     ///
-    /// A scrape calls this method for every series.
+    /// A scrape calls this method for the series of its families, and [`Visitor::series`] for series from collectors and
+    /// callbacks.
     fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
         let _ = details;
         self.series(labels, value);

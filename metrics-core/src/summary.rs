@@ -46,13 +46,19 @@ impl Summary {
         observe(self.handle, self.buckets, value.as_f64());
     }
 
-    /// Adds one observation, with an exemplar of the current trace, or else of `earlier`, if this is a histogram and an
-    /// exemplar is due.
+    /// Adds one observation. If this is a histogram, keeps an exemplar of the `earlier` trace if there is one, or else of
+    /// the current trace if one is due.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn observe_in_trace(&self, value: f64, earlier: &[(String, String)]) {
         observe(self.handle, self.buckets, value);
-        if let Some(buckets) = self.buckets {
-            exemplars::observed_in_trace(self.handle, buckets, value, Moment::now(), earlier);
+        match self.buckets {
+            Some(buckets) if buckets.classic() > 0 && !earlier.is_empty() => {
+                exemplars::keep_trace(self.handle, Some(buckets), value, earlier);
+            }
+            Some(buckets) if exemplars::has_source() => {
+                exemplars::observed_in_trace(self.handle, buckets, value, Moment::now());
+            }
+            _ => {}
         }
     }
 
@@ -61,7 +67,9 @@ impl Summary {
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn trace_if_due(&self, value: f64) -> Vec<(String, String)> {
         match self.buckets {
-            Some(buckets) if buckets.classic() > 0 => exemplars::trace_if_due(self.handle, Some(buckets), value),
+            Some(buckets) if buckets.classic() > 0 && exemplars::has_source() => {
+                exemplars::trace_if_due(self.handle, Some(buckets), value)
+            }
             _ => Vec::new(),
         }
     }

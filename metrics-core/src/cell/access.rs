@@ -96,10 +96,11 @@ pub(crate) fn exemplar_time(handle: Handle, bucket: usize) -> Option<&'static At
     store().exemplar_time(handle, bucket)
 }
 
-/// Like [`exemplar_time`], but allocates the word. Returns `None` if the series has ended.
+/// Like [`exemplar_time`], but allocates the word. Returns `None` if the series has ended. The allocator may be user code
+/// that takes exemplars, so the caller must use [`unless_allocating`].
 #[cfg_attr(test, allow(dead_code, reason = "the models do not use it"))]
 pub(crate) fn make_exemplar_time(handle: Handle, bucket: usize) -> Option<&'static AtomicU64> {
-    if is_live(handle) { allocating(|| store().make_exemplar_time(handle, bucket)) } else { None }
+    if is_live(handle) { store().make_exemplar_time(handle, bucket) } else { None }
 }
 
 /// Adds up the cells of one series.

@@ -149,8 +149,14 @@ impl Store {
     }
 
     /// Like [`Store::exemplar_time`], but allocates the page. The series must be live.
+    ///
+    /// No thread waits for another one that allocates the page, and which a fork may have left behind.
     pub(super) fn make_exemplar_time(&self, handle: Handle, bucket: usize) -> Option<&AtomicU64> {
-        self.exemplar_times.page(handle.page()).get(handle.offset() + bucket)
+        let page = &self.exemplar_times.pages[handle.page()];
+        if page.get().is_none() {
+            let _ = page.set(zeros(handle::page_words(handle.page())));
+        }
+        self.exemplar_time(handle, bucket)
     }
 
     /// Returns a block for a thread without one, or `None` if the limit on blocks has been reached.

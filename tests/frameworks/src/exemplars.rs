@@ -60,6 +60,37 @@ fn an_opentelemetry_span_is_the_exemplar() {
     assert_eq!(exemplars(global, "otel_function_exceptions_total"), expected);
 }
 
+#[metrics_core::instrument(histogram, prefix = "ending")]
+fn on_an_ending_thread() {}
+
+#[test]
+fn a_thread_that_ends_takes_no_exemplars() {
+    struct Late;
+    impl Drop for Late {
+        fn drop(&mut self) {
+            on_an_ending_thread();
+        }
+    }
+    thread_local! {
+        static LATE: Late = const { Late };
+    }
+    let (provider, _exporter) = provider(Sampler::AlwaysOn);
+    let thread = std::thread::spawn(move || {
+        // Created before the current span, and therefore destroyed after it.
+        LATE.with(|_| ());
+        provider.tracer("test").in_span("call", |_| assert_eq!(current_exemplar().len(), 2));
+    });
+    thread.join().expect("no panic");
+    let text = Registry::global().to_text();
+    let function = "frameworks::exemplars::on_an_ending_thread";
+    for sample in [
+        format!("ending_function_latency_seconds_count{{function=\"{function}\"}} 1"),
+        "metrics_core_internal_errors_total{kind=\"exemplar_panic\"} 0".to_owned(),
+    ] {
+        assert!(text.lines().any(|line| line == sample), "{sample} in:\n{text}");
+    }
+}
+
 #[metrics_core::instrument(histogram, prefix = "unsampled")]
 fn in_unsampled_span() {}
 

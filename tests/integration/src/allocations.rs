@@ -21,6 +21,9 @@ static COUNTER: OnceLock<Counter> = OnceLock::new();
 /// Metrics in which the allocator observes sizes, once they are set.
 static SIZES: OnceLock<(Summary, Histogram)> = OnceLock::new();
 
+/// A counter with exemplars of the allocator, once it is set.
+static WITH_EXEMPLARS: OnceLock<Counter> = OnceLock::new();
+
 /// The number of increments of `COUNTER`.
 static COUNTED: AtomicU64 = AtomicU64::new(0);
 
@@ -29,6 +32,8 @@ static SIZED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static ALLOCATED: Cell<u64> = const { Cell::new(0) };
+    /// True if the allocator counts in `WITH_EXEMPLARS`, which itself allocates once per second.
+    static TAKES_EXEMPLARS: Cell<bool> = const { Cell::new(false) };
 }
 
 // SAFETY: all calls are forwarded to the system allocator.
@@ -43,6 +48,11 @@ unsafe impl GlobalAlloc for Counting {
             summary.observe(layout.size());
             histogram.observe(layout.size());
             SIZED.fetch_add(1, Ordering::Release);
+        }
+        if TAKES_EXEMPLARS.get()
+            && let Some(counter) = WITH_EXEMPLARS.get()
+        {
+            counter.inc_with_exemplar(|| [("size", layout.size())]);
         }
         // SAFETY: the caller upholds the contract of `GlobalAlloc::alloc`.
         unsafe { System.alloc(layout) }
@@ -204,6 +214,30 @@ fn an_allocator_can_count_with_a_counter() {
         let counted = COUNTED.load(Ordering::Acquire);
         assert!(counter.value() >= counted as f64, "{} of {counted}", counter.value());
     }
+}
+
+#[test]
+fn an_allocator_can_take_exemplars() {
+    let registry = Registry::new();
+    let counter = Counter::builder("exemplars_total", "").register_in(&registry).expect("new");
+    let counter = WITH_EXEMPLARS.get_or_init(|| counter);
+    let openmetrics = || {
+        let mut out = Vec::new();
+        registry.encode(Format::OpenMetrics, &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    };
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                TAKES_EXEMPLARS.set(true);
+                (0..1_000).for_each(|n| drop(std::hint::black_box(vec![n])));
+            });
+        }
+        TAKES_EXEMPLARS.set(true);
+        while !openmetrics().contains("# {size=") {}
+    });
+    TAKES_EXEMPLARS.set(false);
+    assert!(counter.value() >= 4_000.0);
 }
 
 #[test]

@@ -118,10 +118,12 @@ fn invalid_labels_cost_the_exemplar_and_nothing_else() {
     family.labels(["bad name"]).inc_with_exemplar(|| [("trace-id", "a")]);
     family.labels(["twice"]).inc_with_exemplar(|| [("a", "1"), ("a", "2")]);
     family.labels(["empty name"]).inc_with_exemplar(|| [("", "1")]);
-    assert_eq!(internal_errors("invalid_exemplar") - before, 4.0);
+    family.labels(["null"]).inc_with_exemplar(|| [("trace_id", "a\0")]);
+    family.labels(["endless"]).inc_with_exemplar(|| std::iter::repeat(("trace_id", "a")));
+    assert_eq!(internal_errors("invalid_exemplar") - before, 6.0);
     let text = openmetrics(&registry);
     assert_eq!(exemplar(&text, r#"jobs_total{case="fits"}"#), Some(format!("{{trace_id=\"{fits}\"}} 1")));
-    for case in ["too long", "bad name", "twice", "empty name"] {
+    for case in ["too long", "bad name", "twice", "empty name", "null", "endless"] {
         assert_eq!(exemplar(&text, &format!("jobs_total{{case=\"{case}\"}}")), None);
         assert_eq!(family.labels([case]).value(), 1.0);
     }
@@ -181,7 +183,15 @@ thread_local! {
 /// Runs `f` in a trace with this ID, as seen by the source of exemplars, which all tests share.
 fn in_trace<R>(id: &str, f: impl FnOnce() -> R) -> R {
     static SET: Once = Once::new();
-    SET.call_once(|| set_exemplar_source(|| TRACE_ID.with_borrow(Clone::clone).map(|id| [("trace_id", id)])));
+    SET.call_once(|| {
+        let source = || {
+            // A source that asks for itself gets no labels.
+            assert_eq!(current_exemplar(), []);
+            TRACE_ID.with_borrow(Clone::clone).map(|id| [("trace_id", id)])
+        };
+        assert!(set_exemplar_source(source));
+        assert!(!set_exemplar_source(|| Some([("trace_id", "of another source")])), "only the first source is used");
+    });
     TRACE_ID.set(Some(id.to_owned()));
     let result = f();
     TRACE_ID.set(None);

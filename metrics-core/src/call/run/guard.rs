@@ -178,7 +178,7 @@ pub(crate) fn record(start: Moment, Series { handles, buckets }: &Series, outcom
         Outcome::Ok => {}
         Outcome::Exception => {
             cell::counter::add_whole(*exceptions, 1);
-            exemplars::counted_in_trace(*exceptions, now, &[]);
+            exemplars::counted_in_trace(*exceptions, now);
         }
         Outcome::Cancelled => cell::counter::add_whole(*cancelled, 1),
     }
@@ -192,7 +192,7 @@ pub(crate) fn record(start: Moment, Series { handles, buckets }: &Series, outcom
 #[inline(never)]
 fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64, now: Moment) {
     cell::observe(latency, Some(buckets), seconds);
-    exemplars::observed_in_trace(latency, buckets, seconds, now, &[]);
+    exemplars::observed_in_trace(latency, buckets, seconds, now);
 }
 
 #[inline(never)]

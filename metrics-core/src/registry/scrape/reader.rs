@@ -73,6 +73,11 @@ impl Reader {
         let FamilyDeclaration { metric, buckets, .. } = family.declaration;
         family.declaration.keep_windows();
         let handles = chunk.handles();
+        // Exemplars are read before the values, so that their events are counted.
+        exemplars.clear();
+        if matches!(metric.kind, Kind::Counter | Kind::Histogram) {
+            exemplars::read(handles, exemplars);
+        }
         match early {
             Some(Early { totals, next }) => {
                 readings.counters.clear();
@@ -82,10 +87,6 @@ impl Reader {
         }
         // Series that were removed concurrently are skipped, because a value of 0 would look like a reset.
         (metric.are_live)(handles, live);
-        exemplars.clear();
-        if matches!(metric.kind, Kind::Counter | Kind::Histogram) {
-            exemplars::read(handles, exemplars);
-        }
         let order = sorted.then(|| chunk.sorted());
         for position in 0..handles.len() {
             let at = order.as_ref().map_or(position, |order| order[position]);
