@@ -106,7 +106,7 @@ builders! {
     Gauge: "a gauge";
     Summary: "a summary";
     Histogram: "a histogram";
-    Info: "an info";
+    Info: "an info metric";
 }
 
 impl<S: LabelValue + 'static> StateSet<S> {

@@ -25,6 +25,7 @@ pub enum Format {
     ///
     /// Samples have the same names as in the other formats. A counter therefore has type `unknown` if its name does not
     /// end in `_total`, or if its name without `_total` is taken. The latter happens only to counters from collectors.
+    /// Likewise, an info metric has type `gauge` if its name without `_info` is taken.
     /// The encoder skips everything that this format forbids: negative sums, counters and quantile values; quantiles
     /// outside the range from 0 to 1; unsorted buckets; and families whose name is reserved for a sample of another
     /// family (such as `x_created` if there is a summary named `x`).

@@ -149,8 +149,10 @@ impl fmt::Display for Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Field {
-    /// The type: counter, gauge, summary or histogram.
+    /// The type, such as counter or histogram.
     Type,
+    /// The states of a state set.
+    States,
     /// The names of the labels, in order.
     LabelNames,
     /// The names and values of the constant labels.
@@ -171,6 +173,7 @@ impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Type => "type",
+            Self::States => "states",
             Self::LabelNames => "label names",
             Self::ConstLabels => "constant labels",
             Self::Help => "help",
@@ -214,7 +217,8 @@ impl fmt::Display for Error {
             Self::Conflict { name, field, registered, location, given } => {
                 let another = match field {
                     Field::Type | Field::Help | Field::Unit => "another",
-                    Field::LabelNames
+                    Field::States
+                    | Field::LabelNames
                     | Field::ConstLabels
                     | Field::Buckets
                     | Field::Quantiles

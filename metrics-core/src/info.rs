@@ -1,19 +1,19 @@
 //! The info metric: facts about the program, as labels.
 
 use std::fmt;
-use std::sync::Mutex;
 
 use crate::cell::{Buckets, Handle};
 use crate::family::Family;
 use crate::gauge::Gauge;
 use crate::kind::Kind;
-use crate::lock::lock;
 use crate::metric::{MetricVTable, OptionalOwner, sealed};
 use crate::sample::Value;
 
 /// Facts that are not numbers, such as a version, exported as labels of a series whose value is 1.
 ///
-/// By convention, names end in `_info`; OpenMetrics requires it. In the other formats, an info is a gauge.
+/// Names end in `_info`. In OpenMetrics, the type of the family is `info`, unless another family has the name without
+/// the suffix. In the other formats, it is a gauge. The series of closed sets of label values are not created in advance,
+/// because a series means that the fact is true.
 ///
 /// # Example: facts known at startup
 ///
@@ -47,15 +47,11 @@ pub struct Info {
 }
 
 impl<const N: usize> Family<Info, N> {
-    /// Exports these label values, and removes all others. A scrape during this call may contain both.
+    /// Exports these label values, and removes all others.
+    ///
+    /// A scrape contains either the old values or the new ones.
     pub fn set(&self, values: [&str; N]) {
-        /// Without this lock, two threads could remove each other's values.
-        static SETTING: Mutex<()> = Mutex::new(());
-        let _setting = lock(&SETTING);
-        drop(self.labels(values));
-        for (others, _) in self.iter().filter(|(others, _)| *others != values) {
-            self.remove(others.each_ref().map(String::as_str));
-        }
+        self.core.replace_all(&values);
     }
 }
 

@@ -33,6 +33,15 @@ impl Kind {
         }
     }
 
+    /// The type's name in messages.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::StateSet => "state set",
+            kind => kind.as_str(),
+        }
+    }
+
     /// The suffixes that samples of this type can add to the family's name. Sample names can also have no suffix.
     #[must_use]
     pub(crate) fn suffixes(self) -> &'static [&'static str] {

@@ -1,7 +1,8 @@
 //! Metrics for Rust services: annotate a handler and get its request rate, errors and latency in Prometheus.
 //!
 //! - [`macro@instrument`] records the latency of a function in a [`Summary`] and its exceptions in a [`Counter`].
-//! - [`Counter`], [`Gauge`], [`Summary`] and [`Histogram`] can be declared directly, or with labels as a [`Family`].
+//! - [`Counter`], [`Gauge`], [`Summary`], [`Histogram`], [`Info`] and [`StateSet`] can be declared directly, or with
+//!   labels as a [`Family`].
 //! - [`start_http_server`] exposes everything to Prometheus. [`guide::exposing`] shows how to use a web framework
 //!   instead.
 //! - `GraphiteBridge` pushes everything to Graphite. [`guide::graphite`] describes how to push to other systems.

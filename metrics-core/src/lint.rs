@@ -15,6 +15,8 @@ pub enum StyleRule {
     Help,
     /// The name of a counter ends in `_total`, and no other name does.
     CounterTotal,
+    /// The name of an info ends in `_info`, as OpenMetrics requires.
+    InfoSuffix,
     /// Only summary and histogram names end in `_count` or `_sum`, and only histogram names end in `_bucket`. Only
     /// histograms have a `le` label, and only summaries have a `quantile` label.
     Reserved,
@@ -34,9 +36,10 @@ pub enum StyleRule {
 }
 
 impl StyleRule {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Help,
         Self::CounterTotal,
+        Self::InfoSuffix,
         Self::Reserved,
         Self::TypeInName,
         Self::Colon,
@@ -73,6 +76,7 @@ impl StyleRule {
             Self::CounterTotal => {
                 "the name of a counter must end in `_total`, and no other name may: rename the metric"
             }
+            Self::InfoSuffix => "the name of an info must end in `_info`: rename the metric",
             Self::Reserved => {
                 "`_count`, `_sum`, `_bucket`, `le` and `quantile` are reserved for summaries and histograms: rename the metric or label"
             }
@@ -130,6 +134,10 @@ pub const fn check_name(kind: Kind, name: &str, needed: Option<Kind>, allowed: &
     assert!(
         is_counter || !is_total || allows(allowed, StyleRule::CounterTotal),
         "only the name of a counter may end in `_total`: rename the field, or make it a `Counter`"
+    );
+    assert!(
+        fine(StyleRule::InfoSuffix, name, kind, allowed),
+        "the name of an info must end in `_info`: rename the field, or write `allow(info_suffix)`"
     );
     assert!(
         !breaks(StyleRule::Reserved, name, Kind::Untyped) || allows(allowed, StyleRule::Reserved),
@@ -225,6 +233,7 @@ const fn breaks(rule: StyleRule, name: &str, kind: Kind) -> bool {
     match rule {
         StyleRule::Help | StyleRule::MixedLabels => false,
         StyleRule::CounterTotal => ends_with(name, b"_total") != matches!(kind, Kind::Counter),
+        StyleRule::InfoSuffix => matches!(kind, Kind::Info) && !ends_with(name, b"_info"),
         StyleRule::Reserved => {
             let own_sums = matches!(kind, Kind::Summary | Kind::Histogram);
             (ends_with(name, b"_count") || ends_with(name, b"_sum")) && !own_sums

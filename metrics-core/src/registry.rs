@@ -62,7 +62,7 @@ pub struct Registry {
 pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
-    /// True if OpenMetrics has `_created` samples.
+    /// True if OpenMetrics output includes `_created` samples.
     exports_created: AtomicBool,
     state: RwLock<RegistryState>,
     /// Runs that gather the `prometheus` crate's default registry.
@@ -127,12 +127,13 @@ impl Registry {
         registry
     }
 
-    /// Adds a `_created` sample to each counter, summary and histogram in OpenMetrics, or stops adding it: the time at
-    /// which the series was created, in seconds since 1970, accurate to a tenth of a second.
+    /// Sets whether OpenMetrics output includes `_created` samples of counters, summaries and histograms: the time at
+    /// which a series was created, in seconds since 1970, accurate to a tenth of a second.
     ///
-    /// By default, there are none, because they add a series to each counter. Prometheus uses them with
-    /// `--enable-feature=created-timestamp-zero-ingestion`. The protobuf format always has these times, at no such cost.
-    /// Series from collectors have none.
+    /// They are off by default, because each one is another series. Prometheus uses them with
+    /// `--enable-feature=created-timestamp-zero-ingestion`. The protobuf format always contains these times, which add no
+    /// series there. Series from collectors and callbacks, the library's own series (`metrics_core_*`), and counters of
+    /// type `unknown` have none.
     ///
     /// # Example: creation times
     ///

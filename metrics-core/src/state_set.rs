@@ -13,7 +13,8 @@ use crate::metric::{MetricVTable, OptionalOwner, sealed};
 ///
 /// Each state is exported as a series with the value 1 for the current state and 0 for all others. The label with the
 /// state has the name of the metric. Each scrape contains exactly one current state. The initial state is the first
-/// variant. In the formats other than OpenMetrics, a state set is a gauge.
+/// variant. In the formats other than OpenMetrics, a state set is a gauge. A family of state sets has `max_series` label
+/// sets, each with a series for each state.
 ///
 /// # Example: the state of a service
 ///
@@ -51,11 +52,12 @@ pub struct StateSet<S> {
 impl<S: LabelValue + 'static> StateSet<S> {
     /// All states. Evaluating this constant reports types that are not a closed set.
     pub(crate) const STATES: &'static [&'static str] = match S::VALUES {
+        Some([]) => panic!("a `StateSet` needs at least one state"),
         Some(states) => states,
         None => panic!("the states of a `StateSet` must be a closed set: write an enum that derives `LabelValue`"),
     };
 
-    /// Makes `state` the current state.
+    /// Makes `state` the current state. A state that is not one of its type's values is ignored.
     pub fn set(&self, state: &S) {
         if let Some(position) = position(state) {
             cell::update(self.handle, |_| position as f64);

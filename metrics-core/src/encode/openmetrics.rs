@@ -1,7 +1,7 @@
 //! The OpenMetrics text format, version 1.0.0.
 //!
 //! Sample names are the same in all formats. A counter therefore has type `unknown` here if its name does not end in
-//! `_total`, or if its name without `_total` is taken. Values that the format forbids are skipped; see
+//! `_total`, or if its name without `_total` is taken; likewise, an info is a gauge. Values that the format forbids are skipped; see
 //! [`Format::OpenMetrics`](super::Format::OpenMetrics).
 
 use std::collections::HashSet;
@@ -120,7 +120,8 @@ impl Visitor for Encoder {
         lines.begin(name);
         lines.push(&["# TYPE ", name, " ", kind, "\n"]);
         let ends_name = |unit: &&str| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
-        if let Some(unit) = family.unit.filter(ends_name) {
+        let has_unit = !matches!(kind, "info" | "stateset");
+        if let Some(unit) = family.unit.filter(|unit| has_unit && ends_name(unit)) {
             lines.push(&["# UNIT ", name, " ", unit, "\n"]);
         }
         lines.help(family.help, true);

@@ -20,6 +20,7 @@ use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::cell::{Handle, counter};
 use crate::exposure::EXPOSURE;
 use crate::internal::InternalError;
+use crate::kind::Kind;
 use crate::label_value::Label;
 use crate::labels::{self, MAX_VALUE_LEN, OVERFLOW};
 use crate::lock::lock;
@@ -110,9 +111,10 @@ impl FamilyCore {
         self.create_closed(given);
     }
 
-    /// Creates a series at 0 for every combination of label values from `declared`'s closed sets.
+    /// Creates a series at 0 for every combination of label values from `declared`'s closed sets. The series of an info
+    /// are always 1, so they are created when they become true.
     fn create_closed(&self, declared: &Self) {
-        if let Some(dense) = &declared.dense {
+        if let Some(dense) = declared.dense.as_ref().filter(|_| self.declaration.kind() != Kind::Info) {
             dense.for_each(|values| {
                 self.within_cap(values);
             });
@@ -257,6 +259,11 @@ impl FamilyCore {
         self.read().find(&self.declaration.label_names, values)
     }
 
+    /// Like [`FamilyCore::find`], but also returns the creation time of the series.
+    pub(crate) fn find_with_creation(&self, values: &[&str]) -> Option<(Handle, Option<SystemTime>)> {
+        self.read().find_with_creation(&self.declaration.label_names, values)
+    }
+
     /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
     fn find_or_create_up_to(&self, values: &[&str], cap: Option<usize>) -> Option<Handle> {
         let is_full = |table: &SeriesTable| cap.is_some_and(|cap| table.capped_len() >= cap);
@@ -305,6 +312,39 @@ impl FamilyCore {
         drop(table);
         drop(compaction);
         true
+    }
+
+    /// Replaces all series with the one with these values. Label sets that are too long become the overflow series.
+    pub(crate) fn replace_all(&self, values: &[&str]) {
+        let overflow = vec![OVERFLOW; values.len()];
+        let values = if is_overlong(values) { &overflow } else { values };
+        EXPOSURE.check();
+        let FamilyDeclaration { metric, buckets, label_names, name, .. } = &self.declaration;
+        let now = SystemTime::now();
+        let mut table = self.write();
+        let kept = table.find(label_names, values).or_else(|| {
+            let handle = (metric.allocate)(*buckets)?;
+            if table.insert(label_names, values, handle, now) {
+                return Some(handle);
+            }
+            (metric.free)(handle, *buckets);
+            None
+        });
+        let Some(kept) = kept else {
+            drop(table);
+            InternalError::SeriesSlotsExhausted.record(name);
+            return;
+        };
+        let removed = table.remove_others(kept);
+        if removed.is_empty() {
+            return;
+        }
+        let compaction = self.after_removal(&mut table);
+        drop(table);
+        drop(compaction);
+        for handle in removed {
+            (metric.free)(handle, *buckets);
+        }
     }
 
     pub(crate) fn clear(&self) {

@@ -141,7 +141,9 @@ impl FamilyDeclaration {
 
     fn compare_if(&self, given: &Self, labels: bool) -> Result<(), Error> {
         let (field, registered, given) = if self.kind() != given.kind() {
-            (Field::Type, self.kind().as_str().to_owned(), given.kind().as_str().to_owned())
+            (Field::Type, self.kind().describe().to_owned(), given.kind().describe().to_owned())
+        } else if self.metric.states != given.metric.states {
+            (Field::States, format!("{:?}", self.metric.states), format!("{:?}", given.metric.states))
         } else if labels && self.label_names != given.label_names {
             (Field::LabelNames, format!("{:?}", self.label_names), format!("{:?}", given.label_names))
         } else if self.const_labels != given.const_labels {

@@ -25,9 +25,12 @@ pub(crate) struct SeriesTable {
     hasher: RandomState,
     /// The series that do not count toward the cap, because the program bounds their number.
     exempt: Vec<Handle>,
-    /// The positions from which series have another creation time, and these times. Series that were created within
-    /// [`CREATION_ACCURACY`] of each other share one, so this needs little memory.
+    /// Runs of series with the same creation time: the first position and the time. Series that were created within
+    /// [`CREATION_ACCURACY`] of each other share a run, so this needs little memory.
     created: Vec<(u32, SystemTime)>,
+    /// True if a series was removed after the last insertion. The next series begins a run, so that a series that is
+    /// recreated is never older than the removal.
+    has_removed: bool,
 }
 
 /// The accuracy of creation times.
@@ -77,15 +80,27 @@ impl SeriesTable {
     }
 
     pub(crate) fn find(&self, names: &[String], values: &[&str]) -> Option<Handle> {
+        Some(self.entries[self.position(names, values)? as usize].handle)
+    }
+
+    /// Like [`SeriesTable::find`], but also returns the creation time of the series.
+    pub(crate) fn find_with_creation(&self, names: &[String], values: &[&str]) -> Option<(Handle, Option<SystemTime>)> {
+        let position = self.position(names, values)?;
+        let runs = self.created.partition_point(|(begin, _)| *begin <= position);
+        let created = runs.checked_sub(1).map(|last| self.created[last].1);
+        Some((self.entries[position as usize].handle, created))
+    }
+
+    fn position(&self, names: &[String], values: &[&str]) -> Option<u32> {
         let hash = self.hash(values);
         let is_equal = |at: &IndexEntry| {
             at.hash == hash && matches(self.entries[at.position as usize].text(&self.text), names, values)
         };
-        let found = self.index.find(spread(hash), is_equal)?;
-        Some(self.entries[found.position as usize].handle)
+        Some(self.index.find(spread(hash), is_equal)?.position)
     }
 
-    /// Adds a label set that is not in the table, created at `now`. Returns false and changes nothing if the text would exceed 4 GiB.
+    /// Adds a label set that is not in the table, created at `now`. Returns false and changes nothing if the text would
+    /// exceed 4 GiB.
     pub(crate) fn insert(&mut self, names: &[String], values: &[&str], handle: Handle, now: SystemTime) -> bool {
         let start = self.text.len();
         for (name, value) in names.iter().zip(values) {
@@ -103,7 +118,7 @@ impl SeriesTable {
         // A clock that was set back begins another run.
         let continues =
             |(_, begin): &(u32, SystemTime)| now.duration_since(*begin).is_ok_and(|age| age < CREATION_ACCURACY);
-        if !self.created.last().is_some_and(continues) {
+        if std::mem::take(&mut self.has_removed) || !self.created.last().is_some_and(continues) {
             self.created.push((position, now));
         }
         let hash = self.hash(values);
@@ -121,7 +136,19 @@ impl SeriesTable {
         let (removed, _) = index.find_entry(spread(hash), is_equal).ok()?.remove();
         let handle = std::mem::replace(&mut self.entries[removed.position as usize].handle, Handle::NONE);
         self.exempt.retain(|exempt| *exempt != handle);
+        self.has_removed = true;
         Some(handle)
+    }
+
+    /// Removes all series except one, and returns their handles.
+    pub(crate) fn remove_others(&mut self, kept: Handle) -> Vec<Handle> {
+        let others = |entry: &&mut SeriesEntry| entry.handle != kept && !entry.handle.is_none();
+        let removed = self.entries.iter_mut().filter(others);
+        let removed: Vec<_> = removed.map(|entry| std::mem::replace(&mut entry.handle, Handle::NONE)).collect();
+        self.index.retain(|at| self.entries[at.position as usize].handle == kept);
+        self.exempt.retain(|exempt| *exempt == kept);
+        self.has_removed |= !removed.is_empty();
+        removed
     }
 
     /// Returns true if the table has more than 64 entries and over half of them are gaps, or if no series is left.
@@ -232,7 +259,7 @@ pub(crate) struct Chunk {
     /// The start and length of each series' text.
     texts: Vec<(u32, u32)>,
     handles: Vec<Handle>,
-    /// The positions from which series have another creation time, and these times.
+    /// Runs of series with the same creation time: the first position and the time.
     created: Vec<(usize, SystemTime)>,
 }
 
@@ -319,10 +346,20 @@ mod tests {
         table.compact();
         insert(&mut table, 10, 1_050);
         insert(&mut table, 11, 1_100);
-        expected.extend([("n=\"10\"".to_owned(), time(1_000)), ("n=\"11\"".to_owned(), time(1_100))]);
+        // The first series after a removal begins a run.
+        expected.extend([("n=\"10\"".to_owned(), time(1_050)), ("n=\"11\"".to_owned(), time(1_050))]);
         for most in [1, 2, 3, 128] {
             assert_eq!(read(&table, most), expected);
         }
         assert_eq!(table.created.len(), 5, "empty runs are removed");
+        let names = ["n".to_owned()];
+        assert_eq!(table.find_with_creation(&names, &["10"]), Some((Handle::from_word(10), Some(time(1_050)))));
+        table.remove(&names, &["11"]);
+        insert(&mut table, 11, 1_101);
+        assert_eq!(table.find_with_creation(&names, &["11"]), Some((Handle::from_word(11), Some(time(1_101)))));
+        assert_eq!(table.remove_others(Handle::from_word(11)).len(), 6);
+        assert_eq!((table.len(), table.find(&names, &["10"])), (1, None));
+        table.compact();
+        assert_eq!(read(&table, 1), [("n=\"11\"".to_owned(), time(1_101))]);
     }
 }

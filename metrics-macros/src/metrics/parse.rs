@@ -19,8 +19,9 @@ use crate::{krate, literal, options};
 const GENERATED: [&str; 3] = ["register", "register_in", "global"];
 
 /// The names that `allow` accepts and the corresponding variants of `StyleRule`.
-const RULES: [(&str, &str); 7] = [
+const RULES: [(&str, &str); 8] = [
     ("counter_total", "CounterTotal"),
+    ("info_suffix", "InfoSuffix"),
     ("reserved", "Reserved"),
     ("type_in_name", "TypeInName"),
     ("colon", "Colon"),

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::SystemTime;
 
 use metrics_core::{
-    Counter, Error, Family, Format, Gauge, Histogram, Info, Kind, Label, LabelValue, Metrics, Registry, StateSet,
-    Summary,
+    Collect, Counter, Error, Family, FamilyInfo, Format, Gauge, Histogram, Info, Kind, Label, LabelValue, Labels,
+    Metrics, ProblemKind, Registry, StateSet, StyleRule, Summary, Value, Visitor,
 };
 
 use crate::sample_in;
@@ -67,6 +67,117 @@ fn an_info_that_changes_has_one_series() {
     leader.set(["e"]);
     leader.set(["e"]);
     assert_eq!(registry.to_text(), "# TYPE leader_info gauge\nleader_info{node=\"e\"} 1\n");
+}
+
+#[test]
+fn an_info_that_changes_keeps_one_series_whatever_happens() {
+    let registry = Registry::new();
+    let info = Info::builder("leader_info", "").labels(["node"]).max_series(1).register_in(&registry).expect("valid");
+    let nodes = || info.iter().map(|([node], _)| node).collect::<Vec<_>>();
+    info.set(["a"]);
+    info.set(["b"]);
+    assert_eq!(nodes(), ["b"]);
+    info.set([&"x".repeat(2_000)]);
+    assert_eq!(nodes(), ["__overflow__"]);
+    info.set(["c"]);
+    assert_eq!(nodes(), ["c"]);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                info.set(["a"]);
+                info.set(["b"]);
+            }
+        });
+        let lines: Vec<usize> = (0..1_000).map(|_| registry.to_text().lines().count()).collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(lines.iter().all(|lines| *lines == 2), "the type and one series: {lines:?}");
+    });
+}
+
+#[test]
+fn an_info_with_closed_sets_has_no_series_in_advance() {
+    #[derive(Metrics)]
+    struct Regions {
+        /// The region.
+        #[metric(labels(on: bool))]
+        region_info: Family<Info, 1>,
+    }
+    let registry = Registry::new();
+    let regions = Regions::register_in(&registry).expect("valid");
+    assert_eq!(registry.to_text(), "");
+    regions.region_info.set(["true"]);
+    let text = registry.to_text();
+    assert!(text.ends_with("gauge\nregion_info{on=\"true\"} 1\n"), "{text}");
+}
+
+#[test]
+fn a_name_without_the_suffix_breaks_a_rule() {
+    let registry = Registry::new();
+    Info::builder("build", "The build.").register_in(&registry).expect("valid");
+    let problems: Vec<_> = registry.check().into_iter().map(|problem| problem.kind).collect();
+    assert_eq!(problems, [ProblemKind::Style(StyleRule::InfoSuffix)]);
+    let allowed = Info::builder("build", "The build.").allow(&[StyleRule::InfoSuffix]);
+    let registry = Registry::new();
+    allowed.register_in(&registry).expect("valid");
+    assert_eq!(registry.check(), []);
+}
+
+#[test]
+fn conflicts_name_types_and_states() {
+    #[derive(LabelValue)]
+    enum Other {
+        On,
+        Off,
+    }
+    let registry = Registry::new();
+    let _ = (Other::On, Other::Off);
+    StateSet::<State>::builder("state", "").register_in(&registry).expect("valid");
+    let error = StateSet::<Other>::builder("state", "").register_in(&registry).expect_err("other states").to_string();
+    let states = r#"["starting", "serving", "draining"]"#;
+    assert!(error.starts_with(&format!("state is registered with other states: {states} at ")), "{error}");
+    assert!(error.ends_with(r#", ["on", "off"] here"#), "{error}");
+    let error = Info::builder("state", "").register_in(&registry).expect_err("another type").to_string();
+    assert!(error.starts_with("state is registered with another type: state set at "), "{error}");
+    assert!(error.ends_with(", info here"), "{error}");
+}
+
+#[test]
+fn units_of_states_and_infos_are_not_exported() {
+    let registry = Registry::new();
+    StateSet::<State>::builder("door_seconds", "").unit("seconds").register_in(&registry).expect("valid");
+    assert!(!openmetrics(&registry).contains("UNIT"));
+}
+
+/// Exports a family with these samples.
+struct Exports(&'static str, Kind, &'static [(&'static [(&'static str, &'static str)], f64)]);
+
+impl Collect for Exports {
+    fn names(&self) -> Vec<String> {
+        vec![self.0.to_owned()]
+    }
+
+    fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        visitor.family(&FamilyInfo::new(self.0, "", self.1));
+        for (labels, value) in self.2 {
+            visitor.series(Labels::of(labels).borrow(), &Value::Gauge(*value));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn collectors_cannot_export_invalid_states_and_infos() {
+    let exported = |exports: Exports| {
+        let registry = Registry::new();
+        registry.register_collector(exports).expect("free");
+        openmetrics(&registry).lines().count() > 1
+    };
+    assert!(exported(Exports("a_info", Kind::Info, &[(&[("version", "1")], 1.0)])));
+    assert!(!exported(Exports("a_info", Kind::Info, &[(&[("version", "1")], 2.5)])));
+    assert!(exported(Exports("a", Kind::StateSet, &[(&[("a", "on")], 1.0), (&[("a", "off")], 0.0)])));
+    assert!(!exported(Exports("a", Kind::StateSet, &[(&[("a", "on")], 7.0)])));
+    assert!(!exported(Exports("a", Kind::StateSet, &[(&[("b", "on")], 1.0)])));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::cell::native::NativeBuckets;
 use crate::cell::{self, Handle};
@@ -44,6 +45,14 @@ pub(crate) struct OtherParts<'p> {
 pub(crate) struct Duplicate<'p> {
     part: &'p FamilyPart,
     handle: Handle,
+    created: Option<SystemTime>,
+}
+
+impl Duplicate<'_> {
+    /// The creation time of the series.
+    pub(crate) fn created(&self) -> Option<SystemTime> {
+        self.created
+    }
 }
 
 impl<'p> OtherParts<'p> {
@@ -64,11 +73,11 @@ impl<'p> OtherParts<'p> {
             let value =
                 |own: &String| labels.iter().find(|(name, _)| own == name).map_or("", |(_, value)| value.as_ref());
             let values: Vec<&str> = names.iter().map(value).collect();
-            let Some(handle) = part.core.find(&values) else { continue };
+            let Some((handle, created)) = part.core.find_with_creation(&values) else { continue };
             if position < self.at {
                 return None;
             }
-            later.push(Duplicate { part, handle });
+            later.push(Duplicate { part, handle, created });
         }
         Some(later)
     }

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use super::parts::{OtherParts, with_duplicates};
+use super::parts::{Duplicate, OtherParts, with_duplicates};
 use crate::exemplars::{self, KeptExemplar};
 use crate::family::core::{EarlyTotals, Walk};
 use crate::family::table::Chunk;
@@ -21,9 +21,13 @@ pub(crate) struct Early<'a> {
 }
 
 /// Passes a series for each state to `visitor`; `current` is the position of the current state.
-fn show_states(family: &FamilyCore, text: &str, current: f64, visitor: &mut dyn Visitor) {
+fn show_states(family: &FamilyCore, text: &str, current: f64, sorted: bool, visitor: &mut dyn Visitor) {
     let declaration = &family.declaration;
-    for (position, state) in declaration.metric.states.iter().enumerate() {
+    let mut states: Vec<(usize, &&str)> = declaration.metric.states.iter().enumerate().collect();
+    if sorted {
+        states.sort_by_key(|(_, state)| **state);
+    }
+    for (position, state) in states {
         let mut labels = text.to_owned();
         labels::push_pair(&mut labels, 0, &declaration.name, state);
         let is_current = (position as f64 - current).abs() < 0.5;
@@ -90,7 +94,8 @@ impl Reader {
         let order = sorted.then(|| chunk.sorted());
         for position in 0..handles.len() {
             let at = order.as_ref().map_or(position, |order| order[position]);
-            if !live[at] {
+            // The label sets of an info are facts, which were true when the scrape read them.
+            if !live[at] && metric.kind != Kind::Info {
                 continue;
             }
             let duplicates = match others.map(|others| others.duplicates(chunk.text(at))) {
@@ -103,14 +108,15 @@ impl Reader {
             }
             let value = (metric.value)(readings, at);
             if let (Value::Gauge(current), [_, ..]) = (value, metric.states) {
-                show_states(family, chunk.text(at), current, visitor);
+                show_states(family, chunk.text(at), current, sorted, visitor);
                 continue;
             }
             let labels = Labels::new(&family.const_text, chunk.text(at));
             let first = exemplars.partition_point(|(position, _)| *position < at);
             let end = exemplars.partition_point(|(position, _)| *position <= at);
             let exemplars: Vec<Exemplar<'_>> = exemplars[first..end].iter().map(|(_, kept)| kept.show()).collect();
-            let details = SeriesDetails { exemplars: &exemplars, created: chunk.created(at) };
+            let created = chunk.created(at).into_iter().chain(duplicates.iter().filter_map(Duplicate::created)).min();
+            let details = SeriesDetails { exemplars: &exemplars, created };
             with_duplicates(&value, &duplicates, &mut |value| visitor.series_with_details(labels, value, &details));
         }
         true

@@ -19,7 +19,7 @@ use crate::sample::Value;
 /// The family sources for one scrape, by name.
 pub(crate) struct Sources {
     pub(crate) families: Vec<(String, FamilySource)>,
-    /// True if OpenMetrics has `_created` samples.
+    /// True if OpenMetrics output includes `_created` samples.
     pub(crate) exports_created: bool,
 }
 

@@ -63,7 +63,9 @@ impl OwnedValue {
         matches!(
             (kind, self.as_value()),
             (Kind::Counter, Value::Counter(_))
-                | (Kind::Gauge | Kind::Info | Kind::StateSet, Value::Gauge(_))
+                | (Kind::Gauge, Value::Gauge(_))
+                | (Kind::Info, Value::Gauge(1.0))
+                | (Kind::StateSet, Value::Gauge(0.0 | 1.0))
                 | (Kind::Untyped, Value::Untyped(_))
                 | (Kind::Summary, Value::Summary { .. })
                 | (Kind::Histogram, Value::Histogram { .. })
@@ -90,6 +92,10 @@ impl Recorded {
         for (text, value) in &self.series {
             let mut pairs: Vec<_> = labels::pairs(text).collect();
             labels::check_names(&self.name, self.kind, &pairs.iter().map(|(name, _)| *name))?;
+            // The label with the state has the name of the family.
+            if self.kind == Kind::StateSet && !pairs.iter().any(|(name, _)| *name == self.name) {
+                return Err(SkipReason::Mistyped);
+            }
             pairs.sort();
             if !seen.insert(pairs) {
                 return Err(SkipReason::Repeated);
