@@ -1,12 +1,12 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
-//! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
-//! handle in the new epoch. A scrape copies at most 128 series each time it takes the lock. A new label set waits
+//! A scrape copies at most 128 series each time it takes the lock. A new label set waits
 //! longer than one such copy only while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or
 //! when the family is marked for early reading). State written by scrapes and series creation is on separate cache
 //! lines from state that every lookup reads.
 
 mod early;
+mod removal;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 use std::time::SystemTime;
 
 use super::FamilyDeclaration;
-use super::table::{Chunk, Compaction, SeriesTable};
+use super::table::{Chunk, SeriesTable};
 use crate::cache::{self, CacheId, Dense, Fixed};
 use crate::cell::{Handle, counter};
 use crate::exposure::EXPOSURE;
@@ -301,79 +301,6 @@ impl FamilyCore {
         }
         (metric.free)(handle, *buckets);
         None
-    }
-
-    /// Removes one series. Returns false if it does not exist.
-    pub(crate) fn remove(&self, values: &[&str]) -> bool {
-        let mut table = self.write();
-        let Some(handle) = table.remove(&self.declaration.label_names, values) else { return false };
-        (self.declaration.metric.free)(handle, self.declaration.buckets);
-        let compaction = self.after_removal(&mut table);
-        drop(table);
-        drop(compaction);
-        true
-    }
-
-    /// Replaces all series with the one with these values. Label sets that are too long become the overflow series.
-    pub(crate) fn replace_all(&self, values: &[&str]) {
-        let overflow = vec![OVERFLOW; values.len()];
-        let values = if is_overlong(values) { &overflow } else { values };
-        EXPOSURE.check();
-        let FamilyDeclaration { metric, buckets, label_names, name, .. } = &self.declaration;
-        let now = SystemTime::now();
-        let mut table = self.write();
-        let kept = table.find(label_names, values).or_else(|| {
-            let handle = (metric.allocate)(*buckets)?;
-            if table.insert(label_names, values, handle, now) {
-                return Some(handle);
-            }
-            (metric.free)(handle, *buckets);
-            None
-        });
-        let Some(kept) = kept else {
-            drop(table);
-            InternalError::SeriesSlotsExhausted.record(name);
-            return;
-        };
-        let removed = table.remove_others(kept);
-        if removed.is_empty() {
-            return;
-        }
-        let compaction = self.after_removal(&mut table);
-        drop(table);
-        drop(compaction);
-        for handle in removed {
-            (metric.free)(handle, *buckets);
-        }
-    }
-
-    pub(crate) fn clear(&self) {
-        let cleared = {
-            let mut table = self.write();
-            let cleared = std::mem::take(&mut *table);
-            for position in lock(&self.shared.0.walks).iter() {
-                position.end();
-            }
-            self.epoch.store(cache::new_epoch(), Ordering::Release);
-            cleared
-        };
-        // Freed without holding the lock, because there may be millions of series. Until then, old handles still write
-        // to their series.
-        for handle in cleared.handles() {
-            (self.declaration.metric.free)(handle, self.declaration.buckets);
-        }
-    }
-
-    /// Starts a new epoch and compacts the table if necessary. The epoch changes before the table's lock is released,
-    /// so that no thread finds an old handle in the new epoch. The caller drops the compaction after releasing the
-    /// lock.
-    fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
-        self.epoch.store(cache::new_epoch(), Ordering::Release);
-        let compaction = table.wants_compaction().then(|| table.compact())?;
-        for position in lock(&self.shared.0.walks).iter() {
-            position.follow(&compaction);
-        }
-        Some(compaction)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,0 +1,91 @@
+//! The removal of series from a family.
+//!
+//! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
+//! handle in the new epoch.
+
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use super::{FamilyCore, is_overlong};
+use crate::cache;
+use crate::exposure::EXPOSURE;
+use crate::family::FamilyDeclaration;
+use crate::family::table::{Compaction, SeriesTable};
+use crate::internal::InternalError;
+use crate::labels::OVERFLOW;
+use crate::lock::lock;
+
+impl FamilyCore {
+    /// Removes one series. Returns false if it does not exist.
+    pub(crate) fn remove(&self, values: &[&str]) -> bool {
+        let mut table = self.write();
+        let Some(handle) = table.remove(&self.declaration.label_names, values) else { return false };
+        (self.declaration.metric.free)(handle, self.declaration.buckets);
+        let compaction = self.after_removal(&mut table);
+        drop(table);
+        drop(compaction);
+        true
+    }
+
+    /// Replaces all series with the one with these values. Label sets that are too long become the overflow series.
+    pub(crate) fn replace_all(&self, values: &[&str]) {
+        let overflow = vec![OVERFLOW; values.len()];
+        let values = if is_overlong(values) { &overflow } else { values };
+        EXPOSURE.check();
+        let FamilyDeclaration { metric, buckets, label_names, name, .. } = &self.declaration;
+        let now = SystemTime::now();
+        let mut table = self.write();
+        let kept = table.find(label_names, values).or_else(|| {
+            let handle = (metric.allocate)(*buckets)?;
+            if table.insert(label_names, values, handle, now) {
+                return Some(handle);
+            }
+            (metric.free)(handle, *buckets);
+            None
+        });
+        let Some(kept) = kept else {
+            drop(table);
+            InternalError::SeriesSlotsExhausted.record(name);
+            return;
+        };
+        let removed = table.remove_others(kept);
+        if removed.is_empty() {
+            return;
+        }
+        let compaction = self.after_removal(&mut table);
+        drop(table);
+        drop(compaction);
+        for handle in removed {
+            (metric.free)(handle, *buckets);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        let cleared = {
+            let mut table = self.write();
+            let cleared = std::mem::take(&mut *table);
+            for position in lock(&self.shared.0.walks).iter() {
+                position.end();
+            }
+            self.epoch.store(cache::new_epoch(), Ordering::Release);
+            cleared
+        };
+        // Freed without holding the lock, because there may be millions of series. Until then, old handles still write
+        // to their series.
+        for handle in cleared.handles() {
+            (self.declaration.metric.free)(handle, self.declaration.buckets);
+        }
+    }
+
+    /// Starts a new epoch and compacts the table if necessary. The epoch changes before the table's lock is released,
+    /// so that no thread finds an old handle in the new epoch. The caller drops the compaction after releasing the
+    /// lock.
+    fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
+        self.epoch.store(cache::new_epoch(), Ordering::Release);
+        let compaction = table.wants_compaction().then(|| table.compact())?;
+        for position in lock(&self.shared.0.walks).iter() {
+            position.follow(&compaction);
+        }
+        Some(compaction)
+    }
+}
