@@ -129,6 +129,7 @@ async fn migrating(path: &str, call: u32) -> Result<u32, ()> {
 #[test]
 fn calls_of_migrating_tasks_are_exact() {
     const TASKS: u32 = 8_000;
+    metrics_core::init();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         // This test panics thousands of times on purpose.

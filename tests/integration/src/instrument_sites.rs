@@ -113,6 +113,7 @@ async fn own_families(path: &str) -> Result<(), ()> {
 
 #[tokio::test]
 async fn custom_families_are_used() {
+    metrics_core::init();
     let text = Registry::global().to_text();
     for name in ["own_latency_seconds_count", "own_exceptions_total", "own_cancelled_total", "own_in_flight"] {
         for path in ["/a", "other"] {

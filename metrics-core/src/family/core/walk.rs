@@ -1,8 +1,8 @@
 //! An iteration over a family's series in chunks of 128. The family's lock is not held between chunks.
 //!
 //! A walk may pause for as long as the scrape's client does. A compaction of the table adjusts the position of each
-//! walk in progress. A walk ends at the position where the table ended when the walk began, so a series that is removed
-//! and recreated during the walk is not visited twice.
+//! walk in progress. A walk ends at the position where the table ended when its first chunk was copied, so a series that
+//! is removed and recreated during the walk is not visited twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,24 +19,25 @@ pub(crate) struct Walk {
 
 /// A walk's position in the table. Walks change it under the table's read lock, and compactions under its write lock.
 pub(super) struct WalkPosition {
-    /// The position of the next series; `ENDED` once the walk has ended.
+    /// The position of the next series; `NONE` once the walk has ended.
     next: AtomicUsize,
+    /// The position after the last series; `NONE` until the first chunk is copied.
     end: AtomicUsize,
 }
 
-const ENDED: usize = usize::MAX;
+const NONE: usize = usize::MAX;
 
 impl WalkPosition {
     /// Ends the walk because the table has been cleared.
     pub(super) fn end(&self) {
-        self.next.store(ENDED, Ordering::Relaxed);
+        self.next.store(NONE, Ordering::Relaxed);
     }
 
     /// Adjusts the position after a compaction has moved the series.
     pub(super) fn follow(&self, compaction: &Compaction) {
         for position in [&self.next, &self.end] {
             let old = position.load(Ordering::Relaxed);
-            if old != ENDED {
+            if old != NONE {
                 position.store(compaction.moved(old), Ordering::Relaxed);
             }
         }
@@ -44,11 +45,9 @@ impl WalkPosition {
 }
 
 impl FamilyCore {
-    /// Begins a walk over the series that exist now.
+    /// Begins a walk over the series that exist when the first chunk is copied.
     pub(crate) fn walk(self: &Arc<Self>) -> Walk {
-        let table = self.read();
-        let position = Arc::new(WalkPosition { next: AtomicUsize::new(0), end: AtomicUsize::new(table.end()) });
-        // Added while the table is locked, so that no compaction can happen first.
+        let position = Arc::new(WalkPosition { next: AtomicUsize::new(0), end: AtomicUsize::new(NONE) });
         lock(&self.shared.0.walks).push(Arc::clone(&position));
         Walk { core: Arc::clone(self), position }
     }
@@ -67,11 +66,16 @@ impl Walk {
         let most = if at_once { usize::MAX } else { CHUNK };
         let table = self.core.read();
         let next = self.position.next.load(Ordering::Relaxed);
-        if next == ENDED {
+        if next == NONE {
             return false;
         }
-        let after = table.copy(next, self.position.end.load(Ordering::Relaxed), most, chunk);
-        self.position.next.store(after.unwrap_or(ENDED), Ordering::Relaxed);
+        let mut end = self.position.end.load(Ordering::Relaxed);
+        if end == NONE {
+            end = table.end();
+            self.position.end.store(end, Ordering::Relaxed);
+        }
+        let after = table.copy(next, end, most, chunk);
+        self.position.next.store(after.unwrap_or(NONE), Ordering::Relaxed);
         true
     }
 }
