@@ -2,8 +2,13 @@
 
 use std::sync::LazyLock;
 
-use metrics_core::{Histogram, Summary};
+use metrics::{histogram, with_local_recorder};
+use metrics_core::{Format, Histogram, Registry, Summary};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use prometheus_client::encoding::prometheus_protobuf;
+use prometheus_client::metrics::{family, histogram as client};
 
+use super::Exposition;
 use crate::measure::{Operation, operation};
 
 /// Latencies with a median of 7 ms and a logarithm that is normally distributed with a standard deviation of 1.
@@ -78,4 +83,70 @@ pub(crate) fn observer(kind: &str, labels: &[String]) -> Vec<Observer> {
         }
         _ => panic!("`{kind}` is not a kind of metric"),
     }
+}
+
+/// The number of latencies in each series of an exposition.
+const EACH: u64 = 1_000;
+
+/// The latencies of a series, which differ between series.
+fn latencies(series: usize) -> impl Iterator<Item = f64> {
+    let first = series as u64 * EACH;
+    (first..first + EACH).map(latency)
+}
+
+/// Native histograms with classic buckets, as protobuf.
+pub(crate) fn native_expositions(series: usize) -> Vec<(&'static str, Exposition)> {
+    let registry = Registry::new();
+    let builder = Histogram::builder("observed_seconds", "Latency.").native().labels(["n"]).max_series(series);
+    let family = builder.register_in(&registry).expect("an empty registry");
+    let mut others = prometheus_client::registry::Registry::default();
+    type Labels = Vec<(&'static str, String)>;
+    let native = || client::NativeHistogramConfig::new(1.1);
+    let make =
+        move || client::Histogram::new_classic_and_native(metrics_core::DEFAULT_BUCKETS.iter().copied(), native());
+    let other = family::Family::<Labels, client::Histogram, _>::new_with_constructor(make);
+    others.register("observed_seconds", "Latency.", other.clone());
+    for number in 0..series {
+        let (label, one) = (number.to_string(), family.labels([&number.to_string()]));
+        let two = other.get_or_create(&vec![("n", label)]);
+        for latency in latencies(number) {
+            one.observe(latency);
+            two.observe(latency);
+        }
+    }
+    vec![
+        ("ours", ours(registry, Format::Protobuf)),
+        ("prometheus-client", Box::new(move || prometheus_protobuf::encode_to_vec(&others).expect("valid").len())),
+    ]
+}
+
+/// Summaries with three quantiles, as text.
+pub(crate) fn quantile_expositions(series: usize) -> Vec<(&'static str, Exposition)> {
+    const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
+    let registry = Registry::new();
+    let builder =
+        Summary::builder("observed_seconds", "Latency.").quantiles(QUANTILES).labels(["n"]).max_series(series);
+    let family = builder.register_in(&registry).expect("an empty registry");
+    let recorder = PrometheusBuilder::new().set_quantiles(&QUANTILES).expect("valid").build_recorder();
+    with_local_recorder(&recorder, || {
+        for number in 0..series {
+            let (one, two) =
+                (family.labels([&number.to_string()]), histogram!("observed_seconds", "n" => number.to_string()));
+            for latency in latencies(number) {
+                one.observe(latency);
+                two.record(latency);
+            }
+        }
+    });
+    let handle = recorder.handle();
+    vec![("ours", ours(registry, Format::Text)), ("metrics", Box::new(move || handle.render().len()))]
+}
+
+fn ours(registry: Registry, format: Format) -> Exposition {
+    let mut out = Vec::new();
+    Box::new(move || {
+        out.clear();
+        registry.encode(format, &mut out);
+        out.len()
+    })
 }

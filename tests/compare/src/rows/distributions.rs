@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use crate::child::Task;
 use crate::measure::Contest;
-use crate::peers::distributions::{KINDS, observation};
+use crate::peers::distributions::{KINDS, native_expositions, observation, quantile_expositions};
 use crate::report::{Report, figure};
+use crate::rows::scrape::contest;
 use crate::threads::{Entrant, rates};
 
 /// The kinds with exponential buckets.
@@ -14,7 +15,25 @@ const EXPONENTIAL: [&str; 2] = ["quantiles", "native"];
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     cost(rounds, report);
     two_threads(rounds, report);
+    scrapes(rounds, report)?;
     memory(report)
+}
+
+/// Scrapes of 10,000 series, compared with the only other library that can expose them.
+fn scrapes(rounds: usize, report: &mut Report) -> Result<()> {
+    const SERIES: usize = 10_000;
+    let mut rows = Vec::new();
+    for (what, peer, expositions) in [
+        ("native", "prometheus-client", native_expositions(SERIES)),
+        ("quantiles", "metrics", quantile_expositions(SERIES)),
+    ] {
+        let figures = contest(expositions, SERIES, rounds)?;
+        let ratio = figures.ratio("ours", peer);
+        report.judge(&format!("{what}_scrape_over_best_peer"), ratio);
+        rows.push(vec![what.to_owned(), figure(figures.median("ours")), peer.to_owned(), figure(ratio)]);
+    }
+    report.table("Scrape of 10,000 distributions", &["what", "ns per series", "best peer", "over it"], &rows);
+    Ok(())
 }
 
 fn cost(rounds: usize, report: &mut Report) {

@@ -5,7 +5,6 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use crate::measure::{Figures, median};
-use crate::peers::Peer;
 use crate::peers::limit::Limit;
 use crate::peers::measured::Measured;
 use crate::peers::metrics::Metrics;
@@ -13,6 +12,7 @@ use crate::peers::opentelemetry::OpenTelemetry;
 use crate::peers::ours::Ours;
 use crate::peers::prometheus::Prometheus;
 use crate::peers::prometheus_client::PrometheusClient;
+use crate::peers::{Exposition, Peer};
 use crate::report::{Report, figure};
 
 /// The candidates for the fastest peer. The other peers take ten times as long.
@@ -20,11 +20,11 @@ const FAST: [&dyn Peer; 4] = [&Ours, &Limit, &PrometheusClient, &Measured];
 const SLOW: [&dyn Peer; 4] = [&Ours, &Prometheus, &Metrics, &OpenTelemetry];
 
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
-    let few = contest(&FAST, 100_000, rounds)?;
+    let few = contest(expositions(&FAST, 100_000), 100_000, rounds)?;
     report.judge("scrape_100k_over_limit", few.ratio("ours", "limit"));
     report.judge("scrape_100k_over_best_peer", over_best_peer(&few));
-    let slow = contest(&SLOW, 100_000, rounds.min(3))?;
-    let many = contest(&FAST, 1_000_000, rounds.min(7))?;
+    let slow = contest(expositions(&SLOW, 100_000), 100_000, rounds.min(3))?;
+    let many = contest(expositions(&FAST, 1_000_000), 1_000_000, rounds.min(7))?;
     report.judge("scrape_1m_over_best_peer", over_best_peer(&many));
     report.fact("scrape_1m_over_limit", many.ratio("ours", "limit"));
 
@@ -37,13 +37,20 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+fn expositions(peers: &[&'static dyn Peer], series: usize) -> Vec<(&'static str, Exposition)> {
+    peers.iter().filter_map(|peer| Some((peer.name(), peer.exposition(series)?))).collect()
+}
+
 /// Measures the nanoseconds per series for each peer.
-fn contest(peers: &[&dyn Peer], series: usize, rounds: usize) -> Result<Figures> {
-    let mut expositions: Vec<_> = peers.iter().filter_map(|peer| Some((peer, peer.exposition(series)?))).collect();
+pub(super) fn contest(
+    mut expositions: Vec<(&'static str, Exposition)>,
+    series: usize,
+    rounds: usize,
+) -> Result<Figures> {
     for (peer, expose) in &mut expositions {
-        ensure!(expose() > series * 40, "{} does not expose all series", peer.name());
+        ensure!(expose() > series * 40, "{peer} does not expose all series");
     }
-    let mut figures = Figures::new(expositions.iter().map(|(peer, _)| peer.name().to_owned()));
+    let mut figures = Figures::new(expositions.iter().map(|(peer, _)| (*peer).to_owned()));
     for round in 0..rounds {
         for offset in 0..expositions.len() {
             let at = (round + offset) % expositions.len();
