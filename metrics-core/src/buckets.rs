@@ -148,7 +148,7 @@ impl BucketOptions {
         let relative_error = self.relative_error.unwrap_or(DEFAULT_RELATIVE_ERROR);
         let schema = Some(relative_error).filter(|error| *error < 0.5).and_then(exponential::schema_for_error);
         if schema.is_none() {
-            let expected = "write a number from 0.0014 up to, but not including, 0.5";
+            let expected = "write a number from 0.002 up to, but not including, 0.5";
             invalid.note("relative_error", format!("{relative_error:?}"), expected);
         }
         let max_age = self.max_age.unwrap_or(DEFAULT_MAX_AGE);

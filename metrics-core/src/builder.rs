@@ -299,7 +299,7 @@ impl<T: BuildTarget> Builder<Summary, T> {
         self
     }
 
-    /// Sets the maximum relative error of the [quantiles](Builder::quantiles), from 0.0014 to below 0.5; the default is
+    /// Sets the maximum relative error of the [quantiles](Builder::quantiles), from 0.002 to below 0.5; the default is
     /// 0.01. Halving the error doubles the memory.
     pub fn relative_error(mut self, error: f64) -> Self {
         self.buckets.relative_error = Some(error);

@@ -97,7 +97,8 @@ impl ChunkKey {
     /// The position of the word that caches this chunk's handle, in a cell that caches `cached_chunks` handles.
     #[inline]
     pub(super) fn cache_word(self, cached_chunks: usize) -> usize {
-        // Positive and negative values of the same magnitude must not compete for one word.
+        // Positive and negative values of the same magnitude must not compete for one word. For a positive key that is
+        // known at compile time to be positive, the sign costs nothing.
         let sign = (self.0 & Self::NEGATIVE) >> (32 - cached_chunks.trailing_zeros());
         FIRST_CACHED + ((self.0 ^ sign) as usize & (cached_chunks - 1))
     }
@@ -118,11 +119,19 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The bucket of this value in a schema from 0 to [`MAX_SCHEMA`]; `None` for the zero bucket.
-    #[inline]
-    pub(super) fn of(value: f64, schema: i32) -> Option<Self> {
+    /// The bucket of this value in a schema from 0 to [`MAX_SCHEMA`]; `None` for the zero bucket. Linear buckets represent
+    /// quantiles.
+    pub(super) fn of(value: f64, schema: i32, is_linear: bool) -> Option<Self> {
         let sign = if value.is_sign_negative() { ChunkKey::NEGATIVE } else { 0 };
-        Some(Self::new(exponential::position(value)?, schema, sign))
+        let Self { position, .. } = Self::of_positive(value.abs(), schema, is_linear)?;
+        Some(Self::new(position, schema, sign))
+    }
+
+    /// Like [`Place::of`], but returns `None` for negative values as well. This takes fewer instructions.
+    #[inline]
+    pub(super) fn of_positive(value: f64, schema: i32, is_linear: bool) -> Option<Self> {
+        let position = if is_linear { exponential::linear_position(value) } else { exponential::position(value) };
+        Some(Self::new(position?, schema, 0))
     }
 
     #[inline]
@@ -262,6 +271,16 @@ impl Exponential {
         self.native.is_some()
     }
 
+    /// The bucket of this value; `None` for the zero bucket.
+    pub(super) fn place(&self, value: f64) -> Option<Place> {
+        Place::of(value, self.schema, self.is_linear())
+    }
+
+    /// Returns true if the buckets are linear between powers of 2. Only native histograms need exponential ones.
+    fn is_linear(&self) -> bool {
+        self.native.is_none()
+    }
+
     /// The maximum number of chunks with the full resolution: enough for at least 64 factors of 2.
     pub(super) fn fine_chunks(&self) -> usize {
         FINE_CHUNKS << (self.schema - 6).max(0)
@@ -314,7 +333,7 @@ mod tests {
     fn compact_keys_are_short_and_complete() {
         for value in [1e-38, 0.9, 1.0, 1.1, 3.0, f64::MAX] {
             for value in [value, -value] {
-                let place = Place::of(value, 6).expect("not close to 0");
+                let place = Place::of(value, 6, false).expect("not close to 0");
                 for key in [place.key, place.coarse().key] {
                     assert_eq!(ChunkKey::from_compact(key.compact()), key);
                     assert_eq!(key.is_negative(), value < 0.0);
@@ -328,7 +347,7 @@ mod tests {
     fn a_value_is_in_the_bucket_of_its_place() {
         for schema in 0..=MAX_SCHEMA {
             for value in [1e-30, 0.25, 0.7, 1.0, 1.01, 2.0, 1e10, f64::MAX] {
-                let fine = Place::of(value, schema).expect("not close to 0");
+                let fine = Place::of(value, schema, false).expect("not close to 0");
                 for (place, schema) in [(fine, schema), (fine.coarse(), COARSE_SCHEMA)] {
                     let index = place.key.first_index(schema) + i32::try_from(place.bucket).expect("small");
                     let within = exponential::upper_bound(index - 1, schema) < value;

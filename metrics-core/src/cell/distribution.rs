@@ -75,8 +75,10 @@ fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize, const CLA
     value: f64,
 ) {
     // The uncommon path receives only this function's arguments, so the common path spills nothing to the stack.
-    if let Some(place) = Place::of(value, SCHEMA)
-        && let Some(cell) = cell::<WORDS>(handle)
+    let words = words_from(handle);
+    if let Some(place) = Place::of_positive(value, SCHEMA, !CLASSIC)
+        && let Some(cell) = words.first_chunk::<WORDS>()
+        && cell[0].load(Relaxed) == handle.word()
         && let Some(header) = cell.first_chunk()
         && let cached = cell[place.key.cache_word(CACHED)].load(Relaxed)
         && let Some(chunk) = self::cell::<CHUNK_WORDS>(Handle::from_word(cached))
@@ -85,7 +87,7 @@ fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize, const CLA
     {
         record(header, value, || {
             // The classic buckets follow.
-            if CLASSIC && let Some(bucket) = words_from(handle).get(WORDS + buckets.classic_of(value)) {
+            if CLASSIC && let Some(bucket) = words.get(WORDS + buckets.classic_of(value)) {
                 add_one(bucket);
             }
             word.store(counts, Release);
@@ -106,18 +108,19 @@ fn record_in(cell: &[AtomicU64], buckets: &Buckets, value: f64, increment: impl 
     });
 }
 
-/// Adds an observation to the zero bucket, to a coarse chunk, or to one that the thread has not cached.
+/// Adds a negative observation, or one to the zero bucket, to a coarse chunk, or to a chunk that the thread has not
+/// cached.
 #[inline(never)]
 fn observe_uncached(handle: Handle, buckets: &'static Buckets, value: f64) {
     let Some(exponential) = &buckets.exponential else { return };
-    let Some(place) = Place::of(value, exponential.schema) else { return observe_zero(handle, buckets, value) };
-    let coarse = place.coarse();
+    let Some(place) = exponential.place(value) else { return observe_zero(handle, buckets, value) };
     let words = words_from(handle);
     if words.first().is_some_and(|generation| generation.load(Relaxed) == handle.word())
         && let Some(cached) = words.get(place.key.cache_word(cached_chunks(exponential.schema)))
         && let Some(chunk) = cell::<CHUNK_WORDS>(Handle::from_word(cached.load(Relaxed)))
-        && chunks::has_key(chunk, coarse.key)
-        && let Some((word, counts)) = chunks::incremented(chunk, coarse.bucket)
+        // A coarse chunk is cached in the same word as the fine one.
+        && let Some(actual) = [place, place.coarse()].into_iter().find(|place| chunks::has_key(chunk, place.key))
+        && let Some((word, counts)) = chunks::incremented(chunk, actual.bucket)
     {
         record_in(words, buckets, value, || word.store(counts, Release));
     } else {

@@ -82,8 +82,8 @@ const FIRST: u32 = (1024 - 128) << MAX_SCHEMA;
 /// The number of positions.
 const POSITIONS: u32 = (1024 + 128) << MAX_SCHEMA;
 
-/// The position of the bucket of [`MAX_SCHEMA`] that contains the magnitude of `value`, which must be finite; `None`
-/// for the zero bucket.
+/// The position of the bucket of [`MAX_SCHEMA`] that contains `value`, which must be finite; `None` for the zero bucket and
+/// for negative values.
 ///
 /// Positions are consecutive and not negative. Dividing a position by 2, rounded down, yields the position in the next
 /// coarser schema.
@@ -91,11 +91,23 @@ const POSITIONS: u32 = (1024 + 128) << MAX_SCHEMA;
 #[allow(clippy::cast_possible_truncation, reason = "the leading bits of the mantissa and the exponent are small")]
 pub(crate) fn position(value: f64) -> Option<u32> {
     // A bucket includes its upper bound, but a part includes its start. For 0, the position is out of range.
-    let bits = value.abs().to_bits().wrapping_sub(1);
+    let bits = value.to_bits().wrapping_sub(1);
     let part = PART_BOUNDS[(bits >> (MANTISSA_BITS - PARTS.trailing_zeros())) as usize % PARTS];
     let is_above = bits << (64 - MANTISSA_BITS) > part << (64 - MANTISSA_BITS);
     let octave = (bits >> MANTISSA_BITS << MAX_SCHEMA) as u32;
     let position = octave + (part >> MANTISSA_BITS) as u32 + u32::from(is_above);
+    (position.wrapping_sub(FIRST) < POSITIONS).then_some(position)
+}
+
+/// Like [`position`], but for linear buckets: the range between two powers of 2 is divided into parts of equal length.
+///
+/// The position of a linear bucket takes a third of the instructions, and its relative error is only half as large again.
+/// Prometheus has no such buckets.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the leading bits of the mantissa and the exponent are small")]
+pub(crate) fn linear_position(value: f64) -> Option<u32> {
+    let bits = value.to_bits().wrapping_sub(1);
+    let position = (bits >> (MANTISSA_BITS - BUCKETS.trailing_zeros())) as u32 + BUCKETS as u32;
     (position.wrapping_sub(FIRST) < POSITIONS).then_some(position)
 }
 
@@ -121,6 +133,14 @@ pub(crate) fn upper_bound(index: i32, schema: i32) -> f64 {
     }
 }
 
+/// Like [`upper_bound`], but for linear buckets. The schema must not be negative.
+fn linear_upper_bound(index: i32, schema: i32) -> f64 {
+    let finest = (1023 << MAX_SCHEMA) + (i64::from(index) << (MAX_SCHEMA - schema));
+    let largest = f64::MAX.to_bits();
+    let bits = u64::try_from(finest).unwrap_or(0) << (MANTISSA_BITS - BUCKETS.trailing_zeros());
+    f64::from_bits(bits.min(largest)).max(f64::MIN_POSITIVE)
+}
+
 /// The exponent of the smallest power of 2 that is not less than `magnitude`, which must be positive and normal.
 #[allow(clippy::cast_possible_truncation, reason = "the exponent has 11 bits")]
 pub(crate) fn octave(magnitude: f64) -> i32 {
@@ -128,10 +148,10 @@ pub(crate) fn octave(magnitude: f64) -> i32 {
     (bits >> MANTISSA_BITS) as i32 - 1023 + i32::from(bits & MANTISSA != 0)
 }
 
-/// The value that represents a bucket. Its relative distance from every value in the bucket is at most
+/// The value that represents a linear bucket. Its relative distance from every value in the bucket is at most
 /// [`relative_error`].
 pub(crate) fn representative(index: i32, schema: i32) -> f64 {
-    let (lower, upper) = (upper_bound(index - 1, schema), upper_bound(index, schema));
+    let (lower, upper) = (linear_upper_bound(index - 1, schema), linear_upper_bound(index, schema));
     // The harmonic mean of the bounds, which has the same relative distance from both.
     2.0 * lower / (lower / upper + 1.0)
 }
@@ -151,10 +171,9 @@ pub(crate) fn schema_for_error(error: f64) -> Option<i32> {
     (0..=MAX_SCHEMA).find(|schema| relative_error(*schema) <= error)
 }
 
-/// The maximum relative error of a quantile that is read from buckets of this schema.
+/// The maximum relative error of a quantile that is read from linear buckets of this schema.
 pub(crate) fn relative_error(schema: i32) -> f64 {
-    let growth = growth(schema);
-    (growth - 1.0) / (growth + 1.0)
+    1.0 / (f64::from(schema + 1).exp2() + 1.0)
 }
 
 #[cfg(test)]
@@ -243,13 +262,36 @@ mod tests {
     }
 
     #[test]
+    fn each_value_is_in_its_linear_bucket() {
+        let smallest = ZERO_THRESHOLD.next_up();
+        let powers = (-127..1024).map(|exponent| f64::from(exponent).exp2());
+        let near = powers.flat_map(|power| [power.next_down(), power, power.next_up(), power * 1.5, power * 1.25]);
+        let any = random().take(200_000).map(|bits| f64::from_bits(bits >> 1));
+        for magnitude in near.chain(any).chain([smallest, f64::MAX]).filter(|value| value.is_finite()) {
+            let Some(position) = linear_position(magnitude) else {
+                assert!(magnitude < smallest, "{magnitude:e}");
+                continue;
+            };
+            let finest = i32::try_from(position).expect("small") - ORIGIN + 1;
+            for schema in 0..=MAX_SCHEMA {
+                let index = coarser(finest, MAX_SCHEMA, schema);
+                let (lower, upper) = (linear_upper_bound(index - 1, schema), linear_upper_bound(index, schema));
+                assert!(lower < magnitude && magnitude <= upper, "{magnitude:e} in {index} of schema {schema}");
+            }
+        }
+        for close_to_zero in [0.0, -0.0, 5e-324, ZERO_THRESHOLD] {
+            assert_eq!(linear_position(close_to_zero), None);
+        }
+    }
+
+    #[test]
     fn representatives_keep_the_error_bound() {
-        let errors = [(3, 0.0433), (5, 0.01084), (6, 0.00542), (7, 0.00271)];
+        let errors = [(3, 0.0588), (5, 0.01538), (6, 0.00775), (7, 0.00389)];
         for (schema, expected) in errors {
             assert!((relative_error(schema) / expected - 1.0).abs() < 1e-2, "{schema}: {}", relative_error(schema));
             for index in -500..500 {
                 let representative = representative(index, schema);
-                for bound in [upper_bound(index - 1, schema), upper_bound(index, schema)] {
+                for bound in [linear_upper_bound(index - 1, schema), linear_upper_bound(index, schema)] {
                     let error = (representative - bound).abs() / bound;
                     assert!(error <= relative_error(schema) * (1.0 + 1e-9), "{index} {schema}: {error}");
                 }

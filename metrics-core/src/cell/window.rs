@@ -89,7 +89,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::super::buckets::{Exponential, Place};
+    use super::super::buckets::Exponential;
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -109,7 +109,7 @@ mod tests {
         }
 
         fn observe(&mut self, value: f64) {
-            match Place::of(value, LAYOUT.schema) {
+            match LAYOUT.place(value) {
                 Some(place) => self.totals.chunk(place.key)[place.bucket] += 1,
                 None => self.totals.zero += 1,
             }

@@ -96,13 +96,13 @@ fn quantiles_of_a_million_observations_keep_the_error() {
 #[test]
 fn a_smaller_error_is_kept_as_well() {
     let registry = Registry::new();
-    let builder = Summary::builder("q", "").quantiles(QUANTILES).relative_error(0.0014);
+    let builder = Summary::builder("q", "").quantiles(QUANTILES).relative_error(0.002);
     let summary = builder.register_in(&registry).expect("valid");
     let values: Vec<f64> = (1..=10_000).map(|n| f64::from(n) / 77.0).collect();
     values.iter().for_each(|value| summary.observe(*value));
     for (quantile, value) in scraped(&registry) {
         let exact = values[((quantile * 10_000.0).ceil() as usize).max(1) - 1];
-        assert!(((value - exact) / exact).abs() <= 0.0014, "{quantile}: {value} instead of {exact}");
+        assert!(((value - exact) / exact).abs() <= 0.002, "{quantile}: {value} instead of {exact}");
     }
 }
 
@@ -129,7 +129,7 @@ fn every_format_and_the_bridge_show_the_quantiles() {
     };
     for format in [Format::Text, Format::OpenMetrics] {
         let text = exported(format);
-        assert!(text.contains("\nq_seconds{a=\"1\",quantile=\"0.5\"} 1.989"), "{text}");
+        assert!(text.contains("\nq_seconds{a=\"1\",quantile=\"0.5\"} 1.992"), "{text}");
         assert!(text.contains("\nq_seconds{a=\"empty\",quantile=\"0.5\"} NaN\n"), "{text}");
     }
     // Another registry of the `prometheus` crate sees them through the collector.
@@ -363,7 +363,7 @@ fn invalid_options_are_errors() {
     for invalid in [vec![], vec![0.5, 0.5], vec![f64::NAN], vec![-0.1], vec![f64::INFINITY, 0.5]] {
         assert!(rejected(summary().quantiles(invalid)).ends_with(numbers));
     }
-    let error = "write a number from 0.0014 up to, but not including, 0.5";
+    let error = "write a number from 0.002 up to, but not including, 0.5";
     for invalid in [0.0, -0.1, 0.5, 1.0, 1e-9, f64::NAN, f64::INFINITY] {
         assert!(rejected(summary().quantiles([0.5]).relative_error(invalid)).ends_with(error), "{invalid}");
     }
