@@ -123,7 +123,8 @@ fn strip_escaped<'t>(text: &'t [u8], value: &str) -> Option<&'t [u8]> {
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let (name, after) = rest.split_once("=\"")?;
+        let (name, after) = rest.split_once('=')?;
+        let after = after.strip_prefix('"')?;
         let end = end_of_value(after);
         let value = unescape(&after[..end]);
         rest = after[end + 1..].strip_prefix(',').unwrap_or_default();

@@ -10,6 +10,12 @@ pub(crate) fn push(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
+/// The number of bytes of an integer.
+#[allow(dead_code, reason = "only protobuf uses it")]
+pub(crate) fn len(number: u64) -> u64 {
+    u64::from((number | 1).ilog2() / 7 + 1)
+}
+
 /// Removes an integer from the beginning. If the bytes end early, the missing bits are 0.
 pub(crate) fn pop(bytes: &mut &[u8]) -> u64 {
     let (mut number, mut shift) = (0, 0);

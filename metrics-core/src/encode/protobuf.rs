@@ -119,16 +119,12 @@ impl Visitor for Encoder {
                 push_uint(message, 1, count);
                 push_double(message, 2, sum);
                 let mut exemplars = details.exemplars.iter().peekable();
-                let mut bucket = Vec::new();
                 for (at, (bound, count)) in buckets.iter().enumerate() {
-                    bucket.clear();
-                    push_uint(&mut bucket, 1, *count);
-                    push_double(&mut bucket, 2, *bound);
-                    if let Some(exemplar) = exemplars.next_if(|exemplar| exemplar.bucket == at) {
-                        push_exemplar(inner, exemplar);
-                        push_bytes(&mut bucket, 3, inner);
+                    match exemplars.next_if(|exemplar| exemplar.bucket == at) {
+                        Some(exemplar) => push_exemplar(inner, exemplar),
+                        None => inner.clear(),
                     }
-                    push_bytes(message, 3, &bucket);
+                    push_bucket(message, *bound, *count, inner);
                 }
                 if let Some(native) = native {
                     push_native(message, inner, &native);
@@ -186,6 +182,24 @@ fn push_timestamp(out: &mut Vec<u8>, time: SystemTime) {
     push_uint(out, 2, since.subsec_nanos().into());
 }
 
+/// Appends a classic bucket, as the repeated field 3. The encoded exemplar may be empty.
+fn push_bucket(out: &mut Vec<u8>, bound: f64, count: u64, exemplar: &[u8]) {
+    /// The length of a field with a number of 8 bytes.
+    const DOUBLE: u64 = 9;
+    // The lengths are computed, so that no buffer is needed.
+    let of_exemplar = match exemplar.len() as u64 {
+        0 => 0,
+        len => 1 + varint::len(len) + len,
+    };
+    push_tag(out, 3, 2);
+    varint::push(out, 1 + varint::len(count) + DOUBLE + of_exemplar);
+    push_uint(out, 1, count);
+    push_double(out, 2, bound);
+    if !exemplar.is_empty() {
+        push_bytes(out, 3, exemplar);
+    }
+}
+
 /// Appends the fields of a native histogram.
 fn push_native(out: &mut Vec<u8>, inner: &mut Vec<u8>, native: &NativeHistogram<'_>) {
     push_sint(out, 5, i64::from(native.schema));
@@ -206,16 +220,20 @@ fn push_native(out: &mut Vec<u8>, inner: &mut Vec<u8>, native: &NativeHistogram<
 
 /// Appends the spans of consecutive buckets, and the differences between the counts of neighboring buckets.
 fn push_buckets(out: &mut Vec<u8>, inner: &mut Vec<u8>, buckets: &[(i32, u64)], [spans, deltas]: [u8; 2]) {
-    let mut end = 0_i64;
-    for span in buckets.chunk_by(|(one, _), (next, _)| next.checked_sub(*one) == Some(1)) {
-        let first = span.first().map_or(0, |(index, _)| *index);
+    let mut end = 0;
+    let mut rest = buckets;
+    while let Some((first, _)) = rest.first() {
+        let len = rest.iter().zip(*first..).take_while(|((index, _), next)| index == next).count();
         inner.clear();
-        push_sint(inner, 1, i64::from(first) - end);
-        push_uint(inner, 2, span.len() as u64);
+        push_sint(inner, 1, i64::from(*first) - end);
+        push_uint(inner, 2, len as u64);
         push_bytes(out, spans, inner);
-        end = span.last().map_or(end, |(index, _)| i64::from(*index) + 1);
+        let (span, following) = rest.split_at(len);
+        end = span.last().map_or(end, |(last, _)| i64::from(*last) + 1);
+        rest = following;
     }
     inner.clear();
+    inner.reserve(2 * buckets.len());
     let mut last = 0;
     for (_, count) in buckets {
         varint::push(inner, zigzag(count.wrapping_sub(last).cast_signed()));
@@ -333,6 +351,15 @@ mod tests {
         let expected = (vec![(-2, 2), (2, 1), (1, 2)], vec![3, 2, -4, 2, -1]);
         assert_eq!(spans_and_deltas(&fields, 12), expected);
         assert_eq!(spans_and_deltas(&fields, 9), (vec![(1, 1)], vec![4]));
+    }
+
+    #[test]
+    fn lengths_are_those_of_the_bytes() {
+        for number in (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit]).chain([u64::MAX]) {
+            let mut bytes = Vec::new();
+            varint::push(&mut bytes, number);
+            assert_eq!(varint::len(number), bytes.len() as u64, "{number}");
+        }
     }
 
     #[test]
