@@ -89,7 +89,9 @@ fn of_threads(name: &str, threads: usize) -> Result<f64> {
 const DISTRIBUTIONS: usize = 2_000;
 
 fn of_distribution(kind: &str, threads: usize) -> Result<f64> {
-    distributions::latency(0);
+    // Memory that does not depend on the number of series, such as that of code.
+    let first = distributions::observer(kind, &["first".to_owned()]);
+    grown_by(1, |_| (0..MILLION).for_each(|number| first[0](distributions::latency(number))))?;
     let each = MILLION / threads as u64;
     let distributions = if threads == 1 { DISTRIBUTIONS } else { DISTRIBUTIONS / 4 };
     let before = resident_bytes()?;
