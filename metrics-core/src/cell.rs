@@ -15,6 +15,7 @@
 //! explores every interleaving with at most two or three preemptions.
 
 pub(crate) mod access;
+mod bound_lookup;
 pub(crate) mod buckets;
 pub(crate) mod chunks;
 pub(crate) mod counter;
@@ -25,6 +26,7 @@ pub(crate) mod exponential;
 pub(crate) mod gauge;
 pub(crate) mod handle;
 pub(crate) mod histogram;
+mod lanes;
 pub(crate) mod native;
 mod store;
 pub(crate) mod summary;

@@ -1,9 +1,12 @@
 //! The buckets of a metric, which all its series share, and the layout of a cell with exponential buckets.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use super::exponential::{self, MAX_SCHEMA, ORIGIN};
+use super::bound_lookup::BoundLookup;
+use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, ORIGIN, ZERO_THRESHOLD};
 use super::handle::Handle;
+use super::lanes::{LaneBuckets, LaneTable, Lanes};
 use super::sync::{CHUNK_BUCKETS, FINE_CHUNKS};
 
 /// The buckets in which observations are counted.
@@ -18,6 +21,11 @@ pub struct Buckets {
     /// The number of classic buckets, including `+Inf`.
     classic: usize,
     words: usize,
+    /// The division of exponential buckets into lanes, if there are classic buckets as well.
+    lanes: Option<Lanes>,
+    table: LaneTable,
+    /// The positions of the classic buckets that contain values close to 0.
+    zero_classic: Range<usize>,
 }
 
 /// A function that adds an observation to a series. It is specialized for the cell layout, so that offsets are
@@ -88,10 +96,19 @@ impl ChunkKey {
         self.0 & Self::COARSE != 0
     }
 
-    /// The index of the chunk's first bucket, which has this schema.
+    /// The index of the chunk's first bucket, which has this schema and is not divided into lanes.
     pub(crate) fn first_index(self, schema: i32) -> i32 {
-        let position = i32::try_from((self.0 & Self::NUMBER) << SHIFT).unwrap_or(i32::MAX);
-        position - (ORIGIN >> (MAX_SCHEMA - schema)) + 1
+        i32::try_from(self.first_lane()).unwrap_or(i32::MAX) - (ORIGIN >> (MAX_SCHEMA - schema)) + 1
+    }
+
+    fn first_lane(self) -> u32 {
+        (self.0 & Self::NUMBER) << SHIFT
+    }
+
+    /// The key of the fine chunk that contains this lane of positive values, and the lane's bucket in it.
+    #[inline]
+    pub(super) fn of_lane(lane: u32) -> (Self, usize) {
+        (Self(lane >> SHIFT), lane as usize % CHUNK_BUCKETS)
     }
 
     /// The position of the word that caches this chunk's handle, in a cell that caches `cached_chunks` handles.
@@ -106,67 +123,117 @@ impl ChunkKey {
 
 const SHIFT: u32 = CHUNK_BUCKETS.trailing_zeros();
 
-/// The schema of the chunks that hold values outside of the fine chunks: one bucket for each factor of 2.
-pub(crate) const COARSE_SCHEMA: i32 = 0;
-
-/// The bucket of a value.
+/// The chunk and the bucket that count a value.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) key: ChunkKey,
     pub(super) bucket: usize,
-    /// The position of the value's magnitude in the finest schema.
-    position: u32,
+    /// The coarse lane of the value.
+    coarse: u32,
 }
 
 impl Place {
-    /// The bucket of this value in a schema from 0 to [`MAX_SCHEMA`]; `None` for the zero bucket. Linear buckets represent
-    /// quantiles.
-    pub(super) fn of(value: f64, schema: i32, is_linear: bool) -> Option<Self> {
-        let sign = if value.is_sign_negative() { ChunkKey::NEGATIVE } else { 0 };
-        let Self { position, .. } = Self::of_positive(value.abs(), schema, is_linear)?;
-        Some(Self::new(position, schema, sign))
+    /// The place of a value in these lanes.
+    fn new([fine, coarse]: [u32; 2], is_negative: bool) -> Self {
+        let sign = if is_negative { ChunkKey::NEGATIVE } else { 0 };
+        let (key, bucket) = ChunkKey::of_lane(fine);
+        Self { key: ChunkKey(key.0 | sign), bucket, coarse }
     }
 
-    /// Like [`Place::of`], but returns `None` for negative values as well. This takes fewer instructions.
-    #[inline]
-    pub(super) fn of_positive(value: f64, schema: i32, is_linear: bool) -> Option<Self> {
-        let position = if is_linear { exponential::linear_position(value) } else { exponential::position(value) };
-        Some(Self::new(position?, schema, 0))
-    }
-
-    #[inline]
-    fn new(position: u32, schema: i32, flags: u32) -> Self {
-        let coarser = position >> (MAX_SCHEMA - schema);
-        Self { key: ChunkKey(flags | coarser >> SHIFT), bucket: coarser as usize % CHUNK_BUCKETS, position }
-    }
-
-    /// The bucket that counts the value if the series has no room for another fine chunk.
+    /// The place that counts the value if the series has no room for another fine chunk.
     pub(super) fn coarse(&self) -> Self {
-        Self::new(self.position, COARSE_SCHEMA, self.key.0 & ChunkKey::NEGATIVE | ChunkKey::COARSE)
+        let (key, bucket) = ChunkKey::of_lane(self.coarse);
+        Self { key: ChunkKey(key.0 | self.key.0 & ChunkKey::NEGATIVE | ChunkKey::COARSE), bucket, ..*self }
     }
 }
 
 /// The number of words before the buckets: generation, count, sum at even counts, sum at odd counts.
 pub(super) const HEADER: usize = 4;
 
-// In a cell with exponential buckets, the classic buckets come last.
-
-/// The word that counts values close to 0.
-pub(super) const ZERO_WORD: usize = HEADER;
-/// The first word that caches the handle of a chunk.
-pub(super) const FIRST_CACHED: usize = ZERO_WORD + 1;
+/// The first word that caches the handle of a chunk, in a cell with exponential buckets. The words that count values close
+/// to 0 come last.
+pub(super) const FIRST_CACHED: usize = HEADER;
 
 impl Buckets {
     /// Creates buckets with these bounds, which must be finite and strictly increasing. Summaries with quantiles have no
     /// classic buckets.
     pub(crate) fn new(bounds: Vec<f64>, exponential: Option<Exponential>, observe: Observe) -> Self {
-        let classic = match &exponential {
-            Some(exponential) if !exponential.has_classic() => 0,
-            _ => bounds.len() + 1,
-        };
-        let cached = exponential.as_ref().map_or(0, |exponential| 1 + cached_chunks(exponential.schema));
-        let words = HEADER + cached + classic;
-        Self { lookup: BoundLookup::new(&bounds), classic, words, bounds, exponential, observe }
+        let lookup = BoundLookup::new(&bounds);
+        let (mut words, mut classic, mut zero_classic) = (HEADER + bounds.len() + 1, bounds.len() + 1, 0..1);
+        let mut lanes = None;
+        if let Some(exponential) = &exponential {
+            if exponential.native.is_some() {
+                let of = |value| lookup.find(&bounds, value);
+                zero_classic = of(-ZERO_THRESHOLD)..of(ZERO_THRESHOLD) + 1;
+                lanes = Some(Lanes::new(&bounds, exponential.schema));
+            } else {
+                classic = 0;
+            }
+            words = HEADER + cached_chunks(exponential.schema) + zero_classic.len();
+        }
+        let mut buckets =
+            Self { lookup, classic, words, bounds, exponential, observe, lanes, table: LaneTable::NONE, zero_classic };
+        if buckets.lanes.is_some() {
+            buckets.table = LaneTable::new(&buckets.bounds, |value| Some(buckets.lanes_of(value)?[0]));
+        }
+        buckets
+    }
+
+    /// The place of a value; `None` for the zero bucket.
+    pub(super) fn place(&self, value: f64) -> Option<Place> {
+        Some(Place::new(self.lanes_of(value)?, value.is_sign_negative()))
+    }
+
+    /// The fine and the coarse lane of a value; `None` for the zero bucket.
+    fn lanes_of(&self, value: f64) -> Option<[u32; 2]> {
+        let magnitude = value.abs();
+        match &self.lanes {
+            Some(lanes) => {
+                let position = exponential::position(magnitude)?;
+                Some(lanes.of(position, value.is_sign_negative(), self.classic_of(value)))
+            }
+            None => {
+                let position = exponential::linear_position(magnitude)?;
+                let schema = self.exponential.as_ref().map_or(COARSE_SCHEMA, |exponential| exponential.schema);
+                Some([schema, COARSE_SCHEMA].map(|schema| position >> (MAX_SCHEMA - schema)))
+            }
+        }
+    }
+
+    /// The lane of a positive value in a native histogram; `None` if it must be computed.
+    #[inline]
+    pub(super) fn lane_in_table(&self, value: f64) -> Option<u32> {
+        self.table.find(value)
+    }
+
+    /// The exponential and the classic bucket of each bucket of a chunk. Empty for quantiles, which have no lanes.
+    pub(super) fn lane_buckets(&self, key: ChunkKey) -> impl Iterator<Item = LaneBuckets> {
+        let lanes = self
+            .lanes
+            .iter()
+            .flat_map(move |lanes| lanes.buckets_from(key.first_lane(), key.is_negative(), key.is_coarse()));
+        lanes.take(CHUNK_BUCKETS)
+    }
+
+    /// The schema of the buckets in a chunk.
+    pub(super) fn schema_of(&self, key: ChunkKey) -> i32 {
+        self.exponential.as_ref().map_or(COARSE_SCHEMA, |exponential| exponential.schema_of(key))
+    }
+
+    /// The word that counts a value close to 0. Other values are counted in the closest of these words.
+    pub(super) fn zero_word(&self, value: f64) -> usize {
+        let Range { start, end } = self.zero_classic;
+        self.first_zero_word() + self.classic_of(value).clamp(start, end - 1) - start
+    }
+
+    /// The first of the words that count values close to 0, one for each classic bucket that contains such values.
+    pub(super) fn first_zero_word(&self) -> usize {
+        self.words - self.zero_classic.len()
+    }
+
+    /// The position of the first classic bucket that contains values close to 0.
+    pub(super) fn first_zero_classic(&self) -> usize {
+        self.zero_classic.start
     }
 
     /// The number of classic buckets, including `+Inf`. Summaries with quantiles have none.
@@ -181,81 +248,10 @@ impl Buckets {
         self.lookup.find(&self.bounds, value)
     }
 
-    /// The position of the first classic bucket in a cell.
-    #[inline]
-    pub(super) fn first_classic(&self) -> usize {
-        self.words - self.classic
-    }
-
     /// The number of words in a cell.
     #[inline]
     pub(super) fn words(&self) -> usize {
         self.words
-    }
-}
-
-/// Finds the bucket of a value by its leading bits.
-///
-/// The numbers with the same leading bits form a part. For each part, the table has the first bound that is not below
-/// the part. Most parts contain at most one bound.
-struct BoundLookup {
-    /// The number of trailing bits in which the numbers of a part may differ.
-    shift: u32,
-    /// The leading bits of the first part, which also covers all smaller positive numbers.
-    first: u64,
-    /// The last part also covers all larger numbers.
-    table: [u8; PARTS],
-    /// The bounds, padded with infinity.
-    bounds: [f64; PARTS],
-    /// True if the bounds do not fit into the table. Lookups then use a binary search.
-    is_search: bool,
-}
-
-/// The number of parts, and the maximum number of bounds that a table can refer to.
-const PARTS: usize = 256;
-
-impl BoundLookup {
-    fn new(bounds: &[f64]) -> Self {
-        let mut lookup =
-            Self { shift: 52, first: 0, table: [0; PARTS], bounds: [f64::INFINITY; PARTS], is_search: true };
-        let positive = &bounds[bounds.partition_point(|bound| *bound <= 0.0)..];
-        let (Some(lowest), Some(highest)) = (positive.first(), positive.last()) else { return lookup };
-        let span = |shift: u32| (lowest.to_bits() >> shift) - 1..=(highest.to_bits() >> shift) + 1;
-        // The narrowest parts that fit into the table.
-        let fits = |shift: &u32| span(*shift).count() <= PARTS;
-        if bounds.len() >= PARTS || lowest.is_subnormal() {
-            return lookup;
-        }
-        let Some(shift) = (44..=52).find(fits) else { return lookup };
-        lookup.bounds[..bounds.len()].copy_from_slice(bounds);
-        let (first, last) = (*span(shift).start(), *span(shift).end());
-        lookup.table.fill(u8::try_from(bounds.len()).unwrap_or(u8::MAX));
-        for (part, at) in (first..=last).zip(&mut lookup.table) {
-            let begin = if part == first { 0.0 } else { f64::from_bits(part << shift) };
-            *at = u8::try_from(bounds.partition_point(|bound| *bound < begin)).unwrap_or(u8::MAX);
-        }
-        Self { shift, first, is_search: false, ..lookup }
-    }
-
-    #[inline]
-    fn find(&self, bounds: &[f64], value: f64) -> usize {
-        if self.is_search | value.is_sign_negative() {
-            return bounds.partition_point(|bound| *bound < value);
-        }
-        let part = (value.to_bits() >> self.shift).saturating_sub(self.first).min(PARTS as u64 - 1);
-        let mut at = self.table[usize::try_from(part).unwrap_or(PARTS - 1)];
-        // Branch-free, because if the part contains a bound, both outcomes are likely.
-        at += u8::from(self.bounds[usize::from(at)] < value);
-        while self.bounds[usize::from(at)] < value {
-            at += 1;
-        }
-        usize::from(at)
-    }
-}
-
-impl std::fmt::Debug for BoundLookup {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BoundLookup").finish_non_exhaustive()
     }
 }
 
@@ -269,16 +265,6 @@ impl Exponential {
     /// Returns true if observations are counted in classic buckets as well.
     pub(super) fn has_classic(&self) -> bool {
         self.native.is_some()
-    }
-
-    /// The bucket of this value; `None` for the zero bucket.
-    pub(super) fn place(&self, value: f64) -> Option<Place> {
-        Place::of(value, self.schema, self.is_linear())
-    }
-
-    /// Returns true if the buckets are linear between powers of 2. Only native histograms need exponential ones.
-    fn is_linear(&self) -> bool {
-        self.native.is_none()
     }
 
     /// The maximum number of chunks with the full resolution: enough for at least 64 factors of 2.
@@ -296,44 +282,16 @@ impl Exponential {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_table_finds_the_bucket_that_a_search_finds() {
-        let lists: [&[f64]; 9] = [
-            &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0],
-            &[1.0],
-            &[-1.0, 0.0, 1.0],
-            &[-2.0, -1.0],
-            &[0.0],
-            &[],
-            // Many bounds in one part, and parts that are too far apart for a table.
-            &[1.0, 1.0 + f64::EPSILON],
-            &[1e-300, 1e300],
-            &[f64::MIN_POSITIVE, 1.0, f64::MAX],
-        ];
-        let linear: Vec<f64> = (1..=512).map(f64::from).collect();
-        let mut with_table = 0;
-        for bounds in lists.into_iter().chain([&linear[..]]) {
-            let lookup = BoundLookup::new(bounds);
-            with_table += usize::from(!lookup.is_search);
-            let near = bounds.iter().flat_map(|bound| [bound.next_down(), *bound, bound.next_up()]);
-            let others = (-400..400).flat_map(|exponent| {
-                let value = 1.37_f64.powi(exponent);
-                [value, -value]
-            });
-            let extremes = [0.0, -0.0, f64::MIN, f64::MAX, 5e-324];
-            for value in near.chain(others).chain(extremes).filter(|value| value.is_finite()) {
-                let expected = bounds.partition_point(|bound| *bound < value);
-                assert_eq!(lookup.find(bounds, value), expected, "{value} in {bounds:?}");
-            }
-        }
-        assert_eq!(with_table, 4);
+    fn native(bounds: &[f64], schema: i32) -> Buckets {
+        let native = Some(Native { schema, max_buckets: 160 });
+        Buckets::new(bounds.to_vec(), Some(Exponential { schema, native, quantiles: None }), |_, _, _| {})
     }
 
     #[test]
     fn compact_keys_are_short_and_complete() {
         for value in [1e-38, 0.9, 1.0, 1.1, 3.0, f64::MAX] {
             for value in [value, -value] {
-                let place = Place::of(value, 6, false).expect("not close to 0");
+                let place = native(&[1.0], 6).place(value).expect("not close to 0");
                 for key in [place.key, place.coarse().key] {
                     assert_eq!(ChunkKey::from_compact(key.compact()), key);
                     assert_eq!(key.is_negative(), value < 0.0);
@@ -344,17 +302,76 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_in_the_bucket_of_its_place() {
+    fn both_kinds_of_buckets_of_a_value_follow_from_its_place() {
+        let tiny = [-1e-40, 0.0, 1e-40, 5e-39];
+        let lists: [&[f64]; 9] = [
+            &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0],
+            &[1.0],
+            &[],
+            &tiny,
+            &[-3.0, -2.0, -1.1, -1.0, 0.0, 1.0, 1.1, 1.2],
+            // Several bounds in one bucket, next to each other, and equal to bounds of exponential buckets.
+            &[1.0, 1.0 + f64::EPSILON, 1.0005, 1.001, 1.02, 2.0, 2.0_f64.sqrt() * 2.0, 4.0],
+            &[-1e300, -1e-300, 1e-30, 1e300],
+            &[f64::MIN, f64::MAX],
+            &[1e3, 1e6, 1e9],
+        ];
+        let mut with_table = Vec::new();
+        for (at, schema) in (0..lists.len()).flat_map(|at| [0, 3, 8].map(|schema| (at, schema))) {
+            let bounds = lists[at];
+            let buckets = native(bounds, schema);
+            let exponential = (-40..40).flat_map(|index| {
+                let bound = exponential::upper_bound(index, schema);
+                [bound, -bound]
+            });
+            let around = |value: f64| [value.next_down(), value, value.next_up()];
+            let near = bounds.iter().copied().chain(exponential).flat_map(around);
+            let others = (-300..300).flat_map(|exponent| {
+                let value = 1.37_f64.powi(exponent);
+                [value, -value]
+            });
+            let mut found = 0;
+            for value in near.chain(others).chain([0.0, -0.0, f64::MAX, f64::MIN]).filter(|value| value.is_finite()) {
+                let Some(place) = buckets.place(value) else {
+                    assert!(value.abs() <= ZERO_THRESHOLD);
+                    let word = buckets.zero_word(value);
+                    let classic = buckets.first_zero_classic() + word - buckets.first_zero_word();
+                    assert!(word < buckets.words() && classic == buckets.classic_of(value), "{value:e} in {bounds:?}");
+                    continue;
+                };
+                for (place, schema) in [(place, schema), (place.coarse(), COARSE_SCHEMA)] {
+                    let LaneBuckets { index, classic } =
+                        buckets.lane_buckets(place.key).nth(place.bucket).expect("in the chunk");
+                    let above = exponential::upper_bound(index - 1, schema) < value.abs();
+                    let what = format!("{value:e} in {index} and {classic} of schema {schema}, {bounds:?}");
+                    assert!(above && value.abs() <= exponential::upper_bound(index, schema), "{what}");
+                    assert_eq!(classic, buckets.classic_of(value), "{what}");
+                }
+                let lane = buckets.lane_in_table(value);
+                assert!(lane.is_none_or(|lane| Some(lane) == buckets.lanes_of(value).map(|[fine, _]| fine)));
+                found += usize::from(lane.is_some());
+            }
+            with_table.extend((found > 0).then_some((at, schema)));
+        }
+        // Bounds that are too far apart or too close together have no table.
+        assert!(
+            [(0, 3), (1, 3), (2, 3), (4, 3), (8, 3)].iter().all(|usual| with_table.contains(usual)),
+            "{with_table:?}"
+        );
+        assert!(!with_table.contains(&(5, 3)) && !with_table.contains(&(6, 3)), "{with_table:?}");
+    }
+
+    #[test]
+    fn the_quantiles_of_a_value_follow_from_its_place() {
         for schema in 0..=MAX_SCHEMA {
+            let exponential = Some(Exponential { schema, native: None, quantiles: None });
+            let buckets = Buckets::new(Vec::new(), exponential, |_, _, _| {});
             for value in [1e-30, 0.25, 0.7, 1.0, 1.01, 2.0, 1e10, f64::MAX] {
-                let fine = Place::of(value, schema, false).expect("not close to 0");
+                let fine = buckets.place(value).expect("not close to 0");
                 for (place, schema) in [(fine, schema), (fine.coarse(), COARSE_SCHEMA)] {
                     let index = place.key.first_index(schema) + i32::try_from(place.bucket).expect("small");
-                    let within = exponential::upper_bound(index - 1, schema) < value;
-                    assert!(
-                        within && value <= exponential::upper_bound(index, schema),
-                        "{value} in {index} of {schema}"
-                    );
+                    let error = (exponential::representative(index, schema) / value - 1.0).abs();
+                    assert!(error <= exponential::relative_error(schema) * (1.0 + 1e-9), "{value}: {error}");
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! the series, once the series' generation has ended.
 //!
 //! A bucket has 16 bits: a count of 15 bits, and the parity of the number of times that the count has wrapped. The
-//! number itself is in a wide chunk, which is allocated once a count wraps. A writer stores the new number first, then
+//! number itself has 32 bits in a wide chunk, which is allocated once a count wraps. A writer stores the new number first, then
 //! the count and the parity. If the parities differ, a reader has seen only the first of these stores.
 //!
 //! The allocator may be user code that observes values itself, so nothing is allocated while a lock is held.
@@ -30,8 +30,15 @@ const LANE: u64 = (1 << LANE_BITS) - 1;
 const FIRST: usize = 2;
 /// The number of words in a chunk.
 pub(super) const CHUNK_WORDS: usize = FIRST + CHUNK_BUCKETS / LANES;
-/// The number of words in a wide chunk: the generation, and one word for each bucket.
-pub(super) const WIDE_WORDS: usize = 1 + CHUNK_BUCKETS;
+/// The number of buckets in a word of a wide chunk.
+const WIDE_LANES: usize = 2;
+const WIDE_LANE_BITS: usize = 32;
+const WIDE_LANE: u64 = (1 << WIDE_LANE_BITS) - 1;
+/// The number of words in a wide chunk, including the generation.
+pub(super) const WIDE_WORDS: usize = 1 + CHUNK_BUCKETS / WIDE_LANES;
+/// The largest count of a bucket in one thread, about 10^14. A thread that observes a million values per second reaches it
+/// after four years. The count then starts again at 0, which Prometheus recognizes as a reset.
+pub(super) const LARGEST: u64 = (1 << COUNT_BITS << WIDE_LANE_BITS) - 1;
 const FULL: u64 = (1 << COUNT_BITS) - 1;
 const PARITY: u64 = 1 << COUNT_BITS;
 
@@ -183,7 +190,7 @@ impl ChunkedSeries {
                 if larger.capacity() <= list.chunks.len() {
                     let len = list.chunks.len();
                     drop(list);
-                    larger = Vec::with_capacity(len + len / 2 + 2);
+                    larger = Vec::with_capacity(len + len / 2 + 3);
                     continue;
                 }
                 larger.append(&mut list.chunks);
@@ -259,10 +266,17 @@ pub(super) fn is_full(chunk: &[AtomicU64; CHUNK_WORDS], bucket: usize) -> bool {
     (chunk[word].load(Relaxed) >> shift) & FULL == FULL
 }
 
+/// The word and the shift of a bucket in a wide chunk.
+fn wide_lane(bucket: usize) -> (usize, usize) {
+    (1 + bucket / WIDE_LANES, bucket % WIDE_LANES * WIDE_LANE_BITS)
+}
+
 /// Adds 1 to a bucket whose count wraps.
 pub(super) fn carry(chunk: &[AtomicU64; CHUNK_WORDS], wide: &[AtomicU64], bucket: usize) {
-    let wide = &wide[1 + bucket];
-    wide.store(wide.load(Relaxed) + 1, Release);
+    let (word, shift) = wide_lane(bucket);
+    let wraps = wide[word].load(Relaxed);
+    let next = ((wraps >> shift) + 1) & WIDE_LANE;
+    wide[word].store(wraps & !(WIDE_LANE << shift) | next << shift, Release);
     let (word, shift) = lane(bucket);
     let counts = chunk[word].load(Relaxed);
     let lane = (counts >> shift) & LANE;
@@ -288,7 +302,10 @@ pub(super) fn read(
             }
             continue;
         };
-        let wraps = |lane: usize| wide[1 + at * LANES + lane].load(Acquire);
+        let wraps = |lane: usize| {
+            let (word, shift) = wide_lane(at * LANES + lane);
+            (wide[word].load(Acquire) >> shift) & WIDE_LANE
+        };
         let before: [u64; LANES] = std::array::from_fn(wraps);
         let word = chunk[FIRST + at].load(Acquire);
         for (lane, count) in counts.iter_mut().enumerate() {

@@ -1,7 +1,10 @@
 //! Counts of exponential buckets as plain numbers, and their compact form.
 
-use super::buckets::{ChunkKey, Exponential};
+use std::ptr;
+
+use super::buckets::{Buckets, ChunkKey, Exponential};
 use super::exponential;
+use super::lanes::LaneBuckets;
 use super::sync::CHUNK_BUCKETS;
 use super::varint::{pop, push};
 
@@ -105,6 +108,38 @@ impl Counts {
         }
         // Rounding may make `q * n` larger than `n`.
         values.extend(rest.map(|quantile| (quantile, last)));
+    }
+}
+
+/// The buckets of the lanes of some chunks, cached because all series of a family have the same ones.
+#[derive(Default)]
+pub(super) struct LaneCache {
+    of: Option<&'static Buckets>,
+    chunks: Vec<(ChunkKey, Vec<LaneBuckets>)>,
+}
+
+impl LaneCache {
+    /// Passes each lane with observations, and their number, to `visit`.
+    #[inline]
+    pub(super) fn each(
+        &mut self,
+        buckets: &'static Buckets,
+        key: ChunkKey,
+        counts: &[u64; CHUNK_BUCKETS],
+        mut visit: impl FnMut(LaneBuckets, u64),
+    ) {
+        if !self.of.is_some_and(|of| ptr::eq(of, buckets)) {
+            *self = Self { of: Some(buckets), chunks: Vec::new() };
+        }
+        let at = self.chunks.iter().position(|(cached, _)| *cached == key).unwrap_or_else(|| {
+            self.chunks.push((key, buckets.lane_buckets(key).collect()));
+            self.chunks.len() - 1
+        });
+        for (lane, count) in self.chunks[at].1.iter().zip(counts) {
+            if *count > 0 {
+                visit(*lane, *count);
+            }
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Observations counted in exponential buckets, and in classic buckets if there are any, with a sum that is consistent
-//! with them.
+//! Observations counted in exponential buckets, with a sum that is consistent with them. Classic buckets are derived from
+//! the same counts; see [`super::lanes`].
 //!
-//! A cell starts with the same header as a histogram cell. The zero bucket follows, then a cache of the handles of the
-//! chunks that the thread has used, then the classic buckets. A writer stores the new sum, then the buckets, then the count,
-//! and a reader checks that the total of the buckets matches the count, as in [`super::histogram`]. If the count
+//! A cell starts with the same header as a histogram cell. A cache of the handles of the chunks that the thread has used
+//! follows, then the zero bucket. A writer stores the new sum, then the bucket, then the count, and a reader checks that the
+//! total of the buckets matches the count, as in [`super::histogram`]. If the count
 //! changes on 1,000 consecutive attempts, the reader uses the total of the exponential buckets as the count. The sum
 //! may then be off by a few observations.
 
@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
 
 use super::access;
-use super::buckets::{Buckets, Exponential, FIRST_CACHED, Observe, Place, ZERO_WORD, cached_chunks};
+use super::buckets::{Buckets, ChunkKey, Exponential, FIRST_CACHED, Observe, Place, cached_chunks};
 use super::chunks::{self, CHUNK_WORDS, Chunk, ChunkedSeries, SeriesState, WIDE_WORDS};
+use super::exponential::{self, MAX_SCHEMA};
 use super::handle::Handle;
 use super::native::Resolution;
 use super::store::{HomeWriter, Store};
@@ -68,44 +69,40 @@ pub(crate) fn observe_in(exponential: &Exponential) -> Observe {
     functions[usize::from(exponential.has_classic())]
 }
 
-/// Adds one observation. `WORDS` is the number of words before the classic buckets.
+/// Adds one observation. `WORDS` is the number of words before those that count values close to 0.
 fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize, const CLASSIC: bool>(
     handle: Handle,
     buckets: &'static Buckets,
     value: f64,
 ) {
     // The uncommon path receives only this function's arguments, so the common path spills nothing to the stack.
-    let words = words_from(handle);
-    if let Some(place) = Place::of_positive(value, SCHEMA, !CLASSIC)
-        && let Some(cell) = words.first_chunk::<WORDS>()
-        && cell[0].load(Relaxed) == handle.word()
+    let lane = || {
+        if CLASSIC {
+            buckets.lane_in_table(value)
+        } else {
+            Some(exponential::linear_position(value)? >> (MAX_SCHEMA - SCHEMA))
+        }
+    };
+    // Thread-local words are accessed first, because the compiler saves all values that are live at the first access.
+    if let Some(cell) = cell::<WORDS>(handle)
+        && let Some((key, bucket)) = lane().map(ChunkKey::of_lane)
         && let Some(header) = cell.first_chunk()
-        && let cached = cell[place.key.cache_word(CACHED)].load(Relaxed)
+        && let cached = cell[key.cache_word(CACHED)].load(Relaxed)
         && let Some(chunk) = self::cell::<CHUNK_WORDS>(Handle::from_word(cached))
-        && chunks::has_key(chunk, place.key)
-        && let Some((word, counts)) = chunks::incremented(chunk, place.bucket)
+        && chunks::has_key(chunk, key)
+        && let Some((word, counts)) = chunks::incremented(chunk, bucket)
     {
-        record(header, value, || {
-            // The classic buckets follow.
-            if CLASSIC && let Some(bucket) = words.get(WORDS + buckets.classic_of(value)) {
-                add_one(bucket);
-            }
-            word.store(counts, Release);
-        });
+        record(header, value, || word.store(counts, Release));
     } else {
         observe_uncached(handle, buckets, value);
     }
 }
 
-/// Records a value in a cell whose layout is known only at run time. `increment` adds 1 to an exponential bucket.
-fn record_in(cell: &[AtomicU64], buckets: &Buckets, value: f64, increment: impl FnOnce()) {
-    let Some(header) = cell.first_chunk() else { return };
-    record(header, value, || {
-        if buckets.classic() > 0 {
-            add_one(&cell[buckets.first_classic() + buckets.classic_of(value)]);
-        }
-        increment();
-    });
+/// Records a value in a cell whose layout is known only at run time. `increment` adds 1 to a bucket.
+fn record_in(cell: &[AtomicU64], value: f64, increment: impl FnOnce()) {
+    if let Some(header) = cell.first_chunk() {
+        record(header, value, increment);
+    }
 }
 
 /// Adds a negative observation, or one to the zero bucket, to a coarse chunk, or to a chunk that the thread has not
@@ -113,7 +110,7 @@ fn record_in(cell: &[AtomicU64], buckets: &Buckets, value: f64, increment: impl 
 #[inline(never)]
 fn observe_uncached(handle: Handle, buckets: &'static Buckets, value: f64) {
     let Some(exponential) = &buckets.exponential else { return };
-    let Some(place) = exponential.place(value) else { return observe_zero(handle, buckets, value) };
+    let Some(place) = buckets.place(value) else { return observe_zero(handle, buckets, value) };
     let words = words_from(handle);
     if words.first().is_some_and(|generation| generation.load(Relaxed) == handle.word())
         && let Some(cached) = words.get(place.key.cache_word(cached_chunks(exponential.schema)))
@@ -122,7 +119,7 @@ fn observe_uncached(handle: Handle, buckets: &'static Buckets, value: f64) {
         && let Some(actual) = [place, place.coarse()].into_iter().find(|place| chunks::has_key(chunk, place.key))
         && let Some((word, counts)) = chunks::incremented(chunk, actual.bucket)
     {
-        record_in(words, buckets, value, || word.store(counts, Release));
+        record_in(words, value, || word.store(counts, Release));
     } else {
         observe_cold(handle, buckets, exponential, &place, value);
     }
@@ -130,7 +127,8 @@ fn observe_uncached(handle: Handle, buckets: &'static Buckets, value: f64) {
 
 /// Adds an observation to the zero bucket.
 fn observe_zero(handle: Handle, buckets: &Buckets, value: f64) {
-    let zero = |cell: &[AtomicU64]| record_in(cell, buckets, value, || add_one(&cell[ZERO_WORD]));
+    let word = buckets.zero_word(value);
+    let zero = |cell: &[AtomicU64]| record_in(cell, value, || add_one(&cell[word]));
     access::with_slice(handle, buckets.words(), zero);
 }
 
@@ -239,7 +237,7 @@ impl Write<'_> {
 
     fn record(&self, cell: &[AtomicU64], narrow: &[AtomicU64; CHUNK_WORDS], wide: Option<&[AtomicU64]>) {
         let bucket = self.place.bucket;
-        record_in(cell, self.series.buckets, self.value, || match wide {
+        record_in(cell, self.value, || match wide {
             // An allocator that observes values may have made the count wrap in the meantime.
             Some(wide) if chunks::is_full(narrow, bucket) => chunks::carry(narrow, wide, bucket),
             _ => {

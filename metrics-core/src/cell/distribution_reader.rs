@@ -1,13 +1,11 @@
 //! Reads the counts of series with exponential buckets, and what is derived from them.
 
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::Instant;
 
-use super::buckets::ZERO_WORD;
-use super::chunks::{self, CHUNK_WORDS, Chunk, ChunkedSeries, SeriesState, WIDE_WORDS};
-use super::counts::Counts;
+use super::chunks::{self, CHUNK_WORDS, Chunk, ChunkedSeries, LARGEST, SeriesState, WIDE_WORDS};
+use super::counts::{Counts, LaneCache};
 use super::handle::Handle;
 use super::histogram::sum_word;
 use super::native::NativeBuckets;
@@ -63,37 +61,34 @@ struct Reader {
     list: Vec<Chunk>,
     /// Scratch space for the chunk counts of one cell, in the order of `list`.
     own: Vec<[u64; CHUNK_BUCKETS]>,
-    own_classic: Vec<u64>,
+    /// Scratch space for the counts of values close to 0 of one cell.
+    own_zeros: Vec<u64>,
     counts: Counts,
-    classic: Vec<u64>,
-}
-
-/// The sum and the zero count of a consistent read of one cell.
-struct CellTotals {
-    sum: f64,
-    zero: u64,
+    /// The counts of values close to 0, one for each classic bucket that contains such values.
+    zeros: Vec<u64>,
+    cache: LaneCache,
 }
 
 impl Reader {
     fn new(scope: ReadScope) -> Self {
-        let (list, own, own_classic, classic) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { scope, list, own, own_classic, counts: Counts::default(), classic }
+        let (list, own, own_zeros, zeros) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { scope, list, own, own_zeros, counts: Counts::default(), zeros, cache: LaneCache::default() }
     }
 
     fn read(&mut self, series: &Arc<ChunkedSeries>, now: Instant) -> Distribution {
         let sum = self.totals(series);
         // Locked only now, so that a child that is forked in the meantime is unlikely to find the lock held.
         let mut state = lock(&series.state);
-        let mut distribution = Distribution {
-            count: self.counts.total(),
-            sum,
-            classic: mem::take(&mut self.classic),
-            ..Distribution::default()
-        };
+        let mut distribution = Distribution { count: self.counts.total(), sum, ..Distribution::default() };
         let Some(exponential) = series.exponential() else { return distribution };
         let SeriesState { window, resolution } = &mut *state;
         if let (Some(native), Some(resolution)) = (&exponential.native, resolution) {
-            distribution.native = Some(resolution.limit(&self.counts, exponential, native));
+            let classic = &mut distribution.classic;
+            distribution.native =
+                Some(resolution.limit(&self.counts, series.buckets, native, &mut self.cache, classic));
+            for (bucket, count) in classic[series.buckets.first_zero_classic()..].iter_mut().zip(&self.zeros) {
+                *bucket += count;
+            }
         }
         if let (Some(quantiles), Some(window)) = (&exponential.quantiles, window) {
             // A snapshot of one thread includes all its observations.
@@ -110,41 +105,37 @@ impl Reader {
     fn totals(&mut self, series: &ChunkedSeries) -> f64 {
         series.list(&mut self.list);
         self.counts.clear();
-        self.classic.clear();
-        self.classic.resize(series.buckets.classic(), 0);
+        self.zeros.clear();
+        self.zeros.resize(series.buckets.words() - series.buckets.first_zero_word(), 0);
         let mut sum = 0.0;
         for block in store().blocks(self.scope) {
-            let Some(totals) = self.read_block(series, block) else { continue };
-            sum += totals.sum;
-            self.counts.zero += totals.zero;
+            let Some(of_block) = self.read_block(series, block) else { continue };
+            sum += of_block;
             for (chunk, own) in self.list.iter().zip(&self.own) {
                 self.counts.chunk(chunk.key).iter_mut().zip(own).for_each(|(total, own)| *total += own);
             }
-            self.classic.iter_mut().zip(&self.own_classic).for_each(|(total, own)| *total += own);
+            self.zeros.iter_mut().zip(&self.own_zeros).for_each(|(total, own)| *total += own);
         }
+        self.counts.zero = self.zeros.iter().sum();
         sum
     }
 
-    /// Reads the cell of a block into `own` and `own_classic`. Returns `None` if the block has no cell of the series, or
-    /// if the series has ended.
-    fn read_block(&mut self, series: &ChunkedSeries, block: &'static Block) -> Option<CellTotals> {
-        let buckets = series.buckets;
-        let cell = held(block, series.handle, buckets.words())?;
+    /// Reads the cell of a block into `own` and `own_zeros`, and returns the sum of its observations. Returns `None` if the
+    /// block has no cell of the series, or if the series has ended.
+    fn read_block(&mut self, series: &ChunkedSeries, block: &'static Block) -> Option<f64> {
+        let cell = held(block, series.handle, series.buckets.words())?;
         let mut n = cell[1].load(Acquire);
         for _ in 0..CONSISTENT_READ_ATTEMPTS {
-            let total = self.read_exponential(block, cell);
-            self.own_classic.clear();
-            self.own_classic.extend(cell[buckets.first_classic()..].iter().map(|word| word.load(Acquire)));
-            let is_classic_equal = |total: u64| buckets.classic() == 0 || wrapping_sum(0, &self.own_classic) == total;
-            let sum = total.map(|(total, _)| cell[sum_word(total)].load(Acquire));
+            let total = self.read_buckets(series, block, cell);
+            let sum = total.map(|total| cell[sum_word(total)].load(Acquire));
             // Acquire, because this may also be the first count of the next attempt.
             let again = cell[1].load(Acquire);
-            if let (Some((total, zero)), Some(sum)) = (total, sum)
+            if let (Some(total), Some(sum)) = (total, sum)
                 && again == n
-                && total.wrapping_sub(n) <= 1
-                && is_classic_equal(total)
+                // The count of a bucket may have started again at 0.
+                && total.wrapping_sub(n) & LARGEST <= 1
             {
-                return Some(CellTotals { sum: f64::from_bits(sum), zero });
+                return Some(f64::from_bits(sum));
             }
             n = again;
             // The list of a series that has ended is empty, so its totals can never match.
@@ -154,44 +145,33 @@ impl Reader {
             // The writer may have used a new chunk.
             series.list(&mut self.list);
         }
-        let (total, zero) = loop {
+        loop {
             if !store().is_live(series.handle) {
                 return None;
             }
             series.list(&mut self.list);
             let known = self.list.clone();
-            let total = self.read_exponential(block, cell);
+            let total = self.read_buckets(series, block, cell);
             series.list(&mut self.list);
             // The buckets of `n` observations were stored before `n`.
-            if let Some(total) = total.filter(|(total, _)| self.list == known && *total >= n) {
-                break total;
+            if total.is_some_and(|total| self.list == known && (total >= n || n > LARGEST)) {
+                return Some(read_pair(cell).1);
             }
-        };
-        // A writer counts an observation in the classic buckets first, so these may contain more. They are truncated to
-        // the same total, as in [`super::histogram`].
-        let mut rest = total;
-        self.own_classic.clear();
-        for word in &cell[buckets.first_classic()..] {
-            let count = word.load(Acquire).min(rest);
-            rest -= count;
-            self.own_classic.push(count);
         }
-        Some(CellTotals { sum: read_pair(cell).1, zero })
     }
 
-    /// Reads the exponential buckets of a cell into `own`. Returns their total and the zero count, or `None` if a count
-    /// could be misread.
-    fn read_exponential(&mut self, block: &'static Block, cell: &[AtomicU64]) -> Option<(u64, u64)> {
-        self.own.clear();
-        for chunk in &self.list {
-            let mut counts = [0; CHUNK_BUCKETS];
+    /// Reads the buckets of a cell into `own` and `own_zeros`. Returns their total, or `None` if a count could be misread.
+    fn read_buckets(&mut self, series: &ChunkedSeries, block: &'static Block, cell: &[AtomicU64]) -> Option<u64> {
+        self.own.resize(self.list.len(), [0; CHUNK_BUCKETS]);
+        for (chunk, counts) in self.list.iter().zip(&mut self.own) {
+            counts.fill(0);
             if let Some(narrow) = held(block, chunk.narrow, CHUNK_WORDS).and_then(|cell| cell.first_chunk()) {
-                chunks::read(narrow, held(block, chunk.wide, WIDE_WORDS), &mut counts)?;
+                chunks::read(narrow, held(block, chunk.wide, WIDE_WORDS), counts)?;
             }
-            self.own.push(counts);
         }
-        let zero = cell[ZERO_WORD].load(Acquire);
-        Some((wrapping_sum(zero, self.own.iter().flatten()), zero))
+        self.own_zeros.clear();
+        self.own_zeros.extend(cell[series.buckets.first_zero_word()..].iter().map(|word| word.load(Acquire)));
+        Some(wrapping_sum(wrapping_sum(0, &self.own_zeros), self.own.iter().flatten()))
     }
 }
 

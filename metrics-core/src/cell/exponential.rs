@@ -8,6 +8,8 @@
 pub(crate) const MAX_SCHEMA: i32 = 8;
 /// The coarsest schema: one bucket for each factor of 65,536, which is also the coarsest schema of Prometheus.
 pub(crate) const MIN_SCHEMA: i32 = -4;
+/// The schema of the chunks that hold values outside of the fine chunks: one bucket for each factor of 2.
+pub(crate) const COARSE_SCHEMA: i32 = 0;
 /// Values whose magnitude is at most this count as zero: 2^-128.
 pub(crate) const ZERO_THRESHOLD: f64 = f64::from_bits(((1023 - 128) as u64) << MANTISSA_BITS);
 
@@ -99,15 +101,15 @@ pub(crate) fn position(value: f64) -> Option<u32> {
     (position.wrapping_sub(FIRST) < POSITIONS).then_some(position)
 }
 
-/// Like [`position`], but for linear buckets: the range between two powers of 2 is divided into parts of equal length.
+/// Like [`position`], but for linear buckets: the range between two powers of 2 is divided into parts of equal length. Such a
+/// bucket includes its lower bound instead of its upper bound.
 ///
 /// The position of a linear bucket takes a third of the instructions, and its relative error is only half as large again.
 /// Prometheus has no such buckets.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "the leading bits of the mantissa and the exponent are small")]
 pub(crate) fn linear_position(value: f64) -> Option<u32> {
-    let bits = value.to_bits().wrapping_sub(1);
-    let position = (bits >> (MANTISSA_BITS - BUCKETS.trailing_zeros())) as u32 + BUCKETS as u32;
+    let position = (value.to_bits() >> (MANTISSA_BITS - BUCKETS.trailing_zeros())) as u32 + BUCKETS as u32;
     (position.wrapping_sub(FIRST) < POSITIONS).then_some(position)
 }
 
@@ -153,7 +155,7 @@ pub(crate) fn octave(magnitude: f64) -> i32 {
 pub(crate) fn representative(index: i32, schema: i32) -> f64 {
     let (lower, upper) = (linear_upper_bound(index - 1, schema), linear_upper_bound(index, schema));
     // The harmonic mean of the bounds, which has the same relative distance from both.
-    2.0 * lower / (lower / upper + 1.0)
+    lower / (lower / upper + 1.0) * 2.0
 }
 
 /// The factor between the bounds of a bucket.
@@ -269,18 +271,24 @@ mod tests {
         let any = random().take(200_000).map(|bits| f64::from_bits(bits >> 1));
         for magnitude in near.chain(any).chain([smallest, f64::MAX]).filter(|value| value.is_finite()) {
             let Some(position) = linear_position(magnitude) else {
-                assert!(magnitude < smallest, "{magnitude:e}");
+                assert!(magnitude < ZERO_THRESHOLD, "{magnitude:e}");
                 continue;
             };
             let finest = i32::try_from(position).expect("small") - ORIGIN + 1;
             for schema in 0..=MAX_SCHEMA {
                 let index = coarser(finest, MAX_SCHEMA, schema);
                 let (lower, upper) = (linear_upper_bound(index - 1, schema), linear_upper_bound(index, schema));
-                assert!(lower < magnitude && magnitude <= upper, "{magnitude:e} in {index} of schema {schema}");
+                assert!(
+                    lower <= magnitude && (magnitude < upper || upper == f64::MAX),
+                    "{magnitude:e} in {index} of schema {schema}"
+                );
             }
         }
-        for close_to_zero in [0.0, -0.0, 5e-324, ZERO_THRESHOLD] {
-            assert_eq!(linear_position(close_to_zero), None);
+        for outside in [0.0, -0.0, 5e-324, ZERO_THRESHOLD, -1.0, f64::MIN] {
+            assert_eq!(position(outside), None);
+        }
+        for outside in [0.0, -0.0, 5e-324, ZERO_THRESHOLD.next_down(), -1.0, f64::MIN, f64::INFINITY, f64::NAN] {
+            assert_eq!(linear_position(outside), None);
         }
     }
 
@@ -298,6 +306,7 @@ mod tests {
             }
         }
         // Bounds outside of the range of `f64` are limited to it, which does not overflow.
-        assert!(representative(index(f64::MAX), MAX_SCHEMA) > 1e308);
+        let largest = representative(index(f64::MAX), MAX_SCHEMA);
+        assert!(largest > 1e308 && largest.is_finite());
     }
 }

@@ -4,9 +4,10 @@
 //! halved until the limit is met. Both steps merge whole buckets, and neither is ever undone, so the number of
 //! observations up to any remaining bound never decreases.
 
-use super::buckets::{COARSE_SCHEMA, Exponential, Native};
-use super::counts::Counts;
-use super::exponential::{self, MAX_SCHEMA, MIN_SCHEMA, ZERO_THRESHOLD};
+use super::buckets::{Buckets, Native};
+use super::counts::{Counts, LaneCache};
+use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, MIN_SCHEMA, ZERO_THRESHOLD};
+use super::sync::CHUNK_BUCKETS;
 
 /// The zero bucket is widened up to this magnitude, 2^-30: about a nanosecond if the unit is seconds.
 const MAX_ZERO_THRESHOLD: f64 = 1.0 / (1_u64 << 30) as f64;
@@ -39,25 +40,33 @@ impl Resolution {
         Self { schema: native.schema, zero_threshold: ZERO_THRESHOLD }
     }
 
-    /// Returns the native buckets for these counts, at most as many as `native` allows if that is possible.
-    pub(crate) fn limit(&mut self, counts: &Counts, exponential: &Exponential, native: &Native) -> NativeBuckets {
+    /// Returns the native buckets for these counts, at most as many as `native` allows if that is possible. Replaces
+    /// `classic` with the classic buckets, without the values close to 0.
+    pub(super) fn limit(
+        &mut self,
+        counts: &Counts,
+        buckets: &'static Buckets,
+        native: &Native,
+        cache: &mut LaneCache,
+        classic: &mut Vec<u64>,
+    ) -> NativeBuckets {
         if counts.chunks.iter().any(|(key, _)| key.is_coarse()) {
             self.reduce_to(COARSE_SCHEMA.min(self.schema));
         }
         loop {
-            let buckets = self.buckets(counts, exponential);
-            let lowest = [&buckets.positive, &buckets.negative].into_iter().filter_map(|list| list.first());
+            let limited = self.buckets(counts, buckets, cache, classic);
+            let lowest = [&limited.positive, &limited.negative].into_iter().filter_map(|list| list.first());
             let lowest =
                 lowest.map(|(index, _)| exponential::upper_bound(*index, self.schema)).fold(f64::MAX, f64::min);
-            if buckets.positive.len() + buckets.negative.len() <= native.max_buckets {
-                return buckets;
+            if limited.positive.len() + limited.negative.len() <= native.max_buckets {
+                return limited;
             }
             if lowest <= MAX_ZERO_THRESHOLD {
                 self.widen_to(lowest);
             } else if self.schema > MIN_SCHEMA {
                 self.reduce_to(self.schema - 1);
             } else {
-                return buckets;
+                return limited;
             }
         }
     }
@@ -69,32 +78,45 @@ impl Resolution {
 
     /// Widens the zero bucket to the next bound of the schema that is a power of 2.
     fn widen_to(&mut self, threshold: f64) {
-        let octave = exponential::octave(threshold);
-        let index = if self.schema < 0 { exponential::coarser(octave, 0, self.schema) } else { octave << self.schema };
-        self.zero_threshold = exponential::upper_bound(index, self.schema);
+        self.zero_threshold = threshold;
+        self.zero_threshold = exponential::upper_bound(self.zero_index(), self.schema);
     }
 
-    fn buckets(&self, counts: &Counts, exponential: &Exponential) -> NativeBuckets {
+    /// The index of the bucket whose upper bound is the zero threshold, or the next power of 2.
+    fn zero_index(&self) -> i32 {
+        let octave = exponential::octave(self.zero_threshold);
+        if self.schema < 0 { exponential::coarser(octave, 0, self.schema) } else { octave << self.schema }
+    }
+
+    fn buckets(
+        &self,
+        counts: &Counts,
+        of: &'static Buckets,
+        cache: &mut LaneCache,
+        classic: &mut Vec<u64>,
+    ) -> NativeBuckets {
+        classic.clear();
+        classic.resize(of.classic(), 0);
         let mut buckets = NativeBuckets {
             schema: self.schema,
             zero_threshold: self.zero_threshold,
             zero_count: counts.zero,
-            ..NativeBuckets::default()
+            positive: Vec::with_capacity(if counts.chunks.is_empty() { 0 } else { CHUNK_BUCKETS }),
+            negative: Vec::new(),
         };
+        let zero_index = self.zero_index();
         for (key, counts) in &counts.chunks {
-            let schema = exponential.schema_of(*key);
+            let schema = of.schema_of(*key);
             let list = if key.is_negative() { &mut buckets.negative } else { &mut buckets.positive };
-            for (index, count) in (key.first_index(schema)..).zip(counts).filter(|(_, count)| **count > 0) {
-                let index = exponential::coarser(index, schema, self.schema);
-                if exponential::upper_bound(index, self.schema) <= self.zero_threshold {
-                    buckets.zero_count += count;
-                    continue;
-                }
+            cache.each(of, *key, counts, |lane, count| {
+                classic[lane.classic] += count;
+                let index = exponential::coarser(lane.index, schema, self.schema);
                 match list.last_mut() {
                     Some((last, total)) if *last == index => *total += count,
-                    _ => list.push((index, *count)),
+                    _ if index <= zero_index => buckets.zero_count += count,
+                    _ => list.push((index, count)),
                 }
-            }
+            });
         }
         // Coarse chunks come last, whatever their magnitude.
         merge_equal(&mut buckets.positive);

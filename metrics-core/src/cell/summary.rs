@@ -35,12 +35,13 @@ pub(crate) fn observe(handle: Handle, value: f64) {
 /// Stores the new sum, then the buckets, then the new count, as readers expect. `count_in_buckets` adds 1 to each bucket
 /// that contains the value.
 #[inline]
-pub(super) fn record([_, count, even, odd]: &[AtomicU64; WORDS], value: f64, count_in_buckets: impl FnOnce()) {
-    let n = count.load(Relaxed);
-    let (now, next) = if n % 2 == 0 { (even, odd) } else { (odd, even) };
-    next.store((f64::from_bits(now.load(Relaxed)) + value).to_bits(), Release);
+pub(super) fn record(cell: &[AtomicU64; WORDS], value: f64, count_in_buckets: impl FnOnce()) {
+    let n = cell[1].load(Relaxed);
+    let odd = usize::from(n % 2 == 1);
+    let sum = f64::from_bits(cell[2 + odd].load(Relaxed)) + value;
+    cell[2 + (odd ^ 1)].store(sum.to_bits(), Release);
     count_in_buckets();
-    count.store(n + 1, Release);
+    cell[1].store(n + 1, Release);
 }
 
 /// Adds 1 to a bucket.

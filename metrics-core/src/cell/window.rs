@@ -89,11 +89,15 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::super::buckets::Exponential;
+    use super::super::buckets::{Buckets, Exponential};
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const LAYOUT: Exponential = Exponential { schema: 6, native: None, quantiles: None };
+
+    fn buckets() -> Buckets {
+        Buckets::new(Vec::new(), Some(LAYOUT), |_, _, _| {})
+    }
 
     /// A window of ten minutes over totals that the test increases, at times that the test chooses.
     struct Test {
@@ -109,7 +113,7 @@ mod tests {
         }
 
         fn observe(&mut self, value: f64) {
-            match LAYOUT.place(value) {
+            match buckets().place(value) {
                 Some(place) => self.totals.chunk(place.key)[place.bucket] += 1,
                 None => self.totals.zero += 1,
             }

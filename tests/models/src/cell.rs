@@ -2,6 +2,8 @@
 
 #[path = "../../../metrics-core/src/cell/access.rs"]
 pub(crate) mod access;
+#[path = "../../../metrics-core/src/cell/bound_lookup.rs"]
+mod bound_lookup;
 #[path = "../../../metrics-core/src/cell/buckets.rs"]
 pub(crate) mod buckets;
 #[path = "../../../metrics-core/src/cell/chunks.rs"]
@@ -20,6 +22,8 @@ mod exponential;
 pub(crate) mod handle;
 #[path = "../../../metrics-core/src/cell/histogram.rs"]
 pub(crate) mod histogram;
+#[path = "../../../metrics-core/src/cell/lanes.rs"]
+mod lanes;
 #[path = "../../../metrics-core/src/cell/native.rs"]
 mod native;
 #[path = "../../../metrics-core/src/cell/store.rs"]
