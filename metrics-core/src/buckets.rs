@@ -170,7 +170,7 @@ impl BucketOptions {
         let quantiles = Some(Quantiles { quantiles, max_age });
         let schema = schema.or_else(|| exponential::schema_for_error(DEFAULT_RELATIVE_ERROR)).unwrap_or_default();
         let exponential = Some(Exponential { schema, native: None, quantiles });
-        (Some(intern(cell::new_buckets(Vec::new(), exponential))), invalid.first)
+        (Some(intern(Vec::new(), exponential)), invalid.first)
     }
 
     fn of_histogram(&self) -> (Option<&'static Buckets>, Option<InvalidOption>) {
@@ -199,7 +199,7 @@ impl BucketOptions {
             let native = Some(Native { schema, max_buckets });
             Exponential { schema: schema.max(0), native, quantiles: None }
         });
-        (Some(intern(cell::new_buckets(bounds, exponential))), invalid.first)
+        (Some(intern(bounds, exponential)), invalid.first)
     }
 }
 
@@ -225,10 +225,16 @@ fn are_bounds(bounds: &[f64]) -> bool {
         && bounds.windows(2).all(|pair| pair[0] < pair[1])
 }
 
-/// Returns a static copy of `buckets`. Equal buckets share one copy.
-fn intern(buckets: Buckets) -> &'static Buckets {
+/// Returns static buckets with these options. Equal options share them, because their tables take time and memory.
+fn intern(bounds: Vec<f64>, exponential: Option<Exponential>) -> &'static Buckets {
     static KNOWN: Mutex<Vec<&'static Buckets>> = Mutex::new(Vec::new());
+    let equal = |known: &&&'static Buckets| known.bounds == bounds && known.exponential == exponential;
+    if let Some(known) = lock(&KNOWN).iter().find(equal) {
+        return known;
+    }
+    let buckets = cell::new_buckets(bounds, exponential);
     let mut known = lock(&KNOWN);
+    // Another thread may have been faster.
     if let Some(same) = known.iter().find(|known| ***known == buckets) {
         return same;
     }

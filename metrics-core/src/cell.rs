@@ -63,7 +63,10 @@ pub(crate) fn free(handle: Handle, buckets: Option<&'static Buckets>) {
 
 /// Creates buckets with these bounds, which must be finite and strictly increasing.
 pub(crate) fn new_buckets(bounds: Vec<f64>, exponential: Option<Exponential>) -> Buckets {
-    let observe = exponential.as_ref().map_or(histogram::observe as Observe, distribution::observe_in);
+    let observe = match &exponential {
+        Some(exponential) => distribution::observe_in(exponential, bounds.len()),
+        None => histogram::observe as Observe,
+    };
     Buckets::new(bounds, exponential, observe)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bound_lookup::BoundLookup;
 use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, ORIGIN, ZERO_THRESHOLD};
 use super::handle::Handle;
-use super::lanes::{LaneBuckets, LaneTable, Lanes};
+use super::lanes::{FINEST, LaneBuckets, LaneTable, Lanes};
 use super::sync::{CHUNK_BUCKETS, FINE_CHUNKS};
 
 /// The buckets in which observations are counted.
@@ -20,6 +20,8 @@ pub struct Buckets {
     lookup: BoundLookup,
     /// The number of classic buckets, including `+Inf`.
     classic: usize,
+    /// The number of chunk handles that a cell caches.
+    cached: usize,
     words: usize,
     /// The division of exponential buckets into lanes, if there are classic buckets as well.
     lanes: Option<Lanes>,
@@ -160,7 +162,7 @@ impl Buckets {
     pub(crate) fn new(bounds: Vec<f64>, exponential: Option<Exponential>, observe: Observe) -> Self {
         let lookup = BoundLookup::new(&bounds);
         let (mut words, mut classic, mut zero_classic) = (HEADER + bounds.len() + 1, bounds.len() + 1, 0..1);
-        let mut lanes = None;
+        let (mut lanes, mut cached) = (None, 0);
         if let Some(exponential) = &exponential {
             if exponential.native.is_some() {
                 let of = |value| lookup.find(&bounds, value);
@@ -169,11 +171,27 @@ impl Buckets {
             } else {
                 classic = 0;
             }
-            words = HEADER + cached_chunks(exponential.schema) + zero_classic.len();
+            cached = cached_chunks(exponential.schema, bounds.len());
+            // The times of exemplars need a word for each classic bucket.
+            words = (HEADER + cached + zero_classic.len()).max(classic);
         }
-        let mut buckets =
-            Self { lookup, classic, words, bounds, exponential, observe, lanes, table: LaneTable::NONE, zero_classic };
-        if buckets.lanes.is_some() {
+        let mut buckets = Self {
+            lookup,
+            classic,
+            cached,
+            words,
+            bounds,
+            exponential,
+            observe,
+            lanes,
+            table: LaneTable::NONE,
+            zero_classic,
+        };
+        if buckets
+            .exponential
+            .as_ref()
+            .is_some_and(|exponential| exponential.native.is_some() && exponential.schema <= FINEST)
+        {
             buckets.table = LaneTable::new(&buckets.bounds, |value| Some(buckets.lanes_of(value)?[0]));
         }
         buckets
@@ -200,7 +218,7 @@ impl Buckets {
         }
     }
 
-    /// The lane of a positive value in a native histogram; `None` if it must be computed.
+    /// The lane of a positive value in a native histogram; `None` or a lane in no chunk if it must be computed.
     #[inline]
     pub(super) fn lane_in_table(&self, value: f64) -> Option<u32> {
         self.table.find(value)
@@ -213,6 +231,19 @@ impl Buckets {
             .iter()
             .flat_map(move |lanes| lanes.buckets_from(key.first_lane(), key.is_negative(), key.is_coarse()));
         lanes.take(CHUNK_BUCKETS)
+    }
+
+    /// The position of the word that caches the handle of a chunk.
+    pub(super) fn cache_word(&self, key: ChunkKey) -> usize {
+        key.cache_word(self.cached)
+    }
+
+    /// The maximum number of chunks with the full resolution: enough for at least 64 factors of 2.
+    pub(super) fn fine_chunks(&self) -> usize {
+        let schema = self.exponential.as_ref().map_or(COARSE_SCHEMA, |exponential| exponential.schema);
+        // The bounds of classic buckets divide buckets, and shift the range of 64 factors by part of a chunk.
+        let divisions = if self.lanes.is_some() { self.bounds.len() / CHUNK_BUCKETS + 1 } else { 0 };
+        (FINE_CHUNKS << (schema - 6).max(0)) + divisions
     }
 
     /// The schema of the buckets in a chunk.
@@ -255,23 +286,12 @@ impl Buckets {
     }
 }
 
-/// The number of chunk handles that a cell caches, a power of two: enough for 16 factors of 2.
-pub(super) const fn cached_chunks(schema: i32) -> usize {
-    let chunks = (16 << schema) / CHUNK_BUCKETS;
-    if chunks < 4 { 4 } else { chunks }
+/// The number of chunk handles that a cell caches, a power of two: enough for 16 factors of 2 and all bounds.
+pub(super) fn cached_chunks(schema: i32, bounds: usize) -> usize {
+    ((16 << schema) + bounds).div_ceil(CHUNK_BUCKETS).next_power_of_two().clamp(4, 64)
 }
 
 impl Exponential {
-    /// Returns true if observations are counted in classic buckets as well.
-    pub(super) fn has_classic(&self) -> bool {
-        self.native.is_some()
-    }
-
-    /// The maximum number of chunks with the full resolution: enough for at least 64 factors of 2.
-    pub(super) fn fine_chunks(&self) -> usize {
-        FINE_CHUNKS << (self.schema - 6).max(0)
-    }
-
     /// The schema of the buckets in a chunk.
     pub(crate) fn schema_of(&self, key: ChunkKey) -> i32 {
         if key.is_coarse() { COARSE_SCHEMA } else { self.schema }
@@ -280,6 +300,7 @@ impl Exponential {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::CROWDED;
     use super::*;
 
     fn native(bounds: &[f64], schema: i32) -> Buckets {
@@ -304,7 +325,10 @@ mod tests {
     #[test]
     fn both_kinds_of_buckets_of_a_value_follow_from_its_place() {
         let tiny = [-1e-40, 0.0, 1e-40, 5e-39];
-        let lists: [&[f64]; 9] = [
+        let many: Vec<f64> = (1..=512).map(|bound| f64::from(bound) / 100.0).collect();
+        let near_zero = [ZERO_THRESHOLD.next_down(), ZERO_THRESHOLD, ZERO_THRESHOLD.next_up()];
+        let near_zero: Vec<f64> = near_zero.iter().rev().map(|bound| -bound).chain(near_zero).collect();
+        let lists: [&[f64]; 11] = [
             &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0],
             &[1.0],
             &[],
@@ -315,6 +339,8 @@ mod tests {
             &[-1e300, -1e-300, 1e-30, 1e300],
             &[f64::MIN, f64::MAX],
             &[1e3, 1e6, 1e9],
+            &many,
+            &near_zero,
         ];
         let mut with_table = Vec::new();
         for (at, schema) in (0..lists.len()).flat_map(|at| [0, 3, 8].map(|schema| (at, schema))) {
@@ -347,18 +373,18 @@ mod tests {
                     assert!(above && value.abs() <= exponential::upper_bound(index, schema), "{what}");
                     assert_eq!(classic, buckets.classic_of(value), "{what}");
                 }
-                let lane = buckets.lane_in_table(value);
+                let lane = buckets.lane_in_table(value).filter(|lane| *lane != CROWDED);
                 assert!(lane.is_none_or(|lane| Some(lane) == buckets.lanes_of(value).map(|[fine, _]| fine)));
                 found += usize::from(lane.is_some());
             }
             with_table.extend((found > 0).then_some((at, schema)));
         }
-        // Bounds that are too far apart or too close together have no table.
+        // Bounds that are too far apart and fine schemas have no table.
         assert!(
             [(0, 3), (1, 3), (2, 3), (4, 3), (8, 3)].iter().all(|usual| with_table.contains(usual)),
             "{with_table:?}"
         );
-        assert!(!with_table.contains(&(5, 3)) && !with_table.contains(&(6, 3)), "{with_table:?}");
+        assert!(!with_table.contains(&(0, 8)) && !with_table.contains(&(6, 3)), "{with_table:?}");
     }
 
     #[test]

@@ -36,8 +36,8 @@ const WIDE_LANE_BITS: usize = 32;
 const WIDE_LANE: u64 = (1 << WIDE_LANE_BITS) - 1;
 /// The number of words in a wide chunk, including the generation.
 pub(super) const WIDE_WORDS: usize = 1 + CHUNK_BUCKETS / WIDE_LANES;
-/// The largest count of a bucket in one thread, about 10^14. A thread that observes a million values per second reaches it
-/// after four years. The count then starts again at 0, which Prometheus recognizes as a reset.
+/// The largest count of a bucket in one thread, about 10^14. A thread that observes a million values per second in one
+/// bucket reaches it after four years. The count of the bucket then starts again at 0, so Prometheus shows a single spike.
 pub(super) const LARGEST: u64 = (1 << COUNT_BITS << WIDE_LANE_BITS) - 1;
 const FULL: u64 = (1 << COUNT_BITS) - 1;
 const PARITY: u64 = 1 << COUNT_BITS;
@@ -169,7 +169,7 @@ impl ChunkedSeries {
     ///
     /// Returns `None` if the series has ended, or if no slot is free.
     pub(super) fn chunk(&self, store: &Store, place: &Place) -> Option<(Chunk, Place)> {
-        let most = self.exponential()?.fine_chunks();
+        let most = self.buckets.fine_chunks();
         let mut larger = Vec::new();
         let mut new = None;
         let found = loop {

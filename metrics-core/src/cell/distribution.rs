@@ -46,38 +46,46 @@ pub(crate) fn free(handle: Handle, buckets: &Buckets) {
     }
 }
 
-/// Returns the function that adds an observation to a series with these buckets.
-pub(crate) fn observe_in(exponential: &Exponential) -> Observe {
-    /// The functions for `$schema`, without and with classic buckets, for cells that cache `$cached` chunk handles.
-    macro_rules! of_schema {
-        ($schema:literal caches $cached:literal) => {{
-            const WORDS: usize = FIRST_CACHED + $cached;
-            [observe::<$schema, $cached, WORDS, false>, observe::<$schema, $cached, WORDS, true>]
-        }};
+/// Returns the function that adds an observation to a series with these buckets and this number of classic bounds.
+pub(crate) fn observe_in(exponential: &Exponential, bounds: usize) -> Observe {
+    /// The function for cells that cache `$cached` chunk handles, and for `$schema` if there are no classic buckets.
+    macro_rules! observe {
+        ($schema:literal, caches $cached:literal) => {
+            observe::<$schema, $cached, { FIRST_CACHED + $cached }>
+        };
     }
-    let functions: [Observe; 2] = match exponential.schema {
-        ..=0 => of_schema!(0 caches 4),
-        1 => of_schema!(1 caches 4),
-        2 => of_schema!(2 caches 4),
-        3 => of_schema!(3 caches 4),
-        4 => of_schema!(4 caches 4),
-        5 => of_schema!(5 caches 8),
-        6 => of_schema!(6 caches 16),
-        7 => of_schema!(7 caches 32),
-        8.. => of_schema!(8 caches 64),
-    };
-    functions[usize::from(exponential.has_classic())]
+    if exponential.native.is_some() {
+        return match cached_chunks(exponential.schema, bounds) {
+            ..=4 => observe!(-1, caches 4),
+            5..=8 => observe!(-1, caches 8),
+            9..=16 => observe!(-1, caches 16),
+            17..=32 => observe!(-1, caches 32),
+            33.. => observe!(-1, caches 64),
+        };
+    }
+    match exponential.schema {
+        ..=0 => observe!(0, caches 4),
+        1 => observe!(1, caches 4),
+        2 => observe!(2, caches 4),
+        3 => observe!(3, caches 4),
+        4 => observe!(4, caches 4),
+        5 => observe!(5, caches 8),
+        6 => observe!(6, caches 16),
+        7 => observe!(7, caches 32),
+        8.. => observe!(8, caches 64),
+    }
 }
 
-/// Adds one observation. `WORDS` is the number of words before those that count values close to 0.
-fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize, const CLASSIC: bool>(
+/// Adds one observation. `SCHEMA` is negative if there are classic buckets, and `WORDS` is the number of words before those
+/// that count values close to 0.
+fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize>(
     handle: Handle,
     buckets: &'static Buckets,
     value: f64,
 ) {
     // The uncommon path receives only this function's arguments, so the common path spills nothing to the stack.
     let lane = || {
-        if CLASSIC {
+        if SCHEMA < 0 {
             buckets.lane_in_table(value)
         } else {
             Some(exponential::linear_position(value)? >> (MAX_SCHEMA - SCHEMA))
@@ -109,11 +117,10 @@ fn record_in(cell: &[AtomicU64], value: f64, increment: impl FnOnce()) {
 /// cached.
 #[inline(never)]
 fn observe_uncached(handle: Handle, buckets: &'static Buckets, value: f64) {
-    let Some(exponential) = &buckets.exponential else { return };
     let Some(place) = buckets.place(value) else { return observe_zero(handle, buckets, value) };
     let words = words_from(handle);
     if words.first().is_some_and(|generation| generation.load(Relaxed) == handle.word())
-        && let Some(cached) = words.get(place.key.cache_word(cached_chunks(exponential.schema)))
+        && let Some(cached) = words.get(buckets.cache_word(place.key))
         && let Some(chunk) = cell::<CHUNK_WORDS>(Handle::from_word(cached.load(Relaxed)))
         // A coarse chunk is cached in the same word as the fine one.
         && let Some(actual) = [place, place.coarse()].into_iter().find(|place| chunks::has_key(chunk, place.key))
@@ -121,7 +128,7 @@ fn observe_uncached(handle: Handle, buckets: &'static Buckets, value: f64) {
     {
         record_in(words, value, || word.store(counts, Release));
     } else {
-        observe_cold(handle, buckets, exponential, &place, value);
+        observe_cold(handle, buckets, &place, value);
     }
 }
 
@@ -139,7 +146,7 @@ fn observe_zero(handle: Handle, buckets: &Buckets, value: f64) {
 /// allocates.
 #[cold]
 #[inline(never)]
-fn observe_cold(handle: Handle, buckets: &'static Buckets, exponential: &Exponential, place: &Place, value: f64) {
+fn observe_cold(handle: Handle, buckets: &'static Buckets, place: &Place, value: f64) {
     let written = unless_allocating(|| {
         let store = store();
         if !store.is_live(handle) {
@@ -148,7 +155,7 @@ fn observe_cold(handle: Handle, buckets: &'static Buckets, exponential: &Exponen
         let Some(series) = directory().get(handle) else { return Written::Done };
         let Some((chunk, actual)) = series.chunk(store, place) else { return Written::NoSlot };
         // A coarse chunk is cached at the position of the fine one.
-        let cached = place.key.cache_word(cached_chunks(exponential.schema));
+        let cached = buckets.cache_word(place.key);
         let write = Write { store, series: &series, chunk, place: actual, cached, value };
         match with_block(|pages, block| write.to_block(pages, block)) {
             Some(Written::NoBlock) | None => write.to_home(),

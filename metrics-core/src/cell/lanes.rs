@@ -151,13 +151,19 @@ const ABOVE: u64 = 3;
 /// The maximum number of factors of 2 that a table covers, which limits it to 40 KiB.
 const MOST: u64 = 40;
 
+/// The number that the table has instead of a lane if a part has more than two lanes. No chunk contains a lane with this
+/// number.
+pub(super) const CROWDED: u32 = (1 << LANE_BITS) - 1;
+/// The finest schema with a table. The parts of a finer one would all be crowded.
+pub(super) const FINEST: i32 = 6;
+
 impl LaneTable {
     /// A table that contains no lanes.
     pub(super) const NONE: Self = Self { first_part: u64::MAX >> 1, parts: Vec::new() };
 
     /// Creates the table for these positive bounds. `lane_of` returns the lane of a value, which increases with it.
     ///
-    /// There is no table if the bounds are too far apart, or if one of the parts has more than two lanes.
+    /// There is no table if the bounds are too far apart.
     pub(super) fn new(bounds: &[f64], lane_of: impl Fn(f64) -> Option<u32>) -> Self {
         let positive = &bounds[bounds.partition_point(|bound| *bound <= ZERO_THRESHOLD)..];
         let exponent = |bound: &f64| bound.to_bits() >> 52;
@@ -172,8 +178,8 @@ impl LaneTable {
             let lane = |bits: u64| lane_of(f64::from_bits(bits));
             let (mut low, mut high) = (part << REST, ((part + 1) << REST) - 1);
             let (first, last) = (lane(low)?, lane(high)?);
-            if last > first + 1 {
-                return None;
+            if last > first + 1 || last >= CROWDED {
+                return Some(u64::MAX);
             }
             if first != last {
                 // The lane changes after `low`, and not after `high`.
@@ -192,7 +198,7 @@ impl LaneTable {
         }
     }
 
-    /// The lane of a value; `None` if the table does not contain it.
+    /// The lane of a value; `None` or [`CROWDED`] if the table does not contain it.
     #[inline]
     #[allow(
         clippy::cast_possible_truncation,

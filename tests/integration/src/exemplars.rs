@@ -65,6 +65,22 @@ fn an_exemplar_on_a_bound_is_in_the_bucket_below() {
 }
 
 #[test]
+fn neighboring_series_have_exemplars_in_all_buckets() {
+    let registry = Registry::new();
+    let latency =
+        Histogram::builder("latency_seconds", "").native().labels(["n"]).register_in(&registry).expect("valid");
+    let series: Vec<Histogram> = (0..40).map(|n| latency.labels([&n.to_string()])).collect();
+    let values = metrics_core::DEFAULT_BUCKETS.iter().copied().chain([100.0]);
+    for value in values.clone() {
+        for histogram in &series {
+            histogram.observe_with_exemplar(value, || [("of", value.to_string())]);
+        }
+    }
+    let text = openmetrics(&registry);
+    assert_eq!(text.lines().filter(|line| line.contains(" # {of=")).count(), 40 * values.count(), "{text}");
+}
+
+#[test]
 fn a_recent_exemplar_is_kept() {
     let registry = Registry::new();
     let jobs = Counter::builder("jobs_total", "Jobs.").register_in(&registry).expect("valid");

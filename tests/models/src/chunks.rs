@@ -14,7 +14,7 @@ use crate::check;
 static BUCKETS: LazyLock<Buckets> = LazyLock::new(|| {
     let native = Some(Native { schema: 0, max_buckets: 160 });
     let exponential = Exponential { schema: 0, native, quantiles: None };
-    let observe = distribution::observe_in(&exponential);
+    let observe = distribution::observe_in(&exponential, 1);
     Buckets::new(vec![2.0], Some(exponential), observe)
 });
 
@@ -62,6 +62,23 @@ fn buckets_never_decrease_while_counts_wrap() {
         let end = read(handle);
         assert_eq!((end.count, end.sum, positive(&end)), (3, 4.5, vec![(1, 3)]));
         assert_eq!(end.classic, [3, 0]);
+    });
+}
+
+#[test]
+fn buckets_in_one_word_wrap_independently() {
+    check(2, || {
+        let handle = allocate();
+        // Both buckets wrap, and the numbers of their wraps are in one word.
+        let writer = thread::spawn(move || [1.5, 3.0, 1.5, 3.0].into_iter().for_each(|value| observe(handle, value)));
+        let next = read(handle);
+        let total: u64 = positive(&next).iter().map(|(_, count)| count).sum();
+        assert_eq!((total, next.classic.iter().sum::<u64>()), (next.count, next.count));
+        assert!(next.sum <= 9.0);
+        writer.join().expect("no panic");
+        let end = read(handle);
+        assert_eq!((end.count, end.sum, positive(&end)), (4, 9.0, vec![(1, 2), (2, 2)]));
+        assert_eq!(end.classic, [2, 2]);
     });
 }
 

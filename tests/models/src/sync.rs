@@ -18,8 +18,8 @@ pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1;
 pub(crate) const CHUNK_BUCKETS: usize = 4;
 /// Every second observation in a bucket wraps its count.
 pub(crate) const COUNT_BITS: u32 = 1;
-/// The second chunk of a series is coarse.
-pub(crate) const FINE_CHUNKS: usize = 1;
+/// The second chunk of a series is coarse, because one is added for classic bounds.
+pub(crate) const FINE_CHUNKS: usize = 0;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no model panics under a lock")

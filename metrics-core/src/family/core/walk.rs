@@ -28,9 +28,11 @@ pub(super) struct WalkPosition {
 const NONE: usize = usize::MAX;
 
 impl WalkPosition {
-    /// Ends the walk because the table has been cleared.
+    /// Ends the walk because the table has been cleared. A walk that has not copied a chunk begins with the new table.
     pub(super) fn end(&self) {
-        self.next.store(NONE, Ordering::Relaxed);
+        if self.end.load(Ordering::Relaxed) != NONE {
+            self.next.store(NONE, Ordering::Relaxed);
+        }
     }
 
     /// Adjusts the position after a compaction has moved the series.
