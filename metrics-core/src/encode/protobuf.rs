@@ -3,12 +3,15 @@
 //! Because the length comes first, a family is buffered until it is complete. A family larger than 1 MiB is split into
 //! several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
 
+mod wire;
+
 use std::time::SystemTime;
 
 use super::{About, Encode};
 use crate::cell::varint;
 use crate::kind::Kind;
 use crate::sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, SeriesDetails, Value, Visitor};
+use wire::{push_bytes, push_double, push_sint, push_tag, push_uint, zigzag};
 
 pub(super) const ABOUT: About = About {
     name: "protobuf",
@@ -242,38 +245,6 @@ fn push_buckets(out: &mut Vec<u8>, inner: &mut Vec<u8>, buckets: &[(i32, u64)], 
     if !inner.is_empty() {
         push_bytes(out, deltas, inner);
     }
-}
-
-/// Appends a field of a signed integer type.
-fn push_sint(out: &mut Vec<u8>, field: u8, value: i64) {
-    push_uint(out, field, zigzag(value));
-}
-
-fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63).cast_unsigned()
-}
-
-/// Appends the number and the wire type of a field.
-fn push_tag(out: &mut Vec<u8>, field: u8, wire_type: u8) {
-    varint::push(out, u64::from(field) << 3 | u64::from(wire_type));
-}
-
-/// Appends a field of type string, bytes or message.
-fn push_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    push_tag(out, field, 2);
-    varint::push(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn push_double(out: &mut Vec<u8>, field: u8, value: f64) {
-    push_tag(out, field, 1);
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-/// Appends a field of an unsigned integer or enum type.
-fn push_uint(out: &mut Vec<u8>, field: u8, value: u64) {
-    push_tag(out, field, 0);
-    varint::push(out, value);
 }
 
 #[cfg(test)]
