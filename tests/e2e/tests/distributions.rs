@@ -45,8 +45,17 @@ fn percentiles_of_two_instances_agree_with_the_exact_ones() {
     let servers = [instance(&one), instance(&two)];
     let [first, second] = servers.each_ref().map(|server| server.local_addr().to_string());
     let targets = format!("{first}', '{second}");
-    let native = Prometheus::start(&targets, "", &["--enable-feature=native-histograms"]);
-    let classic = Prometheus::scraping(&targets);
+    for version in Prometheus::VERSIONS {
+        agree(version, &targets, &first, &one, &all);
+    }
+    servers.into_iter().for_each(HttpServer::shutdown);
+}
+
+/// Asserts that the percentiles of a server that scrapes these instances agree with the exact ones. `one` are the
+/// latencies of the first instance, and `all` those of both, sorted.
+fn agree(version: &str, targets: &str, first: &str, one: &[f64], all: &[f64]) {
+    let native = Prometheus::start_version(version, targets, "", &["--enable-feature=native-histograms"]);
+    let classic = Prometheus::start_version(version, targets, "", &[]);
     let count = |prometheus: &Prometheus, query: &str| {
         wait_for("both instances", || {
             let result = prometheus.query(query);
@@ -57,7 +66,7 @@ fn percentiles_of_two_instances_agree_with_the_exact_ones() {
     count(&classic, "sum(native_latency_seconds_count)");
     assert_eq!(native.query("native_latency_seconds_bucket"), [], "the native buckets replace the classic ones");
     for quantile in [0.1, 0.5, 0.9, 0.99, 0.999] {
-        let exact = exact(&all, quantile);
+        let exact = exact(all, quantile);
         let value = native.value(&format!("histogram_quantile({quantile}, sum(native_latency_seconds))"));
         assert!(value < exact * GROWTH && exact < value * GROWTH, "{quantile}: {value} instead of {exact}");
 
@@ -68,7 +77,7 @@ fn percentiles_of_two_instances_agree_with_the_exact_ones() {
         let bucket = |value: f64| bounds.partition_point(|bound| *bound < value);
         assert_eq!(bucket(value), bucket(exact), "{quantile}: {value} instead of {exact}");
     }
-    let mut sorted = one;
+    let mut sorted = one.to_vec();
     sorted.sort_by(f64::total_cmp);
     for quantile in [0.5, 0.9, 0.99] {
         let query = format!("quantile_latency_seconds{{quantile=\"{quantile}\", instance=\"{first}\"}}");
@@ -77,5 +86,4 @@ fn percentiles_of_two_instances_agree_with_the_exact_ones() {
             assert!((value / exact - 1.0).abs() <= 0.01, "{quantile}: {value} instead of {exact}");
         }
     }
-    servers.into_iter().for_each(HttpServer::shutdown);
 }

@@ -17,11 +17,17 @@ fn prometheus_returns_the_exemplars() {
         latency.observe_with_exemplar(seconds, || [("trace_id", trace), ("span_id", "00f067aa0ba902b7")]);
     }
     let server = HttpServer::builder().registry(&registry).start("127.0.0.1:0").expect("a free port");
-    let target = server.local_addr().to_string();
-    let storage = "--enable-feature=exemplar-storage";
-    let openmetrics = Prometheus::start(&target, "", &[storage]);
+    for version in Prometheus::VERSIONS {
+        returns_the_exemplars(version, &server.local_addr().to_string());
+    }
+    server.shutdown();
+}
+
+fn returns_the_exemplars(version: &str, target: &str) {
+    let openmetrics = Prometheus::start_version(version, target, "", &["--enable-feature=exemplar-storage"]);
     // With native histograms, Prometheus scrapes protobuf.
-    let protobuf = Prometheus::start(&target, "", &["--enable-feature=exemplar-storage,native-histograms"]);
+    let features = "--enable-feature=exemplar-storage,native-histograms";
+    let protobuf = Prometheus::start_version(version, target, "", &[features]);
     for prometheus in [&openmetrics, &protobuf] {
         let found = wait_for("the exemplar of the counter", || prometheus.exemplars("jobs_total").pop());
         assert_eq!(found.0["queue"], "mail");
@@ -40,5 +46,4 @@ fn prometheus_returns_the_exemplars() {
     for ((_, labels, value), (seconds, trace)) in native.iter().zip(expected) {
         assert_eq!((*value, &labels["trace_id"]), (seconds, &json!(trace)));
     }
-    server.shutdown();
 }

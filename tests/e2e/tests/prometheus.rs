@@ -23,6 +23,15 @@ impl Prometheus {
 
     /// Like [`Prometheus::scraping`], but with extra scrape configuration (such as `, scheme: https`) and arguments.
     pub(crate) fn start(target: &str, configuration: &str, arguments: &[&str]) -> Self {
+        Self::start_version("prometheus", target, configuration, arguments)
+    }
+
+    /// The programs of two versions: 2.42, and 2.53 or newer.
+    pub(crate) const VERSIONS: [&str; 2] =
+        ["prometheus", concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/newer-prometheus/prometheus")];
+
+    /// Like [`Prometheus::start`], for one of [`Prometheus::VERSIONS`].
+    pub(crate) fn start_version(program: &str, target: &str, configuration: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = dir.path().join("prometheus.yml");
         let text = format!(
@@ -31,7 +40,7 @@ impl Prometheus {
         );
         fs::write(&config, text).expect("written");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-        let child = Command::new("prometheus")
+        let child = Command::new(program)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
