@@ -19,6 +19,8 @@ struct Metrics {
     counter: Family<Counter, 2>,
     summary: Family<Summary, 1>,
     histogram: Histogram,
+    quantiles: Summary,
+    native: [Histogram; 3],
 }
 
 /// Records into every kind of metric.
@@ -27,6 +29,16 @@ fn use_all(metrics: &Metrics) {
         metrics.counter.labels([path, "GET"]).inc();
         metrics.summary.labels([path]).start_timer().stop();
         metrics.histogram.observe(0.5);
+        // Includes values in the zero bucket and negative ones.
+        for value in [0.0, -0.5, 0.001, 0.5, 3.0] {
+            metrics.quantiles.observe(value);
+            metrics.native[0].observe(value);
+        }
+        for bound in (0..512).step_by(60) {
+            metrics.native[1].observe(bound);
+        }
+        // Far from all bounds.
+        metrics.native[2].observe(1e12);
         LITERAL.start().finish(false);
         BY_PATH.enter().start([label(path)]).finish(true);
         drop(BY_PATH.enter().start([label(path)]));
@@ -45,6 +57,12 @@ fn a_thread_that_has_seen_its_series_takes_no_lock() {
         counter: Counter::builder("a_total", "").labels(["path", "method"]).build(),
         summary: Summary::builder("a_seconds", "").labels(["path"]).build(),
         histogram: Histogram::builder("b_seconds", "").build(),
+        quantiles: Summary::builder("c_seconds", "").quantiles([0.5, 0.99]).build(),
+        native: [
+            Histogram::builder("d_seconds", "").native().build(),
+            Histogram::builder("e_seconds", "").native().buckets((1..=512).map(f64::from)).build(),
+            Histogram::builder("f_seconds", "").native().build(),
+        ],
     };
     thread::scope(|scope| {
         let (warm, is_warm) = mpsc::channel();

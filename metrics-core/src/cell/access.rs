@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::handle::Handle;
 use super::sync::AtomicU64;
 use super::thread_block;
+#[cfg(test)]
+use super::thread_locals::directory;
 #[cfg_attr(test, allow(unused_imports, reason = "the models do not use it"))]
 pub(crate) use super::thread_locals::unless_allocating;
 use super::thread_locals::{allocating, read_scope, store, with_block, words_from};
@@ -67,7 +69,7 @@ pub(crate) fn thread_blocks() -> usize {
 
 #[cfg(test)]
 pub(crate) fn hold_locks() -> impl Sized {
-    store().hold_locks()
+    (store().hold_locks(), directory().hold_locks())
 }
 
 /// Allocates a slot of `words` words, including the generation word. The other words read as zero in every thread.
@@ -96,8 +98,8 @@ pub(crate) fn exemplar_time(handle: Handle, bucket: usize) -> Option<&'static At
     store().exemplar_time(handle, bucket)
 }
 
-/// Like [`exemplar_time`], but allocates the word. Returns `None` if the series has ended. The allocator may be user code
-/// that takes exemplars, so the caller must use [`unless_allocating`].
+/// Like [`exemplar_time`], but allocates the word. Returns `None` if the series has ended. The allocator may be user
+/// code that takes exemplars, so the caller must use [`unless_allocating`].
 #[cfg_attr(test, allow(dead_code, reason = "the models do not use it"))]
 pub(crate) fn make_exemplar_time(handle: Handle, bucket: usize) -> Option<&'static AtomicU64> {
     if is_live(handle) { store().make_exemplar_time(handle, bucket) } else { None }

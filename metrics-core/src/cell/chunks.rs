@@ -4,9 +4,10 @@
 //! threads, and removal and reuse follow the same protocol. The list of a series' chunks only grows. It is freed with
 //! the series, once the series' generation has ended.
 //!
-//! A bucket has 16 bits: a count of 15 bits, and the parity of the number of times that the count has wrapped. The
-//! number itself has 32 bits in a wide chunk, which is allocated once a count wraps. A writer stores the new number first, then
-//! the count and the parity. If the parities differ, a reader has seen only the first of these stores.
+//! A bucket has 16 bits: a 15-bit count, and one bit for the parity of the number of wraps (the number of times that
+//! the count has wrapped). The number of wraps is stored with 32 bits in a wide chunk, which is allocated when a count
+//! first wraps. A writer stores the new number of wraps first, then the count and the parity. If the parities differ, a
+//! reader has seen only the first of these stores.
 //!
 //! The allocator may be user code that observes values itself, so nothing is allocated while a lock is held.
 
@@ -37,7 +38,8 @@ const WIDE_LANE: u64 = (1 << WIDE_LANE_BITS) - 1;
 /// The number of words in a wide chunk, including the generation.
 pub(super) const WIDE_WORDS: usize = 1 + CHUNK_BUCKETS / WIDE_LANES;
 /// The largest count of a bucket in one thread, about 10^14. A thread that observes a million values per second in one
-/// bucket reaches it after four years. The count of the bucket then starts again at 0, so Prometheus shows a single spike.
+/// bucket reaches it after four years. The count of the bucket then starts again at 0, so Prometheus shows a single
+/// spike.
 pub(super) const LARGEST: u64 = (1 << COUNT_BITS << WIDE_LANE_BITS) - 1;
 const FULL: u64 = (1 << COUNT_BITS) - 1;
 const PARITY: u64 = 1 << COUNT_BITS;
@@ -85,6 +87,11 @@ pub(crate) const SHARDS: usize = 16;
 impl Directory {
     pub(super) fn new() -> Self {
         Self { shards: std::array::from_fn(|_| Mutex::new(None)) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn hold_locks(&'static self) -> impl Sized {
+        self.shards.iter().map(lock).collect::<Vec<_>>()
     }
 
     fn shard(&self, handle: Handle) -> &Mutex<Shard> {
@@ -316,7 +323,7 @@ pub(super) fn read(
             let lane = (word >> (lane * LANE_BITS)) & LANE;
             // If the parities differ, the writer has stored the number of wraps, but not yet the count.
             let pending = (wrapped ^ (lane >> COUNT_BITS)) & 1;
-            // If the series has ended, its wide chunk may be that of another series by now.
+            // If the series has ended, its wide chunk may already belong to another series.
             *count += wrapped.checked_sub(pending)? << COUNT_BITS | lane & FULL;
         }
     }
