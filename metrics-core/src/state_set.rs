@@ -1,4 +1,4 @@
-//! The state set: the current one of several states.
+//! The state set metric: the current state out of a fixed set.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,12 +9,12 @@ use crate::kind::Kind;
 use crate::label_value::LabelValue;
 use crate::metric::{MetricVTable, OptionalOwner, sealed};
 
-/// The current one of several states, which are the variants of an enum that derives [`LabelValue`].
+/// A metric for the current state out of a fixed set: the variants of an enum that derives [`LabelValue`].
 ///
-/// Each state is exported as a series with the value 1 for the current state and 0 for all others. The label with the
-/// state has the name of the metric. Each scrape contains exactly one current state. The initial state is the first
-/// variant. In the formats other than OpenMetrics, a state set is a gauge. A family of state sets has `max_series` label
-/// sets, each with a series for each state.
+/// Each state is exported as one series, with the value 1 for the current state and 0 for all others. The label that
+/// holds the state is named after the metric. In every scrape, exactly one state of a state set is current. The initial
+/// state is the first variant. In all formats other than OpenMetrics, a state set is exported as a gauge. In a family,
+/// `max_series` limits the number of state sets, not the number of exported series.
 ///
 /// # Example: the state of a service
 ///
@@ -67,7 +67,8 @@ impl<S: LabelValue + 'static> StateSet<S> {
     /// Returns true if `state` is the current state, and false if the series has been removed.
     #[must_use]
     pub fn is(&self, state: &S) -> bool {
-        position(state).map(|position| position as f64) == cell::read(self.handle)
+        let Some(position) = position(state) else { return false };
+        cell::read(self.handle) == Some(position as f64)
     }
 }
 

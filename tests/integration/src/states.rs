@@ -265,6 +265,10 @@ fn a_removed_state_set_has_no_current_state() {
     family.remove(["a"]);
     state.set(&State::Starting);
     assert!([State::Starting, State::Serving, State::Draining].iter().all(|any| !state.is(any)));
+    let custom = StateSet::<Custom>::builder("custom", "").labels(["worker"]).build();
+    let state = custom.labels(["a"]);
+    custom.remove(["a"]);
+    assert!(["on", "off", "half"].iter().all(|any| !state.is(&Custom(any))));
 }
 
 /// The state of a service.
