@@ -121,8 +121,8 @@ const DEFAULT_MAX_NATIVE_BUCKETS: usize = 160;
 pub(crate) const MAX_QUANTILES: usize = 32;
 
 impl BucketOptions {
-    /// Returns the buckets for a metric of this kind, and the first invalid option, if any. Invalid options are corrected
-    /// or replaced by their defaults.
+    /// Returns the buckets for a metric of this kind, and the first invalid option, if any. Invalid options are
+    /// corrected or replaced by their defaults.
     pub(crate) fn resolve(&self, kind: Kind) -> (Option<&'static Buckets>, Option<InvalidOption>) {
         match kind {
             Kind::Summary => self.of_summary(),

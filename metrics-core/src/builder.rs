@@ -306,8 +306,8 @@ impl<T: BuildTarget> Builder<Summary, T> {
         self
     }
 
-    /// Sets the maximum age of the observations that the [quantiles](Builder::quantiles) include, from one second to one
-    /// year; the default is ten minutes.
+    /// Sets the maximum age of the observations that the [quantiles](Builder::quantiles) include, from one second to
+    /// one year; the default is ten minutes.
     ///
     /// The window has five slices. When a slice ends, the oldest one expires, so the window covers between four fifths
     /// of this duration and all of it. A background thread ends the slices. If that thread cannot be started, scrapes

@@ -64,10 +64,11 @@ impl Counter {
 
     /// Adds 1, and keeps `labels` as an exemplar if the latest one is at least a second old.
     ///
-    /// `labels` is called only when an exemplar is due, and returns pairs of names and values. If it returns
-    /// none, a later increment tries again, after at least a millisecond. The names and values may have at most 128 characters in total. If the labels are
-    /// invalid or too long, or if `labels` panics, the increment is counted without an exemplar, and the error is
-    /// counted in `metrics_core_internal_errors_total`. See [`guide::exemplars`](crate::guide::exemplars).
+    /// `labels` is called only when an exemplar is due, and returns pairs of names and values. If it returns none, a
+    /// later increment tries again, after at least a millisecond. The names and values may have at most 128 characters
+    /// in total. If the labels are invalid or too long, or if `labels` panics, the increment is counted without an
+    /// exemplar, and the error is counted in `metrics_core_internal_errors_total`. See
+    /// [`guide::exemplars`](crate::guide::exemplars).
     ///
     /// # Example: the request that failed
     ///

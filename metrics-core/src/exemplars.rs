@@ -1,9 +1,10 @@
-//! Exemplars: one example of the events that a counter or a classic bucket has counted, labeled with its trace.
+//! Exemplars. An exemplar is one of the events that a counter or a classic bucket has counted, labeled with its trace.
 //!
-//! Each counter and each bucket keeps its latest exemplar and takes a new one at most once per second, so a call usually
-//! only compares the time with the bucket's next sampling time ([`access::exemplar_time`]). When an exemplar is due, the
-//! thread that advances the sampling time calls the source of the labels without holding a lock, and then stores the
-//! exemplar. It never waits for a lock: if another thread holds the lock for more than a moment, the exemplar is dropped.
+//! Each counter and each bucket keeps its latest exemplar and takes a new one at most once per second, so a call
+//! usually only compares the time with the bucket's next sampling time ([`access::exemplar_time`]). When an exemplar is
+//! due, the thread that advances the sampling time calls the source of the labels without holding a lock, and then
+//! stores the exemplar. It spins only briefly for the lock: if another thread keeps holding it, the exemplar is
+//! dropped, and a later call tries again.
 //!
 //! The exemplars of a series are keyed by its handle and removed when it ends, and its sampling times are reset. If a
 //! thread takes an exemplar at that moment, the first exemplar of the series that reuses the slot may be delayed by a
@@ -62,10 +63,10 @@ thread_local! {
 /// It replaces the sources of the `opentelemetry` and `tracing` features. Returns false, and changes nothing, if the
 /// program has already set a source.
 ///
-/// The function runs on the thread that records, at most once per second for each counter and bucket, or up to 1,000
-/// times per second while it returns `None`. If it panics, or if its labels are invalid, the call is counted without an
-/// exemplar, and the error is counted in `metrics_core_internal_errors_total`. See
-/// [`guide::exemplars`](crate::guide::exemplars).
+/// The function runs on the recording thread, usually at most once per second for each counter and bucket. If it
+/// returns `None` or the exemplar could not be stored, it is called again, at most 1,000 times per second. If it
+/// panics, or if its labels are invalid, the call is counted without an exemplar, and the error is counted in
+/// `metrics_core_internal_errors_total`. See [`guide::exemplars`](crate::guide::exemplars).
 ///
 /// # Example: IDs from another tracing library
 ///
@@ -96,8 +97,8 @@ where
 /// [`observe_with_exemplar`](crate::Histogram::observe_with_exemplar) and
 /// [`inc_with_exemplar`](crate::Counter::inc_with_exemplar).
 ///
-/// They come from the function passed to [`set_exemplar_source`], or else from the current span of the `opentelemetry`
-/// or `tracing` feature. The list is empty if no trace is active.
+/// They come from the function passed to [`set_exemplar_source`]. If none is set, they come from the current span,
+/// which requires the `opentelemetry` or `tracing` feature. The list is empty if no trace is active.
 ///
 /// # Example: an observation that links to its trace
 ///
@@ -216,14 +217,15 @@ pub(crate) fn trace_if_due(handle: Handle, buckets: Option<&Buckets>, value: f64
     }
     let asked = claim(handle, bucket, now).and_then(|time| {
         let labels = ask(time, now, current_exemplar, &SOURCE_NAME)?;
-        // The event may never be recorded, or in another bucket.
+        // The event may never be recorded, or it may fall into another bucket, so another sample is due soon.
         retry_soon(time, now);
         Some(labels)
     });
     asked.unwrap_or_default()
 }
 
-/// Keeps an exemplar of an observation, or of an increment if there are no buckets, with the labels of an earlier trace.
+/// Keeps an exemplar of an observation, or of an increment if there are no buckets, with the labels of an earlier
+/// trace.
 #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
 pub(crate) fn keep_trace(handle: Handle, buckets: Option<&Buckets>, value: f64, trace: &[Pair]) {
     let (bucket, now) = (buckets.map_or(OF_COUNTER, |buckets| buckets.classic_of(value)), Moment::now());
@@ -233,11 +235,11 @@ pub(crate) fn keep_trace(handle: Handle, buckets: Option<&Buckets>, value: f64, 
     }
 }
 
-/// Returns true if the sampling time has come. A time that is too far in the future means that the clock was set back,
-/// for example because a virtual machine was restored.
+/// Returns true if an exemplar is due. A sampling time too far in the future means that the clock was set back, for
+/// example because a virtual machine was restored; an exemplar is due then, too.
 #[inline]
 fn is_due(handle: Handle, bucket: usize, now: Moment) -> bool {
-    /// Many times the interval, for any frequency of the clock.
+    /// A number of ticks that is far more than the interval at any clock frequency.
     const TOO_FAR: u64 = 1 << 36;
     access::exemplar_time(handle, bucket).is_none_or(|time| {
         let left = time.load(Ordering::Relaxed).wrapping_sub(now.ticks());
@@ -262,8 +264,8 @@ fn take(
     }
 }
 
-/// Advances the sampling time, if an exemplar is due. Returns `None` if another thread has advanced it, or if the series
-/// has ended.
+/// Advances the sampling time, if an exemplar is due. Returns `None` if another thread has advanced it, or if the
+/// series has ended.
 fn claim(handle: Handle, bucket: usize, now: Moment) -> Option<&'static AtomicU64> {
     let time = make_time(handle, bucket)?;
     let due = time.load(Ordering::Relaxed);

@@ -49,13 +49,14 @@ impl Histogram {
         observe(self.handle, Some(self.buckets), value.as_f64());
     }
 
-    /// Like [`Histogram::observe`], but also keeps `labels` as an exemplar of the bucket if the bucket's latest exemplar
-    /// is at least a second old.
+    /// Like [`Histogram::observe`], but also keeps `labels` as an exemplar of the bucket if the bucket's latest
+    /// exemplar is at least a second old.
     ///
-    /// `labels` is called only when an exemplar is due, and returns pairs of names and values. If it returns
-    /// none, a later observation tries again, after at least a millisecond. The names and values may have at most 128 characters in total. If the labels
-    /// are invalid or too long, or if `labels` panics, the observation is counted without an exemplar, and the error is
-    /// counted in `metrics_core_internal_errors_total`. See [`guide::exemplars`](crate::guide::exemplars).
+    /// `labels` is called only when an exemplar is due, and returns pairs of names and values. If it returns none, a
+    /// later observation tries again, after at least a millisecond. The names and values may have at most 128
+    /// characters in total. If the labels are invalid or too long, or if `labels` panics, the observation is counted
+    /// without an exemplar, and the error is counted in `metrics_core_internal_errors_total`. See
+    /// [`guide::exemplars`](crate::guide::exemplars).
     ///
     /// # Example: the trace of an upload
     ///

@@ -9,11 +9,11 @@ use crate::kind::Kind;
 use crate::metric::{MetricVTable, OptionalOwner, sealed};
 use crate::sample::Value;
 
-/// Facts that are not numbers, such as a version, exported as labels of a series whose value is 1.
+/// A metric for non-numeric facts, such as a version. Each fact is a label of a series whose value is 1.
 ///
-/// Names end in `_info`. In OpenMetrics, the type of the family is `info`, unless another family has the name without
-/// the suffix. In the other formats, it is a gauge. The series of closed sets of label values are not created in advance,
-/// because a series means that the fact is true.
+/// Names end in `_info`. In OpenMetrics, the family has the type `info`, unless the name without the suffix is taken by
+/// another family. In all other formats, it is a gauge. Unlike in other families, the series of closed sets of label
+/// values are not created in advance, because the mere existence of a series states that the fact is true.
 ///
 /// # Example: facts known at startup
 ///

@@ -127,13 +127,13 @@ impl Registry {
         registry
     }
 
-    /// Sets whether OpenMetrics output includes `_created` samples of counters, summaries and histograms: the time at
-    /// which a series was created, in seconds since 1970, accurate to a tenth of a second.
+    /// Enables or disables `_created` samples of counters, summaries and histograms in OpenMetrics output. Such a
+    /// sample is the Unix time in seconds at which the series was created, rounded down by at most a tenth of a second.
     ///
-    /// They are off by default, because each one is another series. Prometheus uses them with
-    /// `--enable-feature=created-timestamp-zero-ingestion`. The protobuf format always contains these times, which add no
-    /// series there. Series from collectors and callbacks, the library's own series (`metrics_core_*`), and counters of
-    /// type `unknown` have none.
+    /// They are disabled by default, because each one is an additional series. Prometheus uses them if it runs with
+    /// `--enable-feature=created-timestamp-zero-ingestion`. Protobuf output always contains the creation times, without
+    /// additional series. Series from collectors and callbacks, the library's own series (`metrics_core_*`), and
+    /// counters of type `unknown` have none.
     ///
     /// # Example: creation times
     ///

@@ -165,7 +165,7 @@ impl From<NativeHistogram<'_>> for NativeBuckets {
     }
 }
 
-/// One example of the events that a counter or a classic bucket has counted.
+/// One of the events that a counter or a classic bucket has counted.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Exemplar<'a> {
@@ -175,7 +175,7 @@ pub struct Exemplar<'a> {
     pub labels: Labels<'a>,
     /// The observed value, or the amount that was added to the counter.
     pub value: f64,
-    /// The time at which it was recorded.
+    /// The time at which the exemplar was recorded.
     pub timestamp: SystemTime,
 }
 
@@ -186,7 +186,7 @@ pub struct SeriesDetails<'a> {
     /// The exemplars of a counter or histogram, sorted by bucket; empty for other types.
     pub exemplars: &'a [Exemplar<'a>],
     /// The time at which the series was created, rounded down by at most a tenth of a second; `None` for series from
-    /// collectors and callbacks.
+    /// collectors and callbacks, and for the library's own series.
     pub created: Option<SystemTime>,
 }
 
@@ -204,8 +204,8 @@ pub trait Visitor {
     /// Visits one series together with its details. The default implementation passes the series to
     /// [`Visitor::series`], without the details.
     ///
-    /// A scrape calls this method for the series of its families, and [`Visitor::series`] for series from collectors and
-    /// callbacks.
+    /// A scrape calls this method for the series of its families, and [`Visitor::series`] for series from collectors
+    /// and callbacks.
     fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
         let _ = details;
         self.series(labels, value);

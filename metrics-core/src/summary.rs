@@ -46,8 +46,8 @@ impl Summary {
         observe(self.handle, self.buckets, value.as_f64());
     }
 
-    /// Adds one observation. If this is a histogram, keeps an exemplar of the `earlier` trace if there is one, or else of
-    /// the current trace if one is due.
+    /// Adds one observation. If this is a histogram, keeps an exemplar of the `earlier` trace if there is one, or else
+    /// of the current trace if one is due.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn observe_in_trace(&self, value: f64, earlier: &[(String, String)]) {
         observe(self.handle, self.buckets, value);

@@ -53,8 +53,8 @@ pub(crate) fn keep(end: Instant) {
 }
 
 impl Keeper {
-    /// Ensures that the alarm after the current pass is set for `end` or earlier. Called while `alarm` is locked, so that
-    /// the pass cannot end first.
+    /// Ensures that the alarm after the current pass is set for `end` or earlier. Called while `alarm` is locked, so
+    /// that the pass cannot end first.
     fn include(&self, end: Instant) {
         let mut earliest = lock(&self.earliest);
         *earliest = earliest.map_or(Some(end), |other| Some(other.min(end)));

@@ -80,12 +80,12 @@ impl ChunkKey {
         u64::from(self.0)
     }
 
-    /// The key as a small number.
+    /// Returns the key with the flags in the lowest bits, which makes it a small number.
     pub(super) fn compact(self) -> u64 {
         self.0.rotate_left(2).into()
     }
 
-    /// The key with this compact form.
+    /// Restores a key from its compact form.
     pub(super) fn from_compact(compact: u64) -> Self {
         Self(u32::try_from(compact).unwrap_or_default().rotate_right(2))
     }
@@ -152,13 +152,13 @@ impl Place {
 /// The number of words before the buckets: generation, count, sum at even counts, sum at odd counts.
 pub(super) const HEADER: usize = 4;
 
-/// The first word that caches the handle of a chunk, in a cell with exponential buckets. The words that count values close
-/// to 0 come last.
+/// The first word that caches the handle of a chunk, in a cell with exponential buckets. The words that count values
+/// close to 0 come last.
 pub(super) const FIRST_CACHED: usize = HEADER;
 
 impl Buckets {
-    /// Creates buckets with these bounds, which must be finite and strictly increasing. Summaries with quantiles have no
-    /// classic buckets.
+    /// Creates buckets with these bounds, which must be finite and strictly increasing. Summaries with quantiles have
+    /// no classic buckets.
     pub(crate) fn new(bounds: Vec<f64>, exponential: Option<Exponential>, observe: Observe) -> Self {
         let lookup = BoundLookup::new(&bounds);
         let (mut words, mut classic, mut zero_classic) = (HEADER + bounds.len() + 1, bounds.len() + 1, 0..1);
@@ -218,7 +218,8 @@ impl Buckets {
         }
     }
 
-    /// The lane of a positive value in a native histogram; `None` or a lane in no chunk if it must be computed.
+    /// Looks up the lane of a positive value in a native histogram. Returns `None`, or a lane that no chunk contains,
+    /// if the table does not have it and it must be computed.
     #[inline]
     pub(super) fn lane_in_table(&self, value: f64) -> Option<u32> {
         self.table.find(value)
@@ -241,7 +242,8 @@ impl Buckets {
     /// The maximum number of chunks with the full resolution: enough for at least 64 factors of 2.
     pub(super) fn fine_chunks(&self) -> usize {
         let schema = self.exponential.as_ref().map_or(COARSE_SCHEMA, |exponential| exponential.schema);
-        // The bounds of classic buckets divide buckets, and shift the range of 64 factors by part of a chunk.
+        // Classic bounds divide buckets into more lanes, and can shift the range of 64 factors by a fraction of a
+        // chunk.
         let divisions = if self.lanes.is_some() { self.bounds.len() / CHUNK_BUCKETS + 1 } else { 0 };
         (FINE_CHUNKS << (schema - 6).max(0)) + divisions
     }

@@ -1,11 +1,11 @@
-//! Observations counted in exponential buckets, with a sum that is consistent with them. Classic buckets are derived from
-//! the same counts; see [`super::lanes`].
+//! Observations counted in exponential buckets, with a sum that is consistent with them. Classic buckets are derived
+//! from the same counts; see [`super::lanes`].
 //!
-//! A cell starts with the same header as a histogram cell. A cache of the handles of the chunks that the thread has used
-//! follows, then the zero bucket. A writer stores the new sum, then the bucket, then the count, and a reader checks that the
-//! total of the buckets matches the count, as in [`super::histogram`]. If the count
-//! changes on 1,000 consecutive attempts, the reader uses the total of the exponential buckets as the count. The sum
-//! may then be off by a few observations.
+//! A cell starts with the same header as a histogram cell. A cache of the handles of the chunks that the thread has
+//! used follows, then the zero bucket. A writer stores the new sum, then the bucket, then the count, and a reader
+//! checks that the total of the buckets matches the count, as in [`super::histogram`]. If the count changes on 1,000
+//! consecutive attempts, the reader uses the total of the exponential buckets as the count. The sum may then be off by
+//! a few observations.
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
@@ -76,8 +76,8 @@ pub(crate) fn observe_in(exponential: &Exponential, bounds: usize) -> Observe {
     }
 }
 
-/// Adds one observation. `SCHEMA` is negative if there are classic buckets, and `WORDS` is the number of words before those
-/// that count values close to 0.
+/// Adds one observation. `SCHEMA` is negative if there are classic buckets, and `WORDS` is the number of words before
+/// those that count values close to 0.
 fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize>(
     handle: Handle,
     buckets: &'static Buckets,

@@ -120,8 +120,8 @@ impl Reader {
         sum
     }
 
-    /// Reads the cell of a block into `own` and `own_zeros`, and returns the sum of its observations. Returns `None` if the
-    /// block has no cell of the series, or if the series has ended.
+    /// Reads the cell of a block into `own` and `own_zeros`, and returns the sum of its observations. Returns `None` if
+    /// the block has no cell of the series, or if the series has ended.
     fn read_block(&mut self, series: &ChunkedSeries, block: &'static Block) -> Option<f64> {
         let cell = held(block, series.handle, series.buckets.words())?;
         let mut n = cell[1].load(Acquire);
@@ -160,7 +160,8 @@ impl Reader {
         }
     }
 
-    /// Reads the buckets of a cell into `own` and `own_zeros`. Returns their total, or `None` if a count could be misread.
+    /// Reads the buckets of a cell into `own` and `own_zeros`. Returns their total, or `None` if a count could be
+    /// misread.
     fn read_buckets(&mut self, series: &ChunkedSeries, block: &'static Block, cell: &[AtomicU64]) -> Option<u64> {
         self.own.resize(self.list.len(), [0; CHUNK_BUCKETS]);
         for (chunk, counts) in self.list.iter().zip(&mut self.own) {

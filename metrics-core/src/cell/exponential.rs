@@ -84,8 +84,8 @@ const FIRST: u32 = (1024 - 128) << MAX_SCHEMA;
 /// The number of positions.
 const POSITIONS: u32 = (1024 + 128) << MAX_SCHEMA;
 
-/// The position of the bucket of [`MAX_SCHEMA`] that contains `value`, which must be finite; `None` for the zero bucket and
-/// for negative values.
+/// The position of the bucket of [`MAX_SCHEMA`] that contains `value`, which must be finite; `None` for the zero bucket
+/// and for negative values.
 ///
 /// Positions are consecutive and not negative. Dividing a position by 2, rounded down, yields the position in the next
 /// coarser schema.
@@ -101,11 +101,11 @@ pub(crate) fn position(value: f64) -> Option<u32> {
     (position.wrapping_sub(FIRST) < POSITIONS).then_some(position)
 }
 
-/// Like [`position`], but for linear buckets: the range between two powers of 2 is divided into parts of equal length. Such a
-/// bucket includes its lower bound instead of its upper bound.
+/// Like [`position`], but for linear buckets: the range between two powers of 2 is divided into parts of equal length.
+/// Such a bucket includes its lower bound instead of its upper bound.
 ///
-/// The position of a linear bucket takes a third of the instructions, and its relative error is only half as large again.
-/// Prometheus has no such buckets.
+/// The position of a linear bucket takes a third of the instructions, and its relative error is only half as large
+/// again. Prometheus has no such buckets.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "the leading bits of the mantissa and the exponent are small")]
 pub(crate) fn linear_position(value: f64) -> Option<u32> {

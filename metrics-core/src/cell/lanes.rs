@@ -1,12 +1,12 @@
 //! The lanes of a native histogram: its exponential buckets, divided at the bounds of its classic buckets.
 //!
 //! An observation is counted in a single lane, from which a reader derives both kinds of buckets. The lanes of one sign
-//! are numbered by magnitude. A lane's number is the position of its exponential bucket plus the number of classic bounds
-//! of smaller magnitude that divide a bucket. Each resolution has its own numbers.
+//! are numbered by magnitude. A lane's number is the position of its exponential bucket plus the number of classic
+//! bounds of smaller magnitude that divide a bucket. Each resolution has its own numbers.
 
 use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, ORIGIN, ZERO_THRESHOLD};
 
-/// How the classic bounds divide the exponential buckets.
+/// The divisions of the exponential buckets by the classic bounds.
 #[derive(Debug)]
 pub(super) struct Lanes {
     /// The schema of the fine lanes.
@@ -24,7 +24,7 @@ pub(super) struct Lanes {
 /// The divisions of the buckets of one sign and one resolution.
 #[derive(Debug)]
 struct Divisions {
-    /// For each number of bounds that a value has passed, the number of those that divide a bucket.
+    /// `dividing_of[n]` is the number of bounds, among the first `n`, that divide a bucket.
     dividing_of: Vec<u32>,
     /// The first lane beyond each bound, in order of magnitude.
     beyond: Vec<u32>,
@@ -33,8 +33,8 @@ struct Divisions {
 }
 
 impl Divisions {
-    /// `bounds` are magnitudes in ascending order. A positive value has passed a bound if it is larger, and a negative one
-    /// also if it is equal.
+    /// `bounds` are magnitudes in ascending order. A positive value has passed a bound if it is larger, and a negative
+    /// one also if it is equal.
     fn new(bounds: impl Iterator<Item = f64>, schema: i32, are_negative: bool) -> Self {
         let mut divisions = Self { dividing_of: vec![0], beyond: Vec::new(), beyond_dividing: Vec::new() };
         let mut dividing = 0;
@@ -127,13 +127,14 @@ pub(super) struct LaneBuckets {
     pub(super) classic: usize,
 }
 
-/// A table of the fine lanes of positive values, by their leading bits.
+/// A table that maps positive values to fine lanes, indexed by the leading bits of the value.
 ///
-/// The numbers with the same leading bits form a part. For each part, the table has the other bits of the largest number in
-/// its first lane, and, in the low bits, that lane. The table covers the range in which most values are expected.
+/// Values with the same leading bits form a part, which usually has at most two lanes. The entry of a part consists of
+/// the remaining bits of the largest value in its first lane and, in the low bits, the number of that lane. The table
+/// covers the range in which most values are expected.
 #[derive(Debug)]
 pub(super) struct LaneTable {
-    /// The leading bits of the first part. Past all numbers if there is no table.
+    /// The leading bits of the first part. If there is no table, they are larger than those of any value.
     first_part: u64,
     parts: Vec<u64>,
 }
@@ -151,8 +152,7 @@ const ABOVE: u64 = 3;
 /// The maximum number of factors of 2 that a table covers, which limits it to 40 KiB.
 const MOST: u64 = 40;
 
-/// The number that the table has instead of a lane if a part has more than two lanes. No chunk contains a lane with this
-/// number.
+/// A lane number that marks a part with more than two lanes. No chunk contains this lane.
 pub(super) const CROWDED: u32 = (1 << LANE_BITS) - 1;
 /// The finest schema with a table. The parts of a finer one would all be crowded.
 pub(super) const FINEST: i32 = 6;
@@ -207,7 +207,7 @@ impl LaneTable {
     pub(super) fn find(&self, value: f64) -> Option<u32> {
         let bits = value.to_bits();
         let part = *self.parts.get((bits >> REST).wrapping_sub(self.first_part) as usize)?;
-        // If the leading bits are equal, the lane in the low bits of the part does not change the result.
+        // If the remaining bits are equal, the lane number in the low bits of the entry does not make the result true.
         let is_above = bits << LANE_BITS > part;
         Some((part & ((1 << LANE_BITS) - 1)) as u32 + u32::from(is_above))
     }

@@ -1,7 +1,7 @@
 //! Native histograms: exponential buckets whose number is limited, as Prometheus reads them.
 //!
-//! The limit is applied by the reader. If there are too many buckets, the zero bucket is widened, then the resolution is
-//! halved until the limit is met. Both steps merge whole buckets, and neither is ever undone, so the number of
+//! The limit is applied by the reader. If there are too many buckets, the zero bucket is widened, then the resolution
+//! is halved until the limit is met. Both steps merge whole buckets, and neither is ever undone, so the number of
 //! observations up to any remaining bound never decreases.
 
 use super::buckets::{Buckets, Native};

@@ -32,8 +32,8 @@ pub(crate) fn observe(handle: Handle, value: f64) {
     access::with_array::<WORDS>(handle, |cell| record(cell, value, || {}));
 }
 
-/// Stores the new sum, then the buckets, then the new count, as readers expect. `count_in_buckets` adds 1 to each bucket
-/// that contains the value.
+/// Stores the new sum, then the buckets, then the new count, as readers expect. `count_in_buckets` adds 1 to each
+/// bucket that contains the value.
 #[inline]
 pub(super) fn record(cell: &[AtomicU64; WORDS], value: f64, count_in_buckets: impl FnOnce()) {
     let n = cell[1].load(Relaxed);

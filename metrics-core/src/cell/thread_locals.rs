@@ -81,8 +81,8 @@ fn flagged<R>(flag: &'static LocalKey<Cell<bool>>, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Runs `f`, which may allocate. While it runs, an allocator that observes values causes no further allocations, and takes
-/// no lock that `f` may hold.
+/// Runs `f`, which may allocate. While it runs, an allocator that observes values causes no further allocations, and
+/// takes no lock that `f` may hold.
 pub(super) fn allocating<R>(f: impl FnOnce() -> R) -> R {
     flagged(&IS_ALLOCATING, f)
 }

@@ -30,8 +30,8 @@ impl Window {
         Self { baseline: CompactCounts::default(), slices: VecDeque::new(), began: now, slice }
     }
 
-    /// Like [`Window::new`], but the slices of all windows with this duration end at the same times, so that one pass over
-    /// the series ends them. The first slice is shorter.
+    /// Like [`Window::new`], but the slices of all windows with this duration end at the same times, so that one pass
+    /// over the series ends them. The first slice is shorter.
     pub(crate) fn aligned(max_age: Duration, now: Instant) -> Self {
         static EPOCH: OnceLock<Instant> = OnceLock::new();
         let mut window = Self::new(max_age, now);

@@ -1,8 +1,8 @@
 //! The OpenMetrics text format, version 1.0.0.
 //!
 //! Sample names are the same in all formats. A counter therefore has type `unknown` here if its name does not end in
-//! `_total`, or if its name without `_total` is taken; likewise, an info is a gauge. Values that the format forbids are skipped; see
-//! [`Format::OpenMetrics`](super::Format::OpenMetrics).
+//! `_total`, or if its name without `_total` is taken; likewise, an info is a gauge. Values that the format forbids are
+//! skipped; see [`Format::OpenMetrics`](super::Format::OpenMetrics).
 
 use std::collections::HashSet;
 
@@ -32,7 +32,8 @@ pub(super) const ABOUT: About = About {
 /// docs.
 struct Encoder {
     lines: Lines,
-    /// The suffix for samples of counters and infos: `_total`, `_info`, or empty if the family has another type instead.
+    /// The suffix for samples of counters and infos: `_total`, `_info`, or empty if the family has another type
+    /// instead.
     suffix: &'static str,
     /// Counters and infos that must keep their full name as the family name.
     beside_base: HashSet<String>,

@@ -210,8 +210,8 @@ fn push_native(out: &mut Vec<u8>, inner: &mut Vec<u8>, native: &NativeHistogram<
     push_uint(out, 7, native.zero_count);
     push_buckets(out, inner, native.negative, [9, 10]);
     push_buckets(out, inner, native.positive, [12, 13]);
-    // Prometheus recognizes a native histogram by its zero threshold, zero count or spans. If all are zero or absent, an
-    // empty span marks it as native.
+    // Prometheus recognizes a native histogram by its zero threshold, zero count or spans. If all are zero or absent,
+    // an empty span marks it as native.
     if native.zero_threshold == 0.0
         && native.zero_count == 0
         && native.positive.is_empty()

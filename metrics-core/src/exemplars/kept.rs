@@ -50,13 +50,14 @@ static KEPT: PerProcess<Kept> = PerProcess::new();
 /// True once any series has had an exemplar.
 static ANY: AtomicBool = AtomicBool::new(false);
 
-/// Stores an exemplar, unless its series has ended. Returns false if another thread holds the lock.
+/// Stores an exemplar, unless its series has ended. Returns false if another thread holds the lock or if this thread is
+/// inside the allocator.
 pub(super) fn insert(handle: Handle, exemplar: KeptExemplar) -> bool {
     // An allocator that takes exemplars may be called while this thread holds the lock.
     let inserted = access::unless_allocating(|| {
         let mut kept = try_lock(KEPT.get().shard(handle))?;
         ANY.store(true, Ordering::Relaxed);
-        // A thread that ends the series either sees `ANY`, or ends it before it is checked here.
+        // A thread that ends the series either sees that `ANY` is set, or has ended the series before the check below.
         fence(Ordering::SeqCst);
         let replaced = access::is_live(handle).then(|| kept.insert((handle.word(), exemplar.bucket), exemplar));
         drop(kept);
@@ -67,7 +68,8 @@ pub(super) fn insert(handle: Handle, exemplar: KeptExemplar) -> bool {
     inserted.flatten().is_some()
 }
 
-/// Locks a mutex without waiting for long. No thread holds it for more than about a microsecond, unless it is preempted.
+/// Locks a mutex without waiting for long. No thread holds it for more than about a microsecond, unless it is
+/// preempted.
 fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     const ATTEMPTS: usize = 1_000;
     let attempt = || match mutex.try_lock() {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use opentelemetry::trace::get_active_span;
 
-/// A thread-local value that is created after the thread's current span, and therefore destroyed before it.
+/// A thread-local value that is created after the thread-local that holds the current span, and so is destroyed first.
 struct BeforeSpan;
 
 impl Drop for BeforeSpan {
@@ -30,7 +30,7 @@ pub(super) fn current() -> Option<[(&'static str, String); 2]> {
         (context.is_valid() && context.is_sampled())
             .then(|| [("trace_id", context.trace_id().to_string()), ("span_id", context.span_id().to_string())])
     });
-    // If the thread is ending, it was not used before and is not needed any more.
+    // An error means that the thread is ending. The value is no longer needed then.
     let _ = BEFORE_SPAN.try_with(|_| ());
     ids
 }

@@ -1,4 +1,4 @@
-//! The IDs that the spans of the `tracing` crate have as fields.
+//! Trace and span IDs from the fields of `tracing` spans.
 
 use std::cell::RefCell;
 use std::fmt::{self, Debug, Write};
@@ -15,8 +15,9 @@ use crate::lock::lock;
 
 /// A layer for `tracing-subscriber` that makes the IDs of the current span available to exemplars.
 ///
-/// The IDs are the fields `trace_id` and `span_id` of the current span, or of the closest span around it that has a
-/// `trace_id`. The fields may be recorded after the span is created. Spans that `tracing-opentelemetry` exports do not need this layer; use the `opentelemetry` feature.
+/// The IDs are the fields `trace_id` and `span_id` of the current span, or of its closest enclosing span that has a
+/// `trace_id`. The fields may be recorded after the span is created. If `tracing-opentelemetry` exports your spans, you
+/// do not need this layer: enable the `opentelemetry` feature instead.
 ///
 /// # Example: the ID of a request
 ///
@@ -85,12 +86,12 @@ const TRACE_ID: &str = "trace_id";
 const SPAN_ID: &str = "span_id";
 
 thread_local! {
-    /// The spans with IDs that the thread has entered, innermost last. Other layers may hold the lock on the data of the
-    /// current span while they call code that takes exemplars, so the IDs are kept here as well.
+    /// The spans with IDs that the thread has entered, innermost last. Other layers may hold the lock on the data of
+    /// the current span while they call code that takes exemplars, so the IDs are kept here as well.
     static ENTERED: RefCell<Vec<(Id, Arc<SpanIds>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Does nothing if the thread is ending.
+/// Calls `f` with the spans that the thread has entered. Does nothing if the thread is ending.
 fn with_entered(f: impl FnOnce(&mut Vec<(Id, Arc<SpanIds>)>)) {
     let _ = ENTERED.try_with(|entered| entered.try_borrow_mut().map(|mut entered| f(&mut entered)));
 }
@@ -101,7 +102,7 @@ fn ids_of<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Option<Arc<SpanIds>> 
 
 /// The IDs of a span that has them as fields. All spans inside of it share them.
 struct SpanIds {
-    /// The IDs of the closest span around it, which are used while its own trace ID is unknown.
+    /// The IDs of the closest enclosing span with IDs, which are used while this span's own trace ID is unknown.
     outer: Option<Arc<SpanIds>>,
     own: Mutex<OwnIds>,
 }
@@ -116,7 +117,7 @@ struct OwnIds {
 impl SpanIds {
     /// Replaces the IDs with those among the fields that `record` passes to the visitor.
     fn record(&self, record: impl FnOnce(&mut OwnIds)) {
-        // Formats the values without the lock, because they are user types.
+        // Format the values before taking the lock, because formatting may run user code.
         let mut new = OwnIds::default();
         record(&mut new);
         let mut own = lock(&self.own);

@@ -54,8 +54,8 @@ impl<T: BuildTarget + Clone> Builder<Summary, T> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the name is invalid or belongs to another type of metric, if labels or help texts differ, or if
-    /// the options are invalid and no annotated function has others.
+    /// Returns an error if the name is invalid or belongs to another type of metric, if labels or help texts differ, or
+    /// if the options are invalid and no annotated function has others.
     pub(crate) fn register_latency_core(self, registry: &Registry) -> Result<Arc<FamilyCore>, Error> {
         let mut this = self;
         if let (_, Some(invalid)) = this.buckets.resolve(metric_for(&this.buckets).kind) {

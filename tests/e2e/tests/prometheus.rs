@@ -66,8 +66,8 @@ impl Prometheus {
         *value
     }
 
-    /// Returns the exemplars of the series that a selector matches: the labels of the series, the labels of the exemplar,
-    /// and its value.
+    /// Returns the exemplars of the series that a selector matches: the labels of the series, the labels of the
+    /// exemplar, and its value.
     pub(crate) fn exemplars(&self, selector: &str) -> Vec<(Value, Value, f64)> {
         // All of the time since 1970.
         let url = format!("{}/api/v1/query_exemplars?start=0&end=9999999999&query={}", self.url, escape(selector));

@@ -1,4 +1,5 @@
-//! Quantiles and native histograms: accuracy, exactness with concurrent threads and scrapes, limits and invalid options.
+//! Quantiles and native histograms: accuracy, exactness with concurrent threads and scrapes, limits and invalid
+//! options.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

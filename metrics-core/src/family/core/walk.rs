@@ -1,8 +1,8 @@
 //! An iteration over a family's series in chunks of 128. The family's lock is not held between chunks.
 //!
-//! A walk may pause for as long as the scrape's client does. A compaction of the table adjusts the position of each
-//! walk in progress. A walk ends at the position where the table ended when its first chunk was copied, so a series that
-//! is removed and recreated during the walk is not visited twice.
+//! A walk pauses while the client of the scrape is not reading. A compaction of the table adjusts the position of each
+//! walk in progress. A walk ends at the position where the table ended when its first chunk was copied, so a series
+//! that is removed and recreated during the walk is not visited twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,8 @@ pub(super) struct WalkPosition {
 const NONE: usize = usize::MAX;
 
 impl WalkPosition {
-    /// Ends the walk because the table has been cleared. A walk that has not copied a chunk begins with the new table.
+    /// Ends the walk because the table has been cleared. If the walk has not copied a chunk yet, it continues and
+    /// visits the series of the new table.
     pub(super) fn end(&self) {
         if self.end.load(Ordering::Relaxed) != NONE {
             self.next.store(NONE, Ordering::Relaxed);
