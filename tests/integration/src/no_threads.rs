@@ -46,7 +46,7 @@ fn shows_everything() {
     let builder = Summary::builder("quantiles", "").quantiles([0.5]).max_age(Duration::from_secs(1));
     let summary = builder.register_in(&quantiles).expect("valid");
     summary.observe(1);
-    assert!(quantiles.to_text().contains("quantiles{quantile=\"0.5\"} 0.99"), "{}", quantiles.to_text());
+    assert!(quantiles.to_text().contains("quantiles{quantile=\"0.5\"} 1.00"), "{}", quantiles.to_text());
     let begin = Instant::now();
     while !quantiles.to_text().contains("quantiles{quantile=\"0.5\"} NaN") {
         assert!(begin.elapsed() < Duration::from_secs(60), "{}", quantiles.to_text());
