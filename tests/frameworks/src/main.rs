@@ -8,6 +8,7 @@ mod client;
 mod exemplars;
 mod hyper;
 mod interop;
+mod one_family;
 mod tonic;
 
 use std::time::{Duration, Instant};
