@@ -30,7 +30,7 @@ pub(super) fn current() -> Option<[(&'static str, String); 2]> {
         (context.is_valid() && context.is_sampled())
             .then(|| [("trace_id", context.trace_id().to_string()), ("span_id", context.span_id().to_string())])
     });
-    // An error means that the thread is ending. The value is no longer needed then.
+    // This fails only while the thread is ending, when the value is not needed anymore.
     let _ = BEFORE_SPAN.try_with(|_| ());
     ids
 }

@@ -95,7 +95,7 @@ fn a_thread_that_ends_takes_no_exemplars() {
 fn in_unsampled_span() {}
 
 #[test]
-fn a_span_that_is_not_sampled_is_no_exemplar() {
+fn a_span_that_is_not_sampled_is_not_an_exemplar() {
     let (provider, _exporter) = provider(Sampler::AlwaysOff);
     provider.tracer("test").in_span("call", |_| {
         in_unsampled_span();
@@ -191,7 +191,7 @@ fn the_fields_of_a_tracing_span_are_the_exemplar() {
     tracing::subscriber::with_default(subscriber, || {
         assert_eq!(current_exemplar(), [], "no span is current");
         let _request = info_span!("request", trace_id = Empty, span_id = 7, user = "ada").entered();
-        assert_eq!(current_exemplar(), [], "without a trace ID, there is no trace");
+        assert_eq!(current_exemplar(), [], "a span without a trace ID is not an exemplar");
         tracing::Span::current().record("trace_id", tracing::field::display("4bf9"));
         let of_request = [("trace_id".to_owned(), "4bf9".to_owned()), ("span_id".to_owned(), "7".to_owned())];
         assert_eq!(current_exemplar(), of_request);
