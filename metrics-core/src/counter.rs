@@ -117,10 +117,11 @@ impl Counter {
         }
     }
 
-    /// Returns the labels of the current trace if an exemplar is due, otherwise an empty list.
+    /// Returns the labels of the current trace if `counts` returns true and an exemplar is due, otherwise an empty list.
+    /// `counts` is called only if exemplars are taken at all.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
-    pub(crate) fn trace_if_due(&self) -> Vec<(String, String)> {
-        if exemplars::has_source() { exemplars::trace_if_due(self.handle, None, 1.0) } else { Vec::new() }
+    pub(crate) fn trace_if_due(&self, counts: impl FnOnce() -> bool) -> Vec<(String, String)> {
+        if exemplars::has_source() && counts() { exemplars::trace_if_due(self.handle, None, 1.0) } else { Vec::new() }
     }
 
     /// Returns the total across all threads, or 0 if the series has been removed.

@@ -19,7 +19,7 @@ pub(crate) mod tracing;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::cell::{Buckets, Handle, access};
@@ -46,8 +46,6 @@ pub(crate) type Pair = (String, String);
 type Source = Box<dyn Fn() -> Vec<Pair> + Send + Sync>;
 
 static SOURCE: OnceLock<Source> = OnceLock::new();
-/// True if annotated functions and layers take exemplars.
-static HAS_SOURCE: AtomicBool = AtomicBool::new(cfg!(any(feature = "opentelemetry", feature = "tracing")));
 
 /// The source of exemplars, as named in log messages.
 const SOURCE_NAME: &str = "the source of exemplars";
@@ -88,9 +86,7 @@ where
     N: AsRef<str>,
     V: LabelValue,
 {
-    let is_first = SOURCE.set(Box::new(move || source().map(pairs).unwrap_or_default())).is_ok();
-    HAS_SOURCE.store(true, Ordering::Relaxed);
-    is_first
+    SOURCE.set(Box::new(move || source().map(pairs).unwrap_or_default())).is_ok()
 }
 
 /// Returns the labels of the current trace, for use with
@@ -144,7 +140,7 @@ fn pairs<N: AsRef<str>, V: LabelValue>(labels: impl IntoIterator<Item = (N, V)>)
 /// Returns true if annotated functions and layers take exemplars.
 #[inline]
 pub(crate) fn has_source() -> bool {
-    HAS_SOURCE.load(Ordering::Relaxed)
+    cfg!(any(feature = "opentelemetry", feature = "tracing")) || SOURCE.get().is_some()
 }
 
 /// Takes an exemplar of an observation if one is due. `place` identifies the caller in log messages.

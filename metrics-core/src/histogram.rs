@@ -1,9 +1,9 @@
 //! The classic histogram: observations counted in buckets.
 
-use std::fmt;
 use std::panic::Location;
 use std::sync::LazyLock;
 use std::time::Instant;
+use std::{fmt, iter};
 
 use crate::amount::Amount;
 use crate::cell::{self, Buckets, Handle, access, distribution_reader, histogram};
@@ -149,24 +149,27 @@ fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Re
         distribution_reader::read_all(handles, Instant::now(), distributions);
         histograms.sums.clear();
         histograms.sums.extend(distributions.iter().map(|distribution| distribution.sum));
-        histograms.counts.clear();
-        for (at, distribution) in distributions.iter().enumerate() {
-            histograms.counts.extend_from_slice(&distribution.classic);
+        cumulative.clear();
+        for distribution in &*distributions {
             // A series that has just been removed has no buckets.
-            histograms.counts.resize((at + 1) * buckets.classic(), 0);
+            accumulate(buckets, distribution.classic.iter().copied().chain(iter::repeat(0)), cumulative);
         }
     } else {
         histogram::read_all(handles, buckets, histograms);
+        cumulative.clear();
+        for counts in histograms.counts.chunks(buckets.classic()) {
+            accumulate(buckets, counts.iter().copied(), cumulative);
+        }
     }
-    let bounds = &buckets.bounds;
-    cumulative.clear();
-    for own in histograms.counts.chunks(bounds.len() + 1) {
-        let mut count = 0;
-        cumulative.extend(bounds.iter().chain([&f64::INFINITY]).zip(own).map(|(bound, own)| {
-            count += own;
-            (*bound, count)
-        }));
-    }
+}
+
+/// Appends the upper bound and the cumulative count of each bucket of one series.
+fn accumulate(buckets: &Buckets, counts: impl Iterator<Item = u64>, cumulative: &mut Vec<(f64, u64)>) {
+    let mut total = 0;
+    cumulative.extend(buckets.bounds.iter().chain([&f64::INFINITY]).zip(counts).map(|(bound, count)| {
+        total += count;
+        (*bound, total)
+    }));
 }
 
 fn value(readings: &Readings, at: usize) -> Value<'_> {

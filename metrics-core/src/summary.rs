@@ -62,13 +62,13 @@ impl Summary {
         }
     }
 
-    /// Returns the labels of the current trace if this is a histogram and an exemplar of `value` is due, otherwise an
-    /// empty list.
+    /// Returns the labels of the current trace if this is a histogram and an exemplar of this value is due, otherwise
+    /// an empty list. `value` is called only if exemplars are taken at all.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
-    pub(crate) fn trace_if_due(&self, value: f64) -> Vec<(String, String)> {
+    pub(crate) fn trace_if_due(&self, value: impl FnOnce() -> f64) -> Vec<(String, String)> {
         match self.buckets {
             Some(buckets) if buckets.classic() > 0 && exemplars::has_source() => {
-                exemplars::trace_if_due(self.handle, Some(buckets), value)
+                exemplars::trace_if_due(self.handle, Some(buckets), value())
             }
             _ => Vec::new(),
         }

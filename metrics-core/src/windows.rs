@@ -9,8 +9,8 @@ use std::task::{Wake, Waker};
 use std::time::Instant;
 
 use crate::alarm::Alarm;
-use crate::cell::chunks::SHARDS;
 use crate::cell::distribution_reader;
+use crate::cell::handle::SHARDS;
 use crate::internal::InternalError;
 use crate::lock::lock;
 use crate::per_process::PerProcess;

@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::bound_lookup::BoundLookup;
-use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, ORIGIN, ZERO_THRESHOLD};
+use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, ZERO_THRESHOLD};
 use super::handle::Handle;
-use super::lanes::{FINEST, LaneBuckets, LaneTable, Lanes};
+use super::lanes::{LaneBuckets, LaneTable, Lanes};
 use super::sync::{CHUNK_BUCKETS, FINE_CHUNKS};
 
 /// The buckets in which observations are counted.
@@ -65,7 +65,8 @@ pub(crate) struct Quantiles {
     pub(crate) max_age: Duration,
 }
 
-/// The position of a chunk: [`CHUNK_BUCKETS`] consecutive buckets of one sign and one schema.
+/// The position of a chunk: [`CHUNK_BUCKETS`] consecutive buckets of one sign and one schema. In a native histogram,
+/// each of them is a lane; see [`super::lanes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ChunkKey(u32);
 
@@ -100,7 +101,7 @@ impl ChunkKey {
 
     /// The index of the chunk's first bucket, which has this schema and is not divided into lanes.
     pub(crate) fn first_index(self, schema: i32) -> i32 {
-        i32::try_from(self.first_lane()).unwrap_or(i32::MAX) - (ORIGIN >> (MAX_SCHEMA - schema)) + 1
+        exponential::index_at(self.first_lane(), schema)
     }
 
     fn first_lane(self) -> u32 {
@@ -116,8 +117,7 @@ impl ChunkKey {
     /// The position of the word that caches this chunk's handle, in a cell that caches `cached_chunks` handles.
     #[inline]
     pub(super) fn cache_word(self, cached_chunks: usize) -> usize {
-        // Positive and negative values of the same magnitude must not compete for one word. For a positive key that is
-        // known at compile time to be positive, the sign costs nothing.
+        // Positive and negative values of the same magnitude must not compete for one word.
         let sign = (self.0 & Self::NEGATIVE) >> (32 - cached_chunks.trailing_zeros());
         FIRST_CACHED + ((self.0 ^ sign) as usize & (cached_chunks - 1))
     }
@@ -161,39 +161,29 @@ impl Buckets {
     /// no classic buckets.
     pub(crate) fn new(bounds: Vec<f64>, exponential: Option<Exponential>, observe: Observe) -> Self {
         let lookup = BoundLookup::new(&bounds);
-        let (mut words, mut classic, mut zero_classic) = (HEADER + bounds.len() + 1, bounds.len() + 1, 0..1);
-        let (mut lanes, mut cached) = (None, 0);
-        if let Some(exponential) = &exponential {
-            if exponential.native.is_some() {
-                let of = |value| lookup.find(&bounds, value);
-                zero_classic = of(-ZERO_THRESHOLD)..of(ZERO_THRESHOLD) + 1;
-                lanes = Some(Lanes::new(&bounds, exponential.schema));
-            } else {
-                classic = 0;
-            }
-            cached = cached_chunks(exponential.schema, bounds.len());
-            // The times of exemplars need a word for each classic bucket.
-            words = (HEADER + cached + zero_classic.len()).max(classic);
-        }
         let mut buckets = Self {
+            classic: bounds.len() + 1,
+            words: HEADER + bounds.len() + 1,
+            cached: 0,
+            zero_classic: 0..1,
+            lanes: None,
+            table: LaneTable::NONE,
             lookup,
-            classic,
-            cached,
-            words,
             bounds,
             exponential,
             observe,
-            lanes,
-            table: LaneTable::NONE,
-            zero_classic,
         };
-        if buckets
-            .exponential
-            .as_ref()
-            .is_some_and(|exponential| exponential.native.is_some() && exponential.schema <= FINEST)
-        {
-            buckets.table = LaneTable::new(&buckets.bounds, |value| Some(buckets.lanes_of(value)?[0]));
+        let Some(Exponential { schema, native, .. }) = buckets.exponential else { return buckets };
+        buckets.cached = cached_chunks(schema, buckets.bounds.len());
+        if native.is_some() {
+            buckets.zero_classic = buckets.classic_of(-ZERO_THRESHOLD)..buckets.classic_of(ZERO_THRESHOLD) + 1;
+            buckets.lanes = Some(Lanes::new(&buckets.bounds, schema));
+            buckets.table = LaneTable::new(&buckets.bounds, schema, |value| Some(buckets.lanes_of(value)?[0]));
+        } else {
+            buckets.classic = 0;
         }
+        // The times of exemplars need a word for each classic bucket.
+        buckets.words = (HEADER + buckets.cached + buckets.zero_classic.len()).max(buckets.classic);
         buckets
     }
 
@@ -212,8 +202,7 @@ impl Buckets {
             }
             None => {
                 let position = exponential::linear_position(magnitude)?;
-                let schema = self.exponential.as_ref().map_or(COARSE_SCHEMA, |exponential| exponential.schema);
-                Some([schema, COARSE_SCHEMA].map(|schema| position >> (MAX_SCHEMA - schema)))
+                Some([self.schema(), COARSE_SCHEMA].map(|schema| position >> (MAX_SCHEMA - schema)))
             }
         }
     }
@@ -241,16 +230,20 @@ impl Buckets {
 
     /// The maximum number of chunks with the full resolution: enough for at least 64 factors of 2.
     pub(super) fn fine_chunks(&self) -> usize {
-        let schema = self.exponential.as_ref().map_or(COARSE_SCHEMA, |exponential| exponential.schema);
         // Classic bounds divide buckets into more lanes, and can shift the range of 64 factors by a fraction of a
         // chunk.
         let divisions = if self.lanes.is_some() { self.bounds.len() / CHUNK_BUCKETS + 1 } else { 0 };
-        (FINE_CHUNKS << (schema - 6).max(0)) + divisions
+        (FINE_CHUNKS << (self.schema() - 6).max(0)) + divisions
+    }
+
+    /// The schema of the buckets in fine chunks.
+    fn schema(&self) -> i32 {
+        self.exponential.as_ref().map_or(COARSE_SCHEMA, |exponential| exponential.schema)
     }
 
     /// The schema of the buckets in a chunk.
     pub(super) fn schema_of(&self, key: ChunkKey) -> i32 {
-        self.exponential.as_ref().map_or(COARSE_SCHEMA, |exponential| exponential.schema_of(key))
+        if key.is_coarse() { COARSE_SCHEMA } else { self.schema() }
     }
 
     /// The word that counts a value close to 0. Other values are counted in the closest of these words.
@@ -291,13 +284,6 @@ impl Buckets {
 /// The number of chunk handles that a cell caches, a power of two: enough for 16 factors of 2 and all bounds.
 pub(super) fn cached_chunks(schema: i32, bounds: usize) -> usize {
     ((16 << schema) + bounds).div_ceil(CHUNK_BUCKETS).next_power_of_two().clamp(4, 64)
-}
-
-impl Exponential {
-    /// The schema of the buckets in a chunk.
-    pub(crate) fn schema_of(&self, key: ChunkKey) -> i32 {
-        if key.is_coarse() { COARSE_SCHEMA } else { self.schema }
-    }
 }
 
 #[cfg(test)]

@@ -17,30 +17,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::buckets::{Buckets, ChunkKey, Exponential, Place};
-use super::handle::Handle;
+use super::handle::{Handle, SHARDS};
 use super::native::Resolution;
 use super::store::Store;
 use super::sync::{AtomicU64, CHUNK_BUCKETS, COUNT_BITS, Mutex, lock};
 use super::window::Window;
 
 /// The number of buckets in a word.
-const LANES: usize = 4;
-const LANE_BITS: usize = 16;
-const LANE: u64 = (1 << LANE_BITS) - 1;
+const PER_WORD: usize = 4;
+const FIELD_BITS: usize = 16;
+const FIELD: u64 = (1 << FIELD_BITS) - 1;
 /// The first word with buckets, after the generation and the key.
 const FIRST: usize = 2;
 /// The number of words in a chunk.
-pub(super) const CHUNK_WORDS: usize = FIRST + CHUNK_BUCKETS / LANES;
+pub(super) const CHUNK_WORDS: usize = FIRST + CHUNK_BUCKETS / PER_WORD;
 /// The number of buckets in a word of a wide chunk.
-const WIDE_LANES: usize = 2;
-const WIDE_LANE_BITS: usize = 32;
-const WIDE_LANE: u64 = (1 << WIDE_LANE_BITS) - 1;
+const WIDE_PER_WORD: usize = 2;
+const WIDE_FIELD_BITS: usize = 32;
+const WIDE_FIELD: u64 = (1 << WIDE_FIELD_BITS) - 1;
 /// The number of words in a wide chunk, including the generation.
-pub(super) const WIDE_WORDS: usize = 1 + CHUNK_BUCKETS / WIDE_LANES;
+pub(super) const WIDE_WORDS: usize = 1 + CHUNK_BUCKETS / WIDE_PER_WORD;
 /// The largest count of a bucket in one thread, about 10^14. A thread that observes a million values per second in one
 /// bucket reaches it after four years. The count of the bucket then starts again at 0, so Prometheus shows a single
 /// spike.
-pub(super) const LARGEST: u64 = (1 << COUNT_BITS << WIDE_LANE_BITS) - 1;
+pub(super) const LARGEST: u64 = (1 << COUNT_BITS << WIDE_FIELD_BITS) - 1;
 const FULL: u64 = (1 << COUNT_BITS) - 1;
 const PARITY: u64 = 1 << COUNT_BITS;
 
@@ -81,9 +81,6 @@ pub(super) struct Directory {
 
 type Shard = Option<HashMap<Handle, Arc<ChunkedSeries>>>;
 
-/// The number of parts of the directory, each with its own lock.
-pub(crate) const SHARDS: usize = 16;
-
 impl Directory {
     pub(super) fn new() -> Self {
         Self { shards: std::array::from_fn(|_| Mutex::new(None)) }
@@ -95,8 +92,7 @@ impl Directory {
     }
 
     fn shard(&self, handle: Handle) -> &Mutex<Shard> {
-        // Slots of the same length are several words apart.
-        &self.shards[(handle.slot() as usize / 4) % SHARDS]
+        &self.shards[handle.shard()]
     }
 
     pub(super) fn get(&self, handle: Handle) -> Option<Arc<ChunkedSeries>> {
@@ -242,8 +238,8 @@ impl ChunkedSeries {
 
 /// The word and the shift of a bucket in a chunk.
 #[inline]
-fn lane(bucket: usize) -> (usize, usize) {
-    (FIRST + bucket / LANES, bucket % LANES * LANE_BITS)
+fn field(bucket: usize) -> (usize, usize) {
+    (FIRST + bucket / PER_WORD, bucket % PER_WORD * FIELD_BITS)
 }
 
 /// Stores the key in the chunk's cell.
@@ -260,7 +256,7 @@ pub(super) fn has_key(chunk: &[AtomicU64; CHUNK_WORDS], key: ChunkKey) -> bool {
 /// The word of a bucket, and its value after an observation; `None` if the observation makes the count wrap.
 #[inline]
 pub(super) fn incremented(chunk: &[AtomicU64; CHUNK_WORDS], bucket: usize) -> Option<(&AtomicU64, u64)> {
-    let (word, shift) = lane(bucket);
+    let (word, shift) = field(bucket);
     let counts = chunk[word].load(Relaxed);
     let next = counts.wrapping_add(1 << shift);
     ((counts ^ next) & PARITY << shift == 0).then_some((&chunk[word], next))
@@ -269,26 +265,26 @@ pub(super) fn incremented(chunk: &[AtomicU64; CHUNK_WORDS], bucket: usize) -> Op
 /// Returns true if the next observation in this bucket makes its count wrap.
 #[inline]
 pub(super) fn is_full(chunk: &[AtomicU64; CHUNK_WORDS], bucket: usize) -> bool {
-    let (word, shift) = lane(bucket);
+    let (word, shift) = field(bucket);
     (chunk[word].load(Relaxed) >> shift) & FULL == FULL
 }
 
 /// The word and the shift of a bucket in a wide chunk.
-fn wide_lane(bucket: usize) -> (usize, usize) {
-    (1 + bucket / WIDE_LANES, bucket % WIDE_LANES * WIDE_LANE_BITS)
+fn wide_field(bucket: usize) -> (usize, usize) {
+    (1 + bucket / WIDE_PER_WORD, bucket % WIDE_PER_WORD * WIDE_FIELD_BITS)
 }
 
 /// Adds 1 to a bucket whose count wraps.
 pub(super) fn carry(chunk: &[AtomicU64; CHUNK_WORDS], wide: &[AtomicU64], bucket: usize) {
-    let (word, shift) = wide_lane(bucket);
+    let (word, shift) = wide_field(bucket);
     let wraps = wide[word].load(Relaxed);
-    let next = ((wraps >> shift) + 1) & WIDE_LANE;
-    wide[word].store(wraps & !(WIDE_LANE << shift) | next << shift, Release);
-    let (word, shift) = lane(bucket);
+    let next = ((wraps >> shift) + 1) & WIDE_FIELD;
+    wide[word].store(wraps & !(WIDE_FIELD << shift) | next << shift, Release);
+    let (word, shift) = field(bucket);
     let counts = chunk[word].load(Relaxed);
-    let lane = (counts >> shift) & LANE;
-    let flipped = (lane ^ PARITY) & !FULL;
-    chunk[word].store(counts & !(LANE << shift) | flipped << shift, Release);
+    let field = (counts >> shift) & FIELD;
+    let flipped = (field ^ PARITY) & !FULL;
+    chunk[word].store(counts & !(FIELD << shift) | flipped << shift, Release);
 }
 
 /// Adds the counts of a chunk's cell to `counts`. Returns `None` if a count changed in a way that could be misread.
@@ -297,34 +293,34 @@ pub(super) fn read(
     wide: Option<&[AtomicU64]>,
     counts: &mut [u64; CHUNK_BUCKETS],
 ) -> Option<()> {
-    for (at, counts) in counts.chunks_exact_mut(LANES).enumerate() {
+    for (at, counts) in counts.chunks_exact_mut(PER_WORD).enumerate() {
         let Some(wide) = wide else {
             let word = chunk[FIRST + at].load(Acquire);
-            for (lane, count) in counts.iter_mut().enumerate() {
-                let lane = (word >> (lane * LANE_BITS)) & LANE;
-                if lane & PARITY != 0 {
+            for (field, count) in counts.iter_mut().enumerate() {
+                let field = (word >> (field * FIELD_BITS)) & FIELD;
+                if field & PARITY != 0 {
                     return None;
                 }
-                *count += lane;
+                *count += field;
             }
             continue;
         };
-        let wraps = |lane: usize| {
-            let (word, shift) = wide_lane(at * LANES + lane);
-            (wide[word].load(Acquire) >> shift) & WIDE_LANE
+        let wraps = |field: usize| {
+            let (word, shift) = wide_field(at * PER_WORD + field);
+            (wide[word].load(Acquire) >> shift) & WIDE_FIELD
         };
-        let before: [u64; LANES] = std::array::from_fn(wraps);
+        let before: [u64; PER_WORD] = std::array::from_fn(wraps);
         let word = chunk[FIRST + at].load(Acquire);
-        for (lane, count) in counts.iter_mut().enumerate() {
-            let wrapped = wraps(lane);
-            if wrapped != before[lane] {
+        for (field, count) in counts.iter_mut().enumerate() {
+            let wrapped = wraps(field);
+            if wrapped != before[field] {
                 return None;
             }
-            let lane = (word >> (lane * LANE_BITS)) & LANE;
+            let field = (word >> (field * FIELD_BITS)) & FIELD;
             // If the parities differ, the writer has stored the number of wraps, but not yet the count.
-            let pending = (wrapped ^ (lane >> COUNT_BITS)) & 1;
+            let pending = (wrapped ^ (field >> COUNT_BITS)) & 1;
             // If the series has ended, its wide chunk may already belong to another series.
-            *count += wrapped.checked_sub(pending)? << COUNT_BITS | lane & FULL;
+            *count += wrapped.checked_sub(pending)? << COUNT_BITS | field & FULL;
         }
     }
     Some(())

@@ -1,14 +1,14 @@
-//! Counts of exponential buckets as plain numbers, and their compact form.
+//! Counts of buckets or lanes as plain numbers, and their compact form.
 
 use std::ptr;
 
 use super::buckets::{Buckets, ChunkKey, Exponential};
-use super::exponential;
+use super::exponential::{self, COARSE_SCHEMA};
 use super::lanes::LaneBuckets;
 use super::sync::CHUNK_BUCKETS;
 use super::varint::{pop, push};
 
-/// The counts of a series' exponential buckets.
+/// The counts of a series' buckets, or of its lanes if it is a native histogram.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Counts {
     /// The number of values close to 0.
@@ -56,7 +56,7 @@ impl Counts {
     /// Passes the value that represents each bucket, and the bucket's count, to `visit`, in ascending order.
     fn ascending(&self, exponential: &Exponential, mut visit: impl FnMut(f64, u64)) {
         let of_chunk = |(key, counts): &(ChunkKey, [u64; CHUNK_BUCKETS])| {
-            let schema = exponential.schema_of(*key);
+            let schema = if key.is_coarse() { COARSE_SCHEMA } else { exponential.schema };
             let first = key.first_index(schema);
             let sign = if key.is_negative() { -1.0 } else { 1.0 };
             let buckets = (first..).zip(*counts).filter(|(_, count)| *count > 0);

@@ -2,10 +2,10 @@
 //! from the same counts; see [`super::lanes`].
 //!
 //! A cell starts with the same header as a histogram cell. A cache of the handles of the chunks that the thread has
-//! used follows, then the zero bucket. A writer stores the new sum, then the bucket, then the count, and a reader
-//! checks that the total of the buckets matches the count, as in [`super::histogram`]. If the count changes on 1,000
-//! consecutive attempts, the reader uses the total of the exponential buckets as the count. The sum may then be off by
-//! a few observations.
+//! used follows, then a word for each classic bucket that contains values close to 0. A writer stores the new sum, then
+//! the bucket, then the count, and a reader checks that the total of the buckets matches the count, as in
+//! [`super::histogram`]. If the count changes on 1,000 consecutive attempts, the reader uses the total of the buckets
+//! as the count. The sum may then be off by a few observations.
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;

@@ -38,7 +38,7 @@ pub(crate) fn read_all(handles: &[Handle], now: Instant, all: &mut Vec<Distribut
 
 /// Ends the slices that are over by `now`, in the windows of one of the directory's shards.
 ///
-/// Returns the time at which the next slice of these windows ends; `None` if there is no window.
+/// Returns the time at which the next slice of these windows ends, or `None` if the shard has no windows.
 pub(crate) fn advance_windows(shard: usize, now: Instant) -> Option<Instant> {
     let mut reader = Reader::new(ReadScope::All);
     let ends = directory().series(shard).into_iter().filter_map(|series| {
@@ -79,7 +79,7 @@ impl Reader {
         let sum = self.totals(series);
         // Locked only now, so that a child that is forked in the meantime is unlikely to find the lock held.
         let mut state = lock(&series.state);
-        let mut distribution = Distribution { count: self.counts.total(), sum, ..Distribution::default() };
+        let mut distribution = Distribution { sum, ..Distribution::default() };
         let Some(exponential) = series.exponential() else { return distribution };
         let SeriesState { window, resolution } = &mut *state;
         if let (Some(native), Some(resolution)) = (&exponential.native, resolution) {
@@ -89,8 +89,10 @@ impl Reader {
             for (bucket, count) in classic[series.buckets.first_zero_classic()..].iter_mut().zip(&self.zeros) {
                 *bucket += count;
             }
+            distribution.count = classic.iter().sum();
         }
         if let (Some(quantiles), Some(window)) = (&exponential.quantiles, window) {
+            distribution.count = self.counts.total();
             // A snapshot of one thread includes all its observations.
             if matches!(self.scope, ReadScope::All) {
                 window.advance(&self.counts, now);

@@ -78,7 +78,7 @@ const fn part_bounds() -> [u64; PARTS] {
 }
 
 /// The position of the bucket with index 1 of [`MAX_SCHEMA`].
-pub(crate) const ORIGIN: i32 = 1024 << MAX_SCHEMA;
+const ORIGIN: i32 = 1024 << MAX_SCHEMA;
 /// The position of the first bucket above [`ZERO_THRESHOLD`].
 const FIRST: u32 = (1024 - 128) << MAX_SCHEMA;
 /// The number of positions.
@@ -111,6 +111,12 @@ pub(crate) fn position(value: f64) -> Option<u32> {
 pub(crate) fn linear_position(value: f64) -> Option<u32> {
     let position = (value.to_bits() >> (MANTISSA_BITS - BUCKETS.trailing_zeros())) as u32 + BUCKETS as u32;
     (position.wrapping_sub(FIRST) < POSITIONS).then_some(position)
+}
+
+/// The index of the bucket at a position of this schema.
+#[inline]
+pub(crate) fn index_at(position: u32, schema: i32) -> i32 {
+    i32::try_from(position).unwrap_or(i32::MAX) - (ORIGIN >> (MAX_SCHEMA - schema)) + 1
 }
 
 /// The index of the bucket of schema `to` that contains bucket `index` of schema `from`, which must not be coarser.
@@ -214,7 +220,7 @@ mod tests {
 
     /// The index of the bucket of [`MAX_SCHEMA`] that contains `magnitude`.
     fn index(magnitude: f64) -> i32 {
-        i32::try_from(position(magnitude).expect("not close to 0")).expect("small") - ORIGIN + 1
+        index_at(position(magnitude).expect("not close to 0"), MAX_SCHEMA)
     }
 
     fn growth_exponent(schema: i32) -> f64 {
@@ -274,7 +280,7 @@ mod tests {
                 assert!(magnitude < ZERO_THRESHOLD, "{magnitude:e}");
                 continue;
             };
-            let finest = i32::try_from(position).expect("small") - ORIGIN + 1;
+            let finest = index_at(position, MAX_SCHEMA);
             for schema in 0..=MAX_SCHEMA {
                 let index = coarser(finest, MAX_SCHEMA, schema);
                 let (lower, upper) = (linear_upper_bound(index - 1, schema), linear_upper_bound(index, schema));

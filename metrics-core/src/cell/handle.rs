@@ -23,6 +23,9 @@ pub(crate) fn page_words(page: usize) -> usize {
     FIRST_PAGE_WORDS << page
 }
 
+/// The number of parts of a table that is keyed by handle, each with its own lock.
+pub(crate) const SHARDS: usize = 16;
+
 /// A series: a slot (page and offset, the same in every thread) and the generation of the slot's owner.
 ///
 /// A handle is a number, so copying, sending or dropping one touches no shared memory. When a series is removed, its
@@ -62,6 +65,11 @@ impl Handle {
 
     pub(super) fn generation(self) -> u32 {
         (self.0 >> 32) as u32
+    }
+
+    /// The shard of a table with [`SHARDS`] shards. Slots of the same length are several words apart.
+    pub(crate) fn shard(self) -> usize {
+        self.slot() as usize / 4 % SHARDS
     }
 
     #[inline]

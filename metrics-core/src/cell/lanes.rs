@@ -4,7 +4,7 @@
 //! are numbered by magnitude. A lane's number is the position of its exponential bucket plus the number of classic
 //! bounds of smaller magnitude that divide a bucket. Each resolution has its own numbers.
 
-use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, ORIGIN, ZERO_THRESHOLD};
+use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, ZERO_THRESHOLD, index_at};
 
 /// The divisions of the exponential buckets by the classic bounds.
 #[derive(Debug)]
@@ -28,15 +28,13 @@ struct Divisions {
     dividing_of: Vec<u32>,
     /// The first lane beyond each bound, in order of magnitude.
     beyond: Vec<u32>,
-    /// The first lane beyond each bound that divides a bucket.
-    beyond_dividing: Vec<u32>,
 }
 
 impl Divisions {
     /// `bounds` are magnitudes in ascending order. A positive value has passed a bound if it is larger, and a negative
     /// one also if it is equal.
     fn new(bounds: impl Iterator<Item = f64>, schema: i32, are_negative: bool) -> Self {
-        let mut divisions = Self { dividing_of: vec![0], beyond: Vec::new(), beyond_dividing: Vec::new() };
+        let mut divisions = Self { dividing_of: vec![0], beyond: Vec::new() };
         let mut dividing = 0;
         for bound in bounds {
             // All lanes are beyond a bound in the zero bucket.
@@ -45,7 +43,6 @@ impl Divisions {
                 Some(position) => {
                     let beyond = position + dividing + 1;
                     if are_negative || upper_bound(position, schema) > bound {
-                        divisions.beyond_dividing.push(beyond);
                         dividing += 1;
                     }
                     beyond
@@ -60,12 +57,7 @@ impl Divisions {
 
 /// The upper bound of the bucket at this position of a schema.
 fn upper_bound(position: u32, schema: i32) -> f64 {
-    exponential::upper_bound(index(position, schema), schema)
-}
-
-/// The index of the bucket at this position of a schema.
-fn index(position: u32, schema: i32) -> i32 {
-    i32::try_from(position).unwrap_or(i32::MAX) - (ORIGIN >> (MAX_SCHEMA - schema)) + 1
+    exponential::upper_bound(index_at(position, schema), schema)
 }
 
 impl Lanes {
@@ -106,14 +98,13 @@ impl Lanes {
         is_negative: bool,
         is_coarse: bool,
     ) -> impl Iterator<Item = LaneBuckets> {
-        let Divisions { beyond, beyond_dividing, .. } = self.divisions(is_negative, is_coarse);
+        let Divisions { beyond, dividing_of } = self.divisions(is_negative, is_coarse);
         let schema = if is_coarse { COARSE_SCHEMA } else { self.schema };
         (first..).map(move |lane| {
             let passed = beyond.partition_point(|beyond| *beyond <= lane);
-            let divided = beyond_dividing.partition_point(|beyond| *beyond <= lane);
-            let position = lane.saturating_sub(u32::try_from(divided).unwrap_or(u32::MAX));
+            let position = lane.saturating_sub(dividing_of[passed]);
             let classic = if is_negative { self.negative_bounds - passed } else { self.bounds_up_to_zero + passed };
-            LaneBuckets { index: index(position, schema), classic }
+            LaneBuckets { index: index_at(position, schema), classic }
         })
     }
 }
@@ -134,7 +125,7 @@ pub(super) struct LaneBuckets {
 /// covers the range in which most values are expected.
 #[derive(Debug)]
 pub(super) struct LaneTable {
-    /// The leading bits of the first part. If there is no table, they are larger than those of any value.
+    /// The leading bits of the first part. In an empty table, they are larger than those of any value.
     first_part: u64,
     parts: Vec<u64>,
 }
@@ -155,7 +146,7 @@ const MOST: u64 = 40;
 /// A lane number that marks a part with more than two lanes. No chunk contains this lane.
 pub(super) const CROWDED: u32 = (1 << LANE_BITS) - 1;
 /// The finest schema with a table. The parts of a finer one would all be crowded.
-pub(super) const FINEST: i32 = 6;
+const FINEST: i32 = 6;
 
 impl LaneTable {
     /// A table that contains no lanes.
@@ -163,14 +154,14 @@ impl LaneTable {
 
     /// Creates the table for these positive bounds. `lane_of` returns the lane of a value, which increases with it.
     ///
-    /// There is no table if the bounds are too far apart.
-    pub(super) fn new(bounds: &[f64], lane_of: impl Fn(f64) -> Option<u32>) -> Self {
+    /// Returns an empty table if the bounds are too far apart, or if the schema is too fine.
+    pub(super) fn new(bounds: &[f64], schema: i32, lane_of: impl Fn(f64) -> Option<u32>) -> Self {
         let positive = &bounds[bounds.partition_point(|bound| *bound <= ZERO_THRESHOLD)..];
         let exponent = |bound: &f64| bound.to_bits() >> 52;
         let (lowest, highest) = (positive.first().map_or(1_023, exponent), positive.last().map_or(1_023, exponent));
         let end = (highest + 1 + ABOVE).min(exponent(&f64::MAX) + 1);
         let first = lowest.saturating_sub(BELOW).max(end - MOST).max(exponent(&ZERO_THRESHOLD) + 1);
-        if first > lowest {
+        if first > lowest || schema > FINEST {
             return Self::NONE;
         }
         let parts = first << PART_BITS..end << PART_BITS;

@@ -55,12 +55,12 @@ impl Resolution {
         }
         loop {
             let limited = self.buckets(counts, buckets, cache, classic);
-            let lowest = [&limited.positive, &limited.negative].into_iter().filter_map(|list| list.first());
-            let lowest =
-                lowest.map(|(index, _)| exponential::upper_bound(*index, self.schema)).fold(f64::MAX, f64::min);
             if limited.positive.len() + limited.negative.len() <= native.max_buckets {
                 return limited;
             }
+            let lowest = [&limited.positive, &limited.negative].into_iter().filter_map(|list| list.first());
+            let lowest =
+                lowest.map(|(index, _)| exponential::upper_bound(*index, self.schema)).fold(f64::MAX, f64::min);
             if lowest <= MAX_ZERO_THRESHOLD {
                 self.widen_to(lowest);
             } else if self.schema > MIN_SCHEMA {

@@ -32,15 +32,15 @@ pub(crate) fn observe(handle: Handle, value: f64) {
     access::with_array::<WORDS>(handle, |cell| record(cell, value, || {}));
 }
 
-/// Stores the new sum, then the buckets, then the new count, as readers expect. `count_in_buckets` adds 1 to each
-/// bucket that contains the value.
+/// Stores the new sum, then the bucket, then the new count, as readers expect. `count_in_bucket` adds 1 to the bucket
+/// that contains the value.
 #[inline]
-pub(super) fn record(cell: &[AtomicU64; WORDS], value: f64, count_in_buckets: impl FnOnce()) {
+pub(super) fn record(cell: &[AtomicU64; WORDS], value: f64, count_in_bucket: impl FnOnce()) {
     let n = cell[1].load(Relaxed);
     let odd = usize::from(n % 2 == 1);
     let sum = f64::from_bits(cell[2 + odd].load(Relaxed)) + value;
     cell[2 + (odd ^ 1)].store(sum.to_bits(), Release);
-    count_in_buckets();
+    count_in_bucket();
     cell[1].store(n + 1, Release);
 }
 

@@ -58,7 +58,7 @@ fn beside_base(sources: &Sources) -> HashSet<String> {
     let beside_info = |base: &str| is_taken(base, sources) || sources.kind_of(&format!("{base}{TOTAL}")).is_some();
     let beside = |name: &&str| {
         name.strip_suffix(TOTAL).is_some_and(|base| is_taken(base, sources))
-            || name.strip_suffix(INFO).is_some_and(|base| base.is_empty() || beside_info(base))
+            || name.strip_suffix(INFO).is_some_and(beside_info)
     };
     sources.names().filter(beside).map(str::to_owned).collect()
 }
@@ -97,22 +97,21 @@ impl Encode for Encoder {
 
 impl Visitor for Encoder {
     fn family(&mut self, family: &FamilyInfo<'_>) {
-        let base = family.name.strip_suffix(TOTAL).filter(|base| !base.is_empty());
-        let base = base.filter(|_| family.kind == Kind::Counter && !self.beside_base.contains(family.name));
-        let info = family.name.strip_suffix(INFO).filter(|_| family.kind == Kind::Info);
-        let info = info.filter(|_| !self.beside_base.contains(family.name));
-        let (name, kind) = match (family.kind, base, info) {
-            (Kind::Counter, Some(base), _) => (base, "counter"),
-            (Kind::Counter | Kind::Untyped, ..) => (family.name, "unknown"),
-            (Kind::Info, _, Some(base)) => (base, "info"),
-            (Kind::StateSet, ..) => (family.name, "stateset"),
-            (kind, ..) => (family.name, kind.as_str()),
-        };
-        self.suffix = match (base, info) {
-            (Some(_), _) => TOTAL,
-            (_, Some(_)) => INFO,
+        let suffix = match family.kind {
+            Kind::Counter => TOTAL,
+            Kind::Info => INFO,
             _ => "",
         };
+        let base = family.name.strip_suffix(suffix).filter(|base| !suffix.is_empty() && !base.is_empty());
+        let base = base.filter(|_| !self.beside_base.contains(family.name));
+        let (name, kind) = match (family.kind, base) {
+            (Kind::Counter, Some(base)) => (base, "counter"),
+            (Kind::Counter | Kind::Untyped, _) => (family.name, "unknown"),
+            (Kind::Info, Some(base)) => (base, "info"),
+            (Kind::StateSet, _) => (family.name, "stateset"),
+            (kind, _) => (family.name, kind.as_str()),
+        };
+        self.suffix = if base.is_some() { suffix } else { "" };
         self.is_left_out = self.created.contains(family.name);
         if self.is_left_out {
             return;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::SystemTime;
 
+use crate::cell::handle::SHARDS;
 use crate::cell::{Handle, access};
 use crate::lock::lock;
 use crate::per_process::PerProcess;
@@ -34,15 +35,14 @@ impl KeptExemplar {
 /// The exemplars by series and bucket, in several shards, each with its own lock.
 #[derive(Default)]
 struct Kept {
-    shards: [Mutex<Shard>; 16],
+    shards: [Mutex<Shard>; SHARDS],
 }
 
 type Shard = BTreeMap<(u64, usize), KeptExemplar>;
 
 impl Kept {
     fn shard(&self, handle: Handle) -> &Mutex<Shard> {
-        // Slots of the same length are several words apart.
-        &self.shards[(handle.word() / 4 % 16) as usize]
+        &self.shards[handle.shard()]
     }
 }
 

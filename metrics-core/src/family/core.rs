@@ -1,9 +1,9 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
-//! A scrape copies at most 128 series each time it takes the lock. A new label set waits
-//! longer than one such copy only while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or
-//! when the family is marked for early reading). State written by scrapes and series creation is on separate cache
-//! lines from state that every lookup reads.
+//! A scrape copies at most 128 series each time it takes the lock. A new label set waits longer than one such copy only
+//! while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or when the family is marked for
+//! early reading). State written by scrapes and series creation is on separate cache lines from state that every lookup
+//! reads.
 
 mod early;
 mod removal;
@@ -267,7 +267,7 @@ impl FamilyCore {
     /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
     fn find_or_create_up_to(&self, values: &[&str], cap: Option<usize>) -> Option<Handle> {
         let is_full = |table: &SeriesTable| cap.is_some_and(|cap| table.capped_len() >= cap);
-        let FamilyDeclaration { metric, buckets, label_names, name, .. } = &self.declaration;
+        let label_names = &self.declaration.label_names;
         {
             let table = self.read();
             if let Some(handle) = table.find(label_names, values) {
@@ -286,17 +286,24 @@ impl FamilyCore {
         if is_full(&table) {
             return None;
         }
-        let Some(handle) = (metric.allocate)(*buckets) else {
-            drop(table);
-            InternalError::SeriesSlotsExhausted.record(name);
-            return None;
-        };
+        let created = self.create(&mut table, values, now);
+        if let Some(handle) = created.filter(|_| cap.is_none() || is_overflow(values)) {
+            table.exempt(handle);
+        }
+        drop(table);
+        match created {
+            Some(_) => self.declaration.keep_windows(),
+            None => InternalError::SeriesSlotsExhausted.record(&self.declaration.name),
+        }
+        created
+    }
+
+    /// Creates a series that is not in the table. Returns `None` if no slot is free, or if the labels do not fit into
+    /// the table.
+    fn create(&self, table: &mut SeriesTable, values: &[&str], now: SystemTime) -> Option<Handle> {
+        let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
+        let handle = (metric.allocate)(*buckets)?;
         if table.insert(label_names, values, handle, now) {
-            if cap.is_none() || is_overflow(values) {
-                table.exempt(handle);
-            }
-            drop(table);
-            self.declaration.keep_windows();
             return Some(handle);
         }
         (metric.free)(handle, *buckets);

@@ -10,7 +10,7 @@
 //! exceptions as requests.
 
 use std::panic::Location;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Builder, Counter, Error, Family, Gauge, Registry, Summary};
 
@@ -48,10 +48,10 @@ pub(super) struct Route {
 impl Route {
     /// Keeps the labels of the current trace if an exemplar is due. When the body ends, the trace may no longer be
     /// current.
-    pub(super) fn keep_trace(&mut self, latency: Duration, is_exception: bool) {
-        self.trace = self.latency.trace_if_due(latency.as_secs_f64());
-        if self.trace.is_empty() && is_exception {
-            self.trace = self.exceptions.trace_if_due();
+    pub(super) fn keep_trace(&mut self, begin: Instant, is_exception: impl FnOnce() -> bool) {
+        self.trace = self.latency.trace_if_due(|| begin.elapsed().as_secs_f64());
+        if self.trace.is_empty() {
+            self.trace = self.exceptions.trace_if_due(is_exception);
         }
     }
 }

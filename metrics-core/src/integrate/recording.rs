@@ -107,7 +107,7 @@ impl Recording {
     /// Records the status of the response.
     pub(super) fn respond(&mut self, status: u16) {
         self.status = Some(status);
-        self.route.keep_trace(self.begin.elapsed(), self.metrics.is_exception(status));
+        self.route.keep_trace(self.begin, || self.metrics.is_exception(status));
     }
 
     /// Records the end of the request. Dropping the guard later records nothing.

@@ -29,20 +29,18 @@ impl FamilyCore {
 
     /// Replaces all series with the one with these values. Label sets that are too long become the overflow series.
     pub(crate) fn replace_all(&self, values: &[&str]) {
-        let overflow = vec![OVERFLOW; values.len()];
-        let values = if is_overlong(values) { &overflow } else { values };
+        let overflow;
+        let values = if is_overlong(values) {
+            overflow = vec![OVERFLOW; values.len()];
+            &overflow
+        } else {
+            values
+        };
         EXPOSURE.check();
         let FamilyDeclaration { metric, buckets, label_names, name, .. } = &self.declaration;
         let now = SystemTime::now();
         let mut table = self.write();
-        let kept = table.find(label_names, values).or_else(|| {
-            let handle = (metric.allocate)(*buckets)?;
-            if table.insert(label_names, values, handle, now) {
-                return Some(handle);
-            }
-            (metric.free)(handle, *buckets);
-            None
-        });
+        let kept = table.find(label_names, values).or_else(|| self.create(&mut table, values, now));
         let Some(kept) = kept else {
             drop(table);
             InternalError::SeriesSlotsExhausted.record(name);
