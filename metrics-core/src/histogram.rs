@@ -144,7 +144,6 @@ fn of_histogram(buckets: Option<&'static Buckets>) -> &'static Buckets {
 
 fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Readings) {
     let (Readings { histograms, distributions, cumulative, .. }, buckets) = (readings, of_histogram(buckets));
-    distributions.clear();
     if buckets.exponential.is_some() {
         distribution_reader::read_all(handles, Instant::now(), distributions);
         histograms.sums.clear();
@@ -155,6 +154,7 @@ fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Re
             accumulate(buckets, distribution.classic.iter().copied().chain(iter::repeat(0)), cumulative);
         }
     } else {
+        distributions.clear();
         histogram::read_all(handles, buckets, histograms);
         cumulative.clear();
         for counts in histograms.counts.chunks(buckets.classic()) {

@@ -138,10 +138,10 @@ impl sealed::Metric for Summary {
 
 fn read(handles: &[Handle], buckets: Option<&'static Buckets>, readings: &mut Readings) {
     let Readings { summaries, distributions, .. } = readings;
-    distributions.clear();
     if buckets.is_some() {
         distribution_reader::read_all(handles, Instant::now(), distributions);
     } else {
+        distributions.clear();
         summary::read_all(handles, summaries);
     }
 }

@@ -119,15 +119,9 @@ pub(super) struct LaneCache {
 }
 
 impl LaneCache {
-    /// Passes each lane with observations, and their number, to `visit`.
+    /// The buckets of each lane of a chunk.
     #[inline]
-    pub(super) fn each(
-        &mut self,
-        buckets: &'static Buckets,
-        key: ChunkKey,
-        counts: &[u64; CHUNK_BUCKETS],
-        mut visit: impl FnMut(LaneBuckets, u64),
-    ) {
+    pub(super) fn lanes(&mut self, buckets: &'static Buckets, key: ChunkKey) -> &[LaneBuckets] {
         if !self.of.is_some_and(|of| ptr::eq(of, buckets)) {
             *self = Self { of: Some(buckets), chunks: Vec::new() };
         }
@@ -135,11 +129,7 @@ impl LaneCache {
             self.chunks.push((key, buckets.lane_buckets(key).collect()));
             self.chunks.len() - 1
         });
-        for (lane, count) in self.chunks[at].1.iter().zip(counts) {
-            if *count > 0 {
-                visit(*lane, *count);
-            }
-        }
+        &self.chunks[at].1
     }
 }
 

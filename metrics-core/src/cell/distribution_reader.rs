@@ -29,11 +29,14 @@ pub(crate) struct Distribution {
 /// Reads these series into `all`, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], now: Instant, all: &mut Vec<Distribution>) {
     let mut reader = Reader::new(read_scope());
-    all.clear();
-    all.extend(handles.iter().map(|handle| match directory().get(*handle) {
-        Some(series) => reader.read(&series, now),
-        None => Distribution::default(),
-    }));
+    // The elements are reused, so that their lists are rarely reallocated.
+    all.resize_with(handles.len(), Distribution::default);
+    for (handle, distribution) in handles.iter().zip(all) {
+        match directory().get(*handle) {
+            Some(series) => reader.read(&series, now, distribution),
+            None => *distribution = Distribution::default(),
+        }
+    }
 }
 
 /// Ends the slices that are over by `now`, in the windows of one of the directory's shards.
@@ -75,32 +78,35 @@ impl Reader {
         Self { scope, list, own, own_zeros, counts: Counts::default(), zeros, cache: LaneCache::default() }
     }
 
-    fn read(&mut self, series: &Arc<ChunkedSeries>, now: Instant) -> Distribution {
-        let sum = self.totals(series);
+    /// Reads a series into `to`.
+    fn read(&mut self, series: &Arc<ChunkedSeries>, now: Instant, to: &mut Distribution) {
+        let Distribution { count, sum, classic, quantiles: values, native } = to;
+        *sum = self.totals(series);
         // Locked only now, so that a child that is forked in the meantime is unlikely to find the lock held.
         let mut state = lock(&series.state);
-        let mut distribution = Distribution { sum, ..Distribution::default() };
-        let Some(exponential) = series.exponential() else { return distribution };
         let SeriesState { window, resolution } = &mut *state;
-        if let (Some(native), Some(resolution)) = (&exponential.native, resolution) {
-            let classic = &mut distribution.classic;
-            distribution.native =
-                Some(resolution.limit(&self.counts, series.buckets, native, &mut self.cache, classic));
+        values.clear();
+        let Some(exponential) = series.exponential() else { return };
+        if let (Some(limits), Some(resolution)) = (&exponential.native, resolution) {
+            let native = native.get_or_insert_default();
+            resolution.limit(&self.counts, series.buckets, limits, &mut self.cache, classic, native);
             for (bucket, count) in classic[series.buckets.first_zero_classic()..].iter_mut().zip(&self.zeros) {
                 *bucket += count;
             }
-            distribution.count = classic.iter().sum();
+            *count = classic.iter().sum();
+        } else {
+            classic.clear();
+            *native = None;
         }
         if let (Some(quantiles), Some(window)) = (&exponential.quantiles, window) {
-            distribution.count = self.counts.total();
+            *count = self.counts.total();
             // A snapshot of one thread includes all its observations.
             if matches!(self.scope, ReadScope::All) {
                 window.advance(&self.counts, now);
                 window.restrict(&mut self.counts);
             }
-            self.counts.quantiles(exponential, &quantiles.quantiles, &mut distribution.quantiles);
+            self.counts.quantiles(exponential, &quantiles.quantiles, values);
         }
-        distribution
     }
 
     /// Adds up the counts of all blocks, and returns the sum of the observations.

@@ -7,7 +7,6 @@
 use super::buckets::{Buckets, Native};
 use super::counts::{Counts, LaneCache};
 use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, MIN_SCHEMA, ZERO_THRESHOLD};
-use super::sync::CHUNK_BUCKETS;
 
 /// The zero bucket is widened up to this magnitude, 2^-30: about a nanosecond if the unit is seconds.
 const MAX_ZERO_THRESHOLD: f64 = 1.0 / (1_u64 << 30) as f64;
@@ -40,8 +39,8 @@ impl Resolution {
         Self { schema: native.schema, zero_threshold: ZERO_THRESHOLD }
     }
 
-    /// Returns the native buckets for these counts, at most as many as `native` allows if that is possible. Replaces
-    /// `classic` with the classic buckets, without the values close to 0.
+    /// Replaces `limited` with the native buckets for these counts, at most as many as `native` allows if that is
+    /// possible. Replaces `classic` with the classic buckets, without the values close to 0.
     pub(super) fn limit(
         &mut self,
         counts: &Counts,
@@ -49,14 +48,15 @@ impl Resolution {
         native: &Native,
         cache: &mut LaneCache,
         classic: &mut Vec<u64>,
-    ) -> NativeBuckets {
+        limited: &mut NativeBuckets,
+    ) {
         if counts.chunks.iter().any(|(key, _)| key.is_coarse()) {
             self.reduce_to(COARSE_SCHEMA.min(self.schema));
         }
         loop {
-            let limited = self.buckets(counts, buckets, cache, classic);
+            self.fill(counts, buckets, cache, classic, limited);
             if limited.positive.len() + limited.negative.len() <= native.max_buckets {
-                return limited;
+                return;
             }
             let lowest = [&limited.positive, &limited.negative].into_iter().filter_map(|list| list.first());
             let lowest =
@@ -66,7 +66,7 @@ impl Resolution {
             } else if self.schema > MIN_SCHEMA {
                 self.reduce_to(self.schema - 1);
             } else {
-                return limited;
+                return;
             }
         }
     }
@@ -88,40 +88,42 @@ impl Resolution {
         if self.schema < 0 { exponential::coarser(octave, 0, self.schema) } else { octave << self.schema }
     }
 
-    fn buckets(
+    /// Replaces `native` with the native buckets of this resolution, and `classic` as in [`Resolution::limit`].
+    fn fill(
         &self,
         counts: &Counts,
-        of: &'static Buckets,
+        buckets: &'static Buckets,
         cache: &mut LaneCache,
         classic: &mut Vec<u64>,
-    ) -> NativeBuckets {
+        native: &mut NativeBuckets,
+    ) {
         classic.clear();
-        classic.resize(of.classic(), 0);
-        let mut buckets = NativeBuckets {
-            schema: self.schema,
-            zero_threshold: self.zero_threshold,
-            zero_count: counts.zero,
-            positive: Vec::with_capacity(if counts.chunks.is_empty() { 0 } else { CHUNK_BUCKETS }),
-            negative: Vec::new(),
-        };
+        classic.resize(buckets.classic(), 0);
+        let NativeBuckets { schema, zero_threshold, zero_count, positive, negative } = native;
+        (*schema, *zero_threshold, *zero_count) = (self.schema, self.zero_threshold, counts.zero);
+        positive.clear();
+        negative.clear();
         let zero_index = self.zero_index();
         for (key, counts) in &counts.chunks {
-            let schema = of.schema_of(*key);
-            let list = if key.is_negative() { &mut buckets.negative } else { &mut buckets.positive };
-            cache.each(of, *key, counts, |lane, count| {
+            let schema = buckets.schema_of(*key);
+            let list = if key.is_negative() { &mut *negative } else { &mut *positive };
+            let mut last = zero_index;
+            for (lane, count) in cache.lanes(buckets, *key).iter().zip(counts).filter(|(_, count)| **count > 0) {
                 classic[lane.classic] += count;
                 let index = exponential::coarser(lane.index, schema, self.schema);
-                match list.last_mut() {
-                    Some((last, total)) if *last == index => *total += count,
-                    _ if index <= zero_index => buckets.zero_count += count,
-                    _ => list.push((index, count)),
+                if index > last {
+                    list.push((index, *count));
+                    last = index;
+                } else if index <= zero_index {
+                    *zero_count += count;
+                } else if let Some((_, total)) = list.last_mut() {
+                    *total += count;
                 }
-            });
+            }
         }
-        // Coarse chunks come last, whatever their magnitude.
-        merge_equal(&mut buckets.positive);
-        merge_equal(&mut buckets.negative);
-        buckets
+        // Neighboring chunks can share a bucket, and coarse chunks come last, whatever their magnitude.
+        merge_equal(positive);
+        merge_equal(negative);
     }
 }
 
