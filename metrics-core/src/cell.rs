@@ -42,6 +42,7 @@ pub(crate) use handle::Handle;
 #[cfg(feature = "testing")]
 pub(crate) use thread_locals::reading_own_block;
 pub(crate) use thread_locals::reads_all_blocks;
+use thread_locals::with_pages;
 
 /// Allocates a summary or histogram at 0; `None` if no slot is free. A plain summary has no buckets.
 pub(crate) fn allocate(buckets: Option<&'static Buckets>) -> Option<Handle> {
@@ -75,6 +76,6 @@ pub(crate) fn new_buckets(bounds: Vec<f64>, exponential: Option<Exponential>) ->
 pub(crate) fn observe(handle: Handle, buckets: Option<&'static Buckets>, value: f64) {
     match buckets {
         None => summary::observe(handle, value),
-        Some(buckets) => (buckets.observe)(handle, buckets, value),
+        Some(buckets) => with_pages(|pages| (buckets.observe)(pages, handle, buckets, value)),
     }
 }

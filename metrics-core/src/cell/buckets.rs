@@ -8,6 +8,7 @@ use super::exponential::{self, COARSE_SCHEMA, MAX_SCHEMA, ZERO_THRESHOLD};
 use super::handle::Handle;
 use super::lanes::{LaneBuckets, LaneTable, Lanes};
 use super::sync::{CHUNK_BUCKETS, FINE_CHUNKS};
+use super::thread_block::Pages;
 
 /// The buckets in which observations are counted.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Buckets {
     pub(crate) bounds: Vec<f64>,
     pub(crate) exponential: Option<Exponential>,
     /// Adds an observation to a series with these buckets.
-    pub(crate) observe: Observe,
+    pub(super) observe: Observe,
     lookup: BoundLookup,
     /// The number of classic buckets, including `+Inf`.
     classic: usize,
@@ -32,7 +33,7 @@ pub struct Buckets {
 
 /// A function that adds an observation to a series. It is specialized for the cell layout, so that offsets are
 /// compile-time constants.
-pub(crate) type Observe = fn(Handle, &'static Buckets, f64);
+pub(super) type Observe = fn(&Pages, Handle, &'static Buckets, f64);
 
 impl PartialEq for Buckets {
     fn eq(&self, other: &Self) -> bool {
@@ -159,7 +160,7 @@ pub(super) const FIRST_CACHED: usize = HEADER;
 impl Buckets {
     /// Creates buckets with these bounds, which must be finite and strictly increasing. Summaries with quantiles have
     /// no classic buckets.
-    pub(crate) fn new(bounds: Vec<f64>, exponential: Option<Exponential>, observe: Observe) -> Self {
+    pub(super) fn new(bounds: Vec<f64>, exponential: Option<Exponential>, observe: Observe) -> Self {
         let lookup = BoundLookup::new(&bounds);
         let mut buckets = Self {
             classic: bounds.len() + 1,
@@ -293,7 +294,7 @@ mod tests {
 
     fn native(bounds: &[f64], schema: i32) -> Buckets {
         let native = Some(Native { schema, max_buckets: 160 });
-        Buckets::new(bounds.to_vec(), Some(Exponential { schema, native, quantiles: None }), |_, _, _| {})
+        Buckets::new(bounds.to_vec(), Some(Exponential { schema, native, quantiles: None }), |_, _, _, _| {})
     }
 
     #[test]
@@ -379,7 +380,7 @@ mod tests {
     fn the_quantiles_of_a_value_follow_from_its_place() {
         for schema in 0..=MAX_SCHEMA {
             let exponential = Some(Exponential { schema, native: None, quantiles: None });
-            let buckets = Buckets::new(Vec::new(), exponential, |_, _, _| {});
+            let buckets = Buckets::new(Vec::new(), exponential, |_, _, _, _| {});
             for value in [1e-30, 0.25, 0.7, 1.0, 1.01, 2.0, 1e10, f64::MAX] {
                 let fine = buckets.place(value).expect("not close to 0");
                 for (place, schema) in [(fine, schema), (fine.coarse(), COARSE_SCHEMA)] {

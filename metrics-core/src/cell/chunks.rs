@@ -11,6 +11,7 @@
 //!
 //! The allocator may be user code that observes values itself, so nothing is allocated while a lock is held.
 
+use std::array;
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
@@ -21,16 +22,19 @@ use super::handle::{Handle, SHARDS};
 use super::native::Resolution;
 use super::store::Store;
 use super::sync::{AtomicU64, CHUNK_BUCKETS, COUNT_BITS, Mutex, lock};
+use super::thread_block::Pages;
 use super::window::Window;
 
 /// The number of buckets in a word.
 const PER_WORD: usize = 4;
 const FIELD_BITS: usize = 16;
 const FIELD: u64 = (1 << FIELD_BITS) - 1;
-/// The first word with buckets, after the generation and the key.
+/// The first word with counts, after the generation and the tag.
 const FIRST: usize = 2;
+/// The number of words with counts.
+const COUNT_WORDS: usize = CHUNK_BUCKETS / PER_WORD;
 /// The number of words in a chunk.
-pub(super) const CHUNK_WORDS: usize = FIRST + CHUNK_BUCKETS / PER_WORD;
+pub(super) const CHUNK_WORDS: usize = FIRST + COUNT_WORDS;
 /// The number of buckets in a word of a wide chunk.
 const WIDE_PER_WORD: usize = 2;
 const WIDE_FIELD_BITS: usize = 32;
@@ -236,21 +240,32 @@ impl ChunkedSeries {
     }
 }
 
-/// The word and the shift of a bucket in a chunk.
+/// The word and the shift of a bucket in a chunk. Neighboring buckets are in different words.
 #[inline]
+#[allow(clippy::modulo_one, reason = "the models have a single word")]
 fn field(bucket: usize) -> (usize, usize) {
-    (FIRST + bucket / PER_WORD, bucket % PER_WORD * FIELD_BITS)
+    (FIRST + bucket % COUNT_WORDS, bucket / COUNT_WORDS * FIELD_BITS)
 }
 
-/// Stores the key in the chunk's cell.
-pub(super) fn set_key(chunk: &[AtomicU64], key: ChunkKey) {
-    chunk[1].store(key.word(), Relaxed);
-}
-
-/// Returns true if the chunk's cell has been used for this key.
+/// The second word of a chunk's cell, which identifies the chunk. For one slot, tags differ if the generations or the
+/// keys do.
+///
+/// Other cells of the same length have a count in this word, which never becomes as large as a tag.
 #[inline]
-pub(super) fn has_key(chunk: &[AtomicU64; CHUNK_WORDS], key: ChunkKey) -> bool {
-    chunk[1].load(Relaxed) == key.word()
+fn tag(handle: Handle, key: ChunkKey) -> u64 {
+    key.word().wrapping_sub(handle.word())
+}
+
+/// Stores the tag in the chunk's cell.
+pub(super) fn set_tag(chunk: &[AtomicU64], handle: Handle, key: ChunkKey) {
+    chunk[1].store(tag(handle, key), Relaxed);
+}
+
+/// The chunk with this key, if `word` caches its handle.
+#[inline]
+pub(super) fn cached(pages: &Pages, word: &AtomicU64, key: ChunkKey) -> Option<&'static [AtomicU64; CHUNK_WORDS]> {
+    let handle = Handle::from_word(word.load(Relaxed));
+    pages.slot::<CHUNK_WORDS>(handle).filter(|chunk| chunk[1].load(Relaxed) == tag(handle, key))
 }
 
 /// The word of a bucket, and its value after an observation; `None` if the observation makes the count wrap.
@@ -287,40 +302,42 @@ pub(super) fn carry(chunk: &[AtomicU64; CHUNK_WORDS], wide: &[AtomicU64], bucket
     chunk[word].store(counts & !(FIELD << shift) | flipped << shift, Release);
 }
 
-/// Adds the counts of a chunk's cell to `counts`. Returns `None` if a count changed in a way that could be misread.
+/// Replaces `counts` with the counts of a chunk's cell. Returns `None` if a count changed in a way that could be
+/// misread.
 pub(super) fn read(
     chunk: &[AtomicU64; CHUNK_WORDS],
     wide: Option<&[AtomicU64]>,
     counts: &mut [u64; CHUNK_BUCKETS],
 ) -> Option<()> {
-    for (at, counts) in counts.chunks_exact_mut(PER_WORD).enumerate() {
-        let Some(wide) = wide else {
-            let word = chunk[FIRST + at].load(Acquire);
-            for (field, count) in counts.iter_mut().enumerate() {
-                let field = (word >> (field * FIELD_BITS)) & FIELD;
-                if field & PARITY != 0 {
-                    return None;
-                }
-                *count += field;
+    let Some(wide) = wide else {
+        let mut narrow = [0; COUNT_WORDS];
+        narrow.iter_mut().zip(&chunk[FIRST..]).for_each(|(narrow, word)| *narrow = word.load(Acquire));
+        for (at, counts) in counts.chunks_exact_mut(COUNT_WORDS).enumerate() {
+            for (count, word) in counts.iter_mut().zip(narrow) {
+                *count = (word >> (at * FIELD_BITS)) & FIELD;
             }
-            continue;
-        };
-        let wraps = |field: usize| {
-            let (word, shift) = wide_field(at * PER_WORD + field);
-            (wide[word].load(Acquire) >> shift) & WIDE_FIELD
-        };
-        let before: [u64; PER_WORD] = std::array::from_fn(wraps);
-        let word = chunk[FIRST + at].load(Acquire);
-        for (field, count) in counts.iter_mut().enumerate() {
-            let wrapped = wraps(field);
-            if wrapped != before[field] {
+        }
+        // A count with the parity bit has wrapped, so it has a wide chunk by now.
+        return counts.iter().all(|count| count & PARITY == 0).then_some(());
+    };
+    let wraps = |bucket| {
+        let (word, shift) = wide_field(bucket);
+        (wide[word].load(Acquire) >> shift) & WIDE_FIELD
+    };
+    for (at, word) in chunk[FIRST..].iter().enumerate() {
+        let of_word = array::from_fn::<_, PER_WORD, _>(|field| at + field * COUNT_WORDS);
+        let before = of_word.map(wraps);
+        let word = word.load(Acquire);
+        for (field, (bucket, before)) in of_word.into_iter().zip(before).enumerate() {
+            let wrapped = wraps(bucket);
+            if wrapped != before {
                 return None;
             }
             let field = (word >> (field * FIELD_BITS)) & FIELD;
             // If the parities differ, the writer has stored the number of wraps, but not yet the count.
             let pending = (wrapped ^ (field >> COUNT_BITS)) & 1;
             // If the series has ended, its wide chunk may already belong to another series.
-            *count += wrapped.checked_sub(pending)? << COUNT_BITS | field & FULL;
+            counts[bucket] = wrapped.checked_sub(pending)? << COUNT_BITS | field & FULL;
         }
     }
     Some(())

@@ -20,7 +20,7 @@ use super::store::{HomeWriter, Store};
 use super::summary::{add_one, record};
 use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock, begin};
-use super::thread_locals::{allocating, cell, directory, store, unless_allocating, with_block, words_from};
+use super::thread_locals::{allocating, directory, store, unless_allocating, with_block};
 use super::window::Window;
 
 /// Allocates a series at 0; `None` if no slot is free.
@@ -47,7 +47,7 @@ pub(crate) fn free(handle: Handle, buckets: &Buckets) {
 }
 
 /// Returns the function that adds an observation to a series with these buckets and this number of classic bounds.
-pub(crate) fn observe_in(exponential: &Exponential, bounds: usize) -> Observe {
+pub(super) fn observe_in(exponential: &Exponential, bounds: usize) -> Observe {
     /// The function for cells that cache `$cached` chunk handles, and for `$schema` if there are no classic buckets.
     macro_rules! observe {
         ($schema:literal, caches $cached:literal) => {
@@ -79,11 +79,12 @@ pub(crate) fn observe_in(exponential: &Exponential, bounds: usize) -> Observe {
 /// Adds one observation. `SCHEMA` is negative if there are classic buckets, and `WORDS` is the number of words before
 /// those that count values close to 0.
 fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize>(
+    pages: &Pages,
     handle: Handle,
     buckets: &'static Buckets,
     value: f64,
 ) {
-    // The uncommon path receives only this function's arguments, so the common path spills nothing to the stack.
+    // The uncommon path receives the same arguments in the same order, so the common path saves none of them.
     let lane = || {
         if SCHEMA < 0 {
             buckets.lane_in_table(value)
@@ -91,18 +92,15 @@ fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize>(
             Some(exponential::linear_position(value)? >> (MAX_SCHEMA - SCHEMA))
         }
     };
-    // Thread-local words are accessed first, because the compiler saves all values that are live at the first access.
-    if let Some(cell) = cell::<WORDS>(handle)
+    if let Some(cell) = pages.cell::<WORDS>(handle)
         && let Some((key, bucket)) = lane().map(ChunkKey::of_lane)
         && let Some(header) = cell.first_chunk()
-        && let cached = cell[key.cache_word(CACHED)].load(Relaxed)
-        && let Some(chunk) = self::cell::<CHUNK_WORDS>(Handle::from_word(cached))
-        && chunks::has_key(chunk, key)
+        && let Some(chunk) = chunks::cached(pages, &cell[key.cache_word(CACHED)], key)
         && let Some((word, counts)) = chunks::incremented(chunk, bucket)
     {
         record(header, value, || word.store(counts, Release));
     } else {
-        observe_uncached(handle, buckets, value);
+        observe_uncached(pages, handle, buckets, value);
     }
 }
 
@@ -116,15 +114,17 @@ fn record_in(cell: &[AtomicU64], value: f64, increment: impl FnOnce()) {
 /// Adds a negative observation, or one to the zero bucket, to a coarse chunk, or to a chunk that the thread has not
 /// cached.
 #[inline(never)]
-fn observe_uncached(handle: Handle, buckets: &'static Buckets, value: f64) {
+fn observe_uncached(pages: &Pages, handle: Handle, buckets: &'static Buckets, value: f64) {
     let Some(place) = buckets.place(value) else { return observe_zero(handle, buckets, value) };
-    let words = words_from(handle);
+    let words = pages.from(handle);
+    // A coarse chunk is cached in the same word as the fine one.
+    let cached_in = |word: &AtomicU64| {
+        let chunk = |place: Place| Some((chunks::cached(pages, word, place.key)?, place.bucket));
+        chunk(place).or_else(|| chunk(place.coarse()))
+    };
     if words.first().is_some_and(|generation| generation.load(Relaxed) == handle.word())
-        && let Some(cached) = words.get(buckets.cache_word(place.key))
-        && let Some(chunk) = cell::<CHUNK_WORDS>(Handle::from_word(cached.load(Relaxed)))
-        // A coarse chunk is cached in the same word as the fine one.
-        && let Some(actual) = [place, place.coarse()].into_iter().find(|place| chunks::has_key(chunk, place.key))
-        && let Some((word, counts)) = chunks::incremented(chunk, actual.bucket)
+        && let Some((chunk, bucket)) = words.get(buckets.cache_word(place.key)).and_then(cached_in)
+        && let Some((word, counts)) = chunks::incremented(chunk, bucket)
     {
         record_in(words, value, || word.store(counts, Release));
     } else {
@@ -201,7 +201,7 @@ impl Write<'_> {
         let (Some(cell), Some(narrow)) = (cell, narrow.and_then(|narrow| narrow.first_chunk::<CHUNK_WORDS>())) else {
             return Written::Done;
         };
-        chunks::set_key(narrow, place.key);
+        chunks::set_tag(narrow, chunk.narrow, place.key);
         cell[self.cached].store(chunk.narrow.word(), Relaxed);
         let mut wide = None;
         if chunks::is_full(narrow, place.bucket) {

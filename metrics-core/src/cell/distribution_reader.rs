@@ -173,9 +173,9 @@ impl Reader {
     fn read_buckets(&mut self, series: &ChunkedSeries, block: &'static Block, cell: &[AtomicU64]) -> Option<u64> {
         self.own.resize(self.list.len(), [0; CHUNK_BUCKETS]);
         for (chunk, counts) in self.list.iter().zip(&mut self.own) {
-            counts.fill(0);
-            if let Some(narrow) = held(block, chunk.narrow, CHUNK_WORDS).and_then(|cell| cell.first_chunk()) {
-                chunks::read(narrow, held(block, chunk.wide, WIDE_WORDS), counts)?;
+            match held(block, chunk.narrow, CHUNK_WORDS).and_then(|cell| cell.first_chunk()) {
+                Some(narrow) => chunks::read(narrow, held(block, chunk.wide, WIDE_WORDS), counts)?,
+                None => counts.fill(0),
             }
         }
         self.own_zeros.clear();

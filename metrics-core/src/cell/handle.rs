@@ -18,6 +18,10 @@ const LAST_PAGE: usize = {
     if largest < PAGES - 1 { largest } else { PAGES - 2 }
 };
 
+/// The number of words at the beginning of the first page that belong to no slot. They stay 0, so a handle whose word
+/// is 0 refers to no series and no chunk.
+const UNUSED_WORDS: usize = 2;
+
 /// The number of words in page `page`.
 pub(crate) fn page_words(page: usize) -> usize {
     FIRST_PAGE_WORDS << page
@@ -97,7 +101,7 @@ pub(super) struct SlotAllocator {
 
 impl SlotAllocator {
     pub(super) const fn new() -> Self {
-        Self { page: 0, used_in_page: 0, free: None }
+        Self { page: 0, used_in_page: UNUSED_WORDS, free: None }
     }
 
     /// Allocates a slot of `words` words. Returns `None` if all slots (2 GiB per thread) are in use.

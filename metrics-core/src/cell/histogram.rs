@@ -13,7 +13,7 @@ use super::buckets::{Buckets, HEADER};
 use super::handle::Handle;
 use super::summary::{add_one, read_pair, record};
 use super::sync::{AtomicU64, CONSISTENT_READ_ATTEMPTS};
-use super::thread_locals::{cell, words_from};
+use super::thread_block::Pages;
 
 /// Allocates a histogram at 0; `None` if no slot is free.
 pub(crate) fn allocate(buckets: &Buckets) -> Option<Handle> {
@@ -26,10 +26,10 @@ pub(crate) fn free(handle: Handle, buckets: &Buckets) {
 }
 
 /// Adds an observation to the first bucket whose upper bound is not less than `value`.
-pub(crate) fn observe(handle: Handle, buckets: &'static Buckets, value: f64) {
+pub(super) fn observe(pages: &Pages, handle: Handle, buckets: &'static Buckets, value: f64) {
     let bucket = HEADER + buckets.classic_of(value);
-    if let Some(header) = cell(handle)
-        && let Some(bucket) = words_from(handle).get(bucket)
+    if let Some(header) = pages.cell(handle)
+        && let Some(bucket) = pages.from(handle).get(bucket)
     {
         record(header, value, || add_one(bucket));
     } else {

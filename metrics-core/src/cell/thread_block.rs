@@ -37,8 +37,13 @@ impl Pages {
     /// The first words of the cell of `handle`; `None` if it must be accessed through the cold path.
     #[inline]
     pub(super) fn cell<const WORDS: usize>(&self, handle: Handle) -> Option<&'static [AtomicU64; WORDS]> {
-        let words = self.pages[handle.page()].get().get(handle.range(WORDS))?;
-        words.first_chunk::<WORDS>().filter(|cell| cell[0].load(Relaxed) == handle.word())
+        self.slot(handle).filter(|cell| cell[0].load(Relaxed) == handle.word())
+    }
+
+    /// The first words of `handle`'s slot, which another series may use; `None` if the thread has not cached the page.
+    #[inline]
+    pub(super) fn slot<const WORDS: usize>(&self, handle: Handle) -> Option<&'static [AtomicU64; WORDS]> {
+        self.pages[handle.page()].get().get(handle.range(WORDS))?.first_chunk()
     }
 
     /// Clears the pages, so that all further writes take the cold path.

@@ -52,10 +52,10 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     PAGES.with(|pages| pages.from(handle))
 }
 
-/// The first words of the current thread's cell for `handle`; `None` if it must be accessed through the cold path.
+/// Calls `f` with the current thread's pages.
 #[inline]
-pub(super) fn cell<const WORDS: usize>(handle: Handle) -> Option<&'static [AtomicU64; WORDS]> {
-    PAGES.with(|pages| pages.cell(handle))
+pub(super) fn with_pages<R>(f: impl FnOnce(&Pages) -> R) -> R {
+    PAGES.with(f)
 }
 
 /// The current thread's first-level lookup cache.

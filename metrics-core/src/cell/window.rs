@@ -96,7 +96,7 @@ mod tests {
     const LAYOUT: Exponential = Exponential { schema: 6, native: None, quantiles: None };
 
     fn buckets() -> Buckets {
-        Buckets::new(Vec::new(), Some(LAYOUT), |_, _, _| {})
+        Buckets::new(Vec::new(), Some(LAYOUT), |_, _, _, _| {})
     }
 
     /// A window of ten minutes over totals that the test increases, at times that the test chooses.

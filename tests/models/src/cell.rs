@@ -43,3 +43,17 @@ mod window;
 
 pub(crate) use buckets::Buckets;
 pub(crate) use handle::Handle;
+
+/// Creates buckets as `metrics-core` does.
+pub(crate) fn new_buckets(bounds: Vec<f64>, exponential: Option<buckets::Exponential>) -> Buckets {
+    let observe = match &exponential {
+        Some(exponential) => distribution::observe_in(exponential, bounds.len()),
+        None => histogram::observe,
+    };
+    Buckets::new(bounds, exponential, observe)
+}
+
+/// Adds one observation to a series with buckets.
+pub(crate) fn observe(handle: Handle, buckets: &'static Buckets, value: f64) {
+    thread_locals::with_pages(|pages| (buckets.observe)(pages, handle, buckets, value));
+}

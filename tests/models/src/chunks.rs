@@ -8,14 +8,13 @@ use loom::thread;
 use crate::cell::buckets::{Exponential, Native};
 use crate::cell::distribution;
 use crate::cell::distribution_reader::{self, Distribution};
-use crate::cell::{Buckets, Handle, counter};
+use crate::cell::{self, Buckets, Handle, counter};
 use crate::check;
 
 static BUCKETS: LazyLock<Buckets> = LazyLock::new(|| {
     let native = Some(Native { schema: 0, max_buckets: 160 });
     let exponential = Exponential { schema: 0, native, quantiles: None };
-    let observe = distribution::observe_in(&exponential, 1);
-    Buckets::new(vec![2.0], Some(exponential), observe)
+    cell::new_buckets(vec![2.0], Some(exponential))
 });
 
 fn allocate() -> Handle {
@@ -27,7 +26,7 @@ fn exponential() -> &'static Exponential {
 }
 
 fn observe(handle: Handle, value: f64) {
-    (BUCKETS.observe)(handle, &BUCKETS, value);
+    cell::observe(handle, &BUCKETS, value);
 }
 
 fn read(handle: Handle) -> Distribution {
@@ -127,4 +126,44 @@ fn a_read_that_overlaps_a_removal_ends() {
         let read = reader.join().expect("no panic");
         assert!(read.count <= 3);
     });
+}
+
+#[test]
+fn a_thread_that_keeps_a_removed_series_does_not_change_the_next_one() {
+    check(2, || {
+        thread::spawn(|| {
+            let old = allocate();
+            observe(old, 1.5);
+            distribution::free(old, &BUCKETS);
+            // The new series uses the slots of the old one, and its chunk has the same key.
+            let new = allocate();
+            observe(new, 1.5);
+            observe(old, 1.5);
+            let end = read(new);
+            assert_eq!((end.count, end.sum, positive(&end)), (1, 1.5, vec![(1, 1)]));
+        })
+        .join()
+        .expect("no panic");
+    });
+}
+
+#[test]
+fn a_counter_in_the_first_slot_is_never_taken_for_a_chunk() {
+    // The chunk of 24.0 has one of these keys, and its handle is not cached yet when 24.0 is observed.
+    for key in 0..1_200 {
+        check(0, move || {
+            thread::spawn(move || {
+                let counter = counter::allocate().expect("a slot");
+                counter::add_whole(counter, key);
+                let handle = allocate();
+                observe(handle, 1.5);
+                observe(handle, 24.0);
+                let end = read(handle);
+                assert_eq!((end.count, positive(&end)), (2, vec![(1, 1), (5, 1)]));
+                assert_eq!(counter::read(counter).whole, key);
+            })
+            .join()
+            .expect("no panic");
+        });
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use loom::thread;
 
-use crate::cell::{Buckets, counter, histogram, summary};
+use crate::cell::{self, Buckets, counter, histogram, summary};
 use crate::check;
 
 #[test]
@@ -26,12 +26,12 @@ fn count_and_sum_of_a_summary_belong_together() {
 
 #[test]
 fn buckets_and_sum_of_a_histogram_belong_together() {
-    static BUCKETS: LazyLock<Buckets> = LazyLock::new(|| Buckets::new(vec![1.0], None, histogram::observe));
+    static BUCKETS: LazyLock<Buckets> = LazyLock::new(|| cell::new_buckets(vec![1.0], None));
     check(3, || {
         let handle = histogram::allocate(&BUCKETS).expect("a slot");
         let writer = thread::spawn(move || {
             for value in [1.0, 3.0, 1.0] {
-                histogram::observe(handle, &BUCKETS, value);
+                cell::observe(handle, &BUCKETS, value);
             }
         });
         let mut totals = histogram::Totals::default();

@@ -43,8 +43,8 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
     LOCALS.try_with(|locals| locals.pages.from(handle)).unwrap_or_default()
 }
 
-pub(super) fn cell<const WORDS: usize>(handle: Handle) -> Option<&'static [AtomicU64; WORDS]> {
-    LOCALS.try_with(|locals| locals.pages.cell(handle)).ok().flatten()
+pub(super) fn with_pages<R>(f: impl FnOnce(&Pages) -> R) -> R {
+    LOCALS.try_with(|locals| f(&locals.pages)).expect("no model observes values in an ending thread")
 }
 
 pub(super) fn allocating<R>(f: impl FnOnce() -> R) -> R {
