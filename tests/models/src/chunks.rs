@@ -135,12 +135,14 @@ fn a_thread_that_keeps_a_removed_series_does_not_change_the_next_one() {
             let old = allocate();
             observe(old, 1.5);
             distribution::free(old, &BUCKETS);
-            // The new series uses the slots of the old one, and its chunk has the same key.
+            // The next series takes the slot of the old one, but the thread never writes to it. The chunk of the series
+            // after it takes the slot of the old one's chunk, and has the same key.
+            let _next = allocate();
             let new = allocate();
-            observe(new, 1.5);
+            observe(new, 3.0);
             observe(old, 1.5);
             let end = read(new);
-            assert_eq!((end.count, end.sum, positive(&end)), (1, 1.5, vec![(1, 1)]));
+            assert_eq!((end.count, end.sum, positive(&end)), (1, 3.0, vec![(2, 1)]));
         })
         .join()
         .expect("no panic");
