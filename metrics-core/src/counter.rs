@@ -117,11 +117,15 @@ impl Counter {
         }
     }
 
-    /// Returns the labels of the current trace if `counts` returns true and an exemplar is due, otherwise an empty list.
-    /// `counts` is called only if exemplars are taken at all.
+    /// Returns the labels of the current trace if `is_counted` returns true and an exemplar is due, otherwise an empty
+    /// list. `is_counted` is called only if exemplars are enabled.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
-    pub(crate) fn trace_if_due(&self, counts: impl FnOnce() -> bool) -> Vec<(String, String)> {
-        if exemplars::has_source() && counts() { exemplars::trace_if_due(self.handle, None, 1.0) } else { Vec::new() }
+    pub(crate) fn trace_if_due(&self, is_counted: impl FnOnce() -> bool) -> Vec<(String, String)> {
+        if exemplars::has_source() && is_counted() {
+            exemplars::trace_if_due(self.handle, None, 1.0)
+        } else {
+            Vec::new()
+        }
     }
 
     /// Returns the total across all threads, or 0 if the series has been removed.

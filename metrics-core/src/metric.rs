@@ -54,7 +54,8 @@ pub(crate) struct Readings {
     pub(crate) gauges: Vec<f64>,
     pub(crate) summaries: Vec<summary::Total>,
     pub(crate) histograms: histogram::Totals,
-    /// Series with exponential buckets; empty if the last reading was of other series.
+    /// Series with exponential buckets; empty after a reading of plain summaries, or of histograms without native
+    /// buckets.
     pub(crate) distributions: Vec<Distribution>,
     /// The upper bound and the cumulative count of each bucket of each histogram.
     pub(crate) cumulative: Vec<(f64, u64)>,

@@ -63,7 +63,7 @@ impl Summary {
     }
 
     /// Returns the labels of the current trace if this is a histogram and an exemplar of this value is due, otherwise
-    /// an empty list. `value` is called only if exemplars are taken at all.
+    /// an empty list. `value` is called only if exemplars are enabled.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn trace_if_due(&self, value: impl FnOnce() -> f64) -> Vec<(String, String)> {
         match self.buckets {

@@ -72,7 +72,7 @@ pub(crate) struct Quantiles {
 pub(crate) struct ChunkKey(u32);
 
 impl ChunkKey {
-    // A number is never 0, so a key always differs from an unwritten word.
+    // A number is never 0, so a key always differs from an unwritten word, and `chunks::cached` from an empty one.
     const NEGATIVE: u32 = 1 << 31;
     const COARSE: u32 = 1 << 30;
     const NUMBER: u32 = Self::COARSE - 1;

@@ -248,9 +248,10 @@ fn field(bucket: usize) -> (usize, usize) {
 }
 
 /// The second word of a chunk's cell, which identifies the chunk. For one slot, tags differ if the generations or the
-/// keys do.
+/// keys do. A write through a cached handle compares only this word, while readers and the cold path compare the first.
 ///
-/// Other cells of the same length have a count in this word, which never becomes as large as a tag.
+/// Other cells of the same length have a count in this word. Unless a slot has been reused two billion times, a tag is
+/// larger than 2^63, and no count becomes that large.
 #[inline]
 fn tag(handle: Handle, key: ChunkKey) -> u64 {
     key.word().wrapping_sub(handle.word())

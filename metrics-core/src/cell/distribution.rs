@@ -84,7 +84,7 @@ fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize>(
     buckets: &'static Buckets,
     value: f64,
 ) {
-    // The uncommon path receives the same arguments in the same order, so the common path saves none of them.
+    // The uncommon path receives the same arguments in the same order, so the common path does not have to save or move them.
     let lane = || {
         if SCHEMA < 0 {
             buckets.lane_in_table(value)

@@ -29,7 +29,7 @@ pub(crate) struct Distribution {
 /// Reads these series into `all`, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], now: Instant, all: &mut Vec<Distribution>) {
     let mut reader = Reader::new(read_scope());
-    // The elements are reused, so that their lists are rarely reallocated.
+    // The elements are reused, so that the lists of a large family are rarely reallocated.
     all.resize_with(handles.len(), Distribution::default);
     for (handle, distribution) in handles.iter().zip(all) {
         match directory().get(*handle) {
@@ -82,11 +82,12 @@ impl Reader {
     fn read(&mut self, series: &Arc<ChunkedSeries>, now: Instant, to: &mut Distribution) {
         let Distribution { count, sum, classic, quantiles: values, native } = to;
         *sum = self.totals(series);
+        *count = self.counts.total();
         // Locked only now, so that a child that is forked in the meantime is unlikely to find the lock held.
         let mut state = lock(&series.state);
         let SeriesState { window, resolution } = &mut *state;
         values.clear();
-        let Some(exponential) = series.exponential() else { return };
+        let Some(exponential) = series.exponential() else { return *to = Distribution::default() };
         if let (Some(limits), Some(resolution)) = (&exponential.native, resolution) {
             let native = native.get_or_insert_default();
             resolution.limit(&self.counts, series.buckets, limits, &mut self.cache, classic, native);
@@ -99,7 +100,6 @@ impl Reader {
             *native = None;
         }
         if let (Some(quantiles), Some(window)) = (&exponential.quantiles, window) {
-            *count = self.counts.total();
             // A snapshot of one thread includes all its observations.
             if matches!(self.scope, ReadScope::All) {
                 window.advance(&self.counts, now);

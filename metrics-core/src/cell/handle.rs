@@ -18,8 +18,8 @@ const LAST_PAGE: usize = {
     if largest < PAGES - 1 { largest } else { PAGES - 2 }
 };
 
-/// The number of words at the beginning of the first page that belong to no slot. They stay 0, so a handle whose word
-/// is 0 refers to no series and no chunk.
+/// The number of words at the beginning of the first page that are not part of any slot. They stay 0, so an empty word
+/// of a cache, read as a handle, never matches the tag of a chunk.
 const UNUSED_WORDS: usize = 2;
 
 /// The number of words in page `page`.

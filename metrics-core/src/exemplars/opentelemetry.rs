@@ -30,7 +30,7 @@ pub(super) fn current() -> Option<[(&'static str, String); 2]> {
         (context.is_valid() && context.is_sampled())
             .then(|| [("trace_id", context.trace_id().to_string()), ("span_id", context.span_id().to_string())])
     });
-    // This fails only while the thread is ending, when the value is not needed anymore.
+    // This fails only while the thread is ending, when the value is no longer needed.
     let _ = BEFORE_SPAN.try_with(|_| ());
     ids
 }

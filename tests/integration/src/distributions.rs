@@ -343,6 +343,58 @@ fn counts_beyond_16_bits_are_exact() {
 }
 
 #[test]
+fn each_bucket_has_its_own_count() {
+    let registry = Registry::new();
+    let histogram = Histogram::builder("h", "").native().register_in(&registry).expect("valid");
+    // Each fourth count wraps, so some groups of buckets are read in another way than others.
+    let count = |index: i32| {
+        index.unsigned_abs() + 100 * u32::from(index < 0) + 40_000 * u32::from(index % 4 == 0 && index > 0)
+    };
+    let expected: Vec<(i32, u64)> =
+        (-60..60).filter(|index| count(*index) > 0).map(|index| (index, u64::from(count(index)))).collect();
+    for (index, count) in &expected {
+        let value = ((f64::from(*index) - 0.5) / 8.0).exp2();
+        (0..*count).for_each(|_| histogram.observe(value));
+    }
+    let scraped = scrape_histogram(&registry, None);
+    assert_eq!((scraped.schema, scraped.positive), (3, expected));
+}
+
+#[test]
+fn a_scrape_of_different_types_mixes_up_nothing() {
+    let registry = Registry::new();
+    let native =
+        |name| Histogram::builder(name, "").native().buckets([1.0, 4.0]).register_in(&registry).expect("valid");
+    let quantiles = |name| Summary::builder(name, "").quantiles([0.5]).register_in(&registry).expect("valid");
+    native("a").observe(2.0);
+    quantiles("b").observe(1.0);
+    native("c");
+    let classic = Histogram::builder("d", "").buckets([1.0]).register_in(&registry).expect("valid");
+    classic.observe(0.5);
+    quantiles("e");
+    Summary::builder("f", "").register_in(&registry).expect("valid").observe(3.0);
+    native("g").observe(8.0);
+    let family = Summary::builder("h", "").quantiles([0.5]).labels(["n"]).register_in(&registry).expect("valid");
+    family.labels(["1"]).observe(1.0);
+    family.labels(["2"]);
+    let samples = || {
+        let text = registry.to_text();
+        text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
+    };
+    let of_first = "a_bucket{le=\"1\"} 0\na_bucket{le=\"4\"} 1\na_bucket{le=\"+Inf\"} 1\na_sum 2\na_count 1\n\
+        b{quantile=\"0.5\"} 1.0077519379844961\nb_sum 1\nb_count 1\n\
+        c_bucket{le=\"1\"} 0\nc_bucket{le=\"4\"} 0\nc_bucket{le=\"+Inf\"} 0\nc_sum 0\nc_count 0\n\
+        d_bucket{le=\"1\"} 1\nd_bucket{le=\"+Inf\"} 1\nd_sum 0.5\nd_count 1\n\
+        e{quantile=\"0.5\"} NaN\ne_sum 0\ne_count 0\nf_sum 3\nf_count 1\n\
+        g_bucket{le=\"1\"} 0\ng_bucket{le=\"4\"} 0\ng_bucket{le=\"+Inf\"} 1\ng_sum 8\ng_count 1\n";
+    let of_last = "h{n=\"2\",quantile=\"0.5\"} NaN\nh_sum{n=\"2\"} 0\nh_count{n=\"2\"} 0";
+    let of_removed = "h{n=\"1\",quantile=\"0.5\"} 1.0077519379844961\nh_sum{n=\"1\"} 1\nh_count{n=\"1\"} 1\n";
+    assert_eq!(samples(), format!("{of_first}{of_removed}{of_last}"));
+    family.remove(["1"]);
+    assert_eq!(samples(), format!("{of_first}{of_last}"));
+}
+
+#[test]
 fn invalid_options_are_errors() {
     let summary = || Summary::builder("q", "Help.");
     let histogram = || Histogram::builder("h", "Help.");
