@@ -1,10 +1,15 @@
-//! Exposition formats. Each format has one file in this module and one variant of [`Format`].
+//! Exposition formats, each in one file of this module and with one variant of [`Format`]. The two formats of a live
+//! page have no variant, because they are not negotiated.
 
+#[cfg(feature = "exposition")]
+pub(crate) mod json;
 mod lines;
 pub(crate) mod number;
 mod openmetrics;
 #[cfg(feature = "protobuf")]
 mod protobuf;
+#[cfg(feature = "exposition")]
+mod table;
 mod text;
 
 use crate::kind::Kind;
@@ -100,6 +105,18 @@ pub(crate) struct Encoding {
 impl Encoding {
     pub(crate) fn new(steps: Steps, format: Format) -> Self {
         Self { encoder: (format.about().encoder)(steps.sources()), steps, has_ended: false }
+    }
+
+    /// Encodes the members of a live page's snapshot; see [`json`].
+    #[cfg(feature = "exposition")]
+    pub(crate) fn json(steps: Steps) -> Self {
+        Self { encoder: Box::new(json::Encoder::new()), steps, has_ended: false }
+    }
+
+    /// Encodes the rows of a live page's table; see [`table`].
+    #[cfg(feature = "exposition")]
+    pub(crate) fn table(steps: Steps) -> Self {
+        Self { encoder: Box::new(table::Encoder::new()), steps, has_ended: false }
     }
 
     /// Encodes more of the `wanted` families, until the buffer holds at least `bytes` bytes, the scrape is complete, or

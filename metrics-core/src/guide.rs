@@ -15,6 +15,9 @@ pub mod expansion {}
 #[cfg_attr(any(not(doctest), all(feature = "tls", feature = "auth")), doc = include_str!("guide/exposing.md"))]
 pub mod exposing {}
 
+#[cfg_attr(any(not(doctest), feature = "http"), doc = include_str!("guide/seeing.md"))]
+pub mod seeing {}
+
 #[cfg_attr(any(not(doctest), feature = "axum"), doc = include_str!("guide/axum.md"))]
 pub mod axum {}
 

@@ -49,6 +49,8 @@ mod lint;
 mod lock;
 mod logging;
 mod metric;
+#[cfg(feature = "exposition")]
+mod monitor;
 mod per_process;
 #[cfg(feature = "process")]
 mod process;
@@ -90,6 +92,8 @@ pub use export::graphite::GraphiteBridge;
 #[cfg(feature = "exposition")]
 pub use export::http::exposition::Exposition;
 #[cfg(feature = "exposition")]
+pub use export::http::live::LivePage;
+#[cfg(feature = "exposition")]
 pub use export::http::response::{ExpositionBody, ExpositionFuture};
 #[cfg(feature = "push")]
 pub use export::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder};
@@ -108,6 +112,10 @@ pub use label_value::{Label, LabelValue};
 pub use labels::{CANCELLED, OTHER, OVERFLOW, PANIC};
 pub use lint::StyleRule;
 pub use metric::Metric;
+#[cfg(feature = "exposition")]
+pub use monitor::dashboard::GrafanaDashboard;
+#[cfg(feature = "exposition")]
+pub use monitor::rules::{PrometheusRules, RulesError};
 pub use registry::scrape::Scrape;
 pub use registry::{Collect, CollectorId, DeclaredFamily, DeclaredLabel, Problem, ProblemKind, Registry, init};
 pub use sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, Number, OwnedLabels, SeriesDetails, Value, Visitor};

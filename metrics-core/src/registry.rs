@@ -5,6 +5,8 @@ mod catalog;
 mod check;
 pub(crate) mod collect;
 pub(crate) mod declared;
+#[cfg(feature = "exposition")]
+pub(crate) mod groups;
 mod latency;
 mod members;
 mod problem;

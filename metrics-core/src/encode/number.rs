@@ -57,7 +57,7 @@ pub(super) fn push_number(out: &mut Vec<u8>, value: Number) {
 }
 
 /// Appends a time as seconds since 1970, with milliseconds. Earlier times are written as 0.
-pub(super) fn push_timestamp(out: &mut Vec<u8>, time: SystemTime) {
+pub(crate) fn push_timestamp(out: &mut Vec<u8>, time: SystemTime) {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     push_whole(out, since.as_secs());
     let milliseconds = since.subsec_millis();

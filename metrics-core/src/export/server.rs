@@ -1,4 +1,4 @@
-//! The HTTP server for `/metrics`, on a dedicated thread.
+//! The HTTP server for `/metrics` and the live page, on a dedicated thread.
 //!
 //! The thread creates, runs and drops a single-threaded tokio runtime. The caller cannot own the runtime, because a
 //! runtime must not be dropped inside another runtime.
@@ -8,6 +8,7 @@ mod auth;
 mod connection;
 mod connections;
 mod error;
+mod host;
 mod serve;
 mod stream;
 #[cfg(feature = "tls")]
@@ -44,7 +45,8 @@ const SEND_BUFFER: u32 = 128 << 10;
 /// after a second or more, so a short backlog would delay scrapers during a burst of connections.
 const BACKLOG: u32 = 4_096;
 
-/// Serves the global registry under `/metrics`, on a dedicated thread.
+/// Serves the global registry under `/metrics`, on a dedicated thread. Browsers get a [`LivePage`](crate::LivePage) at
+/// `/`.
 ///
 /// The server keeps running when the handle is dropped; to stop it, call [`HttpServer::shutdown`]. With port 0, the
 /// system chooses a free port, which [`HttpServer::local_addr`] returns. `addr` must implement [`fmt::Debug`] so that
@@ -85,6 +87,7 @@ impl HttpServer {
             strict: false,
             max_connections: MAX_CONNECTIONS,
             max_scrapes: None,
+            live_page: true,
             secure: None,
             admission: None,
         }
@@ -136,6 +139,7 @@ pub struct HttpServerBuilder {
     strict: bool,
     max_connections: usize,
     max_scrapes: Option<usize>,
+    live_page: bool,
     secure: Option<Arc<dyn Secure>>,
     admission: Option<Arc<dyn Admission>>,
 }
@@ -175,6 +179,12 @@ impl HttpServerBuilder {
         self
     }
 
+    /// Sets whether the server serves a [`LivePage`](crate::LivePage) at `/`. The default is true.
+    pub fn live_page(mut self, live_page: bool) -> Self {
+        self.live_page = live_page;
+        self
+    }
+
     /// Starts the server; see [`start_http_server`].
     ///
     /// # Errors
@@ -195,7 +205,8 @@ impl HttpServerBuilder {
         };
         self.admission.iter().try_for_each(|admission| admission.check())?;
         let secure = self.secure.map(|secure| secure.acceptor()).transpose()?;
-        let serving = Serving::new(exposition, self.max_connections, secure, self.admission);
+        let live_page = self.live_page.then(|| exposition.live_page());
+        let serving = Serving::new(exposition, live_page, self.max_connections, secure, self.admission);
         let addrs =
             addr.to_socket_addrs().map_err(|source| ServeError::Resolve { addr: format!("{addr:?}"), source })?;
         let addrs: Vec<SocketAddr> = addrs.collect();

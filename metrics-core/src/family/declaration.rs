@@ -49,6 +49,12 @@ impl FamilyDeclaration {
         self.buckets.map_or(&[], |buckets| &buckets.bounds)
     }
 
+    /// Returns true for a histogram with native buckets.
+    pub(crate) fn is_native(&self) -> bool {
+        let exponential = self.buckets.and_then(|buckets| buckets.exponential.as_ref());
+        exponential.is_some_and(|exponential| exponential.native.is_some())
+    }
+
     /// The quantiles of a summary; empty for other types.
     pub(crate) fn quantiles(&self) -> &'static [f64] {
         let exponential = self.buckets.and_then(|buckets| buckets.exponential.as_ref());

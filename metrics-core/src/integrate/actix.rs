@@ -16,9 +16,9 @@ use pin_project_lite::pin_project;
 use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead};
 use super::recording::RequestOutcome;
 use super::requests::RequestMetrics;
-use crate::Exposition;
 use crate::export::http::exposition::{Body, ScrapeResponse};
 use crate::export::http::request::ScrapeRequest;
+use crate::{Exposition, LivePage};
 
 /// Marks requests that are served by an exposition. Their responses are not measured.
 struct IsExposition;
@@ -36,14 +36,36 @@ impl Exposition {
     /// ```
     pub fn resource(&self, path: &str) -> Resource {
         let exposition = self.clone();
-        web::resource(path).to(move |request: HttpRequest| {
-            let exposition = exposition.clone();
-            async move {
-                request.extensions_mut().insert(IsExposition);
-                response(exposition.respond_to(scrape_request(&request)).await)
-            }
-        })
+        resource(path, move |request| exposition.clone().respond_to(request))
     }
+}
+
+impl LivePage {
+    /// Returns an actix-web resource that serves the page under this path. Pass it to `App::service`.
+    ///
+    /// # Example: serving the live page from an actix-web app
+    ///
+    /// ```
+    /// use actix_web::App;
+    /// use metrics_core::Exposition;
+    ///
+    /// let app = App::new().service(Exposition::new().live_page().resource("/live"));
+    /// ```
+    pub fn resource(&self, path: &str) -> Resource {
+        let page = self.clone();
+        resource(path, move |request| page.clone().respond_to(request))
+    }
+}
+
+fn resource<F>(path: &str, respond: impl Fn(ScrapeRequest) -> F + Clone + 'static) -> Resource
+where
+    F: Future<Output = ScrapeResponse> + 'static,
+{
+    web::resource(path).to(move |request: HttpRequest| {
+        request.extensions_mut().insert(IsExposition);
+        let answer = respond(scrape_request(&request));
+        async move { response(answer.await) }
+    })
 }
 
 fn scrape_request(request: &HttpRequest) -> ScrapeRequest {

@@ -19,7 +19,7 @@ use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead};
 use super::recording::RequestOutcome;
 use super::requests::RequestMetrics;
 use crate::export::http::response::IsExposition;
-use crate::{Exposition, ExpositionBody, ExpositionFuture};
+use crate::{Exposition, ExpositionBody, ExpositionFuture, LivePage};
 
 /// The gRPC status codes that are server errors according to the OpenTelemetry conventions: unknown, deadline exceeded,
 /// unimplemented, internal, unavailable and data loss.
@@ -211,7 +211,21 @@ impl<B> Service<Request<B>> for Exposition {
     }
 }
 
-/// The future returned by an [`Exposition`] when it is called as a service.
+impl<B> Service<Request<B>> for LivePage {
+    type Response = Response<ExpositionBody>;
+    type Error = Infallible;
+    type Future = ExpositionServiceFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ExpositionServiceFuture(self.respond(&request))
+    }
+}
+
+/// The future returned by an [`Exposition`] or [`LivePage`] when it is called as a service.
 #[derive(Debug)]
 pub struct ExpositionServiceFuture(ExpositionFuture);
 

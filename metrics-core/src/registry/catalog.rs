@@ -26,8 +26,12 @@ pub struct DeclaredFamily {
     pub labels: Vec<DeclaredLabel>,
     /// Labels that have the same value on every series.
     pub const_labels: Vec<(String, String)>,
-    /// The upper bounds of a histogram's buckets; empty for other types.
+    /// The upper bounds of a histogram's classic buckets; empty for other types.
     pub buckets: &'static [f64],
+    /// True for a histogram with native buckets.
+    pub native: bool,
+    /// The quantiles of a summary; empty if it has none, and for other types.
+    pub quantiles: &'static [f64],
     /// The maximum number of series.
     pub max_series: usize,
     /// The location of the declaration, or of the first declaration if several annotated functions share the family.
@@ -65,6 +69,11 @@ impl Registry {
     #[must_use]
     pub fn catalog(&self) -> Vec<DeclaredFamily> {
         declared::initialize(self.inner.is_global, UserCode::Now);
+        self.known_catalog()
+    }
+
+    /// Like [`Registry::catalog`], but does not initialize anything.
+    pub(crate) fn known_catalog(&self) -> Vec<DeclaredFamily> {
         let members = self.read().members.with_variants();
         members.iter().map(|(member, variants)| describe(member.core(), variants)).collect()
     }
@@ -99,6 +108,8 @@ fn describe(core: &FamilyCore, variants: &[Arc<FamilyCore>]) -> DeclaredFamily {
         labels,
         const_labels: declaration.const_labels.clone(),
         buckets: declaration.bounds(),
+        native: declaration.is_native(),
+        quantiles: declaration.quantiles(),
         max_series: core.max_series(),
         location: declaration.location,
     }

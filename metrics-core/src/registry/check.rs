@@ -9,6 +9,15 @@ use super::scrape::gathering::Gathering;
 use crate::lint::StyleRule;
 
 impl Registry {
+    /// Returns the problems that are known without running collectors or initializing anything. Style problems are not
+    /// included.
+    #[cfg(feature = "exposition")]
+    pub(crate) fn known_problems(&self) -> Vec<Problem> {
+        let mut problems = self.read().problems.all().to_vec();
+        problems.extend(declared::problems(self.inner.is_global));
+        problems
+    }
+
     /// Returns all problems in this registry, each with its code location if known.
     ///
     /// Problems with declarations, layers and collector families are listed first, followed by violations of style

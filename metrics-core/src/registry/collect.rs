@@ -168,6 +168,12 @@ impl Registry {
         Ok(id)
     }
 
+    /// Returns true if a collector reports a family of this name.
+    #[cfg(feature = "exposition")]
+    pub(crate) fn is_collected(&self, name: &str) -> bool {
+        self.read().collectors.describes(name)
+    }
+
     /// Removes a collector from the registry. Returns false if the collector is not registered.
     pub fn unregister_collector(&self, id: CollectorId) -> bool {
         let removed = self.write().collectors.by_id.remove(&id);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use client::ask;
 use metrics_core::{Counter, instrument, start_http_server};
+use serde_json::Value as Json;
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -46,11 +47,34 @@ fn scrapes_are_answered_while_a_list_hangs() {
         assert!(answer.text().contains("\nserved_total 1\n") && !answer.text().contains(known), "{}", answer.text());
         assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
     }
+    for line in ["GET /", "GET /?snapshot"] {
+        assert!(ask(server.local_addr(), line, "").text().contains("served_total"), "{line}");
+    }
     *STATE.0.lock().expect("no panic") = State::Released;
+    let released = Instant::now();
     STATE.1.notify_all();
     initializing.join().expect("no panic");
     let answer = ask(server.local_addr(), "GET /metrics", "");
     assert!(answer.text().contains(known), "{}", answer.text());
     assert_eq!(route("/foo"), 4);
+    let line = line!() + 1;
+    let _ = Counter::builder("served_total", "Served.").labels(["user"]).register();
+    let has_problem = || {
+        let snapshot: Json =
+            serde_json::from_slice(&ask(server.local_addr(), "GET /?snapshot", "").body).expect("JSON");
+        let problems = snapshot["problems"].as_array().expect("a list").clone();
+        let problem = problems.iter().find(|problem| problem["family"] == "served_total")?;
+        let (message, location) = (problem["message"].as_str()?.to_owned(), problem["location"].as_str()?.to_owned());
+        Some((message, location))
+    };
+    let problem = loop {
+        if let Some(problem) = has_problem() {
+            break problem;
+        }
+        // The snapshot may have been taken before the declaration.
+        assert!(released.elapsed() < Duration::from_secs(30), "no problem");
+    };
+    assert!(problem.0.contains("label names"), "{problem:?}");
+    assert!(problem.1.ends_with(&format!("declarations.rs:{line}")), "{problem:?}");
     server.shutdown();
 }

@@ -54,13 +54,13 @@ fn idle_connections_of_other_clients_are_closed_before_those_of_scrapers() {
     let mut scraper = connect(addr);
     assert!(ask_again(&mut scraper, "/metrics", "0\r\n\r\n") || ask_again(&mut scraper, "/metrics", "} 1\n"));
     let mut small: Vec<_> = (0..63).map(|_| connect(addr)).collect();
-    assert!(small.iter_mut().all(|client| ask_again(client, "/", NOT_FOUND)));
+    assert!(small.iter_mut().all(|client| ask_again(client, "/else", NOT_FOUND)));
     for _ in 0..20 {
         // The server has reached its connection limit, and no connection has been idle for long.
         assert_served(addr);
     }
     assert!(ask_again(&mut scraper, "/metrics", "} 1\n"), "the scraper's connection was closed");
-    let alive = small.iter_mut().filter_map(|client| ask_again(client, "/", NOT_FOUND).then_some(())).count();
+    let alive = small.iter_mut().filter_map(|client| ask_again(client, "/else", NOT_FOUND).then_some(())).count();
     assert!((1..63).contains(&alive), "{alive} of the others are left");
 }
 

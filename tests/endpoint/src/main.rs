@@ -5,6 +5,7 @@ mod collectors;
 mod floods;
 mod formats;
 mod limits;
+mod live;
 mod negotiation;
 mod processes;
 mod secured;

@@ -182,7 +182,7 @@ fn answers_are_counted_by_code_and_format() {
     let series = [
         ("code=\"200\",format=\"text\"", "GET /metrics", ""),
         ("code=\"200\",format=\"openmetrics\"", "HEAD /metrics", "Accept: application/openmetrics-text\r\n"),
-        ("code=\"404\",format=\"none\"", "GET /", ""),
+        ("code=\"404\",format=\"none\"", "GET /else", ""),
         ("code=\"405\",format=\"none\"", "DELETE /metrics", ""),
     ];
     for labels in ["code=\"401\",format=\"none\"", "code=\"500\",format=\"none\"", "code=\"503\",format=\"none\""] {

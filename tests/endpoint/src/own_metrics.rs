@@ -33,7 +33,7 @@ fn every_answer_counts_once_from_zero_on() {
     for format in ["text", "openmetrics", "protobuf"] {
         expected.insert(of("200", format), 0.0);
     }
-    for code in ["401", "404", "405", "500", "503"] {
+    for code in ["401", "403", "404", "405", "500", "503"] {
         expected.insert(of(code, "none"), 0.0);
     }
     // A scrape includes itself: when it exports the values, it is in flight and already counted.
@@ -53,6 +53,7 @@ fn every_answer_counts_once_from_zero_on() {
         ("GET /else", "", "", ("401", "none")),
         ("GET /else", "", may, ("404", "none")),
         ("POST /metrics", "", may, ("405", "none")),
+        ("POST /", "", may, ("405", "none")),
     ] {
         assert_eq!(ask(addr, line, &format!("{headers}{credentials}")).status().to_string(), code, "{line}");
         *expected.get_mut(&of(code, format)).expect("it was there at 0") += 1.0;

@@ -207,7 +207,7 @@ fn credentials() {
         assert!(answer.text().ends_with("served_total 1\n"));
         assert_eq!(ask(addr, "GET /else", &format!("Authorization: {credentials}\r\n")).status(), 404);
         for wrong in ["", "Authorization: \r\n", "Authorization: Bearer s3cre\r\n", "Authorization: Basic Og==\r\n"] {
-            for line in ["GET /metrics", "HEAD /metrics", "GET /else", "POST /metrics"] {
+            for line in ["GET /metrics", "HEAD /metrics", "GET /", "GET /?snapshot", "GET /else", "POST /metrics"] {
                 let answer = ask(addr, line, wrong);
                 let scheme = credentials.split(' ').next().expect("a scheme");
                 assert_eq!(answer.status(), 401, "{line} {wrong}");

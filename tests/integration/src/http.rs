@@ -39,7 +39,7 @@ fn get_and_head_of_metrics() {
 #[test]
 fn other_paths_and_methods() {
     let server = serving(&Registry::new());
-    for path in ["/", "/metrics/", "/Metrics", "/metricsx"] {
+    for path in ["/else", "/metrics/", "/Metrics", "/metricsx"] {
         let response = request(server.local_addr(), &format!("GET {path} HTTP/1.1"));
         assert!(response.starts_with("HTTP/1.1 404 Not Found\r\n"), "{path}: {response}");
     }
@@ -134,7 +134,7 @@ fn a_shutdown_waits_for_a_running_scrape() {
     let scrape = std::thread::spawn(move || request(addr, "GET /metrics HTTP/1.1"));
     wait.recv().expect("the scrape has begun");
     // Other connections are served during the scrape.
-    assert!(request(addr, "GET / HTTP/1.1").starts_with("HTTP/1.1 404"));
+    assert!(request(addr, "GET /else HTTP/1.1").starts_with("HTTP/1.1 404"));
     let ended = std::thread::spawn(move || server.shutdown());
     while TcpStream::connect(addr).is_ok() {
         std::thread::yield_now();

@@ -37,7 +37,7 @@ const LAYERS: [&[&str]; 8] = [
     &["metric", "counter", "gauge", "summary", "histogram", "state_set", "threads", "timer"],
     &["cache", "family", "info", "builder"],
     &["registry"],
-    &["call", "encode", "declare", "process", "testing"],
+    &["call", "encode", "monitor", "declare", "process", "testing"],
     &["export"],
     &["integrate"],
     &["__private", "guide"],

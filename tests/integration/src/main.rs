@@ -20,6 +20,7 @@ mod instrument_outcomes;
 mod instrument_sites;
 mod latency_types;
 mod layers;
+mod monitor;
 mod overflow;
 mod pushing;
 mod registering;

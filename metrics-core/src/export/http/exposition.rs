@@ -88,12 +88,14 @@ impl Exposition {
         Self { slots: ScrapeSlots::new(most.max(1)), ..self }
     }
 
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Responds to a request.
     pub(crate) async fn respond_to(self, request: ScrapeRequest) -> ScrapeResponse {
         if request.method == Method::Other {
-            let mut response = ScrapeResponse::text(405, "Use GET or HEAD.\n");
-            response.headers.push(("allow", "GET, HEAD"));
-            return response;
+            return ScrapeResponse::not_allowed();
         }
         let (format, gzip) = (request.format(), request.gzip());
         let mut headers = vec![("content-type", format.content_type()), ("vary", "accept, accept-encoding")];
@@ -156,7 +158,13 @@ impl ScrapeResponse {
         Self { status, headers, body: Body::Whole(Bytes::from_static(text.as_bytes())) }
     }
 
-    fn busy() -> Self {
+    pub(super) fn not_allowed() -> Self {
+        let mut response = Self::text(405, "Use GET or HEAD.\n");
+        response.headers.push(("allow", "GET, HEAD"));
+        response
+    }
+
+    pub(super) fn busy() -> Self {
         let mut response = Self::text(503, "Too many concurrent scrapes.\n");
         response.headers.push(("retry-after", "1"));
         response

@@ -15,6 +15,8 @@ const MAX_COLLECT_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct ScrapeRequest {
     pub(crate) method: Method,
+    /// The part of a live page that is requested. Other handlers ignore it.
+    pub(super) view: LiveView,
     /// The names of the requested families or their samples. If empty, all families are requested.
     names: HashSet<String>,
     accept: Vec<String>,
@@ -29,6 +31,33 @@ pub(crate) enum Method {
     Other,
 }
 
+/// The part of a live page that a query selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LiveView {
+    /// The document.
+    Page,
+    /// The values.
+    Snapshot,
+    /// The exposition.
+    Metrics,
+    /// A dashboard for Grafana.
+    Dashboard,
+    /// Rules for Prometheus.
+    Rules,
+}
+
+impl LiveView {
+    fn of(query: &str) -> Self {
+        match query.split('&').next() {
+            Some("snapshot") => Self::Snapshot,
+            Some("metrics") => Self::Metrics,
+            Some("dashboard") => Self::Dashboard,
+            Some("rules") => Self::Rules,
+            _ => Self::Page,
+        }
+    }
+}
+
 impl ScrapeRequest {
     pub(crate) fn new(method: &str, query: Option<&str>) -> Self {
         let method = match method {
@@ -37,7 +66,8 @@ impl ScrapeRequest {
             _ => Method::Other,
         };
         let names = query.map_or_else(HashSet::new, names);
-        Self { method, names, accept: Vec::new(), accept_encoding: None, timeout: None }
+        let view = query.map_or(LiveView::Page, LiveView::of);
+        Self { method, view, names, accept: Vec::new(), accept_encoding: None, timeout: None }
     }
 
     /// Adds a header, whose name must be lowercase. Ignores headers that do not affect the response.

@@ -11,6 +11,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::exposition::{Body, Exposition, ScrapeResponse};
+use super::live::LivePage;
 use super::request::ScrapeRequest;
 use super::scrape_limit::Progress;
 
@@ -33,7 +34,26 @@ impl Exposition {
     }
 }
 
-/// The future returned by [`Exposition::respond`].
+impl LivePage {
+    /// Responds to a request. The request's path and body are ignored.
+    ///
+    /// # Example: a handler for a server that uses the `http` crate
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use metrics_core::{Exposition, ExpositionBody};
+    ///
+    /// async fn live(request: Request<()>) -> Response<ExpositionBody> {
+    ///     Exposition::new().live_page().respond(&request).await
+    /// }
+    /// ```
+    pub fn respond<B>(&self, request: &Request<B>) -> ExpositionFuture {
+        let (page, scrape) = (self.clone(), scrape_request(request));
+        ExpositionFuture(Box::pin(async move { page.respond_to(scrape).await.into_response() }))
+    }
+}
+
+/// The future returned by [`Exposition::respond`] and [`LivePage::respond`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct ExpositionFuture(Pin<Box<dyn Future<Output = Response<ExpositionBody>> + Send>>);
 

@@ -8,7 +8,7 @@ use crate::family::Family;
 use crate::gauge::{Gauge, InFlight};
 
 /// The status codes of failed scrapes. Their series are exported at 0 from the start.
-const FAILURES: [&str; 5] = ["401", "404", "405", "500", "503"];
+const FAILURES: [&str; 6] = ["401", "403", "404", "405", "500", "503"];
 /// The value of the `format` label for a response without metrics.
 const NONE: &str = "none";
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -28,13 +28,19 @@ use tokio::sync::Notify;
 use super::connection::Phase;
 use super::connections::{self, Connection, Connections};
 use super::error::ServeError;
+use super::host;
 use super::stream::{Flushed, IoStream, Observed};
 use crate::export::http::exposition::{Exposition, ScrapeResponse};
+use crate::export::http::live::LivePage;
 use crate::export::http::response::ExpositionBody;
 use crate::lock::lock;
 use crate::logging::log;
 
 const PATH: &str = "/metrics";
+/// The response to a request for the live page that a website may have caused.
+const FOREIGN_HOST: &str = "\
+    Requests to a loopback address must have the host `localhost`, `127.0.0.1` or `[::1]`. \
+    If a proxy forwards them, let it set the `Host` header to `localhost`.\n";
 /// The maximum size of a request head, and of a connection's write buffer, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
 /// The maximum time to wait for responses in flight during shutdown.
@@ -72,6 +78,7 @@ pub(crate) type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn IoStr
 /// The state shared by all connections of a server.
 pub(super) struct Serving {
     exposition: Exposition,
+    live_page: Option<LivePage>,
     connections: Arc<Connections>,
     secure: Option<Arc<dyn Accept>>,
     admission: Option<Arc<dyn Admission>>,
@@ -82,17 +89,18 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn new(
         exposition: Exposition,
+        live_page: Option<LivePage>,
         max_connections: usize,
         secure: Option<Arc<dyn Accept>>,
         admission: Option<Arc<dyn Admission>>,
     ) -> Self {
         let connections = Connections::new(max_connections);
         let reserve = Reserve::default();
-        Self { exposition, connections, secure, admission, reserve, has_warned: AtomicBool::new(false) }
+        Self { exposition, live_page, connections, secure, admission, reserve, has_warned: AtomicBool::new(false) }
     }
 
     /// Responds to a request after checking its credentials.
-    async fn answer(&self, request: &Request<Incoming>) -> Response<ExpositionBody> {
+    async fn answer(&self, request: &Request<Incoming>, is_loopback: bool) -> Response<ExpositionBody> {
         if let Some(admission) = &self.admission
             && !admission.allows(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes))
         {
@@ -100,10 +108,16 @@ impl Serving {
             answer.headers.push(("www-authenticate", admission.challenge()));
             return answer.into_response();
         }
-        if !is_scrape(request) {
-            return ScrapeResponse::text(404, "Not found; metrics are served at /metrics.\n").into_response();
+        match &self.live_page {
+            _ if is_scrape(request) => self.exposition.respond(request).await,
+            Some(live_page) if request.uri().path() == "/" => {
+                if is_loopback && !host::is_local(request.headers().get(HOST).map(HeaderValue::as_bytes)) {
+                    return ScrapeResponse::text(403, FOREIGN_HOST).into_response();
+                }
+                live_page.respond(request).await
+            }
+            _ => ScrapeResponse::text(404, "Not found; metrics are served at /metrics.\n").into_response(),
         }
-        self.exposition.respond(request).await
     }
 
     /// Logs a failed connection. Only the first failure is logged as a warning, because a client can cause any number
@@ -233,12 +247,13 @@ async fn until<F: Future>(stopped: impl Future, future: F) -> Option<F::Output> 
 async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<Serving>, requests: Watcher) {
     // The last bytes of a response must not wait for the client to acknowledge the previous ones.
     stream.set_nodelay(true).ok();
+    let is_loopback = stream.local_addr().is_ok_and(|addr| addr.ip().to_canonical().is_loopback());
     let stream = Observed { stream, connection: Arc::clone(&connection) };
     let served = async {
         match &serving.secure {
-            None => serve_stream(stream, &connection, &serving, requests).await,
+            None => serve_stream(stream, is_loopback, &connection, &serving, requests).await,
             Some(secure) => match secure.accept(Box::new(stream)).await {
-                Ok(stream) => serve_stream(stream, &connection, &serving, requests).await,
+                Ok(stream) => serve_stream(stream, is_loopback, &connection, &serving, requests).await,
                 Err(error) => {
                     connections::closed("handshake");
                     serving.failed("a TLS handshake failed", &error);
@@ -252,6 +267,7 @@ async fn connected(stream: TcpStream, connection: Arc<Connection>, serving: Arc<
 
 async fn serve_stream(
     stream: impl IoStream + 'static,
+    is_loopback: bool,
     connection: &Arc<Connection>,
     serving: &Arc<Serving>,
     requests: Watcher,
@@ -260,7 +276,7 @@ async fn serve_stream(
         let (connection, serving) = (Arc::clone(connection), Arc::clone(serving));
         async move {
             connection.begins();
-            let response = if connection.is_refusal { refusal() } else { serving.answer(&request).await };
+            let response = if connection.is_refusal { refusal() } else { serving.answer(&request, is_loopback).await };
             connection.sends(response.body().progress());
             let was_scraped =
                 is_scrape(&request) && request.method() == Method::GET && response.status() == StatusCode::OK;

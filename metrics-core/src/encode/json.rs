@@ -1,0 +1,202 @@
+//! The snapshot of a live page, as JSON.
+//!
+//! The output is a list of members without the surrounding braces: `"families":[..],"groups":[..],"left_out":0`.
+//! Numbers that JSON cannot represent become `null`.
+
+use std::collections::BTreeSet;
+
+use super::Encode;
+use super::number::{push_float, push_number, push_whole};
+use crate::kind::Kind;
+use crate::registry::groups::{Group, groups};
+use crate::sample::{FamilyInfo, Labels, Value, Visitor};
+
+/// The maximum size of all series, in bytes. Further series are left out.
+const MAX_LEN: usize = 4 << 20;
+
+pub(super) struct Encoder {
+    out: Vec<u8>,
+    /// The names of the families so far.
+    names: BTreeSet<String>,
+    /// True if the current family has series.
+    has_series: bool,
+    /// The number of bytes of all series so far. The caller may have taken some of them from the buffer.
+    written: usize,
+    left_out: u64,
+}
+
+impl Encoder {
+    pub(super) fn new() -> Self {
+        Self { out: b"\"families\":[".to_vec(), names: BTreeSet::new(), has_series: false, written: 0, left_out: 0 }
+    }
+
+    /// Ends the list of series and the family, if one has begun.
+    fn end_family(&mut self) {
+        if !self.names.is_empty() {
+            self.out.extend_from_slice(b"]}");
+        }
+    }
+
+    fn push_labels(&mut self, labels: Labels<'_>) {
+        self.out.extend_from_slice(b"{\"labels\":{");
+        for (at, (name, value)) in labels.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            push_string(&mut self.out, name);
+            self.out.push(b':');
+            push_string(&mut self.out, &value);
+        }
+        self.out.push(b'}');
+    }
+}
+
+impl Encode for Encoder {
+    fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    fn end(&mut self) {
+        self.end_family();
+        let Self { out, names, left_out, .. } = self;
+        out.extend_from_slice(b"],\"groups\":[");
+        let names = names.iter().map(String::as_str).collect();
+        for (at, group) in groups(&names).iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            push_group(out, group);
+        }
+        out.extend_from_slice(b"],\"left_out\":");
+        push_whole(out, *left_out);
+    }
+}
+
+impl Visitor for Encoder {
+    fn family(&mut self, family: &FamilyInfo<'_>) {
+        self.end_family();
+        if !self.names.is_empty() {
+            self.out.push(b',');
+        }
+        self.names.insert(family.name.to_owned());
+        self.has_series = false;
+        let kind = match family.kind {
+            Kind::Info => "info",
+            Kind::StateSet => "stateset",
+            Kind::Untyped => "unknown",
+            kind => kind.as_str(),
+        };
+        let out = &mut self.out;
+        out.push(b'{');
+        push_member(out, "name", family.name);
+        for (name, value) in
+            [("type", kind), ("help", family.help)].into_iter().chain(family.unit.map(|unit| ("unit", unit)))
+        {
+            out.push(b',');
+            push_member(out, name, value);
+        }
+        out.extend_from_slice(b",\"series\":[");
+    }
+
+    fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        if self.written >= MAX_LEN {
+            self.left_out += 1;
+            return;
+        }
+        if self.has_series {
+            self.out.push(b',');
+        }
+        self.has_series = true;
+        let begin = self.out.len();
+        self.push_labels(labels);
+        let out = &mut self.out;
+        match *value {
+            Value::Counter(total) if total.as_f64().is_finite() => {
+                out.extend_from_slice(b",\"value\":");
+                push_number(out, total);
+            }
+            Value::Counter(total) => push_value(out, total.as_f64()),
+            Value::Gauge(value) | Value::Untyped(value) => push_value(out, value),
+            Value::Summary { count, sum, quantiles } => {
+                push_count(out, count, sum);
+                push_pairs(out, "quantiles", quantiles, |out, value| push_json_float(out, *value));
+            }
+            Value::Histogram { count, sum, buckets, .. } => {
+                push_count(out, count, sum);
+                push_pairs(out, "buckets", buckets, |out, count| push_whole(out, *count));
+            }
+        }
+        out.push(b'}');
+        self.written += self.out.len() - begin;
+    }
+}
+
+fn push_group(out: &mut Vec<u8>, group: &Group<'_>) {
+    let Group { prefix, work, latency, exceptions, cancelled, in_flight, responses } = *group;
+    out.push(b'{');
+    push_member(out, "prefix", prefix);
+    let optional =
+        [("exceptions", exceptions), ("cancelled", cancelled), ("in_flight", in_flight), ("responses", responses)];
+    let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (name, value) in [("work", work), ("latency", latency)].into_iter().chain(optional) {
+        out.push(b',');
+        push_member(out, name, value);
+    }
+    out.push(b'}');
+}
+
+fn push_count(out: &mut Vec<u8>, count: u64, sum: f64) {
+    out.extend_from_slice(b",\"count\":");
+    push_whole(out, count);
+    out.extend_from_slice(b",\"sum\":");
+    push_json_float(out, sum);
+}
+
+fn push_value(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(b",\"value\":");
+    push_json_float(out, value);
+}
+
+fn push_pairs<T>(out: &mut Vec<u8>, name: &str, pairs: &[(f64, T)], push: impl Fn(&mut Vec<u8>, &T)) {
+    out.push(b',');
+    push_string(out, name);
+    out.extend_from_slice(b":[");
+    for (at, (first, second)) in pairs.iter().enumerate() {
+        out.extend_from_slice(if at > 0 { b",[" } else { b"[" });
+        push_json_float(out, *first);
+        out.push(b',');
+        push(out, second);
+        out.push(b']');
+    }
+    out.push(b']');
+}
+
+/// Appends a member of an object whose value is a string.
+pub(crate) fn push_member(out: &mut Vec<u8>, name: &str, value: &str) {
+    push_string(out, name);
+    out.push(b':');
+    push_string(out, value);
+}
+
+/// Appends a number, or `null` if it is not finite.
+pub(crate) fn push_json_float(out: &mut Vec<u8>, value: f64) {
+    if value.is_finite() { push_float(out, value) } else { out.extend_from_slice(b"null") }
+}
+
+/// Appends a string in quotes.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0..0x20 => {
+                out.extend_from_slice(b"\\u00");
+                out.extend([byte >> 4, byte & 0xF].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,115 @@
+//! The live page: a document that polls a JSON snapshot of its registry once per second.
+//!
+//! Everything is served under one path, so the page works under any prefix: the query `snapshot` selects the snapshot,
+//! `metrics` the exposition itself, and `dashboard` and `rules` the files for Grafana and Prometheus. All viewers of a
+//! registry share a snapshot, which is taken only on request. The page contains no values except in a table for
+//! browsers without JavaScript.
+
+mod snapshot;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::exposition::{Body, Exposition, ScrapeResponse};
+use super::request::{LiveView, Method, ScrapeRequest};
+use crate::monitor::dashboard::GrafanaDashboard;
+use crate::monitor::rules::PrometheusRules;
+use snapshot::SharedSnapshot;
+
+/// The document, with a placeholder for the rows of the table.
+const PAGE: &str = include_str!("live/page.html");
+const PLACEHOLDER: &str = "<!--ROWS-->";
+
+/// The headers of all responses. The policy allows the document's own script and style, and nothing else.
+const HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         script-src 'sha256-caV7F4wDH764dZhnwVxRJDiAnlTlPIwZmd1xMgut+kA='; \
+         style-src 'sha256-5cNtJ3qqBkx/Tt8tqiajn0j1Pz2FV6oC7IAS4US2q/A='",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("cache-control", "no-store"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("referrer-policy", "no-referrer"),
+    ("vary", "accept-encoding"),
+];
+
+/// A page that shows a registry's metrics in a browser, updated once per second.
+///
+/// The page lists the rate, exceptions, latency and concurrency of each annotated function and route, custom metrics,
+/// and problems with the instrumentation. It consists of one document without dependencies and makes requests only to
+/// its own path. Browsers without JavaScript show a table of the current values.
+///
+/// [`start_http_server`](crate::start_http_server) serves the page at `/`. To serve it from a web framework, mount it
+/// like an [`Exposition`], under any path. The page shows the same values as `/metrics`, so restrict access to both in
+/// the same way. See [`guide::seeing`](crate::guide::seeing).
+///
+/// Clones share the registry. All live pages of a registry share a snapshot, which is taken at most once per second and
+/// only while a page is open.
+#[derive(Clone, Debug)]
+pub struct LivePage {
+    exposition: Exposition,
+    snapshot: Arc<SharedSnapshot>,
+}
+
+impl Exposition {
+    /// Returns a page that shows the metrics in a browser.
+    #[must_use]
+    pub fn live_page(&self) -> LivePage {
+        LivePage { snapshot: SharedSnapshot::of(self.registry()), exposition: self.clone() }
+    }
+}
+
+impl LivePage {
+    /// Responds to a request.
+    pub(crate) async fn respond_to(self, request: ScrapeRequest) -> ScrapeResponse {
+        let content_type = match request.view {
+            LiveView::Metrics => return self.exposition.respond_to(request).await,
+            LiveView::Page => "text/html; charset=utf-8",
+            LiveView::Snapshot | LiveView::Dashboard => "application/json",
+            LiveView::Rules => "application/yaml",
+        };
+        if request.method == Method::Other {
+            return ScrapeResponse::not_allowed();
+        }
+        let gzip = request.gzip();
+        let body = match request.method {
+            Method::Head => Body::Head,
+            _ => match self.bytes(request.view, gzip).await {
+                Some(bytes) => Body::Whole(bytes),
+                None => return ScrapeResponse::busy(),
+            },
+        };
+        let mut headers = vec![("content-type", content_type)];
+        headers.extend(HEADERS);
+        headers.extend(match request.view {
+            LiveView::Dashboard => Some(("content-disposition", "attachment; filename=\"dashboard.json\"")),
+            LiveView::Rules => Some(("content-disposition", "attachment; filename=\"rules.yml\"")),
+            _ => None,
+        });
+        headers.extend(gzip.then_some(("content-encoding", "gzip")));
+        ScrapeResponse { status: 200, headers, body }
+    }
+
+    async fn bytes(&self, view: LiveView, gzip: bool) -> Option<Bytes> {
+        let registry = self.exposition.registry();
+        let bytes = match view {
+            LiveView::Snapshot => self.snapshot.get(registry).await?,
+            LiveView::Dashboard => {
+                let dashboard = GrafanaDashboard::of(registry, registry.known_catalog()).to_json();
+                snapshot::compressed(dashboard.as_bytes())?
+            }
+            LiveView::Rules => {
+                let rules = PrometheusRules::of(registry.known_catalog()).to_yaml();
+                snapshot::compressed(rules.unwrap_or_default().as_bytes())?
+            }
+            LiveView::Page | LiveView::Metrics => {
+                let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
+                self.snapshot.table(before, registry, after).await?
+            }
+        };
+        if gzip { Some(bytes) } else { snapshot::decompressed(&bytes) }
+    }
+}

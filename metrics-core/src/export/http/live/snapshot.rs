@@ -1,0 +1,163 @@
+//! Snapshots of a registry for live pages, shared by all viewers.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+
+use super::super::scrape_limit::{ScrapeSlots, Slot};
+use crate::encode::Encoding;
+use crate::encode::json::{push_member, push_string};
+use crate::encode::number::push_timestamp;
+use crate::lock::lock;
+use crate::per_process::PerProcess;
+use crate::registry::Registry;
+use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
+use crate::registry::scrape::steps::Steps;
+
+/// The age at which a snapshot is replaced. Viewers poll once per second.
+const MAX_AGE: Duration = Duration::from_millis(900);
+/// The number of bytes to encode and compress before the task yields.
+const AT_ONCE: usize = 16 << 10;
+
+/// The latest snapshot of a registry.
+#[derive(Debug)]
+pub(super) struct SharedSnapshot {
+    /// A single slot, held while a snapshot or a table is encoded.
+    taking: Arc<ScrapeSlots>,
+    latest: PerProcess<Latest>,
+}
+
+#[derive(Default)]
+struct Latest {
+    /// The time at which the first snapshot was requested. A page that sees another time has lost its history.
+    started: OnceLock<SystemTime>,
+    /// The latest snapshot, compressed, and the time at which it was taken.
+    snapshot: Mutex<Option<(Instant, Bytes)>>,
+}
+
+impl SharedSnapshot {
+    /// Returns the snapshot that all live pages of a registry share.
+    pub(super) fn of(registry: &Registry) -> Arc<Self> {
+        static OF_REGISTRIES: Mutex<BTreeMap<u64, Weak<SharedSnapshot>>> = Mutex::new(BTreeMap::new());
+        let mut all = lock(&OF_REGISTRIES);
+        if let Some(shared) = all.get(&registry.id()).and_then(Weak::upgrade) {
+            return shared;
+        }
+        all.retain(|_, shared| shared.strong_count() > 0);
+        let shared = Arc::new(Self { taking: ScrapeSlots::new(1), latest: PerProcess::new() });
+        all.insert(registry.id(), Arc::downgrade(&shared));
+        shared
+    }
+
+    /// Returns a compressed snapshot that is at most a second old. Returns `None` if too many viewers are waiting for
+    /// it.
+    pub(super) async fn get(&self, registry: &Registry) -> Option<Bytes> {
+        if let Some(snapshot) = self.latest() {
+            return Some(snapshot);
+        }
+        let _slot = self.slot().await?;
+        match self.latest() {
+            Some(snapshot) => Some(snapshot),
+            None => self.take(registry).await,
+        }
+    }
+
+    fn latest(&self) -> Option<Bytes> {
+        let latest = lock(&self.latest.get().snapshot).clone();
+        latest.filter(|(at, _)| at.elapsed() < MAX_AGE).map(|(_, snapshot)| snapshot)
+    }
+
+    /// Returns a document with the rows of a table that contains the current values, compressed. Returns `None` if too
+    /// many viewers are waiting for documents.
+    pub(super) async fn table(&self, before: &str, registry: &Registry, after: &str) -> Option<Bytes> {
+        let _slot = self.slot().await?;
+        let sources = registry.gather(DEFAULT_COLLECT_TIMEOUT).await;
+        encoded(before.as_bytes(), Encoding::table(Steps::new(sources, false)), after.as_bytes()).await
+    }
+
+    async fn slot(&self) -> Option<Slot> {
+        self.taking.take_until(Instant::now() + DEFAULT_COLLECT_TIMEOUT).await
+    }
+
+    async fn take(&self, registry: &Registry) -> Option<Bytes> {
+        let latest = self.latest.get();
+        let sources = registry.gather(DEFAULT_COLLECT_TIMEOUT).await;
+        let mut before = b"{\"time\":".to_vec();
+        push_timestamp(&mut before, SystemTime::now());
+        before.extend_from_slice(b",\"started\":");
+        push_timestamp(&mut before, *latest.started.get_or_init(SystemTime::now));
+        push_problems(&mut before, registry);
+        before.push(b',');
+        let snapshot = encoded(&before, Encoding::json(Steps::new(sources, false)), b"}").await?;
+        *lock(&latest.snapshot) = Some((Instant::now(), snapshot.clone()));
+        Some(snapshot)
+    }
+}
+
+/// Compresses a document.
+pub(super) fn compressed(document: &[u8]) -> Option<Bytes> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(document).ok()?;
+    gzip.finish().ok().map(Bytes::from)
+}
+
+/// Encodes and compresses everything, and yields from time to time. Only the compressed bytes are kept in memory.
+async fn encoded(before: &[u8], mut encoding: Encoding, after: &[u8]) -> Option<Bytes> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(before).ok()?;
+    let mut goes_on = true;
+    while goes_on {
+        goes_on = encoding.fill(AT_ONCE, &|_, _| true);
+        gzip.write_all(encoding.out()).ok()?;
+        encoding.out().clear();
+        yield_now().await;
+    }
+    gzip.write_all(after).ok()?;
+    gzip.finish().ok().map(Bytes::from)
+}
+
+/// Returns the bytes for a client that does not accept gzip.
+pub(super) fn decompressed(bytes: &[u8]) -> Option<Bytes> {
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut plain).ok()?;
+    Some(plain.into())
+}
+
+/// Lets other tasks of the thread run.
+async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn push_problems(out: &mut Vec<u8>, registry: &Registry) {
+    out.extend_from_slice(b",\"problems\":[");
+    for (at, problem) in registry.known_problems().iter().enumerate() {
+        out.extend_from_slice(if at > 0 { b",{" } else { b"{" });
+        push_member(out, "family", &problem.family);
+        out.push(b',');
+        push_member(out, "message", &problem.message);
+        out.extend_from_slice(b",\"location\":");
+        match problem.location {
+            Some(location) => push_string(out, &format!("{}:{}", location.file(), location.line())),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+}
