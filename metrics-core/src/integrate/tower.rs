@@ -197,33 +197,27 @@ fn data_len(data: &impl bytes::Buf) -> u64 {
     data.remaining() as u64
 }
 
-impl<B> Service<Request<B>> for Exposition {
-    type Response = Response<ExpositionBody>;
-    type Error = Infallible;
-    type Future = ExpositionServiceFuture;
+/// Implements the service that responds to requests with a handler.
+macro_rules! service {
+    ($handler:ty) => {
+        impl<B> Service<Request<B>> for $handler {
+            type Response = Response<ExpositionBody>;
+            type Error = Infallible;
+            type Future = ExpositionServiceFuture;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        ExpositionServiceFuture(self.respond(&request))
-    }
+            fn call(&mut self, request: Request<B>) -> Self::Future {
+                ExpositionServiceFuture(self.respond(&request))
+            }
+        }
+    };
 }
 
-impl<B> Service<Request<B>> for LivePage {
-    type Response = Response<ExpositionBody>;
-    type Error = Infallible;
-    type Future = ExpositionServiceFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        ExpositionServiceFuture(self.respond(&request))
-    }
-}
+service!(Exposition);
+service!(LivePage);
 
 /// The future returned by an [`Exposition`] or [`LivePage`] when it is called as a service.
 #[derive(Debug)]

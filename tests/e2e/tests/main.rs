@@ -2,6 +2,7 @@
 //!
 //! `tests/run` installs the programs that these tests need.
 
+mod browser;
 mod carbon;
 mod differential;
 mod distributions;
@@ -11,6 +12,7 @@ mod exemplars;
 mod formats;
 mod graphite;
 mod hostile;
+mod live;
 mod mixed_labels;
 mod odd_families;
 mod pasted;
@@ -19,6 +21,7 @@ mod promql;
 mod readers;
 mod readme;
 mod router;
+mod rules;
 mod services;
 mod style;
 

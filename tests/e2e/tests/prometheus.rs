@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -30,12 +31,22 @@ impl Prometheus {
     pub(crate) const VERSIONS: [&str; 2] =
         ["prometheus", concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/newer-prometheus/prometheus")];
 
+    /// Like [`Prometheus::scraping`], for one of [`Prometheus::VERSIONS`], with a file of rules.
+    pub(crate) fn with_rules(program: &str, target: &str, rules: &Path) -> Self {
+        Self::start_all(program, target, "", &format!("rule_files: ['{}']\n", rules.display()), &[])
+    }
+
     /// Like [`Prometheus::start`], for one of [`Prometheus::VERSIONS`].
     pub(crate) fn start_version(program: &str, target: &str, configuration: &str, arguments: &[&str]) -> Self {
+        Self::start_all(program, target, configuration, "", arguments)
+    }
+
+    fn start_all(program: &str, target: &str, configuration: &str, more: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = dir.path().join("prometheus.yml");
         let text = format!(
-            "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
+            "global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}\n\
+             {more}\
              scrape_configs: [{{job_name: router, static_configs: [{{targets: ['{target}']}}]{configuration}}}]\n"
         );
         fs::write(&config, text).expect("written");
