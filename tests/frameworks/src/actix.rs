@@ -67,7 +67,7 @@ fn configure(app: &mut web::ServiceConfig) {
 }
 
 /// Starts a server on a dedicated thread that runs until the process exits.
-fn serve(
+pub(crate) fn serve(
     configure: impl FnOnce(&mut web::ServiceConfig) + Clone + Send + 'static,
     metrics: RequestMetrics,
     exposition: Exposition,

@@ -8,6 +8,7 @@ mod client;
 mod exemplars;
 mod hyper;
 mod interop;
+mod live_page;
 mod one_family;
 mod tonic;
 
