@@ -61,6 +61,18 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
+/// A reference that does not keep a registry alive.
+#[cfg(feature = "exposition")]
+#[derive(Debug)]
+pub(crate) struct WeakRegistry(std::sync::Weak<Inner>);
+
+#[cfg(feature = "exposition")]
+impl WeakRegistry {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
 pub(crate) struct Inner {
     const_labels: Vec<(String, String)>,
     is_global: bool,
@@ -169,6 +181,12 @@ impl Registry {
     #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the test helpers use it"))]
     pub(crate) fn is_global(&self) -> bool {
         self.inner.is_global
+    }
+
+    /// Returns a reference that does not keep the registry alive.
+    #[cfg(feature = "exposition")]
+    pub(crate) fn downgrade(&self) -> WeakRegistry {
+        WeakRegistry(Arc::downgrade(&self.inner))
     }
 
     /// Returns the unique ID of this registry.

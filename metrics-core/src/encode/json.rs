@@ -1,6 +1,6 @@
 //! The snapshot of a live page, as JSON.
 //!
-//! The output is a list of members without the surrounding braces: `"families":[..],"groups":[..],"left_out":0`.
+//! The output is a list of members without the surrounding braces: `"families":[..],"groups":[..],"skipped":0`.
 //! Numbers that JSON cannot represent become `null`.
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use crate::kind::Kind;
 use crate::registry::groups::{Group, groups};
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
-/// The maximum size of all series, in bytes. Further series are left out.
+/// The maximum size of all series, in bytes. Further series are skipped.
 const MAX_LEN: usize = 4 << 20;
 
 pub(super) struct Encoder {
@@ -22,12 +22,21 @@ pub(super) struct Encoder {
     has_series: bool,
     /// The number of bytes of all series so far. The caller may have taken some of them from the buffer.
     written: usize,
-    left_out: u64,
+    skipped: u64,
+    /// True if the current family is one of the library's own, which are never skipped.
+    is_own: bool,
 }
 
 impl Encoder {
     pub(super) fn new() -> Self {
-        Self { out: b"\"families\":[".to_vec(), names: BTreeSet::new(), has_series: false, written: 0, left_out: 0 }
+        Self {
+            out: b"\"families\":[".to_vec(),
+            names: BTreeSet::new(),
+            has_series: false,
+            written: 0,
+            skipped: 0,
+            is_own: false,
+        }
     }
 
     /// Ends the list of series and the family, if one has begun.
@@ -58,7 +67,7 @@ impl Encode for Encoder {
 
     fn end(&mut self) {
         self.end_family();
-        let Self { out, names, left_out, .. } = self;
+        let Self { out, names, skipped, .. } = self;
         out.extend_from_slice(b"],\"groups\":[");
         let names = names.iter().map(String::as_str).collect();
         for (at, group) in groups(&names).iter().enumerate() {
@@ -67,8 +76,8 @@ impl Encode for Encoder {
             }
             push_group(out, group);
         }
-        out.extend_from_slice(b"],\"left_out\":");
-        push_whole(out, *left_out);
+        out.extend_from_slice(b"],\"skipped\":");
+        push_whole(out, *skipped);
     }
 }
 
@@ -80,6 +89,7 @@ impl Visitor for Encoder {
         }
         self.names.insert(family.name.to_owned());
         self.has_series = false;
+        self.is_own = family.name.starts_with("metrics_core_");
         let kind = match family.kind {
             Kind::Info => "info",
             Kind::StateSet => "stateset",
@@ -99,8 +109,8 @@ impl Visitor for Encoder {
     }
 
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
-        if self.written >= MAX_LEN {
-            self.left_out += 1;
+        if self.written >= MAX_LEN && !self.is_own {
+            self.skipped += 1;
             return;
         }
         if self.has_series {

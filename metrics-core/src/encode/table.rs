@@ -4,7 +4,7 @@ use super::Encode;
 use super::number::{push_float, push_number, push_whole};
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
-/// The maximum size of the rows, in bytes. Further series are left out.
+/// The maximum size of the rows, in bytes. Further series are skipped.
 const MAX_LEN: usize = 1 << 20;
 
 pub(super) struct Encoder {
@@ -12,15 +12,16 @@ pub(super) struct Encoder {
     name: String,
     /// The number of bytes so far. The caller may have taken some of them from the buffer.
     written: usize,
+    skipped: u64,
 }
 
 impl Encoder {
     pub(super) fn new() -> Self {
-        Self { out: Vec::new(), name: String::new(), written: 0 }
+        Self { out: Vec::new(), name: String::new(), written: 0, skipped: 0 }
     }
 
     fn row(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<(&str, f64)>, push: impl Fn(&mut Vec<u8>)) {
-        let Self { out, name, written } = self;
+        let Self { out, name, written, .. } = self;
         let begin = out.len();
         out.extend_from_slice(b"<tr><th scope=\"row\">");
         push_text(out, name);
@@ -51,6 +52,14 @@ impl Encode for Encoder {
     fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
+
+    fn end(&mut self) {
+        if self.skipped > 0 {
+            let skipped = self.skipped;
+            self.name.clear();
+            self.row("Skipped series", Labels::default(), None, |out| push_whole(out, skipped));
+        }
+    }
 }
 
 impl Visitor for Encoder {
@@ -60,7 +69,8 @@ impl Visitor for Encoder {
     }
 
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
-        if self.written >= MAX_LEN {
+        if self.written >= MAX_LEN && !self.name.starts_with("metrics_core_") {
+            self.skipped += 1;
             return;
         }
         let (count, sum) = match *value {

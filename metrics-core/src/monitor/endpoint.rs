@@ -31,6 +31,12 @@ pub(super) fn endpoint_groups(catalog: &[DeclaredFamily]) -> Vec<EndpointGroup<'
     all.collect()
 }
 
+/// Returns the name that Prometheus gives to a label. It renames a label that the scrape target has, too.
+pub(super) fn scraped_label(name: &str, job_label: &str) -> String {
+    let is_taken = ["instance", "job", job_label].contains(&name);
+    if is_taken { format!("exported_{name}") } else { name.to_owned() }
+}
+
 fn has_label(family: &DeclaredFamily, name: &str) -> bool {
     family.labels.iter().any(|label| label.name == name)
 }

@@ -12,7 +12,7 @@ mod yaml;
 
 use std::fmt;
 
-use super::endpoint::{EndpointGroup, endpoint_groups};
+use super::endpoint::{EndpointGroup, endpoint_groups, scraped_label};
 use crate::kind::Kind;
 use crate::registry::{DeclaredFamily, Registry};
 use events::{Events, has_bound, request_rate, slow_rate};
@@ -72,8 +72,8 @@ const SEVERITIES: [Severity; 2] = [
 ///   allows.
 /// - the alerts `MetricsCoreOverflow`, `MetricsCoreInternalErrors` and `MetricsCoreProblems` for the metrics themselves
 ///
-/// No alert fires without at least 12 failed or slow requests, and none fires because a service restarts or has no
-/// traffic.
+/// No alert on the error budget fires without at least 12 failed or slow requests, or because a service restarts or has
+/// no traffic.
 ///
 /// # Example: a file for Prometheus
 ///
@@ -256,16 +256,21 @@ fn record_endpoints<'a>(rules: &mut Rules, group: &EndpointGroup<'_>, events: im
     if group.labels.is_empty() {
         return;
     }
-    let by = format!("job, {}", group.labels.join(", "));
+    let by = format!("job, {}", scraped(group).join(", "));
     for events in events {
         let requests = request_rate(group.latency, &by, "5m");
         rules.record(&endpoint_ratio(group, events), &format!("{} / ({requests} > 0)", (events.rate)(&by, "5m")));
     }
 }
 
+/// Returns the labels that identify an endpoint, as Prometheus stores them.
+fn scraped(group: &EndpointGroup<'_>) -> Vec<String> {
+    group.labels.iter().map(|label| scraped_label(label, "job")).collect()
+}
+
 /// Returns the name of the recorded share of events for each endpoint.
 fn endpoint_ratio(group: &EndpointGroup<'_>, events: &Events<'_>) -> String {
-    format!("job_{}:{}:ratio_rate5m", group.labels.join("_"), events.name)
+    format!("job_{}:{}:ratio_rate5m", scraped(group).join("_"), events.name)
 }
 
 fn alert_on_burn(

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Group<'a> {
     pub(crate) prefix: &'a str,
-    /// What the families count: `request`, or `function` if the functions have no labels.
+    /// The unit of work: `request`, or `function` if the functions have no labels.
     pub(crate) work: &'static str,
     pub(crate) latency: &'a str,
     pub(crate) exceptions: Option<&'a str>,

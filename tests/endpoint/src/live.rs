@@ -7,7 +7,10 @@ use std::thread;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use metrics_core::{Counter, FamilyInfo, Gauge, Histogram, HttpServer, Kind, Labels, Registry, Summary, Value};
+use http_body_util::BodyExt;
+use metrics_core::{
+    Counter, Exposition, FamilyInfo, Gauge, Histogram, HttpServer, Kind, Labels, Registry, Summary, Value,
+};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value as Json, json};
 
@@ -112,7 +115,7 @@ fn a_snapshot_has_the_values_of_a_scrape() {
         "prefix": "shop", "work": "request", "latency": "shop_request_latency_seconds",
         "exceptions": "shop_request_exceptions_total",
     }]);
-    assert_eq!((&snapshot["groups"], &snapshot["left_out"], &snapshot["problems"]), (&group, &json!(0), &json!([])));
+    assert_eq!((&snapshot["groups"], &snapshot["skipped"], &snapshot["problems"]), (&group, &json!(0), &json!([])));
     let time = |name: &str| snapshot[name].as_f64().expect("a number");
     assert!(time("started") <= time("time") && time("started") > 1.7e9, "{snapshot:?}");
 }
@@ -207,9 +210,47 @@ fn a_large_registry_is_cut_off() {
         family.labels([&format!("{text}{n}")]).inc();
     }
     let snapshot = snapshot(serve(&registry));
-    let left_out = snapshot["left_out"].as_u64().expect("a number");
+    let skipped = snapshot["skipped"].as_u64().expect("a number");
     let families = snapshot["families"].as_array().expect("a list").iter();
     let shown: usize = families.map(|family| family["series"].as_array().expect("a list").len()).sum();
-    assert!(left_out > 0 && shown > 20_000, "{shown} shown, {left_out} left out");
-    assert!(shown as u64 + left_out >= 60_000, "{shown} shown, {left_out} left out");
+    assert!(skipped > 0 && shown > 20_000, "{shown} shown, {skipped} skipped");
+    assert!(shown as u64 + skipped >= 60_000, "{shown} shown, {skipped} skipped");
+}
+
+#[test]
+fn pages_that_are_created_for_each_request_share_a_snapshot() {
+    let registry = Registry::new();
+    Counter::builder("served_total", "").register_in(&registry).expect("valid").inc();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let exposition = Exposition::of(&registry);
+    let snapshot = || {
+        let request = http::Request::get("/?snapshot").body(()).expect("valid");
+        let body = runtime.block_on(async { exposition.live_page().respond(&request).await.collect().await });
+        let snapshot: Json = serde_json::from_slice(&body.expect("a body").to_bytes()).expect("JSON");
+        snapshot
+    };
+    let first = snapshot();
+    assert_eq!(snapshot()["started"], first["started"]);
+    wait_until("the next snapshot", || snapshot()["time"].as_f64() > first["time"].as_f64());
+    assert_eq!(snapshot()["started"], first["started"]);
+}
+
+#[test]
+fn responses_of_the_page_count_toward_the_limit() {
+    let registry = Registry::new();
+    let server = HttpServer::builder().registry(&registry).max_scrapes(1).start("127.0.0.1:0").expect("a free port");
+    let addr = server.local_addr();
+    let family = Counter::builder("large_total", "").labels(["n"]).max_series(40_000).register_in(&registry);
+    let family = family.expect("valid");
+    let text = "x".repeat(100);
+    (0..40_000).for_each(|n| family.labels([&format!("{text}{n}")]).inc());
+    // A client that does not read its response keeps its slot for some seconds.
+    let unread = send(addr, b"GET /?snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_until("a limited response", || {
+        ask(addr, "GET /metrics?name[]=none", "X-Prometheus-Scrape-Timeout-Seconds: 0.2\r\n").status() == 503
+    });
+    drop(unread);
+    wait_until("a free slot", || {
+        ask(addr, "GET /metrics?name[]=none", "X-Prometheus-Scrape-Timeout-Seconds: 0.2\r\n").status() == 200
+    });
 }

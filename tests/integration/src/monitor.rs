@@ -84,7 +84,7 @@ fn rules_use_the_labels_and_bounds_of_the_families() {
     let rules = registry.prometheus_rules().latency(1.0, 0.99).to_yaml().expect("valid");
     for part in [
         // The text format and OpenMetrics write whole bounds differently.
-        "le=~\\\"1|1\\\\\\\\.0\\\"",
+        "sum without (le) (rate(shop_request_latency_seconds_bucket{le=~\\\"1|1\\\\\\\\.0\\\"}[5m]))",
         "job_path_method:shop_request_exceptions:ratio_rate5m",
         "To see the kinds of errors, run `sum by (kind)",
         "take longer than 1 s",

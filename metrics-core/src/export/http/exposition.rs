@@ -88,6 +88,12 @@ impl Exposition {
         Self { slots: ScrapeSlots::new(most.max(1)), ..self }
     }
 
+    /// Waits for a slot for a response that is not a scrape. Returns `None` if too many requests are waiting.
+    pub(super) async fn slot(&self, timeout: Duration) -> Option<Slot> {
+        let _waiting = self.slots.wait()?;
+        self.slots.take_until(Instant::now() + timeout).await
+    }
+
     pub(super) fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -183,6 +189,11 @@ pub(crate) enum Body {
     #[default]
     Head,
     Whole(Bytes),
+    /// A whole response that counts toward the limit on concurrent responses.
+    Limited {
+        bytes: Bytes,
+        slot: Slot,
+    },
     Stream {
         first: Bytes,
         stream: Box<ExpositionStream>,
@@ -196,7 +207,9 @@ impl Body {
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match self {
             Self::Head => Poll::Ready(None),
-            Self::Whole(bytes) => Poll::Ready(Some(mem::take(bytes)).filter(|bytes| !bytes.is_empty()).map(Ok)),
+            Self::Whole(bytes) | Self::Limited { bytes, .. } => {
+                Poll::Ready(Some(mem::take(bytes)).filter(|bytes| !bytes.is_empty()).map(Ok))
+            }
             Self::Stream { first, stream } if first.is_empty() => stream.poll_next(cx),
             Self::Stream { first, .. } => Poll::Ready(Some(Ok(mem::take(first)))),
         }
@@ -205,7 +218,11 @@ impl Body {
     /// Returns a handle that records the client's progress, if the response holds a slot.
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server sees the connection"))]
     pub(crate) fn progress(&self) -> Option<Progress> {
-        if let Self::Stream { stream, .. } = self { Some(stream.slot.progress()) } else { None }
+        match self {
+            Self::Stream { stream, .. } => Some(stream.slot.progress()),
+            Self::Limited { slot, .. } => Some(slot.progress()),
+            Self::Head | Self::Whole(_) => None,
+        }
     }
 
     /// Returns true if there is nothing to send.
@@ -218,7 +235,7 @@ impl Body {
     /// The length is unknown for HEAD, because `Content-Length` must be that of the GET response.
     pub(crate) fn len(&self) -> Option<u64> {
         match self {
-            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Whole(bytes) | Self::Limited { bytes, .. } => Some(bytes.len() as u64),
             Self::Head | Self::Stream { .. } => None,
         }
     }

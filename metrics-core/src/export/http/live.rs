@@ -9,8 +9,6 @@ mod snapshot;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::exposition::{Body, Exposition, ScrapeResponse};
 use super::request::{LiveView, Method, ScrapeRequest};
 use crate::monitor::dashboard::GrafanaDashboard;
@@ -26,8 +24,8 @@ const HEADERS: [(&str, &str); 6] = [
     (
         "content-security-policy",
         "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-         script-src 'sha256-caV7F4wDH764dZhnwVxRJDiAnlTlPIwZmd1xMgut+kA='; \
-         style-src 'sha256-5cNtJ3qqBkx/Tt8tqiajn0j1Pz2FV6oC7IAS4US2q/A='",
+         script-src 'sha256-1qiCUCuaUfeZClmCuc87sJnDEP2uslAcqfzooJHxNjo='; \
+         style-src 'sha256-405gzdlKIriyJhCQ1qgGBdUmadoq3fTgJmdNdE2qm1Q='",
     ),
     ("x-content-type-options", "nosniff"),
     ("cache-control", "no-store"),
@@ -43,8 +41,8 @@ const HEADERS: [(&str, &str); 6] = [
 /// its own path. Browsers without JavaScript show a table of the current values.
 ///
 /// [`start_http_server`](crate::start_http_server) serves the page at `/`. To serve it from a web framework, mount it
-/// like an [`Exposition`], under any path. The page shows the same values as `/metrics`, so restrict access to both in
-/// the same way. See [`guide::seeing`](crate::guide::seeing).
+/// like an [`Exposition`], under any path. The page shows the values of `/metrics`, the declarations, and the source
+/// locations of problems, so restrict access to both in the same way. See [`guide::seeing`](crate::guide::seeing).
 ///
 /// Clones share the registry. All live pages of a registry share a snapshot, which is taken at most once per second and
 /// only while a page is open.
@@ -77,8 +75,8 @@ impl LivePage {
         let gzip = request.gzip();
         let body = match request.method {
             Method::Head => Body::Head,
-            _ => match self.bytes(request.view, gzip).await {
-                Some(bytes) => Body::Whole(bytes),
+            _ => match self.body(&request, gzip).await {
+                Some(body) => body,
                 None => return ScrapeResponse::busy(),
             },
         };
@@ -93,9 +91,11 @@ impl LivePage {
         ScrapeResponse { status: 200, headers, body }
     }
 
-    async fn bytes(&self, view: LiveView, gzip: bool) -> Option<Bytes> {
+    async fn body(&self, request: &ScrapeRequest, gzip: bool) -> Option<Body> {
         let registry = self.exposition.registry();
-        let bytes = match view {
+        // Taken first, because a snapshot that waits for a slot would be out of date.
+        let slot = self.exposition.slot(request.timeout()).await?;
+        let bytes = match request.view {
             LiveView::Snapshot => self.snapshot.get(registry).await?,
             LiveView::Dashboard => {
                 let dashboard = GrafanaDashboard::of(registry, registry.known_catalog()).to_json();
@@ -107,9 +107,10 @@ impl LivePage {
             }
             LiveView::Page | LiveView::Metrics => {
                 let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
-                self.snapshot.table(before, registry, after).await?
+                snapshot::table(before, registry, after).await?
             }
         };
-        if gzip { Some(bytes) } else { snapshot::decompressed(&bytes) }
+        let bytes = if gzip { bytes } else { snapshot::decompressed(&bytes)? };
+        Some(Body::Limited { bytes, slot })
     }
 }

@@ -40,7 +40,7 @@ const PATH: &str = "/metrics";
 /// The response to a request for the live page that a website may have caused.
 const FOREIGN_HOST: &str = "\
     Requests to a loopback address must have the host `localhost`, `127.0.0.1` or `[::1]`. \
-    If a proxy forwards them, let it set the `Host` header to `localhost`.\n";
+    If a proxy forwards them, configure it to set the `Host` header to `localhost`.\n";
 /// The maximum size of a request head, and of a connection's write buffer, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
 /// The maximum time to wait for responses in flight during shutdown.

@@ -39,9 +39,7 @@ fn title(family: &DeclaredFamily) -> String {
     let help = family.help.trim();
     let help = help.strip_suffix('.').unwrap_or(help);
     let help = help.strip_suffix(&format!(", in {}", unit(family))).unwrap_or(help);
-    // Grafana would replace a variable.
-    let help = help.replace('$', "");
-    if help.is_empty() { family.name.clone() } else { help }
+    if help.is_empty() { family.name.clone() } else { help.to_owned() }
 }
 
 pub(super) fn panels(family: &DeclaredFamily, selector: &Selector<'_>) -> Vec<Panel> {
@@ -56,7 +54,7 @@ pub(super) fn panels(family: &DeclaredFamily, selector: &Selector<'_>) -> Vec<Pa
             vec![Panel::lines(title, description, vec![query], rate_unit)]
         }
         Kind::Gauge | Kind::Untyped if name.ends_with("_timestamp_seconds") => {
-            let query = Query::new(format!("{} * 1000", selector.series(name)), by_series).instant();
+            let query = Query::new(format!("({} > 0) * 1000", selector.series(name)), by_series).instant();
             vec![Panel::numbers(title, description, vec![query], "dateTimeFromNow").no_value("Never")]
         }
         Kind::Gauge | Kind::Untyped => {
@@ -87,6 +85,14 @@ pub(super) fn panels(family: &DeclaredFamily, selector: &Selector<'_>) -> Vec<Pa
     }
 }
 
+/// Returns a string in PromQL. Characters with a meaning in Grafana are escaped, too, so that it does not take them for
+/// variables.
+fn quoted(text: &str) -> String {
+    let special = |c: char| matches!(c, '"' | '\\' | '\n' | '$' | '[');
+    let escaped = text.chars().map(|c| if special(c) { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() });
+    format!("\"{}\"", escaped.collect::<String>())
+}
+
 /// A table of the labels.
 fn info(family: &DeclaredFamily, selector: &Selector<'_>, description: &str) -> Panel {
     let hidden = ["Time", "Value", "__name__", "job"].map(|name| (name.into(), Json::Bool(true)));
@@ -106,10 +112,10 @@ fn state_set(family: &DeclaredFamily, selector: &Selector<'_>, title: String, de
     let name = &family.name;
     let states = family.labels.iter().find(|label| label.name == *name);
     let states = states.map_or(&[][..], |label| &label.known_values);
-    let terms = states.iter().enumerate().map(|(at, state)| {
-        // PromQL escapes strings as Rust does.
-        format!("{at} * {}", selector.series_with(name, &format!("{name}={state:?}")))
-    });
+    let terms = states
+        .iter()
+        .enumerate()
+        .map(|(at, state)| format!("{at} * {}", selector.series_with(name, &format!("{name}={}", quoted(state)))));
     let terms: Vec<String> = terms.collect();
     let labels = labels(family);
     let by: Vec<String> = labels.iter().map(|label| selector.label(label)).chain(["instance".to_owned()]).collect();

@@ -89,14 +89,16 @@ pub(super) fn overview(groups: &[EndpointGroup<'_>], selector: &Selector<'_>) ->
             [("mean", &of_group.mean)].into_iter().chain(of_group.percentiles.iter().map(|(name, expr)| (*name, expr)));
         of_group.map(move |(name, expr)| Query::new(expr.clone(), format!("{title} {name}")))
     });
+    // Without requests, these have no value. An earlier one would look like the current one.
+    let now = |queries: Vec<Query>| queries.into_iter().map(Query::instant).collect::<Vec<_>>();
     let (none, empty) = ("No requests", "");
     let numbers = vec![
         Panel::numbers("Rate", empty, rate(), "reqps"),
-        Panel::numbers("Share of exceptions", empty, share(), "percentunit").steps(SHARE).no_value(none),
+        Panel::numbers("Share of exceptions", empty, now(share()), "percentunit").steps(SHARE).no_value(none),
         Panel::numbers("Canceled", empty, cancelled(), "reqps"),
         Panel::numbers("In flight", empty, in_flight(), "none"),
-        Panel::numbers("Mean latency", empty, mean(), "s").no_value(none),
-        Panel::numbers("99th percentile of the latency", empty, p99(), "s").no_value(none),
+        Panel::numbers("Mean latency", empty, now(mean()), "s").no_value(none),
+        Panel::numbers("99th percentile of the latency", empty, now(p99()), "s").no_value(none),
     ];
     let graphs = vec![
         Panel::lines("Rate", empty, rate(), "reqps"),

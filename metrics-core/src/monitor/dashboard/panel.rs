@@ -261,11 +261,13 @@ impl Panel {
                 defaults = defaults.with(name, limit);
             }
         }
+        // Grafana would replace these with the values of variables.
+        let literal = |text: String| text.replace('$', "").replace("[[", "[");
         object! {
             "id": id,
             "type": self.kind,
-            "title": self.title,
-            "description": self.description,
+            "title": literal(self.title),
+            "description": literal(self.description),
             "gridPos": object! { "x": x, "y": y, "w": width, "h": height },
             "datasource": data_source(uid),
             "targets": queries,

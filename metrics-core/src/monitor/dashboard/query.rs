@@ -1,6 +1,7 @@
 //! PromQL expressions for one service.
 
 use crate::kind::Kind;
+use crate::monitor::endpoint::scraped_label;
 use crate::registry::DeclaredFamily;
 
 /// The percentiles that are shown, with their quantiles.
@@ -31,10 +32,9 @@ impl<'a> Selector<'a> {
         format!("rate({}[$__rate_interval])", self.series(name))
     }
 
-    /// The name that Prometheus gives to a label. It renames a label that the scrape target has, too.
+    /// The name that Prometheus gives to a label.
     pub(super) fn label(&self, name: &str) -> String {
-        let is_taken = ["instance", "job", self.job_label].contains(&name);
-        if is_taken { format!("exported_{name}") } else { name.to_owned() }
+        scraped_label(name, self.job_label)
     }
 
     /// The legend for series with these labels.
@@ -75,27 +75,28 @@ impl<'a> Selector<'a> {
     }
 
     fn classic_or_native(&self, family: &DeclaredFamily, labels: &[&str], suffix: &str, function: &str) -> String {
-        let classic = self.total_rate(labels, &format!("{}{suffix}", family.name));
+        let classic = self.rate(&format!("{}{suffix}", family.name));
         if !family.native {
-            return classic;
+            return self.total(labels, &classic);
         }
-        format!("({classic} or {function}({}))", self.total_rate(labels, &family.name))
+        // Instances can differ, so the choice is made for each series.
+        self.total(labels, &format!("{classic} or {function}({})", self.rate(&family.name)))
     }
 
     pub(super) fn mean(&self, family: &DeclaredFamily, labels: &[&str]) -> String {
         share(&self.sums(family, labels), &self.observations(family, labels))
     }
 
-    /// A quantile of a histogram. Without observations, it has no value.
+    /// A quantile of a histogram. Without observations, it has no value, because NaN is not larger than -Inf.
     pub(super) fn quantile(&self, family: &DeclaredFamily, quantile: f64, labels: &[&str]) -> String {
         let with_bound = [labels, &["le"]].concat();
         let classic = self.total_rate(&with_bound, &format!("{}_bucket", family.name));
         let classic = format!("histogram_quantile({quantile}, {classic})");
         if !family.native {
-            return format!("{classic} >= 0");
+            return format!("{classic} > -Inf");
         }
         let native = self.total_rate(labels, &family.name);
-        format!("({classic} or histogram_quantile({quantile}, {native})) >= 0")
+        format!("({classic} or histogram_quantile({quantile}, {native})) > -Inf")
     }
 }
 

@@ -33,28 +33,31 @@ pub(super) fn has_bound(family: &DeclaredFamily, seconds: f64) -> bool {
 /// Returns the rate of requests. Prometheus may store a native histogram without its classic series.
 pub(super) fn request_rate(latency: &DeclaredFamily, by: &str, window: &str) -> String {
     let name = &latency.name;
-    let classic = format!("sum by ({by}) (rate({name}_count[{window}]))");
+    let classic = format!("rate({name}_count[{window}])");
     if !latency.native {
-        return classic;
+        return format!("sum by ({by}) ({classic})");
     }
-    format!("({classic} or histogram_count(sum by ({by}) (rate({name}[{window}]))))")
+    // Instances can differ, so the choice is made for each series.
+    format!("sum by ({by}) ({classic} or histogram_count(rate({name}[{window}])))")
 }
 
 /// Returns the rate of requests that take longer than `seconds`. Buckets are subtracted series by series, so that
 /// instances of an older version without this bound do not count as slow.
 pub(super) fn slow_rate(latency: &DeclaredFamily, seconds: f64, by: &str, window: &str) -> String {
-    let (name, bound) = (&latency.name, le(seconds));
+    let name = &latency.name;
     let bucket = |bound: &str| format!("rate({name}_bucket{{{bound}}}[{window}])");
-    let classic = format!("sum by ({by}) ({} - ignoring (le) {})", bucket("le=\"+Inf\""), bucket(&bound));
+    let classic = format!("{} - ignoring (le) {}", bucket("le=\"+Inf\""), bucket_at(seconds, bucket));
     if !latency.native {
-        return classic;
+        return format!("sum by ({by}) ({classic})");
     }
-    let native = format!("sum by ({by}) (rate({name}[{window}]))");
-    format!("({classic} or histogram_count({native}) * (1 - histogram_fraction(-Inf, {seconds}, {native})))")
+    let native = format!("rate({name}[{window}])");
+    let native = format!("histogram_count({native}) * (1 - histogram_fraction(-Inf, {seconds}, {native}))");
+    format!("sum by ({by}) (({classic}) or {native})")
 }
 
-/// Returns a matcher for a bound. OpenMetrics and the text format write whole numbers differently.
-fn le(bound: f64) -> String {
+/// Returns the rate of the bucket with this bound. OpenMetrics and the text format write whole numbers differently, and
+/// Prometheus may have scraped both.
+fn bucket_at(bound: f64, bucket: impl Fn(&str) -> String) -> String {
     let text = |push: fn(&mut Vec<u8>, f64)| {
         let mut out = Vec::new();
         push(&mut out, bound);
@@ -62,8 +65,8 @@ fn le(bound: f64) -> String {
     };
     let (plain, canonical) = (text(push_float), text(push_canonical));
     if plain == canonical {
-        return format!("le=\"{plain}\"");
+        return bucket(&format!("le=\"{plain}\""));
     }
     let escaped = |text: String| text.replace('.', "\\\\.").replace('+', "\\\\+");
-    format!("le=~\"{}|{}\"", escaped(plain), escaped(canonical))
+    format!("sum without (le) ({})", bucket(&format!("le=~\"{}|{}\"", escaped(plain), escaped(canonical))))
 }

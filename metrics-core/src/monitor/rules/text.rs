@@ -1,7 +1,7 @@
 //! The texts of alerts on the error budget: a summary and a description, both templates.
 
 use super::events::Events;
-use super::{Severity, endpoint_ratio};
+use super::{Severity, endpoint_ratio, scraped};
 use crate::monitor::endpoint::EndpointGroup;
 
 fn noun(group: &EndpointGroup<'_>) -> &'static str {
@@ -16,7 +16,7 @@ fn find_endpoint(group: &EndpointGroup<'_>, events: &Events<'_>, verb: &str) -> 
     if group.labels.is_empty() {
         return String::new();
     }
-    let labels: Vec<String> = group.labels.iter().map(|label| format!("`{label}`")).collect();
+    let labels: Vec<String> = scraped(group).into_iter().map(|label| format!("`{label}`")).collect();
     format!(
         " To find the {} with the highest share of {} that {verb}, run \
          `topk(5, {}{{job=\"{{{{ $labels.job }}}}\"}})`.",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,15 +12,15 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use super::super::scrape_limit::{ScrapeSlots, Slot};
+use super::super::scrape_limit::ScrapeSlots;
 use crate::encode::Encoding;
 use crate::encode::json::{push_member, push_string};
 use crate::encode::number::push_timestamp;
 use crate::lock::lock;
 use crate::per_process::PerProcess;
-use crate::registry::Registry;
 use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
 use crate::registry::scrape::steps::Steps;
+use crate::registry::{Registry, WeakRegistry};
 
 /// The age at which a snapshot is replaced. Viewers poll once per second.
 const MAX_AGE: Duration = Duration::from_millis(900);
@@ -30,30 +30,38 @@ const AT_ONCE: usize = 16 << 10;
 /// The latest snapshot of a registry.
 #[derive(Debug)]
 pub(super) struct SharedSnapshot {
-    /// A single slot, held while a snapshot or a table is encoded.
+    /// A single slot, held while a snapshot is taken. All who wait for it then get that snapshot.
     taking: Arc<ScrapeSlots>,
     latest: PerProcess<Latest>,
 }
 
-#[derive(Default)]
 struct Latest {
-    /// The time at which the first snapshot was requested. A page that sees another time has lost its history.
-    started: OnceLock<SystemTime>,
+    /// The time since which this process exposes the registry. A page that sees another time has lost its history.
+    started: SystemTime,
     /// The latest snapshot, compressed, and the time at which it was taken.
     snapshot: Mutex<Option<(Instant, Bytes)>>,
 }
 
+impl Default for Latest {
+    fn default() -> Self {
+        Self { started: SystemTime::now(), snapshot: Mutex::default() }
+    }
+}
+
 impl SharedSnapshot {
-    /// Returns the snapshot that all live pages of a registry share.
+    /// Returns the snapshot that all live pages of a registry share. It is kept for as long as the registry, because a
+    /// handler may create a page for each request.
     pub(super) fn of(registry: &Registry) -> Arc<Self> {
-        static OF_REGISTRIES: Mutex<BTreeMap<u64, Weak<SharedSnapshot>>> = Mutex::new(BTreeMap::new());
+        type OfRegistries = BTreeMap<u64, (WeakRegistry, Arc<SharedSnapshot>)>;
+        static OF_REGISTRIES: Mutex<OfRegistries> = Mutex::new(BTreeMap::new());
         let mut all = lock(&OF_REGISTRIES);
-        if let Some(shared) = all.get(&registry.id()).and_then(Weak::upgrade) {
-            return shared;
+        if let Some((_, shared)) = all.get(&registry.id()) {
+            return Arc::clone(shared);
         }
-        all.retain(|_, shared| shared.strong_count() > 0);
+        all.retain(|_, (registry, _)| registry.is_alive());
         let shared = Arc::new(Self { taking: ScrapeSlots::new(1), latest: PerProcess::new() });
-        all.insert(registry.id(), Arc::downgrade(&shared));
+        shared.latest.get();
+        all.insert(registry.id(), (registry.downgrade(), Arc::clone(&shared)));
         shared
     }
 
@@ -63,7 +71,7 @@ impl SharedSnapshot {
         if let Some(snapshot) = self.latest() {
             return Some(snapshot);
         }
-        let _slot = self.slot().await?;
+        let _slot = self.taking.take_until(Instant::now() + DEFAULT_COLLECT_TIMEOUT).await?;
         match self.latest() {
             Some(snapshot) => Some(snapshot),
             None => self.take(registry).await,
@@ -75,31 +83,25 @@ impl SharedSnapshot {
         latest.filter(|(at, _)| at.elapsed() < MAX_AGE).map(|(_, snapshot)| snapshot)
     }
 
-    /// Returns a document with the rows of a table that contains the current values, compressed. Returns `None` if too
-    /// many viewers are waiting for documents.
-    pub(super) async fn table(&self, before: &str, registry: &Registry, after: &str) -> Option<Bytes> {
-        let _slot = self.slot().await?;
-        let sources = registry.gather(DEFAULT_COLLECT_TIMEOUT).await;
-        encoded(before.as_bytes(), Encoding::table(Steps::new(sources, false)), after.as_bytes()).await
-    }
-
-    async fn slot(&self) -> Option<Slot> {
-        self.taking.take_until(Instant::now() + DEFAULT_COLLECT_TIMEOUT).await
-    }
-
     async fn take(&self, registry: &Registry) -> Option<Bytes> {
         let latest = self.latest.get();
         let sources = registry.gather(DEFAULT_COLLECT_TIMEOUT).await;
         let mut before = b"{\"time\":".to_vec();
         push_timestamp(&mut before, SystemTime::now());
         before.extend_from_slice(b",\"started\":");
-        push_timestamp(&mut before, *latest.started.get_or_init(SystemTime::now));
+        push_timestamp(&mut before, latest.started);
         push_problems(&mut before, registry);
         before.push(b',');
         let snapshot = encoded(&before, Encoding::json(Steps::new(sources, false)), b"}").await?;
         *lock(&latest.snapshot) = Some((Instant::now(), snapshot.clone()));
         Some(snapshot)
     }
+}
+
+/// Returns a document with the rows of a table that contains the current values, compressed.
+pub(super) async fn table(before: &str, registry: &Registry, after: &str) -> Option<Bytes> {
+    let sources = registry.gather(DEFAULT_COLLECT_TIMEOUT).await;
+    encoded(before.as_bytes(), Encoding::table(Steps::new(sources, false)), after.as_bytes()).await
 }
 
 /// Compresses a document.
