@@ -4,6 +4,7 @@
 
 mod browser;
 mod carbon;
+mod dashboard;
 mod differential;
 mod distributions;
 mod example;

@@ -39,7 +39,7 @@ fn written(registry: &Registry, dir: &TempDir) -> PathBuf {
     path
 }
 
-fn promtool(arguments: &[&str], file: &Path) {
+pub(crate) fn promtool(arguments: &[&str], file: &Path) {
     let output = Command::new("promtool").args(arguments).arg(file).output().expect("promtool: run ./tests/run");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -81,10 +81,8 @@ fn own(overflowed: &str, errors: &str, problems: &str) -> Vec<Value> {
 
 /// The alerts that fire at a minute, as their names and severities.
 fn firing(minute: u32, alerts: &[(&str, &str)]) -> Value {
-    let samples: Vec<Value> = alerts
-        .iter()
-        .map(|(name, severity)| json!({"labels": format!("{{alertname=\"{name}\", severity=\"{severity}\"}}"), "value": 1}))
-        .collect();
+    let labels = |(name, severity): &(&str, &str)| format!("{{alertname=\"{name}\", severity=\"{severity}\"}}");
+    let samples: Vec<Value> = alerts.iter().map(|alert| json!({"labels": labels(alert), "value": 1})).collect();
     let expr = "count by (alertname, severity) (ALERTS{alertstate=\"firing\"})";
     json!({"expr": expr, "eval_time": format!("{minute}m"), "exp_samples": samples})
 }
@@ -208,6 +206,34 @@ fn promtool_accepts_the_rules_and_each_incident_fires_its_alert() {
         })
         .collect();
     let tests = json!({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests});
+    let path = dir.path().join("tests.yml");
+    fs::write(&path, tests.to_string()).expect("written");
+    promtool(&["test", "rules"], &path);
+}
+
+#[test]
+fn a_whole_bound_works_while_the_format_of_the_scrapes_changes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let rules = catalog().prometheus_rules().latency(1.0, 0.99).to_yaml().expect("valid");
+    fs::write(dir.path().join("rules.yml"), rules).expect("written");
+    let name = "shop_request_latency_seconds";
+    let of = |labels: &str, values: &str| json!({"series": format!("{name}_{labels}"), "values": values});
+    let requests = counter(&[(100, 60)]);
+    // Until minute 50, the bound is written as in the text format, and then as in OpenMetrics.
+    let input = [
+        of(&format!("count{{{CART}}}"), &requests),
+        of(&format!("bucket{{{CART},le=\"+Inf\"}}"), &requests),
+        of(&format!("bucket{{{CART},le=\"1\"}}"), &format!("{} stale", counter(&[(50, 60)]))),
+        of(&format!("bucket{{{CART},le=\"1.0\"}}"), &format!("_x50 {}", counter(&[(50, 60)]))),
+    ];
+    let ratio = "round(job:shop_request_latency_seconds_slow:ratio_rate1h, 0.1)";
+    let at = |minute: u32| {
+        json!({"expr": ratio, "eval_time": format!("{minute}m"), "exp_samples": [
+            {"labels": "{job=\"shop\"}", "value": 0},
+        ]})
+    };
+    let test = json!({"interval": "1m", "input_series": input, "promql_expr_test": [at(40), at(60), at(90)]});
+    let tests = json!({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]});
     let path = dir.path().join("tests.yml");
     fs::write(&path, tests.to_string()).expect("written");
     promtool(&["test", "rules"], &path);
