@@ -171,7 +171,7 @@ async fn run(options: Options) -> io::Result<()> {
     let listen = listener.local_addr()?;
     let metrics = metrics.local_addr();
     println!("Service:  http://{listen}/foo (and /bar, /slow, /fail, /panic)");
-    println!("Metrics:  http://{metrics}/metrics");
+    println!("Metrics:  http://{metrics}/metrics (live page: http://{metrics}/)");
     println!("Try:      curl http://{listen}/foo; curl -s http://{metrics}/metrics | grep my_router");
     tokio::spawn(serve(listener));
     let traffic = options.traffic.then(|| Traffic::start(listen));

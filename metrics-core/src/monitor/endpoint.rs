@@ -19,16 +19,19 @@ pub(super) struct EndpointGroup<'a> {
 pub(super) fn endpoint_groups(catalog: &[DeclaredFamily]) -> Vec<EndpointGroup<'_>> {
     let names: BTreeSet<&str> = catalog.iter().map(|family| family.name.as_str()).collect();
     let family = |name: &str| catalog.iter().find(|family| family.name == name);
-    let with_declarations = |names: Group<'_>| {
+    let all = groups(&names).into_iter().filter_map(|names| {
         let latency = family(names.latency)?;
         let has_kind = names.exceptions.and_then(family).is_some_and(|family| has_label(family, "kind"));
-        Some((latency, has_kind))
-    };
-    let all = groups(&names).into_iter().filter_map(|names| {
-        let (latency, has_kind) = with_declarations(names)?;
         Some(EndpointGroup { names, latency, labels: endpoint_labels(latency), has_kind })
     });
     all.collect()
+}
+
+impl EndpointGroup<'_> {
+    /// The work that the families count, for texts.
+    pub(super) fn noun(&self) -> &'static str {
+        if self.names.work == "request" { "requests" } else { "function calls" }
+    }
 }
 
 /// Returns the name that Prometheus gives to a label. It renames a label that the scrape target has, too.

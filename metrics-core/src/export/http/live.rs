@@ -95,22 +95,24 @@ impl LivePage {
         let registry = self.exposition.registry();
         // Taken first, because a snapshot that waits for a slot would be out of date.
         let slot = self.exposition.slot(request.timeout()).await?;
-        let bytes = match request.view {
-            LiveView::Snapshot => self.snapshot.get(registry).await?,
-            LiveView::Dashboard => {
-                let dashboard = GrafanaDashboard::of(registry, registry.known_catalog()).to_json();
-                snapshot::compressed(dashboard.as_bytes())?
-            }
-            LiveView::Rules => {
-                let rules = PrometheusRules::of(registry.known_catalog()).to_yaml();
-                snapshot::compressed(rules.unwrap_or_default().as_bytes())?
-            }
-            LiveView::Page | LiveView::Metrics => {
-                let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
-                snapshot::table(before, registry, after).await?
+        let file = match request.view {
+            LiveView::Dashboard => Some(GrafanaDashboard::of(registry, registry.known_catalog()).to_json()),
+            LiveView::Rules => PrometheusRules::of(registry.known_catalog()).to_yaml().ok(),
+            LiveView::Page | LiveView::Snapshot | LiveView::Metrics => None,
+        };
+        let bytes = match file {
+            Some(file) if gzip => snapshot::compressed(file.as_bytes())?,
+            Some(file) => file.into(),
+            None => {
+                let compressed = if request.view == LiveView::Snapshot {
+                    self.snapshot.get(registry).await?
+                } else {
+                    let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
+                    snapshot::table(before, registry, after).await?
+                };
+                if gzip { compressed } else { snapshot::decompressed(&compressed)? }
             }
         };
-        let bytes = if gzip { bytes } else { snapshot::decompressed(&bytes)? };
         Some(Body::Limited { bytes, slot })
     }
 }

@@ -62,8 +62,7 @@ fn works(group: &EndpointGroup<'_>) -> [&'static str; 2] {
 }
 
 fn title(group: &EndpointGroup<'_>) -> String {
-    let works = if group.names.work == "request" { "requests" } else { "function calls" };
-    format!("{} {works}", group.names.prefix)
+    format!("{} {}", group.names.prefix, group.noun())
 }
 
 /// The label by which the panels of a group are broken down.

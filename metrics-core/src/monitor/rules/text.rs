@@ -4,10 +4,6 @@ use super::events::Events;
 use super::{Severity, endpoint_ratio, scraped};
 use crate::monitor::endpoint::EndpointGroup;
 
-fn noun(group: &EndpointGroup<'_>) -> &'static str {
-    if group.names.work == "request" { "requests" } else { "function calls" }
-}
-
 fn percent(share: f64) -> String {
     format!("{}%", (share * 1e8).round() / 1e6)
 }
@@ -21,7 +17,7 @@ fn find_endpoint(group: &EndpointGroup<'_>, events: &Events<'_>, verb: &str) -> 
         " To find the {} with the highest share of {} that {verb}, run \
          `topk(5, {}{{job=\"{{{{ $labels.job }}}}\"}})`.",
         labels.join(" and "),
-        noun(group),
+        group.noun(),
         endpoint_ratio(group, events),
     )
 }
@@ -33,7 +29,7 @@ pub(super) fn availability(
     objective: f64,
     severity: &Severity,
 ) -> [String; 2] {
-    let noun = noun(group);
+    let noun = group.noun();
     let Severity { short_windows, budget, .. } = severity;
     let endpoint = find_endpoint(group, events, "fail");
     let kinds = if group.has_kind {
@@ -61,7 +57,7 @@ pub(super) fn latency(
     objective: f64,
     severity: &Severity,
 ) -> [String; 2] {
-    let noun = noun(group);
+    let noun = group.noun();
     let Severity { short_windows, budget, .. } = severity;
     let endpoint = find_endpoint(group, events, "are slow");
     let in_flight = group.names.in_flight.map_or_else(String::new, |family| {
