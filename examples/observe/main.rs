@@ -1,4 +1,5 @@
-//! A shop under its own traffic, with a live page, a Grafana dashboard and Prometheus rules from its declarations.
+//! A shop that generates its own traffic. It serves a live page, and writes a Grafana dashboard and Prometheus rules
+//! that are generated from its metrics.
 //!
 //! `cargo run --release --package metrics-examples --example observe`
 //!
@@ -6,6 +7,7 @@
 //! both with these files. The optional arguments are the address to listen on and the directory for the files.
 
 use std::error::Error;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
@@ -38,7 +40,7 @@ enum PaymentError {
 }
 
 /// Every seventh payment is declined, and every thirtieth takes too long.
-#[instrument("/payment", kind, histogram, prefix = "shop")]
+#[instrument("/payment", kind, histogram, prefix = "payment")]
 async fn pay(order: u64) -> Result<(), PaymentError> {
     tokio::time::sleep(Duration::from_millis(2 + order % 13)).await;
     if order.is_multiple_of(30) {
@@ -100,10 +102,15 @@ async fn traffic(app: Router) {
 async fn main() -> Result<(), Box<dyn Error>> {
     process_metrics!();
     CATALOG.set(512 << 20);
+    // All families must be declared before the files are written.
+    lazy_static::initialize(&SOLD);
     let app = app();
     let mut arguments = env::args().skip(1);
     let server = start_http_server(arguments.next().unwrap_or_else(|| "127.0.0.1:9464".to_owned()).as_str())?;
-    let addr = server.local_addr();
+    let mut addr = server.local_addr();
+    if addr.ip().is_unspecified() {
+        addr.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
 
     let dir = arguments.next().map_or_else(|| PathBuf::from("target/observe"), PathBuf::from);
     fs::create_dir_all(&dir)?;

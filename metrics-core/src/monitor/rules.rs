@@ -72,8 +72,7 @@ const SEVERITIES: [Severity; 2] = [
 ///   allows.
 /// - the alerts `MetricsCoreOverflow`, `MetricsCoreInternalErrors` and `MetricsCoreProblems` for the metrics themselves
 ///
-/// No alert on the error budget fires without at least 12 failed or slow requests, or because a service restarts or has
-/// no traffic.
+/// Error-budget alerts need at least 12 failed or slow requests. A restart or a lack of traffic does not fire them.
 ///
 /// # Example: a file for Prometheus
 ///

@@ -125,13 +125,15 @@ fn the_example_writes_a_dashboard_and_rules() {
     let addr = observe.addr();
     let written = |name: &str| fs::read_to_string(dir.path().join(name)).expect("written");
     wait_for("the files", || dir.path().join("dashboard.json").exists().then_some(()));
-    assert!(written("dashboard.json").contains("\"title\": \"Shop\""));
+    for part in ["\"title\": \"Shop\"", "shop_products_sold_total", "payment_request_latency_seconds"] {
+        assert!(written("dashboard.json").contains(part), "{part}");
+    }
     assert_eq!(get(&format!("http://{addr}/?dashboard")).expect("an answer").0, 200);
     rules::promtool(&["check", "rules", "--lint=all", "--lint-fatal"], &dir.path().join("rules.yml"));
     assert!(written("rules.yml").contains("LatencyBudgetBurn"));
     wait_for("a failed payment", || {
         let (_, text) = get(&format!("http://{addr}/metrics")).ok()?;
-        let declined = "shop_request_exceptions_total{path=\"/payment\",kind=\"declined\"} ";
+        let declined = "payment_request_exceptions_total{path=\"/payment\",kind=\"declined\"} ";
         text.lines().any(|line| line.strip_prefix(declined).is_some_and(|count| count != "0")).then_some(())
     });
 }

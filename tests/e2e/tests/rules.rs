@@ -226,13 +226,15 @@ fn a_whole_bound_works_while_the_format_of_the_scrapes_changes() {
         of(&format!("bucket{{{CART},le=\"1\"}}"), &format!("{} stale", counter(&[(50, 60)]))),
         of(&format!("bucket{{{CART},le=\"1.0\"}}"), &format!("_x50 {}", counter(&[(50, 60)]))),
     ];
-    let ratio = "round(job:shop_request_latency_seconds_slow:ratio_rate1h, 0.1)";
+    // The ratios are computed throughout, and no alert fires.
+    let ratio = |window: &str| format!("job:shop_request_latency_seconds_slow:ratio_rate{window}");
+    let both = format!("count({} and {})", ratio("5m"), ratio("1h"));
     let at = |minute: u32| {
-        json!({"expr": ratio, "eval_time": format!("{minute}m"), "exp_samples": [
-            {"labels": "{job=\"shop\"}", "value": 0},
-        ]})
+        let samples = [json!({"labels": "{}", "value": 1})];
+        json!({"expr": both, "eval_time": format!("{minute}m"), "exp_samples": samples})
     };
-    let test = json!({"interval": "1m", "input_series": input, "promql_expr_test": [at(40), at(60), at(90)]});
+    let checks = [at(40), at(51), at(52), at(54), at(60), at(95), never(95)];
+    let test = json!({"interval": "1m", "input_series": input, "promql_expr_test": checks});
     let tests = json!({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]});
     let path = dir.path().join("tests.yml");
     fs::write(&path, tests.to_string()).expect("written");

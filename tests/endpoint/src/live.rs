@@ -246,6 +246,7 @@ fn responses_of_the_page_count_toward_the_limit() {
     (0..40_000).for_each(|n| family.labels([&format!("{text}{n}")]).inc());
     // A client that does not read its response keeps its slot for some seconds.
     let unread = send(addr, b"GET /?snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    unread.peek(&mut [0]).expect("the response has begun");
     wait_until("a limited response", || {
         ask(addr, "GET /metrics?name[]=none", "X-Prometheus-Scrape-Timeout-Seconds: 0.2\r\n").status() == 503
     });

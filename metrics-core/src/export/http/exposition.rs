@@ -88,10 +88,9 @@ impl Exposition {
         Self { slots: ScrapeSlots::new(most.max(1)), ..self }
     }
 
-    /// Waits for a slot for a response that is not a scrape. Returns `None` if too many requests are waiting.
-    pub(super) async fn slot(&self, timeout: Duration) -> Option<Slot> {
-        let _waiting = self.slots.wait()?;
-        self.slots.take_until(Instant::now() + timeout).await
+    /// The slots for concurrent responses.
+    pub(super) fn slots(&self) -> &Arc<ScrapeSlots> {
+        &self.slots
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -207,8 +206,12 @@ impl Body {
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match self {
             Self::Head => Poll::Ready(None),
-            Self::Whole(bytes) | Self::Limited { bytes, .. } => {
-                Poll::Ready(Some(mem::take(bytes)).filter(|bytes| !bytes.is_empty()).map(Ok))
+            Self::Whole(bytes) => Poll::Ready(Some(mem::take(bytes)).filter(|bytes| !bytes.is_empty()).map(Ok)),
+            // Sent in parts, because a server drops the body, and with it the slot, when it has the last part.
+            Self::Limited { bytes, .. } if bytes.is_empty() => Poll::Ready(None),
+            Self::Limited { bytes, slot } => {
+                let part = slot.touch().map(|()| bytes.split_to(bytes.len().min(CHUNK)));
+                Poll::Ready(Some(part.map_err(|_| too_slow())))
             }
             Self::Stream { first, stream } if first.is_empty() => stream.poll_next(cx),
             Self::Stream { first, .. } => Poll::Ready(Some(Ok(mem::take(first)))),
@@ -239,6 +242,11 @@ impl Body {
             Self::Head | Self::Stream { .. } => None,
         }
     }
+}
+
+/// The error that ends a response whose slot was handed to another request.
+fn too_slow() -> io::Error {
+    io::Error::other("the client reads too slowly")
 }
 
 /// A response that is encoded while it is sent.
@@ -301,7 +309,7 @@ impl ExpositionStream {
 
     fn encode_and_compress(&mut self) -> io::Result<Bytes> {
         let Some(encoding) = &mut self.encoding else { return Ok(Bytes::new()) };
-        self.slot.touch().map_err(|_| io::Error::other("the client reads too slowly"))?;
+        self.slot.touch().map_err(|_| too_slow())?;
         let request = &self.request;
         let goes_on = encoding.fill(CHUNK, &|name, kind| request.wants(name, kind));
         let out = mem::take(encoding.out());

@@ -8,6 +8,7 @@
 mod snapshot;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::exposition::{Body, Exposition, ScrapeResponse};
 use super::request::{LiveView, Method, ScrapeRequest};
@@ -24,8 +25,8 @@ const HEADERS: [(&str, &str); 6] = [
     (
         "content-security-policy",
         "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-         script-src 'sha256-1qiCUCuaUfeZClmCuc87sJnDEP2uslAcqfzooJHxNjo='; \
-         style-src 'sha256-405gzdlKIriyJhCQ1qgGBdUmadoq3fTgJmdNdE2qm1Q='",
+         script-src 'sha256-gQoCIs1Irk0XDb1/Gh22UObXopUCG4tVeXc8io5Plew='; \
+         style-src 'sha256-UCmmMW+xHqE2SbAFZFwJt7CYPkbRohZzZKZ5tvC42JM='",
     ),
     ("x-content-type-options", "nosniff"),
     ("cache-control", "no-store"),
@@ -92,25 +93,30 @@ impl LivePage {
     }
 
     async fn body(&self, request: &ScrapeRequest, gzip: bool) -> Option<Body> {
-        let registry = self.exposition.registry();
-        // Taken first, because a snapshot that waits for a slot would be out of date.
-        let slot = self.exposition.slot(request.timeout()).await?;
-        let file = match request.view {
-            LiveView::Dashboard => Some(GrafanaDashboard::of(registry, registry.known_catalog()).to_json()),
-            LiveView::Rules => PrometheusRules::of(registry.known_catalog()).to_yaml().ok(),
-            LiveView::Page | LiveView::Snapshot | LiveView::Metrics => None,
+        let (registry, slots) = (self.exposition.registry(), self.exposition.slots());
+        let deadline = Instant::now() + request.timeout();
+        let _waiting = slots.wait()?;
+        // As in a scrape, the slot is taken only when the collectors have finished.
+        let compressed = match request.view {
+            LiveView::Snapshot => Some(self.snapshot.get(registry, deadline).await?),
+            LiveView::Page | LiveView::Metrics => {
+                let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
+                Some(snapshot::table(before, registry, after).await?)
+            }
+            LiveView::Dashboard | LiveView::Rules => None,
         };
-        let bytes = match file {
-            Some(file) if gzip => snapshot::compressed(file.as_bytes())?,
-            Some(file) => file.into(),
+        let slot = slots.take_until(deadline).await?;
+        let bytes = match compressed {
+            Some(compressed) if gzip => compressed,
+            Some(compressed) => snapshot::decompressed(&compressed)?,
             None => {
-                let compressed = if request.view == LiveView::Snapshot {
-                    self.snapshot.get(registry).await?
+                let catalog = registry.known_catalog();
+                let file = if request.view == LiveView::Dashboard {
+                    GrafanaDashboard::of(registry, catalog).to_json()
                 } else {
-                    let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
-                    snapshot::table(before, registry, after).await?
+                    PrometheusRules::of(catalog).to_yaml().unwrap_or_else(|error| format!("# {error}\n"))
                 };
-                if gzip { compressed } else { snapshot::decompressed(&compressed)? }
+                if gzip { snapshot::compressed(file.as_bytes())? } else { file.into() }
             }
         };
         Some(Body::Limited { bytes, slot })

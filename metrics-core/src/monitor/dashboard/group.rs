@@ -88,7 +88,7 @@ pub(super) fn overview(groups: &[EndpointGroup<'_>], selector: &Selector<'_>) ->
             [("mean", &of_group.mean)].into_iter().chain(of_group.percentiles.iter().map(|(name, expr)| (*name, expr)));
         of_group.map(move |(name, expr)| Query::new(expr.clone(), format!("{title} {name}")))
     });
-    // Without requests, these have no value. An earlier one would look like the current one.
+    // Without requests, these have no value. Otherwise, the panel would show the last value as if it were current.
     let now = |queries: Vec<Query>| queries.into_iter().map(Query::instant).collect::<Vec<_>>();
     let (none, empty) = ("No requests", "");
     let numbers = vec![

@@ -262,7 +262,7 @@ impl Panel {
             }
         }
         // Grafana would replace these with the values of variables.
-        let literal = |text: String| text.replace('$', "").replace("[[", "[");
+        let literal = |text: String| text.replace('$', "").replace("[[", "[ [");
         object! {
             "id": id,
             "type": self.kind,

@@ -96,7 +96,7 @@ impl<'a> Selector<'a> {
             return format!("{classic} > -Inf");
         }
         let native = self.total_rate(labels, &family.name);
-        format!("({classic} or histogram_quantile({quantile}, {native})) > -Inf")
+        format!("({classic} > -Inf) or (histogram_quantile({quantile}, {native}) > -Inf)")
     }
 }
 

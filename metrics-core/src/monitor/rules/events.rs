@@ -51,8 +51,10 @@ pub(super) fn slow_rate(latency: &DeclaredFamily, seconds: f64, by: &str, window
         return format!("sum by ({by}) ({classic})");
     }
     let native = format!("rate({name}[{window}])");
-    let native = format!("histogram_count({native}) * (1 - histogram_fraction(-Inf, {seconds}, {native}))");
-    format!("sum by ({by}) (({classic}) or {native})")
+    let count = format!("histogram_count({native})");
+    // Without requests, the fraction is NaN, which would spoil the sum. The comparison drops it, and the count is 0.
+    let slow = format!("({count} * (1 - histogram_fraction(-Inf, {seconds}, {native})) > -Inf)");
+    format!("sum by ({by}) (({classic}) or {slow} or {count})")
 }
 
 /// Returns the rate of the bucket with this bound. OpenMetrics and the text format write whole numbers differently, and

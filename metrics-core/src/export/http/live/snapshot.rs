@@ -30,7 +30,7 @@ const AT_ONCE: usize = 16 << 10;
 /// The latest snapshot of a registry.
 #[derive(Debug)]
 pub(super) struct SharedSnapshot {
-    /// A single slot, held while a snapshot is taken. All who wait for it then get that snapshot.
+    /// A single slot, held while a snapshot is taken. Requests waiting for it share that snapshot.
     taking: Arc<ScrapeSlots>,
     latest: PerProcess<Latest>,
 }
@@ -65,13 +65,13 @@ impl SharedSnapshot {
         shared
     }
 
-    /// Returns a compressed snapshot that is at most a second old. Returns `None` if too many viewers are waiting for
-    /// it.
-    pub(super) async fn get(&self, registry: &Registry) -> Option<Bytes> {
+    /// Returns a compressed snapshot that is at most a second old. Returns `None` at the deadline, or if too many viewers
+    /// are waiting for it.
+    pub(super) async fn get(&self, registry: &Registry, deadline: Instant) -> Option<Bytes> {
         if let Some(snapshot) = self.latest() {
             return Some(snapshot);
         }
-        let _slot = self.taking.take_until(Instant::now() + DEFAULT_COLLECT_TIMEOUT).await?;
+        let _slot = self.taking.take_until(deadline).await?;
         match self.latest() {
             Some(snapshot) => Some(snapshot),
             None => self.take(registry).await,
