@@ -48,13 +48,11 @@ impl Encoder {
 
     fn push_labels(&mut self, labels: Labels<'_>) {
         self.out.extend_from_slice(b"{\"labels\":{");
-        for (at, (name, value)) in labels.iter().enumerate() {
+        for (at, pairs) in labels.escaped().enumerate() {
             if at > 0 {
                 self.out.push(b',');
             }
-            push_string(&mut self.out, name);
-            self.out.push(b':');
-            push_string(&mut self.out, &value);
+            push_labels(&mut self.out, pairs);
         }
         self.out.push(b'}');
     }
@@ -188,6 +186,39 @@ pub(crate) fn push_member(out: &mut Vec<u8>, name: &str, value: &str) {
     push_string(out, value);
 }
 
+/// Appends labels such as `a="b",c="d"` as members. The escape sequences of values are the same in JSON.
+fn push_labels(out: &mut Vec<u8>, pairs: &str) {
+    let mut rest = pairs;
+    loop {
+        let name = length_until(rest, b'=');
+        out.push(b'"');
+        out.extend_from_slice(&rest.as_bytes()[..name]);
+        out.extend_from_slice(b"\":\"");
+        rest = rest.get(name + 2..).unwrap_or_default();
+        let mut value = length_until(rest, b'"');
+        // A quote after a backslash does not end the value, unless the backslash is itself escaped.
+        while value < rest.len() && rest[..value].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1 {
+            value += 1 + length_until(&rest[value + 1..], b'"');
+        }
+        push_text(out, &rest[..value]);
+        out.push(b'"');
+        rest = rest.get(value + 1..).unwrap_or_default();
+        let Some(next) = rest.strip_prefix(',') else { return };
+        out.push(b',');
+        rest = next;
+    }
+}
+
+/// Returns the number of bytes before the first `end`.
+fn length_until(text: &str, end: u8) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() && bytes[at] != end {
+        at += 1;
+    }
+    at
+}
+
 /// Appends a number, or `null` if it is not finite.
 pub(crate) fn push_json_float(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() { push_float(out, value) } else { out.extend_from_slice(b"null") }
@@ -196,17 +227,32 @@ pub(crate) fn push_json_float(out: &mut Vec<u8>, value: f64) {
 /// Appends a string in quotes.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    let mut rest = text;
+    while let Some((at, special)) = rest.char_indices().find(|(_, c)| matches!(c, '"' | '\\' | '\n')) {
+        push_text(out, &rest[..at]);
+        out.extend_from_slice(match special {
+            '"' => b"\\\"",
+            '\\' => b"\\\\",
+            _ => b"\\n",
+        });
+        rest = &rest[at + 1..];
+    }
+    push_text(out, rest);
+    out.push(b'"');
+}
+
+/// Appends text in which quotes, backslashes and line feeds are already escaped. Label values are escaped like this.
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    // A minimum, unlike a search, is computed for many bytes at once.
+    if text.bytes().fold(u8::MAX, u8::min) >= 0x20 {
+        return out.extend_from_slice(text.as_bytes());
+    }
     for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0..0x20 => {
-                out.extend_from_slice(b"\\u00");
-                out.extend([byte >> 4, byte & 0xF].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
-            }
-            _ => out.push(byte),
+        if byte < 0x20 {
+            out.extend_from_slice(b"\\u00");
+            out.extend([byte >> 4, byte & 0xF].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+        } else {
+            out.push(byte);
         }
     }
-    out.push(b'"');
 }

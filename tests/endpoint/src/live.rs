@@ -121,6 +121,25 @@ fn a_snapshot_has_the_values_of_a_scrape() {
 }
 
 #[test]
+fn a_snapshot_has_any_label_value() {
+    const VALUES: [&str; 10] =
+        ["", "a", "\"", "\\", "\n", "a\\\"b\nc\\", "\\\\\"", "ü\u{1F600}", "\",b=\"x", "\t\u{7f}=,"];
+    let registry = Registry::new();
+    let family = Counter::builder("any_total", "Any.").labels(["a", "b"]).register_in(&registry).expect("valid");
+    for first in VALUES {
+        VALUES.iter().for_each(|second| family.labels([first, second]).inc());
+    }
+    let snapshot = snapshot(serve(&registry));
+    let families = snapshot["families"].as_array().expect("a list");
+    let any = families.iter().find(|family| family["name"] == "any_total").expect("the family");
+    let labels = |first: &str, second: &str| json!({"labels": {"a": first, "b": second}, "value": 1});
+    let expected: Vec<_> = VALUES.iter().flat_map(|first| VALUES.map(|second| labels(first, second))).collect();
+    let series = any["series"].as_array().expect("a list");
+    assert_eq!(series.len(), expected.len());
+    assert!(expected.iter().all(|expected| series.contains(expected)), "{series:?}");
+}
+
+#[test]
 fn viewers_share_a_snapshot_and_nobody_else_pays_for_it() {
     let registry = Registry::new();
     let runs = Arc::new(AtomicUsize::new(0));

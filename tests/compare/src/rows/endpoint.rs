@@ -1,10 +1,12 @@
 //! Scrapes over HTTP on loopback: our server and our axum handler, compared with handlers that users of other
-//! libraries write.
+//! libraries write. Also the snapshots for the live page, compared with scrapes.
 
 mod client;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use ::prometheus_client::encoding::text::encode;
 use anyhow::{Result, ensure};
@@ -23,6 +25,7 @@ use crate::report::{Report, figure};
 use client::{Client, Scrape};
 
 const SERIES: usize = 100_000;
+const SNAPSHOT_SERIES: usize = 2_000;
 
 /// A running metrics endpoint.
 struct Served {
@@ -63,6 +66,40 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         contest(&served, gzip, rounds.clamp(9, 15), report)?;
     }
     own.shutdown();
+    snapshot(rounds.clamp(9, 15), report)
+}
+
+/// Compares a snapshot for the live page with a scrape of the same registry, both compressed.
+fn snapshot(rounds: usize, report: &mut Report) -> Result<()> {
+    let own = HttpServer::builder().registry(&ours::counters(SNAPSHOT_SERIES)).start("127.0.0.1:0")?;
+    let [name, scrape] = ["snapshot for the live page", "scrape"];
+    let mut clients =
+        [Client::connect(own.local_addr(), "/?snapshot", true)?, Client::connect(own.local_addr(), "/metrics", true)?];
+    let series = clients[1].series("compare_items_total{")?;
+    ensure!(series == SNAPSHOT_SERIES, "the scrape has {series} series");
+    let mut times = Figures::new([name.to_owned(), scrape.to_owned()].into_iter());
+    let mut memory = [0; 2];
+    for round in 0..=rounds {
+        // Viewers share a snapshot for a second. After the pause, an unmeasured scrape reloads the caches.
+        thread::sleep(Duration::from_secs(1));
+        clients[1].scrape()?;
+        for at in [round % 2, 1 - round % 2] {
+            if round == rounds {
+                memory[at] = most_bytes(|| clients[at].scrape()).1;
+            } else {
+                times.push(at, clients[at].scrape()?.seconds * 1e3);
+            }
+        }
+    }
+    report.judge("snapshot_over_scrape", times.ratio(name, scrape));
+    report.judge("snapshot_memory_over_scrape", memory[0] as f64 / memory[1] as f64);
+    let rows = [name, scrape].into_iter().zip(memory).map(|(name, memory)| {
+        let cells = [times.median(name), times.ratio(name, scrape), memory as f64 / 1024.0].map(figure);
+        std::iter::once(name.to_owned()).chain(cells).collect()
+    });
+    let title = format!("A snapshot of {SNAPSHOT_SERIES} counters");
+    report.table(&title, &["what", "ms", "over the scrape", "peak memory, KiB"], &rows.collect::<Vec<_>>());
+    own.shutdown();
     Ok(())
 }
 
@@ -79,7 +116,8 @@ fn serve(runtime: &Runtime, router: Router) -> Result<SocketAddr> {
 }
 
 fn contest(served: &[Served], gzip: bool, rounds: usize, report: &mut Report) -> Result<()> {
-    let mut clients = served.iter().map(|served| Client::connect(served.addr, gzip)).collect::<Result<Vec<_>>>()?;
+    let mut clients =
+        served.iter().map(|served| Client::connect(served.addr, "/metrics", gzip)).collect::<Result<Vec<_>>>()?;
     for (client, Served { name, .. }) in clients.iter_mut().zip(served) {
         let series = client.series("compare_items_total{")?;
         ensure!(series == SERIES, "{name} exposes {series} series");

@@ -25,7 +25,7 @@ use crate::registry::{Registry, WeakRegistry};
 /// The age at which a snapshot is replaced. Viewers poll once per second.
 const MAX_AGE: Duration = Duration::from_millis(900);
 /// The number of bytes to encode and compress before the task yields.
-const AT_ONCE: usize = 16 << 10;
+const AT_ONCE: usize = 8 << 10;
 
 /// The latest snapshot of a registry.
 #[derive(Debug)]

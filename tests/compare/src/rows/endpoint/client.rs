@@ -31,11 +31,12 @@ enum End {
 }
 
 impl Client {
-    pub(super) fn connect(addr: SocketAddr, gzip: bool) -> Result<Self> {
+    /// Connects to a server. `target` is what to request.
+    pub(super) fn connect(addr: SocketAddr, target: &str, gzip: bool) -> Result<Self> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         let encoding = if gzip { "Accept-Encoding: gzip\r\n" } else { "" };
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{encoding}\r\n");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{encoding}\r\n");
         Ok(Self { stream, request, buffer: vec![0; 1 << 18], gzip })
     }
 
