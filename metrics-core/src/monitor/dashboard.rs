@@ -139,6 +139,7 @@ impl GrafanaDashboard {
         // A sample that every instance exports from the start, if possible.
         let sample = match groups.first() {
             _ if self.is_global => "metrics_core_problems".to_owned(),
+            Some(group) if group.latency.native => format!("{{__name__=~\"{}(_count)?\"}}", group.names.latency),
             Some(group) => format!("{}_count", group.names.latency),
             None => "up".to_owned(),
         };
@@ -161,9 +162,13 @@ impl GrafanaDashboard {
             };
             if is_multi { variable.with("allValue", ".*") } else { variable }
         };
+        let with_job = match sample.strip_suffix('}') {
+            Some(selector) => format!("{selector}, {job}=\"$job\"}}"),
+            None => format!("{sample}{{{job}=\"$job\"}}"),
+        };
         let mut variables = vec![
             variable("job", "Job", format!("{sample}, {job}"), false),
-            variable("instance", "Instance", format!("{sample}{{{job}=\"$job\"}}, instance"), true),
+            variable("instance", "Instance", format!("{with_job}, instance"), true),
         ];
         if self.data_source.is_none() {
             let source = object! {

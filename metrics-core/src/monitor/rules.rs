@@ -238,15 +238,16 @@ fn record_ratios<'a>(
         rules.record(&format!("{requests}:rate{window}"), &request_rate(latency, "job", window));
         for Events { name, rate } in events.clone() {
             rules.record(&format!("job:{name}:rate{window}"), &rate("job", window));
-            // Without requests, the ratio is absent. NaN would spoil the sum over 30 days.
+            // Without requests, the ratio is absent instead of NaN.
             let ratio = format!("job:{name}:rate{window} / ({requests}:rate{window} > 0)");
             rules.record(&format!("job:{name}:ratio_rate{window}"), &ratio);
         }
     }
     for Events { name, .. } in events {
-        let range = format!("job:{name}:ratio_rate5m[30d]");
-        let mean = format!("sum_over_time({range}) / count_over_time({range})");
-        rules.record(&format!("job:{name}:ratio_rate30d"), &mean);
+        // A rate over 30 days would read all samples of that time.
+        let sum = |rate: &str| format!("sum_over_time({rate}:rate5m[30d])");
+        let ratio = format!("{} / ({} > 0)", sum(&format!("job:{name}")), sum(&requests));
+        rules.record(&format!("job:{name}:ratio_rate30d"), &ratio);
     }
 }
 

@@ -20,11 +20,13 @@ enum State {
     Serving,
 }
 
-/// A family of each type, and a function that records traffic in all of them.
-fn service(registry: &Registry) -> impl Fn() + use<> {
+/// A family of each type, and a function that records traffic in all of them. The latency has native buckets if
+/// `is_native`.
+fn service(registry: &Registry, is_native: bool) -> impl Fn() + use<> {
     let labels = ["path", "method"];
     let latency =
         Histogram::builder("shop_request_latency_seconds", "Latency of requests, in seconds.").unit("seconds");
+    let latency = if is_native { latency.native() } else { latency };
     let latency = latency.labels(labels).register_in(registry).expect("valid");
     let counter = |name, help| Counter::builder(name, help);
     let exceptions = counter("shop_request_exceptions_total", "Exceptions.").labels(["path", "method", "kind"]);
@@ -88,21 +90,44 @@ fn panels(dashboard: &Value) -> Vec<&Value> {
 
 #[test]
 fn every_panel_shows_values_from_a_real_prometheus() {
+    panels_show_values(Prometheus::VERSIONS[0], &[]);
+}
+
+#[test]
+fn every_panel_shows_values_from_a_prometheus_that_stores_native_buckets() {
+    panels_show_values(Prometheus::VERSIONS[1], &Prometheus::NATIVE);
+}
+
+fn panels_show_values(program: &str, arguments: &[&str]) {
     let registry = Registry::new();
-    let record = service(&registry);
+    let record = service(&registry, !arguments.is_empty());
     record();
     let server = HttpServer::builder().registry(&registry).start("127.0.0.1:0").expect("a free port");
-    let prometheus = Prometheus::scraping(&server.local_addr().to_string());
+    let prometheus = Prometheus::start_version(program, &server.local_addr().to_string(), "", arguments);
     let dashboard: Value = serde_json::from_str(&registry.grafana_dashboard().to_json()).expect("JSON");
     // Only the global registry has the library's own families.
     let of_library = |panel: &Value| panel["description"].as_str().is_some_and(|text| text.contains("`metrics_core_"));
+    let variables = dashboard["templating"]["list"].as_array().expect("a list").iter();
+    for query in variables.filter_map(|variable| variable["query"]["query"].as_str()) {
+        // `label_values(selector, label)` is Grafana's way to write a request for the values of a label.
+        let (selector, label) =
+            query.strip_prefix("label_values(").and_then(|rest| rest.rsplit_once(", ")).expect(query);
+        let series = prometheus.query(&format!("count by (job, instance) ({})", selector.replace("$job", "router")));
+        let label = label.trim_end_matches(')');
+        assert!(series.iter().any(|(labels, _)| labels[label].is_string()), "{query}: {series:?}");
+    }
     let mut queries = 0;
     for panel in panels(&dashboard).into_iter().filter(|panel| !of_library(panel)) {
         for target in panel["targets"].as_array().expect("a list") {
             queries += 1;
             let expr = target["expr"].as_str().expect("text");
             assert_eq!(expr.matches("=\"$job\"").count(), expr.matches("instance=~\"$instance\"").count(), "{expr}");
-            let asked = expr.replace("$__rate_interval", "2s").replace("$job", "router").replace("$instance", ".*");
+            let mut asked = expr.replace("$__rate_interval", "2s").replace("$job", "router").replace("$instance", ".*");
+            let has_native_buckets = panel["type"] == "heatmap" && !arguments.is_empty();
+            if has_native_buckets {
+                // The buckets are not a number, but their count is.
+                asked = format!("histogram_count({asked})");
+            }
             let result = wait_for(&asked, || {
                 record();
                 thread::sleep(Duration::from_millis(20));
@@ -111,7 +136,8 @@ fn every_panel_shows_values_from_a_real_prometheus() {
             let legend = target["legendFormat"].as_str().expect("text");
             assert!(!legend.is_empty(), "{panel}");
             for label in legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()) {
-                assert!(result.iter().all(|(labels, _)| labels.get(label).is_some()), "{label}: {asked}: {result:?}");
+                let has_label = |(labels, _): &(Value, f64)| labels.get(label).is_some() || has_native_buckets;
+                assert!(result.iter().all(has_label), "{label}: {asked}: {result:?}");
             }
         }
     }
@@ -156,7 +182,7 @@ fn the_compose_file_is_yaml_and_mounts_files_that_exist() {
 #[test]
 fn panels_have_different_numbers_and_do_not_overlap() {
     let registry = Registry::new();
-    service(&registry)();
+    service(&registry, true)();
     let dashboard: Value = serde_json::from_str(&registry.grafana_dashboard().to_json()).expect("JSON");
     let rows = dashboard["panels"].as_array().expect("a list").iter().filter(|panel| panel["type"] == "row");
     let all: Vec<&Value> = panels(&dashboard).into_iter().chain(rows).collect();
@@ -177,7 +203,7 @@ fn panels_have_different_numbers_and_do_not_overlap() {
 #[test]
 fn the_dashboard_has_the_types_of_grafana_10_and_11() {
     let registry = Registry::new();
-    service(&registry)();
+    service(&registry, true)();
     let dashboard = registry.grafana_dashboard().title("Shop").to_json();
     let types = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/grafana-types"));
     let shape = include_str!("dashboard/board.ts");

@@ -31,9 +31,12 @@ impl Prometheus {
     pub(crate) const VERSIONS: [&str; 2] =
         ["prometheus", concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/newer-prometheus/prometheus")];
 
-    /// Like [`Prometheus::scraping`], for one of [`Prometheus::VERSIONS`], with a file of rules.
-    pub(crate) fn with_rules(program: &str, target: &str, rules: &Path) -> Self {
-        Self::start_all(program, target, "", &format!("rule_files: ['{}']\n", rules.display()), &[])
+    /// The arguments for a server that scrapes protobuf, and stores the native buckets instead of the classic ones.
+    pub(crate) const NATIVE: [&str; 1] = ["--enable-feature=native-histograms"];
+
+    /// Like [`Prometheus::scraping`], for one of [`Prometheus::VERSIONS`], with a file of rules and extra arguments.
+    pub(crate) fn with_rules(program: &str, target: &str, rules: &Path, arguments: &[&str]) -> Self {
+        Self::start_all(program, target, "", &format!("rule_files: ['{}']\n", rules.display()), arguments)
     }
 
     /// Like [`Prometheus::start`], for one of [`Prometheus::VERSIONS`].

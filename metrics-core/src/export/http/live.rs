@@ -10,6 +10,8 @@ mod snapshot;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::exposition::{Body, Exposition, ScrapeResponse};
 use super::request::{LiveView, Method, ScrapeRequest};
 use crate::monitor::dashboard::GrafanaDashboard;
@@ -25,7 +27,7 @@ const HEADERS: [(&str, &str); 6] = [
     (
         "content-security-policy",
         "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-         script-src 'sha256-gQoCIs1Irk0XDb1/Gh22UObXopUCG4tVeXc8io5Plew='; \
+         script-src 'sha256-Zpkx6/wD5M9yeOi6A2NmyYg9CISdqN1nE5lTRtM7CQA='; \
          style-src 'sha256-UCmmMW+xHqE2SbAFZFwJt7CYPkbRohZzZKZ5tvC42JM='",
     ),
     ("x-content-type-options", "nosniff"),
@@ -96,27 +98,31 @@ impl LivePage {
         let (registry, slots) = (self.exposition.registry(), self.exposition.slots());
         let deadline = Instant::now() + request.timeout();
         let _waiting = slots.wait()?;
-        // As in a scrape, the slot is taken only when the collectors have finished.
-        let compressed = match request.view {
-            LiveView::Snapshot => Some(self.snapshot.get(registry, deadline).await?),
-            LiveView::Page | LiveView::Metrics => {
-                let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
-                Some(snapshot::table(before, registry, after).await?)
+        let document = |compressed: Bytes| if gzip { Some(compressed) } else { snapshot::decompressed(&compressed) };
+        let file = |text: String| if gzip { snapshot::compressed(text.as_bytes()) } else { Some(text.into()) };
+        // As in a scrape, the slot is taken when the collectors have finished, and before anything is encoded. Only
+        // one request at a time encodes the snapshot that all viewers share, so it needs no slot for that.
+        let (bytes, slot) = match request.view {
+            LiveView::Snapshot => {
+                let compressed = self.snapshot.get(registry, deadline).await?;
+                let slot = slots.take_until(deadline).await?;
+                (document(compressed)?, slot)
             }
-            LiveView::Dashboard | LiveView::Rules => None,
-        };
-        let slot = slots.take_until(deadline).await?;
-        let bytes = match compressed {
-            Some(compressed) if gzip => compressed,
-            Some(compressed) => snapshot::decompressed(&compressed)?,
-            None => {
-                let catalog = registry.known_catalog();
-                let file = if request.view == LiveView::Dashboard {
-                    GrafanaDashboard::of(registry, catalog).to_json()
-                } else {
-                    PrometheusRules::of(catalog).to_yaml().unwrap_or_else(|error| format!("# {error}\n"))
-                };
-                if gzip { snapshot::compressed(file.as_bytes())? } else { file.into() }
+            LiveView::Page | LiveView::Metrics => {
+                let sources = registry.gather(request.timeout()).await;
+                let slot = slots.take_until(deadline).await?;
+                let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
+                let compressed = snapshot::table(before, sources, after, || slot.touch().is_ok()).await?;
+                (document(compressed)?, slot)
+            }
+            LiveView::Dashboard => {
+                let slot = slots.take_until(deadline).await?;
+                (file(GrafanaDashboard::of(registry, registry.known_catalog()).to_json())?, slot)
+            }
+            LiveView::Rules => {
+                let slot = slots.take_until(deadline).await?;
+                let rules = PrometheusRules::of(registry.known_catalog()).to_yaml();
+                (file(rules.unwrap_or_else(|error| format!("# {error}\n")))?, slot)
             }
         };
         Some(Body::Limited { bytes, slot })

@@ -77,8 +77,7 @@ pub(super) fn panels(family: &DeclaredFamily, selector: &Selector<'_>) -> Vec<Pa
             ];
             panels.extend(percentiles(family, selector, &labels, &title, unit, "No observations"));
             if *kind == Kind::Histogram {
-                let buckets = selector.total_rate(&["le"], &format!("{name}_bucket"));
-                panels.push(Panel::heatmap(format!("{title}: heatmap"), description, buckets, unit));
+                panels.push(Panel::heatmap(format!("{title}: heatmap"), description, selector.buckets(family), unit));
             }
             panels
         }

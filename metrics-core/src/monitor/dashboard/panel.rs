@@ -139,7 +139,7 @@ impl Panel {
         Self { options, custom, color: "thresholds", no_value: "-", transformations, ..panel }
     }
 
-    /// The distribution of values over time. The query returns classic buckets.
+    /// The distribution of values over time. The query returns buckets.
     pub(super) fn heatmap(
         title: impl Into<String>,
         description: impl Into<String>,

@@ -87,6 +87,15 @@ impl<'a> Selector<'a> {
         share(&self.sums(family, labels), &self.observations(family, labels))
     }
 
+    /// The observations per second in each bucket of a histogram. Grafana 10.3 and newer also draw native buckets.
+    pub(super) fn buckets(&self, family: &DeclaredFamily) -> String {
+        let classic = self.total_rate(&["le"], &format!("{}_bucket", family.name));
+        if !family.native {
+            return classic;
+        }
+        format!("{classic} or ({} unless on () {classic})", self.total_rate(&[], &family.name))
+    }
+
     /// A quantile of a histogram. Without observations, it has no value, because NaN is not larger than -Inf.
     pub(super) fn quantile(&self, family: &DeclaredFamily, quantile: f64, labels: &[&str]) -> String {
         let with_bound = [labels, &["le"]].concat();

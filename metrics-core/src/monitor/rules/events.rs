@@ -37,8 +37,7 @@ pub(super) fn request_rate(latency: &DeclaredFamily, by: &str, window: &str) -> 
     if !latency.native {
         return format!("sum by ({by}) ({classic})");
     }
-    // Instances can differ, so the choice is made for each series.
-    format!("sum by ({by}) ({classic} or histogram_count(rate({name}[{window}])))")
+    format!("sum by ({by}) ({})", larger(&classic, &format!("histogram_count(rate({name}[{window}]))")))
 }
 
 /// Returns the rate of requests that take longer than `seconds`. Buckets are subtracted series by series, so that
@@ -52,9 +51,15 @@ pub(super) fn slow_rate(latency: &DeclaredFamily, seconds: f64, by: &str, window
     }
     let native = format!("rate({name}[{window}])");
     let count = format!("histogram_count({native})");
-    // Without requests, the fraction is NaN, which would spoil the sum. The comparison drops it, and the count is 0.
+    // Without requests, the fraction is NaN, which would make the sum NaN. The comparison drops it, and the count is 0.
     let slow = format!("({count} * (1 - histogram_fraction(-Inf, {seconds}, {native})) > -Inf)");
-    format!("sum by ({by}) (({classic}) or {slow} or {count})")
+    format!("sum by ({by}) ({})", larger(&format!("({classic})"), &format!("({slow} or {count})")))
+}
+
+/// Returns the larger rate of each series. An instance may have both, and while Prometheus changes from one to the
+/// other, each covers only a part of the window.
+fn larger(classic: &str, native: &str) -> String {
+    format!("({classic} > {native}) or {native} or {classic}")
 }
 
 /// Returns the rate of the bucket with this bound. OpenMetrics and the text format write whole numbers differently, and

@@ -36,9 +36,9 @@ pub(super) fn add(rules: &mut Rules) {
         expr: "max by (job) (metrics_core_problems) > 0",
         wait: Some("5m"),
         labels: &labels,
-        summary: "{{ $labels.job }}: {{ $value }} problems with metric declarations",
+        summary: "{{ $labels.job }}: {{ $value }} problems with metrics",
         description: "An instance of {{ $labels.job }} has {{ $value }} problems, for example conflicting \
-                      declarations. The affected metrics are not exported. To find the instance, run \
+                      declarations. Metrics may be missing or incomplete. To find the instance, run \
                       `metrics_core_problems{job=\"{{ $labels.job }}\"} > 0`. Its log, at level error, contains a \
                       message with a remedy for each problem, and `Registry::check` returns the same messages in a \
                       test.",

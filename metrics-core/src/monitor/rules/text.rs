@@ -43,7 +43,7 @@ pub(super) fn availability(
         format!("{{{{ $labels.job }}}}: {{{{ $value | humanizePercentage }}}} of {noun} fail"),
         format!(
             "In the last {short_windows}, {{{{ $value | humanizePercentage }}}} of the {noun} of {{{{ $labels.job }}}} \
-             failed. The objective is {} without failure. {budget}{endpoint}{kinds} Then check the logs and recent \
+             failed. The objective is that {} succeed. {budget}{endpoint}{kinds} Then check the logs and recent \
              deployments.",
             percent(objective),
         ),
@@ -67,7 +67,7 @@ pub(super) fn latency(
         format!("{{{{ $labels.job }}}}: {{{{ $value | humanizePercentage }}}} of {noun} take longer than {seconds} s"),
         format!(
             "In the last {short_windows}, {{{{ $value | humanizePercentage }}}} of the {noun} of {{{{ $labels.job }}}} \
-             took longer than {seconds} s. The objective is {} within {seconds} s. {budget}{endpoint}{in_flight} Then \
+             took longer than {seconds} s. The objective is that {} take at most {seconds} s. {budget}{endpoint}{in_flight} Then \
              check dependencies and recent deployments.",
             percent(objective),
         ),

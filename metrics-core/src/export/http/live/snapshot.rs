@@ -19,6 +19,7 @@ use crate::encode::number::push_timestamp;
 use crate::lock::lock;
 use crate::per_process::PerProcess;
 use crate::registry::collect::context::DEFAULT_COLLECT_TIMEOUT;
+use crate::registry::scrape::sources::Sources;
 use crate::registry::scrape::steps::Steps;
 use crate::registry::{Registry, WeakRegistry};
 
@@ -65,8 +66,8 @@ impl SharedSnapshot {
         shared
     }
 
-    /// Returns a compressed snapshot that is at most a second old. Returns `None` at the deadline, or if too many viewers
-    /// are waiting for it.
+    /// Returns a compressed snapshot that is at most a second old. Returns `None` if another viewer has not taken one by
+    /// the deadline, or if too many viewers are waiting for it.
     pub(super) async fn get(&self, registry: &Registry, deadline: Instant) -> Option<Bytes> {
         if let Some(snapshot) = self.latest() {
             return Some(snapshot);
@@ -85,6 +86,7 @@ impl SharedSnapshot {
 
     async fn take(&self, registry: &Registry) -> Option<Bytes> {
         let latest = self.latest.get();
+        // Not the timeout of the request, because other requests share the snapshot.
         let sources = registry.gather(DEFAULT_COLLECT_TIMEOUT).await;
         let mut before = b"{\"time\":".to_vec();
         push_timestamp(&mut before, SystemTime::now());
@@ -92,16 +94,17 @@ impl SharedSnapshot {
         push_timestamp(&mut before, latest.started);
         push_problems(&mut before, registry);
         before.push(b',');
-        let snapshot = encoded(&before, Encoding::json(Steps::new(sources, false)), b"}").await?;
+        let snapshot = encoded(&before, Encoding::json(Steps::new(sources, false)), b"}", || true).await?;
         *lock(&latest.snapshot) = Some((Instant::now(), snapshot.clone()));
         Some(snapshot)
     }
 }
 
 /// Returns a document with the rows of a table that contains the current values, compressed.
-pub(super) async fn table(before: &str, registry: &Registry, after: &str) -> Option<Bytes> {
-    let sources = registry.gather(DEFAULT_COLLECT_TIMEOUT).await;
-    encoded(before.as_bytes(), Encoding::table(Steps::new(sources, false)), after.as_bytes()).await
+///
+/// `is_wanted` is called from time to time. If it returns false, this returns `None`.
+pub(super) async fn table(before: &str, sources: Sources, after: &str, is_wanted: impl Fn() -> bool) -> Option<Bytes> {
+    encoded(before.as_bytes(), Encoding::table(Steps::new(sources, false)), after.as_bytes(), is_wanted).await
 }
 
 /// Compresses a document.
@@ -112,11 +115,14 @@ pub(super) fn compressed(document: &[u8]) -> Option<Bytes> {
 }
 
 /// Encodes and compresses everything, and yields from time to time. Only the compressed bytes are kept in memory.
-async fn encoded(before: &[u8], mut encoding: Encoding, after: &[u8]) -> Option<Bytes> {
+async fn encoded(before: &[u8], mut encoding: Encoding, after: &[u8], is_wanted: impl Fn() -> bool) -> Option<Bytes> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(before).ok()?;
     let mut goes_on = true;
     while goes_on {
+        if !is_wanted() {
+            return None;
+        }
         goes_on = encoding.fill(AT_ONCE, &|_, _| true);
         gzip.write_all(encoding.out()).ok()?;
         encoding.out().clear();

@@ -31,7 +31,7 @@ enum End {
 }
 
 impl Client {
-    /// Connects to a server. `target` is what to request.
+    /// Connects to a server. `target` is the path and query of the requests.
     pub(super) fn connect(addr: SocketAddr, target: &str, gzip: bool) -> Result<Self> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
