@@ -145,3 +145,40 @@ fn without_javascript_there_is_a_table() {
     assert!(shown.contains("to=<b>") && shown.contains('7'), "{shown}");
     assert!(!shown.contains("Whole service"), "{shown}");
 }
+
+#[test]
+fn the_page_survives_a_restart_with_2_000_series_and_a_url_with_credentials() {
+    let start = |addr: &str, requests: u64| {
+        let registry = Registry::new();
+        let exceptions = Counter::builder("shop_request_exceptions_total", "Exceptions.").labels(["path"]);
+        let exceptions = exceptions.register_in(&registry).expect("valid");
+        let latency = Histogram::builder("shop_request_latency_seconds", "Latency.").labels(["path"]);
+        let latency = latency.register_in(&registry).expect("valid");
+        for n in 0..500 {
+            let path = format!("/path/{n}");
+            (0..requests).for_each(|_| latency.labels([&path]).observe(0.1));
+            exceptions.labels([&path]);
+        }
+        let items = Counter::builder("items_total", "Items.").labels(["n"]).register_in(&registry).expect("valid");
+        (0..1_000).for_each(|n| items.labels([&n.to_string()]).inc());
+        HttpServer::builder().registry(&registry).basic_auth("scraper", "secret").start(addr).expect("a free port")
+    };
+    let server = start("127.0.0.1:0", 2);
+    let addr = server.local_addr().to_string();
+    let browser = Browser::start(1_280, 900);
+    browser.open(&format!("http://scraper:secret@{addr}/"));
+    let shows = |requests: f64| {
+        let totals = totals(&browser);
+        // The table shows the first 100 endpoints.
+        (totals.len() == 100 && totals.values().all(|total| *total == [requests, 0.0])).then_some(())
+    };
+    wait_for("the values", || shows(2.0));
+    let shown = text(&browser);
+    assert!(shown.contains("100 of 500") && shown.contains("and 950 more"), "{shown}");
+    server.shutdown();
+    wait_for("a notice", || text(&browser).contains("Connection lost").then_some(()));
+    let _server = start(&addr, 1);
+    wait_for("the values after the restart", || shows(1.0));
+    let shown = text(&browser);
+    assert!(shown.contains("The service restarted at") && !shown.contains("Connection lost"), "{shown}");
+}
