@@ -1,11 +1,13 @@
-//! Resident memory measurements, each in a dedicated process.
+//! Measurements in a dedicated process: resident memory, and calls whose instructions are counted.
 
+use std::hint::black_box;
 use std::process::Command;
 use std::sync::Barrier;
 use std::{env, fs, thread};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::annotated;
 use crate::labels::{Labels, path};
 use crate::peers;
 use crate::peers::distributions::MILLION;
@@ -25,6 +27,8 @@ pub(crate) enum Task {
     Threads { peer: String, threads: usize },
     /// Bytes used by a series that `threads` live threads have given a million latencies in total.
     Distribution { kind: String, threads: usize },
+    /// Calls to a function, which callgrind counts. Has no figure of its own.
+    Calls { id: String, calls: usize, fails: bool },
 }
 
 impl Task {
@@ -36,11 +40,13 @@ impl Task {
         text.trim().parse().with_context(|| format!("{} printed `{text}`", self.to_argument()))
     }
 
-    fn to_argument(&self) -> String {
+    pub(crate) fn to_argument(&self) -> String {
         match self {
             Self::Series { peer, series } => format!("series {peer} {series}"),
             Self::Threads { peer, threads } => format!("threads {peer} {threads}"),
             Self::Distribution { kind, threads } => format!("distribution {kind} {threads}"),
+            Self::Calls { id, calls, fails: false } => format!("calls {id} {calls}"),
+            Self::Calls { id, calls, fails: true } => format!("failing {id} {calls}"),
         }
     }
 
@@ -52,6 +58,7 @@ impl Task {
             "series" => Ok(Self::Series { peer, series: number }),
             "threads" => Ok(Self::Threads { peer, threads: number }),
             "distribution" => Ok(Self::Distribution { kind: peer, threads: number }),
+            "calls" | "failing" => Ok(Self::Calls { id: peer, calls: number, fails: kind == "failing" }),
             _ => bail!("`{argument}` is not a task"),
         }
     }
@@ -62,8 +69,18 @@ impl Task {
             Self::Series { peer, series } => of_series(peer, *series),
             Self::Threads { peer, threads } => of_threads(peer, *threads),
             Self::Distribution { kind, threads } => of_distribution(kind, *threads),
+            Self::Calls { id, calls, fails } => call(id, *calls, *fails),
         }
     }
+}
+
+fn call(id: &str, calls: usize, fails: bool) -> Result<f64> {
+    let counted = annotated::ALL.into_iter().find(|counted| counted.id == id).context("unknown function")?;
+    // Otherwise, the first call would calibrate the clock, which takes a random number of instructions.
+    metrics_core::init();
+    let call = (counted.prepare)();
+    (0..calls).for_each(|_| call(black_box(fails)));
+    Ok(calls as f64)
 }
 
 fn of_series(name: &str, series: usize) -> Result<f64> {

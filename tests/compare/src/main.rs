@@ -1,6 +1,7 @@
 //! Compares the library with its peers and with the hardware limit in one run, and reports each budget row as a ratio.
 
 mod allocator;
+mod annotated;
 mod budget;
 mod child;
 mod handler;

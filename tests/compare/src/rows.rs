@@ -11,6 +11,7 @@ mod endpoint;
 mod facts;
 mod growth;
 mod handles;
+mod instructions;
 mod live_threads;
 mod lookups;
 mod memory;
@@ -58,7 +59,8 @@ pub(crate) const LONG_GROUPS: [LongGroup; 3] = [
     LongGroup { name: "threads", begin: two_threads::TwoThreads::begin },
 ];
 
-pub(crate) const GROUPS: [Group; 17] = [
+pub(crate) const GROUPS: [Group; 18] = [
+    Group { name: "instructions", run: instructions::run },
     Group { name: "async", run: polling::run },
     Group { name: "handles", run: handles::run },
     Group { name: "allocations", run: allocations::run },
