@@ -13,9 +13,11 @@
 
 mod dense;
 mod fixed;
+mod fixed_series;
 mod set_associative;
 
 pub(crate) use dense::Dense;
+pub(crate) use fixed_series::FixedSeries;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -92,6 +94,12 @@ pub(crate) fn hold_lock() -> impl Sized {
     lock(&IDS)
 }
 
+/// An annotated function, which is notified when one of its families removes a series.
+pub(crate) trait Dependent: Send + Sync {
+    /// Called while the family is locked.
+    fn invalidate(&self);
+}
+
 /// Returns an epoch that no owner has had before.
 pub(crate) fn new_epoch() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -132,6 +140,8 @@ pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> 
 
 /// Like [`get`], but searches only the first level.
 ///
+/// `N` may be smaller than the number of cached handles. The rest is then not read.
+///
 /// On a miss, callers continue with [`get_second_level`] in a separate function. If one function obtained the handles
 /// in two branches, the handles would pass through memory, which would take a fifth of a call's time.
 #[inline(always)]
@@ -142,6 +152,17 @@ pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: 
     }
     let words = set_associative::find(access::cache_words(), id, epoch, values)?;
     // Load each handle separately: a wide load of words that were just stored one by one stalls on store forwarding.
+    Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
+}
+
+/// Like [`get_first_level`], for a single value.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, value: &str) -> Option<[Handle; N]> {
+    if id.is_large() {
+        return None;
+    }
+    let words = set_associative::find_one(access::cache_words(), id, epoch, value)?;
     Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
 }
 

@@ -4,24 +4,36 @@
 //! `quanta` calibrates the counter once. Computing a duration takes one subtraction, clamped at 0, and one
 //! multiplication. Reading the counter directly would require `unsafe` and is not measurably faster.
 
+use std::sync::OnceLock;
 use std::time::Duration;
-
-use lazy_static::lazy_static;
 
 /// A point in time on this clock.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment(u64);
+pub(crate) struct Moment(u64);
 
 struct Clock {
     ticks: quanta::Clock,
     seconds_per_tick: f64,
 }
 
-lazy_static! {
-    static ref CLOCK: Clock = Clock::new();
-}
+/// Not a `lazy_static`, because each access to one stores the address of its initializer.
+static CLOCK: OnceLock<Clock> = OnceLock::new();
 
 impl Clock {
+    #[inline]
+    fn get() -> &'static Self {
+        match CLOCK.get() {
+            Some(clock) => clock,
+            None => Self::first(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn first() -> &'static Self {
+        CLOCK.get_or_init(Self::new)
+    }
+
     fn new() -> Self {
         /// A number of ticks large enough that the error from rounding to whole nanoseconds is below the clock's
         /// resolution.
@@ -34,20 +46,20 @@ impl Clock {
 
 /// Calibrates this clock against the system clock. This takes 1 ms, or up to 200 ms if the system clock is unsteady.
 pub(crate) fn init() {
-    lazy_static::initialize(&CLOCK);
+    Clock::get();
 }
 
 impl Moment {
     // Not inlined, because the body would expand to two calls in each caller.
     pub(crate) fn now() -> Self {
-        Self(CLOCK.ticks.raw())
+        Self(Clock::get().ticks.raw())
     }
 
     /// Returns the current moment, and the seconds since this one, or 0 if the current core's counter lags slightly
     /// behind.
     #[inline]
     pub(crate) fn seconds_to_now(self) -> (f64, Self) {
-        let clock = &*CLOCK;
+        let clock = Clock::get();
         let now = clock.ticks.raw();
         let ticks = now.wrapping_sub(self.0).cast_signed();
         (ticks.max(0) as f64 * clock.seconds_per_tick, Self(now))
@@ -68,7 +80,7 @@ impl Moment {
     /// Returns the moment after `seconds`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; `as` saturates")]
     pub(crate) fn after(self, seconds: f64) -> Self {
-        Self(self.0.saturating_add((seconds / CLOCK.seconds_per_tick) as u64))
+        Self(self.0.saturating_add((seconds / Clock::get().seconds_per_tick) as u64))
     }
 }
 

@@ -46,9 +46,34 @@ pub(super) fn find<'w>(
 ) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
+    find_with(words, id, epoch, (lengths, mixed), |entry| has(entry, values, &last))
+}
+
+/// Like [`find`], for a single value, which needs no loops over values.
+#[inline]
+pub(super) fn find_one<'w>(
+    words: &'w [AtomicU64],
+    id: &CacheId,
+    epoch: u64,
+    value: &str,
+) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
+    let (last, first) = ends_of(value.as_bytes());
+    let length = value.len().min(LONGEST) as u64;
+    find_with(words, id, epoch, (length, mix(last, first, 0) ^ length), |entry| has_one(entry, value, first, last))
+}
+
+#[inline]
+fn find_with<'w>(
+    words: &'w [AtomicU64],
+    id: &CacheId,
+    epoch: u64,
+    (lengths, mixed): (u64, u64),
+    has: impl Fn(&CacheEntry) -> bool,
+) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
+    let mixed = spread(mixed);
     let (entries, first) = set_of(words, id, mixed)?;
     let owner = owner(id, mixed);
-    let is_of = |entry: &CacheEntry| is_of(entry, owner, epoch, lengths) && has(entry, values, &last);
+    let is_of = |entry: &CacheEntry| is_of(entry, owner, epoch, lengths) && has(entry);
     let is_second = entries[first][OWNER].load(Relaxed) != owner;
     let entry = &entries[first ^ usize::from(is_second)];
     if is_of(entry) {
@@ -63,6 +88,7 @@ pub(super) fn find<'w>(
 pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle], turn: usize) {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
+    let mixed = spread(mixed);
     let Some((entries, first)) = set_of(words, id, mixed) else { return };
     let candidates = [&entries[first], &entries[first ^ 1]];
     let key_words: usize = values.iter().map(|value| words_of(value, 0).count()).sum();
@@ -91,20 +117,36 @@ pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&s
 }
 
 /// Stores the last word of each value in `last`. Returns the lengths, one byte each and capped at [`LONGEST`], and a
-/// hash of the lengths, first bytes and last bytes, which selects the set.
+/// mixture of the lengths, first bytes and last bytes.
 #[inline]
 fn ends(values: &[&str], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
-    /// Spreads differences in a few bits over the upper half.
-    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let (mut lengths, mut mixed) = (0, 0_u64);
     for (value, last) in values.iter().zip(last) {
         let bytes = value.as_bytes();
-        *last = last_word(bytes);
-        let first = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
+        let first;
+        (*last, first) = ends_of(bytes);
         lengths = lengths << 8 | bytes.len().min(LONGEST) as u64;
-        mixed = mixed.rotate_left(23) ^ *last ^ first.rotate_left(29);
+        mixed = mix(*last, first, mixed);
     }
-    (lengths, (mixed ^ lengths).wrapping_mul(SPREAD).rotate_left(ENTRIES.ilog2()))
+    (lengths, mixed ^ lengths)
+}
+
+/// The last word of a value, and the first if it has at least 8 bytes.
+#[inline]
+fn ends_of(bytes: &[u8]) -> (u64, u64) {
+    (last_word(bytes), bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first)))
+}
+
+#[inline]
+fn mix(last: u64, first: u64, mixed: u64) -> u64 {
+    mixed.rotate_left(23) ^ last ^ first.rotate_left(29)
+}
+
+/// Spreads differences in a few bits over all bits. The low bits select the set.
+#[inline]
+fn spread(mixed: u64) -> u64 {
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    mixed.wrapping_mul(SPREAD).rotate_left(ENTRIES.ilog2())
 }
 
 /// Splits a value into words that, together with its length, identify it. If the value is longer than 8 bytes, all of
@@ -159,6 +201,25 @@ fn has(entry: &CacheEntry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
         at += 1;
     }
     different == 0
+}
+
+/// Like [`has`], for a single value with this first and last word.
+#[inline]
+fn has_one(entry: &CacheEntry, value: &str, first: u64, last: u64) -> bool {
+    if value.len() <= 8 {
+        return entry[KEY].load(Relaxed) == last;
+    }
+    let chunks = value.len() / 8;
+    // The remainder eliminates the bounds check.
+    let ends = entry[KEY].load(Relaxed) ^ first | entry[(KEY + chunks) % ENTRY_WORDS].load(Relaxed) ^ last;
+    ends == 0 && (chunks == 1 || has_middle(entry, value))
+}
+
+/// Returns true if the entry has all complete chunks of this value.
+#[inline(never)]
+fn has_middle(entry: &CacheEntry, value: &str) -> bool {
+    let chunks = value.as_bytes().as_chunks::<8>().0;
+    entry[KEY..HANDLES].iter().zip(chunks).all(|(word, chunk)| word.load(Relaxed) == u64::from_le_bytes(*chunk))
 }
 
 /// Returns true if the entry belongs to a past epoch of the same owner.

@@ -3,18 +3,19 @@
 //! If an expression for a label or family panics or returns from the function, the call is recorded as an exception
 //! under `__overflow__`, so that the failed request is not lost.
 //!
-//! Each `begin` function builds the guard on the path that nearly every call takes, and delegates the other paths to
-//! separate functions. If one function obtained the handles in two branches, it would pass them through memory, storing
-//! them word by word and loading them in pairs. The resulting failure of store-to-load forwarding would stall the
-//! processor for longer than the whole lookup takes.
+//! Each `find` function returns two handles in registers, and calls separate functions on the paths that few calls take.
+//! If one function obtained the handles in two branches, it would pass them through memory, storing them word by word
+//! and loading them in pairs. The resulting failure of store-to-load forwarding would stall the processor for longer
+//! than the whole lookup takes.
 
 use std::mem::ManuallyDrop;
 
 use super::declaration::label_source::{MAX_LABELS, Role};
 use super::feed::series::Series;
 use super::feed::target::{FeedsCount, FeedsLatency, FeedsLevel, PerCall, TargetRef};
-use super::run::guard::{Call, Prepared};
+use super::run::guard::{Prepared, TrackedCall};
 use super::run::lifecycle::PendingCall;
+use super::run::untracked::{Call, CallWithLabels};
 use super::site::Site;
 use crate::cache;
 use crate::cell::Handle;
@@ -29,46 +30,53 @@ use crate::label_value::Label;
 #[must_use = "the call begins when `start` is called"]
 pub struct Entering {
     site: &'static Site,
-    start: Moment,
 }
 
 impl Entering {
     #[inline]
     pub(super) fn new(site: &'static Site) -> Self {
-        Self { site, start: Moment::now() }
+        Self { site }
     }
 
-    /// Begins the call with the values of all labels that are not fixed.
+    /// Begins the call with the values of all labels that are not fixed. The latency excludes the lookup.
     #[inline]
-    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
-        let this = ManuallyDrop::new(self);
-        if N > 0 && labels.iter().all(|label| label.closed().is_some()) {
-            return this.site.begin_closed(this.start, &labels);
-        }
-        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        this.site.begin(this.start, &values)
+    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallWithLabels {
+        let site = self.into_site();
+        let (latency, exceptions) = match &labels[..] {
+            labels @ [_, ..] if labels.iter().all(|label| label.closed().is_some()) => site.find_closed(labels),
+            [label] => site.find_one(label.as_str()),
+            _ => {
+                let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
+                site.find(&values)
+            }
+        };
+        CallWithLabels::new(site, Moment::now(), latency, exceptions)
     }
 
-    /// Like [`Entering::start`], for a call that begins later.
+    /// Like [`Entering::start`], for a call that can be canceled or is counted in flight.
+    #[inline]
+    pub fn start_tracked<const N: usize>(self, labels: [Label<'_>; N]) -> TrackedCall {
+        self.prepare(labels).begin()
+    }
+
+    /// Like [`Entering::start_tracked`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
-        let this = ManuallyDrop::new(self);
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        Prepared::new(this.start, this.site.resolve(&values))
+        Prepared::new(self.into_site().resolve(&values))
     }
 
     /// Disarms the guard once the labels are evaluated. The caller must then record the call.
     #[inline]
-    pub(super) fn into_parts(self) -> (&'static Site, Moment) {
-        let this = ManuallyDrop::new(self);
-        (this.site, this.start)
+    pub(super) fn into_site(self) -> &'static Site {
+        ManuallyDrop::new(self).site
     }
 }
 
 impl Drop for Entering {
     #[cold]
     fn drop(&mut self) {
-        record_panic(self, &[None; Role::COUNT]);
+        record_panic(self.site, &[None; Role::COUNT]);
     }
 }
 
@@ -137,45 +145,61 @@ impl<'a> EnteringWith<'a> {
 
     /// Begins the call with the values of all labels that are not fixed.
     #[inline]
-    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> Call {
-        let is_first = self.entering.site.is_new();
-        let prepared = self.prepare(labels);
-        if is_first { prepared.begin() } else { prepared.begin_backdated() }
+    pub fn start_tracked<const N: usize>(self, labels: [Label<'_>; N]) -> TrackedCall {
+        self.prepare(labels).begin()
     }
 
-    /// Like [`EnteringWith::start`], for a call that begins later.
+    /// Like [`EnteringWith::start_tracked`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
-        let (site, start, per_call) = self.into_borrowed();
+        let (site, per_call) = self.into_borrowed();
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
         let mut series = site.resolve(&values);
         site.resolve_per_call(&values, &per_call, &Role::ALL, &mut series);
-        Prepared::new(start, series)
+        Prepared::new(series)
     }
 
     /// Disarms the guard once the labels are evaluated. The caller must then record the call.
-    pub(super) fn into_borrowed(self) -> (&'static Site, Moment, PerCall<'a>) {
+    pub(super) fn into_borrowed(self) -> (&'static Site, PerCall<'a>) {
         let this = ManuallyDrop::new(self);
-        (this.entering.site, this.entering.start, this.per_call)
+        (this.entering.site, this.per_call)
     }
 }
 
 impl Drop for EnteringWith<'_> {
     #[cold]
     fn drop(&mut self) {
-        record_panic(&self.entering, &self.per_call);
+        record_panic(self.entering.site, &self.per_call);
     }
 }
 
 impl Site {
-    /// Begins a call to a function whose labels are all fixed. Not inlined, to keep the callers small.
+    /// Begins a call to a function whose labels are all fixed.
+    #[inline]
     pub fn start(&'static self) -> Call {
-        self.begin_fixed(Moment::now())
+        Call::new(self, self.begin())
     }
 
-    /// Like [`Site::start`], for a call that begins later.
+    /// Like [`Site::start`], for a call that can be canceled or is counted in flight.
+    #[inline]
+    pub fn start_tracked(&'static self) -> TrackedCall {
+        self.prepare().begin()
+    }
+
+    /// Like [`Site::start_tracked`], for a call that begins later.
     pub fn prepare(&'static self) -> Prepared {
-        Prepared::new(Moment::now(), self.resolve_fixed())
+        if let Some(families) = self.families.get()
+            && let Some(handles) = families.known_fixed()
+        {
+            return Prepared::new(Series { handles, buckets: families.buckets() });
+        }
+        self.prepare_first()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn prepare_first(&self) -> Prepared {
+        Prepared::new(self.resolve_fixed())
     }
 
     /// Returns a guard for a call whose labels are about to be evaluated.
@@ -190,76 +214,89 @@ impl Site {
         EnteringWith::new(self)
     }
 
-    /// Begins a call with the label values from its arguments. Not inlined, to keep the callers small.
-    fn begin(&self, start: Moment, values: &[&str]) -> Call {
-        if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_first_level(&families.cache, families.epoch(), values)
-        {
-            return Call::begin(start, Series { handles, buckets: families.buckets() });
-        }
-        self.begin_second_level(start, values)
-    }
-
-    #[inline(never)]
-    fn begin_second_level(&self, start: Moment, values: &[&str]) -> Call {
-        if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_second_level(&families.cache, families.epoch(), values)
-        {
-            return Call::begin(start, Series { handles, buckets: families.buckets() });
-        }
-        let series = self.resolve(values);
-        // The latency excludes a lookup that misses the cache.
-        Call::begin(Moment::now(), series)
-    }
-
-    /// Like [`Site::begin`], for labels that all have closed sets, whose values index the dense cache.
-    fn begin_closed(&self, start: Moment, labels: &[Label<'_>]) -> Call {
-        if let Some(families) = self.families.get()
-            && let Some(dense) = families.dense.get()
-            && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
-            && let Some(handles) = fixed.get(families.epoch())
-        {
-            return Call::begin(start, Series { handles, buckets: families.buckets() });
-        }
-        self.begin_closed_first(labels)
+    /// Returns the time at which a call begins whose labels are all fixed. The first call initializes its families
+    /// before. Not inlined, to keep the callers small.
+    fn begin(&'static self) -> Moment {
+        if self.is_new() { self.begin_first() } else { Moment::now() }
     }
 
     #[cold]
     #[inline(never)]
-    fn begin_closed_first(&self, labels: &[Label<'_>]) -> Call {
+    fn begin_first(&'static self) -> Moment {
+        self.resolve_fixed();
+        Moment::now()
+    }
+
+    /// Returns the series for the latency and the exceptions. Not inlined, to keep the callers small.
+    #[inline(never)]
+    fn find(&self, values: &[&str]) -> (Handle, Handle) {
+        if let Some(families) = self.families.get()
+            && let Some([latency, exceptions]) = cache::get_first_level(&families.cache, families.epoch(), values)
+        {
+            return (latency, exceptions);
+        }
+        self.find_second_level(values)
+    }
+
+    /// Like [`Site::find`], for a single label.
+    #[inline(never)]
+    fn find_one(&self, value: &str) -> (Handle, Handle) {
+        if let Some(families) = self.families.get()
+            && let Some([latency, exceptions]) = cache::get_one_first_level(&families.cache, families.epoch(), value)
+        {
+            return (latency, exceptions);
+        }
+        self.find_one_second_level(value)
+    }
+
+    // A separate function, because the array would otherwise be written to the stack in each call.
+    #[inline(never)]
+    fn find_one_second_level(&self, value: &str) -> (Handle, Handle) {
+        self.find_second_level(&[value])
+    }
+
+    #[inline(never)]
+    fn find_second_level(&self, values: &[&str]) -> (Handle, Handle) {
+        let [latency, exceptions, ..] = match self.families.get() {
+            Some(families) => cache::get_second_level(&families.cache, families.epoch(), values),
+            None => None,
+        }
+        .unwrap_or_else(|| self.resolve(values).handles);
+        (latency, exceptions)
+    }
+
+    /// Like [`Site::find`], for labels that all have closed sets, whose values index the dense cache.
+    #[inline(never)]
+    fn find_closed(&self, labels: &[Label<'_>]) -> (Handle, Handle) {
+        if let Some(families) = self.families.get()
+            && let Some(dense) = families.dense.get()
+            && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
+            && let Some([latency, exceptions, ..]) = fixed.get(families.epoch())
+        {
+            return (latency, exceptions);
+        }
+        self.find_closed_first(labels)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_closed_first(&self, labels: &[Label<'_>]) -> (Handle, Handle) {
         let mut values = [""; MAX_LABELS];
         for (value, label) in values.iter_mut().zip(labels) {
             *value = label.as_str();
         }
         let values = &values[..labels.len().min(MAX_LABELS)];
-        let Some(families) = self.families() else { return Call::begin(Moment::now(), self.unresolved()) };
+        let Some(families) = self.families() else { return self.find_second_level(values) };
         let epoch = families.epoch();
-        let series = self.resolve(values);
+        let found = self.find_second_level(values);
         families.cache_dense(epoch, labels, values);
-        Call::begin(Moment::now(), series)
-    }
-
-    /// Begins a call to a function whose labels are all fixed.
-    fn begin_fixed(&self, start: Moment) -> Call {
-        if let Some(families) = self.families.get()
-            && let Some(handles) = families.series.get(families.epoch())
-        {
-            return Call::begin(start, Series { handles, buckets: families.buckets() });
-        }
-        self.begin_first()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn begin_first(&self) -> Call {
-        let series = self.resolve_fixed();
-        Call::begin(Moment::now(), series)
+        found
     }
 }
 
 /// Records a call that ended because a label or family expression panicked or returned from the function.
 #[cold]
-fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
+fn record_panic(site: &'static Site, per_call: &PerCall<'_>) {
     InternalError::LabelPanic.record(&site.declaration.location);
     let mut series = match site.families() {
         Some(families) => Series { handles: families.overflow(&Role::ALL), buckets: families.buckets() },
@@ -277,5 +314,5 @@ fn record_panic(Entering { site, start }: &Entering, per_call: &PerCall<'_>) {
     }
     // The call never began, so it was never in flight.
     series.handles[Role::InFlight as usize] = Handle::NONE;
-    Call::begin(*start, series).finish(true);
+    Prepared::new(series).begin().finish(true);
 }

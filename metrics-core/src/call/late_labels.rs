@@ -31,7 +31,7 @@ pub trait Entered {
     type Named: Named;
 
     /// Disarms the guard and returns its parts. The caller must then record the call.
-    fn into_parts(self) -> (&'static Site, Moment, Self::Named);
+    fn into_parts(self) -> (&'static Site, Self::Named);
 }
 
 /// Per-call families, held for the duration of the call.
@@ -73,18 +73,17 @@ impl Entered for Entering {
     type Named = ();
 
     #[inline]
-    fn into_parts(self) -> (&'static Site, Moment, ()) {
-        let (site, start) = self.into_parts();
-        (site, start, ())
+    fn into_parts(self) -> (&'static Site, ()) {
+        (self.into_site(), ())
     }
 }
 
 impl Entered for EnteringWith<'_> {
     type Named = [Option<FeedTarget>; Role::COUNT];
 
-    fn into_parts(self) -> (&'static Site, Moment, Self::Named) {
-        let (site, start, per_call) = self.into_borrowed();
-        (site, start, per_call.map(|target| Some(target?.to_owned_target())))
+    fn into_parts(self) -> (&'static Site, Self::Named) {
+        let (site, per_call) = self.into_borrowed();
+        (site, per_call.map(|target| Some(target?.to_owned_target())))
     }
 }
 
@@ -92,30 +91,18 @@ impl<E: Entered> EnteringByResult<E> {
     /// Begins the call with the values of the labels that come from its arguments.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallByResult<N, E::Named> {
-        let (site, start, named) = self.0.into_parts();
-        let is_first = site.is_new();
-        let prepared = Self::prepare_for(site, start, named, labels);
-        if is_first { prepared.begin() } else { prepared.begin_backdated() }
+        self.prepare(labels).begin()
     }
 
     /// Like [`EnteringByResult::start`], but for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N, E::Named> {
-        let (site, start, named) = self.0.into_parts();
-        Self::prepare_for(site, start, named, labels)
-    }
-
-    fn prepare_for<const N: usize>(
-        site: &'static Site,
-        start: Moment,
-        named: E::Named,
-        labels: [Label<'_>; N],
-    ) -> PreparedByResult<N, E::Named> {
+        let (site, named) = self.0.into_parts();
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
         let mut series = site.resolve_beginning(&values);
         site.resolve_per_call(&values, &named.targets(), &[Role::InFlight], &mut series);
         let in_flight = series.handles[Role::InFlight as usize];
-        PreparedByResult(LateCall { site, start, labels: labels.each_ref().map(LabelText::of), named, in_flight })
+        PreparedByResult(LateCall { site, labels: labels.each_ref().map(LabelText::of), named, in_flight })
     }
 }
 
@@ -123,7 +110,6 @@ impl<E: Entered> EnteringByResult<E> {
 #[derive(Debug)]
 struct LateCall<const N: usize, F> {
     site: &'static Site,
-    start: Moment,
     /// The values of the labels that come from the arguments.
     labels: [LabelText; N],
     named: F,
@@ -140,19 +126,15 @@ impl<const N: usize, F: Named> PendingCall for PreparedByResult<N, F> {
 
     #[inline]
     fn begin(self) -> CallByResult<N, F> {
-        Self(LateCall { start: Moment::now(), ..self.0 }).begin_backdated()
-    }
-
-    #[inline]
-    fn begin_backdated(self) -> CallByResult<N, F> {
         guard::enter(self.0.in_flight);
-        CallByResult { state: self.0, progress: Progress::new() }
+        CallByResult { start: Moment::now(), state: self.0, progress: Progress::new() }
     }
 }
 
 /// Like [`Call`](super::Call), but for a call with late labels.
 #[must_use = "dropping the guard records that the call panicked or was canceled"]
 pub struct CallByResult<const N: usize, F: Named> {
+    start: Moment,
     state: LateCall<N, F>,
     progress: Progress,
 }
@@ -201,7 +183,7 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     /// Records the call. `result` returns the value of the result label at the given index; `kind` is empty if the call
     /// did not end with an exception.
     fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
-        let LateCall { site, start, labels, named, in_flight } = &self.state;
+        let LateCall { site, labels, named, in_flight } = &self.state;
         let mut values = [""; MAX_LABELS];
         let late = site.declaration.late_labels();
         let results = (0..late.results).map(result);
@@ -216,7 +198,7 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
         let mut series = site.resolve_end(values, roles);
         site.resolve_per_call(values, &named.targets(), roles, &mut series);
         series.handles[Role::InFlight as usize] = *in_flight;
-        guard::record(*start, &series, outcome);
+        guard::record(self.start, &series, outcome);
     }
 }
 
@@ -247,6 +229,6 @@ impl<const N: usize, F: Named> Drop for CallByResult<N, F> {
 
 impl<const N: usize, F: Named> fmt::Debug for CallByResult<N, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallByResult").field("start", &self.state.start).finish_non_exhaustive()
+        f.debug_struct("CallByResult").field("start", &self.start).finish_non_exhaustive()
     }
 }

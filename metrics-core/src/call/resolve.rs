@@ -5,6 +5,7 @@
 //! series. If no family is at its cap, the handles are cached under the epoch that was read before the lookup.
 
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
@@ -36,11 +37,17 @@ impl Site {
     /// Returns `None` only if called by one of the expressions that initialize them.
     #[inline]
     pub(super) fn families(&self) -> Option<&Families> {
-        self.families.get().map(Box::as_ref).or_else(|| self.make_families(UserCode::Due))
+        self.families.get().map(Arc::as_ref).or_else(|| self.make_families(UserCode::Due))
+    }
+
+    /// Returns the families if they are initialized, or else those that calls use meanwhile. Evaluates nothing.
+    #[inline]
+    pub(super) fn usable_families(&self) -> Option<&Families> {
+        self.families.usable().map(Arc::as_ref)
     }
 
     fn make_families(&self, user_code: UserCode) -> Option<&Families> {
-        self.families.get_or_make(user_code, || Families::of(&self.declaration)).map(Box::as_ref)
+        self.families.get_or_make(user_code, || Families::of(&self.declaration)).map(Arc::as_ref)
     }
 
     /// Returns true if the families are not initialized yet. The latency of the first call excludes the initialization.
@@ -269,9 +276,7 @@ impl Site {
     /// Returns the series of a function whose labels are all fixed.
     pub(super) fn resolve_fixed(&self) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
-        let epoch = families.epoch();
-        let handles = families.series.get(epoch).unwrap_or_else(|| families.resolve_fixed(epoch));
-        Series { handles, buckets: families.buckets() }
+        families.fixed()
     }
 }
 

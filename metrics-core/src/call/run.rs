@@ -5,3 +5,4 @@ pub(crate) mod future;
 pub(crate) mod guard;
 pub(crate) mod lifecycle;
 pub(crate) mod returned;
+pub(crate) mod untracked;

@@ -5,6 +5,7 @@
 
 use std::mem::ManuallyDrop;
 use std::panic::Location;
+use std::sync::Arc;
 
 use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
 use super::declaration::{Declaration, Origin};
@@ -16,8 +17,8 @@ use super::feed::target::FeedTarget;
 pub struct Site {
     pub(super) declaration: Declaration,
     /// Never dropped, because a site is a static. `ManuallyDrop` saves the compiler from analyzing drop code for each
-    /// function. Boxed, because most functions of a large service are never called.
-    pub(super) families: ManuallyDrop<ReentrantOnce<Box<Families>>>,
+    /// function. Allocated, because most functions of a large service are never called.
+    pub(super) families: ManuallyDrop<ReentrantOnce<Arc<Families>>>,
 }
 
 impl Site {

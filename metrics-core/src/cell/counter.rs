@@ -25,18 +25,51 @@ pub(crate) fn allocate() -> Option<Handle> {
 /// Adds a whole amount. The count saturates at `u64::MAX`.
 #[inline]
 pub(crate) fn add_whole(handle: Handle, amount: u64) {
-    access::with_array::<WORDS>(handle, |[_, whole, _]| {
-        whole.store(whole.load(Relaxed).saturating_add(amount), Release);
-    });
+    if !try_add_whole(handle, amount) {
+        add_whole_slowly(handle, amount);
+    }
+}
+
+/// Like [`add_whole`], but returns false if the thread has not cached the cell.
+#[inline]
+pub(crate) fn try_add_whole(handle: Handle, amount: u64) -> bool {
+    let cell = access::cached_in_loop(handle);
+    if let Some(cell) = cell {
+        add_to_whole(cell, amount);
+    }
+    cell.is_some()
+}
+
+#[cold]
+#[inline(never)]
+fn add_whole_slowly(handle: Handle, amount: u64) {
+    access::with_any::<WORDS>(handle, &|cell| add_to_whole(cell, amount));
+}
+
+#[inline]
+fn add_to_whole([_, whole, _]: &[AtomicU64; WORDS], amount: u64) {
+    whole.store(whole.load(Relaxed).saturating_add(amount), Release);
 }
 
 /// Adds an amount, which must be finite and not negative.
 #[inline]
 pub(crate) fn add_fraction(handle: Handle, amount: f64) {
-    access::with_array::<WORDS>(handle, |[_, _, fraction]| {
-        let sum = f64::from_bits(fraction.load(Relaxed)) + amount;
-        fraction.store(sum.to_bits(), Release);
-    });
+    match access::cached_in_loop(handle) {
+        Some(cell) => add_to_fraction(cell, amount),
+        None => add_fraction_slowly(handle, amount),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn add_fraction_slowly(handle: Handle, amount: f64) {
+    access::with_any::<WORDS>(handle, &|cell| add_to_fraction(cell, amount));
+}
+
+#[inline]
+fn add_to_fraction([_, _, fraction]: &[AtomicU64; WORDS], amount: f64) {
+    let sum = f64::from_bits(fraction.load(Relaxed)) + amount;
+    fraction.store(sum.to_bits(), Release);
 }
 
 /// Returns the counter's total across all threads.

@@ -57,6 +57,7 @@ impl Handle {
         Self(word)
     }
 
+    #[inline]
     pub(crate) fn is_none(self) -> bool {
         self == Self::NONE
     }

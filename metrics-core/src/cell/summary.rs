@@ -29,7 +29,25 @@ pub(crate) fn allocate() -> Option<Handle> {
 /// Adds one observation.
 #[inline]
 pub(crate) fn observe(handle: Handle, value: f64) {
-    access::with_array::<WORDS>(handle, |cell| record(cell, value, || {}));
+    if !try_observe(handle, value) {
+        observe_slowly(handle, value);
+    }
+}
+
+/// Like [`observe`], but returns false if the thread has not cached the cell.
+#[inline]
+pub(crate) fn try_observe(handle: Handle, value: f64) -> bool {
+    let cell = access::cached(handle);
+    if let Some(cell) = cell {
+        record(cell, value, || {});
+    }
+    cell.is_some()
+}
+
+#[cold]
+#[inline(never)]
+fn observe_slowly(handle: Handle, value: f64) {
+    access::with_any::<WORDS>(handle, &|cell| record(cell, value, || {}));
 }
 
 /// Stores the new sum, then the bucket, then the new count, as readers expect. `count_in_bucket` adds 1 to the bucket

@@ -11,12 +11,12 @@ mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::SystemTime;
 
 use super::FamilyDeclaration;
 use super::table::{Chunk, SeriesTable};
-use crate::cache::{self, CacheId, Dense, Fixed};
+use crate::cache::{self, CacheId, Dense, Dependent, Fixed};
 use crate::cell::{Handle, counter};
 use crate::exposure::EXPOSURE;
 use crate::internal::InternalError;
@@ -48,6 +48,8 @@ pub struct FamilyCore {
     dense: Option<Dense<1>>,
     /// The counter of overflowed lookups, created when it is first needed or exported.
     overflowed: OnceLock<Handle>,
+    /// The annotated functions that record into this family.
+    dependents: Mutex<Vec<Weak<dyn Dependent>>>,
     /// The handle of the overflow series.
     overflow: Fixed<1>,
     /// Label values added by later declarations and annotated functions, keyed by label position.
@@ -86,6 +88,7 @@ impl FamilyCore {
             epoch: AtomicU64::new(cache::new_epoch()),
             cache: CacheId::new(),
             overflowed: OnceLock::new(),
+            dependents: Mutex::default(),
             overflow: Fixed::new(),
             known_values: Mutex::default(),
             read_early: OnceLock::new(),
@@ -147,6 +150,11 @@ impl FamilyCore {
     #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Adds a function to be notified when a series is removed.
+    pub(crate) fn add_dependent(&self, dependent: Weak<dyn Dependent>) {
+        lock(&self.dependents).push(dependent);
     }
 
     /// Adds values for the label at this position that are known before their first use.

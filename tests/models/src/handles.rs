@@ -5,6 +5,8 @@ use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
 
+use crate::cache::FixedSeries;
+use crate::cell::sync::{Mutex, lock};
 use crate::cell::{Handle, access, counter, summary};
 use crate::{cache, check};
 
@@ -93,5 +95,36 @@ fn fixed_handles_are_those_of_their_epoch() {
         }
         writer.join().expect("no panic");
         assert_eq!(cache::get(&fixed.0, &fixed.1, SECOND), Some(handles(SECOND)));
+    });
+}
+
+#[test]
+fn a_call_finds_no_series_that_was_removed_before() {
+    const OLD: u64 = 10;
+    const NEW: u64 = 20;
+    check(3, || {
+        // The handle in a family's table, and what an annotated function has found in it.
+        let table = Arc::new(Mutex::new(OLD));
+        let found = Arc::new(FixedSeries::<1>::new());
+        let look_up = |table: &Mutex<u64>, found: &FixedSeries<1>| {
+            let epoch = found.epoch();
+            let handle = Handle::from_word(*lock(table));
+            found.set(epoch, [handle]);
+        };
+        let call = {
+            let (table, found) = (Arc::clone(&table), Arc::clone(&found));
+            thread::spawn(move || look_up(&table, &found))
+        };
+        {
+            let mut table = lock(&table);
+            *table = NEW;
+            found.invalidate();
+        }
+        let is_current = || [Handle::NONE, Handle::from_word(NEW)].contains(&found.handle(0));
+        assert!(is_current());
+        look_up(&table, &found);
+        assert!(is_current());
+        call.join().expect("no panic");
+        assert_eq!(found.handle(0), Handle::from_word(NEW));
     });
 }

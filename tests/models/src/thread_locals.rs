@@ -44,7 +44,13 @@ pub(super) fn words_from(handle: Handle) -> &'static [AtomicU64] {
 }
 
 pub(super) fn with_pages<R>(f: impl FnOnce(&Pages) -> R) -> R {
-    LOCALS.try_with(|locals| f(&locals.pages)).expect("no model observes values in an ending thread")
+    let mut f = Some(f);
+    let mut call = |pages: &Pages| f.take().expect("called once")(pages);
+    match LOCALS.try_with(|locals| call(&locals.pages)) {
+        Ok(result) => result,
+        // As in an ending thread, all pages are empty.
+        Err(_) => call(&Pages::new()),
+    }
 }
 
 pub(super) fn allocating<R>(f: impl FnOnce() -> R) -> R {

@@ -5,13 +5,13 @@
 //! family's are marked for early reading, so that a scrape never reports more exceptions or cancellations than calls.
 
 use std::sync::atomic::AtomicU8;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::known_values::KnownValues;
 use super::reentrant_once::ReentrantOnce;
-use super::series::{Handles, Values};
+use super::series::{Handles, Series, Values};
 use super::target::{OwnedTarget, TargetRef};
-use crate::cache::{self, CacheId, Dense, Fixed};
+use crate::cache::{self, CacheId, Dense, Dependent, FixedSeries};
 use crate::call::declaration::Declaration;
 use crate::call::declaration::label_source::{LabelSource, MAX_LABELS, Role};
 use crate::cell::{Buckets, Handle};
@@ -37,7 +37,7 @@ pub(crate) struct Families {
     /// The targets, indexed by [`Role`]; `None` if the function does not record the role, or if each call evaluates its
     /// target.
     targets: [Option<BoundTarget>; Role::COUNT],
-    /// The targets that are families, kept so that their epochs and caps can be read.
+    /// The targets that are families, kept so that their caps can be read.
     cores: Vec<Arc<FamilyCore>>,
     /// The buckets of the latency; `None` for a plain summary.
     buckets: Option<&'static Buckets>,
@@ -49,8 +49,8 @@ pub(crate) struct Families {
     /// The series for each label set, if all labels of the first call have closed sets with at most `MAX_DENSE`
     /// combinations.
     pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
-    /// The series that all calls share, if all labels are fixed.
-    pub(crate) series: Fixed<{ Role::COUNT }>,
+    /// The epoch of all families, and the series that all calls share if all labels are fixed.
+    pub(crate) series: FixedSeries<{ Role::COUNT }>,
     /// A bit mask of the roles whose mismatched labels have been reported.
     pub(crate) noted: AtomicU8,
 }
@@ -66,7 +66,7 @@ impl Families {
     ///
     /// Returns the families as an `Err` if an expression panicked. The family for that expression's role is then not
     /// exported.
-    pub(crate) fn of(declaration: &Declaration) -> Result<Box<Self>, Box<Self>> {
+    pub(crate) fn of(declaration: &Declaration) -> Result<Arc<Self>, Arc<Self>> {
         let path = declaration.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, LabelSource::Fixed("")));
         let (names, sources): (Vec<_>, Vec<_>) = function.into_iter().chain(declaration.own_labels()).unzip();
@@ -84,7 +84,7 @@ impl Families {
             beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
             known: ReentrantOnce::new(),
             dense: OnceLock::new(),
-            series: Fixed::new(),
+            series: FixedSeries::new(),
             noted: AtomicU8::new(0),
             names,
             sources,
@@ -107,7 +107,11 @@ impl Families {
             }
         }
         families.mark_read_early();
-        let families = Box::new(families);
+        let families = Arc::new(families);
+        for core in &families.cores {
+            let dependent: Weak<dyn Dependent> = Arc::downgrade(&families) as _;
+            core.add_dependent(dependent);
+        }
         if has_panicked { Err(families) } else { Ok(families) }
     }
 
@@ -173,7 +177,7 @@ impl Families {
     /// A number that changes when a series of any of the families is removed; never 0.
     #[inline]
     pub(crate) fn epoch(&self) -> u64 {
-        self.cores.iter().fold(1, |sum, core| sum.wrapping_add(core.epoch()))
+        self.series.epoch()
     }
 
     /// The buckets of the latency; `None` for a plain summary.
@@ -207,12 +211,30 @@ impl Families {
     /// Returns the series that all calls share if all labels are fixed.
     #[cold]
     #[inline(never)]
-    pub(crate) fn resolve_fixed(&self, epoch: u64) -> Handles {
+    fn resolve_fixed(&self, epoch: u64) -> Handles {
         let Some(handles) = self.within_cap(&self.all_values(&[]), &Role::ALL) else {
             return self.overflow(&Role::ALL);
         };
         self.series.set(epoch, handles);
         handles
+    }
+
+    /// Returns the series that all calls share, looking them up.
+    pub(crate) fn fixed(&self) -> Series {
+        Series { handles: self.resolve_fixed(self.epoch()), buckets: self.buckets }
+    }
+
+    /// Returns the series for one role that all calls share, looking it up.
+    pub(crate) fn fixed_handle(&self, role: Role) -> Handle {
+        self.fixed().handles[role as usize]
+    }
+
+    /// Returns the handles that all calls share, without looking them up; `None` if one of them must be looked up.
+    #[inline]
+    pub(crate) fn known_fixed(&self) -> Option<Handles> {
+        let handles: Handles = std::array::from_fn(|at| self.series.handle(at));
+        let is_known = |(handle, target): (&Handle, &Option<BoundTarget>)| target.is_none() || !handle.is_none();
+        handles.iter().zip(&self.targets).all(is_known).then_some(handles)
     }
 
     /// Copies the series of a label set to the dense cache, if this thread has cached them in this epoch.
@@ -377,6 +399,12 @@ impl Families {
     /// The smallest cap among the families, and the name of the family that has it.
     pub(crate) fn cap(&self) -> Option<(usize, &str)> {
         self.cores.iter().map(|core| (core.max_series(), core.declaration.name.as_str())).min()
+    }
+}
+
+impl Dependent for Families {
+    fn invalidate(&self) {
+        self.series.invalidate();
     }
 }
 

@@ -56,6 +56,19 @@ impl<T> ReentrantOnce<T> {
         self.value.get()
     }
 
+    /// Returns the value, or else the one that is used until there is a value. Runs no initializer.
+    #[inline]
+    pub(crate) fn usable(&self) -> Option<&T> {
+        self.get().or_else(|| self.meanwhile())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn meanwhile(&self) -> Option<&T> {
+        let making = self.making.get()?;
+        self.get().or(making.fallback.get()).or(making.provisional.get())
+    }
+
     /// Returns true while a thread is running the initializer.
     pub(crate) fn is_being_made(&self) -> bool {
         self.making.get().is_some_and(|making| !lock(&making.makers).is_empty())

@@ -54,7 +54,7 @@ impl<P: PendingCall> Drop for Creating<P> {
     #[inline]
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
-            drop(call.begin_backdated());
+            drop(call.begin());
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The guard for one call, which detects how the call ends and records the call.
+//! The guard for a call that is `async` or counted in flight, or whose families are evaluated per call. The guard
+//! detects how the call ends and records the call. All other calls have the guards in [`super::untracked`].
 //!
-//! A call ends in exactly one way. [`Call::finish`] records a call that has returned. If the guard is dropped without
-//! `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the call was
+//! A call ends in exactly one way. [`TrackedCall::finish`] records a call that has returned. If the guard is dropped
+//! without `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the call was
 //! canceled. `std::thread::panicking` cannot distinguish the two, because a future may be dropped while another panic
 //! is unwinding. Therefore, [`RunningBody`] marks the call as running during each poll.
 //!
@@ -27,34 +28,29 @@ use crate::exemplars;
 #[must_use = "a prepared call records nothing until it begins"]
 #[derive(Debug)]
 pub struct Prepared {
-    start: Moment,
     series: Series,
 }
 
 impl Prepared {
     #[inline]
-    pub(crate) fn new(start: Moment, series: Series) -> Self {
-        Self { start, series }
+    pub(crate) fn new(series: Series) -> Self {
+        Self { series }
     }
 }
 
 impl PendingCall for Prepared {
-    type Call = Call;
+    type Call = TrackedCall;
 
     #[inline]
-    fn begin(self) -> Call {
-        Self { start: Moment::now(), ..self }.begin_backdated()
-    }
-
-    #[inline]
-    fn begin_backdated(self) -> Call {
-        Call::begin(self.start, self.series)
+    fn begin(self) -> TrackedCall {
+        enter(self.series.handles[Role::InFlight as usize]);
+        TrackedCall { start: Moment::now(), series: self.series, progress: Progress::new() }
     }
 }
 
-/// A running call. Dropping it without [`Call::finish`] records a panic or a cancellation.
+/// A running call. Dropping it without [`TrackedCall::finish`] records a panic or a cancellation.
 #[must_use = "dropping the guard records that the call panicked or was canceled"]
-pub struct Call {
+pub struct TrackedCall {
     start: Moment,
     series: Series,
     progress: Progress,
@@ -86,13 +82,7 @@ macro_rules! body_methods {
 }
 pub(crate) use body_methods;
 
-impl Call {
-    #[inline]
-    pub(crate) fn begin(start: Moment, series: Series) -> Self {
-        enter(series.handles[Role::InFlight as usize]);
-        Self { start, series, progress: Progress::new() }
-    }
-
+impl TrackedCall {
     body_methods!();
 
     /// Ends a call that has returned. Takes a reference, so that the guard need not be moved out of a future.
@@ -103,8 +93,8 @@ impl Call {
 
     /// Ends the call when the guard is dropped, for a body whose value cannot be inspected and is not an exception.
     #[inline]
-    pub fn until_dropped(self) -> CallUntilDropped {
-        CallUntilDropped { call: self, was_panicking: std::thread::panicking() }
+    pub fn until_dropped(self) -> CallUntilDropped<Self> {
+        CallUntilDropped::new(self)
     }
 
     #[cold]
@@ -114,7 +104,7 @@ impl Call {
     }
 }
 
-impl RunningCall<bool> for Call {
+impl RunningCall<bool> for TrackedCall {
     #[inline]
     fn progress(&self) -> &Progress {
         &self.progress
@@ -126,7 +116,7 @@ impl RunningCall<bool> for Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for TrackedCall {
     #[inline]
     fn drop(&mut self) {
         if !self.progress.is_recorded() {
@@ -135,21 +125,43 @@ impl Drop for Call {
     }
 }
 
+/// A guard that ends when the call returns. Dropping it instead records a panic.
+pub trait Finish {
+    /// Ends a call that has returned.
+    fn finish(self, exception: bool);
+}
+
+impl Finish for TrackedCall {
+    #[inline]
+    fn finish(self, exception: bool) {
+        TrackedCall::finish(&self, exception);
+    }
+}
+
 /// A guard that records an exception only if the call panics.
 #[must_use = "dropping the guard ends the call"]
 #[derive(Debug)]
-pub struct CallUntilDropped {
-    call: Call,
+pub struct CallUntilDropped<C: Finish> {
+    call: Option<C>,
     /// True if the call began in a destructor during unwinding.
     was_panicking: bool,
 }
 
-impl Drop for CallUntilDropped {
+impl<C: Finish> CallUntilDropped<C> {
+    #[inline]
+    pub(super) fn new(call: C) -> Self {
+        Self { call: Some(call), was_panicking: std::thread::panicking() }
+    }
+}
+
+impl<C: Finish> Drop for CallUntilDropped<C> {
     #[inline]
     fn drop(&mut self) {
         // Otherwise, dropping the unfinished call records a panic.
-        if std::thread::panicking() == self.was_panicking {
-            self.call.finish(false);
+        if std::thread::panicking() == self.was_panicking
+            && let Some(call) = self.call.take()
+        {
+            call.finish(false);
         }
     }
 }
@@ -190,7 +202,7 @@ pub(crate) fn record(start: Moment, Series { handles, buckets }: &Series, outcom
 // Not inlined, so that calls that need neither function do not reserve registers for them.
 
 #[inline(never)]
-fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64, now: Moment) {
+pub(super) fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64, now: Moment) {
     cell::observe(latency, Some(buckets), seconds);
     exemplars::observed_in_trace(latency, buckets, seconds, now);
 }
@@ -200,9 +212,9 @@ fn change_in_flight(in_flight: Handle, change: f64) {
     cell::gauge::update(in_flight, |running| running + change);
 }
 
-impl fmt::Debug for Call {
+impl fmt::Debug for TrackedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("start", &self.start).finish_non_exhaustive()
+        f.debug_struct("TrackedCall").field("start", &self.start).finish_non_exhaustive()
     }
 }
 

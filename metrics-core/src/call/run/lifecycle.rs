@@ -9,9 +9,6 @@ pub trait PendingCall: Sized {
 
     /// Begins the call.
     fn begin(self) -> Self::Call;
-
-    /// Begins the call, backdated to the time before its labels were evaluated.
-    fn begin_backdated(self) -> Self::Call;
 }
 
 /// A running call, which ends with an `E` when it returns. Dropping it earlier records a panic or a cancellation.

@@ -3,6 +3,7 @@
 //! Removing a series changes the family's epoch before the table's lock is released, so that no thread finds an old
 //! handle in the new epoch.
 
+use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
@@ -65,7 +66,7 @@ impl FamilyCore {
             for position in lock(&self.shared.0.walks).iter() {
                 position.end();
             }
-            self.epoch.store(cache::new_epoch(), Ordering::Release);
+            self.start_epoch();
             cleared
         };
         // Freed without holding the lock, because there may be millions of series. Until then, old handles still write
@@ -75,11 +76,19 @@ impl FamilyCore {
         }
     }
 
+    /// Changes the epochs of this family and of all functions that record into it. The caller holds the table's lock.
+    fn start_epoch(&self) {
+        self.epoch.store(cache::new_epoch(), Ordering::Release);
+        for dependent in lock(&self.dependents).iter().filter_map(Weak::upgrade) {
+            dependent.invalidate();
+        }
+    }
+
     /// Starts a new epoch and compacts the table if necessary. The epoch changes before the table's lock is released,
     /// so that no thread finds an old handle in the new epoch. The caller drops the compaction after releasing the
     /// lock.
     fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
-        self.epoch.store(cache::new_epoch(), Ordering::Release);
+        self.start_epoch();
         let compaction = table.wants_compaction().then(|| table.compact())?;
         for position in lock(&self.shared.0.walks).iter() {
             position.follow(&compaction);

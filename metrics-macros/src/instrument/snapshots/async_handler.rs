@@ -7,7 +7,7 @@ async fn foo(request: Request) -> Result<Response, FooError> {
         .cancellable()
         .prefix("my_service");
     ::metrics_core::__private::site!(__METRICS_SITE);
-    let __metrics_call = __METRICS_SITE.start();
+    let __metrics_call = __METRICS_SITE.start_tracked();
     let __metrics_out = __metrics_call
         .run_async(async move {
             if false {

@@ -19,7 +19,7 @@ fn route(request: &Request) -> Response {
     ::metrics_core::__private::site!(__METRICS_SITE);
     let __metrics_call = __METRICS_SITE
         .enter()
-        .start([
+        .start_tracked([
             ::metrics_core::__private::label(&request.path()),
             ::metrics_core::__private::label(&request.method()),
         ]);
