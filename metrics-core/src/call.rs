@@ -1,8 +1,8 @@
 //! Calls to annotated functions, from the static in the function to the guard that records how a call ended.
 //!
 //! A [`Site`] is the static that `#[instrument]` adds to a function. A call passes through these files in order:
-//! `entering` reads the clock and takes the label values, `resolve` turns the values into the [`feed::series`] of the
-//! call, and `run` holds the series while the body runs, then records how the call ended. `late_labels` replaces the
+//! `entering` takes the label values, `resolve` turns the values into the [`feed::series`] of the call, and `run` holds
+//! what the call needs while the body runs, then records how the call ended. `late_labels` replaces the
 //! first and last steps for functions with labels derived from the result. `declaration` holds the attribute's
 //! arguments, and `feed` holds the families that the function records into.
 

@@ -253,7 +253,12 @@ mod tests {
     }
 
     fn found(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str]) -> Option<[u64; MAX_HANDLES]> {
-        Some(find(words, id, epoch, values)?.each_ref().map(|word| word.load(Relaxed)))
+        let read = |words: &[AtomicU64; MAX_HANDLES]| words.each_ref().map(|word| word.load(Relaxed));
+        let found = find(words, id, epoch, values).map(read);
+        if let [value] = values {
+            assert_eq!(find_one(words, id, epoch, value).map(read), found, "{value:?}");
+        }
+        found
     }
 
     /// Returns values of many lengths, plus all variants of each value that differ from it in one byte.
@@ -287,6 +292,19 @@ mod tests {
         }
         // All values that fit are cached: 8 words remain, because the second value takes one.
         assert_eq!(remembered, values.iter().filter(|value| value.len() <= 64).count());
+    }
+
+    #[test]
+    fn handles_are_found_only_for_the_same_single_value() {
+        let (id, values) = (CacheId::new(), values());
+        for (n, value) in values.iter().enumerate() {
+            let words = zeros(WORDS);
+            insert(&words, &id, 1, &[value], &handles(n as u64), 0);
+            for (other_n, other) in values.iter().enumerate() {
+                let expected = (n == other_n && value.len() <= 71).then(|| handles(n as u64).map(Handle::word));
+                assert_eq!(found(&words, &id, 1, &[other]), expected, "{other:?} after {value:?}");
+            }
+        }
     }
 
     #[test]

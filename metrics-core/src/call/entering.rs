@@ -3,8 +3,7 @@
 //! If an expression for a label or family panics or returns from the function, the call is recorded as an exception
 //! under `__overflow__`, so that the failed request is not lost.
 //!
-//! Each `find` function returns two handles in registers, and calls separate functions on the paths that few calls take.
-//! If one function obtained the handles in two branches, it would pass them through memory, storing them word by word
+//! Each `find` and `series` function calls separate functions on the paths that few calls take. If one function obtained the handles in two branches, it would pass them through memory, storing them word by word
 //! and loading them in pairs. The resulting failure of store-to-load forwarding would stall the processor for longer
 //! than the whole lookup takes.
 
@@ -15,7 +14,7 @@ use super::feed::series::Series;
 use super::feed::target::{FeedsCount, FeedsLatency, FeedsLevel, PerCall, TargetRef};
 use super::run::guard::{Prepared, TrackedCall};
 use super::run::lifecycle::PendingCall;
-use super::run::untracked::{Call, CallWithLabels};
+use super::run::untracked::{Call, CallWithLabels, Found};
 use super::site::Site;
 use crate::cache;
 use crate::cell::Handle;
@@ -39,18 +38,19 @@ impl Entering {
     }
 
     /// Begins the call with the values of all labels that are not fixed. The latency excludes the lookup.
+    ///
+    /// Such a call is not counted in flight and cannot be canceled.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallWithLabels {
         let site = self.into_site();
-        let (latency, exceptions) = match &labels[..] {
+        CallWithLabels::begin(match &labels[..] {
             labels @ [_, ..] if labels.iter().all(|label| label.closed().is_some()) => site.find_closed(labels),
             [label] => site.find_one(label.as_str()),
             _ => {
                 let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
                 site.find(&values)
             }
-        };
-        CallWithLabels::new(site, Moment::now(), latency, exceptions)
+        })
     }
 
     /// Like [`Entering::start`], for a call that can be canceled or is counted in flight.
@@ -62,8 +62,13 @@ impl Entering {
     /// Like [`Entering::start_tracked`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
-        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        Prepared::new(self.into_site().resolve(&values))
+        let site = self.into_site();
+        Prepared::new(if N > 0 && labels.iter().all(|label| label.closed().is_some()) {
+            site.series_closed(&labels)
+        } else {
+            let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
+            site.series(&values)
+        })
     }
 
     /// Disarms the guard once the labels are evaluated. The caller must then record the call.
@@ -223,74 +228,101 @@ impl Site {
     #[cold]
     #[inline(never)]
     fn begin_first(&'static self) -> Moment {
-        self.resolve_fixed();
+        match self.families() {
+            Some(families) => families.create_fixed(),
+            None => drop(self.unresolved()),
+        }
         Moment::now()
     }
 
     /// Returns the series for the latency and the exceptions. Not inlined, to keep the callers small.
     #[inline(never)]
-    fn find(&self, values: &[&str]) -> (Handle, Handle) {
+    fn find(&self, values: &[&str]) -> Found {
         if let Some(families) = self.families.get()
             && let Some([latency, exceptions]) = cache::get_first_level(&families.cache, families.epoch(), values)
         {
-            return (latency, exceptions);
+            return Found { buckets: families.buckets(), latency, exceptions };
         }
-        self.find_second_level(values)
+        Found::from(self.series_second_level(values))
     }
 
     /// Like [`Site::find`], for a single label.
     #[inline(never)]
-    fn find_one(&self, value: &str) -> (Handle, Handle) {
+    fn find_one(&self, value: &str) -> Found {
         if let Some(families) = self.families.get()
             && let Some([latency, exceptions]) = cache::get_one_first_level(&families.cache, families.epoch(), value)
         {
-            return (latency, exceptions);
+            return Found { buckets: families.buckets(), latency, exceptions };
         }
         self.find_one_second_level(value)
     }
 
     // A separate function, because the array would otherwise be written to the stack in each call.
     #[inline(never)]
-    fn find_one_second_level(&self, value: &str) -> (Handle, Handle) {
-        self.find_second_level(&[value])
-    }
-
-    #[inline(never)]
-    fn find_second_level(&self, values: &[&str]) -> (Handle, Handle) {
-        let [latency, exceptions, ..] = match self.families.get() {
-            Some(families) => cache::get_second_level(&families.cache, families.epoch(), values),
-            None => None,
-        }
-        .unwrap_or_else(|| self.resolve(values).handles);
-        (latency, exceptions)
+    fn find_one_second_level(&self, value: &str) -> Found {
+        Found::from(self.series_second_level(&[value]))
     }
 
     /// Like [`Site::find`], for labels that all have closed sets, whose values index the dense cache.
     #[inline(never)]
-    fn find_closed(&self, labels: &[Label<'_>]) -> (Handle, Handle) {
+    fn find_closed(&self, labels: &[Label<'_>]) -> Found {
         if let Some(families) = self.families.get()
             && let Some(dense) = families.dense.get()
             && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
             && let Some([latency, exceptions, ..]) = fixed.get(families.epoch())
         {
-            return (latency, exceptions);
+            return Found { buckets: families.buckets(), latency, exceptions };
         }
-        self.find_closed_first(labels)
+        Found::from(self.series_closed_first(labels))
+    }
+
+    /// Returns all series of a call. Not inlined, to keep the callers small.
+    #[inline(never)]
+    fn series(&self, values: &[&str]) -> Series {
+        if let Some(families) = self.families.get()
+            && let Some(handles) = cache::get_first_level(&families.cache, families.epoch(), values)
+        {
+            return Series { handles, buckets: families.buckets() };
+        }
+        self.series_second_level(values)
+    }
+
+    #[inline(never)]
+    fn series_second_level(&self, values: &[&str]) -> Series {
+        if let Some(families) = self.families.get()
+            && let Some(handles) = cache::get_second_level(&families.cache, families.epoch(), values)
+        {
+            return Series { handles, buckets: families.buckets() };
+        }
+        self.resolve(values)
+    }
+
+    /// Like [`Site::series`], for labels that all have closed sets.
+    #[inline(never)]
+    fn series_closed(&self, labels: &[Label<'_>]) -> Series {
+        if let Some(families) = self.families.get()
+            && let Some(dense) = families.dense.get()
+            && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
+            && let Some(handles) = fixed.get(families.epoch())
+        {
+            return Series { handles, buckets: families.buckets() };
+        }
+        self.series_closed_first(labels)
     }
 
     #[cold]
     #[inline(never)]
-    fn find_closed_first(&self, labels: &[Label<'_>]) -> (Handle, Handle) {
+    fn series_closed_first(&self, labels: &[Label<'_>]) -> Series {
         let mut values = [""; MAX_LABELS];
         for (value, label) in values.iter_mut().zip(labels) {
             *value = label.as_str();
         }
         let values = &values[..labels.len().min(MAX_LABELS)];
-        let Some(families) = self.families() else { return self.find_second_level(values) };
+        let Some(families) = self.families() else { return self.unresolved() };
         let epoch = families.epoch();
-        let found = self.find_second_level(values);
+        let series = self.resolve(values);
         families.cache_dense(epoch, labels, values);
-        found
+        series
     }
 }
 

@@ -40,9 +40,13 @@ fn use_all(metrics: &Metrics) {
         // Far from all bounds.
         metrics.native[2].observe(1e12);
         LITERAL.start().finish(false);
+        LITERAL.start_tracked().finish(true);
         BY_PATH.enter().start([label(path)]).finish(true);
         drop(BY_PATH.enter().start([label(path)]));
+        BY_PATH.enter().start_tracked([label(path)]).finish(true);
+        drop(BY_PATH.enter().start_tracked([label(path)]));
         BY_FLAG.enter().start([label(&true)]).finish(false);
+        BY_FLAG.enter().start_tracked([label(&true)]).finish(false);
         BY_RESULT
             .enter()
             .by_result()
@@ -77,6 +81,7 @@ fn a_thread_that_has_seen_its_series_takes_no_lock() {
             (0..100).for_each(|_| use_all(metrics));
             // With closed sets, a thread also finds series that only another thread has recorded into.
             BY_FLAG.enter().start([label(&false)]).finish(false);
+            BY_FLAG.enter().start_tracked([label(&false)]).finish(false);
             done.send(()).expect("the test waits");
         });
         BY_FLAG.enter().start([label(&false)]).finish(false);

@@ -154,7 +154,12 @@ impl FamilyCore {
 
     /// Adds a function to be notified when a series is removed.
     pub(crate) fn add_dependent(&self, dependent: Weak<dyn Dependent>) {
-        lock(&self.dependents).push(dependent);
+        let mut dependents = lock(&self.dependents);
+        // A function whose expression panics is resolved again, and its earlier families may be gone.
+        if dependents.len() == dependents.capacity() {
+            dependents.retain(|dependent| dependent.strong_count() > 0);
+        }
+        dependents.push(dependent);
     }
 
     /// Adds values for the label at this position that are known before their first use.

@@ -1,5 +1,7 @@
 //! The places where the attribute is allowed, and the families that annotated functions update.
 
+use std::sync::OnceLock;
+
 use metrics_core::{Counter, Family, Gauge, Histogram, Registry, Summary, instrument};
 
 use crate::{internal_errors, sample};
@@ -303,4 +305,27 @@ fn a_metric_with_the_name_of_a_default_family_but_another_type_is_a_problem_that
         assert!(problem.ends_with(remedy), "{problem}");
         assert!(internal_errors("instrument_conflict") >= 1.0);
     }
+}
+
+#[test]
+fn a_call_that_began_without_its_family_changes_no_other_series() {
+    static LATENCY: OnceLock<Family<Histogram, 1>> = OnceLock::new();
+    #[instrument(path, latency = LATENCY.get().expect("a family"), prefix = "premature")]
+    fn route(path: &str, during: impl FnOnce()) {
+        during();
+    }
+    let mut others = Vec::new();
+    route("/a", || {
+        // The series of the call has no buckets, and these are next to it.
+        others.extend((0..64).map(|n| Counter::builder(format!("next_{n}_total"), "").build()));
+        others.iter().for_each(|counter| counter.inc());
+        let latency = Histogram::builder("premature_seconds", "").labels(["path"]).build();
+        assert!(LATENCY.set(latency).is_ok());
+        // After a panic, the expression is evaluated by later calls, but not by each of them.
+        while LATENCY.get().and_then(|latency| latency.get(["/a"])).is_none() {
+            route("/a", || ());
+        }
+    });
+    assert!(others.iter().all(|counter| counter.value() == 1.0));
+    assert_eq!(LATENCY.get().and_then(|latency| latency.get(["/a"])).map(|latency| latency.count()), Some(1));
 }

@@ -106,3 +106,33 @@ fn a_dropped_family_frees_its_slots() {
     stale.inc_by(100);
     assert_eq!((stale.value(), fresh.value()), (0.0, 0.0));
 }
+
+#[test]
+fn a_series_can_be_removed_while_a_call_is_running() {
+    lazy_static::lazy_static! {
+        static ref LATENCY: metrics_core::Family<Summary, 1> = Summary::builder("midway_seconds", "").labels(["path"]).register();
+    }
+    let count = |path: &str| LATENCY.get([path]).map(|summary| summary.count());
+    let remove = |path: &str| assert!(LATENCY.remove([path]));
+
+    #[instrument("/literal", latency = LATENCY)]
+    fn literal(during: impl FnOnce()) {
+        during();
+    }
+    literal(|| ());
+    literal(|| remove("/literal"));
+    // The call has found the series that replaces the removed one.
+    assert_eq!(count("/literal"), Some(1));
+    literal(|| ());
+    assert_eq!(count("/literal"), Some(2));
+
+    #[instrument(path, latency = LATENCY)]
+    fn by_path(path: &str, during: impl FnOnce()) {
+        during();
+    }
+    by_path("/path", || ());
+    by_path("/path", || remove("/path"));
+    assert_eq!(count("/path"), None);
+    by_path("/path", || ());
+    assert_eq!(count("/path"), Some(1));
+}

@@ -208,25 +208,30 @@ impl Families {
         Some(handles)
     }
 
-    /// Returns the series that all calls share if all labels are fixed.
     #[cold]
     #[inline(never)]
-    fn resolve_fixed(&self, epoch: u64) -> Handles {
-        let Some(handles) = self.within_cap(&self.all_values(&[]), &Role::ALL) else {
-            return self.overflow(&Role::ALL);
-        };
+    fn resolve_fixed(&self) -> Handles {
+        self.find_fixed().unwrap_or_else(|| self.overflow(&Role::ALL))
+    }
+
+    /// Creates the series that all calls share.
+    pub(crate) fn create_fixed(&self) {
+        if self.known_fixed().is_none() {
+            self.find_fixed();
+        }
+    }
+
+    fn find_fixed(&self) -> Option<Handles> {
+        let epoch = self.epoch();
+        let handles = self.within_cap(&self.all_values(&[]), &Role::ALL)?;
         self.series.set(epoch, handles);
-        handles
+        Some(handles)
     }
 
-    /// Returns the series that all calls share, looking them up.
+    /// Returns the series that all calls share, looking them up if necessary.
     pub(crate) fn fixed(&self) -> Series {
-        Series { handles: self.resolve_fixed(self.epoch()), buckets: self.buckets }
-    }
-
-    /// Returns the series for one role that all calls share, looking it up.
-    pub(crate) fn fixed_handle(&self, role: Role) -> Handle {
-        self.fixed().handles[role as usize]
+        let handles = self.known_fixed().unwrap_or_else(|| self.resolve_fixed());
+        Series { handles, buckets: self.buckets }
     }
 
     /// Returns the handles that all calls share, without looking them up; `None` if one of them must be looked up.

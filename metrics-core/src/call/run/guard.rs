@@ -1,5 +1,6 @@
-//! The guard for a call that is `async` or counted in flight, or whose families are evaluated per call. The guard
-//! detects how the call ends and records the call. All other calls have the guards in [`super::untracked`].
+//! The guard for a call that is `async` or counted in flight, or that evaluates its families. The guard detects how the
+//! call ends and records the call. Plain calls have the guards in [`super::untracked`], and calls with late labels have
+//! a guard that keeps these labels.
 //!
 //! A call ends in exactly one way. [`TrackedCall::finish`] records a call that has returned. If the guard is dropped
 //! without `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the call was
@@ -178,10 +179,17 @@ pub(crate) fn enter(in_flight: Handle) {
 /// than calls.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "keeps the handles in registers, which saves a tenth of a call")]
-pub(crate) fn record(start: Moment, Series { handles, buckets }: &Series, outcome: Outcome) {
+pub(crate) fn record(start: Moment, series: &Series, outcome: Outcome) {
+    let (seconds, now) = start.seconds_to_now();
+    record_at(seconds, now, series, outcome);
+}
+
+/// Like [`record`], for a call that has ended at `now`.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as for `record`")]
+pub(super) fn record_at(seconds: f64, now: Moment, Series { handles, buckets }: &Series, outcome: Outcome) {
     // Load each handle separately: a wide load of two recent stores would stall until the stores complete.
     let [latency, exceptions, cancelled, in_flight] = handles;
-    let (seconds, now) = start.seconds_to_now();
     match buckets {
         None => cell::summary::observe(*latency, seconds),
         Some(buckets) => observe_in_buckets(*latency, buckets, seconds, now),

@@ -1,9 +1,9 @@
-//! Calls to functions that are not `async` and are not counted in flight. They end by returning or by a panic, so their
-//! guards need not know how far a call has come.
+//! Calls to functions that are not `async`, are not counted in flight, evaluate no family and have no labels from the
+//! result. They end by returning or by a panic, so their guards do not track the progress of a call.
 //!
-//! The guards have no more fields than fit into registers, and ending a call consumes its guard. What else a call
-//! needs, it reads from its site when it ends: the buckets, the clock and, if all labels are fixed, the handles. Cold
-//! paths take handles and numbers instead of closures, because a closure would be written to the stack in every call.
+//! The guards have no more fields than fit into registers, and ending a call consumes its guard. If all labels are
+//! fixed, the call reads its handles from the site when it ends. Cold paths take handles and numbers instead of
+//! closures, because a closure would be written to the stack in every call.
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -14,7 +14,7 @@ use crate::call::declaration::label_source::Role;
 use crate::call::feed::families::Families;
 use crate::call::feed::series::Series;
 use crate::call::site::Site;
-use crate::cell::{self, Handle};
+use crate::cell::{self, Buckets, Handle};
 use crate::clock::Moment;
 use crate::exemplars;
 
@@ -25,13 +25,28 @@ pub struct Call {
     start: Moment,
 }
 
-/// Like [`Call`], but for a call that has looked up its series. Per-call families are not supported.
+/// Like [`Call`], but for a call that has looked up its series.
 #[must_use = "dropping the guard records that the call panicked"]
 pub struct CallWithLabels {
-    site: &'static Site,
     start: Moment,
+    /// The buckets of the latency. They are part of the guard, because a function can have other families when the call
+    /// ends, if an expression panicked before.
+    buckets: Option<&'static Buckets>,
     latency: Handle,
     exceptions: Handle,
+}
+
+/// What a call has looked up.
+pub(crate) struct Found {
+    pub(crate) buckets: Option<&'static Buckets>,
+    pub(crate) latency: Handle,
+    pub(crate) exceptions: Handle,
+}
+
+impl From<Series> for Found {
+    fn from(Series { handles: [latency, exceptions, ..], buckets }: Series) -> Self {
+        Self { buckets, latency, exceptions }
+    }
 }
 
 impl Call {
@@ -77,8 +92,8 @@ impl Drop for Call {
 
 impl CallWithLabels {
     #[inline]
-    pub(crate) fn new(site: &'static Site, start: Moment, latency: Handle, exceptions: Handle) -> Self {
-        Self { site, start, latency, exceptions }
+    pub(crate) fn begin(Found { buckets, latency, exceptions }: Found) -> Self {
+        Self { start: Moment::now(), buckets, latency, exceptions }
     }
 
     /// Runs the body of a function.
@@ -91,7 +106,7 @@ impl CallWithLabels {
     #[inline]
     pub fn finish(self, exception: bool) {
         let this = ManuallyDrop::new(self);
-        this.site.finish_in(this.start, this.latency, this.exceptions, exception);
+        record(this.start, this.buckets, this.latency, this.exceptions, exception);
     }
 
     /// Ends the call when the guard is dropped, for a body whose value cannot be inspected and is not an exception.
@@ -110,7 +125,7 @@ impl Finish for CallWithLabels {
 impl Drop for CallWithLabels {
     #[inline]
     fn drop(&mut self) {
-        self.site.record_panic_in(self.start, self.latency, self.exceptions);
+        record_panic(self.start, self.buckets, self.latency, self.exceptions);
     }
 }
 
@@ -118,33 +133,19 @@ impl Site {
     /// Records a call whose labels are all fixed. Not inlined, to keep the callers small.
     #[inline(never)]
     fn finish(&'static self, start: Moment, exception: bool) {
-        let Some(families) = self.families.get() else { return self.finish_early(start, exception) };
-        let of = |role: Role| families.series.handle(role as usize);
         let (seconds, now) = start.seconds_to_now();
+        let Some(families) = self.families.get() else { return self.finish_early(seconds, now, exception) };
+        let latency = families.series.handle(Role::Latency as usize);
         match families.buckets() {
-            None if cell::summary::try_observe(of(Role::Latency), seconds) => {}
-            _ => observe_slowly(families, of(Role::Latency), seconds, now),
+            None if cell::summary::try_observe(latency, seconds) => {}
+            Some(buckets) if !latency.is_none() => guard::observe_in_buckets(latency, buckets, seconds, now),
+            _ => return finish_slowly(families, seconds, now, exception),
         }
         if exception {
-            let exceptions = of(Role::Exceptions);
+            let exceptions = families.series.handle(Role::Exceptions as usize);
             if !cell::counter::try_add_whole(exceptions, 1) {
-                count_slowly(families, exceptions);
+                return count_slowly(families, now);
             }
-            exemplars::counted_in_trace(exceptions, now);
-        }
-    }
-
-    /// Records a call with these handles. Not inlined, to keep the callers small.
-    #[inline(never)]
-    fn finish_in(&'static self, start: Moment, latency: Handle, exceptions: Handle, exception: bool) {
-        let (seconds, now) = start.seconds_to_now();
-        let buckets = self.usable_families().and_then(Families::buckets);
-        match buckets {
-            None => cell::summary::observe(latency, seconds),
-            Some(buckets) => guard::observe_in_buckets(latency, buckets, seconds, now),
-        }
-        if exception {
-            cell::counter::add_whole(exceptions, 1);
             exemplars::counted_in_trace(exceptions, now);
         }
     }
@@ -153,12 +154,10 @@ impl Site {
     /// evaluating one. Evaluates nothing, because the call has already tried to.
     #[cold]
     #[inline(never)]
-    fn finish_early(&'static self, start: Moment, exception: bool) {
-        let series = match self.usable_families() {
-            Some(families) => families.fixed(),
-            None => Series::NONE,
-        };
-        guard::record(start, &series, Outcome::returned(exception));
+    fn finish_early(&'static self, seconds: f64, now: Moment, exception: bool) {
+        if let Some(families) = self.usable_families() {
+            finish_slowly(families, seconds, now, exception);
+        }
     }
 
     #[cold]
@@ -166,30 +165,42 @@ impl Site {
     fn record_panic(&'static self, start: Moment) {
         self.finish(start, true);
     }
-
-    #[cold]
-    #[inline(never)]
-    fn record_panic_in(&'static self, start: Moment, latency: Handle, exceptions: Handle) {
-        self.finish_in(start, latency, exceptions, true);
-    }
 }
 
-/// Observes a latency in buckets, or in a series that this thread has not cached.
+/// Records a call whose series this thread has not cached, or that must be looked up.
+#[cold]
 #[inline(never)]
-fn observe_slowly(families: &Families, latency: Handle, seconds: f64, now: Moment) {
-    let latency = if latency.is_none() { families.fixed_handle(Role::Latency) } else { latency };
-    match families.buckets() {
+fn finish_slowly(families: &Families, seconds: f64, now: Moment, exception: bool) {
+    guard::record_at(seconds, now, &families.fixed(), Outcome::returned(exception));
+}
+
+/// Counts an exception in a series that this thread has not cached, or that must be looked up.
+#[cold]
+#[inline(never)]
+fn count_slowly(families: &Families, now: Moment) {
+    let exceptions = families.fixed().handles[Role::Exceptions as usize];
+    cell::counter::add_whole(exceptions, 1);
+    exemplars::counted_in_trace(exceptions, now);
+}
+
+/// Records a call in the series that it has looked up. Not inlined, to keep the callers small.
+#[inline(never)]
+fn record(start: Moment, buckets: Option<&'static Buckets>, latency: Handle, exceptions: Handle, exception: bool) {
+    let (seconds, now) = start.seconds_to_now();
+    match buckets {
         None => cell::summary::observe(latency, seconds),
         Some(buckets) => guard::observe_in_buckets(latency, buckets, seconds, now),
     }
+    if exception {
+        cell::counter::add_whole(exceptions, 1);
+        exemplars::counted_in_trace(exceptions, now);
+    }
 }
 
-/// Counts an exception in a series that this thread has not cached.
 #[cold]
 #[inline(never)]
-fn count_slowly(families: &Families, exceptions: Handle) {
-    let exceptions = if exceptions.is_none() { families.fixed_handle(Role::Exceptions) } else { exceptions };
-    cell::counter::add_whole(exceptions, 1);
+fn record_panic(start: Moment, buckets: Option<&'static Buckets>, latency: Handle, exceptions: Handle) {
+    record(start, buckets, latency, exceptions, true);
 }
 
 impl fmt::Debug for Call {

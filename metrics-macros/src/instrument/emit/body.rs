@@ -167,7 +167,7 @@ fn span(function: &Function) -> Span {
     Span::mixed_site().located_at(function.output_span())
 }
 
-/// The method that begins a call. A call is tracked if it can be canceled or needs more than two series.
+/// The method that begins a call. A call is tracked if it can be canceled, is counted in flight or evaluates its families.
 fn start_method(args: &Args, function: &Function) -> TokenStream {
     let has_per_call = families(args).any(|(_, family)| family.per_call);
     let is_tracked = function.is_async() || args.in_flight.is_some() || has_per_call;
