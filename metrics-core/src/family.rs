@@ -2,6 +2,7 @@
 
 pub(crate) mod core;
 pub(crate) mod declaration;
+mod full_filter;
 pub(crate) mod overflow;
 pub(crate) mod table;
 

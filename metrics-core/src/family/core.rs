@@ -14,8 +14,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::SystemTime;
 
+use foldhash::fast::RandomState;
+
 use super::FamilyDeclaration;
-use super::table::{Chunk, SeriesTable};
+use super::full_filter::FullFilter;
+use super::table::{self, Chunk, SeriesTable};
 use crate::cache::{self, CacheId, Dense, Dependent, Fixed};
 use crate::cell::{Handle, counter};
 use crate::exposure::EXPOSURE;
@@ -48,6 +51,10 @@ pub struct FamilyCore {
     dense: Option<Dense<1>>,
     /// The counter of overflowed lookups, created when it is first needed or exported.
     overflowed: OnceLock<Handle>,
+    /// The hasher of the table.
+    hasher: RandomState,
+    /// Recognizes label sets that are not in the family and that it has no room for.
+    full: CachePadded<FullFilter>,
     /// The annotated functions that record into this family.
     dependents: Mutex<Vec<Weak<dyn Dependent>>>,
     /// The handle of the overflow series.
@@ -79,6 +86,7 @@ impl FamilyCore {
         for (name, value) in &declaration.const_labels {
             labels::push_pair(&mut const_text, 0, name, value);
         }
+        let hasher = RandomState::default();
         let sets: Option<Vec<_>> = declaration.label_values.iter().copied().collect();
         let core = Self {
             dense: sets.and_then(|sets| Dense::new(sets, max_series)),
@@ -92,7 +100,9 @@ impl FamilyCore {
             overflow: Fixed::new(),
             known_values: Mutex::default(),
             read_early: OnceLock::new(),
-            shared: CachePadded::default(),
+            shared: CachePadded(Shared { table: RwLock::new(SeriesTable::new(hasher.clone())), ..Shared::default() }),
+            hasher,
+            full: CachePadded(FullFilter::new()),
         };
         if core.declaration.label_names.is_empty() {
             core.resolve(&[]);
@@ -103,7 +113,12 @@ impl FamilyCore {
 
     /// Merges in the closed sets and the cap from `given`, another declaration of the same family.
     pub(crate) fn adopt(&self, given: &Self) {
-        self.max_series.fetch_max(given.max_series(), Ordering::Relaxed);
+        let before = self.max_series.fetch_max(given.max_series(), Ordering::Relaxed);
+        if given.max_series() > before {
+            // A thread that fills the filter after this sees the new cap.
+            let _table = self.write();
+            self.full.0.invalidate();
+        }
         let label_values = &given.declaration.label_values;
         if *label_values == self.declaration.label_values {
             return;
@@ -237,12 +252,15 @@ impl FamilyCore {
 
     /// Returns the handle for these values, creating the series if the cap allows it.
     pub(crate) fn within_cap(&self, values: &[&str]) -> Option<Handle> {
-        if is_overlong(values) { None } else { self.find_or_create_up_to(values, Some(self.max_series())) }
+        if is_overlong(values) || self.full.0.excludes(|| table::hash(&self.hasher, values)) {
+            return None;
+        }
+        self.find_or_create_up_to(values, true)
     }
 
     /// Like [`FamilyCore::within_cap`], for values that are part of the program and therefore exempt from the cap.
     pub(crate) fn exempt_from_cap(&self, values: &[&str]) -> Option<Handle> {
-        if is_overlong(values) { None } else { self.find_or_create_up_to(values, None) }
+        if is_overlong(values) { None } else { self.find_or_create_up_to(values, false) }
     }
 
     /// Returns the overflow series, and counts one overflowed lookup.
@@ -263,7 +281,7 @@ impl FamilyCore {
                 &many
             }
         };
-        let handle = self.find_or_create_up_to(values, None).unwrap_or(Handle::NONE);
+        let handle = self.find_or_create_up_to(values, false).unwrap_or(Handle::NONE);
         self.overflow.set(epoch, [handle]);
         handle
     }
@@ -278,8 +296,8 @@ impl FamilyCore {
     }
 
     /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
-    fn find_or_create_up_to(&self, values: &[&str], cap: Option<usize>) -> Option<Handle> {
-        let is_full = |table: &SeriesTable| cap.is_some_and(|cap| table.capped_len() >= cap);
+    fn find_or_create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
+        let is_full = |table: &SeriesTable| is_capped && table.capped_len() >= self.max_series();
         let label_names = &self.declaration.label_names;
         {
             let table = self.read();
@@ -287,6 +305,11 @@ impl FamilyCore {
                 return Some(handle);
             }
             if is_full(&table) {
+                let is_due = self.full.0.is_due(table.len());
+                drop(table);
+                if is_due {
+                    self.fill_filter();
+                }
                 return None;
             }
         }
@@ -300,7 +323,7 @@ impl FamilyCore {
             return None;
         }
         let created = self.create(&mut table, values, now);
-        if let Some(handle) = created.filter(|_| cap.is_none() || is_overflow(values)) {
+        if let Some(handle) = created.filter(|_| !is_capped || is_overflow(values)) {
             table.exempt(handle);
         }
         drop(table);
@@ -311,12 +334,24 @@ impl FamilyCore {
         created
     }
 
+    /// Fills the filter if the family is full.
+    #[cold]
+    #[inline(never)]
+    fn fill_filter(&self) {
+        self.full.0.allocate(self.max_series());
+        let table = self.read();
+        if table.capped_len() >= self.max_series() {
+            self.full.0.fill(table.hashes());
+        }
+    }
+
     /// Creates a series that is not in the table. Returns `None` if no slot is free, or if the labels do not fit into
     /// the table.
     fn create(&self, table: &mut SeriesTable, values: &[&str], now: SystemTime) -> Option<Handle> {
         let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
         let handle = (metric.allocate)(*buckets)?;
         if table.insert(label_names, values, handle, now) {
+            self.full.0.add(table::hash(&self.hasher, values));
             return Some(handle);
         }
         (metric.free)(handle, *buckets);

@@ -65,6 +65,10 @@ impl SeriesEntry {
 }
 
 impl SeriesTable {
+    pub(crate) fn new(hasher: RandomState) -> Self {
+        Self { hasher, ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
@@ -223,14 +227,24 @@ impl SeriesTable {
         (to < end).then_some(to)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "each half of a hash is a hash")]
-    fn hash(&self, values: &[&str]) -> u32 {
-        let mut state = self.hasher.build_hasher();
-        for value in values {
-            value.hash(&mut state);
-        }
-        state.finish() as u32
+    /// The hashes of all label sets; see [`hash`].
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = u32> {
+        self.index.iter().map(|entry| entry.hash)
     }
+
+    fn hash(&self, values: &[&str]) -> u32 {
+        hash(&self.hasher, values)
+    }
+}
+
+/// The hash of a label set in a table with this hasher.
+#[expect(clippy::cast_possible_truncation, reason = "each half of a hash is a hash")]
+pub(crate) fn hash(hasher: &RandomState, values: &[&str]) -> u32 {
+    let mut state = hasher.build_hasher();
+    for value in values {
+        value.hash(&mut state);
+    }
+    state.finish() as u32
 }
 
 /// The result of a compaction: the new positions and the old buffers.

@@ -1,5 +1,8 @@
 //! The series limit bounds memory regardless of the label values, and no call is lost.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
 use metrics_core::{Counter, OVERFLOW, Registry, Summary, instrument};
 
 use crate::sample;
@@ -47,6 +50,65 @@ fn a_family_registered_twice_has_the_larger_cap() {
     small.labels(["3"]).observe(1);
     assert_eq!(small.get(["2"]).map(|summary| summary.count()), Some(1));
     assert_eq!(small.get(["3"]).map(|summary| summary.count()), Some(1));
+}
+
+#[test]
+fn a_full_family_has_room_again_after_a_removal() {
+    let family = Counter::builder("again_total", "").labels(["n"]).max_series(2).build();
+    let overflowed = || family.get([OVERFLOW]).map_or(0.0, |counter| counter.value());
+    for round in 1..=100 {
+        let [kept, new] = [f64::from(round), f64::from(round) * 2.0];
+        family.labels(["kept"]).inc();
+        family.labels(["removed"]).inc();
+        // Twice, because the first one fills the filter that excludes the second one.
+        family.labels(["new"]).inc();
+        family.labels(["new"]).inc();
+        assert_eq!((family.labels(["kept"]).value(), overflowed()), (kept, new));
+        assert!(family.remove(["removed"]));
+        family.labels(["new"]).inc();
+        assert_eq!(family.labels(["new"]).value(), 1.0);
+        assert!(family.remove(["new"]));
+    }
+}
+
+#[test]
+fn a_full_family_finds_its_series_while_others_are_removed() {
+    let family = Counter::builder("churned_total", "").labels(["n"]).max_series(8).build();
+    let kept = |n: u32| family.labels([&(n % 7).to_string()]);
+    (0..7).for_each(|n| drop(kept(n)));
+    let done = AtomicBool::new(false);
+    let removed = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3)
+            .map(|thread| {
+                let (family, kept) = (&family, &kept);
+                scope.spawn(move || {
+                    for n in 0..20_000_u32 {
+                        kept(n).inc();
+                        family.labels([&format!("{thread}-{n}")]).inc();
+                    }
+                })
+            })
+            .collect();
+        let remover = scope.spawn(|| {
+            let mut removed = 0;
+            while !done.load(Relaxed) {
+                for (values, _) in family.iter().filter(|(values, _)| values[0].contains('-')) {
+                    removed += usize::from(family.remove([&values[0]]));
+                }
+            }
+            removed
+        });
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        done.store(true, Relaxed);
+        remover.join().expect("no panic")
+    });
+    assert!(removed > 10, "{removed}");
+    assert_eq!((0..7).map(|n| kept(n).value()).sum::<f64>(), 60_000.0);
+    for (values, _) in family.iter().filter(|(values, _)| values[0].contains('-')) {
+        family.remove([&values[0]]);
+    }
+    family.labels(["new"]).inc();
+    assert_eq!(family.get(["new"]).map(|counter| counter.value()), Some(1.0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The module tree that the lookup cache of `metrics-core` expects.
+//! The module tree that the lookups of `metrics-core` expect.
 
 #[path = "../../../metrics-core/src/cache/fixed.rs"]
 mod fixed;
@@ -6,4 +6,8 @@ mod fixed;
 mod fixed_series;
 
 pub(crate) use fixed::{get, set};
+#[path = "../../../metrics-core/src/family/full_filter.rs"]
+mod full_filter;
+
 pub(crate) use fixed_series::FixedSeries;
+pub(crate) use full_filter::FullFilter;

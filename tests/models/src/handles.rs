@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
 
-use crate::cache::FixedSeries;
+use crate::cache::{FixedSeries, FullFilter};
 use crate::cell::sync::{Mutex, lock};
 use crate::cell::{Handle, access, counter, summary};
 use crate::{cache, check};
@@ -126,5 +126,66 @@ fn a_call_finds_no_series_that_was_removed_before() {
         assert!(is_current());
         call.join().expect("no panic");
         assert_eq!(found.handle(0), Handle::from_word(NEW));
+    });
+}
+
+#[test]
+fn a_filter_excludes_no_label_set_that_the_family_has_or_has_a_place_for() {
+    const FIRST: u32 = 1;
+    const SECOND: u32 = 2;
+    const OTHER: u32 = 3;
+    check(3, || {
+        let table = Arc::new(Mutex::new(vec![FIRST]));
+        let filter = Arc::new(FullFilter::new());
+        let fill = |table: &Mutex<Vec<u32>>, filter: &FullFilter| {
+            filter.allocate(1);
+            let table = lock(table);
+            if !table.is_empty() {
+                filter.fill(table.iter().copied());
+            }
+        };
+        fill(&table, &filter);
+        assert!(filter.excludes(|| OTHER) && !filter.excludes(|| FIRST));
+        let filling = {
+            let (table, filter) = (Arc::clone(&table), Arc::clone(&filter));
+            thread::spawn(move || {
+                fill(&table, &filter);
+                {
+                    // Inserted without regard to the cap.
+                    let mut table = lock(&table);
+                    table.push(SECOND);
+                    filter.add(SECOND);
+                }
+                assert!(!filter.excludes(|| SECOND));
+            })
+        };
+        {
+            let mut table = lock(&table);
+            table.retain(|hash| *hash != FIRST);
+            filter.invalidate();
+        }
+        let _ = filter.excludes(|| SECOND);
+        filling.join().expect("no panic");
+        assert!(!filter.excludes(|| SECOND));
+    });
+}
+
+#[test]
+fn a_label_set_is_never_excluded_while_the_filter_is_filled_again() {
+    const ALWAYS: u32 = 1;
+    check(3, || {
+        let filter = Arc::new(FullFilter::new());
+        filter.allocate(1);
+        filter.fill([ALWAYS].into_iter());
+        let filling = {
+            let filter = Arc::clone(&filter);
+            thread::spawn(move || {
+                filter.invalidate();
+                filter.fill([ALWAYS].into_iter());
+            })
+        };
+        assert!(!filter.excludes(|| ALWAYS));
+        filling.join().expect("no panic");
+        assert!(!filter.excludes(|| ALWAYS) && filter.excludes(|| ALWAYS + 1));
     });
 }

@@ -62,7 +62,7 @@ impl FamilyCore {
     pub(crate) fn clear(&self) {
         let cleared = {
             let mut table = self.write();
-            let cleared = std::mem::take(&mut *table);
+            let cleared = std::mem::replace(&mut *table, SeriesTable::new(self.hasher.clone()));
             for position in lock(&self.shared.0.walks).iter() {
                 position.end();
             }
@@ -78,6 +78,7 @@ impl FamilyCore {
 
     /// Changes the epochs of this family and of all functions that record into it. The caller holds the table's lock.
     fn start_epoch(&self) {
+        self.full.0.invalidate();
         self.epoch.store(cache::new_epoch(), Ordering::Release);
         for dependent in lock(&self.dependents).iter().filter_map(Weak::upgrade) {
             dependent.invalidate();
