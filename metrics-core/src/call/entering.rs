@@ -3,9 +3,9 @@
 //! If an expression for a label or family panics or returns from the function, the call is recorded as an exception
 //! under `__overflow__`, so that the failed request is not lost.
 //!
-//! Each `find` and `series` function calls separate functions on the paths that few calls take. If one function obtained the handles in two branches, it would pass them through memory, storing them word by word
-//! and loading them in pairs. The resulting failure of store-to-load forwarding would stall the processor for longer
-//! than the whole lookup takes.
+//! Each lookup calls separate functions on the paths that few calls take. If one function obtained the handles in two
+//! branches, it would pass them through memory, storing them word by word and loading them in pairs. The resulting
+//! failure of store-to-load forwarding would stall the processor for longer than the whole lookup takes.
 
 use std::mem::ManuallyDrop;
 
@@ -44,12 +44,8 @@ impl Entering {
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallWithLabels {
         let site = self.into_site();
         CallWithLabels::begin(match &labels[..] {
-            labels @ [_, ..] if labels.iter().all(|label| label.closed().is_some()) => site.find_closed(labels),
-            [label] => site.find_one(label.as_str()),
-            _ => {
-                let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-                site.find(&values)
-            }
+            [label] if label.closed().is_none() => site.find_one(label.as_str()),
+            _ => site.series_of(&labels).into(),
         })
     }
 
@@ -62,13 +58,7 @@ impl Entering {
     /// Like [`Entering::start_tracked`], for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
-        let site = self.into_site();
-        Prepared::new(if N > 0 && labels.iter().all(|label| label.closed().is_some()) {
-            site.series_closed(&labels)
-        } else {
-            let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-            site.series(&values)
-        })
+        Prepared::new(self.into_site().series_of(&labels))
     }
 
     /// Disarms the guard once the labels are evaluated. The caller must then record the call.
@@ -235,18 +225,8 @@ impl Site {
         Moment::now()
     }
 
-    /// Returns the series for the latency and the exceptions. Not inlined, to keep the callers small.
-    #[inline(never)]
-    fn find(&self, values: &[&str]) -> Found {
-        if let Some(families) = self.families.get()
-            && let Some([latency, exceptions]) = cache::get_first_level(&families.cache, families.epoch(), values)
-        {
-            return Found { buckets: families.buckets(), latency, exceptions };
-        }
-        Found::from(self.series_second_level(values))
-    }
-
-    /// Like [`Site::find`], for a single label.
+    /// Returns the series for the latency and the exceptions of a call with a single label. Not inlined, to keep the
+    /// callers small.
     #[inline(never)]
     fn find_one(&self, value: &str) -> Found {
         if let Some(families) = self.families.get()
@@ -263,20 +243,17 @@ impl Site {
         Found::from(self.series_second_level(&[value]))
     }
 
-    /// Like [`Site::find`], for labels that all have closed sets, whose values index the dense cache.
-    #[inline(never)]
-    fn find_closed(&self, labels: &[Label<'_>]) -> Found {
-        if let Some(families) = self.families.get()
-            && let Some(dense) = families.dense.get()
-            && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
-            && let Some([latency, exceptions, ..]) = fixed.get(families.epoch())
-        {
-            return Found { buckets: families.buckets(), latency, exceptions };
+    /// Returns all series of a call.
+    #[inline]
+    fn series_of<const N: usize>(&self, labels: &[Label<'_>; N]) -> Series {
+        if N > 0 && labels.iter().all(|label| label.closed().is_some()) {
+            return self.series_closed(labels);
         }
-        Found::from(self.series_closed_first(labels))
+        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
+        self.series(&values)
     }
 
-    /// Returns all series of a call. Not inlined, to keep the callers small.
+    /// Returns the series for these values. Not inlined, to keep the callers small.
     #[inline(never)]
     fn series(&self, values: &[&str]) -> Series {
         if let Some(families) = self.families.get()
@@ -297,7 +274,7 @@ impl Site {
         self.resolve(values)
     }
 
-    /// Like [`Site::series`], for labels that all have closed sets.
+    /// Like [`Site::series`], for labels that all have closed sets, whose values index the dense cache.
     #[inline(never)]
     fn series_closed(&self, labels: &[Label<'_>]) -> Series {
         if let Some(families) = self.families.get()

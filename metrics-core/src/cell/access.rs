@@ -13,8 +13,8 @@ use super::thread_locals::{allocating, read_scope, store, with_block, with_pages
 
 pub(super) use super::store::holds;
 
-/// The current thread's cell for `handle`; `None` if the thread has not cached it. The caller then uses [`with_any`], in
-/// a function that takes numbers: a closure would be written to the stack in every call.
+/// The current thread's cell for `handle`; `None` if the thread has not cached it. The caller then uses [`with_any`],
+/// in a function that takes numbers: a closure would be written to the stack in every call.
 #[inline]
 pub(super) fn cached<const WORDS: usize>(handle: Handle) -> Option<&'static [AtomicU64; WORDS]> {
     with_pages(|pages| pages.cell(handle))

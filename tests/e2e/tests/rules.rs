@@ -45,6 +45,14 @@ pub(crate) fn promtool(arguments: &[&str], file: &Path) {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
+/// Runs promtool's unit tests of the rules in a directory.
+fn check(dir: &TempDir, tests: &[Value]) {
+    let tests = json!({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests});
+    let path = dir.path().join("tests.yml");
+    fs::write(&path, tests.to_string()).expect("written");
+    promtool(&["test", "rules"], &path);
+}
+
 /// A counter with samples each minute, as promtool writes it: the minutes and the increase per minute of each phase.
 fn counter(phases: &[(u32, u32)]) -> String {
     let (mut value, mut samples) = (0, "0".to_owned());
@@ -205,10 +213,7 @@ fn promtool_accepts_the_rules_and_each_incident_fires_its_alert() {
             json!({"name": name, "interval": "1m", "input_series": input, "promql_expr_test": checks})
         })
         .collect();
-    let tests = json!({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests});
-    let path = dir.path().join("tests.yml");
-    fs::write(&path, tests.to_string()).expect("written");
-    promtool(&["test", "rules"], &path);
+    check(&dir, &tests);
 }
 
 #[test]
@@ -235,10 +240,7 @@ fn a_whole_bound_works_while_the_format_of_the_scrapes_changes() {
     };
     let checks = [at(40), at(51), at(52), at(54), at(60), at(95), never(95)];
     let test = json!({"interval": "1m", "input_series": input, "promql_expr_test": checks});
-    let tests = json!({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]});
-    let path = dir.path().join("tests.yml");
-    fs::write(&path, tests.to_string()).expect("written");
-    promtool(&["test", "rules"], &path);
+    check(&dir, &[test]);
 }
 
 #[test]
@@ -266,10 +268,7 @@ fn a_change_between_classic_and_native_buckets_fires_no_alert() {
         let input = [of(before, &from), of(after, &to), failed.clone()];
         json!({"interval": "1m", "input_series": input, "promql_expr_test": [never(500)]})
     });
-    let tests = json!({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests});
-    let path = dir.path().join("tests.yml");
-    fs::write(&path, tests.to_string()).expect("written");
-    promtool(&["test", "rules"], &path);
+    check(&dir, &tests);
 }
 
 #[test]

@@ -110,7 +110,8 @@ fn a_dropped_family_frees_its_slots() {
 #[test]
 fn a_series_can_be_removed_while_a_call_is_running() {
     lazy_static::lazy_static! {
-        static ref LATENCY: metrics_core::Family<Summary, 1> = Summary::builder("midway_seconds", "").labels(["path"]).register();
+        static ref LATENCY: metrics_core::Family<Summary, 1> =
+            Summary::builder("midway_seconds", "").labels(["path"]).register();
     }
     let count = |path: &str| LATENCY.get([path]).map(|summary| summary.count());
     let remove = |path: &str| assert!(LATENCY.remove([path]));

@@ -3,9 +3,9 @@
 //! a guard that keeps these labels.
 //!
 //! A call ends in exactly one way. [`TrackedCall::finish`] records a call that has returned. If the guard is dropped
-//! without `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the call was
-//! canceled. `std::thread::panicking` cannot distinguish the two, because a future may be dropped while another panic
-//! is unwinding. Therefore, [`RunningBody`] marks the call as running during each poll.
+//! without `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the
+//! call was canceled. `std::thread::panicking` cannot distinguish the two, because a future may be dropped while
+//! another panic is unwinding. Therefore, [`RunningBody`] marks the call as running during each poll.
 //!
 //! The body is passed as a closure so that it can return early and borrow from values that it owns. `finish` takes the
 //! guard by reference and loads the handles one by one. Copying them as an array would pass them through memory, which

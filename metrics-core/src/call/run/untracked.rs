@@ -55,31 +55,11 @@ impl Call {
         Self { site, start }
     }
 
-    /// Runs the body of a function.
-    ///
-    /// Passing the body as a closure lets it return early and borrow from values that it owns.
-    #[inline]
-    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
-        body()
-    }
-
     /// Ends a call that has returned.
     #[inline]
     pub fn finish(self, exception: bool) {
         let this = ManuallyDrop::new(self);
         this.site.finish(this.start, exception);
-    }
-
-    /// Ends the call when the guard is dropped, for a body whose value cannot be inspected and is not an exception.
-    #[inline]
-    pub fn until_dropped(self) -> CallUntilDropped<Self> {
-        CallUntilDropped::new(self)
-    }
-}
-
-impl Finish for Call {
-    fn finish(self, exception: bool) {
-        self.finish(exception);
     }
 }
 
@@ -96,29 +76,11 @@ impl CallWithLabels {
         Self { start: Moment::now(), buckets, latency, exceptions }
     }
 
-    /// Runs the body of a function.
-    #[inline]
-    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
-        body()
-    }
-
     /// Ends a call that has returned.
     #[inline]
     pub fn finish(self, exception: bool) {
         let this = ManuallyDrop::new(self);
         record(this.start, this.buckets, this.latency, this.exceptions, exception);
-    }
-
-    /// Ends the call when the guard is dropped, for a body whose value cannot be inspected and is not an exception.
-    #[inline]
-    pub fn until_dropped(self) -> CallUntilDropped<Self> {
-        CallUntilDropped::new(self)
-    }
-}
-
-impl Finish for CallWithLabels {
-    fn finish(self, exception: bool) {
-        self.finish(exception);
     }
 }
 
@@ -203,14 +165,37 @@ fn record_panic(start: Moment, buckets: Option<&'static Buckets>, latency: Handl
     record(start, buckets, latency, exceptions, true);
 }
 
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("start", &self.start).finish_non_exhaustive()
-    }
-}
+/// Defines what both guards have in common.
+macro_rules! common_methods {
+    ($($call:ident),*) => {$(
+        impl $call {
+            /// Runs the body of a function.
+            ///
+            /// Passing the body as a closure lets it return early and borrow from values that it owns.
+            #[inline]
+            pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+                body()
+            }
 
-impl fmt::Debug for CallWithLabels {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallWithLabels").field("start", &self.start).finish_non_exhaustive()
-    }
+            /// Ends the call when the guard is dropped, for a body whose value cannot be inspected and is not an
+            /// exception.
+            #[inline]
+            pub fn until_dropped(self) -> CallUntilDropped<Self> {
+                CallUntilDropped::new(self)
+            }
+        }
+
+        impl Finish for $call {
+            fn finish(self, exception: bool) {
+                self.finish(exception);
+            }
+        }
+
+        impl fmt::Debug for $call {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($call)).field("start", &self.start).finish_non_exhaustive()
+            }
+        }
+    )*};
 }
+common_methods!(Call, CallWithLabels);

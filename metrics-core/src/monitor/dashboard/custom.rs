@@ -84,8 +84,8 @@ pub(super) fn panels(family: &DeclaredFamily, selector: &Selector<'_>) -> Vec<Pa
     }
 }
 
-/// Returns a string in PromQL. Characters with a meaning in Grafana are escaped, too, so that Grafana does not interpret
-/// them as variables.
+/// Returns a string in PromQL. Characters with a meaning in Grafana are escaped, too, so that Grafana does not
+/// interpret them as variables.
 fn quoted(text: &str) -> String {
     let special = |c: char| matches!(c, '"' | '\\' | '\n' | '$' | '[');
     let escaped = text.chars().map(|c| if special(c) { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() });

@@ -67,8 +67,8 @@ pub(super) fn latency(
         format!("{{{{ $labels.job }}}}: {{{{ $value | humanizePercentage }}}} of {noun} take longer than {seconds} s"),
         format!(
             "In the last {short_windows}, {{{{ $value | humanizePercentage }}}} of the {noun} of {{{{ $labels.job }}}} \
-             took longer than {seconds} s. The objective is that {} take at most {seconds} s. {budget}{endpoint}{in_flight} Then \
-             check dependencies and recent deployments.",
+             took longer than {seconds} s. The objective is that {} take at most {seconds} s. \
+             {budget}{endpoint}{in_flight} Then check dependencies and recent deployments.",
             percent(objective),
         ),
     ]

@@ -18,7 +18,7 @@ pub(super) fn of(args: &Args, function: &Function, private: &TokenStream) -> Tok
 }
 
 fn returning(args: &Args, function: &Function, output: &syn::Type, private: &TokenStream) -> TokenStream {
-    let start = begin(args, &start_method(args, function), private);
+    let start = begin_now(args, function, private);
     let captures = captures::in_order(function);
     let rebound = rebound::statements(function);
     let span = span(function);
@@ -78,7 +78,7 @@ fn is_plain_closure(args: &Args, function: &Function) -> bool {
 /// Emits the body directly in the function. If the body were inside another closure, the compiler could not infer the
 /// argument types of the returned closure from the return type.
 fn returning_closure(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
-    let start = begin(args, &start_method(args, function), private);
+    let start = begin_now(args, function, private);
     let (span, block) = (span(function), &function.block);
     quote_spanned! {span=>
         let __metrics_call = #start.until_dropped();
@@ -89,7 +89,7 @@ fn returning_closure(args: &Args, function: &Function, private: &TokenStream) ->
 /// Emits the body of a function that never returns, with no statements after the body. Dropping the guard ends the
 /// call.
 fn never_returning(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
-    let start = begin(args, &start_method(args, function), private);
+    let start = begin_now(args, function, private);
     let (span, block) = (span(function), &function.block);
     if function.is_async() {
         quote_spanned! {span=>
@@ -167,15 +167,21 @@ fn span(function: &Function) -> Span {
     Span::mixed_site().located_at(function.output_span())
 }
 
-/// The method that begins a call. A call is tracked if it can be canceled, is counted in flight or evaluates its families.
-fn start_method(args: &Args, function: &Function) -> TokenStream {
+/// Emits the expression that begins a call now. It is tracked if it can be canceled, is counted in flight or evaluates
+/// its families. A call with late labels always is, so it has one method only.
+fn begin_now(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let has_per_call = families(args).any(|(_, family)| family.per_call);
     let is_tracked = function.is_async() || args.in_flight.is_some() || has_per_call;
-    if is_tracked && !args.has_late_labels() {
-        quote! { start_tracked }
-    } else {
-        quote! { start }
-    }
+    let is_plain = args.has_late_labels() || !is_tracked;
+    begin(
+        args,
+        &if is_plain {
+            quote! { start }
+        } else {
+            quote! { start_tracked }
+        },
+        private,
+    )
 }
 
 /// Emits the expression that begins a call; `method` is `start`, `start_tracked` or `prepare`.

@@ -66,8 +66,8 @@ impl SharedSnapshot {
         shared
     }
 
-    /// Returns a compressed snapshot that is at most a second old. Returns `None` if another viewer has not taken one by
-    /// the deadline, or if too many viewers are waiting for it.
+    /// Returns a compressed snapshot that is at most a second old. Returns `None` if another viewer has not taken one
+    /// by the deadline, or if too many viewers are waiting for it.
     pub(super) async fn get(&self, registry: &Registry, deadline: Instant) -> Option<Bytes> {
         if let Some(snapshot) = self.latest() {
             return Some(snapshot);
