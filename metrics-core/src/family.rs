@@ -104,8 +104,8 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// Removes the series with these label values. Returns false if it does not exist.
     ///
     /// Existing handles to the series no longer record anything. The next call to [`Family::labels`] or to an
-    /// annotated function with these values recreates the series at 0. A call that is running may be lost, or may
-    /// recreate the series. Removing a series invalidates every thread's cached lookups in this family, so remove
+    /// annotated function with these values recreates the series at 0. A call in progress may not be recorded, or
+    /// may recreate the series. Removing a series invalidates every thread's cached lookups in this family, so remove
     /// series occasionally, not on every request.
     pub fn remove(&self, values: [&str; N]) -> bool {
         self.core.remove(&values)

@@ -37,9 +37,9 @@ impl<const N: usize> FixedSeries<N> {
     }
 
     /// Sets the handles, unless a series has been removed since `epoch` was read. It must have been read before the
-    /// handles were looked up. Does nothing while another thread changes the handles, because a call must not wait.
+    /// handles were looked up. The handles are set in order, and readers that combine them read them in reverse.
     pub(crate) fn set(&self, epoch: u64, handles: [Handle; N]) {
-        let Ok(_writer) = self.writer.try_lock() else { return };
+        let _writer = lock(&self.writer);
         if self.epoch.load(Relaxed) == epoch {
             for (word, handle) in self.handles.iter().zip(handles) {
                 word.store(handle.word(), Release);

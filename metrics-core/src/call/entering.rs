@@ -209,8 +209,8 @@ impl Site {
         EnteringWith::new(self)
     }
 
-    /// Returns the time at which a call begins whose labels are all fixed. The first call initializes its families
-    /// before. Not inlined, to keep the callers small.
+    /// Returns the time at which a call begins whose labels are all fixed. The first call initializes the families
+    /// first, so the latency excludes this. Not inlined, to keep the callers small.
     fn begin(&'static self) -> Moment {
         if self.is_new() { self.begin_first() } else { Moment::now() }
     }

@@ -40,7 +40,7 @@ impl Site {
         self.families.get().map(Arc::as_ref).or_else(|| self.make_families(UserCode::Due))
     }
 
-    /// Returns the families if they are initialized, or else those that calls use meanwhile. Evaluates nothing.
+    /// Returns the families if they are initialized, or else the provisional ones. Evaluates nothing.
     #[inline]
     pub(super) fn usable_families(&self) -> Option<&Families> {
         self.families.usable().map(Arc::as_ref)
@@ -185,7 +185,8 @@ impl Site {
         {
             families.create_known(known, values);
         }
-        let Some(handles) = families.within_cap(&families.all_values(values), lookup.roles) else {
+        let Some((epoch, handles)) = families.within_cap_at_once(epoch, &families.all_values(values), lookup.roles)
+        else {
             return families.overflow(lookup.roles);
         };
         cache::insert(lookup.cache, epoch, values, handles);

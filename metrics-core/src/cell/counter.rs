@@ -25,19 +25,10 @@ pub(crate) fn allocate() -> Option<Handle> {
 /// Adds a whole amount. The count saturates at `u64::MAX`.
 #[inline]
 pub(crate) fn add_whole(handle: Handle, amount: u64) {
-    if !try_add_whole(handle, amount) {
-        add_whole_slowly(handle, amount);
+    match access::cached_in_loop(handle) {
+        Some(cell) => add_to_whole(cell, amount),
+        None => add_whole_slowly(handle, amount),
     }
-}
-
-/// Like [`add_whole`], but returns false if the thread has not cached the cell.
-#[inline]
-pub(crate) fn try_add_whole(handle: Handle, amount: u64) -> bool {
-    let cell = access::cached_in_loop(handle);
-    if let Some(cell) = cell {
-        add_to_whole(cell, amount);
-    }
-    cell.is_some()
 }
 
 #[cold]

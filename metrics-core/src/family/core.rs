@@ -1,8 +1,8 @@
 //! The type-erased part of a family: its declaration, its series, and the lookup from label values to handles.
 //!
 //! A scrape copies at most 128 series each time it takes the lock. A new label set waits longer than one such copy only
-//! while the table grows, is compacted, or is copied as a whole (for a sorted scrape, or when the family is marked for
-//! early reading). State written by scrapes and series creation is on separate cache lines from state that every lookup
+//! while the table grows, is compacted, or is read as a whole (for a sorted scrape, when the family is marked for early
+//! reading, or when the filter of a full family is filled). State written by scrapes and series creation is on separate cache lines from state that every lookup
 //! reads.
 
 mod early;
@@ -53,7 +53,7 @@ pub struct FamilyCore {
     overflowed: OnceLock<Handle>,
     /// The hasher of the table.
     hasher: RandomState,
-    /// Recognizes label sets that are not in the family and that it has no room for.
+    /// Excludes new label sets while the family is full.
     full: CachePadded<FullFilter>,
     /// The annotated functions that record into this family.
     dependents: Mutex<Vec<Weak<dyn Dependent>>>,
@@ -305,10 +305,10 @@ impl FamilyCore {
                 return Some(handle);
             }
             if is_full(&table) {
-                let is_due = self.full.0.is_due(table.len());
+                let len = table.len();
                 drop(table);
-                if is_due {
-                    self.fill_filter();
+                if self.full.0.is_due(len) {
+                    self.fill_filter(len);
                 }
                 return None;
             }
@@ -337,8 +337,8 @@ impl FamilyCore {
     /// Fills the filter if the family is full.
     #[cold]
     #[inline(never)]
-    fn fill_filter(&self) {
-        self.full.0.allocate(self.max_series());
+    fn fill_filter(&self, len: usize) {
+        self.full.0.allocate(len.max(self.max_series()));
         let table = self.read();
         if table.capped_len() >= self.max_series() {
             self.full.0.fill(table.hashes());
@@ -351,7 +351,7 @@ impl FamilyCore {
         let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
         let handle = (metric.allocate)(*buckets)?;
         if table.insert(label_names, values, handle, now) {
-            self.full.0.add(table::hash(&self.hasher, values));
+            self.full.0.add(|| table::hash(&self.hasher, values));
             return Some(handle);
         }
         (metric.free)(handle, *buckets);
@@ -365,6 +365,11 @@ impl FamilyCore {
     /// The number of series that count toward the cap.
     pub(crate) fn capped_len(&self) -> usize {
         self.read().capped_len()
+    }
+
+    /// Returns true if at most half of the cap is used. Takes no lock while the family is known to be full.
+    pub(crate) fn is_half_empty(&self) -> bool {
+        !self.full.0.is_valid() && self.capped_len() * 2 <= self.max_series()
     }
 
     /// Returns the label values and handles of all series.

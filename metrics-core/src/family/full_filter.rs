@@ -1,7 +1,7 @@
 //! Recognizes label sets that a full family does not have, without a lock.
 //!
-//! If callers send a steady stream of new label values, each of them is looked up in the table of a full family. With a
-//! lock, even one that readers share, two threads would be slower than one. The filter has two bits for each label set
+//! If callers send a steady stream of new label values, each of them is looked up in the table of a full family. Even a
+//! reader-writer lock would make two threads slower than one. The filter has two bits for each label set
 //! of the family. If one of them is not set, the family does not have the label set. Otherwise, the table decides.
 //!
 //! The bits are valid for a version. As in a seqlock, a reader checks the version before and after it reads the bits.
@@ -44,10 +44,16 @@ impl FullFilter {
         self.version.load(Relaxed) == version
     }
 
+    /// Returns true if the family is known to be full.
+    #[cfg_attr(test, allow(dead_code, reason = "the models do not use it"))]
+    pub(crate) fn is_valid(&self) -> bool {
+        !self.version.load(Relaxed).is_multiple_of(2)
+    }
+
     /// Adds a label set that was inserted into the table, whose lock the caller holds.
-    pub(crate) fn add(&self, hash: u32) {
+    pub(crate) fn add(&self, hash: impl FnOnce() -> u32) {
         if let Some(words) = self.words.get() {
-            let (word, bits) = place(words, hash);
+            let (word, bits) = place(words, hash());
             word.fetch_or(bits, Release);
         }
     }
@@ -61,24 +67,24 @@ impl FullFilter {
         }
     }
 
-    /// Notes a lookup that found the family full. Returns true if it is time to fill the filter, which takes as long as
-    /// looking up a part of the label sets.
+    /// Counts a lookup that found the family full. Returns true after `len / 16` of them, so that the cost of filling
+    /// the filter is spread over them.
     #[cfg_attr(test, allow(dead_code, reason = "the models do not use it"))]
     pub(crate) fn is_due(&self, len: usize) -> bool {
-        self.version.load(Relaxed).is_multiple_of(2) && self.misses.fetch_add(1, Relaxed) >= len as u64 / 16
+        !self.is_valid() && self.misses.fetch_add(1, Relaxed) >= len as u64 / 16
     }
 
     /// Allocates the bits for a family of `len` label sets. Must be called without a lock, because an allocator may use
     /// the family.
     pub(crate) fn allocate(&self, len: usize) {
         if self.words.get().is_none() {
-            // 16 bits for each label set, up to 512 KiB. The false-positive rate is then about 2%.
-            let _ = self.words.set(zeros((len / 4).next_power_of_two().min(1 << 16)));
+            // 16 bits for each label set, up to a million. The false-positive rate is then about 2%.
+            let _ = self.words.set(zeros((len / 4).next_power_of_two().min(1 << 18)));
         }
     }
 
-    /// Fills the filter, unless it is valid or another thread fills it. The caller holds the lock of the table, so that
-    /// no label set is inserted, and the table is full. Other threads may hold the lock, too.
+    /// Fills the filter, unless it is valid or another thread is filling it. The table is full, and the caller holds its
+    /// lock for reading, so that no label set is inserted. Other readers may be active.
     pub(crate) fn fill(&self, hashes: impl Iterator<Item = u32>) {
         let Some(words) = self.words.get() else { return };
         let Ok(_filling) = self.filling.try_lock() else { return };

@@ -130,7 +130,7 @@ fn a_call_finds_no_series_that_was_removed_before() {
 }
 
 #[test]
-fn a_filter_excludes_no_label_set_that_the_family_has_or_has_a_place_for() {
+fn a_filter_never_excludes_a_label_set_that_the_family_has_or_has_room_for() {
     const FIRST: u32 = 1;
     const SECOND: u32 = 2;
     const OTHER: u32 = 3;
@@ -154,7 +154,7 @@ fn a_filter_excludes_no_label_set_that_the_family_has_or_has_a_place_for() {
                     // Inserted without regard to the cap.
                     let mut table = lock(&table);
                     table.push(SECOND);
-                    filter.add(SECOND);
+                    filter.add(|| SECOND);
                 }
                 assert!(!filter.excludes(|| SECOND));
             })
@@ -164,7 +164,6 @@ fn a_filter_excludes_no_label_set_that_the_family_has_or_has_a_place_for() {
             table.retain(|hash| *hash != FIRST);
             filter.invalidate();
         }
-        let _ = filter.excludes(|| SECOND);
         filling.join().expect("no panic");
         assert!(!filter.excludes(|| SECOND));
     });
@@ -187,5 +186,25 @@ fn a_label_set_is_never_excluded_while_the_filter_is_filled_again() {
         assert!(!filter.excludes(|| ALWAYS));
         filling.join().expect("no panic");
         assert!(!filter.excludes(|| ALWAYS) && filter.excludes(|| ALWAYS + 1));
+    });
+}
+
+#[test]
+fn a_new_exceptions_handle_implies_a_new_latency_handle() {
+    check(3, || {
+        let found = Arc::new(FixedSeries::<2>::new());
+        let [old, new] = [10, 20].map(|first| [Handle::from_word(first), Handle::from_word(first + 1)]);
+        found.set(found.epoch(), old);
+        let replacing = {
+            let found = Arc::clone(&found);
+            thread::spawn(move || {
+                found.invalidate();
+                found.set(found.epoch(), new);
+            })
+        };
+        let exceptions = found.handle(1);
+        let latency = found.handle(0);
+        assert!(exceptions != new[1] || latency == new[0]);
+        replacing.join().expect("no panic");
     });
 }

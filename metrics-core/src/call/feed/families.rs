@@ -208,6 +208,15 @@ impl Families {
         Some(handles)
     }
 
+    /// Like [`Families::within_cap`], but if a series has been removed since `epoch`, looks up all families again.
+    /// Otherwise, a call could count an exception in a new series and its latency in one that has ended. Also returns
+    /// the epoch of the lookup.
+    pub(crate) fn within_cap_at_once(&self, epoch: u64, all: &Values<'_>, roles: &[Role]) -> Option<(u64, Handles)> {
+        let handles = self.within_cap(all, roles)?;
+        let now = self.epoch();
+        if now == epoch { Some((epoch, handles)) } else { Some((now, self.within_cap(all, roles)?)) }
+    }
+
     #[cold]
     #[inline(never)]
     fn resolve_fixed(&self) -> Handles {
@@ -222,8 +231,7 @@ impl Families {
     }
 
     fn find_fixed(&self) -> Option<Handles> {
-        let epoch = self.epoch();
-        let handles = self.within_cap(&self.all_values(&[]), &Role::ALL)?;
+        let (epoch, handles) = self.within_cap_at_once(self.epoch(), &self.all_values(&[]), &Role::ALL)?;
         self.series.set(epoch, handles);
         Some(handles)
     }
@@ -237,7 +245,11 @@ impl Families {
     /// Returns the handles that all calls share, without looking them up; `None` if one of them must be looked up.
     #[inline]
     pub(crate) fn known_fixed(&self) -> Option<Handles> {
-        let handles: Handles = std::array::from_fn(|at| self.series.handle(at));
+        // The latency last: if another handle is newer than a removal, so is the latency.
+        let mut handles = [Handle::NONE; Role::COUNT];
+        for (at, handle) in handles.iter_mut().enumerate().rev() {
+            *handle = self.series.handle(at);
+        }
         let is_known = |(handle, target): (&Handle, &Option<BoundTarget>)| target.is_none() || !handle.is_none();
         handles.iter().zip(&self.targets).all(is_known).then_some(handles)
     }
@@ -398,7 +410,7 @@ impl Families {
 
     /// Returns true if no family uses more than half of its cap.
     pub(crate) fn is_half_empty(&self) -> bool {
-        self.cores.iter().all(|core| core.capped_len() * 2 <= core.max_series())
+        self.cores.iter().all(|core| core.is_half_empty())
     }
 
     /// The smallest cap among the families, and the name of the family that has it.

@@ -56,15 +56,15 @@ impl<T> ReentrantOnce<T> {
         self.value.get()
     }
 
-    /// Returns the value, or else the one that is used until there is a value. Runs no initializer.
+    /// Returns the value, or else the fallback or the provisional value. Runs no initializer.
     #[inline]
     pub(crate) fn usable(&self) -> Option<&T> {
-        self.get().or_else(|| self.meanwhile())
+        self.get().or_else(|| self.fallback_or_provisional())
     }
 
     #[cold]
     #[inline(never)]
-    fn meanwhile(&self) -> Option<&T> {
+    fn fallback_or_provisional(&self) -> Option<&T> {
         let making = self.making.get()?;
         self.get().or(making.fallback.get()).or(making.provisional.get())
     }

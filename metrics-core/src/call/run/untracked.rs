@@ -29,14 +29,14 @@ pub struct Call {
 #[must_use = "dropping the guard records that the call panicked"]
 pub struct CallWithLabels {
     start: Moment,
-    /// The buckets of the latency. They are part of the guard, because a function can have other families when the call
-    /// ends, if an expression panicked before.
+    /// The buckets of the latency. Stored in the guard because the function's families may be replaced while the call
+    /// runs, if an expression panicked earlier.
     buckets: Option<&'static Buckets>,
     latency: Handle,
     exceptions: Handle,
 }
 
-/// What a call has looked up.
+/// The latency and exceptions series of a call, and the buckets of the latency.
 pub(crate) struct Found {
     pub(crate) buckets: Option<&'static Buckets>,
     pub(crate) latency: Handle,
@@ -97,17 +97,20 @@ impl Site {
     fn finish(&'static self, start: Moment, exception: bool) {
         let (seconds, now) = start.seconds_to_now();
         let Some(families) = self.families.get() else { return self.finish_early(seconds, now, exception) };
-        let latency = families.series.handle(Role::Latency as usize);
+        let handle = |role: Role| families.series.handle(role as usize);
+        // Read before the latency: if it is newer than a removal, so is the latency, and no exception lacks its call.
+        let exceptions = if exception { handle(Role::Exceptions) } else { Handle::NONE };
+        if exception && exceptions.is_none() {
+            return finish_slowly(families, seconds, now, exception);
+        }
+        let latency = handle(Role::Latency);
         match families.buckets() {
             None if cell::summary::try_observe(latency, seconds) => {}
             Some(buckets) if !latency.is_none() => guard::observe_in_buckets(latency, buckets, seconds, now),
             _ => return finish_slowly(families, seconds, now, exception),
         }
         if exception {
-            let exceptions = families.series.handle(Role::Exceptions as usize);
-            if !cell::counter::try_add_whole(exceptions, 1) {
-                return count_slowly(families, now);
-            }
+            cell::counter::add_whole(exceptions, 1);
             exemplars::counted_in_trace(exceptions, now);
         }
     }
@@ -136,15 +139,6 @@ fn finish_slowly(families: &Families, seconds: f64, now: Moment, exception: bool
     guard::record_at(seconds, now, &families.fixed(), Outcome::returned(exception));
 }
 
-/// Counts an exception in a series that this thread has not cached, or that must be looked up.
-#[cold]
-#[inline(never)]
-fn count_slowly(families: &Families, now: Moment) {
-    let exceptions = families.fixed().handles[Role::Exceptions as usize];
-    cell::counter::add_whole(exceptions, 1);
-    exemplars::counted_in_trace(exceptions, now);
-}
-
 /// Records a call in the series that it has looked up. Not inlined, to keep the callers small.
 #[inline(never)]
 fn record(start: Moment, buckets: Option<&'static Buckets>, latency: Handle, exceptions: Handle, exception: bool) {
@@ -165,7 +159,7 @@ fn record_panic(start: Moment, buckets: Option<&'static Buckets>, latency: Handl
     record(start, buckets, latency, exceptions, true);
 }
 
-/// Defines what both guards have in common.
+/// Implements the methods and traits that both guards share.
 macro_rules! common_methods {
     ($($call:ident),*) => {$(
         impl $call {

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
-use metrics_core::Counter;
+use metrics_core::{Counter, instrument};
 
 use crate::measure::Operation;
 use crate::report::{Report, figure};
 use crate::threads::{Entrant, rates};
 
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
-    let (values, overflowing) = (new_values(), overflowing());
+    let (values, overflowing, late) = (new_values(), overflowing(), overflowing_late());
     let entrants = vec![
         Entrant::new("values 1", &values, 1),
         Entrant::new("values 2", &values, 2),
         Entrant::new("ours 1", &overflowing, 1),
         Entrant::new("ours 2", &overflowing, 2),
+        Entrant::new("late 1", &late, 1),
+        Entrant::new("late 2", &late, 2),
     ];
     let rates = rates(entrants, rounds);
     let row = |what: &str, name: &str| {
@@ -32,7 +34,12 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     report.fact("attack_1_thread_mops", rates.median("ours 1") / 1e6);
     report.fact("attack_2_threads_mops", rates.median("ours 2") / 1e6);
     report.judge("attack_2_threads", rates.ratio("ours 2", "ours 1"));
-    let rows = [row("creating the values only", "values"), row("counting them", "ours")];
+    report.fact("attack_late_2_threads", rates.ratio("late 2", "late 1"));
+    let rows = [
+        row("creating the values only", "values"),
+        row("counting them", "ours"),
+        row("calling a function with a label from its result", "late"),
+    ];
     report.table(
         "New label values in a full family of 2,000 series",
         &["what", "1 thread, M/s", "2 threads, M/s", "factor"],
@@ -47,6 +54,19 @@ fn overflowing() -> Operation {
         family.labels([&format!("value-{}", family.len())]).inc();
     }
     each_new(move |value| family.labels([value]).inc())
+}
+
+fn overflowing_late() -> Operation {
+    #[instrument(path, ok = |out| *out, prefix = "attacked")]
+    fn route(path: &str) -> bool {
+        !path.is_empty()
+    }
+    for number in 0..3_000 {
+        route(&format!("value-{number}"));
+    }
+    each_new(|value| {
+        black_box(route(value));
+    })
 }
 
 fn new_values() -> Operation {
