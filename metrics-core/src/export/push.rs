@@ -267,7 +267,7 @@ pub enum PushError {
         /// The target's name.
         target: String,
     },
-    /// The last push did not finish in time.
+    /// The last push did not finish in time, and no attempt at it had failed before.
     TimedOut {
         /// The target's name.
         target: String,

@@ -225,6 +225,18 @@ fn an_unreachable_target_is_an_error() {
 }
 
 #[test]
+fn a_last_push_whose_retry_hangs_reports_why_it_failed() {
+    let (gate, waits) = channel();
+    let (test, builder) =
+        Test::new("stuck", [Does::Fails("ignored"), Does::Fails("nobody is there"), Does::Waits(waits)]);
+    let pusher = builder.interval(HOUR).timeout(Duration::from_secs(2)).start().expect("a thread");
+    test.begun.recv_timeout(LONG).expect("it begins");
+    let error = pusher.shutdown().expect_err("it cannot send");
+    assert_eq!(error.to_string(), "stuck: nobody is there");
+    drop(gate);
+}
+
+#[test]
 fn a_target_that_hangs_blocks_its_shutdown_only_until_its_timeout() {
     let (gate, waits) = channel();
     let (hangs, builder) = Test::new("hangs", [Does::Waits(waits)]);

@@ -64,6 +64,8 @@ struct ScheduleState {
     alarm: Option<Alarm>,
     /// The deadline of the last push, once shutdown has been requested.
     until: Option<Instant>,
+    /// The error of the latest attempt at the last push. Returned if the next attempt does not finish in time.
+    failed: Option<PushError>,
     /// The result of the last push, once it is done.
     ended: Option<Result<(), PushError>>,
 }
@@ -119,7 +121,10 @@ impl Schedule {
             let mut state = self.wait_until(state, until, |state| state.ended.is_none() && state.is_at_work);
             match state.ended.take() {
                 Some(ended) => return ended,
-                None if state.is_at_work => return Err(PushError::TimedOut { target: self.name.clone() }),
+                None if state.is_at_work => {
+                    let timed_out = || PushError::TimedOut { target: self.name.clone() };
+                    return Err(state.failed.take().unwrap_or_else(timed_out));
+                }
                 // The thread for the last push could not be spawned.
                 None => {}
             }
@@ -146,6 +151,7 @@ impl Schedule {
                         self.changed.notify_all();
                         return;
                     }
+                    state.failed = pushed.result.err();
                     again
                 }
                 (None, Some(_)) => continue,
