@@ -15,6 +15,7 @@
 //! explores every interleaving with at most two or three preemptions.
 
 pub(crate) mod access;
+mod block;
 mod bound_lookup;
 pub(crate) mod buckets;
 pub(crate) mod chunks;

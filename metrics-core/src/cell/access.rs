@@ -11,7 +11,7 @@ use super::thread_locals::directory;
 pub(crate) use super::thread_locals::unless_allocating;
 use super::thread_locals::{allocating, read_scope, store, with_block, with_pages, words_from};
 
-pub(super) use super::store::holds;
+pub(super) use super::block::holds;
 
 /// The current thread's cell for `handle`; `None` if the thread has not cached it. The caller then uses [`with_any`],
 /// in a function that takes numbers: a closure would be written to the stack in every call.

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
 
 use super::access;
+use super::block::begin;
 use super::buckets::{Buckets, ChunkKey, Exponential, FIRST_CACHED, Observe, Place, cached_chunks};
 use super::chunks::{self, CHUNK_WORDS, Chunk, ChunkedSeries, SeriesState, WIDE_WORDS};
 use super::exponential::{self, MAX_SCHEMA};
@@ -19,7 +20,7 @@ use super::native::Resolution;
 use super::store::{HomeWriter, Store};
 use super::summary::{add_one, record};
 use super::sync::AtomicU64;
-use super::thread_block::{Pages, ThreadBlock, begin};
+use super::thread_block::{Pages, ThreadBlock};
 use super::thread_locals::{allocating, directory, store, unless_allocating, with_block};
 use super::window::Window;
 

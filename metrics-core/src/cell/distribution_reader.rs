@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::Instant;
 
+use super::block::{Block, held};
 use super::chunks::{self, CHUNK_WORDS, Chunk, ChunkedSeries, LARGEST, SeriesState, WIDE_WORDS};
 use super::counts::{Counts, LaneCache};
 use super::handle::Handle;
 use super::histogram::sum_word;
 use super::native::NativeBuckets;
-use super::store::{Block, ReadScope, held};
+use super::store::ReadScope;
 use super::summary::read_pair;
 use super::sync::{AtomicU64, CHUNK_BUCKETS, CONSISTENT_READ_ATTEMPTS, lock};
 use super::thread_locals::{directory, read_scope, store};

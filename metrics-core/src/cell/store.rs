@@ -9,39 +9,11 @@
 //! memory sequentially. It checks the generation before and after it reads a cell.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::{array, iter, ptr};
+use std::{iter, ptr};
 
+use super::block::{Block, held, start_generation};
 use super::handle::{self, Handle, SlotAllocator};
-use super::sync::{AtomicU64, Mutex, MutexGuard, OnceLock, PAGES, lock, zeros};
-
-/// The pages of one writer. Blocks are leaked, but reused by new threads.
-pub(super) struct Block {
-    pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
-    /// The first-level lookup cache of the owning thread, which no other thread reads.
-    cache_words: OnceLock<Box<[AtomicU64]>>,
-    /// The block that was created after this one. Readers follow this list without a lock or an allocation.
-    next: OnceLock<&'static Block>,
-}
-
-impl Block {
-    fn new() -> Self {
-        Self { pages: array::from_fn(|_| OnceLock::new()), cache_words: OnceLock::new(), next: OnceLock::new() }
-    }
-
-    pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
-        self.pages[page].get_or_init(|| zeros(handle::page_words(page)))
-    }
-
-    pub(super) fn cache_words(&self, words: usize) -> &[AtomicU64] {
-        self.cache_words.get_or_init(|| zeros(words))
-    }
-
-    /// The words of `handle`'s slot, if this block has them.
-    #[inline]
-    fn cell(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
-        self.pages[handle.page()].get()?.get(handle.range(words))
-    }
-}
+use super::sync::{AtomicU64, Mutex, MutexGuard, lock, zeros};
 
 /// The blocks that a scrape reads.
 #[derive(Clone, Copy)]
@@ -313,28 +285,4 @@ impl PageByPage {
         }
         self.page.get(handle.range(words)).filter(|cell| cell[0].load(Acquire) == handle.word())
     }
-}
-
-/// Returns the block's cell for this series, if it has one.
-#[inline]
-pub(super) fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
-    block.cell(handle, words).filter(|cell| cell[0].load(Acquire) == handle.word())
-}
-
-/// Resets a cell for `handle`. A concurrent scrape sees a different generation before or after it reads the cell, and
-/// skips it.
-pub(super) fn start_generation(cell: &[AtomicU64], handle: Handle) {
-    cell[0].store(0, Relaxed);
-    // Release: a reader that sees one of these zeros cannot see the old generation afterwards.
-    for word in &cell[1..] {
-        word.store(0, Release);
-    }
-    cell[0].store(handle.word(), Release);
-}
-
-/// Returns true if all words loaded from `cell` (with acquire ordering) since it was found belong to the series of
-/// `handle`.
-#[inline]
-pub(super) fn holds(cell: &[AtomicU64], handle: Handle) -> bool {
-    cell[0].load(Relaxed) == handle.word()
 }

@@ -1,11 +1,11 @@
 //! The current thread's block: the pages that the thread writes to, and their allocation.
 
 use std::cell::Cell;
-use std::cmp::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::block::{Block, begin};
 use super::handle::Handle;
-use super::store::{Block, Store, start_generation};
+use super::store::Store;
 use super::sync::{AtomicU64, PAGES};
 
 /// The pages of the thread's block that the thread has written to.
@@ -136,16 +136,4 @@ pub(super) fn write(
         }
         None => store.write_home(handle, words, write),
     }
-}
-
-/// Prepares the thread's cell for writing to this series. Returns false if the series has ended.
-pub(super) fn begin(cell: &[AtomicU64], handle: Handle) -> bool {
-    match cell[0].load(Relaxed).cmp(&handle.word()) {
-        Ordering::Less => start_generation(cell, handle),
-        Ordering::Equal => {}
-        // The series ended after the liveness check, and the block's previous thread wrote to the series that reuses
-        // the slot.
-        Ordering::Greater => return false,
-    }
-    true
 }

@@ -2,6 +2,8 @@
 
 #[path = "../../../metrics-core/src/cell/access.rs"]
 pub(crate) mod access;
+#[path = "../../../metrics-core/src/cell/block.rs"]
+mod block;
 #[path = "../../../metrics-core/src/cell/bound_lookup.rs"]
 mod bound_lookup;
 #[path = "../../../metrics-core/src/cell/buckets.rs"]

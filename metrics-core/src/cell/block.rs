@@ -1,0 +1,73 @@
+//! The pages of one writer, and the rules for the generations of its cells.
+
+use std::array;
+use std::cmp::Ordering;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::handle::{self, Handle};
+use super::sync::{AtomicU64, OnceLock, PAGES, zeros};
+
+/// The pages of one writer. Blocks are leaked, but reused by new threads.
+pub(super) struct Block {
+    pub(super) pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
+    /// The first-level lookup cache of the owning thread, which no other thread reads.
+    cache_words: OnceLock<Box<[AtomicU64]>>,
+    /// The block that was created after this one. Readers follow this list without a lock or an allocation.
+    pub(super) next: OnceLock<&'static Block>,
+}
+
+impl Block {
+    pub(super) fn new() -> Self {
+        Self { pages: array::from_fn(|_| OnceLock::new()), cache_words: OnceLock::new(), next: OnceLock::new() }
+    }
+
+    pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
+        self.pages[page].get_or_init(|| zeros(handle::page_words(page)))
+    }
+
+    pub(super) fn cache_words(&self, words: usize) -> &[AtomicU64] {
+        self.cache_words.get_or_init(|| zeros(words))
+    }
+
+    /// The words of `handle`'s slot, if this block has them.
+    #[inline]
+    pub(super) fn cell(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
+        self.pages[handle.page()].get()?.get(handle.range(words))
+    }
+}
+
+/// Returns the block's cell for this series, if it has one.
+#[inline]
+pub(super) fn held(block: &'static Block, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
+    block.cell(handle, words).filter(|cell| cell[0].load(Acquire) == handle.word())
+}
+
+/// Resets a cell for `handle`. A concurrent scrape sees a different generation before or after it reads the cell, and
+/// skips it.
+pub(super) fn start_generation(cell: &[AtomicU64], handle: Handle) {
+    cell[0].store(0, Relaxed);
+    // Release: a reader that sees one of these zeros cannot see the old generation afterwards.
+    for word in &cell[1..] {
+        word.store(0, Release);
+    }
+    cell[0].store(handle.word(), Release);
+}
+
+/// Returns true if all words loaded from `cell` (with acquire ordering) since it was found belong to the series of
+/// `handle`.
+#[inline]
+pub(super) fn holds(cell: &[AtomicU64], handle: Handle) -> bool {
+    cell[0].load(Relaxed) == handle.word()
+}
+
+/// Prepares the thread's cell for writing to this series. Returns false if the series has ended.
+pub(super) fn begin(cell: &[AtomicU64], handle: Handle) -> bool {
+    match cell[0].load(Relaxed).cmp(&handle.word()) {
+        Ordering::Less => start_generation(cell, handle),
+        Ordering::Equal => {}
+        // The series ended after the liveness check, and the block's previous thread wrote to the series that reuses
+        // the slot.
+        Ordering::Greater => return false,
+    }
+    true
+}
