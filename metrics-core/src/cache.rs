@@ -7,9 +7,10 @@
 //! second level.
 //!
 //! Each owner has an epoch, which changes when one of its series is removed. A table or entry from an older epoch does
-//! not match, so nothing has to be invalidated in other threads. Memory is bounded: a table keeps at most 16,384 label
-//! sets and 4 MiB of values. Once any thread has more than 256 label sets for an owner, all threads skip the first
-//! level for that owner, because its label sets would mostly evict other owners' entries.
+//! not match, so nothing has to be invalidated in other threads. Once any thread has more than 256 label sets for an
+//! owner, all threads skip the first level for that owner, because its label sets would mostly evict other owners'
+//! entries. Once a table exceeds 16,384 label sets or 4 MiB of values, all threads skip the second level, too: most
+//! lookups there would miss, and a miss in a large table takes almost as long as a lookup in the family.
 
 mod dense;
 mod fixed;
@@ -22,7 +23,7 @@ pub(crate) use fixed_series::FixedSeries;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -30,7 +31,7 @@ use hashbrown::HashTable;
 use crate::cell::{Handle, access};
 use crate::lock::lock;
 
-/// The maximum number of label sets in a table. Further label sets are looked up in the family itself.
+/// The maximum number of label sets in a table.
 const MAX_ENTRIES: usize = 16 << 10;
 /// The number of label sets per owner and thread above which all threads skip the first level for that owner, because
 /// most lookups there would miss.
@@ -42,8 +43,8 @@ const MAX_KEY_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct CacheId {
     index: usize,
-    /// True once some thread's table has had more than [`MAX_FIRST_LEVEL_SETS`] entries.
-    large: AtomicBool,
+    /// The first level that is worth searching: 1, 2, or 3 if only the family is.
+    first_level: AtomicU8,
 }
 
 static IDS: Mutex<Ids> = Mutex::new(Ids { used: 0, free: Vec::new() });
@@ -67,12 +68,17 @@ impl CacheId {
     }
 
     fn of(index: usize) -> Self {
-        Self { index, large: AtomicBool::new(false) }
+        Self { index, first_level: AtomicU8::new(1) }
     }
 
     #[inline]
-    fn is_large(&self) -> bool {
-        self.large.load(Ordering::Relaxed)
+    fn searches(&self, level: u8) -> bool {
+        self.first_level.load(Ordering::Relaxed) <= level
+    }
+
+    /// Skips the levels before `level` from now on.
+    fn begin_at(&self, level: u8) {
+        self.first_level.fetch_max(level, Ordering::Relaxed);
     }
 }
 
@@ -147,7 +153,7 @@ pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
 pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
-    if id.is_large() {
+    if !id.searches(1) {
         return None;
     }
     let words = set_associative::find(access::cache_words(), id, epoch, values)?;
@@ -159,7 +165,7 @@ pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
 pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, value: &str) -> Option<[Handle; N]> {
-    if id.is_large() {
+    if !id.searches(1) {
         return None;
     }
     let words = set_associative::find_one(access::cache_words(), id, epoch, value)?;
@@ -169,6 +175,9 @@ pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, valu
 /// Like [`get`], but searches only the second level.
 #[inline(never)]
 pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+    if !id.searches(2) {
+        return None;
+    }
     TABLES
         .try_with(|tables| {
             let tables = tables.try_borrow().ok()?;
@@ -176,7 +185,7 @@ pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values:
             let entry =
                 table.index.find(hash(&table.hasher, values), |entry| matches(&table.keys, entry.key, values))?;
             let handles = table.handles.get(entry.handles as usize..)?.first_chunk()?;
-            if !id.is_large() {
+            if id.searches(1) {
                 let turn = table.turn.get();
                 table.turn.set(turn.wrapping_add(1));
                 set_associative::insert(access::cache_words(), id, epoch, values, handles, turn);
@@ -189,10 +198,12 @@ pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values:
 
 /// Caches `handles` for these values. `epoch` must have been read before the handles were looked up.
 ///
-/// Does nothing if the table is full, if the thread cannot have a block or is ending, or if the call is re-entrant
-/// (from an allocator that records metrics).
-#[cold]
+/// Does nothing if the thread cannot have a block or is ending, or if the call is re-entrant (from an allocator that
+/// records metrics). Frees the thread's table if the owner has too many label sets.
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
+    if !id.searches(2) {
+        return forget(id);
+    }
     if access::make_cache_words(set_associative::WORDS).is_none() {
         return;
     }
@@ -205,28 +216,41 @@ pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], 
         if table.epoch != epoch {
             **table = ThreadTable { epoch, ..ThreadTable::default() };
         }
-        table.insert(values, &handles);
-        if table.index.len() > MAX_FIRST_LEVEL_SETS {
-            id.large.store(true, Ordering::Relaxed);
+        if !table.insert(values, &handles) {
+            id.begin_at(3);
+        } else if table.index.len() > MAX_FIRST_LEVEL_SETS {
+            id.begin_at(2);
+        }
+    });
+}
+
+/// Frees this thread's table of an owner.
+fn forget(id: &CacheId) {
+    let _ = TABLES.try_with(|tables| {
+        if let Ok(mut tables) = tables.try_borrow_mut()
+            && let Some(table) = tables.get_mut(id.index)
+        {
+            drop(table.take());
         }
     });
 }
 
 impl ThreadTable {
-    fn insert(&mut self, values: &[&str], handles: &[Handle]) {
-        let key_len: usize = values.iter().map(|value| value.len() + 4).sum();
-        if self.index.len() >= MAX_ENTRIES || self.keys.len() + key_len > MAX_KEY_BYTES {
-            return;
-        }
+    /// Returns false if the table has too many label sets.
+    fn insert(&mut self, values: &[&str], handles: &[Handle]) -> bool {
         let hash_of = hash(&self.hasher, values);
         if self.index.find(hash_of, |entry| matches(&self.keys, entry.key, values)).is_some() {
-            return;
+            return true;
+        }
+        let key_len: usize = values.iter().map(|value| value.len() + 4).sum();
+        if self.index.len() >= MAX_ENTRIES || self.keys.len() + key_len > MAX_KEY_BYTES {
+            return false;
         }
         let (Ok(key), Ok(first)) = (u32::try_from(self.keys.len()), u32::try_from(self.handles.len())) else {
-            return;
+            return false;
         };
         for value in values {
-            let Ok(len) = u32::try_from(value.len()) else { return };
+            let Ok(len) = u32::try_from(value.len()) else { return false };
             self.keys.extend_from_slice(&len.to_le_bytes());
             self.keys.extend_from_slice(value.as_bytes());
         }
@@ -236,6 +260,7 @@ impl ThreadTable {
         index.insert_unique(hash_of, TableEntry { key, handles: first }, |entry| {
             hash_key(hasher, keys, entry.key, count)
         });
+        true
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod core;
 pub(crate) mod declaration;
 mod full_filter;
+mod index;
 pub(crate) mod overflow;
 pub(crate) mod table;
 

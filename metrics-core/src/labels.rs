@@ -82,11 +82,11 @@ fn escape(text: &mut String, value: &str) {
 
 /// Returns true if `text`, written by [`push_pair`] for these names, has these values.
 pub(crate) fn matches<'a>(
-    text: &str,
+    text: &[u8],
     names: impl Iterator<Item = &'a str>,
     values: impl Iterator<Item = &'a str>,
 ) -> bool {
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     for (name, value) in names.zip(values) {
         // Skips `name="`. The comma between pairs was skipped with the previous pair.
         let Some(after) = rest.get(name.len() + 2..) else { return false };
@@ -102,6 +102,25 @@ pub(crate) fn matches<'a>(
             [b'"', b',', after @ ..] | [b'"', after @ ..] => rest = after,
             _ => return false,
         }
+    }
+    rest.is_empty()
+}
+
+/// Like [`matches`], for a text without escaped values, which is faster.
+#[inline]
+pub(crate) fn matches_plain<'a>(
+    text: &[u8],
+    names: impl Iterator<Item = &'a str>,
+    values: impl Iterator<Item = &'a str>,
+) -> bool {
+    let mut rest = text;
+    for (name, value) in names.zip(values) {
+        // A text without escaped values has quotes only around its values.
+        let Some((this, after)) = rest.split_at_checked(name.len() + value.len() + 3) else { return false };
+        if this[name.len() + 2..this.len() - 1] != *value.as_bytes() || this[this.len() - 1] != b'"' {
+            return false;
+        }
+        rest = after.get(1..).unwrap_or_default();
     }
     rest.is_empty()
 }
@@ -166,7 +185,7 @@ fn unescape(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    const VALUES: [&str; 8] = ["", "a", "\"", "\\", "\n", "a\\\"b\nc", "ü\u{1F600}", "\",b=\"x"];
+    const VALUES: [&str; 9] = ["", "a", "x", "\"", "\\", "\n", "a\\\"b\nc", "ü\u{1F600}", "\",b=\"x"];
 
     #[test]
     fn pairs_are_read_as_they_were_written() {
@@ -192,8 +211,12 @@ mod tests {
         let sets: Vec<[&str; 2]> = VALUES.iter().flat_map(|a| VALUES.map(|b| [*a, b])).collect();
         for one in &sets {
             for other in &sets {
-                let same = matches(&text(*one), ["a", "b"].into_iter(), other.iter().copied());
+                let same = matches(text(*one).as_bytes(), ["a", "b"].into_iter(), other.iter().copied());
                 assert_eq!(same, one == other, "{one:?} {other:?}");
+                if !text(*one).contains('\\') {
+                    let same = matches_plain(text(*one).as_bytes(), ["a", "b"].into_iter(), other.iter().copied());
+                    assert_eq!(same, one == other, "{one:?} {other:?}");
+                }
             }
         }
     }

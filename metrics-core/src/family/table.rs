@@ -1,17 +1,17 @@
 //! The series of one family, in creation order and indexed by their label values.
 //!
 //! A label set is stored and compared as the escaped text that a scrape copies. A removed series leaves a gap until the
-//! next compaction. The index stores the hash of each label set, because growing the index and compacting the table
+//! next compaction. Each entry stores the hash of its label set, because growing the index and compacting the table
 //! happen under the family's lock and must not rehash any text. Each takes about 30 ms for a million series, and 0.1 ms
 //! for 2,000, the default cap. A table of n series grows or is compacted only after about n insertions or removals.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
+use super::index::Index;
 use crate::cell::Handle;
 use crate::labels;
 
@@ -21,13 +21,15 @@ pub(crate) struct SeriesTable {
     text: String,
     /// In creation order; a removed series leaves a gap until the next compaction.
     entries: Vec<SeriesEntry>,
-    index: HashTable<IndexEntry>,
+    index: Index,
     hasher: RandomState,
     /// The series that do not count toward the cap, because the program bounds their number.
     exempt: Vec<Handle>,
     /// Runs of series with the same creation time: the first position and the time. Series that were created within
     /// [`CREATION_ACCURACY`] of each other share a run, so this needs little memory.
     created: Vec<(u32, SystemTime)>,
+    /// True if some label value was escaped, so that texts cannot be compared byte by byte.
+    has_escapes: bool,
     /// True if a series was removed after the last insertion. The next series begins a run, so that a series that is
     /// recreated is never older than the removal.
     has_removed: bool,
@@ -37,31 +39,11 @@ pub(crate) struct SeriesTable {
 const CREATION_ACCURACY: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy)]
-struct IndexEntry {
-    hash: u32,
-    position: u32,
-}
-
-/// Repeats the hash in both halves, because the index selects a bucket by the low bits and compares the high bits.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
-}
-
-#[derive(Clone, Copy)]
 struct SeriesEntry {
+    /// The start of the text, which ends where the next entry's text begins.
     start: u32,
-    len: u32,
+    hash: u32,
     handle: Handle,
-}
-
-impl SeriesEntry {
-    fn text(self, text: &str) -> &str {
-        &text[self.range()]
-    }
-
-    fn range(self) -> Range<usize> {
-        self.start as usize..self.start as usize + self.len as usize
-    }
 }
 
 impl SeriesTable {
@@ -96,11 +78,26 @@ impl SeriesTable {
     }
 
     fn position(&self, names: &[String], values: &[&str]) -> Option<u32> {
-        let hash = self.hash(values);
-        let is_equal = |at: &IndexEntry| {
-            at.hash == hash && matches(self.entries[at.position as usize].text(&self.text), names, values)
-        };
-        Some(self.index.find(spread(hash), is_equal)?.position)
+        self.index.find(self.hash(values), |position| {
+            let text = self.bytes_of(position as usize);
+            let names = names.iter().map(String::as_str);
+            let values = values.iter().copied();
+            if self.has_escapes {
+                labels::matches(text, names, values)
+            } else {
+                labels::matches_plain(text, names, values)
+            }
+        })
+    }
+
+    /// The text of the entry at this position.
+    fn bytes_of(&self, position: usize) -> &[u8] {
+        &self.text.as_bytes()[self.entries[position].start as usize..self.end_of_text(position) as usize]
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the whole text is at most 4 GiB long")]
+    fn end_of_text(&self, position: usize) -> u32 {
+        self.entries.get(position + 1).map_or(self.text.len() as u32, |next| next.start)
     }
 
     /// Adds a label set that is not in the table, created at `now`. Returns false and changes nothing if the text would
@@ -110,15 +107,15 @@ impl SeriesTable {
         for (name, value) in names.iter().zip(values) {
             labels::push_pair(&mut self.text, start, name, value);
         }
-        let (Ok(position), Ok(first), Ok(len), true) = (
-            u32::try_from(self.entries.len()),
-            u32::try_from(start),
-            u32::try_from(self.text.len() - start),
-            u32::try_from(self.text.len()).is_ok(),
-        ) else {
+        // Each pair has a comma before it, except the first.
+        let plain_len: usize = names.iter().zip(values).map(|(name, value)| name.len() + value.len() + 4).sum();
+        let (Ok(position), Ok(first), true) =
+            (u32::try_from(self.entries.len()), u32::try_from(start), u32::try_from(self.text.len()).is_ok())
+        else {
             self.text.truncate(start);
             return false;
         };
+        self.has_escapes |= self.text.len() - start > plain_len.saturating_sub(1);
         // A clock that was set back begins another run.
         let continues =
             |(_, begin): &(u32, SystemTime)| now.duration_since(*begin).is_ok_and(|age| age < CREATION_ACCURACY);
@@ -126,19 +123,17 @@ impl SeriesTable {
             self.created.push((position, now));
         }
         let hash = self.hash(values);
-        self.entries.push(SeriesEntry { start: first, len, handle });
-        self.index.insert_unique(spread(hash), IndexEntry { hash, position }, |at| spread(at.hash));
+        self.entries.push(SeriesEntry { start: first, hash, handle });
+        self.index.insert(hash, position);
         true
     }
 
     /// Removes a label set and returns its handle.
     pub(crate) fn remove(&mut self, names: &[String], values: &[&str]) -> Option<Handle> {
-        let hash = self.hash(values);
-        let Self { text, entries, index, .. } = self;
-        let is_equal =
-            |at: &IndexEntry| at.hash == hash && matches(entries[at.position as usize].text(text), names, values);
-        let (removed, _) = index.find_entry(spread(hash), is_equal).ok()?.remove();
-        let handle = std::mem::replace(&mut self.entries[removed.position as usize].handle, Handle::NONE);
+        let position = self.position(names, values)?;
+        let removed = &mut self.entries[position as usize];
+        let handle = std::mem::replace(&mut removed.handle, Handle::NONE);
+        self.index.remove(removed.hash, position);
         self.exempt.retain(|exempt| *exempt != handle);
         self.has_removed = true;
         Some(handle)
@@ -149,7 +144,7 @@ impl SeriesTable {
         let others = |entry: &&mut SeriesEntry| entry.handle != kept && !entry.handle.is_none();
         let removed = self.entries.iter_mut().filter(others);
         let removed: Vec<_> = removed.map(|entry| std::mem::replace(&mut entry.handle, Handle::NONE)).collect();
-        self.index.retain(|at| self.entries[at.position as usize].handle == kept);
+        self.index_entries();
         self.exempt.retain(|exempt| *exempt == kept);
         self.has_removed |= !removed.is_empty();
         removed
@@ -166,16 +161,15 @@ impl SeriesTable {
         let mut entries = Vec::with_capacity(self.index.len());
         let mut moved = Vec::with_capacity(self.entries.len());
         let (mut start, mut position) = (0, 0);
-        for entry in &self.entries {
+        for (at, entry) in self.entries.iter().enumerate() {
             moved.push(position);
             if !entry.handle.is_none() {
-                text.push_str(entry.text(&self.text));
+                text.push_str(&self.text[entry.start as usize..self.end_of_text(at) as usize]);
                 entries.push(SeriesEntry { start, ..*entry });
-                start += entry.len;
+                start += self.end_of_text(at) - entry.start;
                 position += 1;
             }
         }
-        self.index.iter_mut().for_each(|at| at.position = moved[at.position as usize]);
         for (from, _) in &mut self.created {
             *from = moved.get(*from as usize).map_or(position, |new| *new);
         }
@@ -183,12 +177,16 @@ impl SeriesTable {
         self.created.reverse();
         self.created.dedup_by_key(|(from, _)| *from);
         self.created.reverse();
-        if self.index.capacity() > 4 * self.index.len() {
-            self.index.shrink_to(self.index.len() * 2, |at| spread(at.hash));
-        }
         let text = std::mem::replace(&mut self.text, text);
         let entries = std::mem::replace(&mut self.entries, entries);
+        self.index_entries();
         Compaction { moved, end: position, _freed: (text, entries) }
+    }
+
+    /// Indexes all entries again.
+    fn index_entries(&mut self) {
+        let live = (0..).zip(&self.entries).filter(|(_, entry)| !entry.handle.is_none());
+        self.index = Index::of(live.map(|(position, entry)| (entry.hash, position)));
     }
 
     /// The position after the last series.
@@ -211,7 +209,8 @@ impl SeriesTable {
         let entries = self.entries.get(from..to)?;
         let base = entries.first()?.start;
         // The text of consecutive series is contiguous.
-        chunk.text.push_str(&self.text[base as usize..entries.last()?.range().end]);
+        let end_of_text = self.end_of_text(to - 1);
+        chunk.text.push_str(&self.text[base as usize..end_of_text as usize]);
         // The run of an entry is the last one that begins at or before it.
         let first = self.created.partition_point(|(begin, _)| *begin as usize <= from);
         let mut runs = &self.created[first.saturating_sub(1)..];
@@ -221,7 +220,8 @@ impl SeriesTable {
                 chunk.created.push((chunk.handles.len(), *created));
             }
             runs = &runs[passed..];
-            chunk.texts.push((entry.start - base, entry.len));
+            let next = entries.get(position - from + 1).map_or(end_of_text, |next| next.start);
+            chunk.texts.push(entry.start - base..next - base);
             chunk.handles.push(entry.handle);
         }
         (to < end).then_some(to)
@@ -229,7 +229,7 @@ impl SeriesTable {
 
     /// The hashes of all label sets; see [`hash`].
     pub(crate) fn hashes(&self) -> impl Iterator<Item = u32> {
-        self.index.iter().map(|entry| entry.hash)
+        self.entries.iter().filter(|entry| !entry.handle.is_none()).map(|entry| entry.hash)
     }
 
     fn hash(&self, values: &[&str]) -> u32 {
@@ -242,7 +242,8 @@ impl SeriesTable {
 pub(crate) fn hash(hasher: &RandomState, values: &[&str]) -> u32 {
     let mut state = hasher.build_hasher();
     for value in values {
-        value.hash(&mut state);
+        // Without a terminator, because equal hashes of different label sets are rare, not impossible, in any case.
+        state.write(value.as_bytes());
     }
     state.finish() as u32
 }
@@ -262,16 +263,12 @@ impl Compaction {
     }
 }
 
-fn matches(text: &str, names: &[String], values: &[&str]) -> bool {
-    labels::matches(text, names.iter().map(String::as_str), values.iter().copied())
-}
-
 /// A copy of some series that can be read without holding their family's lock.
 #[derive(Default)]
 pub(crate) struct Chunk {
     text: String,
-    /// The start and length of each series' text.
-    texts: Vec<(u32, u32)>,
+    /// The range of each series' text.
+    texts: Vec<Range<u32>>,
     handles: Vec<Handle>,
     /// Runs of series with the same creation time: the first position and the time.
     created: Vec<(usize, SystemTime)>,
@@ -299,8 +296,8 @@ impl Chunk {
     /// The labels of the series at this position.
     #[inline]
     pub(crate) fn text(&self, at: usize) -> &str {
-        let (start, len) = self.texts[at];
-        &self.text[start as usize..][..len as usize]
+        let Range { start, end } = self.texts[at];
+        &self.text[start as usize..end as usize]
     }
 
     /// All positions, sorted by the text of their series.

@@ -1,8 +1,9 @@
 //! Families distinguish label sets, even if their values contain delimiters.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
-use metrics_core::{Counter, Gauge, Registry};
+use metrics_core::{Counter, Family, Gauge, Registry, Summary, instrument};
 
 #[test]
 fn label_sets_with_equal_concatenations_are_two_series() {
@@ -37,6 +38,40 @@ fn a_million_sets_are_a_million_series() {
     for n in [0_u32, 1, 65_535, 65_536, 999_999] {
         assert_eq!(family.get([&n.to_string()]).map(|counter| counter.value()), Some(f64::from(n)));
     }
+}
+
+// Not registered, because 20,000 series would slow down all tests that read the global registry.
+static LATENCY: LazyLock<Family<Summary, 1>> =
+    LazyLock::new(|| Summary::builder("uncached_seconds", "").labels(["path"]).max_series(30_000).build());
+static EXCEPTIONS: LazyLock<Family<Counter, 1>> =
+    LazyLock::new(|| Counter::builder("uncached_exceptions_total", "").labels(["path"]).max_series(30_000).build());
+
+#[instrument(path, latency = LATENCY, exceptions = EXCEPTIONS)]
+fn uncached(path: &str) {}
+
+#[test]
+fn label_sets_that_no_thread_caches_are_counted_and_removed() {
+    // A thread caches at most 16,384 label sets of a family or function. Every fifth value is escaped.
+    const SETS: u32 = 20_000;
+    let value = |n: u32| if n.is_multiple_of(5) { format!("\"{n}\\") } else { n.to_string() };
+    let family = Counter::builder("uncached_total", "").labels(["n"]).max_series(SETS as usize).build();
+    for _ in 0..3 {
+        for n in 0..SETS {
+            family.labels([&value(n)]).inc();
+            uncached(&value(n));
+        }
+    }
+    for n in (0..SETS).step_by(3) {
+        assert!(family.remove([&value(n)]));
+    }
+    for n in 0..SETS {
+        family.labels([&value(n)]).inc();
+        let expected = if n.is_multiple_of(3) { 1.0 } else { 4.0 };
+        assert_eq!(family.get([&value(n)]).map(|counter| counter.value()), Some(expected), "{n}");
+    }
+    assert_eq!(family.len(), SETS as usize);
+    assert!(LATENCY.iter().all(|(_, summary)| summary.count() == 3));
+    assert_eq!((LATENCY.len(), EXCEPTIONS.len()), (SETS as usize, SETS as usize));
 }
 
 #[test]
