@@ -24,7 +24,8 @@ const FEWEST_SLOTS: usize = 4;
 impl Index {
     /// Creates an index of these hashes and positions.
     pub(super) fn of(entries: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
-        let mut index = Self::with_slots(slots_for(entries.clone().count()));
+        let len = entries.clone().count();
+        let mut index = Self::with_slots(len + len / 2);
         entries.for_each(|(hash, position)| index.insert(hash, position));
         index
     }
@@ -50,8 +51,9 @@ impl Index {
 
     /// Adds a position, which must be smaller than [`EMPTY`] and not in the index.
     pub(super) fn insert(&mut self, hash: u32, position: u32) {
-        if slots_for(self.len + 1) > self.slots.len() {
-            let mut larger = Self::with_slots(slots_for(self.len + 1));
+        // At most three quarters of the slots are in use.
+        if (self.len + 1) * 4 > self.slots.len() * 3 {
+            let mut larger = Self::with_slots((self.slots.len() + self.slots.len() / 2).max(FEWEST_SLOTS));
             self.slots.iter().filter(|slot| slot.position != EMPTY).for_each(|slot| larger.add(*slot));
             *self = larger;
         }
@@ -114,11 +116,6 @@ impl Index {
     }
 }
 
-/// The number of slots for `len` positions. A quarter to five eighths of them are empty.
-fn slots_for(len: usize) -> usize {
-    if len == 0 { 0 } else { (len + len / 3 + 1).next_power_of_two().max(FEWEST_SLOTS) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,15 +152,18 @@ mod tests {
     }
 
     #[test]
-    fn an_index_always_has_an_empty_slot() {
-        for len in 1..10_000 {
-            let slots = slots_for(len);
-            assert!(len * 4 <= slots * 3 && slots <= (len * 8).max(FEWEST_SLOTS), "{len}: {slots}");
+    fn an_index_always_has_empty_slots() {
+        let has_room = |index: &Index| index.len() * 4 <= index.slots.len() * 3;
+        let mut index = Index::default();
+        assert_eq!(index.find(7, |_| true), None);
+        index.remove(7, 7);
+        for n in 0..10_000 {
+            index.insert(n << 16, n);
+            assert!(has_room(&index) && index.slots.len() <= 2 * index.len() + 2, "{n}");
         }
-        assert_eq!(Index::default().find(7, |_| true), None);
-        let mut empty = Index::default();
-        empty.remove(7, 7);
-        assert!(empty.is_empty());
+        for len in 0..100 {
+            assert!(has_room(&Index::of((0..len).map(|n| (n << 16, n)))), "{len}");
+        }
     }
 
     #[test]
