@@ -1,10 +1,11 @@
 //! Per-thread caches that map label values to handles. Once a thread has seen a label set, a lookup neither locks nor
 //! allocates.
 //!
-//! A lookup tries two levels. The first is [`set_associative`]: 512 entries per thread, shared by all families and
-//! annotated functions and found without hashing. The second is one hash table per thread and owner (a family or an
-//! annotated function). On a miss in both, the family is searched under its lock, and the result is cached in the
-//! second level.
+//! A lookup tries two levels. The first is [`set_associative`]: 64 entries per thread (512 if these are too few),
+//! shared by all families and annotated functions and found without hashing. The second is one hash table per thread
+//! and owner (a family or an annotated function). On a miss in both, the family is searched under its lock, and the
+//! result is cached in the second level. A thread that shares its cells with others has only a first level of 64
+//! entries, so that hundreds of threads need little memory.
 //!
 //! Each owner has an epoch, which changes when one of its series is removed. A table or entry from an older epoch does
 //! not match, so nothing has to be invalidated in other threads. Once any thread has more than 256 label sets for an
@@ -115,7 +116,19 @@ pub(crate) fn new_epoch() -> u64 {
 thread_local! {
     /// Tables, by owner index. Most threads use only a few owners.
     static TABLES: RefCell<Vec<Option<Box<ThreadTable>>>> = const { RefCell::new(Vec::new()) };
+    static FIRST_LEVEL: FirstLevel = const { FirstLevel { turn: Cell::new(0), conflicts: Cell::new(0) } };
 }
+
+/// Statistics about a thread's first level.
+struct FirstLevel {
+    /// The number of attempted insertions.
+    turn: Cell<usize>,
+    /// The number of insertions that found both entries in use.
+    conflicts: Cell<usize>,
+}
+
+/// The number of conflicts after which a thread's first level grows, a quarter of the entries.
+const MAX_CONFLICTS: usize = 16;
 
 /// The cached lookups of one owner in one thread.
 #[derive(Default)]
@@ -126,8 +139,6 @@ struct ThreadTable {
     keys: Vec<u8>,
     handles: Vec<Handle>,
     hasher: RandomState,
-    /// Counts attempted insertions into the first level.
-    turn: Cell<usize>,
 }
 
 struct TableEntry {
@@ -186,9 +197,7 @@ pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values:
                 table.index.find(hash(&table.hasher, values), |entry| matches(&table.keys, entry.key, values))?;
             let handles = table.handles.get(entry.handles as usize..)?.first_chunk()?;
             if id.searches(1) {
-                let turn = table.turn.get();
-                table.turn.set(turn.wrapping_add(1));
-                set_associative::insert(access::cache_words(), id, epoch, values, handles, turn);
+                insert_first_level(id, epoch, values, handles);
             }
             Some(*handles)
         })
@@ -200,12 +209,26 @@ pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values:
 ///
 /// Does nothing if the thread cannot have a block or is ending, or if the call is re-entrant (from an allocator that
 /// records metrics). Frees the thread's table if the owner has too many label sets.
+#[inline]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
-    if !id.searches(2) {
-        return forget(id);
+    if id.searches(2) {
+        insert_new(id, epoch, values, handles);
+    } else {
+        forget(id);
     }
-    if access::make_cache_words(set_associative::WORDS).is_none() {
-        return;
+}
+
+#[cold]
+fn insert_new<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
+    match access::make_cache(set_associative::FEW_WORDS, set_associative::FEW_WORDS) {
+        None => return,
+        Some(true) => {}
+        Some(false) => {
+            if id.searches(1) {
+                insert_first_level(id, epoch, values, &handles);
+            }
+            return;
+        }
     }
     let _ = TABLES.try_with(|tables| {
         let Ok(mut tables) = tables.try_borrow_mut() else { return };
@@ -224,11 +247,24 @@ pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], 
     });
 }
 
+fn insert_first_level(id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle]) {
+    let _ = FIRST_LEVEL.try_with(|FirstLevel { turn, conflicts }| {
+        turn.set(turn.get().wrapping_add(1));
+        if !set_associative::insert(access::cache_words(), id, epoch, values, handles, turn.get()) {
+            conflicts.set(conflicts.get().saturating_add(1));
+            if conflicts.get() == MAX_CONFLICTS {
+                access::make_cache(set_associative::MANY_WORDS, set_associative::FEW_WORDS);
+            }
+        }
+    });
+}
+
 /// Frees this thread's table of an owner.
+#[inline]
 fn forget(id: &CacheId) {
     let _ = TABLES.try_with(|tables| {
         if let Ok(mut tables) = tables.try_borrow_mut()
-            && let Some(table) = tables.get_mut(id.index)
+            && let Some(table @ Some(_)) = tables.get_mut(id.index)
         {
             drop(table.take());
         }

@@ -69,8 +69,8 @@ impl Snapshot {
     /// records on other threads, such as the workers of a multi-threaded runtime.
     ///
     /// Gauges, callbacks, collectors and `metrics_core_internal_errors_total` are not kept per thread, so their values
-    /// cover the whole process. If [`limit_thread_local_cells`](crate::limit_thread_local_cells) has been called, no
-    /// thread's snapshot contains the counts of threads beyond the limit.
+    /// cover the whole process. A thread that shares cells (see
+    /// [`limit_thread_local_cells`](crate::limit_thread_local_cells)) has dedicated ones from its first snapshot on.
     #[must_use]
     pub fn of_current_thread(registry: &Registry) -> Self {
         Self { is_shared: false, ..cell::reading_own_block(|| Self::of(registry)) }

@@ -1,28 +1,28 @@
-//! The limit on the number of threads that have dedicated cells and caches.
+//! The limit on the number of threads that have dedicated cells and large caches.
 
 use crate::cell::access;
 
-/// Limits the number of threads that have dedicated cells at the same time; all other threads share cells under a lock.
+/// Limits the number of threads that have dedicated cells at the same time; all other threads share cells.
 ///
-/// By default, every thread that records metrics writes to dedicated cells, so that threads never wait for each other.
+/// A thread with dedicated cells never waits for another one when it records a value. By default, as many threads have
+/// such cells as there are cores, times 8, and at least 64. Calling this function is only useful if more threads record
+/// values all the time, or if memory is scarce.
+///
 /// For each series that it touches, a thread has a cell (24 bytes for a counter, 32 bytes for a summary, or 40 bytes
 /// plus 8 per bucket for a histogram) and about 60 bytes of cached label values. Quantiles and native buckets need more;
 /// see [`guide::distributions`](crate::guide::distributions#cost). A thread that looks up label values also has a
-/// fixed-size cache of 64 KiB. The operating system allocates memory in pages, so cells that are far apart
-/// need more memory.
+/// cache of 8 KiB, or 64 KiB if it uses many label sets. The operating system allocates memory in pages, so cells that
+/// are far apart need more memory. When a thread ends, a new thread can reuse its cells.
 ///
-/// When a thread ends, a new thread can reuse its cells. Memory is therefore bounded by the peak number of threads
-/// times the number of series that they touch. The few threads of an async runtime need little memory; 1,000 threads
-/// that all touch 2,000 summaries need about 180 MiB.
+/// If `threads` other threads have cells when a thread records its first value, that thread shares cells for the rest
+/// of its life. It then takes a lock for each write. There are twice as many of these locks as cores, so it rarely
+/// waits. It has the small cache for label sets, and looks up other label sets under the family's lock. Its values are
+/// just as exact. Threads that already have cells keep them, so call this function early in `main`.
 ///
-/// To use less memory, call this function early in `main`. Threads that already have cells keep them. If `threads`
-/// other threads have cells when a thread records its first value, that thread takes a lock for each write and each
-/// lookup for the rest of its life. Its values are just as exact.
-///
-/// # Example: dedicated cells for 64 threads
+/// # Example: dedicated cells for 16 threads
 ///
 /// ```
-/// metrics_core::limit_thread_local_cells(64);
+/// metrics_core::limit_thread_local_cells(16);
 /// ```
 pub fn limit_thread_local_cells(threads: usize) {
     access::limit_threads(threads);

@@ -1,12 +1,12 @@
-//! A thread's first-level cache: 256 sets of two entries, shared by all families and annotated functions.
+//! A thread's first-level cache: 32 or 256 sets of two entries, shared by all families and annotated functions.
 //!
 //! An entry is 16 words: its owner and epoch, the lengths of the values, the values themselves, and the handles. Values
 //! are compared word by word, so a match never depends on a hash. The set is selected by the owner and by the lengths,
 //! first bytes and last bytes of the values. The processor cannot predict which of a set's two entries matches, so the
 //! entry is selected without a branch. A misprediction would cost up to half as much as the whole lookup.
 //!
-//! The words belong to the thread's block and stay in it when another thread takes over the block. Their contents
-//! remain valid, since handles are the same for all threads.
+//! When a thread ends, another thread may take over its cache. The contents remain valid, since handles are the same
+//! for all threads.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,11 +14,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::CacheId;
 use crate::cell::Handle;
 
-/// The number of words in a thread's cache.
-pub(crate) const WORDS: usize = ENTRIES * ENTRY_WORDS;
-const ENTRIES: usize = 512;
+/// The number of words in a new thread's cache.
+pub(super) const FEW_WORDS: usize = 64 * ENTRY_WORDS;
+/// The number of words in the cache of a thread that needs more.
+pub(super) const MANY_WORDS: usize = 512 * ENTRY_WORDS;
 const ENTRY_WORDS: usize = 16;
-const ENTRY_MASK: u64 = ENTRIES as u64 - 1;
 const OWNER_MASK: u64 = u32::MAX as u64;
 
 const OWNER: usize = 0;
@@ -33,6 +33,8 @@ const MAX_VALUES: usize = 8;
 const LONGEST: usize = 255;
 
 type CacheEntry = [AtomicU64; ENTRY_WORDS];
+/// The two entries that a label set can have.
+type Set = [CacheEntry; 2];
 
 /// Returns the cached handles for these values, as words.
 ///
@@ -71,39 +73,45 @@ fn find_with<'w>(
     has: impl Fn(&CacheEntry) -> bool,
 ) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
     let mixed = spread(mixed);
-    let (entries, first) = set_of(words, id, mixed)?;
+    let set = set_of(words, id, mixed)?;
     let owner = owner(id, mixed);
     let is_of = |entry: &CacheEntry| is_of(entry, owner, epoch, lengths) && has(entry);
-    let is_second = entries[first][OWNER].load(Relaxed) != owner;
-    let entry = &entries[first ^ usize::from(is_second)];
+    let is_second = set[0][OWNER].load(Relaxed) != owner;
+    let entry = &set[usize::from(is_second)];
     if is_of(entry) {
         return entry.last_chunk();
     }
     // Very rarely, the first entry has the same tag but different values.
-    let second = &entries[first ^ 1];
-    if !is_second && is_of(second) { second.last_chunk() } else { None }
+    if !is_second && is_of(&set[1]) { set[1].last_chunk() } else { None }
 }
 
-/// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any.
-pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle], turn: usize) {
+/// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any. Returns
+/// false if both were in use.
+pub(super) fn insert(
+    words: &[AtomicU64],
+    id: &CacheId,
+    epoch: u64,
+    values: &[&str],
+    handles: &[Handle],
+    turn: usize,
+) -> bool {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
     let mixed = spread(mixed);
-    let Some((entries, first)) = set_of(words, id, mixed) else { return };
-    let candidates = [&entries[first], &entries[first ^ 1]];
+    let Some(set) = set_of(words, id, mixed) else { return true };
     let key_words: usize = values.iter().map(|value| words_of(value, 0).count()).sum();
     let fits = key_words <= HANDLES - KEY && handles.len() <= MAX_HANDLES && values.len() <= MAX_VALUES;
     if !fits || values.iter().any(|value| value.len() >= LONGEST) {
-        return;
+        return true;
     }
-    let free = candidates.iter().position(|entry| entry[OWNER].load(Relaxed) == 0 || is_older(entry, id, epoch));
+    let free = set.iter().position(|entry| entry[OWNER].load(Relaxed) == 0 || is_older(entry, id, epoch));
     // If the cache is too small for the label sets in use, replacing an entry on every miss would not pay off.
     let at = match free {
         Some(at) => at,
         None if turn.is_multiple_of(4) => (turn / 4) & 1,
-        None => return,
+        None => return false,
     };
-    let entry = candidates[at];
+    let entry = &set[at];
     entry[OWNER].store(owner(id, mixed), Relaxed);
     entry[EPOCH].store(epoch, Relaxed);
     entry[LENGTHS].store(lengths, Relaxed);
@@ -114,6 +122,7 @@ pub(super) fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&s
     for (word, handle) in entry[HANDLES..].iter().zip(handles) {
         word.store(handle.word(), Relaxed);
     }
+    free.is_some()
 }
 
 /// Stores the last word of each value in `last`. Returns the lengths, one byte each and capped at [`LONGEST`], and a
@@ -146,7 +155,7 @@ fn mix(last: u64, first: u64, mixed: u64) -> u64 {
 #[inline]
 fn spread(mixed: u64) -> u64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    mixed.wrapping_mul(SPREAD).rotate_left(ENTRIES.ilog2())
+    mixed.wrapping_mul(SPREAD).rotate_left(8)
 }
 
 /// Splits a value into words that, together with its length, identify it. If the value is longer than 8 bytes, all of
@@ -157,13 +166,13 @@ fn words_of(value: &str, last: u64) -> impl Iterator<Item = u64> {
     before.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain([last])
 }
 
-/// Returns all entries and the index of the first candidate for these values. The index of the second candidate differs
-/// in the last bit. Returns `None` if the thread has no cache.
+/// Returns the entries that these values can have; `None` if the thread has no cache.
 #[inline]
-fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<(&'w [CacheEntry; ENTRIES], usize)> {
+#[expect(clippy::cast_possible_truncation, reason = "the low bits select the set")]
+fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<&'w Set> {
     let (entries, _) = words.as_chunks::<ENTRY_WORDS>();
-    let entries = entries.try_into().ok()?;
-    Some((entries, ((mixed ^ index(id)) & ENTRY_MASK) as usize))
+    let (sets, _) = entries.as_chunks::<2>();
+    sets.get((mixed ^ index(id)) as usize & sets.len().wrapping_sub(1))
 }
 
 /// The owner word of an entry: the owner's number, and a tag that distinguishes most values in the same set.
@@ -281,7 +290,7 @@ mod tests {
         let (id, values) = (CacheId::new(), values());
         let mut remembered = 0;
         for (n, value) in values.iter().enumerate() {
-            let words = zeros(WORDS);
+            let words = zeros([FEW_WORDS, MANY_WORDS][n % 2]);
             insert(&words, &id, 1, &[value, "z"], &handles(n as u64), 0);
             for (other_n, other) in values.iter().enumerate() {
                 let found = found(&words, &id, 1, &[other, "z"]);
@@ -298,7 +307,7 @@ mod tests {
     fn handles_are_found_only_for_the_same_single_value() {
         let (id, values) = (CacheId::new(), values());
         for (n, value) in values.iter().enumerate() {
-            let words = zeros(WORDS);
+            let words = zeros(MANY_WORDS);
             insert(&words, &id, 1, &[value], &handles(n as u64), 0);
             for (other_n, other) in values.iter().enumerate() {
                 let expected = (n == other_n && value.len() <= 71).then(|| handles(n as u64).map(Handle::word));
@@ -309,16 +318,16 @@ mod tests {
 
     #[test]
     fn values_with_the_same_ends_share_a_set_and_are_distinguished() {
-        let (words, id) = (zeros(WORDS), CacheId::new());
+        let (words, id) = (zeros(MANY_WORDS), CacheId::new());
         let value = |middle: &str| format!("beginning{middle}the very end");
         let [one, two, three] = ["one", "two", "six"].map(value);
         for (value, n) in [(&one, 1), (&two, 2)] {
-            insert(&words, &id, 1, &[value], &handles(n), 0);
+            assert!(insert(&words, &id, 1, &[value], &handles(n), 0));
         }
         assert_eq!(found(&words, &id, 1, &[&one]), Some(handles(1).map(Handle::word)));
         assert_eq!(found(&words, &id, 1, &[&two]), Some(handles(2).map(Handle::word)));
         assert_eq!(found(&words, &id, 1, &[&three]), None);
-        insert(&words, &id, 1, &[&three], &handles(3), 4);
+        assert!(!insert(&words, &id, 1, &[&three], &handles(3), 4));
         assert_eq!(found(&words, &id, 1, &[&one]), Some(handles(1).map(Handle::word)));
         assert_eq!(found(&words, &id, 1, &[&two]), None);
         assert_eq!(found(&words, &id, 1, &[&three]), Some(handles(3).map(Handle::word)));
@@ -329,7 +338,7 @@ mod tests {
         let id = CacheId::new();
         let sets: [&[&str]; 7] = [&["ab", "c"], &["a", "bc"], &["abc", ""], &["", "abc"], &["abc"], &[""], &["", ""]];
         for set in sets {
-            let words = zeros(WORDS);
+            let words = zeros(MANY_WORDS);
             insert(&words, &id, 1, set, &handles(7), 0);
             for other in sets {
                 let same = other == set;
@@ -343,7 +352,7 @@ mod tests {
 
     #[test]
     fn handles_are_found_only_for_the_same_owner_and_epoch() {
-        let (words, ids) = (zeros(WORDS), [CacheId::new(), CacheId::new()]);
+        let (words, ids) = (zeros(MANY_WORDS), [CacheId::new(), CacheId::new()]);
         insert(&words, &ids[0], 1, &["/foo"], &handles(1), 0);
         assert!(found(&words, &ids[0], 1, &["/foo"]).is_some());
         assert!(found(&words, &ids[1], 1, &["/foo"]).is_none());
@@ -355,7 +364,7 @@ mod tests {
 
     #[test]
     fn values_that_do_not_fit_are_not_cached() {
-        let (words, id) = (zeros(WORDS), CacheId::new());
+        let (words, id) = (zeros(MANY_WORDS), CacheId::new());
         let many = [""; MAX_VALUES + 1];
         for set in [many.as_slice(), &[&"x".repeat(300)], &["x".repeat(40).as_str(), &"y".repeat(40)]] {
             insert(&words, &id, 1, set, &handles(1), 0);

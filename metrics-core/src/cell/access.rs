@@ -57,7 +57,7 @@ fn write_cold(handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
     }
 }
 
-/// Limits the number of threads that can have a block at the same time. All other threads share the home block.
+/// Limits the number of threads that can have a block at the same time. All other threads share blocks.
 pub(crate) fn limit_threads(most: usize) {
     store().limit_blocks(most);
 }
@@ -68,9 +68,10 @@ pub(crate) fn cache_words() -> &'static [AtomicU64] {
     super::thread_locals::cache_words()
 }
 
-/// Like [`cache_words`], but allocates the cache if necessary. Returns `None` if the thread cannot have a block.
-pub(crate) fn make_cache_words(words: usize) -> Option<&'static [AtomicU64]> {
-    with_block(|pages, block| block.cache_words(store(), pages, words)).flatten()
+/// Gives the thread a first-level lookup cache of at least `own` words if it has dedicated cells, or `shared` words
+/// otherwise. Returns true if it has; `None` if it cannot have a cache.
+pub(crate) fn make_cache(own: usize, shared: usize) -> Option<bool> {
+    with_block(|pages, block| block.make_cache(store(), pages, own, shared)).flatten()
 }
 
 #[cfg(test)]

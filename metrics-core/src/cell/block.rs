@@ -10,23 +10,27 @@ use super::sync::{AtomicU64, OnceLock, PAGES, zeros};
 /// The pages of one writer. Blocks are leaked, but reused by new threads.
 pub(super) struct Block {
     pub(super) pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
-    /// The first-level lookup cache of the owning thread, which no other thread reads.
-    cache_words: OnceLock<Box<[AtomicU64]>>,
     /// The block that was created after this one. Readers follow this list without a lock or an allocation.
     pub(super) next: OnceLock<&'static Block>,
 }
 
 impl Block {
     pub(super) fn new() -> Self {
-        Self { pages: array::from_fn(|_| OnceLock::new()), cache_words: OnceLock::new(), next: OnceLock::new() }
+        Self { pages: array::from_fn(|_| OnceLock::new()), next: OnceLock::new() }
     }
 
     pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
         self.pages[page].get_or_init(|| zeros(handle::page_words(page)))
     }
 
-    pub(super) fn cache_words(&self, words: usize) -> &[AtomicU64] {
-        self.cache_words.get_or_init(|| zeros(words))
+    /// Allocates the pages of these slots. No thread waits for another one that allocates a page.
+    pub(super) fn prepare(&self, slots: &[Handle]) {
+        for slot in slots.iter().filter(|slot| !slot.is_none()) {
+            let page = &self.pages[slot.page()];
+            if page.get().is_none() {
+                let _ = page.set(zeros(handle::page_words(slot.page())));
+            }
+        }
     }
 
     /// The words of `handle`'s slot, if this block has them.

@@ -17,10 +17,10 @@ use super::chunks::{self, CHUNK_WORDS, Chunk, ChunkedSeries, SeriesState, WIDE_W
 use super::exponential::{self, MAX_SCHEMA};
 use super::handle::Handle;
 use super::native::Resolution;
-use super::store::{HomeWriter, Store};
+use super::store::Store;
 use super::summary::{add_one, record};
 use super::sync::AtomicU64;
-use super::thread_block::{Pages, ThreadBlock};
+use super::thread_block::{Pages, ThreadBlock, lock_for_all};
 use super::thread_locals::{allocating, directory, store, unless_allocating, with_block};
 use super::window::Window;
 
@@ -85,7 +85,8 @@ fn observe<const SCHEMA: i32, const CACHED: usize, const WORDS: usize>(
     buckets: &'static Buckets,
     value: f64,
 ) {
-    // The uncommon path receives the same arguments in the same order, so the common path does not have to save or move them.
+    // The uncommon path receives the same arguments in the same order, so the common path does not have to save or move
+    // them.
     let lane = || {
         if SCHEMA < 0 {
             buckets.lane_in_table(value)
@@ -158,10 +159,11 @@ fn observe_cold(handle: Handle, buckets: &'static Buckets, place: &Place, value:
         // A coarse chunk is cached at the position of the fine one.
         let cached = buckets.cache_word(place.key);
         let write = Write { store, series: &series, chunk, place: actual, cached, value };
-        match with_block(|pages, block| write.to_block(pages, block)) {
-            Some(Written::NoBlock) | None => write.to_home(),
-            Some(written) => written,
-        }
+        let to_any = |pages: &Pages, block: &ThreadBlock| match write.to_block(pages, block) {
+            Written::NoBlock => write.to_shared(Some(block)),
+            written => written,
+        };
+        with_block(to_any).unwrap_or_else(|| write.to_shared(None))
     });
     if written.unwrap_or(Written::NoSlot) == Written::NoSlot {
         observe_zero(handle, buckets, value);
@@ -173,7 +175,7 @@ fn observe_cold(handle: Handle, buckets: &'static Buckets, place: &Place, value:
 enum Written {
     /// The observation was recorded, or the series has ended.
     Done,
-    /// The thread cannot have a block.
+    /// The thread has no block of its own.
     NoBlock,
     /// There is no chunk for the observation.
     NoSlot,
@@ -217,28 +219,24 @@ impl Write<'_> {
         Written::Done
     }
 
-    fn to_home(&self) -> Written {
+    fn to_shared(&self, block: Option<&ThreadBlock>) -> Written {
         let Self { store, series, chunk, place, .. } = self;
         let mut wide = chunk.wide;
         loop {
-            HomeWriter::prepare(store, chunk.narrow);
-            if !wide.is_none() {
-                HomeWriter::prepare(store, wide);
-            }
-            let home = store.lock_home();
-            let Some(cell) = home.cell(series.handle, series.buckets.words()) else { return Written::Done };
+            let shared = lock_for_all(store, block, &[series.handle, chunk.narrow, wide]);
+            let Some(cell) = shared.cell(series.handle, series.buckets.words()) else { return Written::Done };
             // While the series is live, so are its chunks.
-            let narrow = home.cell_of_slot(chunk.narrow, CHUNK_WORDS).and_then(|narrow| narrow.first_chunk());
+            let narrow = shared.cell_of_slot(chunk.narrow, CHUNK_WORDS).and_then(|narrow| narrow.first_chunk());
             let Some(narrow) = narrow else { return Written::Done };
             if chunks::is_full(narrow, place.bucket) && wide.is_none() {
-                drop(home);
+                drop(shared);
                 match series.wide(store, place.key) {
                     Some(handle) => wide = handle,
                     None => return Written::NoSlot,
                 }
                 continue;
             }
-            self.record(cell, narrow, home.cell_of_slot(wide, WIDE_WORDS));
+            self.record(cell, narrow, shared.cell_of_slot(wide, WIDE_WORDS));
             return Written::Done;
         }
     }

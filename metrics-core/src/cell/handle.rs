@@ -22,6 +22,9 @@ const LAST_PAGE: usize = {
 /// of a cache, read as a handle, never matches the tag of a chunk.
 const UNUSED_WORDS: usize = 2;
 
+/// The smallest number of words that a slot can have.
+pub(super) const SHORTEST_SLOT: usize = 3;
+
 /// The number of words in page `page`.
 pub(crate) fn page_words(page: usize) -> usize {
     FIRST_PAGE_WORDS << page
@@ -107,6 +110,7 @@ impl SlotAllocator {
 
     /// Allocates a slot of `words` words. Returns `None` if all slots (2 GiB per thread) are in use.
     pub(super) fn take(&mut self, words: usize) -> Option<Handle> {
+        debug_assert!(words >= SHORTEST_SLOT, "shorter slots would share a generation");
         if let Some(last) = self.free.as_mut().and_then(|free| free.get_mut(&words)?.pop()) {
             return Some(Handle::new(last.slot(), last.generation() + 1));
         }

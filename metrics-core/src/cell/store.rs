@@ -2,18 +2,21 @@
 //!
 //! The words of a block are written only by the thread that owns it. A thread that ends hands its block, unchanged, to
 //! the next new thread. Nothing is folded into a total, so floats are always added in the same order and sums never
-//! decrease. The number of blocks never exceeds the peak number of threads alive at the same time. A thread that cannot
-//! have a block writes to the home block, which is shared under a lock.
+//! decrease. The number of blocks never exceeds the peak number of threads alive at the same time, nor a limit. Threads
+//! beyond the limit share blocks ([`super::shared_blocks`]). A thread that cannot use a block, for example because it
+//! is ending, writes to the home block, which is shared under a lock.
 //!
-//! The home block also records the live generation of each slot. A scrape reads block by block, so that it accesses
-//! memory sequentially. It checks the generation before and after it reads a cell.
+//! A scrape reads block by block, so that it accesses memory sequentially. It checks the generation of each cell before
+//! and after it reads it.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Acquire;
 use std::{iter, ptr};
 
-use super::block::{Block, held, start_generation};
+use super::block::{Block, held};
+use super::generations::Generations;
 use super::handle::{self, Handle, SlotAllocator};
-use super::sync::{AtomicU64, Mutex, MutexGuard, lock, zeros};
+use super::shared_blocks::{BlockWriter, SharedBlock, Sharer};
+use super::sync::{self, AtomicU64, FEWEST_BLOCKS, Mutex, OnceLock, lock, zeros};
 
 /// The blocks that a scrape reads.
 #[derive(Clone, Copy)]
@@ -34,15 +37,26 @@ impl ReadScope {
 
 /// All blocks, and the slots in use.
 pub(super) struct Store {
-    /// Records the live generation of each slot (its first word), and receives the writes of threads without a block.
-    /// All other blocks follow it in creation order, which is the order of summation.
-    home: Block,
-    /// Held by every writer of the home block.
-    home_writer: Mutex<()>,
+    generations: Generations,
+    /// Receives the writes of threads that cannot use a block. All other blocks follow it in creation order, which is
+    /// the order of summation.
+    home: SharedBlock,
+    /// The blocks of threads beyond the limit, created when the first one arrives.
+    shared: OnceLock<Box<[SharedBlock]>>,
     /// The time from which each bucket may take its next exemplar. All threads write this block.
     exemplar_times: Block,
     blocks: Mutex<Blocks>,
+    /// The first-level lookup caches of ended threads. Their contents remain valid, because handles are the same for
+    /// all threads.
+    caches: Mutex<Vec<&'static [AtomicU64]>>,
     slots: Mutex<SlotAllocator>,
+}
+
+/// The block or blocks that a thread writes to.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    Own(&'static Block),
+    Shared(Sharer),
 }
 
 /// The blocks that threads can take. One lock guards all fields, so that a limit also applies to threads that start
@@ -53,16 +67,21 @@ struct Blocks {
     /// The most recently created block, which the next one is appended to.
     last: Option<&'static Block>,
     made: usize,
-    limit: usize,
+    /// The largest number of blocks that threads can have; `None` for the default.
+    limit: Option<usize>,
+    /// The number of threads that have been told to share blocks.
+    sharers: usize,
 }
 
 impl Store {
     pub(super) fn new() -> Self {
         Self {
-            home: Block::new(),
-            home_writer: Mutex::new(()),
+            generations: Generations::new(),
+            home: SharedBlock::new(),
+            shared: OnceLock::new(),
             exemplar_times: Block::new(),
-            blocks: Mutex::new(Blocks { free: Vec::new(), last: None, made: 0, limit: usize::MAX }),
+            blocks: Mutex::new(Blocks { free: Vec::new(), last: None, made: 0, limit: None, sharers: 0 }),
+            caches: Mutex::new(Vec::new()),
             slots: Mutex::new(SlotAllocator::new()),
         }
     }
@@ -72,9 +91,9 @@ impl Store {
     /// Returns `None` if all slots (2 GiB per thread) are in use.
     pub(super) fn allocate(&self, words: usize) -> Option<Handle> {
         let handle = self.take_slot(words)?;
-        let page = self.home.page(handle.page());
-        let _writer = lock(&self.home_writer);
-        start_generation(&page[handle.range(words)], handle);
+        // A write to the home block must not allocate. The page needs no memory until then.
+        self.home.block.prepare(&[handle]);
+        self.generations.begin(handle);
         Some(handle)
     }
 
@@ -98,20 +117,13 @@ impl Store {
 
     /// Ends the generation of `handle`. Returns false if it is not the live generation of its slot.
     pub(super) fn close(&self, handle: Handle) -> bool {
-        let _writer = lock(&self.home_writer);
-        match self.home.cell(handle, 1) {
-            Some(cell) if cell[0].load(Relaxed) == handle.word() => {
-                cell[0].store(0, Release);
-                true
-            }
-            _ => false,
-        }
+        self.generations.end(handle)
     }
 
     /// Returns true if the series of `handle` has not ended.
     #[inline]
     pub(super) fn is_live(&self, handle: Handle) -> bool {
-        self.home.cell(handle, 1).is_some_and(|cell| cell[0].load(Acquire) == handle.word())
+        self.generations.is_live(handle)
     }
 
     /// The word with the time of a bucket's next exemplar; `None` if no series on its page has had an exemplar.
@@ -131,25 +143,55 @@ impl Store {
         self.exemplar_time(handle, bucket)
     }
 
-    /// Returns a block for a thread without one, or `None` if the limit on blocks has been reached.
-    pub(super) fn take_block(&'static self) -> Option<&'static Block> {
-        {
+    /// Returns a place to write for a thread without one. Threads beyond the limit on blocks share some.
+    pub(super) fn take_place(&'static self) -> Place {
+        let mut default = None;
+        loop {
             let mut blocks = lock(&self.blocks);
             if let Some(free) = blocks.free.pop() {
-                return Some(free);
+                return Place::Own(free);
             }
-            if blocks.made >= blocks.limit {
-                return None;
+            if blocks.made < blocks.limit.unwrap_or(FEWEST_BLOCKS) {
+                blocks.made += 1;
+                drop(blocks);
+                return Place::Own(self.new_block());
             }
-            blocks.made += 1;
+            if blocks.limit.is_some() {
+                blocks.sharers += 1;
+                let number = blocks.sharers;
+                drop(blocks);
+                return Place::Shared(Sharer::new(self.shared_blocks(), number));
+            }
+            // Reads files, so it is done without the lock.
+            match default {
+                Some(limit) => blocks.limit = Some(limit),
+                None => {
+                    drop(blocks);
+                    default = Some(sync::default_blocks());
+                }
+            }
         }
+    }
+
+    /// Creates a block, which the caller may count towards the limit.
+    pub(super) fn new_block(&'static self) -> &'static Block {
         // Allocated without the lock, because the allocator may be user code.
         let block: &'static Block = Box::leak(Box::new(Block::new()));
-        let mut blocks = lock(&self.blocks);
-        // `next` is not set yet, because successors are only added to the last block.
-        let _ = blocks.last.unwrap_or(&self.home).next.set(block);
-        blocks.last = Some(block);
-        Some(block)
+        lock(&self.blocks).append(&self.home.block, block);
+        block
+    }
+
+    fn shared_blocks(&'static self) -> &'static [SharedBlock] {
+        if self.shared.get().is_none() {
+            let made: Box<[SharedBlock]> = (0..sync::shared_blocks()).map(|_| SharedBlock::new()).collect();
+            let mut blocks = lock(&self.blocks);
+            if self.shared.set(made).is_ok() {
+                for shared in self.shared.get().into_iter().flatten() {
+                    blocks.append(&self.home.block, &shared.block);
+                }
+            }
+        }
+        self.shared.get().map_or(&[], |shared| shared)
     }
 
     /// Returns the block of an ended thread for reuse.
@@ -159,19 +201,32 @@ impl Store {
 
     /// Limits the number of blocks, not counting the home block. Existing blocks stay in use.
     pub(super) fn limit_blocks(&self, most: usize) {
-        lock(&self.blocks).limit = most;
+        lock(&self.blocks).limit = Some(most);
     }
 
-    /// Writes to the home block. Does nothing if the series has ended.
-    pub(super) fn write_home(&self, handle: Handle, words: usize, write: &dyn Fn(&[AtomicU64])) {
-        if let Some(cell) = self.lock_home().cell(handle, words) {
-            write(cell);
-        }
+    /// Returns a lookup cache of `words` words.
+    pub(super) fn take_cache(&self, words: usize) -> &'static [AtomicU64] {
+        let free = {
+            let mut caches = lock(&self.caches);
+            let at = caches.iter().position(|cache| cache.len() == words);
+            at.map(|at| caches.swap_remove(at))
+        };
+        free.unwrap_or_else(|| Box::leak(zeros(words)))
     }
 
-    /// Locks the home block for writing.
-    pub(super) fn lock_home(&self) -> HomeWriter<'_> {
-        HomeWriter { home: &self.home, _writer: lock(&self.home_writer) }
+    /// Returns a lookup cache that a thread no longer needs.
+    pub(super) fn give_back_cache(&self, cache: &'static [AtomicU64]) {
+        lock(&self.caches).push(cache);
+    }
+
+    /// The generations of all slots; see [`Sharer::lock`].
+    pub(super) fn generations(&self) -> &Generations {
+        &self.generations
+    }
+
+    /// Locks the home block for writing to these slots.
+    pub(super) fn lock_home(&self, slots: &[Handle]) -> BlockWriter<'_> {
+        self.home.lock(&self.generations, slots)
     }
 
     /// Iterates over the blocks, in summation order.
@@ -180,7 +235,7 @@ impl Store {
     }
 
     fn in_order(&'static self) -> impl Iterator<Item = &'static Block> {
-        iter::successors(Some(&self.home), |block| block.next.get().copied())
+        iter::successors(Some(&self.home.block), |block| block.next.get().copied())
     }
 
     /// Iterates over the cells that hold this series, in summation order. Yields nothing once the series has ended.
@@ -205,7 +260,7 @@ impl Store {
 
     #[cfg(test)]
     pub(super) fn hold_locks(&'static self) -> impl Sized {
-        (lock(&self.home_writer), lock(&self.blocks), lock(&self.slots))
+        (self.lock_home(&[]), lock(&self.blocks), lock(&self.caches), lock(&self.slots))
     }
 
     /// Reads the cells of many series, block by block, so that memory is read sequentially.
@@ -232,36 +287,17 @@ impl Store {
 
     /// Fills `live` with one flag per handle: true if its series has not ended.
     pub(super) fn are_live(&'static self, handles: &[Handle], live: &mut Vec<bool>) {
-        let mut home = PageByPage::of(&self.home);
         live.clear();
-        live.extend(handles.iter().map(|handle| home.cell(*handle, 1).is_some()));
+        live.extend(handles.iter().map(|handle| self.is_live(*handle)));
     }
 }
 
-/// The right to write to the home block.
-pub(super) struct HomeWriter<'a> {
-    home: &'a Block,
-    _writer: MutexGuard<'a, ()>,
-}
-
-impl HomeWriter<'_> {
-    /// The cell of a series; `None` if the series has ended.
-    pub(super) fn cell(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
-        self.home.cell(handle, words).filter(|cell| cell[0].load(Relaxed) == handle.word())
-    }
-
-    /// The cell of a slot that belongs to a live series; see [`Store::take_slot`].
-    pub(super) fn cell_of_slot(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
-        let cell = self.home.cell(handle, words)?;
-        if cell[0].load(Relaxed) != handle.word() {
-            start_generation(cell, handle);
-        }
-        Some(cell)
-    }
-
-    /// Allocates the page of a slot. The caller must not hold the lock.
-    pub(super) fn prepare(store: &Store, handle: Handle) {
-        store.home.page(handle.page());
+impl Blocks {
+    /// Adds a new block to the list that begins with the home block.
+    fn append(&mut self, home: &Block, block: &'static Block) {
+        // `next` is not set yet, because successors are only added to the last block.
+        let _ = self.last.unwrap_or(home).next.set(block);
+        self.last = Some(block);
     }
 }
 

@@ -4,12 +4,17 @@
 pub(crate) use std::sync::atomic::{AtomicU64, fence};
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use std::num::NonZero;
+use std::thread;
+
 pub(crate) use crate::lock::lock;
 
 /// The maximum number of pages in a block.
 pub(crate) const PAGES: usize = 32;
 /// The number of words in the first page. Each subsequent page is twice as long as the one before it.
 pub(crate) const FIRST_PAGE_WORDS: usize = 512;
+/// The number of threads that can have a block even if there are few cores.
+pub(crate) const FEWEST_BLOCKS: usize = 64;
 /// The maximum number of attempts to read a histogram's cell consistently. If all fail, a few observations may appear
 /// in a lower bucket.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1_000;
@@ -20,6 +25,20 @@ pub(crate) const CHUNK_BUCKETS: usize = 64;
 pub(crate) const COUNT_BITS: u32 = 15;
 /// The number of chunks of a series that have the full resolution, up to schema 6.
 pub(crate) const FINE_CHUNKS: usize = 64;
+
+/// The number of threads that can have a block, unless a limit is set. At least [`FEWEST_BLOCKS`].
+pub(crate) fn default_blocks() -> usize {
+    FEWEST_BLOCKS.max(8 * cores())
+}
+
+/// The number of blocks that the other threads share.
+pub(crate) fn shared_blocks() -> usize {
+    2 * cores()
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
 
 /// Allocates `words` zeroed words. The operating system commits memory only for pages that are written.
 pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {

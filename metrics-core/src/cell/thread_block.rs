@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::block::{Block, begin};
 use super::handle::Handle;
-use super::store::Store;
+use super::shared_blocks::BlockWriter;
+use super::store::{Place, Store};
 use super::sync::{AtomicU64, PAGES};
 
 /// The pages of the thread's block that the thread has written to.
@@ -46,60 +47,89 @@ impl Pages {
         self.pages[handle.page()].get().get(handle.range(WORDS))?.first_chunk()
     }
 
-    /// Clears the pages, so that all further writes take the cold path.
-    pub(super) fn forget(&self) {
-        self.pages.iter().chain([&self.cache_words]).for_each(|page| page.set(&[]));
+    /// Clears the pages, so that all further writes take the cold path. Returns the words of the lookup cache.
+    pub(super) fn forget(&self) -> &'static [AtomicU64] {
+        self.pages.iter().for_each(|page| page.set(&[]));
+        self.cache_words.take()
     }
 }
 
-/// The thread's block.
+/// The thread's block, or its share of the blocks of many threads.
 pub(super) struct ThreadBlock {
-    block: Cell<Option<&'static Block>>,
-    /// True while the block or part of it is being allocated. An allocator that records metrics re-enters and must not
+    place: Cell<Option<Place>>,
+    /// True while the place or part of it is being allocated. An allocator that records metrics re-enters and must not
     /// see a partial block.
     busy: Cell<bool>,
-    /// True if the limit on blocks was reached when the thread requested a block. The thread does not try again.
-    refused: Cell<bool>,
 }
 
 impl ThreadBlock {
     pub(super) const fn new() -> Self {
-        Self { block: Cell::new(None), busy: Cell::new(false), refused: Cell::new(false) }
+        Self { place: Cell::new(None), busy: Cell::new(false) }
     }
 
-    /// Returns the block, taking one from the store if necessary; `None` if the limit on blocks is reached or the call
-    /// is re-entrant.
+    /// Returns the block, taking one from the store if necessary, even beyond the limit. Returns `None` if the call is
+    /// re-entrant.
     pub(super) fn get(&self, store: &'static Store) -> Option<&'static Block> {
-        self.with_block(store, |block| block)
+        self.with_place(store, |place| match place {
+            Place::Own(block) => block,
+            Place::Shared(_) => {
+                let block = store.new_block();
+                self.place.set(Some(Place::Own(block)));
+                block
+            }
+        })
     }
 
     /// Takes the block from a thread that is ending.
     pub(super) fn take(&self) -> Option<&'static Block> {
-        self.block.take()
+        match self.place.take()? {
+            Place::Own(block) => Some(block),
+            Place::Shared(_) => None,
+        }
     }
 
-    /// Returns the words of the lookup cache, allocated by the first call; `None` if the thread has no block.
-    pub(super) fn cache_words(
-        &self,
-        store: &'static Store,
-        pages: &Pages,
-        words: usize,
-    ) -> Option<&'static [AtomicU64]> {
-        let cache_words = self.with_block(store, |block| block.cache_words(words))?;
-        pages.cache_words.set(cache_words);
-        Some(cache_words)
+    /// Gives the thread a lookup cache of at least `own` words if it has a block, or `shared` words if it shares
+    /// blocks. Returns true if it has a block; `None` if the call is re-entrant.
+    pub(super) fn make_cache(&self, store: &'static Store, pages: &Pages, own: usize, shared: usize) -> Option<bool> {
+        self.with_place(store, |place| {
+            let is_own = matches!(place, Place::Own(_));
+            let words = if is_own { own } else { shared };
+            let small = pages.cache_words();
+            if small.len() < words {
+                pages.cache_words.set(store.take_cache(words));
+                if !small.is_empty() {
+                    store.give_back_cache(small);
+                }
+            }
+            is_own
+        })
     }
 
-    fn with_block<R>(&self, store: &'static Store, f: impl FnOnce(&'static Block) -> R) -> Option<R> {
-        if self.refused.get() || self.busy.replace(true) {
+    /// Locks a shared block for writing to these slots; `None` if the thread has its own block or the call is
+    /// re-entrant.
+    pub(super) fn lock_shared(&self, store: &'static Store, slots: &[Handle]) -> Option<BlockWriter<'static>> {
+        self.with_place(store, |place| match place {
+            Place::Own(_) => None,
+            Place::Shared(sharer) => sharer.lock(store.generations(), slots),
+        })?
+    }
+
+    fn with_own<R>(&self, store: &'static Store, f: impl FnOnce(&'static Block) -> R) -> Option<R> {
+        self.with_place(store, |place| match place {
+            Place::Own(block) => Some(f(block)),
+            Place::Shared(_) => None,
+        })?
+    }
+
+    fn with_place<R>(&self, store: &'static Store, f: impl FnOnce(Place) -> R) -> Option<R> {
+        if self.busy.replace(true) {
             return None;
         }
-        let block = self.block.get().or_else(|| store.take_block());
-        self.block.set(block);
-        self.refused.set(block.is_none());
-        let result = block.map(f);
+        let place = self.place.get().unwrap_or_else(|| store.take_place());
+        self.place.set(Some(place));
+        let result = f(place);
         self.busy.set(false);
-        result
+        Some(result)
     }
 
     pub(super) fn cell(
@@ -109,7 +139,7 @@ impl ThreadBlock {
         handle: Handle,
         words: usize,
     ) -> Option<&'static [AtomicU64]> {
-        let page = self.with_block(store, |block| block.page(handle.page()))?;
+        let page = self.with_own(store, |block| block.page(handle.page()))?;
         pages.pages[handle.page()].set(page);
         page.get(handle.range(words))
     }
@@ -128,12 +158,24 @@ pub(super) fn write(
     if !store.is_live(handle) {
         return;
     }
-    match block.and_then(|(pages, block)| block.cell(store, pages, handle, words)) {
-        Some(cell) => {
-            if begin(cell, handle) {
-                write(cell);
-            }
+    if let Some(cell) = block.and_then(|(pages, block)| block.cell(store, pages, handle, words)) {
+        if begin(cell, handle) {
+            write(cell);
         }
-        None => store.write_home(handle, words, write),
+        return;
     }
+    let writer = lock_for_all(store, block.map(|(_, block)| block), &[handle]);
+    if let Some(cell) = writer.cell(handle, words) {
+        write(cell);
+    }
+}
+
+/// Locks a block for a thread that has none of its own: a shared block, or the home block if the thread is ending or
+/// the call is re-entrant.
+pub(super) fn lock_for_all(
+    store: &'static Store,
+    block: Option<&ThreadBlock>,
+    slots: &[Handle],
+) -> BlockWriter<'static> {
+    block.and_then(|block| block.lock_shared(store, slots)).unwrap_or_else(|| store.lock_home(slots))
 }

@@ -30,7 +30,10 @@ struct ReleaseOnDrop(ThreadBlock);
 
 impl Drop for ReleaseOnDrop {
     fn drop(&mut self) {
-        PAGES.with(Pages::forget);
+        let cache = PAGES.with(Pages::forget);
+        if !cache.is_empty() {
+            STORE.give_back_cache(cache);
+        }
         if let Some(block) = self.0.take() {
             STORE.give_back(block);
         }

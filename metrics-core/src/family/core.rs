@@ -2,8 +2,8 @@
 //!
 //! A scrape copies at most 128 series each time it takes the lock. A new label set waits longer than one such copy only
 //! while the table grows, is compacted, or is read as a whole (for a sorted scrape, when the family is marked for early
-//! reading, or when the filter of a full family is filled). State written by scrapes and series creation is on separate cache lines from state that every lookup
-//! reads.
+//! reading, or when the filter of a full family is filled). State written by scrapes and series creation is on separate
+//! cache lines from state that every lookup reads.
 
 mod early;
 mod removal;
@@ -222,7 +222,6 @@ impl FamilyCore {
         }
     }
 
-    #[cold]
     fn resolve_shared(&self, epoch: u64, values: &[&str]) -> Handle {
         let (handle, within_cap) = self.find_or_create(values);
         if within_cap {

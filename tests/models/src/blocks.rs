@@ -84,6 +84,28 @@ fn threads_that_share_cells_lose_nothing() {
 }
 
 #[test]
+fn a_shared_cell_is_never_written_for_a_series_that_no_longer_uses_it() {
+    check(3, || {
+        access::limit_threads(0);
+        let old = summary::allocate().expect("a slot");
+        let late = thread::spawn(move || summary::observe(old, 0.5));
+        access::free(old, summary::WORDS);
+        let new = summary::allocate().expect("a slot");
+        let writer = thread::spawn(move || {
+            summary::observe(new, 3.0);
+            summary::observe(new, 3.0);
+        });
+        let summary::Total { count, sum } = summary::read(new);
+        assert_eq!(sum, count as f64 * 3.0);
+        for thread in [late, writer] {
+            thread.join().expect("no panic");
+        }
+        assert_eq!(summary::read(new), summary::Total { count: 2, sum: 6.0 });
+        assert_eq!(summary::read(old), summary::Total::default());
+    });
+}
+
+#[test]
 fn a_limit_holds_for_threads_that_start_while_it_is_set() {
     check(3, || {
         let handle = counter::allocate().expect("a slot");

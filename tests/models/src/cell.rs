@@ -20,6 +20,8 @@ pub(crate) mod distribution;
 pub(crate) mod distribution_reader;
 #[path = "../../../metrics-core/src/cell/exponential.rs"]
 mod exponential;
+#[path = "../../../metrics-core/src/cell/generations.rs"]
+mod generations;
 #[path = "../../../metrics-core/src/cell/handle.rs"]
 pub(crate) mod handle;
 #[path = "../../../metrics-core/src/cell/histogram.rs"]
@@ -28,6 +30,8 @@ pub(crate) mod histogram;
 mod lanes;
 #[path = "../../../metrics-core/src/cell/native.rs"]
 mod native;
+#[path = "../../../metrics-core/src/cell/shared_blocks.rs"]
+mod shared_blocks;
 #[path = "../../../metrics-core/src/cell/store.rs"]
 mod store;
 #[path = "../../../metrics-core/src/cell/summary.rs"]

@@ -11,6 +11,8 @@ pub(crate) use loom::sync::MutexGuard;
 pub(crate) const PAGES: usize = 4;
 /// Small because Loom tracks each word.
 pub(crate) const FIRST_PAGE_WORDS: usize = 8;
+/// As many as the models have threads.
+pub(crate) const FEWEST_BLOCKS: usize = usize::MAX;
 /// Small enough that some interleavings need the fallback after the last attempt.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1;
 
@@ -20,6 +22,15 @@ pub(crate) const CHUNK_BUCKETS: usize = 4;
 pub(crate) const COUNT_BITS: u32 = 1;
 /// The second chunk of a series is coarse, because one is added for classic bounds.
 pub(crate) const FINE_CHUNKS: usize = 0;
+
+pub(crate) fn default_blocks() -> usize {
+    FEWEST_BLOCKS
+}
+
+/// A single one, for which all threads compete.
+pub(crate) fn shared_blocks() -> usize {
+    1
+}
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no model panics under a lock")

@@ -24,7 +24,10 @@ struct Locals {
 
 impl Drop for Locals {
     fn drop(&mut self) {
-        self.pages.forget();
+        let cache = self.pages.forget();
+        if !cache.is_empty() {
+            STORE.give_back_cache(cache);
+        }
         if let Some(block) = self.block.take() {
             STORE.give_back(block);
         }

@@ -1,0 +1,76 @@
+//! The blocks of the threads that have none of their own, which lock one of them for each write.
+//!
+//! There are twice as many as cores. No more threads run at the same time than there are cores, so a thread nearly
+//! always finds its preferred block unlocked, and otherwise takes another one: a scrape adds up all blocks in any case.
+
+use super::block::{Block, begin};
+use super::generations::Generations;
+use super::handle::Handle;
+use super::sync::{AtomicU64, Mutex, MutexGuard, lock};
+
+/// A block that many threads write to, and the lock that a writer holds.
+pub(super) struct SharedBlock {
+    pub(super) block: Block,
+    writer: Mutex<()>,
+}
+
+impl SharedBlock {
+    pub(super) fn new() -> Self {
+        Self { block: Block::new(), writer: Mutex::new(()) }
+    }
+
+    /// Locks the block for writing. Allocates the pages of these slots first, because holders of the lock must not
+    /// allocate: the allocator may be user code that records metrics.
+    pub(super) fn lock<'a>(&'a self, generations: &'a Generations, slots: &[Handle]) -> BlockWriter<'a> {
+        self.block.prepare(slots);
+        BlockWriter { generations, block: &self.block, _writer: lock(&self.writer) }
+    }
+
+    /// Like [`SharedBlock::lock`], but returns `None` if another thread holds the lock.
+    fn try_lock<'a>(&'a self, generations: &'a Generations, slots: &[Handle]) -> Option<BlockWriter<'a>> {
+        self.block.prepare(slots);
+        let writer = self.writer.try_lock().ok()?;
+        Some(BlockWriter { generations, block: &self.block, _writer: writer })
+    }
+}
+
+/// A thread that writes to shared blocks.
+#[derive(Clone, Copy)]
+pub(super) struct Sharer {
+    blocks: &'static [SharedBlock],
+    /// The position of the block that the thread prefers.
+    preferred: usize,
+}
+
+impl Sharer {
+    /// Creates the sharer with this number.
+    pub(super) fn new(blocks: &'static [SharedBlock], number: usize) -> Self {
+        Self { blocks, preferred: number % blocks.len().max(1) }
+    }
+
+    /// Locks a block for writing to these slots.
+    pub(super) fn lock(self, generations: &'static Generations, slots: &[Handle]) -> Option<BlockWriter<'static>> {
+        let (before, from) = self.blocks.split_at_checked(self.preferred)?;
+        let unlocked = from.iter().chain(before).find_map(|shared| shared.try_lock(generations, slots));
+        unlocked.or_else(|| Some(from.first()?.lock(generations, slots)))
+    }
+}
+
+/// The right to write to a shared block.
+pub(super) struct BlockWriter<'a> {
+    generations: &'a Generations,
+    block: &'a Block,
+    _writer: MutexGuard<'a, ()>,
+}
+
+impl BlockWriter<'_> {
+    /// The cell of a series; `None` if the series has ended.
+    pub(super) fn cell(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
+        if self.generations.is_live(handle) { self.cell_of_slot(handle, words) } else { None }
+    }
+
+    /// The cell of a slot that belongs to a live series; see [`Store::take_slot`](super::store::Store::take_slot).
+    pub(super) fn cell_of_slot(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
+        self.block.cell(handle, words).filter(|cell| begin(cell, handle))
+    }
+}
