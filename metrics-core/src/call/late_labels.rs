@@ -11,6 +11,7 @@ use std::fmt;
 
 use super::declaration::label_source::{MAX_LABELS, Role};
 use super::entering::{Entering, EnteringWith};
+use super::feed::series::{Series, Values};
 use super::feed::target::{FeedTarget, PerCall};
 use super::run::guard::{self, body_methods};
 use super::run::lifecycle::{Outcome, PendingCall, Progress, RunningCall};
@@ -36,20 +37,20 @@ pub trait Entered {
 
 /// Per-call families, held for the duration of the call.
 pub trait Named {
-    /// The families, indexed by [`Role`].
-    fn targets(&self) -> PerCall<'_>;
+    /// The families, indexed by [`Role`]; `None` if there are none.
+    fn targets(&self) -> Option<PerCall<'_>>;
 }
 
 impl Named for () {
     #[inline]
-    fn targets(&self) -> PerCall<'_> {
-        [None; Role::COUNT]
+    fn targets(&self) -> Option<PerCall<'_>> {
+        None
     }
 }
 
 impl Named for [Option<FeedTarget>; Role::COUNT] {
-    fn targets(&self) -> PerCall<'_> {
-        self.each_ref().map(|target| Some(target.as_ref()?.target()))
+    fn targets(&self) -> Option<PerCall<'_>> {
+        Some(self.each_ref().map(|target| Some(target.as_ref()?.target())))
     }
 }
 
@@ -99,9 +100,13 @@ impl<E: Entered> EnteringByResult<E> {
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N, E::Named> {
         let (site, named) = self.0.into_parts();
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let mut series = site.resolve_beginning(&values);
-        site.resolve_per_call(&values, &named.targets(), &[Role::InFlight], &mut series);
-        let in_flight = series.handles[Role::InFlight as usize];
+        let mut in_flight = site.resolve_beginning(&values);
+        if let Some(per_call) = named.targets() {
+            let mut series = Series::NONE;
+            series.handles[Role::InFlight as usize] = in_flight;
+            site.resolve_per_call(&values, &per_call, &[Role::InFlight], &mut series);
+            in_flight = series.handles[Role::InFlight as usize];
+        }
         PreparedByResult(LateCall { site, labels: labels.each_ref().map(LabelText::of), named, in_flight })
     }
 }
@@ -169,7 +174,6 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     #[inline]
     pub fn finish<const R: usize>(&self, Ending { exception, labels, kind }: Ending<R>) {
         self.progress.set_recorded();
-        let results: [&str; R] = std::array::from_fn(|at| labels[at].as_str());
         let kind = match (&kind, exception) {
             (_, false) => "",
             // `exception_if` matched a value that is not an error, or the error has an empty kind.
@@ -177,28 +181,40 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
             (Some(kind), true) if kind.as_str().is_empty() => OTHER,
             (Some(kind), true) => kind.as_str(),
         };
-        self.record(Outcome::returned(exception), |at| results.get(at).copied().unwrap_or_default(), kind);
+        self.record(Outcome::returned(exception), labels.each_ref().map(LabelText::as_str), kind);
     }
 
-    /// Records the call. `result` returns the value of the result label at the given index; `kind` is empty if the call
-    /// did not end with an exception.
-    fn record<'v>(&'v self, outcome: Outcome, result: impl Fn(usize) -> &'v str, kind: &'v str) {
-        let LateCall { site, labels, named, in_flight } = &self.state;
+    /// Records the call. `kind` is empty if the call did not end with an exception.
+    #[inline]
+    fn record<'v>(&'v self, outcome: Outcome, results: impl IntoIterator<Item = &'v str>, kind: &'v str) {
         let mut values = [""; MAX_LABELS];
-        let late = site.declaration.late_labels();
-        let results = (0..late.results).map(result);
-        let all = labels.iter().map(LabelText::as_str).chain(results).chain(late.kind.then_some(kind));
-        let mut count = 0;
-        for (slot, value) in values.iter_mut().zip(all) {
-            *slot = value;
-            count += 1;
+        let labels = self.state.labels.iter().map(LabelText::as_str);
+        // If the function has no label for the kind, the value is not used.
+        let all = labels.chain(results).chain([kind]);
+        values.iter_mut().zip(all).for_each(|(slot, value)| *slot = value);
+        let per_call = self.state.named.targets();
+        self.state.site.record_late(self.start, &values, per_call.as_ref(), self.state.in_flight, outcome);
+    }
+}
+
+impl Site {
+    /// Records a call with late labels. `values` holds the values from the arguments, then those from the result, then
+    /// the kind, which is empty if the call was not an exception. Not inlined, to keep the callers small.
+    #[inline(never)]
+    fn record_late(
+        &self,
+        start: Moment,
+        values: &Values<'_>,
+        per_call: Option<&PerCall<'_>>,
+        in_flight: Handle,
+        outcome: Outcome,
+    ) {
+        let mut series = self.resolve_end(values);
+        if let Some(per_call) = per_call {
+            self.resolve_late_per_call(values, per_call, &mut series);
         }
-        let values = &values[..count];
-        let roles = site.roles_at_end(values);
-        let mut series = site.resolve_end(values, roles);
-        site.resolve_per_call(values, &named.targets(), roles, &mut series);
-        series.handles[Role::InFlight as usize] = *in_flight;
-        guard::record(self.start, &series, outcome);
+        series.handles[Role::InFlight as usize] = in_flight;
+        guard::record(start, &series, outcome);
     }
 }
 
@@ -223,7 +239,8 @@ impl<const N: usize, F: Named> Drop for CallByResult<N, F> {
             Outcome::Cancelled => (Outcome::Cancelled, CANCELLED, ""),
             outcome => (outcome, PANIC, PANIC),
         };
-        self.record(outcome, |_| result, kind);
+        let results = self.state.site.declaration.late_labels().results;
+        self.record(outcome, std::iter::repeat_n(result, results), kind);
     }
 }
 

@@ -132,31 +132,61 @@ impl Site {
         Series { handles: self.look_up(families, &lookup, values), buckets: families.buckets() }
     }
 
-    /// Returns the series of a call that is beginning and whose remaining labels are known only when it ends.
+    /// Returns the in-flight series of a call that is beginning and whose remaining labels are known only when it ends.
     ///
     /// Also creates the series at 0 for the known values of those labels.
-    #[inline]
-    pub(super) fn resolve_beginning(&self, values: &[&str]) -> Series {
-        let Some(families) = self.families() else { return self.unresolved() };
-        let Some(cache) = &families.beginnings else { return Series::NONE };
+    #[inline(never)]
+    pub(super) fn resolve_beginning(&self, values: &[&str]) -> Handle {
+        let Some(families) = self.families() else { return self.unresolved().handles[Role::InFlight as usize] };
+        let Some(cache) = &families.beginnings else {
+            // All calls begin with the same labels and are not counted in flight, so only the first one has effects.
+            if families.known.get().is_none() {
+                self.known(families);
+            }
+            return Handle::NONE;
+        };
         let lookup = Lookup { cache, roles: &[Role::InFlight], completes_later: true };
-        Series { handles: self.look_up(families, &lookup, values), ..Series::NONE }
+        self.look_up(families, &lookup, values)[Role::InFlight as usize]
     }
 
-    /// Returns the series of an ended call for `roles`, which come from [`Site::roles_at_end`].
-    ///
-    /// `values` holds the label values from the arguments and the result, followed by the kind if the function has that
-    /// label. The kind is empty if the call was not an exception.
+    /// Returns the series of an ended call with late labels. See [`Site::record_late`] for the values.
     #[inline]
-    pub(super) fn resolve_end(&self, values: &[&str], roles: &'static [Role]) -> Series {
+    pub(super) fn resolve_end(&self, values: &Values<'_>) -> Series {
+        let Some(families) = self.families.get() else { return self.resolve_end_first(values) };
+        let values = &values[..families.given_len()];
+        let handles = match values {
+            [only] => cache::get_one_first_level(&families.cache, families.epoch(), only),
+            _ => cache::get_first_level(&families.cache, families.epoch(), values),
+        };
+        match handles {
+            Some(handles) => Series { handles, buckets: families.buckets() },
+            None => self.resolve_end_second_level(families, values),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn resolve_end_first(&self, values: &Values<'_>) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
+        self.resolve_end_second_level(families, &values[..families.given_len()])
+    }
+
+    #[inline(never)]
+    fn resolve_end_second_level(&self, families: &Families, values: &[&str]) -> Series {
+        let roles = self.roles_at_end(values);
         let lookup = Lookup { cache: &families.cache, roles, completes_later: false };
         Series { handles: self.look_up(families, &lookup, values), buckets: families.buckets() }
     }
 
+    /// Replaces the series of an ended call with those in the per-call families.
+    pub(super) fn resolve_late_per_call(&self, values: &Values<'_>, per_call: &PerCall<'_>, series: &mut Series) {
+        let Some(families) = self.families() else { return };
+        let values = &values[..families.given_len()];
+        self.resolve_per_call(values, per_call, self.roles_at_end(values), series);
+    }
+
     /// Returns the roles to resolve for these values. An empty kind means that the call was not an exception.
-    #[inline]
-    pub(super) fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
+    fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
         match values.last() {
             Some(&"") if self.declaration.late_labels().kind => &[Role::Latency, Role::Cancelled],
             _ => &[Role::Latency, Role::Exceptions, Role::Cancelled],

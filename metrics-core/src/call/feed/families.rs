@@ -42,7 +42,8 @@ pub(crate) struct Families {
     /// The buckets of the latency; `None` for a plain summary.
     buckets: Option<&'static Buckets>,
     pub(crate) cache: CacheId,
-    /// The cache that is used when a call begins, if some labels are known only when it ends.
+    /// The cache that is used when a call begins, if some labels are known only when it ends, and calls do not all begin
+    /// in the same way.
     pub(crate) beginnings: Option<CacheId>,
     /// The values listed after `in`, evaluated once.
     pub(crate) known: ReentrantOnce<KnownValues>,
@@ -81,7 +82,7 @@ impl Families {
             cores: Vec::new(),
             buckets: None,
             cache: CacheId::permanent(),
-            beginnings: sources.iter().any(|source| source.is_late()).then(CacheId::permanent),
+            beginnings: begins_with_labels(&sources, declaration).then(CacheId::permanent),
             known: ReentrantOnce::new(),
             dense: OnceLock::new(),
             series: FixedSeries::new(),
@@ -399,6 +400,12 @@ impl Families {
         all
     }
 
+    /// The number of labels that are not fixed.
+    #[inline]
+    pub(crate) fn given_len(&self) -> usize {
+        self.given.len()
+    }
+
     /// The position in `names` of the label whose value a call passes at `position`.
     pub(crate) fn position_of_given(&self, position: usize) -> Option<usize> {
         self.given.get(position).copied()
@@ -423,6 +430,12 @@ impl Dependent for Families {
     fn invalidate(&self) {
         self.series.invalidate();
     }
+}
+
+/// Returns true if some labels are known only when a call ends, and others, or the calls in flight, when it begins.
+fn begins_with_labels(sources: &[LabelSource], declaration: &Declaration) -> bool {
+    let begins = |source: &LabelSource| matches!(source, LabelSource::Call(_));
+    sources.iter().any(|source| source.is_late()) && (sources.iter().any(begins) || declaration.feeds(Role::InFlight))
 }
 
 /// The positions of the labels that are not fixed, in the order in which their values become known.
