@@ -184,11 +184,13 @@ pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, valu
 }
 
 /// Like [`get`], but searches only the second level.
-#[inline(never)]
+#[inline]
 pub(crate) fn get_second_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
-    if !id.searches(2) {
-        return None;
-    }
+    if id.searches(2) { get_in_table(id, epoch, values) } else { None }
+}
+
+#[inline(never)]
+fn get_in_table<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
     TABLES
         .try_with(|tables| {
             let tables = tables.try_borrow().ok()?;

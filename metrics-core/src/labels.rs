@@ -113,16 +113,19 @@ pub(crate) fn matches_plain<'a>(
     names: impl Iterator<Item = &'a str>,
     values: impl Iterator<Item = &'a str>,
 ) -> bool {
-    let mut rest = text;
+    // The position of the next pair. Before each pair except the first one, there is a comma.
+    let mut at = 0;
     for (name, value) in names.zip(values) {
-        // A text without escaped values has quotes only around its values.
-        let Some((this, after)) = rest.split_at_checked(name.len() + value.len() + 3) else { return false };
-        if this[name.len() + 2..this.len() - 1] != *value.as_bytes() || this[this.len() - 1] != b'"' {
-            return false;
+        let start = at + name.len() + 2;
+        let end = start + value.len();
+        // Without escaped values, there are quotes only around values, so the next quote ends the value.
+        match text.get(start..=end) {
+            Some([this @ .., b'"']) if this == value.as_bytes() => at = end + 2,
+            _ => return false,
         }
-        rest = after.get(1..).unwrap_or_default();
     }
-    rest.is_empty()
+    // A family without labels has an empty text.
+    at.saturating_sub(1) == text.len()
 }
 
 /// Removes the escaped `value` from the start of `text`. Returns `None` if `text` does not start with it.

@@ -250,6 +250,7 @@ impl FamilyCore {
     }
 
     /// Returns the handle for these values, creating the series if the cap allows it.
+    #[inline]
     pub(crate) fn within_cap(&self, values: &[&str]) -> Option<Handle> {
         if is_overlong(values) || self.full.0.excludes(|| table::hash(&self.hasher, values)) {
             return None;
@@ -295,21 +296,27 @@ impl FamilyCore {
     }
 
     /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
+    #[inline]
     fn find_or_create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
+        let known = self.read().find(&self.declaration.label_names, values);
+        known.or_else(|| self.create_up_to(values, is_capped))
+    }
+
+    /// Creates the series if the cap allows it. Returns its handle, also if another thread has created it.
+    #[cold]
+    #[inline(never)]
+    fn create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
         let is_full = |table: &SeriesTable| is_capped && table.capped_len() >= self.max_series();
         let label_names = &self.declaration.label_names;
         {
             let table = self.read();
-            if let Some(handle) = table.find(label_names, values) {
-                return Some(handle);
-            }
             if is_full(&table) {
-                let len = table.len();
+                let (known, len) = (table.find(label_names, values), table.len());
                 drop(table);
-                if self.full.0.is_due(len) {
+                if known.is_none() && self.full.0.is_due(len) {
                     self.fill_filter(len);
                 }
-                return None;
+                return known;
             }
         }
         EXPOSURE.check();

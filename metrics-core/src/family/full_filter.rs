@@ -83,8 +83,8 @@ impl FullFilter {
         }
     }
 
-    /// Fills the filter, unless it is valid or another thread is filling it. The table is full, and the caller holds its
-    /// lock for reading, so that no label set is inserted. Other readers may be active.
+    /// Fills the filter, unless it is valid or another thread is filling it. The table is full, and the caller holds
+    /// its lock for reading, so that no label set is inserted. Other readers may be active.
     pub(crate) fn fill(&self, hashes: impl Iterator<Item = u32>) {
         let Some(words) = self.words.get() else { return };
         let Ok(_filling) = self.filling.try_lock() else { return };

@@ -1,37 +1,65 @@
-//! The position of each label set in its family's table, found by hash.
+//! The handle of each label set, found by hash.
 //!
-//! In a family with a million series, each step of a lookup is a cache miss that depends on the one before it. Slots
-//! that hold both the hash and the position, probed one after another, need one miss less than a table with separate
-//! control bytes, such as the one in `hashbrown`.
+//! In a family with a million series, each step of a lookup is a cache miss that depends on the one before it. The slots
+//! hold everything except the text, and are probed one after another, so a lookup has two such misses. A table with
+//! separate control bytes, such as the one in `hashbrown`, and with positions in an array of series, would have four.
 
-/// A hash table with open addressing. It stores positions; the caller compares the label sets.
+use crate::cell::Handle;
+
+/// A hash table with open addressing. The caller compares the texts.
 #[derive(Default)]
 pub(super) struct Index {
     slots: Vec<Slot>,
     len: usize,
 }
 
+/// One label set.
 #[derive(Clone, Copy)]
-struct Slot {
-    hash: u32,
-    /// [`EMPTY`] if the slot is empty.
-    position: u32,
+pub(super) struct Slot {
+    /// The upper 24 bits of the hash, and the length of the text if it is less than [`LONG`].
+    hash_and_len: u32,
+    /// The start of the text; [`EMPTY`] if the slot is empty.
+    pub(super) start: u32,
+    pub(super) handle: Handle,
 }
 
 const EMPTY: u32 = u32::MAX;
+const LEN_BITS: u32 = 8;
+const LONG: u32 = (1 << LEN_BITS) - 1;
 const FEWEST_SLOTS: usize = 4;
 
+impl Slot {
+    const UNUSED: Self = Self { hash_and_len: 0, start: EMPTY, handle: Handle::NONE };
+
+    /// Creates the slot of a label set. Its text must start before [`EMPTY`].
+    pub(super) fn new(hash: u32, start: u32, len: u32, handle: Handle) -> Self {
+        Self { hash_and_len: hash & !LONG | len.min(LONG), start, handle }
+    }
+
+    /// The length of the text; `None` if it is long.
+    #[inline]
+    pub(super) fn text_len(self) -> Option<u32> {
+        Some(self.hash_and_len & LONG).filter(|len| *len < LONG)
+    }
+
+    /// Returns true if the label set may have this hash.
+    #[inline]
+    fn may_have(self, hash: u32) -> bool {
+        (self.hash_and_len ^ hash) >> LEN_BITS == 0
+    }
+}
+
 impl Index {
-    /// Creates an index of these hashes and positions.
-    pub(super) fn of(entries: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
-        let len = entries.clone().count();
+    /// Creates an index of these label sets.
+    pub(super) fn of(slots: impl Iterator<Item = Slot> + Clone) -> Self {
+        let len = slots.clone().count();
         let mut index = Self::with_slots(len + len / 2);
-        entries.for_each(|(hash, position)| index.insert(hash, position));
+        slots.for_each(|slot| index.insert(slot));
         index
     }
 
     fn with_slots(slots: usize) -> Self {
-        Self { slots: vec![Slot { hash: 0, position: EMPTY }; slots], len: 0 }
+        Self { slots: vec![Slot::UNUSED; slots], len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -42,67 +70,68 @@ impl Index {
         self.len == 0
     }
 
-    /// Returns the first position with this hash for which `is_equal` returns true.
+    /// Returns the first label set with this hash for which `is_equal` returns true.
     #[inline]
-    pub(super) fn find(&self, hash: u32, is_equal: impl Fn(u32) -> bool) -> Option<u32> {
-        let at = self.slot_of(hash, is_equal)?;
-        Some(self.slots[at].position)
+    pub(super) fn find(&self, hash: u32, is_equal: impl Fn(Slot) -> bool) -> Option<Slot> {
+        let at = self.position(hash, is_equal)?;
+        Some(self.slots[at])
     }
 
-    /// Adds a position, which must be smaller than [`EMPTY`] and not in the index.
-    pub(super) fn insert(&mut self, hash: u32, position: u32) {
+    /// Adds a label set that is not in the index.
+    pub(super) fn insert(&mut self, slot: Slot) {
         // At most three quarters of the slots are in use.
         if (self.len + 1) * 4 > self.slots.len() * 3 {
             let mut larger = Self::with_slots((self.slots.len() + self.slots.len() / 2).max(FEWEST_SLOTS));
-            self.slots.iter().filter(|slot| slot.position != EMPTY).for_each(|slot| larger.add(*slot));
+            self.slots.iter().filter(|slot| slot.start != EMPTY).for_each(|slot| larger.add(*slot));
             *self = larger;
         }
-        self.add(Slot { hash, position });
+        self.add(slot);
     }
 
     fn add(&mut self, slot: Slot) {
-        let mut at = self.home(slot.hash);
-        while self.slots[at].position != EMPTY {
+        let mut at = self.home(slot.hash_and_len);
+        while self.slots[at].start != EMPTY {
             at = self.after(at);
         }
         self.slots[at] = slot;
         self.len += 1;
     }
 
-    /// Removes a position. Moves the slots after it, so that no lookup ends before it reaches its slot.
-    pub(super) fn remove(&mut self, hash: u32, position: u32) {
-        let Some(mut gap) = self.slot_of(hash, |at| at == position) else { return };
+    /// Removes the label set with this hash whose text has this start. Moves the slots after it, so that no lookup ends
+    /// before it reaches its slot.
+    pub(super) fn remove(&mut self, hash: u32, start: u32) {
+        let Some(mut gap) = self.position(hash, |slot| slot.start == start) else { return };
         let mut at = self.after(gap);
-        while self.slots[at].position != EMPTY {
-            if self.distance(self.home(self.slots[at].hash), at) >= self.distance(gap, at) {
+        while self.slots[at].start != EMPTY {
+            if self.distance(self.home(self.slots[at].hash_and_len), at) >= self.distance(gap, at) {
                 self.slots[gap] = self.slots[at];
                 gap = at;
             }
             at = self.after(at);
         }
-        self.slots[gap].position = EMPTY;
+        self.slots[gap] = Slot::UNUSED;
         self.len -= 1;
     }
 
     #[inline]
-    fn slot_of(&self, hash: u32, is_equal: impl Fn(u32) -> bool) -> Option<usize> {
+    fn position(&self, hash: u32, is_equal: impl Fn(Slot) -> bool) -> Option<usize> {
         let mut at = self.home(hash);
         loop {
-            let slot = self.slots.get(at)?;
-            if slot.position == EMPTY {
+            let slot = *self.slots.get(at)?;
+            if slot.start == EMPTY {
                 return None;
             }
-            if slot.hash == hash && is_equal(slot.position) {
+            if slot.may_have(hash) && is_equal(slot) {
                 return Some(at);
             }
             at = self.after(at);
         }
     }
 
-    /// The slot at which the search for a hash begins.
+    /// The slot at which the search for a hash begins. Depends on the upper 24 bits only.
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        ((u64::from(hash) * self.slots.len() as u64) >> 32) as usize
+        ((u64::from(hash >> LEN_BITS) * self.slots.len() as u64) >> (32 - LEN_BITS)) as usize
     }
 
     #[inline]
@@ -120,49 +149,59 @@ impl Index {
 mod tests {
     use super::*;
 
+    /// A label set whose text starts at `n`.
+    fn slot(hash: u32, n: u32) -> Slot {
+        Slot::new(hash, n, n, Handle::from_word(n.into()))
+    }
+
+    /// The handle of the label set whose text starts at `n`.
+    fn found(index: &Index, hash: u32, n: u32) -> Option<u64> {
+        index.find(hash, |slot| slot.start == n).map(|slot| slot.handle.word())
+    }
+
     #[test]
-    fn positions_are_found_until_they_are_removed() {
+    fn label_sets_are_found_until_they_are_removed() {
         // Some hashes are equal, and many share a home.
-        let hash = |n: u32| n.wrapping_mul(0x9e37_79b9) & 0xff00_0003;
+        let hash = |n: u32| n.wrapping_mul(0x9e37_79b9) & 0xff00_0303;
         let mut index = Index::default();
         let mut live: Vec<u32> = Vec::new();
         let mut random = 1_u32;
         for n in 0..20_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             if n < 2_000 || random >> 31 == 0 {
-                index.insert(hash(n), n);
+                index.insert(slot(hash(n), n));
                 live.push(n);
             } else if !live.is_empty() {
                 let removed = live.swap_remove(random as usize % live.len());
-                assert_eq!(index.find(hash(removed), |at| at == removed), Some(removed));
+                assert_eq!(found(&index, hash(removed), removed), Some(removed.into()));
                 index.remove(hash(removed), removed);
-                assert_eq!(index.find(hash(removed), |at| at == removed), None);
+                assert_eq!(found(&index, hash(removed), removed), None);
             }
             assert_eq!(index.len(), live.len());
             if n % 500 == 0 {
-                assert!(live.iter().all(|n| index.find(hash(*n), |at| at == *n) == Some(*n)));
+                assert!(live.iter().all(|n| found(&index, hash(*n), *n) == Some((*n).into())));
             }
         }
-        let rebuilt = Index::of(live.iter().map(|n| (hash(*n), *n)));
-        assert!(live.iter().all(|n| rebuilt.find(hash(*n), |at| at == *n) == Some(*n)));
+        let rebuilt = Index::of(live.iter().map(|n| slot(hash(*n), *n)));
+        assert!(live.iter().all(|n| found(&rebuilt, hash(*n), *n) == Some((*n).into())));
         for n in &live {
             index.remove(hash(*n), *n);
         }
-        assert!(index.is_empty() && index.slots.iter().all(|slot| slot.position == EMPTY));
+        assert!(index.is_empty() && index.slots.iter().all(|slot| slot.start == EMPTY));
     }
 
     #[test]
     fn an_index_always_has_empty_slots() {
         let has_room = |index: &Index| index.len() * 4 <= index.slots.len() * 3;
         let mut index = Index::default();
-        assert_eq!(index.find(7, |_| true), None);
+        assert_eq!(found(&index, 7, 7), None);
         index.remove(7, 7);
         for n in 0..10_000 {
-            index.insert(n << 16, n);
+            index.insert(slot(n << 16, n));
             assert!(has_room(&index) && index.slots.len() <= 2 * index.len() + 2, "{n}");
         }
         for len in 0..100 {
-            assert!(has_room(&Index::of((0..len).map(|n| (n << 16, n)))), "{len}");
+            assert!(has_room(&Index::of((0..len).map(|n| slot(n << 16, n)))), "{len}");
         }
     }
 
@@ -170,9 +209,15 @@ mod tests {
     fn the_last_hash_wraps_around() {
         let mut index = Index::default();
         for n in 0..3 {
-            index.insert(u32::MAX, n);
+            index.insert(slot(u32::MAX, n));
         }
         index.remove(u32::MAX, 0);
-        assert_eq!([0, 1, 2].map(|n| index.find(u32::MAX, |at| at == n)), [None, Some(1), Some(2)]);
+        assert_eq!([0, 1, 2].map(|n| found(&index, u32::MAX, n)), [None, Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_slot_has_the_length_of_a_text_unless_it_is_long() {
+        let lengths = [0, 1, 254, 255, 256, 70_000].map(|len| Slot::new(u32::MAX, 0, len, Handle::NONE).text_len());
+        assert_eq!(lengths, [Some(0), Some(1), Some(254), None, None, None]);
     }
 }

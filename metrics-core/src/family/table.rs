@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
 
-use super::index::Index;
+use super::index::{Index, Slot};
 use crate::cell::Handle;
 use crate::labels;
 
@@ -65,21 +65,26 @@ impl SeriesTable {
         self.exempt.push(handle);
     }
 
+    #[inline]
     pub(crate) fn find(&self, names: &[String], values: &[&str]) -> Option<Handle> {
-        Some(self.entries[self.position(names, values)? as usize].handle)
+        Some(self.slot(names, values)?.handle)
     }
 
     /// Like [`SeriesTable::find`], but also returns the creation time of the series.
     pub(crate) fn find_with_creation(&self, names: &[String], values: &[&str]) -> Option<(Handle, Option<SystemTime>)> {
-        let position = self.position(names, values)?;
-        let runs = self.created.partition_point(|(begin, _)| *begin <= position);
+        let slot = self.slot(names, values)?;
+        let position = self.position(slot.start);
+        let runs = self.created.partition_point(|(begin, _)| *begin as usize <= position);
         let created = runs.checked_sub(1).map(|last| self.created[last].1);
-        Some((self.entries[position as usize].handle, created))
+        Some((slot.handle, created))
     }
 
-    fn position(&self, names: &[String], values: &[&str]) -> Option<u32> {
-        self.index.find(self.hash(values), |position| {
-            let text = self.bytes_of(position as usize);
+    #[inline]
+    fn slot(&self, names: &[String], values: &[&str]) -> Option<Slot> {
+        self.index.find(self.hash(values), |slot| {
+            let len = slot.text_len().unwrap_or_else(|| self.end_of_text(self.position(slot.start)) - slot.start);
+            let start = slot.start as usize;
+            let text = self.text.as_bytes().get(start..start + len as usize).unwrap_or_default();
             let names = names.iter().map(String::as_str);
             let values = values.iter().copied();
             if self.has_escapes {
@@ -90,9 +95,9 @@ impl SeriesTable {
         })
     }
 
-    /// The text of the entry at this position.
-    fn bytes_of(&self, position: usize) -> &[u8] {
-        &self.text.as_bytes()[self.entries[position].start as usize..self.end_of_text(position) as usize]
+    /// The position of the latest entry whose text has this start.
+    fn position(&self, start: u32) -> usize {
+        self.entries.partition_point(|entry| entry.start <= start).saturating_sub(1)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the whole text is at most 4 GiB long")]
@@ -109,9 +114,12 @@ impl SeriesTable {
         }
         // Each pair has a comma before it, except the first.
         let plain_len: usize = names.iter().zip(values).map(|(name, value)| name.len() + value.len() + 4).sum();
-        let (Ok(position), Ok(first), true) =
-            (u32::try_from(self.entries.len()), u32::try_from(start), u32::try_from(self.text.len()).is_ok())
-        else {
+        let (Ok(position), Ok(first), Ok(len), true) = (
+            u32::try_from(self.entries.len()),
+            u32::try_from(start),
+            u32::try_from(self.text.len() - start),
+            u32::try_from(self.text.len()).is_ok(),
+        ) else {
             self.text.truncate(start);
             return false;
         };
@@ -124,16 +132,17 @@ impl SeriesTable {
         }
         let hash = self.hash(values);
         self.entries.push(SeriesEntry { start: first, hash, handle });
-        self.index.insert(hash, position);
+        self.index.insert(Slot::new(hash, first, len, handle));
         true
     }
 
     /// Removes a label set and returns its handle.
     pub(crate) fn remove(&mut self, names: &[String], values: &[&str]) -> Option<Handle> {
-        let position = self.position(names, values)?;
-        let removed = &mut self.entries[position as usize];
-        let handle = std::mem::replace(&mut removed.handle, Handle::NONE);
-        self.index.remove(removed.hash, position);
+        let Slot { start, handle, .. } = self.slot(names, values)?;
+        let position = self.position(start);
+        let removed = &mut self.entries[position];
+        removed.handle = Handle::NONE;
+        self.index.remove(removed.hash, start);
         self.exempt.retain(|exempt| *exempt != handle);
         self.has_removed = true;
         Some(handle)
@@ -185,8 +194,10 @@ impl SeriesTable {
 
     /// Indexes all entries again.
     fn index_entries(&mut self) {
-        let live = (0..).zip(&self.entries).filter(|(_, entry)| !entry.handle.is_none());
-        self.index = Index::of(live.map(|(position, entry)| (entry.hash, position)));
+        let live = self.entries.iter().enumerate().filter(|(_, entry)| !entry.handle.is_none());
+        self.index = Index::of(live.map(|(position, SeriesEntry { start, hash, handle })| {
+            Slot::new(*hash, *start, self.end_of_text(position) - start, *handle)
+        }));
     }
 
     /// The position after the last series.
@@ -238,6 +249,7 @@ impl SeriesTable {
 }
 
 /// The hash of a label set in a table with this hasher.
+#[inline]
 #[expect(clippy::cast_possible_truncation, reason = "each half of a hash is a hash")]
 pub(crate) fn hash(hasher: &RandomState, values: &[&str]) -> u32 {
     let mut state = hasher.build_hasher();
