@@ -163,7 +163,11 @@ pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> 
 /// in two branches, the handles would pass through memory, which would take a fifth of a call's time.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
-pub(crate) fn get_first_level<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
+pub(crate) fn get_first_level<const N: usize, V: AsRef<[u8]>>(
+    id: &CacheId,
+    epoch: u64,
+    values: &[V],
+) -> Option<[Handle; N]> {
     if !id.searches(1) {
         return None;
     }
@@ -249,7 +253,20 @@ fn insert_new<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles
     });
 }
 
-fn insert_first_level(id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle]) {
+/// Caches `handles` in the first level only, for an owner that uses no second level.
+#[cold]
+pub(crate) fn insert_only_first_level<const N: usize, V: AsRef<[u8]>>(
+    id: &CacheId,
+    epoch: u64,
+    values: &[V],
+    handles: [Handle; N],
+) {
+    if access::make_cache(set_associative::FEW_WORDS, set_associative::FEW_WORDS).is_some() {
+        insert_first_level(id, epoch, values, &handles);
+    }
+}
+
+fn insert_first_level<V: AsRef<[u8]>>(id: &CacheId, epoch: u64, values: &[V], handles: &[Handle]) {
     let _ = FIRST_LEVEL.try_with(|FirstLevel { turn, conflicts }| {
         turn.set(turn.get().wrapping_add(1));
         if !set_associative::insert(access::cache_words(), id, epoch, values, handles, turn.get()) {

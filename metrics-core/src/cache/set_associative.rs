@@ -40,11 +40,11 @@ type Set = [CacheEntry; 2];
 ///
 /// Every lookup with the same id must pass the same number of values and expect the same number of handles, because
 /// entries record neither.
-pub(super) fn find<'w>(
+pub(super) fn find<'w, V: AsRef<[u8]>>(
     words: &'w [AtomicU64],
     id: &CacheId,
     epoch: u64,
-    values: &[&str],
+    values: &[V],
 ) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
@@ -87,11 +87,11 @@ fn find_with<'w>(
 
 /// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any. Returns
 /// false if both were in use.
-pub(super) fn insert(
+pub(super) fn insert<V: AsRef<[u8]>>(
     words: &[AtomicU64],
     id: &CacheId,
     epoch: u64,
-    values: &[&str],
+    values: &[V],
     handles: &[Handle],
     turn: usize,
 ) -> bool {
@@ -99,9 +99,9 @@ pub(super) fn insert(
     let (lengths, mixed) = ends(values, &mut last);
     let mixed = spread(mixed);
     let Some(set) = set_of(words, id, mixed) else { return true };
-    let key_words: usize = values.iter().map(|value| words_of(value, 0).count()).sum();
+    let key_words: usize = values.iter().map(|value| words_of(value.as_ref(), 0).count()).sum();
     let fits = key_words <= HANDLES - KEY && handles.len() <= MAX_HANDLES && values.len() <= MAX_VALUES;
-    if !fits || values.iter().any(|value| value.len() >= LONGEST) {
+    if !fits || values.iter().any(|value| value.as_ref().len() >= LONGEST) {
         return true;
     }
     let free = set.iter().position(|entry| entry[OWNER].load(Relaxed) == 0 || is_older(entry, id, epoch));
@@ -115,7 +115,7 @@ pub(super) fn insert(
     entry[OWNER].store(owner(id, mixed), Relaxed);
     entry[EPOCH].store(epoch, Relaxed);
     entry[LENGTHS].store(lengths, Relaxed);
-    let key = values.iter().zip(last).flat_map(|(value, last)| words_of(value, last));
+    let key = values.iter().zip(last).flat_map(|(value, last)| words_of(value.as_ref(), last));
     for (word, part) in entry[KEY..HANDLES].iter().zip(key) {
         word.store(part, Relaxed);
     }
@@ -128,10 +128,10 @@ pub(super) fn insert(
 /// Stores the last word of each value in `last`. Returns the lengths, one byte each and capped at [`LONGEST`], and a
 /// mixture of the lengths, first bytes and last bytes.
 #[inline]
-fn ends(values: &[&str], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
+fn ends<V: AsRef<[u8]>>(values: &[V], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
     let (mut lengths, mut mixed) = (0, 0_u64);
     for (value, last) in values.iter().zip(last) {
-        let bytes = value.as_bytes();
+        let bytes = value.as_ref();
         let first;
         (*last, first) = ends_of(bytes);
         lengths = lengths << 8 | bytes.len().min(LONGEST) as u64;
@@ -161,8 +161,8 @@ fn spread(mixed: u64) -> u64 {
 /// Splits a value into words that, together with its length, identify it. If the value is longer than 8 bytes, all of
 /// its complete 8-byte chunks precede `last`, which holds its last bytes.
 #[inline]
-fn words_of(value: &str, last: u64) -> impl Iterator<Item = u64> {
-    let before = if value.len() > 8 { value.as_bytes().as_chunks::<8>().0 } else { &[] };
+fn words_of(value: &[u8], last: u64) -> impl Iterator<Item = u64> {
+    let before = if value.len() > 8 { value.as_chunks::<8>().0 } else { &[] };
     before.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain([last])
 }
 
@@ -195,13 +195,14 @@ fn is_of(entry: &CacheEntry, owner: u64, epoch: u64, lengths: u64) -> bool {
 
 /// Returns true if the entry has these values. The caller has checked that the lengths are equal.
 #[inline]
-fn has(entry: &CacheEntry, values: &[&str], last: &[u64; MAX_VALUES]) -> bool {
+fn has<V: AsRef<[u8]>>(entry: &CacheEntry, values: &[V], last: &[u64; MAX_VALUES]) -> bool {
     // The remainder eliminates the bounds check.
     let differs = |at: usize, word: u64| entry[at % ENTRY_WORDS].load(Relaxed) ^ word;
     let (mut at, mut different) = (KEY, 0);
     for (value, last) in values.iter().zip(last) {
+        let value = value.as_ref();
         if value.len() > 8 {
-            for chunk in value.as_bytes().as_chunks::<8>().0 {
+            for chunk in value.as_chunks::<8>().0 {
                 different |= differs(at, u64::from_le_bytes(*chunk));
                 at += 1;
             }

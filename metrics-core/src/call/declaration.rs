@@ -59,6 +59,11 @@ impl Declaration {
         matches!(self.origins[role as usize], Origin::Default | Origin::Static(_))
     }
 
+    /// Returns true if each call evaluates the family for this role.
+    pub(crate) fn is_per_call(&self, role: Role) -> bool {
+        matches!(self.origins[role as usize], Origin::PerCall)
+    }
+
     /// Returns true if the function's future can be dropped before it completes.
     pub(crate) fn is_cancellable(&self) -> bool {
         !matches!(self.origins[Role::Cancelled as usize], Origin::None)

@@ -149,9 +149,7 @@ impl<'a> EnteringWith<'a> {
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
         let (site, per_call) = self.into_borrowed();
         let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let mut series = site.resolve(&values);
-        site.resolve_per_call(&values, &per_call, &Role::ALL, &mut series);
-        Prepared::new(series)
+        Prepared::new(site.resolve_with(&values, &per_call))
     }
 
     /// Disarms the guard once the labels are evaluated. The caller must then record the call.

@@ -6,14 +6,12 @@
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
 use super::declaration::{Declaration, Origin};
 use super::feed::families::Families;
 use super::feed::known_values::KnownValues;
 use super::feed::series::{Handles, Series, Values};
-use super::feed::target::{PerCall, TargetRef};
 use super::site::Site;
 use crate::cache::{self, CacheId};
 use crate::cell::Handle;
@@ -123,13 +121,19 @@ impl Site {
 
     /// Returns the series for a call's label values.
     pub(super) fn resolve(&self, values: &[&str]) -> Series {
-        let Some(families) = self.families() else { return self.unresolved() };
+        self.resolve_within_cap(values).0
+    }
+
+    /// Like [`Site::resolve`]. The flag is false if these are the overflow series.
+    pub(super) fn resolve_within_cap(&self, values: &[&str]) -> (Series, bool) {
+        let Some(families) = self.families() else { return (self.unresolved(), false) };
         // All families are evaluated per call.
         if !families.feeds_anything() {
-            return Series { buckets: families.buckets(), ..Series::NONE };
+            return (Series { buckets: families.buckets(), ..Series::NONE }, true);
         }
         let lookup = Lookup { cache: &families.cache, roles: &Role::ALL, completes_later: false };
-        Series { handles: self.look_up(families, &lookup, values), buckets: families.buckets() }
+        let (handles, is_within_cap) = self.look_up(families, &lookup, values);
+        (Series { handles, buckets: families.buckets() }, is_within_cap)
     }
 
     /// Returns the in-flight series of a call that is beginning and whose remaining labels are known only when it ends.
@@ -146,7 +150,7 @@ impl Site {
             return Handle::NONE;
         };
         let lookup = Lookup { cache, roles: &[Role::InFlight], completes_later: true };
-        self.look_up(families, &lookup, values)[Role::InFlight as usize]
+        self.look_up(families, &lookup, values).0[Role::InFlight as usize]
     }
 
     /// Returns the series of an ended call with late labels. See [`Site::record_late`] for the values.
@@ -175,37 +179,33 @@ impl Site {
     fn resolve_end_second_level(&self, families: &Families, values: &[&str]) -> Series {
         let roles = self.roles_at_end(values);
         let lookup = Lookup { cache: &families.cache, roles, completes_later: false };
-        Series { handles: self.look_up(families, &lookup, values), buckets: families.buckets() }
-    }
-
-    /// Replaces the series of an ended call with those in the per-call families.
-    pub(super) fn resolve_late_per_call(&self, values: &Values<'_>, per_call: &PerCall<'_>, series: &mut Series) {
-        let Some(families) = self.families() else { return };
-        let values = &values[..families.given_len()];
-        self.resolve_per_call(values, per_call, self.roles_at_end(values), series);
+        Series { handles: self.look_up(families, &lookup, values).0, buckets: families.buckets() }
     }
 
     /// Returns the roles to resolve for these values. An empty kind means that the call was not an exception.
-    fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
+    pub(super) fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
         match values.last() {
             Some(&"") if self.declaration.late_labels().kind => &[Role::Latency, Role::Cancelled],
             _ => &[Role::Latency, Role::Exceptions, Role::Cancelled],
         }
     }
 
+    /// Returns the series for these values. The flag is false if these are the overflow series.
     #[inline]
-    fn look_up(&self, families: &Families, lookup: &Lookup<'_>, values: &[&str]) -> Handles {
+    fn look_up(&self, families: &Families, lookup: &Lookup<'_>, values: &[&str]) -> (Handles, bool) {
         let epoch = families.epoch();
-        let known = cache::get(lookup.cache, epoch, values);
-        known.unwrap_or_else(|| self.look_up_new(families, lookup, epoch, values))
+        match cache::get(lookup.cache, epoch, values) {
+            Some(handles) => (handles, true),
+            None => self.look_up_new(families, lookup, epoch, values),
+        }
     }
 
     #[cold]
-    fn look_up_new(&self, families: &Families, lookup: &Lookup<'_>, epoch: u64, values: &[&str]) -> Handles {
+    fn look_up_new(&self, families: &Families, lookup: &Lookup<'_>, epoch: u64, values: &[&str]) -> (Handles, bool) {
         let mut replaced = [""; MAX_LABELS];
         let values = self.within_sets(families, values, &mut replaced);
         if let Some(handles) = cache::get(lookup.cache, epoch, values) {
-            return handles;
+            return (handles, true);
         }
         // Label sets are created in advance only until half of the cap is used, to leave room for those that calls
         // actually use.
@@ -217,10 +217,10 @@ impl Site {
         }
         let Some((epoch, handles)) = families.within_cap_at_once(epoch, &families.all_values(values), lookup.roles)
         else {
-            return families.overflow(lookup.roles);
+            return (families.overflow(lookup.roles), false);
         };
         cache::insert(lookup.cache, epoch, values, handles);
-        handles
+        (handles, true)
     }
 
     /// Replaces each value that is not in its label's closed set with `other`.
@@ -249,52 +249,6 @@ impl Site {
             };
         }
         &replaced[..values.len()]
-    }
-
-    /// Replaces the series for these roles with those in the per-call families.
-    pub(super) fn resolve_per_call(
-        &self,
-        values: &[&str],
-        per_call: &PerCall<'_>,
-        roles: &[Role],
-        series: &mut Series,
-    ) {
-        if roles.iter().all(|role| per_call[*role as usize].is_none()) {
-            return;
-        }
-        let Some(families) = self.families() else { return };
-        let mut replaced = [""; MAX_LABELS];
-        let all = families.all_values(self.within_sets(families, values, &mut replaced));
-        for role in roles {
-            let Some(target) = per_call[*role as usize] else { continue };
-            series.handles[*role as usize] = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
-                self.note_mismatch(families, *role, target);
-                Handle::NONE
-            });
-            if *role == Role::Latency {
-                series.buckets = target.buckets();
-            }
-        }
-    }
-
-    /// Reports a per-call family whose labels do not match. The call is not recorded in that family.
-    #[cold]
-    fn note_mismatch(&self, families: &Families, role: Role, target: TargetRef<'_>) {
-        InternalError::InstrumentConflict.increment();
-        if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
-            Registry::global().add_problem(Problem {
-                kind: ProblemKind::Declaration,
-                family: self.declaration.default_name(role),
-                message: format!(
-                    "calls are not recorded in {}, given as `{}`: its labels are {:?}, but the function's are {:?}",
-                    target.name().unwrap_or_default(),
-                    role.option(),
-                    target.label_names(),
-                    families.labels_of(role)
-                ),
-                location: Some(self.declaration.location),
-            });
-        }
     }
 
     /// Returns no series and records an error, because a family's expression calls the function that uses the family.

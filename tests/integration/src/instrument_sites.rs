@@ -163,6 +163,61 @@ fn families_of_self_are_used_by_each_call() {
     assert_eq!((one.failures.value(), other.failures.value()), (1.0, 0.0));
 }
 
+#[test]
+fn families_of_self_are_those_of_each_call_whatever_was_cached() {
+    struct Worker {
+        latency: Family<Summary, 1>,
+        failures: Family<Counter, 1>,
+    }
+    impl Worker {
+        #[instrument(path, latency = self.latency, exceptions = self.failures)]
+        fn all(&self, path: &str) -> Result<(), ()> {
+            Err(())
+        }
+
+        #[instrument(path, latency = self.latency, prefix = "mixed_self", max_series = 2)]
+        fn latency(&self, path: &str) {}
+    }
+    let worker = || Worker {
+        latency: Summary::builder("cached_seconds", "").labels(["path"]).max_series(4).build(),
+        failures: Counter::builder("cached_failures_total", "").labels(["path"]).max_series(2).build(),
+    };
+    let workers = [worker(), worker(), worker()];
+    let count = |worker: &Worker, path: &str| worker.latency.get([path]).map_or(0, |summary| summary.count());
+    let failures = |worker: &Worker, path: &str| worker.failures.get([path]).map_or(0.0, |counter| counter.value());
+    for round in 1..=10_u32 {
+        for (times, worker) in (1..).zip(&workers) {
+            for _ in 0..times {
+                worker.all("/a").ok();
+                worker.all("/b").ok();
+                // The failures are at their cap.
+                worker.all("/c").ok();
+            }
+            let expected = u64::from(round * times);
+            assert_eq!(["/a", "/b", "/c"].map(|path| count(worker, path)), [expected; 3]);
+            let expected = f64::from(round * times);
+            assert_eq!(["/a", "/c", "__overflow__"].map(|path| failures(worker, path)), [expected, 0.0, expected]);
+        }
+    }
+    // A removed series starts at 0, and leaves room for the one beyond the cap.
+    let [one, other, _] = &workers;
+    assert!(one.failures.remove(["/a"]));
+    one.all("/c").ok();
+    one.all("/a").ok();
+    assert_eq!(["/a", "/b", "/c", "__overflow__"].map(|path| failures(one, path)), [0.0, 10.0, 1.0, 11.0]);
+    assert!(other.latency.remove(["/b"]));
+    other.all("/b").ok();
+    assert_eq!(["/a", "/b"].map(|path| count(other, path)), [20, 1]);
+
+    // A family that is not evaluated by each call is at its cap.
+    for _ in 0..3 {
+        ["/a", "/b", "/c"].into_iter().for_each(|path| one.latency(path));
+    }
+    let overflowed = "metrics_core_overflowed_total{family=\"mixed_self_request_exceptions_total\"}";
+    assert_eq!(sample(overflowed), Some(3.0));
+    assert_eq!(count(one, "/c"), 14);
+}
+
 lazy_static::lazy_static! {
     static ref ALONE: Summary = Summary::builder("alone_seconds", "").register();
     static ref ALONE_FAILURES: Counter = Counter::builder("alone_failures_total", "").register();

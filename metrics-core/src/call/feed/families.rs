@@ -45,6 +45,8 @@ pub(crate) struct Families {
     /// The cache that is used when a call begins, if some labels are known only when it ends, and calls do not all begin
     /// in the same way.
     pub(crate) beginnings: Option<CacheId>,
+    /// The cache for calls that evaluate some of their families.
+    pub(crate) per_call: Option<CacheId>,
     /// The values listed after `in`, evaluated once.
     pub(crate) known: ReentrantOnce<KnownValues>,
     /// The series for each label set, if all labels of the first call have closed sets with at most `MAX_DENSE`
@@ -83,6 +85,7 @@ impl Families {
             buckets: None,
             cache: CacheId::permanent(),
             beginnings: begins_with_labels(&sources, declaration).then(CacheId::permanent),
+            per_call: Role::ALL.iter().any(|role| declaration.is_per_call(*role)).then(CacheId::permanent),
             known: ReentrantOnce::new(),
             dense: OnceLock::new(),
             series: FixedSeries::new(),
@@ -366,10 +369,11 @@ impl Families {
         self.targets.iter().any(Option::is_some)
     }
 
-    /// Returns the series for these values in a per-call target; `None` if the target's labels do not match.
-    pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Handle> {
+    /// Returns the series for these values in a per-call target, and true unless it is the overflow series. Returns
+    /// `None` if the target's labels do not match.
+    pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<(Handle, bool)> {
         let core = match target {
-            TargetRef::Unlabeled { handle, .. } => return Some(handle),
+            TargetRef::Unlabeled { handle, .. } => return Some((handle, true)),
             TargetRef::Family(core) => core,
         };
         let mut values = [""; MAX_LABELS];
@@ -385,7 +389,10 @@ impl Families {
             }
             *value = self.value_for(role, at, all);
         }
-        Some(core.resolve(&values[..labels.len()]))
+        Some(match core.resolve_within_cap(&values[..labels.len()]) {
+            Some(handle) => (handle, true),
+            None => (core.overflow(), false),
+        })
     }
 
     /// Returns the values of all labels: the fixed values, and the call's values known so far.

@@ -99,6 +99,16 @@ impl<'a> TargetRef<'a> {
         })
     }
 
+    /// A number that identifies the series that the target has now: no other family has had it, nor had this one before
+    /// a removal.
+    #[inline]
+    pub(crate) fn identity(self) -> u64 {
+        match self {
+            Self::Family(core) => core.epoch(),
+            Self::Unlabeled { handle, .. } => handle.word(),
+        }
+    }
+
     /// The target's buckets; `None` for counters, gauges and plain summaries.
     pub(crate) fn buckets(self) -> Option<&'static Buckets> {
         match self {

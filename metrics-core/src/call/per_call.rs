@@ -1,0 +1,118 @@
+//! The series of calls that evaluate some of their families, such as `latency = self.latency`.
+//!
+//! Such a call looks up all series at once, with a key that consists of the label values and the identities of the
+//! families. Only the first level of the thread's cache is used, because each removal changes the identity of a family,
+//! and the keys of earlier identities would fill a table.
+
+use std::sync::atomic::Ordering;
+
+use super::declaration::label_source::{MAX_LABELS, Role};
+use super::feed::families::Families;
+use super::feed::series::{Series, Values};
+use super::feed::target::{PerCall, TargetRef};
+use super::site::Site;
+use crate::cache;
+use crate::cell::Handle;
+use crate::internal::InternalError;
+use crate::registry::{Problem, ProblemKind, Registry};
+
+impl Site {
+    /// Returns the series of a call that evaluates some of its families.
+    #[inline(never)]
+    pub(super) fn resolve_with(&self, values: &[&str], per_call: &PerCall<'_>) -> Series {
+        let identities = per_call.map(|target| Some(target?.identity().to_le_bytes()));
+        let mut parts: [&[u8]; MAX_LABELS] = [&[]; MAX_LABELS];
+        let all =
+            values.iter().map(|value| value.as_bytes()).chain(identities.iter().flatten().map(<[u8; 8]>::as_slice));
+        let mut count = 0;
+        for part in all {
+            // With more labels, calls always take the slow path.
+            let Some(slot) = parts.get_mut(count) else { return self.resolve_with_new(values, per_call, &[]) };
+            *slot = part;
+            count += 1;
+        }
+        let parts = &parts[..count];
+        if let Some(families) = self.families.get()
+            && let Some(id) = &families.per_call
+            && let Some(handles) = cache::get_first_level(id, families.epoch(), parts)
+        {
+            let latency = per_call[Role::Latency as usize];
+            return Series { handles, buckets: latency.map_or(families.buckets(), TargetRef::buckets) };
+        }
+        self.resolve_with_new(values, per_call, parts)
+    }
+
+    /// Like [`Site::resolve_with`], for a call that this thread has not cached. `parts` is the key to cache it under.
+    #[inline(never)]
+    fn resolve_with_new(&self, values: &[&str], per_call: &PerCall<'_>, parts: &[&[u8]]) -> Series {
+        let epoch = self.families().map(Families::epoch);
+        let (mut series, is_within_cap) = self.resolve_within_cap(values);
+        if self.resolve_per_call(values, per_call, &Role::ALL, &mut series)
+            && is_within_cap
+            && !parts.is_empty()
+            && let (Some(epoch), Some(families)) = (epoch, self.families.get())
+            && let Some(id) = &families.per_call
+        {
+            cache::insert_only_first_level(id, epoch, parts, series.handles);
+        }
+        series
+    }
+
+    /// Replaces the series for these roles with those in the per-call families. Returns true if each of them has its
+    /// own series for these values.
+    pub(super) fn resolve_per_call(
+        &self,
+        values: &[&str],
+        per_call: &PerCall<'_>,
+        roles: &[Role],
+        series: &mut Series,
+    ) -> bool {
+        if roles.iter().all(|role| per_call[*role as usize].is_none()) {
+            return true;
+        }
+        let Some(families) = self.families() else { return false };
+        let mut is_within_cap = true;
+        let mut replaced = [""; MAX_LABELS];
+        let all = families.all_values(self.within_sets(families, values, &mut replaced));
+        for role in roles {
+            let Some(target) = per_call[*role as usize] else { continue };
+            let (handle, is_own) = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
+                self.note_mismatch(families, *role, target);
+                (Handle::NONE, false)
+            });
+            series.handles[*role as usize] = handle;
+            is_within_cap &= is_own;
+            if *role == Role::Latency {
+                series.buckets = target.buckets();
+            }
+        }
+        is_within_cap
+    }
+
+    /// Reports a per-call family whose labels do not match. The call is not recorded in that family.
+    #[cold]
+    fn note_mismatch(&self, families: &Families, role: Role, target: TargetRef<'_>) {
+        InternalError::InstrumentConflict.increment();
+        if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
+            Registry::global().add_problem(Problem {
+                kind: ProblemKind::Declaration,
+                family: self.declaration.default_name(role),
+                message: format!(
+                    "calls are not recorded in {}, given as `{}`: its labels are {:?}, but the function's are {:?}",
+                    target.name().unwrap_or_default(),
+                    role.option(),
+                    target.label_names(),
+                    families.labels_of(role)
+                ),
+                location: Some(self.declaration.location),
+            });
+        }
+    }
+
+    /// Replaces the series of an ended call with those in the per-call families.
+    pub(super) fn resolve_late_per_call(&self, values: &Values<'_>, per_call: &PerCall<'_>, series: &mut Series) {
+        let Some(families) = self.families() else { return };
+        let values = &values[..families.given_len()];
+        self.resolve_per_call(values, per_call, self.roles_at_end(values), series);
+    }
+}
