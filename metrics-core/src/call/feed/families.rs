@@ -439,10 +439,13 @@ impl Dependent for Families {
     }
 }
 
-/// Returns true if some labels are known only when a call ends, and others, or the calls in flight, when it begins.
+/// Returns true if some labels are known only when a call ends, and the beginning of a call has effects that depend on
+/// its labels: the call is counted in flight, or series with known values of the late labels are created.
 fn begins_with_labels(sources: &[LabelSource], declaration: &Declaration) -> bool {
-    let begins = |source: &LabelSource| matches!(source, LabelSource::Call(_));
-    sources.iter().any(|source| source.is_late()) && (sources.iter().any(begins) || declaration.feeds(Role::InFlight))
+    let late = || sources.iter().filter(|source| source.is_late());
+    let is_known = declaration.is_cancellable() || late().any(|source| !matches!(source, LabelSource::Result(None)));
+    let has_arguments = sources.iter().any(|source| matches!(source, LabelSource::Call(_)));
+    late().next().is_some() && (declaration.feeds(Role::InFlight) || has_arguments && is_known)
 }
 
 /// The positions of the labels that are not fixed, in the order in which their values become known.
