@@ -179,7 +179,7 @@ pub(crate) fn get_first_level<const N: usize, V: AsRef<[u8]>>(
 /// Like [`get_first_level`], for a single value.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
-pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, value: &str) -> Option<[Handle; N]> {
+pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, value: &[u8]) -> Option<[Handle; N]> {
     if !id.searches(1) {
         return None;
     }

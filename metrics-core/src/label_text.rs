@@ -39,13 +39,12 @@ impl LabelText {
         Self::new(label.as_str())
     }
 
+    /// The text, which is valid UTF-8.
     #[inline]
-    pub(crate) fn as_str(&self) -> &str {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { len, bytes } => {
-                std::str::from_utf8(&bytes[..usize::from(*len).min(MAX_INLINE)]).unwrap_or_default()
-            }
-            Repr::Heap(text) => text,
+            Repr::Inline { len, bytes } => &bytes[..usize::from(*len).min(MAX_INLINE)],
+            Repr::Heap(text) => text.as_bytes(),
         }
     }
 }
@@ -58,7 +57,7 @@ mod tests {
     fn text_of_any_length_is_held() {
         for len in [0, 1, MAX_INLINE, MAX_INLINE + 1, MAX_VALUE_LEN] {
             let text = "x".repeat(len);
-            assert_eq!(LabelText::new(&text).as_str(), text);
+            assert_eq!(LabelText::new(&text).as_bytes(), text.as_bytes());
         }
     }
 
@@ -66,8 +65,8 @@ mod tests {
     fn text_that_is_too_long_is_truncated_but_still_too_long() {
         for text in ["x".repeat(5_000), "\u{1F600}".repeat(5_000)] {
             let held = LabelText::new(&text);
-            assert!((MAX_VALUE_LEN + 1..MAX_VALUE_LEN + 5).contains(&held.as_str().len()));
-            assert!(text.starts_with(held.as_str()));
+            assert!((MAX_VALUE_LEN + 1..MAX_VALUE_LEN + 5).contains(&held.as_bytes().len()));
+            assert!(text.as_bytes().starts_with(held.as_bytes()));
         }
     }
 }

@@ -57,9 +57,9 @@ pub(super) fn find_one<'w>(
     words: &'w [AtomicU64],
     id: &CacheId,
     epoch: u64,
-    value: &str,
+    value: &[u8],
 ) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
-    let (last, first) = ends_of(value.as_bytes());
+    let (last, first) = ends_of(value);
     let length = value.len().min(LONGEST) as u64;
     find_with(words, id, epoch, (length, mix(last, first, 0) ^ length), |entry| has_one(entry, value, first, last))
 }
@@ -215,7 +215,7 @@ fn has<V: AsRef<[u8]>>(entry: &CacheEntry, values: &[V], last: &[u64; MAX_VALUES
 
 /// Like [`has`], for a single value with this first and last word.
 #[inline]
-fn has_one(entry: &CacheEntry, value: &str, first: u64, last: u64) -> bool {
+fn has_one(entry: &CacheEntry, value: &[u8], first: u64, last: u64) -> bool {
     if value.len() <= 8 {
         return entry[KEY].load(Relaxed) == last;
     }
@@ -227,8 +227,8 @@ fn has_one(entry: &CacheEntry, value: &str, first: u64, last: u64) -> bool {
 
 /// Returns true if the entry has all complete chunks of this value.
 #[inline(never)]
-fn has_middle(entry: &CacheEntry, value: &str) -> bool {
-    let chunks = value.as_bytes().as_chunks::<8>().0;
+fn has_middle(entry: &CacheEntry, value: &[u8]) -> bool {
+    let chunks = value.as_chunks::<8>().0;
     entry[KEY..HANDLES].iter().zip(chunks).all(|(word, chunk)| word.load(Relaxed) == u64::from_le_bytes(*chunk))
 }
 
@@ -266,7 +266,7 @@ mod tests {
         let read = |words: &[AtomicU64; MAX_HANDLES]| words.each_ref().map(|word| word.load(Relaxed));
         let found = find(words, id, epoch, values).map(read);
         if let [value] = values {
-            assert_eq!(find_one(words, id, epoch, value).map(read), found, "{value:?}");
+            assert_eq!(find_one(words, id, epoch, value.as_bytes()).map(read), found, "{value:?}");
         }
         found
     }

@@ -228,7 +228,8 @@ impl Site {
     #[inline(never)]
     fn find_one(&self, value: &str) -> Found {
         if let Some(families) = self.families.get()
-            && let Some([latency, exceptions]) = cache::get_one_first_level(&families.cache, families.epoch(), value)
+            && let Some([latency, exceptions]) =
+                cache::get_one_first_level(&families.cache, families.epoch(), value.as_bytes())
         {
             return Found { buckets: families.buckets(), latency, exceptions };
         }

@@ -174,27 +174,34 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     #[inline]
     pub fn finish<const R: usize>(&self, Ending { exception, labels, kind }: Ending<R>) {
         self.progress.set_recorded();
-        let kind = match (&kind, exception) {
-            (_, false) => "",
+        let kind = match (kind.as_ref().map(LabelText::as_bytes), exception) {
+            (_, false) => b"",
             // `exception_if` matched a value that is not an error, or the error has an empty kind.
-            (None, true) => OTHER,
-            (Some(kind), true) if kind.as_str().is_empty() => OTHER,
-            (Some(kind), true) => kind.as_str(),
+            (None | Some(b""), true) => OTHER.as_bytes(),
+            (Some(kind), true) => kind,
         };
-        self.record(Outcome::returned(exception), labels.each_ref().map(LabelText::as_str), kind);
+        self.record(Outcome::returned(exception), labels.each_ref().map(LabelText::as_bytes), kind);
     }
 
     /// Records the call. `kind` is empty if the call did not end with an exception.
     #[inline]
-    fn record<'v>(&'v self, outcome: Outcome, results: impl IntoIterator<Item = &'v str>, kind: &'v str) {
-        let mut values = [""; MAX_LABELS];
-        let labels = self.state.labels.iter().map(LabelText::as_str);
+    fn record<'v>(&'v self, outcome: Outcome, results: impl IntoIterator<Item = &'v [u8]>, kind: &'v [u8]) {
+        let mut values: LateValues<'_> = [b""; MAX_LABELS];
+        let labels = self.state.labels.iter().map(LabelText::as_bytes);
         // If the function has no label for the kind, the value is not used.
         let all = labels.chain(results).chain([kind]);
         values.iter_mut().zip(all).for_each(|(slot, value)| *slot = value);
         let per_call = self.state.named.targets();
         self.state.site.record_late(self.start, &values, per_call.as_ref(), self.state.in_flight, outcome);
     }
+}
+
+/// The values of one call, in UTF-8. As bytes, because [`LabelText`] would have to validate them.
+pub(super) type LateValues<'v> = [&'v [u8]; MAX_LABELS];
+
+/// Converts values of late labels to text.
+pub(super) fn texts<'v>(values: &LateValues<'v>) -> Values<'v> {
+    values.map(|value| str::from_utf8(value).unwrap_or_default())
 }
 
 impl Site {
@@ -204,7 +211,7 @@ impl Site {
     fn record_late(
         &self,
         start: Moment,
-        values: &Values<'_>,
+        values: &LateValues<'_>,
         per_call: Option<&PerCall<'_>>,
         in_flight: Handle,
         outcome: Outcome,
@@ -239,6 +246,7 @@ impl<const N: usize, F: Named> Drop for CallByResult<N, F> {
             Outcome::Cancelled => (Outcome::Cancelled, CANCELLED, ""),
             outcome => (outcome, PANIC, PANIC),
         };
+        let (result, kind) = (result.as_bytes(), kind.as_bytes());
         let results = self.state.site.declaration.late_labels().results;
         self.record(outcome, std::iter::repeat_n(result, results), kind);
     }

@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{MAX_LABELS, Role};
 use super::feed::families::Families;
-use super::feed::series::{Series, Values};
+use super::feed::series::Series;
 use super::feed::target::{PerCall, TargetRef};
+use super::late_labels::{LateValues, texts};
 use super::site::Site;
 use crate::cache;
 use crate::cell::Handle;
@@ -110,9 +111,9 @@ impl Site {
     }
 
     /// Replaces the series of an ended call with those in the per-call families.
-    pub(super) fn resolve_late_per_call(&self, values: &Values<'_>, per_call: &PerCall<'_>, series: &mut Series) {
+    pub(super) fn resolve_late_per_call(&self, values: &LateValues<'_>, per_call: &PerCall<'_>, series: &mut Series) {
         let Some(families) = self.families() else { return };
-        let values = &values[..families.given_len()];
+        let values = &texts(values)[..families.given_len()];
         self.resolve_per_call(values, per_call, self.roles_at_end(values), series);
     }
 }

@@ -12,6 +12,7 @@ use super::declaration::{Declaration, Origin};
 use super::feed::families::Families;
 use super::feed::known_values::KnownValues;
 use super::feed::series::{Handles, Series, Values};
+use super::late_labels::{LateValues, texts};
 use super::site::Site;
 use crate::cache::{self, CacheId};
 use crate::cell::Handle;
@@ -155,28 +156,22 @@ impl Site {
 
     /// Returns the series of an ended call with late labels. See [`Site::record_late`] for the values.
     #[inline]
-    pub(super) fn resolve_end(&self, values: &Values<'_>) -> Series {
-        let Some(families) = self.families.get() else { return self.resolve_end_first(values) };
-        let values = &values[..families.given_len()];
-        let handles = match values {
+    pub(super) fn resolve_end(&self, values: &LateValues<'_>) -> Series {
+        let Some(families) = self.families.get() else { return self.resolve_end_second_level(values) };
+        let handles = match &values[..families.given_len()] {
             [only] => cache::get_one_first_level(&families.cache, families.epoch(), only),
-            _ => cache::get_first_level(&families.cache, families.epoch(), values),
+            given => cache::get_first_level(&families.cache, families.epoch(), given),
         };
         match handles {
             Some(handles) => Series { handles, buckets: families.buckets() },
-            None => self.resolve_end_second_level(families, values),
+            None => self.resolve_end_second_level(values),
         }
     }
 
-    #[cold]
     #[inline(never)]
-    fn resolve_end_first(&self, values: &Values<'_>) -> Series {
+    fn resolve_end_second_level(&self, values: &LateValues<'_>) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
-        self.resolve_end_second_level(families, &values[..families.given_len()])
-    }
-
-    #[inline(never)]
-    fn resolve_end_second_level(&self, families: &Families, values: &[&str]) -> Series {
+        let values = &texts(values)[..families.given_len()];
         let roles = self.roles_at_end(values);
         let lookup = Lookup { cache: &families.cache, roles, completes_later: false };
         Series { handles: self.look_up(families, &lookup, values).0, buckets: families.buckets() }

@@ -132,7 +132,8 @@ impl Recording {
             RequestOutcome::Done | RequestOutcome::Failed | RequestOutcome::Panicked => RequestEnd::Exception,
             RequestOutcome::Cancelled => RequestEnd::Cancelled,
         };
-        self.metrics.families().record(&self.route, [self.path.as_str(), self.method, status], latency, end);
+        let path = str::from_utf8(self.path.as_bytes()).unwrap_or_default();
+        self.metrics.families().record(&self.route, [path, self.method, status], latency, end);
     }
 
     /// Discards the request without recording it.
