@@ -12,6 +12,7 @@ use crate::labels::{Labels, path};
 use crate::peers;
 use crate::peers::distributions::MILLION;
 use crate::peers::{distributions, ours, prometheus};
+use crate::rows::{debug, tail};
 
 /// The command-line option that passes a task to a child process.
 pub(crate) const OPTION: &str = "child";
@@ -29,15 +30,24 @@ pub(crate) enum Task {
     Distribution { kind: String, threads: usize },
     /// Calls to a function, which callgrind counts. Has no figure of its own.
     Calls { id: String, calls: usize, fails: bool },
+    /// Percentiles of calls, while something goes on in the process and while it is idle.
+    Tail { peer: String, disturbance: String, rounds: usize },
+    /// Ratios of calls in a debug build.
+    Debug { rounds: usize },
 }
 
 impl Task {
     /// Runs the task in a child process and returns the figure.
     pub(crate) fn run(&self) -> Result<f64> {
+        self.figures()?.first().copied().context("no figure")
+    }
+
+    /// Runs the task in a child process and returns all figures.
+    pub(crate) fn figures(&self) -> Result<Vec<f64>> {
         let output = Command::new(env::current_exe()?).args([&format!("--{OPTION}"), &self.to_argument()]).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "{}: {}", self.to_argument(), String::from_utf8_lossy(&output.stderr));
-        text.trim().parse().with_context(|| format!("{} printed `{text}`", self.to_argument()))
+        figures(&text).with_context(|| format!("{} printed `{text}`", self.to_argument()))
     }
 
     pub(crate) fn to_argument(&self) -> String {
@@ -47,6 +57,8 @@ impl Task {
             Self::Distribution { kind, threads } => format!("distribution {kind} {threads}"),
             Self::Calls { id, calls, fails: false } => format!("calls {id} {calls}"),
             Self::Calls { id, calls, fails: true } => format!("failing {id} {calls}"),
+            Self::Tail { peer, disturbance, rounds } => format!("tail {peer}/{disturbance} {rounds}"),
+            Self::Debug { rounds } => format!("debug calls {rounds}"),
         }
     }
 
@@ -59,19 +71,31 @@ impl Task {
             "threads" => Ok(Self::Threads { peer, threads: number }),
             "distribution" => Ok(Self::Distribution { kind: peer, threads: number }),
             "calls" | "failing" => Ok(Self::Calls { id: peer, calls: number, fails: kind == "failing" }),
+            "tail" => {
+                let (peer, disturbance) = peer.split_once('/').context("a disturbance")?;
+                Ok(Self::Tail { peer: peer.to_owned(), disturbance: disturbance.to_owned(), rounds: number })
+            }
+            "debug" => Ok(Self::Debug { rounds: number }),
             _ => bail!("`{argument}` is not a task"),
         }
     }
 
-    /// Performs the task in this process.
-    pub(crate) fn perform(&self) -> Result<f64> {
-        match self {
-            Self::Series { peer, series } => of_series(peer, *series),
-            Self::Threads { peer, threads } => of_threads(peer, *threads),
-            Self::Distribution { kind, threads } => of_distribution(kind, *threads),
-            Self::Calls { id, calls, fails } => call(id, *calls, *fails),
-        }
+    /// Performs the task in this process and returns its figures.
+    pub(crate) fn perform(&self) -> Result<Vec<f64>> {
+        Ok(vec![match self {
+            Self::Series { peer, series } => of_series(peer, *series)?,
+            Self::Threads { peer, threads } => of_threads(peer, *threads)?,
+            Self::Distribution { kind, threads } => of_distribution(kind, *threads)?,
+            Self::Calls { id, calls, fails } => call(id, *calls, *fails)?,
+            Self::Tail { peer, disturbance, rounds } => return tail::measure(peer, disturbance, *rounds),
+            Self::Debug { rounds } => return debug::measure(*rounds),
+        }])
     }
+}
+
+/// Parses the figures that a child process has printed.
+pub(crate) fn figures(text: &str) -> Result<Vec<f64>> {
+    Ok(text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
 }
 
 fn call(id: &str, calls: usize, fails: bool) -> Result<f64> {

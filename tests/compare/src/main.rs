@@ -35,7 +35,8 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = options().context(USAGE)?;
     if let Some(task) = options.child {
-        println!("{}", task.perform()?);
+        let figures: Vec<_> = task.perform()?.iter().map(f64::to_string).collect();
+        println!("{}", figures.join(" "));
         return Ok(ExitCode::SUCCESS);
     }
     let upkeep = peers::metrics::install();

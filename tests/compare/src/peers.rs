@@ -16,7 +16,7 @@ use crate::labels::Labels;
 use crate::measure::Operation;
 
 /// A function that writes all series as text and returns the number of bytes.
-pub(crate) type Exposition = Box<dyn FnMut() -> usize>;
+pub(crate) type Exposition = Box<dyn FnMut() -> usize + Send>;
 
 /// A library to compare. Methods return `None` if the library does not support the operation.
 pub(crate) trait Peer {

@@ -6,6 +6,7 @@ mod building;
 mod calls;
 mod clock;
 mod cold;
+pub(crate) mod debug;
 mod distributions;
 mod endpoint;
 mod facts;
@@ -19,7 +20,9 @@ mod migration;
 mod polling;
 mod push;
 mod scrape;
+mod shapes;
 mod table;
+pub(crate) mod tail;
 mod two_threads;
 
 use anyhow::Result;
@@ -59,9 +62,10 @@ pub(crate) const LONG_GROUPS: [LongGroup; 3] = [
     LongGroup { name: "threads", begin: two_threads::TwoThreads::begin },
 ];
 
-pub(crate) const GROUPS: [Group; 18] = [
+pub(crate) const GROUPS: [Group; 21] = [
     Group { name: "instructions", run: instructions::run },
     Group { name: "async", run: polling::run },
+    Group { name: "shapes", run: shapes::run },
     Group { name: "handles", run: handles::run },
     Group { name: "allocations", run: allocations::run },
     Group { name: "scrape", run: scrape::run },
@@ -74,6 +78,8 @@ pub(crate) const GROUPS: [Group; 18] = [
     Group { name: "migration", run: migration::run },
     Group { name: "live", run: live_threads::run },
     Group { name: "cold", run: cold::run },
+    Group { name: "tail", run: tail::run },
+    Group { name: "debug", run: debug::run },
     Group { name: "clock", run: clock::run },
     Group { name: "endpoint", run: endpoint::run },
     Group { name: "push", run: push::run },

@@ -1,14 +1,15 @@
 //! The library in this workspace.
 
 use std::pin::pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
-use metrics_core::{Counter, Family, Format, Histogram, Registry, Summary, instrument};
+use metrics_core::{Counter, Family, Format, Histogram, LabelValue, Registry, Summary, instrument};
 use prometheus::DEFAULT_BUCKETS;
 
 use super::{Exposition, Peer, latency};
 use crate::handler::{Failed, Request, Suspended, respond, wait_once};
-use crate::labels::{Labels, amount, write_path};
+use crate::labels::{Labels, amount, paths, write_path};
 use crate::measure::{Operation, operation};
 
 pub(crate) struct Ours;
@@ -103,6 +104,109 @@ pub(crate) fn call_of_self(fails: bool) -> Operation {
         exceptions: Counter::builder("service_exceptions_total", "Failures.").labels(["path"]).build(),
     };
     operation(move |number| service.by_literal(Request::new(number, fails)))
+}
+
+static CHURNED_LATENCY: LazyLock<Family<Summary, 1>> =
+    LazyLock::new(|| Summary::builder("churned_latency_seconds", "Latency.").labels(["path"]).build());
+static CHURNED_EXCEPTIONS: LazyLock<Family<Counter, 1>> =
+    LazyLock::new(|| Counter::builder("churned_exceptions_total", "Failures.").labels(["path"]).build());
+
+/// Calls by 10 paths, recorded in families whose series [`churn`] creates and removes.
+pub(crate) fn call_in_churned() -> Operation {
+    let labels = paths(10);
+    operation(move |number| {
+        let [path] = labels.pick(number);
+        in_churned(path, Request::new(number, false))
+    })
+}
+
+/// Creates and removes a label set of the functions that [`call_in_churned`] calls.
+pub(crate) fn churn() {
+    CHURNED_LATENCY.labels(["/churned"]).observe(0.5);
+    CHURNED_EXCEPTIONS.labels(["/churned"]).inc();
+    CHURNED_LATENCY.remove(["/churned"]);
+    CHURNED_EXCEPTIONS.remove(["/churned"]);
+}
+
+#[inline(never)]
+#[instrument(path, latency = CHURNED_LATENCY, exceptions = CHURNED_EXCEPTIONS)]
+fn in_churned(path: &str, request: Request) -> Result<u64, Failed> {
+    respond(path, request)
+}
+
+/// Calls by 10 paths with a label from the result.
+pub(crate) fn call_by_result(labels: Labels<1>) -> Operation {
+    operation(move |number| {
+        let [path] = labels.pick(number);
+        by_result(path, Request::new(number, false))
+    })
+}
+
+#[inline(never)]
+#[instrument(path, parity = |out| parity(out), prefix = "by_result")]
+fn by_result(path: &str, request: Request) -> Result<u64, Failed> {
+    respond(path, request)
+}
+
+fn parity(out: &Result<u64, Failed>) -> &'static str {
+    match out {
+        Ok(answer) if answer % 2 == 0 => "even",
+        Ok(_) => "odd",
+        Err(_) => "none",
+    }
+}
+
+/// Calls by 10 paths with the `kind` of an error, which does not occur.
+pub(crate) fn call_by_kind(labels: Labels<1>) -> Operation {
+    operation(move |number| {
+        let [path] = labels.pick(number);
+        by_kind(path, Request::new(number, false))
+    })
+}
+
+#[inline(never)]
+#[instrument(path, kind = |_| "failed", prefix = "by_kind")]
+fn by_kind(path: &str, request: Request) -> Result<u64, Failed> {
+    respond(path, request)
+}
+
+#[derive(Clone, Copy, LabelValue)]
+enum Method {
+    Get,
+    Put,
+}
+
+/// Calls by 10 paths and two methods.
+pub(crate) fn call_by_enum(labels: Labels<1>) -> Operation {
+    operation(move |number| {
+        let [path] = labels.pick(number);
+        let method = if number.is_multiple_of(2) { Method::Get } else { Method::Put };
+        by_enum(path, method, Request::new(number, false))
+    })
+}
+
+#[inline(never)]
+#[instrument(path, method, prefix = "by_enum")]
+fn by_enum(path: &str, method: Method, request: Request) -> Result<u64, Failed> {
+    respond(path, request)
+}
+
+/// Polls async calls by 10 paths.
+pub(crate) fn call_async(labels: Labels<1>) -> Operation {
+    operation(move |number| {
+        let [path] = labels.pick(number);
+        let call = pin!(by_path_async(path, Request::new(number, false)));
+        match call.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => unreachable!("the body does not wait"),
+        }
+    })
+}
+
+#[inline(never)]
+#[instrument(path, prefix = "path_async")]
+async fn by_path_async(path: &str, request: Request) -> Result<u64, Failed> {
+    respond(path, request)
 }
 
 struct Service {

@@ -101,6 +101,14 @@ pub(crate) fn call_held(fails: bool) -> Operation {
     operation(move |number| handle_held(Request::new(number, fails)))
 }
 
+/// Creates and removes a label set of the functions that [`Peer::call`] calls.
+pub(crate) fn churn() {
+    LATENCY.with_label_values(&["/churned"]).observe(0.5);
+    EXCEPTIONS.with_label_values(&["/churned"]).inc();
+    LATENCY.remove_label_values(&["/churned"]).expect("it exists");
+    EXCEPTIONS.remove_label_values(&["/churned"]).expect("it exists");
+}
+
 fn counters(name: &str, labels: &[&str]) -> IntCounterVec {
     IntCounterVec::new(Opts::new(name, "A counter."), labels).expect("name and labels are valid")
 }

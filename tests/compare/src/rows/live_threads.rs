@@ -22,7 +22,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     observe(0..SERIES as u64);
     let alone = scrape(&registry, rounds);
     let together = with_threads(&observe, || scrape(&registry, rounds));
-    report.fact("scrape_64_threads_over_1", together / alone);
+    report.judge("scrape_64_threads", together / alone);
     let row = |what: &str, ns: f64| vec![what.to_owned(), figure(ns), figure(ns / alone)];
     let rows = [row("1", alone), row("64", together)];
     report.table(

@@ -43,12 +43,15 @@ fn series(report: &mut Report) -> Result<()> {
 
 fn threads(report: &mut Report) -> Result<()> {
     let mut rows = Vec::new();
+    let mut totals = Vec::new();
     for name in ["ours", "prometheus"] {
         let [few, many] = [1, THREADS].map(|threads| Task::Threads { peer: name.to_owned(), threads }.run());
         let [few, many] = [few? / 1024.0 / 1024.0, many? / 1024.0 / 1024.0];
         report.fact(format!("memory_{THREADS}_threads_mib_{name}"), many);
         rows.push(vec![name.to_owned(), figure(few), figure(many)]);
+        totals.push(many);
     }
+    report.judge("memory_512_threads", totals[0] / totals[1]);
     report.table(
         "Memory of 2,000 series with count and sum, each touched by every thread",
         &["who", "1 thread, MiB", "512 threads, MiB"],
