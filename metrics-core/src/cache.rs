@@ -172,8 +172,21 @@ pub(crate) fn get_first_level<const N: usize, V: AsRef<[u8]>>(
         return None;
     }
     let words = set_associative::find(access::cache_words(), id, epoch, values)?;
-    // Load each handle separately: a wide load of words that were just stored one by one stalls on store forwarding.
-    Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
+    Some(read(words.first_chunk()?))
+}
+
+/// Reads handles. A loop with an index, because iterators are slow in a debug build.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+fn read<const N: usize>(words: &[AtomicU64; N]) -> [Handle; N] {
+    let mut handles = [Handle::NONE; N];
+    let mut at = 0;
+    while at < N {
+        // Load each handle separately: a wide load of words that were just stored one by one stalls on store forwarding.
+        handles[at] = Handle::from_word(words[at].load(Ordering::Relaxed));
+        at += 1;
+    }
+    handles
 }
 
 /// Like [`get_first_level`], for a single value.
@@ -184,7 +197,7 @@ pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, valu
         return None;
     }
     let words = set_associative::find_one(access::cache_words(), id, epoch, value)?;
-    Some(words.first_chunk::<N>()?.each_ref().map(|word| Handle::from_word(word.load(Ordering::Relaxed))))
+    Some(read(words.first_chunk()?))
 }
 
 /// Like [`get`], but searches only the second level.

@@ -19,6 +19,7 @@ pub(super) const FEW_WORDS: usize = 64 * ENTRY_WORDS;
 /// The number of words in the cache of a thread that needs more.
 pub(super) const MANY_WORDS: usize = 512 * ENTRY_WORDS;
 const ENTRY_WORDS: usize = 16;
+const SET_WORDS: usize = 2 * ENTRY_WORDS;
 const OWNER_MASK: u64 = u32::MAX as u64;
 
 const OWNER: usize = 0;
@@ -34,7 +35,7 @@ const LONGEST: usize = 255;
 
 type CacheEntry = [AtomicU64; ENTRY_WORDS];
 /// The two entries that a label set can have.
-type Set = [CacheEntry; 2];
+type Set<'w> = [&'w CacheEntry; 2];
 
 /// Returns the cached handles for these values, as words.
 ///
@@ -48,10 +49,24 @@ pub(super) fn find<'w, V: AsRef<[u8]>>(
 ) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
-    find_with(words, id, epoch, (lengths, mixed), |entry| has(entry, values, &last))
+    let mixed = spread(mixed);
+    let [first, second] = set_of(words, id, mixed)?;
+    let owner = owner(id, mixed);
+    let is_second = first[OWNER].load(Relaxed) != owner;
+    let entry = if is_second { second } else { first };
+    if is_of(entry, owner, epoch, lengths) && has(entry, values, &last) {
+        return entry.last_chunk();
+    }
+    // Very rarely, the first entry has the same tag but different values.
+    if is_second || !is_of(second, owner, epoch, lengths) || !has(second, values, &last) {
+        return None;
+    }
+    second.last_chunk()
 }
 
 /// Like [`find`], for a single value, which needs no loops over values.
+///
+/// Neither this function nor those that it calls use closures or iterators, which are slow in a debug build.
 #[inline]
 pub(super) fn find_one<'w>(
     words: &'w [AtomicU64],
@@ -59,30 +74,20 @@ pub(super) fn find_one<'w>(
     epoch: u64,
     value: &[u8],
 ) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
-    let (last, first) = ends_of(value);
+    let (last, start) = ends_of(value);
     let length = value.len().min(LONGEST) as u64;
-    find_with(words, id, epoch, (length, mix(last, first, 0) ^ length), |entry| has_one(entry, value, first, last))
-}
-
-#[inline]
-fn find_with<'w>(
-    words: &'w [AtomicU64],
-    id: &CacheId,
-    epoch: u64,
-    (lengths, mixed): (u64, u64),
-    has: impl Fn(&CacheEntry) -> bool,
-) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
-    let mixed = spread(mixed);
-    let set = set_of(words, id, mixed)?;
+    let mixed = spread(mix(last, start, 0) ^ length);
+    let [first, second] = set_of(words, id, mixed)?;
     let owner = owner(id, mixed);
-    let is_of = |entry: &CacheEntry| is_of(entry, owner, epoch, lengths) && has(entry);
-    let is_second = set[0][OWNER].load(Relaxed) != owner;
-    let entry = &set[usize::from(is_second)];
-    if is_of(entry) {
+    let is_second = first[OWNER].load(Relaxed) != owner;
+    let entry = if is_second { second } else { first };
+    if is_of(entry, owner, epoch, length) && has_one(entry, value, start, last) {
         return entry.last_chunk();
     }
-    // Very rarely, the first entry has the same tag but different values.
-    if !is_second && is_of(&set[1]) { set[1].last_chunk() } else { None }
+    if is_second || !is_of(second, owner, epoch, length) || !has_one(second, value, start, last) {
+        return None;
+    }
+    second.last_chunk()
 }
 
 /// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any. Returns
@@ -111,7 +116,7 @@ pub(super) fn insert<V: AsRef<[u8]>>(
         None if turn.is_multiple_of(4) => (turn / 4) & 1,
         None => return false,
     };
-    let entry = &set[at];
+    let entry = set[at];
     entry[OWNER].store(owner(id, mixed), Relaxed);
     entry[EPOCH].store(epoch, Relaxed);
     entry[LENGTHS].store(lengths, Relaxed);
@@ -169,10 +174,10 @@ fn words_of(value: &[u8], last: u64) -> impl Iterator<Item = u64> {
 /// Returns the entries that these values can have; `None` if the thread has no cache.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low bits select the set")]
-fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<&'w Set> {
-    let (entries, _) = words.as_chunks::<ENTRY_WORDS>();
-    let (sets, _) = entries.as_chunks::<2>();
-    sets.get((mixed ^ index(id)) as usize & sets.len().wrapping_sub(1))
+fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<Set<'w>> {
+    let (sets, _) = words.as_chunks::<SET_WORDS>();
+    let set = sets.get((mixed ^ index(id)) as usize & sets.len().wrapping_sub(1))?;
+    Some([set.first_chunk()?, set.last_chunk()?])
 }
 
 /// The owner word of an entry: the owner's number, and a tag that distinguishes most values in the same set.
@@ -189,7 +194,7 @@ fn index(id: &CacheId) -> u64 {
 
 #[inline]
 fn is_of(entry: &CacheEntry, owner: u64, epoch: u64, lengths: u64) -> bool {
-    let [of, at, lens] = [OWNER, EPOCH, LENGTHS].map(|word| entry[word].load(Relaxed));
+    let (of, at, lens) = (entry[OWNER].load(Relaxed), entry[EPOCH].load(Relaxed), entry[LENGTHS].load(Relaxed));
     (of ^ owner) | (at ^ epoch) | (lens ^ lengths) == 0
 }
 
@@ -225,11 +230,30 @@ fn has_one(entry: &CacheEntry, value: &[u8], first: u64, last: u64) -> bool {
     ends == 0 && (chunks == 1 || has_middle(entry, value))
 }
 
-/// Returns true if the entry has all complete chunks of this value.
+/// Returns true if the entry has all complete chunks of this value except the first one, which was compared.
 #[inline(never)]
 fn has_middle(entry: &CacheEntry, value: &[u8]) -> bool {
-    let chunks = value.as_chunks::<8>().0;
-    entry[KEY..HANDLES].iter().zip(chunks).all(|(word, chunk)| word.load(Relaxed) == u64::from_le_bytes(*chunk))
+    let mut at = 1;
+    while at < value.len() / 8 {
+        // The remainder eliminates the bounds check.
+        if entry[(KEY + at) % ENTRY_WORDS].load(Relaxed) != word_at(value, 8 * at) {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+/// The word of which the first byte is at this position; 0 if there are not enough bytes.
+#[inline]
+fn word_at(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..) {
+        Some(rest) => match rest.first_chunk() {
+            Some(chunk) => u64::from_le_bytes(*chunk),
+            None => 0,
+        },
+        None => 0,
+    }
 }
 
 /// Returns true if the entry belongs to a past epoch of the same owner.
@@ -245,11 +269,20 @@ fn last_word(bytes: &[u8]) -> u64 {
     }
     // Do not branch on the length: short values, such as HTTP methods, occur in random order, which defeats prediction.
     match bytes.len().checked_sub(2) {
-        Some(end) => [0, end.min(2), end.min(4), end].into_iter().fold(0, |word, at| {
-            let pair = bytes[at..].first_chunk().map_or(0, |pair| u16::from_le_bytes(*pair));
-            word << 16 | u64::from(pair)
-        }),
+        Some(end) => {
+            let first = pair_at(bytes, 0) << 48 | pair_at(bytes, end.min(2)) << 32;
+            first | pair_at(bytes, end.min(4)) << 16 | pair_at(bytes, end)
+        }
         None => bytes.first().map_or(0, |only| u64::from(*only)),
+    }
+}
+
+/// The two bytes at this position, which must be in range.
+#[inline]
+fn pair_at(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..) {
+        Some([one, other, ..]) => u64::from(u16::from_le_bytes([*one, *other])),
+        _ => 0,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Calls in a debug build, compared with the same instrumentation by hand with the `prometheus` crate.
 
+use std::env;
 use std::path::Path;
 use std::process::Command;
 
@@ -16,9 +17,10 @@ use crate::report::{Report, figure};
 /// Builds this program without optimizations and lets it measure itself.
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let mut cargo = Command::new(env!("CARGO"));
+    // Not the path of cargo itself: without rustup, dependencies with a `rust-toolchain` file would choose the compiler.
+    let mut cargo = Command::new("cargo");
     cargo.args(["run", "--quiet", "--manifest-path"]).arg(manifest);
-    if let Some(target) = std::env::current_exe()?.ancestors().nth(2) {
+    if let Some(target) = env::current_exe()?.ancestors().nth(2) {
         cargo.arg("--target-dir").arg(target);
     }
     let output = cargo.args(["--", &format!("--{}", child::OPTION), &Task::Debug { rounds }.to_argument()]).output()?;
