@@ -171,22 +171,8 @@ pub(crate) fn get_first_level<const N: usize, V: AsRef<[u8]>>(
     if !id.searches(1) {
         return None;
     }
-    let words = set_associative::find(access::cache_words(), id, epoch, values)?;
-    Some(read(words.first_chunk()?))
-}
-
-/// Reads handles. A loop with an index, because iterators are slow in a debug build.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
-fn read<const N: usize>(words: &[AtomicU64; N]) -> [Handle; N] {
-    let mut handles = [Handle::NONE; N];
-    let mut at = 0;
-    while at < N {
-        // Load each handle separately: a wide load of words that were just stored one by one stalls on store forwarding.
-        handles[at] = Handle::from_word(words[at].load(Ordering::Relaxed));
-        at += 1;
-    }
-    handles
+    let entry = set_associative::find(access::cache_words(), id, epoch, values)?;
+    Some(set_associative::handles(entry))
 }
 
 /// Like [`get_first_level`], for a single value.
@@ -196,8 +182,8 @@ pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, valu
     if !id.searches(1) {
         return None;
     }
-    let words = set_associative::find_one(access::cache_words(), id, epoch, value)?;
-    Some(read(words.first_chunk()?))
+    let entry = set_associative::find_one(access::cache_words(), id, epoch, value)?;
+    Some(set_associative::handles(entry))
 }
 
 /// Like [`get`], but searches only the second level.

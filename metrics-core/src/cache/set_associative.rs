@@ -33,11 +33,11 @@ const MAX_VALUES: usize = 8;
 /// Values of at least this length, in bytes, are not cached here.
 const LONGEST: usize = 255;
 
-type CacheEntry = [AtomicU64; ENTRY_WORDS];
+pub(super) type CacheEntry = [AtomicU64; ENTRY_WORDS];
 /// The two entries that a label set can have.
 type Set<'w> = [&'w CacheEntry; 2];
 
-/// Returns the cached handles for these values, as words.
+/// Returns the entry with the handles for these values.
 ///
 /// Every lookup with the same id must pass the same number of values and expect the same number of handles, because
 /// entries record neither.
@@ -46,7 +46,7 @@ pub(super) fn find<'w, V: AsRef<[u8]>>(
     id: &CacheId,
     epoch: u64,
     values: &[V],
-) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
+) -> Option<&'w CacheEntry> {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
     let mixed = spread(mixed);
@@ -55,25 +55,20 @@ pub(super) fn find<'w, V: AsRef<[u8]>>(
     let is_second = first[OWNER].load(Relaxed) != owner;
     let entry = if is_second { second } else { first };
     if is_of(entry, owner, epoch, lengths) && has(entry, values, &last) {
-        return entry.last_chunk();
+        return Some(entry);
     }
     // Very rarely, the first entry has the same tag but different values.
     if is_second || !is_of(second, owner, epoch, lengths) || !has(second, values, &last) {
         return None;
     }
-    second.last_chunk()
+    Some(second)
 }
 
 /// Like [`find`], for a single value, which needs no loops over values.
 ///
 /// Neither this function nor those that it calls use closures or iterators, which are slow in a debug build.
 #[inline]
-pub(super) fn find_one<'w>(
-    words: &'w [AtomicU64],
-    id: &CacheId,
-    epoch: u64,
-    value: &[u8],
-) -> Option<&'w [AtomicU64; MAX_HANDLES]> {
+pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {
     let (last, start) = ends_of(value);
     let length = value.len().min(LONGEST) as u64;
     let mixed = spread(mix(last, start, 0) ^ length);
@@ -82,12 +77,29 @@ pub(super) fn find_one<'w>(
     let is_second = first[OWNER].load(Relaxed) != owner;
     let entry = if is_second { second } else { first };
     if is_of(entry, owner, epoch, length) && has_one(entry, value, start, last) {
-        return entry.last_chunk();
+        return Some(entry);
     }
     if is_second || !is_of(second, owner, epoch, length) || !has_one(second, value, start, last) {
         return None;
     }
-    second.last_chunk()
+    Some(second)
+}
+
+/// The first handles of an entry, of which there are at most [`MAX_HANDLES`].
+///
+/// A loop with an index, because iterators are slow in a debug build.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+pub(super) fn handles<const N: usize>(entry: &CacheEntry) -> [Handle; N] {
+    let mut handles = [Handle::NONE; N];
+    let mut at = 0;
+    while at < N {
+        // Load each handle separately: a wide load of words that were just stored one by one stalls on store forwarding.
+        // The remainder eliminates the bounds check.
+        handles[at] = Handle::from_word(entry[(HANDLES + at) % ENTRY_WORDS].load(Relaxed));
+        at += 1;
+    }
+    handles
 }
 
 /// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any. Returns
@@ -291,12 +303,12 @@ mod tests {
     use super::*;
     use crate::cell::sync::zeros;
 
-    fn handles(n: u64) -> [Handle; MAX_HANDLES] {
+    fn some_handles(n: u64) -> [Handle; MAX_HANDLES] {
         std::array::from_fn(|at| Handle::from_word(n * 10 + at as u64))
     }
 
     fn found(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str]) -> Option<[u64; MAX_HANDLES]> {
-        let read = |words: &[AtomicU64; MAX_HANDLES]| words.each_ref().map(|word| word.load(Relaxed));
+        let read = |entry: &CacheEntry| super::handles(entry).map(Handle::word);
         let found = find(words, id, epoch, values).map(read);
         if let [value] = values {
             assert_eq!(find_one(words, id, epoch, value.as_bytes()).map(read), found, "{value:?}");
@@ -325,10 +337,10 @@ mod tests {
         let mut remembered = 0;
         for (n, value) in values.iter().enumerate() {
             let words = zeros([FEW_WORDS, MANY_WORDS][n % 2]);
-            insert(&words, &id, 1, &[value, "z"], &handles(n as u64), 0);
+            insert(&words, &id, 1, &[value, "z"], &some_handles(n as u64), 0);
             for (other_n, other) in values.iter().enumerate() {
                 let found = found(&words, &id, 1, &[other, "z"]);
-                let expected = (n == other_n).then(|| handles(n as u64).map(Handle::word));
+                let expected = (n == other_n).then(|| some_handles(n as u64).map(Handle::word));
                 assert!(found.is_none() || found == expected, "{other:?} finds the handles of {value:?}");
                 remembered += usize::from(found.is_some());
             }
@@ -342,9 +354,9 @@ mod tests {
         let (id, values) = (CacheId::new(), values());
         for (n, value) in values.iter().enumerate() {
             let words = zeros(MANY_WORDS);
-            insert(&words, &id, 1, &[value], &handles(n as u64), 0);
+            insert(&words, &id, 1, &[value], &some_handles(n as u64), 0);
             for (other_n, other) in values.iter().enumerate() {
-                let expected = (n == other_n && value.len() <= 71).then(|| handles(n as u64).map(Handle::word));
+                let expected = (n == other_n && value.len() <= 71).then(|| some_handles(n as u64).map(Handle::word));
                 assert_eq!(found(&words, &id, 1, &[other]), expected, "{other:?} after {value:?}");
             }
         }
@@ -356,15 +368,15 @@ mod tests {
         let value = |middle: &str| format!("beginning{middle}the very end");
         let [one, two, three] = ["one", "two", "six"].map(value);
         for (value, n) in [(&one, 1), (&two, 2)] {
-            assert!(insert(&words, &id, 1, &[value], &handles(n), 0));
+            assert!(insert(&words, &id, 1, &[value], &some_handles(n), 0));
         }
-        assert_eq!(found(&words, &id, 1, &[&one]), Some(handles(1).map(Handle::word)));
-        assert_eq!(found(&words, &id, 1, &[&two]), Some(handles(2).map(Handle::word)));
+        assert_eq!(found(&words, &id, 1, &[&one]), Some(some_handles(1).map(Handle::word)));
+        assert_eq!(found(&words, &id, 1, &[&two]), Some(some_handles(2).map(Handle::word)));
         assert_eq!(found(&words, &id, 1, &[&three]), None);
-        assert!(!insert(&words, &id, 1, &[&three], &handles(3), 4));
-        assert_eq!(found(&words, &id, 1, &[&one]), Some(handles(1).map(Handle::word)));
+        assert!(!insert(&words, &id, 1, &[&three], &some_handles(3), 4));
+        assert_eq!(found(&words, &id, 1, &[&one]), Some(some_handles(1).map(Handle::word)));
         assert_eq!(found(&words, &id, 1, &[&two]), None);
-        assert_eq!(found(&words, &id, 1, &[&three]), Some(handles(3).map(Handle::word)));
+        assert_eq!(found(&words, &id, 1, &[&three]), Some(some_handles(3).map(Handle::word)));
     }
 
     #[test]
@@ -373,7 +385,7 @@ mod tests {
         let sets: [&[&str]; 7] = [&["ab", "c"], &["a", "bc"], &["abc", ""], &["", "abc"], &["abc"], &[""], &["", ""]];
         for set in sets {
             let words = zeros(MANY_WORDS);
-            insert(&words, &id, 1, set, &handles(7), 0);
+            insert(&words, &id, 1, set, &some_handles(7), 0);
             for other in sets {
                 let same = other == set;
                 // All label sets of an owner have the same size, so sets of different sizes need not be distinguished.
@@ -387,12 +399,12 @@ mod tests {
     #[test]
     fn handles_are_found_only_for_the_same_owner_and_epoch() {
         let (words, ids) = (zeros(MANY_WORDS), [CacheId::new(), CacheId::new()]);
-        insert(&words, &ids[0], 1, &["/foo"], &handles(1), 0);
+        insert(&words, &ids[0], 1, &["/foo"], &some_handles(1), 0);
         assert!(found(&words, &ids[0], 1, &["/foo"]).is_some());
         assert!(found(&words, &ids[1], 1, &["/foo"]).is_none());
         assert!(found(&words, &ids[0], 2, &["/foo"]).is_none());
-        insert(&words, &ids[0], 2, &["/foo"], &handles(2), 0);
-        assert_eq!(found(&words, &ids[0], 2, &["/foo"]), Some(handles(2).map(Handle::word)));
+        insert(&words, &ids[0], 2, &["/foo"], &some_handles(2), 0);
+        assert_eq!(found(&words, &ids[0], 2, &["/foo"]), Some(some_handles(2).map(Handle::word)));
         assert!(found(&[], &ids[0], 2, &["/foo"]).is_none());
     }
 
@@ -401,7 +413,7 @@ mod tests {
         let (words, id) = (zeros(MANY_WORDS), CacheId::new());
         let many = [""; MAX_VALUES + 1];
         for set in [many.as_slice(), &[&"x".repeat(300)], &["x".repeat(40).as_str(), &"y".repeat(40)]] {
-            insert(&words, &id, 1, set, &handles(1), 0);
+            insert(&words, &id, 1, set, &some_handles(1), 0);
             assert!(found(&words, &id, 1, set).is_none());
         }
     }
