@@ -97,7 +97,7 @@ impl Recording {
     /// Moves the request to another route, including its in-flight gauge.
     #[cfg(feature = "actix")]
     pub(super) fn route_again(&mut self, path: &str) {
-        if path != self.path.as_str() {
+        if path.as_bytes() != self.path.as_bytes() {
             self.route = self.metrics.families().route(path, self.method);
             self.path = LabelText::new(path);
             self.in_flight = Some(self.route.in_flight.track_in_flight());
