@@ -202,6 +202,11 @@ fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStrea
     }
 }
 
+/// Emits a closure of the attribute. A path would be a label from the arguments, so lints must not suggest one.
+fn closure(value: &impl ToTokens) -> TokenStream {
+    quote! { #[allow(clippy::redundant_closure, clippy::redundant_closure_for_method_calls)] #value }
+}
+
 /// Emits the expression for a call's outcome; `returned` evaluates to a reference to the return value.
 fn ending(args: &Args, returned: &TokenStream, span: Span, private: &TokenStream) -> TokenStream {
     let is_exception = match &args.exception_if {
@@ -218,11 +223,15 @@ fn ending(args: &Args, returned: &TokenStream, span: Span, private: &TokenStream
             LabelValue::Result(result) => {
                 let value = &result.value;
                 let of_result = quote! { #private::of_result };
-                results.push(checked(value, &of_result, &quote! { #returned, #value }));
+                let closure = closure(value);
+                results.push(checked(value, &of_result, &quote! { #returned, #closure }));
             }
             LabelValue::Kind(of) => {
                 let given = match &of.value {
-                    Some(value) => checked(value, &quote! { #private::kind_of }, &quote! { #returned, #value }),
+                    Some(value) => {
+                        let closure = closure(value);
+                        checked(value, &quote! { #private::kind_of }, &quote! { #returned, #closure })
+                    }
                     None => checked_at(of.span, &quote! { #private::kind }, returned),
                 };
                 kind = Some(quote! { .kind(#given) });

@@ -20,7 +20,16 @@ fn route(path: &str, request: Request) -> Result<Response, RouteError> {
         .finish(
             metrics::__private::Ending::new(
                     metrics::__private::Returned(&__metrics_out).is_exception(),
-                    [metrics::__private::of_result(&__metrics_out, |out| status_of(out))],
+                    [
+                        metrics::__private::of_result(
+                            &__metrics_out,
+                            #[allow(
+                                clippy::redundant_closure,
+                                clippy::redundant_closure_for_method_calls
+                            )]
+                            |out| status_of(out),
+                        ),
+                    ],
                 )
                 .kind(metrics::__private::kind(&__metrics_out)),
         );
