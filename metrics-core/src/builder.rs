@@ -179,8 +179,8 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
 
     /// Sets the family's maximum number of series; the default is 2,000.
     ///
-    /// Once the family has this many series, new label sets are counted in its overflow series. Each thread caches up
-    /// to 16,384 label sets per family and looks up the rest in a table that all threads share.
+    /// Once the family has this many series, new label sets are counted in its overflow series. While a thread uses
+    /// at most 16,384 of them, it caches them; beyond that, label sets are looked up in a table that all threads share.
     pub fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self

@@ -1,5 +1,5 @@
-//! Per-thread caches that map label values to handles. Once a thread has seen a label set, a lookup neither locks nor
-//! allocates.
+//! Per-thread caches that map label values to handles. While a label set is cached, looking it up neither locks
+//! nor allocates.
 //!
 //! A lookup tries two levels. The first is [`set_associative`]: 64 entries per thread (512 if these are too few),
 //! shared by all families and annotated functions and found without hashing. The second is one hash table per thread
@@ -8,10 +8,10 @@
 //! entries, so that hundreds of threads need little memory.
 //!
 //! Each owner has an epoch, which changes when one of its series is removed. A table or entry from an older epoch does
-//! not match, so nothing has to be invalidated in other threads. Once any thread has more than 256 label sets for an
-//! owner, all threads skip the first level for that owner, because its label sets would mostly evict other owners'
-//! entries. Once a table exceeds 16,384 label sets or 4 MiB of values, all threads skip the second level, too: most
-//! lookups there would miss, and a miss in a large table takes almost as long as a lookup in the family.
+//! not match, so nothing has to be invalidated in other threads. Once any thread with dedicated cells has more than 256
+//! label sets for an owner, all threads skip the first level for that owner, because its label sets would mostly evict
+//! other owners' entries. Once a table exceeds 16,384 label sets or 4 MiB of values, all threads skip the second level,
+//! too: most lookups there would miss, and a miss in a large table takes almost as long as a lookup in the family.
 
 mod dense;
 mod fixed;
@@ -44,8 +44,8 @@ const MAX_KEY_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct CacheId {
     index: usize,
-    /// The first level that is worth searching: 1, 2, or 3 if only the family is.
-    first_level: AtomicU8,
+    /// The level at which lookups begin: 1 or 2, or 3 for the family itself.
+    start_level: AtomicU8,
 }
 
 static IDS: Mutex<Ids> = Mutex::new(Ids { used: 0, free: Vec::new() });
@@ -69,17 +69,17 @@ impl CacheId {
     }
 
     fn of(index: usize) -> Self {
-        Self { index, first_level: AtomicU8::new(1) }
+        Self { index, start_level: AtomicU8::new(1) }
     }
 
     #[inline]
     fn searches(&self, level: u8) -> bool {
-        self.first_level.load(Ordering::Relaxed) <= level
+        self.start_level.load(Ordering::Relaxed) <= level
     }
 
     /// Skips the levels before `level` from now on.
     fn begin_at(&self, level: u8) {
-        self.first_level.fetch_max(level, Ordering::Relaxed);
+        self.start_level.fetch_max(level, Ordering::Relaxed);
     }
 }
 
@@ -127,7 +127,7 @@ struct FirstLevel {
     conflicts: Cell<usize>,
 }
 
-/// The number of conflicts after which a thread's first level grows, a quarter of the entries.
+/// The number of conflicts after which a thread's first level grows, a quarter of its initial 64 entries.
 const MAX_CONFLICTS: usize = 16;
 
 /// The cached lookups of one owner in one thread.
@@ -212,8 +212,8 @@ fn get_in_table<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Op
 
 /// Caches `handles` for these values. `epoch` must have been read before the handles were looked up.
 ///
-/// Does nothing if the thread cannot have a block or is ending, or if the call is re-entrant (from an allocator that
-/// records metrics). Frees the thread's table if the owner has too many label sets.
+/// Does nothing if the thread is ending or the call is re-entrant (from an allocator that records metrics). A thread
+/// that shares cells caches in the first level only. Frees the thread's table if the owner has too many label sets.
 #[inline]
 pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
     if id.searches(2) {

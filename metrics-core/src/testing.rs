@@ -69,8 +69,9 @@ impl Snapshot {
     /// records on other threads, such as the workers of a multi-threaded runtime.
     ///
     /// Gauges, callbacks, collectors and `metrics_core_internal_errors_total` are not kept per thread, so their values
-    /// cover the whole process. A thread that shares cells (see
-    /// [`limit_thread_local_cells`](crate::limit_thread_local_cells)) has dedicated ones from its first snapshot on.
+    /// cover the whole process. If the current thread shares cells (see
+    /// [`limit_thread_local_cells`](crate::limit_thread_local_cells)), its first snapshot gives it dedicated cells. The
+    /// snapshot does not contain values that the thread recorded before.
     #[must_use]
     pub fn of_current_thread(registry: &Registry) -> Self {
         Self { is_shared: false, ..cell::reading_own_block(|| Self::of(registry)) }

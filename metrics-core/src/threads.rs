@@ -4,9 +4,9 @@ use crate::cell::access;
 
 /// Limits the number of threads that have dedicated cells at the same time; all other threads share cells.
 ///
-/// A thread with dedicated cells never waits for another one when it records a value. By default, as many threads have
-/// such cells as there are cores, times 8, and at least 64. Calling this function is only useful if more threads record
-/// values all the time, or if memory is scarce.
+/// A thread with dedicated cells does not wait for other threads when it writes to a series that it has used before. By
+/// default, 8 threads per core, but no fewer than 64 in total, can have dedicated cells. Change the limit only if more
+/// threads than that record constantly, or if memory is scarce.
 ///
 /// For each series that it touches, a thread has a cell (24 bytes for a counter, 32 bytes for a summary, or 40 bytes
 /// plus 8 per bucket for a histogram) and about 60 bytes of cached label values. Quantiles and native buckets need more;
@@ -15,9 +15,9 @@ use crate::cell::access;
 /// are far apart need more memory. When a thread ends, a new thread can reuse its cells.
 ///
 /// If `threads` other threads have cells when a thread records its first value, that thread shares cells for the rest
-/// of its life. It then takes a lock for each write. There are twice as many of these locks as cores, so it rarely
-/// waits. It has the small cache for label sets, and looks up other label sets under the family's lock. Its values are
-/// just as exact. Threads that already have cells keep them, so call this function early in `main`.
+/// of its life. It locks a shared block of cells for each write. There are two such blocks per core, so it rarely waits. It
+/// keeps only the 8 KiB cache, and looks up all other label sets under the family's lock. No values are lost. Threads
+/// that already have cells keep them, so call this function early in `main`.
 ///
 /// # Example: dedicated cells for 16 threads
 ///

@@ -34,7 +34,7 @@ const MAX_VALUES: usize = 8;
 const LONGEST: usize = 255;
 
 pub(super) type CacheEntry = [AtomicU64; ENTRY_WORDS];
-/// The two entries that a label set can have.
+/// The two entries that a label set can occupy.
 type Set<'w> = [&'w CacheEntry; 2];
 
 /// Returns the entry with the handles for these values.
@@ -66,7 +66,7 @@ pub(super) fn find<'w, V: AsRef<[u8]>>(
 
 /// Like [`find`], for a single value, which needs no loops over values.
 ///
-/// Neither this function nor those that it calls use closures or iterators, which are slow in a debug build.
+/// Uses no iterators and hardly any closures, which are slow in a debug build.
 #[inline]
 pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {
     let (last, start) = ends_of(value);
@@ -85,17 +85,16 @@ pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, val
     Some(second)
 }
 
-/// The first handles of an entry, of which there are at most [`MAX_HANDLES`].
-///
-/// A loop with an index, because iterators are slow in a debug build.
+/// Returns the first `N` handles of an entry; `N` is at most [`MAX_HANDLES`]. Uses an index, because iterators are slow
+/// in a debug build.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
 pub(super) fn handles<const N: usize>(entry: &CacheEntry) -> [Handle; N] {
     let mut handles = [Handle::NONE; N];
     let mut at = 0;
     while at < N {
-        // Load each handle separately: a wide load of words that were just stored one by one stalls on store forwarding.
-        // The remainder eliminates the bounds check.
+        // Load each handle separately: a wide load of words that were just stored one by one stalls on store
+        // forwarding. The remainder eliminates the bounds check.
         handles[at] = Handle::from_word(entry[(HANDLES + at) % ENTRY_WORDS].load(Relaxed));
         at += 1;
     }
@@ -157,7 +156,7 @@ fn ends<V: AsRef<[u8]>>(values: &[V], last: &mut [u64; MAX_VALUES]) -> (u64, u64
     (lengths, mixed ^ lengths)
 }
 
-/// The last word of a value, and the first if it has at least 8 bytes.
+/// Returns the last word of a value, and the first word, or 0 if the value has fewer than 8 bytes.
 #[inline]
 fn ends_of(bytes: &[u8]) -> (u64, u64) {
     (last_word(bytes), bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first)))
@@ -183,7 +182,7 @@ fn words_of(value: &[u8], last: u64) -> impl Iterator<Item = u64> {
     before.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain([last])
 }
 
-/// Returns the entries that these values can have; `None` if the thread has no cache.
+/// Returns the entries that these values can occupy; `None` if the thread has no cache.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low bits select the set")]
 fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<Set<'w>> {
@@ -230,7 +229,7 @@ fn has<V: AsRef<[u8]>>(entry: &CacheEntry, values: &[V], last: &[u64; MAX_VALUES
     different == 0
 }
 
-/// Like [`has`], for a single value with this first and last word.
+/// Like [`has`], for a single value with these first and last words.
 #[inline]
 fn has_one(entry: &CacheEntry, value: &[u8], first: u64, last: u64) -> bool {
     if value.len() <= 8 {
@@ -256,7 +255,7 @@ fn has_middle(entry: &CacheEntry, value: &[u8]) -> bool {
     true
 }
 
-/// The word of which the first byte is at this position; 0 if there are not enough bytes.
+/// The word that starts at this position; 0 if fewer than 8 bytes remain.
 #[inline]
 fn word_at(bytes: &[u8], at: usize) -> u64 {
     match bytes.get(at..) {

@@ -196,7 +196,8 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     }
 }
 
-/// The values of one call, in UTF-8. As bytes, because [`LabelText`] would have to validate them.
+/// The values of one call, in UTF-8. Stored as bytes, because [`LabelText`] would have to validate a `str` on each
+/// read.
 pub(super) type LateValues<'v> = [&'v [u8]; MAX_LABELS];
 
 /// Converts values of late labels to text.

@@ -27,7 +27,7 @@ impl Site {
             values.iter().map(|value| value.as_bytes()).chain(identities.iter().flatten().map(<[u8; 8]>::as_slice));
         let mut count = 0;
         for part in all {
-            // With more labels, calls always take the slow path.
+            // If there are more values and identities than this, calls always take the slow path.
             let Some(slot) = parts.get_mut(count) else { return self.resolve_with_new(values, per_call, &[]) };
             *slot = part;
             count += 1;
@@ -43,7 +43,8 @@ impl Site {
         self.resolve_with_new(values, per_call, parts)
     }
 
-    /// Like [`Site::resolve_with`], for a call that this thread has not cached. `parts` is the key to cache it under.
+    /// Like [`Site::resolve_with`], for series that this thread has not cached. `parts` is their cache key; if it is
+    /// empty, they are not cached.
     #[inline(never)]
     fn resolve_with_new(&self, values: &[&str], per_call: &PerCall<'_>, parts: &[&[u8]]) -> Series {
         let epoch = self.families().map(Families::epoch);

@@ -144,7 +144,8 @@ impl Site {
     pub(super) fn resolve_beginning(&self, values: &[&str]) -> Handle {
         let Some(families) = self.families() else { return self.unresolved().handles[Role::InFlight as usize] };
         let Some(cache) = &families.beginnings else {
-            // All calls begin with the same labels and are not counted in flight, so only the first one has effects.
+            // The beginning of a call has no effects that depend on its labels. The first call evaluates the known
+            // values.
             if families.known.get().is_none() {
                 self.known(families);
             }

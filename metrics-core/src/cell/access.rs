@@ -68,10 +68,11 @@ pub(crate) fn cache_words() -> &'static [AtomicU64] {
     super::thread_locals::cache_words()
 }
 
-/// Gives the thread a first-level lookup cache of at least `own` words if it has dedicated cells, or `shared` words
-/// otherwise. Returns true if it has; `None` if it cannot have a cache.
-pub(crate) fn make_cache(own: usize, shared: usize) -> Option<bool> {
-    with_block(|pages, block| block.make_cache(store(), pages, own, shared)).flatten()
+/// Gives the thread a first-level lookup cache of at least `dedicated` words if it has dedicated cells, or `shared`
+/// words otherwise. Returns true if the thread has dedicated cells, false if it shares cells, and `None` if it is
+/// ending or the call is re-entrant.
+pub(crate) fn make_cache(dedicated: usize, shared: usize) -> Option<bool> {
+    with_block(|pages, block| block.make_cache(store(), pages, dedicated, shared)).flatten()
 }
 
 #[cfg(test)]

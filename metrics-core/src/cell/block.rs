@@ -1,4 +1,4 @@
-//! The pages of one writer, and the rules for the generations of its cells.
+//! A block: one cell for each slot, and the rules for the generations of these cells.
 
 use std::array;
 use std::cmp::Ordering;
@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::handle::{self, Handle};
 use super::sync::{AtomicU64, OnceLock, PAGES, zeros};
 
-/// The pages of one writer. Blocks are leaked, but reused by new threads.
+/// The pages of a dedicated, shared or home block. Dedicated blocks are leaked, but reused by new threads.
 pub(super) struct Block {
     pub(super) pages: [OnceLock<Box<[AtomicU64]>>; PAGES],
     /// The block that was created after this one. Readers follow this list without a lock or an allocation.
@@ -23,7 +23,8 @@ impl Block {
         self.pages[page].get_or_init(|| zeros(handle::page_words(page)))
     }
 
-    /// Allocates the pages of these slots. No thread waits for another one that allocates a page.
+    /// Allocates the pages of these slots. Threads may allocate the same page concurrently; the first one to finish
+    /// wins.
     pub(super) fn prepare(&self, slots: &[Handle]) {
         for slot in slots.iter().filter(|slot| !slot.is_none()) {
             let page = &self.pages[slot.page()];
@@ -69,8 +70,8 @@ pub(super) fn begin(cell: &[AtomicU64], handle: Handle) -> bool {
     match cell[0].load(Relaxed).cmp(&handle.word()) {
         Ordering::Less => start_generation(cell, handle),
         Ordering::Equal => {}
-        // The series ended after the liveness check, and the block's previous thread wrote to the series that reuses
-        // the slot.
+        // The series ended after the liveness check, and another writer of this block has already written to the series
+        // that reuses the slot.
         Ordering::Greater => return false,
     }
     true

@@ -175,7 +175,7 @@ fn observe_cold(handle: Handle, buckets: &'static Buckets, place: &Place, value:
 enum Written {
     /// The observation was recorded, or the series has ended.
     Done,
-    /// The thread has no block of its own.
+    /// The thread has no dedicated block.
     NoBlock,
     /// There is no chunk for the observation.
     NoSlot,

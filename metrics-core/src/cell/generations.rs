@@ -1,4 +1,4 @@
-//! The live generation of each slot, which tells whether a series has ended.
+//! The live generation of each slot, used to detect that a series has ended.
 
 use std::array;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -18,7 +18,8 @@ impl Generations {
         Self { pages: array::from_fn(|_| OnceLock::new()) }
     }
 
-    /// Begins the series of `handle`. No thread waits for another one that allocates a page.
+    /// Marks the series of `handle` as live. Threads may allocate the same page concurrently; the first one to finish
+    /// wins.
     pub(super) fn begin(&self, handle: Handle) {
         let page = &self.pages[handle.page()];
         if page.get().is_none() {

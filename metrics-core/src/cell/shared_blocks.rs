@@ -1,7 +1,8 @@
-//! The blocks of the threads that have none of their own, which lock one of them for each write.
+//! Shared blocks, for threads without dedicated cells.
 //!
-//! There are twice as many as cores. No more threads run at the same time than there are cores, so a thread nearly
-//! always finds its preferred block unlocked, and otherwise takes another one: a scrape adds up all blocks in any case.
+//! Such a thread locks a shared block for each write. There are two shared blocks per core. Only as many threads run at
+//! once as there are cores, so a thread almost always finds its preferred block unlocked. Otherwise, it tries the
+//! others, since a scrape adds up all blocks anyway.
 
 use super::block::{Block, begin};
 use super::generations::Generations;
@@ -48,7 +49,8 @@ impl Sharer {
         Self { blocks, preferred: number % blocks.len().max(1) }
     }
 
-    /// Locks a block for writing to these slots.
+    /// Locks the preferred block for writing to these slots, or another one if it is locked. Returns `None` if there
+    /// are no shared blocks.
     pub(super) fn lock(self, generations: &'static Generations, slots: &[Handle]) -> Option<BlockWriter<'static>> {
         let (before, from) = self.blocks.split_at_checked(self.preferred)?;
         let unlocked = from.iter().chain(before).find_map(|shared| shared.try_lock(generations, slots));

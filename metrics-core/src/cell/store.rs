@@ -1,10 +1,11 @@
 //! The words of all threads, and the rules for reading and writing them concurrently.
 //!
-//! The words of a block are written only by the thread that owns it. A thread that ends hands its block, unchanged, to
-//! the next new thread. Nothing is folded into a total, so floats are always added in the same order and sums never
-//! decrease. The number of blocks never exceeds the peak number of threads alive at the same time, nor a limit. Threads
-//! beyond the limit share blocks ([`super::shared_blocks`]). A thread that cannot use a block, for example because it
-//! is ending, writes to the home block, which is shared under a lock.
+//! A dedicated block is written only by the thread that owns it. A thread that ends hands its block, unchanged, to the
+//! next new thread. A shared block is written under its lock ([`super::shared_blocks`]). Nothing is folded into a
+//! total, so floats are always added in the same order and sums never decrease. The number of dedicated blocks never
+//! exceeds the peak number of live threads. It also stays within the limit, unless the limit is lowered or threads
+//! beyond it take snapshots. A thread that cannot use a block, for example because it is ending, writes to the home
+//! block, which is shared by all threads under a lock.
 //!
 //! A scrape reads block by block, so that it accesses memory sequentially. It checks the generation of each cell before
 //! and after it reads it.
@@ -41,21 +42,21 @@ pub(super) struct Store {
     /// Receives the writes of threads that cannot use a block. All other blocks follow it in creation order, which is
     /// the order of summation.
     home: SharedBlock,
-    /// The blocks of threads beyond the limit, created when the first one arrives.
+    /// The shared blocks, created when the first thread exceeds the limit.
     shared: OnceLock<Box<[SharedBlock]>>,
     /// The time from which each bucket may take its next exemplar. All threads write this block.
     exemplar_times: Block,
     blocks: Mutex<Blocks>,
-    /// The first-level lookup caches of ended threads. Their contents remain valid, because handles are the same for
+    /// First-level lookup caches that no thread uses. Their contents remain valid, because handles are the same for
     /// all threads.
     caches: Mutex<Vec<&'static [AtomicU64]>>,
     slots: Mutex<SlotAllocator>,
 }
 
-/// The block or blocks that a thread writes to.
+/// The cells that a thread writes to.
 #[derive(Clone, Copy)]
-pub(super) enum Place {
-    Own(&'static Block),
+pub(super) enum ThreadCells {
+    Dedicated(&'static Block),
     Shared(Sharer),
 }
 
@@ -67,9 +68,9 @@ struct Blocks {
     /// The most recently created block, which the next one is appended to.
     last: Option<&'static Block>,
     made: usize,
-    /// The largest number of blocks that threads can have; `None` for the default.
+    /// The maximum number of dedicated blocks; `None` until a limit is set or the default is computed.
     limit: Option<usize>,
-    /// The number of threads that have been told to share blocks.
+    /// The number of threads assigned to shared blocks so far.
     sharers: usize,
 }
 
@@ -104,8 +105,8 @@ impl Store {
         }
     }
 
-    /// Takes a slot that belongs to a series, such as a chunk of its buckets. The home block does not record whether it
-    /// is live, because it is live for as long as its series.
+    /// Takes a slot that belongs to a series, such as a chunk of its buckets. [`Generations`] does not track such a
+    /// slot; it is live for as long as its series.
     pub(super) fn take_slot(&self, words: usize) -> Option<Handle> {
         lock(&self.slots).take(words)
     }
@@ -143,26 +144,26 @@ impl Store {
         self.exemplar_time(handle, bucket)
     }
 
-    /// Returns a place to write for a thread without one. Threads beyond the limit on blocks share some.
-    pub(super) fn take_place(&'static self) -> Place {
+    /// Assigns a dedicated block to a new thread, or the shared blocks once the limit is reached.
+    pub(super) fn take_cells(&'static self) -> ThreadCells {
         let mut default = None;
         loop {
             let mut blocks = lock(&self.blocks);
             if let Some(free) = blocks.free.pop() {
-                return Place::Own(free);
+                return ThreadCells::Dedicated(free);
             }
             if blocks.made < blocks.limit.unwrap_or(FEWEST_BLOCKS) {
                 blocks.made += 1;
                 drop(blocks);
-                return Place::Own(self.new_block());
+                return ThreadCells::Dedicated(self.new_block());
             }
             if blocks.limit.is_some() {
                 blocks.sharers += 1;
                 let number = blocks.sharers;
                 drop(blocks);
-                return Place::Shared(Sharer::new(self.shared_blocks(), number));
+                return ThreadCells::Shared(Sharer::new(self.shared_blocks(), number));
             }
-            // Reads files, so it is done without the lock.
+            // The default may be read from files, so it is computed without the lock.
             match default {
                 Some(limit) => blocks.limit = Some(limit),
                 None => {
@@ -173,7 +174,7 @@ impl Store {
         }
     }
 
-    /// Creates a block, which the caller may count towards the limit.
+    /// Creates a dedicated block. The caller counts it toward the limit if the limit applies.
     pub(super) fn new_block(&'static self) -> &'static Block {
         // Allocated without the lock, because the allocator may be user code.
         let block: &'static Block = Box::leak(Box::new(Block::new()));
@@ -199,7 +200,7 @@ impl Store {
         lock(&self.blocks).free.push(block);
     }
 
-    /// Limits the number of blocks, not counting the home block. Existing blocks stay in use.
+    /// Limits the number of blocks, not counting the home block and the shared blocks. Existing blocks stay in use.
     pub(super) fn limit_blocks(&self, most: usize) {
         lock(&self.blocks).limit = Some(most);
     }

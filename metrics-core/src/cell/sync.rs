@@ -13,7 +13,7 @@ pub(crate) use crate::lock::lock;
 pub(crate) const PAGES: usize = 32;
 /// The number of words in the first page. Each subsequent page is twice as long as the one before it.
 pub(crate) const FIRST_PAGE_WORDS: usize = 512;
-/// The number of threads that can have a block even if there are few cores.
+/// The minimum of [`default_blocks`].
 pub(crate) const FEWEST_BLOCKS: usize = 64;
 /// The maximum number of attempts to read a histogram's cell consistently. If all fail, a few observations may appear
 /// in a lower bucket.
@@ -26,12 +26,12 @@ pub(crate) const COUNT_BITS: u32 = 15;
 /// The number of chunks of a series that have the full resolution, up to schema 6.
 pub(crate) const FINE_CHUNKS: usize = 64;
 
-/// The number of threads that can have a block, unless a limit is set. At least [`FEWEST_BLOCKS`].
+/// The default limit on dedicated blocks: 8 per core, but no fewer than [`FEWEST_BLOCKS`].
 pub(crate) fn default_blocks() -> usize {
     FEWEST_BLOCKS.max(8 * cores())
 }
 
-/// The number of blocks that the other threads share.
+/// The number of shared blocks: two per core.
 pub(crate) fn shared_blocks() -> usize {
     2 * cores()
 }

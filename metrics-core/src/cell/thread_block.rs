@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::block::{Block, begin};
 use super::handle::Handle;
 use super::shared_blocks::BlockWriter;
-use super::store::{Place, Store};
+use super::store::{Store, ThreadCells};
 use super::sync::{AtomicU64, PAGES};
 
 /// The pages of the thread's block that the thread has written to.
@@ -54,27 +54,27 @@ impl Pages {
     }
 }
 
-/// The thread's block, or its share of the blocks of many threads.
+/// The current thread's dedicated block, or its access to the shared blocks.
 pub(super) struct ThreadBlock {
-    place: Cell<Option<Place>>,
-    /// True while the place or part of it is being allocated. An allocator that records metrics re-enters and must not
-    /// see a partial block.
+    cells: Cell<Option<ThreadCells>>,
+    /// True while a block, page or cache is being allocated, or a shared block is being locked. An allocator that
+    /// records metrics re-enters and must not see a partial block.
     busy: Cell<bool>,
 }
 
 impl ThreadBlock {
     pub(super) const fn new() -> Self {
-        Self { place: Cell::new(None), busy: Cell::new(false) }
+        Self { cells: Cell::new(None), busy: Cell::new(false) }
     }
 
     /// Returns the block, taking one from the store if necessary, even beyond the limit. Returns `None` if the call is
     /// re-entrant.
     pub(super) fn get(&self, store: &'static Store) -> Option<&'static Block> {
-        self.with_place(store, |place| match place {
-            Place::Own(block) => block,
-            Place::Shared(_) => {
+        self.with_cells(store, |cells| match cells {
+            ThreadCells::Dedicated(block) => block,
+            ThreadCells::Shared(_) => {
                 let block = store.new_block();
-                self.place.set(Some(Place::Own(block)));
+                self.cells.set(Some(ThreadCells::Dedicated(block)));
                 block
             }
         })
@@ -82,18 +82,24 @@ impl ThreadBlock {
 
     /// Takes the block from a thread that is ending.
     pub(super) fn take(&self) -> Option<&'static Block> {
-        match self.place.take()? {
-            Place::Own(block) => Some(block),
-            Place::Shared(_) => None,
+        match self.cells.take()? {
+            ThreadCells::Dedicated(block) => Some(block),
+            ThreadCells::Shared(_) => None,
         }
     }
 
-    /// Gives the thread a lookup cache of at least `own` words if it has a block, or `shared` words if it shares
-    /// blocks. Returns true if it has a block; `None` if the call is re-entrant.
-    pub(super) fn make_cache(&self, store: &'static Store, pages: &Pages, own: usize, shared: usize) -> Option<bool> {
-        self.with_place(store, |place| {
-            let is_own = matches!(place, Place::Own(_));
-            let words = if is_own { own } else { shared };
+    /// Gives the thread a lookup cache of at least `dedicated` words if it has a dedicated block, or `shared` words
+    /// otherwise. Returns true if it has a dedicated block; `None` if the call is re-entrant.
+    pub(super) fn make_cache(
+        &self,
+        store: &'static Store,
+        pages: &Pages,
+        dedicated: usize,
+        shared: usize,
+    ) -> Option<bool> {
+        self.with_cells(store, |cells| {
+            let is_dedicated = matches!(cells, ThreadCells::Dedicated(_));
+            let words = if is_dedicated { dedicated } else { shared };
             let small = pages.cache_words();
             if small.len() < words {
                 pages.cache_words.set(store.take_cache(words));
@@ -101,33 +107,33 @@ impl ThreadBlock {
                     store.give_back_cache(small);
                 }
             }
-            is_own
+            is_dedicated
         })
     }
 
-    /// Locks a shared block for writing to these slots; `None` if the thread has its own block or the call is
+    /// Locks a shared block for writing to these slots; `None` if the thread has a dedicated block or the call is
     /// re-entrant.
     pub(super) fn lock_shared(&self, store: &'static Store, slots: &[Handle]) -> Option<BlockWriter<'static>> {
-        self.with_place(store, |place| match place {
-            Place::Own(_) => None,
-            Place::Shared(sharer) => sharer.lock(store.generations(), slots),
+        self.with_cells(store, |cells| match cells {
+            ThreadCells::Dedicated(_) => None,
+            ThreadCells::Shared(sharer) => sharer.lock(store.generations(), slots),
         })?
     }
 
-    fn with_own<R>(&self, store: &'static Store, f: impl FnOnce(&'static Block) -> R) -> Option<R> {
-        self.with_place(store, |place| match place {
-            Place::Own(block) => Some(f(block)),
-            Place::Shared(_) => None,
+    fn with_dedicated<R>(&self, store: &'static Store, f: impl FnOnce(&'static Block) -> R) -> Option<R> {
+        self.with_cells(store, |cells| match cells {
+            ThreadCells::Dedicated(block) => Some(f(block)),
+            ThreadCells::Shared(_) => None,
         })?
     }
 
-    fn with_place<R>(&self, store: &'static Store, f: impl FnOnce(Place) -> R) -> Option<R> {
+    fn with_cells<R>(&self, store: &'static Store, f: impl FnOnce(ThreadCells) -> R) -> Option<R> {
         if self.busy.replace(true) {
             return None;
         }
-        let place = self.place.get().unwrap_or_else(|| store.take_place());
-        self.place.set(Some(place));
-        let result = f(place);
+        let cells = self.cells.get().unwrap_or_else(|| store.take_cells());
+        self.cells.set(Some(cells));
+        let result = f(cells);
         self.busy.set(false);
         Some(result)
     }
@@ -139,7 +145,7 @@ impl ThreadBlock {
         handle: Handle,
         words: usize,
     ) -> Option<&'static [AtomicU64]> {
-        let page = self.with_own(store, |block| block.page(handle.page()))?;
+        let page = self.with_dedicated(store, |block| block.page(handle.page()))?;
         pages.pages[handle.page()].set(page);
         page.get(handle.range(words))
     }
@@ -170,7 +176,7 @@ pub(super) fn write(
     }
 }
 
-/// Locks a block for a thread that has none of its own: a shared block, or the home block if the thread is ending or
+/// Locks a block for a thread without a dedicated one: a shared block, or the home block if the thread is ending or
 /// the call is re-entrant.
 pub(super) fn lock_for_all(
     store: &'static Store,

@@ -302,7 +302,8 @@ impl FamilyCore {
         known.or_else(|| self.create_up_to(values, is_capped))
     }
 
-    /// Creates the series if the cap allows it. Returns its handle, also if another thread has created it.
+    /// Creates the series if the cap allows it. Also returns the handle if another thread creates the series
+    /// concurrently.
     #[cold]
     #[inline(never)]
     fn create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {

@@ -1,8 +1,9 @@
-//! The handle of each label set, found by hash.
+//! An index from the hash of a label set to its handle.
 //!
-//! In a family with a million series, each step of a lookup is a cache miss that depends on the one before it. The slots
-//! hold everything except the text, and are probed one after another, so a lookup has two such misses. A table with
-//! separate control bytes, such as the one in `hashbrown`, and with positions in an array of series, would have four.
+//! In a family with a million series, each step of a lookup is a cache miss that depends on the one before it. The
+//! slots hold everything except the text, and are probed one after another, so a lookup has two such misses. A table
+//! with separate control bytes, such as the one in `hashbrown`, and with positions in an array of series, would have
+//! four.
 
 use crate::cell::Handle;
 
@@ -97,8 +98,8 @@ impl Index {
         self.len += 1;
     }
 
-    /// Removes the label set with this hash whose text has this start. Moves the slots after it, so that no lookup ends
-    /// before it reaches its slot.
+    /// Removes the label set with this hash whose text has this start. Shifts later slots back, so that no lookup stops
+    /// at the gap.
     pub(super) fn remove(&mut self, hash: u32, start: u32) {
         let Some(mut gap) = self.position(hash, |slot| slot.start == start) else { return };
         let mut at = self.after(gap);
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_has_the_length_of_a_text_unless_it_is_long() {
+    fn a_slot_stores_the_text_length_unless_it_is_long() {
         let lengths = [0, 1, 254, 255, 256, 70_000].map(|len| Slot::new(u32::MAX, 0, len, Handle::NONE).text_len());
         assert_eq!(lengths, [Some(0), Some(1), Some(254), None, None, None]);
     }

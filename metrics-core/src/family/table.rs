@@ -1,9 +1,10 @@
 //! The series of one family, in creation order and indexed by their label values.
 //!
 //! A label set is stored and compared as the escaped text that a scrape copies. A removed series leaves a gap until the
-//! next compaction. Each entry stores the hash of its label set, because growing the index and compacting the table
-//! happen under the family's lock and must not rehash any text. Each takes about 30 ms for a million series, and 0.1 ms
-//! for 2,000, the default cap. A table of n series grows or is compacted only after about n insertions or removals.
+//! next compaction. Each entry stores the hash of its label set, so that compaction, removal and the filter of a full
+//! family do not rehash any text under the family's lock. The index stores the upper 24 bits, so that it can grow
+//! without the entries. Growth and compaction take about 30 ms for a million series, and 0.1 ms for 2,000, the default
+//! cap. A table of n series grows or is compacted only after about n/2 insertions or removals.
 
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
@@ -192,7 +193,7 @@ impl SeriesTable {
         Compaction { moved, end: position, _freed: (text, entries) }
     }
 
-    /// Indexes all entries again.
+    /// Rebuilds the index from the live entries.
     fn index_entries(&mut self) {
         let live = self.entries.iter().enumerate().filter(|(_, entry)| !entry.handle.is_none());
         self.index = Index::of(live.map(|(position, SeriesEntry { start, hash, handle })| {
@@ -254,7 +255,7 @@ impl SeriesTable {
 pub(crate) fn hash(hasher: &RandomState, values: &[&str]) -> u32 {
     let mut state = hasher.build_hasher();
     for value in values {
-        // Without a terminator, because equal hashes of different label sets are rare, not impossible, in any case.
+        // No terminator: occasional collisions are harmless, because the texts are compared.
         state.write(value.as_bytes());
     }
     state.finish() as u32

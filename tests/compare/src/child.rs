@@ -30,7 +30,7 @@ pub(crate) enum Task {
     Distribution { kind: String, threads: usize },
     /// Calls to a function, which callgrind counts. Has no figure of its own.
     Calls { id: String, calls: usize, fails: bool },
-    /// Percentiles of calls, while something goes on in the process and while it is idle.
+    /// Percentiles of calls in an idle process, and during a disturbance.
     Tail { peer: String, disturbance: String, rounds: usize },
     /// Ratios of calls in a debug build.
     Debug { rounds: usize },
@@ -72,7 +72,7 @@ impl Task {
             "distribution" => Ok(Self::Distribution { kind: peer, threads: number }),
             "calls" | "failing" => Ok(Self::Calls { id: peer, calls: number, fails: kind == "failing" }),
             "tail" => {
-                let (peer, disturbance) = peer.split_once('/').context("a disturbance")?;
+                let (peer, disturbance) = peer.split_once('/').context("missing disturbance")?;
                 Ok(Self::Tail { peer: peer.to_owned(), disturbance: disturbance.to_owned(), rounds: number })
             }
             "debug" => Ok(Self::Debug { rounds: number }),

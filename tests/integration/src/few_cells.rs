@@ -43,11 +43,11 @@ fn threads_without_dedicated_cells_lose_nothing() {
                         churned.remove(["gone"]);
                     }
                     churned.labels(["stays"]).inc();
-                    // More label sets than the lookup cache of such a thread has entries.
+                    // 500 label sets exceed the 64 entries of the thread's first-level cache.
                     churned.labels([&(write % 500).to_string()]).inc();
                 }
                 all.wait();
-                // From now on, the thread has dedicated cells.
+                // The first snapshot gives the thread dedicated cells.
                 let before = Snapshot::of_current_thread(&registry);
                 alone.inc();
                 Snapshot::of_current_thread(&registry).since(&before).assert("few_alone_total", &[], 1.0);

@@ -164,7 +164,7 @@ fn families_of_self_are_used_by_each_call() {
 }
 
 #[test]
-fn families_of_self_are_those_of_each_call_whatever_was_cached() {
+fn each_call_uses_its_own_families_of_self_despite_caching() {
     struct Worker {
         latency: Family<Summary, 1>,
         failures: Family<Counter, 1>,
@@ -190,7 +190,7 @@ fn families_of_self_are_those_of_each_call_whatever_was_cached() {
             for _ in 0..times {
                 worker.all("/a").ok();
                 worker.all("/b").ok();
-                // The failures are at their cap.
+                // `failures` is at its cap.
                 worker.all("/c").ok();
             }
             let expected = u64::from(round * times);
@@ -199,7 +199,7 @@ fn families_of_self_are_those_of_each_call_whatever_was_cached() {
             assert_eq!(["/a", "/c", "__overflow__"].map(|path| failures(worker, path)), [expected, 0.0, expected]);
         }
     }
-    // A removed series starts at 0, and leaves room for the one beyond the cap.
+    // A removed series starts at 0, and makes room for a label set that was beyond the cap.
     let [one, other, _] = &workers;
     assert!(one.failures.remove(["/a"]));
     one.all("/c").ok();

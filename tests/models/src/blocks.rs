@@ -84,7 +84,7 @@ fn threads_that_share_cells_lose_nothing() {
 }
 
 #[test]
-fn a_shared_cell_is_never_written_for_a_series_that_no_longer_uses_it() {
+fn a_late_write_never_reaches_the_series_that_reuses_a_shared_cell() {
     check(3, || {
         access::limit_threads(0);
         let old = summary::allocate().expect("a slot");

@@ -11,7 +11,7 @@ pub(crate) use loom::sync::MutexGuard;
 pub(crate) const PAGES: usize = 4;
 /// Small because Loom tracks each word.
 pub(crate) const FIRST_PAGE_WORDS: usize = 8;
-/// As many as the models have threads.
+/// Unlimited, so that every thread gets a dedicated block unless the model sets a limit.
 pub(crate) const FEWEST_BLOCKS: usize = usize::MAX;
 /// Small enough that some interleavings need the fallback after the last attempt.
 pub(crate) const CONSISTENT_READ_ATTEMPTS: usize = 1;
@@ -27,7 +27,7 @@ pub(crate) fn default_blocks() -> usize {
     FEWEST_BLOCKS
 }
 
-/// A single one, for which all threads compete.
+/// A single block, so that all threads contend for it.
 pub(crate) fn shared_blocks() -> usize {
     1
 }

@@ -42,8 +42,7 @@ pub(crate) struct Families {
     /// The buckets of the latency; `None` for a plain summary.
     buckets: Option<&'static Buckets>,
     pub(crate) cache: CacheId,
-    /// The cache that is used when a call begins, if some labels are known only when it ends, and calls do not all begin
-    /// in the same way.
+    /// The cache for the beginnings of calls; `None` unless [`begins_with_labels`] returns true.
     pub(crate) beginnings: Option<CacheId>,
     /// The cache for calls that evaluate some of their families.
     pub(crate) per_call: Option<CacheId>,

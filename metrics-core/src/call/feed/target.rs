@@ -99,8 +99,8 @@ impl<'a> TargetRef<'a> {
         })
     }
 
-    /// A number that identifies the series that the target has now: no other family has had it, nor had this one before
-    /// a removal.
+    /// Returns a number that identifies the target's current series. No other target ever has this number, and each
+    /// removal from a family changes it.
     #[inline]
     pub(crate) fn identity(self) -> u64 {
         match self {

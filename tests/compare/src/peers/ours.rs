@@ -120,7 +120,7 @@ pub(crate) fn call_in_churned() -> Operation {
     })
 }
 
-/// Creates and removes a label set of the functions that [`call_in_churned`] calls.
+/// Creates and removes a label set in the families that [`call_in_churned`] records into.
 pub(crate) fn churn() {
     CHURNED_LATENCY.labels(["/churned"]).observe(0.5);
     CHURNED_EXCEPTIONS.labels(["/churned"]).inc();
@@ -156,7 +156,7 @@ fn parity(out: &Result<u64, Failed>) -> &'static str {
     }
 }
 
-/// Calls by 10 paths with the `kind` of an error, which does not occur.
+/// Calls by 10 paths with a `kind` label; no call fails.
 pub(crate) fn call_by_kind(labels: Labels<1>) -> Operation {
     operation(move |number| {
         let [path] = labels.pick(number);

@@ -101,7 +101,7 @@ pub(crate) fn call_held(fails: bool) -> Operation {
     operation(move |number| handle_held(Request::new(number, fails)))
 }
 
-/// Creates and removes a label set of the functions that [`Peer::call`] calls.
+/// Creates and removes a label set in the families that [`Peer::call`] records into.
 pub(crate) fn churn() {
     LATENCY.with_label_values(&["/churned"]).observe(0.5);
     EXCEPTIONS.with_label_values(&["/churned"]).inc();

@@ -17,7 +17,8 @@ use crate::report::{Report, figure};
 /// Builds this program without optimizations and lets it measure itself.
 pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    // Not the path of cargo itself: without rustup, dependencies with a `rust-toolchain` file would choose the compiler.
+    // Runs `cargo` from `PATH`, not from `$CARGO`: without rustup's proxy, dependencies with a `rust-toolchain` file
+    // would choose the compiler.
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--quiet", "--manifest-path"]).arg(manifest);
     if let Some(target) = env::current_exe()?.ancestors().nth(2) {

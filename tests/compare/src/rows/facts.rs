@@ -77,7 +77,8 @@ fn contains(folder: &Path, text: &str) -> bool {
     })
 }
 
-/// Whether a web framework, or the trait of its middleware, is among the library's dependencies. Includes optional ones.
+/// Whether a web framework, or the trait of its middleware, is among the library's dependencies. Includes optional
+/// ones.
 fn depends_on_framework(metadata: &Metadata, library: &str) -> bool {
     let package = metadata.packages.iter().find(|package| package.name.as_str() == library).expect("a dependency");
     let dependencies = package.dependencies.iter().filter(|dependency| dependency.kind == Default::default());

@@ -1,4 +1,4 @@
-//! Calls of other shapes than a literal or a path argument, each compared with the call that it extends.
+//! Calls with more than a literal or a path argument, each compared with the call that it extends.
 
 use anyhow::Result;
 

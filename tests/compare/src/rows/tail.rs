@@ -1,6 +1,6 @@
-//! The slowest calls while something else goes on in the process, compared with the slowest calls of an idle process.
+//! Tail latency of calls during a disturbance, compared with an idle process.
 //!
-//! Each peer and disturbance is measured in a process of its own, in windows with and without the disturbance in turn.
+//! Each peer and disturbance is measured in a separate process, in windows that alternate between idle and disturbed.
 //! The figures are medians over the windows.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ const WINDOW: Duration = Duration::from_millis(500);
 /// The share of calls that are faster than each percentile.
 const PERCENTILES: [f64; 3] = [0.999, 0.9999, 1.0];
 
-/// What goes on while calls are measured.
+/// Disturbances during the measurement.
 const SCRAPES: &str = "scrapes";
 const CHURN: &str = "churn";
 const THREADS: &str = "threads";
@@ -54,7 +54,7 @@ pub(crate) fn run(rounds: usize, report: &mut Report) -> Result<()> {
         row.push(figure(disturbed[0] / idle[0]));
         rows.push(row);
     }
-    let columns = ["what goes on", "99.9%, ns", "99.99%, ns", "slowest, ns", "99.9% over idle"];
+    let columns = ["disturbance", "99.9%, ns", "99.99%, ns", "slowest, ns", "99.9% over idle"];
     report.table("Slowest calls by 10 paths, idle → disturbed", &columns, &rows);
     Ok(())
 }
