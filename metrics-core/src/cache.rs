@@ -270,7 +270,8 @@ fn insert_first_level<V: AsRef<[u8]>>(id: &CacheId, epoch: u64, values: &[V], ha
         turn.set(turn.get().wrapping_add(1));
         if !set_associative::insert(access::cache_words(), id, epoch, values, handles, turn.get()) {
             conflicts.set(conflicts.get().saturating_add(1));
-            if conflicts.get() == MAX_CONFLICTS {
+            if conflicts.get() >= MAX_CONFLICTS && access::cache_words().len() < set_associative::MANY_WORDS {
+                conflicts.set(0);
                 access::make_cache(set_associative::MANY_WORDS, set_associative::FEW_WORDS);
             }
         }

@@ -3,8 +3,9 @@
 //!
 //! A series is a [`Handle`]: a generation, and a slot of a few 64-bit words at the same position in every thread's
 //! pages. Counters, summaries and histograms are updated with relaxed loads and release stores of per-thread words
-//! ([`thread_block`]). No thread writes another thread's words. A scrape adds up the words of all threads in a fixed
-//! order ([`store`]). A gauge needs its `set` and `add` calls to be ordered, so all threads share its slot ([`gauge`]).
+//! ([`thread_block`]). No thread writes the words of another thread with dedicated cells. A scrape adds up the words of
+//! all threads in a fixed order ([`store`]). A gauge needs its `set` and `add` calls to be ordered, so all threads
+//! share its slot ([`gauge`]).
 //!
 //! The first word of a thread's cell is the handle that the cell was last written for. A write compares its handle with
 //! that word, which is on a cache line that the write needs anyway. If the handles differ, the cold path checks whether

@@ -118,9 +118,10 @@ pub(crate) fn matches_plain<'a>(
     for (name, value) in names.zip(values) {
         let start = at + name.len() + 2;
         let end = start + value.len();
-        // Without escaped values, there are quotes only around values, so the next quote ends the value.
-        match text.get(start..=end) {
-            Some([this @ .., b'"']) if this == value.as_bytes() => at = end + 2,
+        // Without escaped values, the text has two quotes for each value. If all of them are found around the values, the
+        // values contain none, so each of them is complete.
+        match text.get(start - 1..=end) {
+            Some([b'"', this @ .., b'"']) if this == value.as_bytes() => at = end + 2,
             _ => return false,
         }
     }
@@ -200,6 +201,21 @@ mod tests {
                 let read: Vec<_> = pairs(&text).map(|(name, value)| (name, value.into_owned())).collect();
                 assert_eq!(read, [("a", first.to_owned()), ("b", second.to_owned())]);
             }
+        }
+    }
+
+    #[test]
+    fn quotes_in_a_value_do_not_match_those_between_values() {
+        let text = "a=\"x\",b=\"yyyyyyyy\"";
+        let matches = |values: [&str; 2]| {
+            let names = || ["a", "b"].into_iter();
+            let found = [matches, matches_plain].map(|matches| matches(text.as_bytes(), names(), values.into_iter()));
+            assert_eq!(found[0], found[1], "{values:?}");
+            found[0]
+        };
+        assert!(matches(["x", "yyyyyyyy"]));
+        for values in [["x\",b=", "yyyy"], ["x\",b=\"yyyyyyyy", ""], ["x", "yyyyyyyy\""], ["x\"", "yyyyyyyy"]] {
+            assert!(!matches(values), "{values:?}");
         }
     }
 

@@ -47,13 +47,16 @@ impl Site {
     /// empty, they are not cached.
     #[inline(never)]
     fn resolve_with_new(&self, values: &[&str], per_call: &PerCall<'_>, parts: &[&[u8]]) -> Series {
-        let epoch = self.families().map(Families::epoch);
+        // Not the provisional families of a failed evaluation, whose epochs are independent of those of the real ones.
+        let families = self.families.get().map(|families| (families, families.epoch()));
         let (mut series, is_within_cap) = self.resolve_within_cap(values);
         if self.resolve_per_call(values, per_call, &Role::ALL, &mut series)
             && is_within_cap
             && !parts.is_empty()
-            && let (Some(epoch), Some(families)) = (epoch, self.families.get())
+            && let Some((families, epoch)) = families
             && let Some(id) = &families.per_call
+            // Otherwise, values of closed sets are recorded as `other` for now.
+            && (families.known.get().is_some() || !self.declaration.has_known_values())
         {
             cache::insert_only_first_level(id, epoch, parts, series.handles);
         }

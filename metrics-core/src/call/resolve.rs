@@ -6,6 +6,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
 use super::declaration::{Declaration, Origin};
@@ -144,15 +145,25 @@ impl Site {
     pub(super) fn resolve_beginning(&self, values: &[&str]) -> Handle {
         let Some(families) = self.families() else { return self.unresolved().handles[Role::InFlight as usize] };
         let Some(cache) = &families.beginnings else {
-            // The beginning of a call has no effects that depend on its labels. The first call evaluates the known
-            // values.
-            if families.known.get().is_none() {
-                self.known(families);
+            // All calls begin alike, so only the first one, and the first one after a removal, create known series.
+            if families.known_epoch.load(Ordering::Relaxed) != families.epoch() {
+                self.create_known_again(families);
             }
             return Handle::NONE;
         };
         let lookup = Lookup { cache, roles: &[Role::InFlight], completes_later: true };
         self.look_up(families, &lookup, values).0[Role::InFlight as usize]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn create_known_again(&self, families: &Families) {
+        let epoch = families.epoch();
+        let Some(known) = self.known(families) else { return };
+        if families.is_half_empty() {
+            families.create_known(known, &[]);
+        }
+        families.known_epoch.store(epoch, Ordering::Relaxed);
     }
 
     /// Returns the series of an ended call with late labels. See [`Site::record_late`] for the values.

@@ -43,7 +43,7 @@ pub(super) struct Store {
     /// the order of summation.
     home: SharedBlock,
     /// The shared blocks, created when the first thread exceeds the limit.
-    shared: OnceLock<Box<[SharedBlock]>>,
+    shared: OnceLock<&'static [SharedBlock]>,
     /// The time from which each bucket may take its next exemplar. All threads write this block.
     exemplar_times: Block,
     blocks: Mutex<Blocks>,
@@ -186,13 +186,16 @@ impl Store {
         if self.shared.get().is_none() {
             let made: Box<[SharedBlock]> = (0..sync::shared_blocks()).map(|_| SharedBlock::new()).collect();
             let mut blocks = lock(&self.blocks);
-            if self.shared.set(made).is_ok() {
-                for shared in self.shared.get().into_iter().flatten() {
+            if self.shared.get().is_none() {
+                // Scrapes must find a block before any thread writes to it.
+                let made: &'static [SharedBlock] = Box::leak(made);
+                for shared in made {
                     blocks.append(&self.home.block, &shared.block);
                 }
+                let _ = self.shared.set(made);
             }
         }
-        self.shared.get().map_or(&[], |shared| shared)
+        self.shared.get().copied().unwrap_or_default()
     }
 
     /// Returns the block of an ended thread for reuse.

@@ -165,7 +165,8 @@ impl SeriesTable {
         self.entries.len() > 64 && self.entries.len() / 2 > self.index.len() || self.index.is_empty()
     }
 
-    /// Closes the gaps. Returns the new positions and the old buffers, which the caller frees after releasing the lock.
+    /// Closes the gaps. Returns the new positions and the old buffers, except the index, which the caller frees after
+    /// releasing the lock.
     pub(crate) fn compact(&mut self) -> Compaction {
         let mut text = String::with_capacity(self.text.len() / 2);
         let mut entries = Vec::with_capacity(self.index.len());

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use metrics_core::testing::Snapshot;
-use metrics_core::{Counter, Family, Format, Histogram, Registry, Summary, instrument, limit_thread_local_cells};
+use metrics_core::{Counter, Family, Histogram, Registry, Summary, instrument, limit_thread_local_cells};
 
 const THREADS: u32 = 12;
 const WRITES: u32 = 2_000;
@@ -55,10 +55,14 @@ fn threads_without_dedicated_cells_lose_nothing() {
             });
         }
         all.wait();
-        let mut text = Vec::new();
+        let mut last = [0.0; 3];
         for _ in 0..20 {
-            text.clear();
-            registry.encode(Format::Text, &mut text);
+            let now = Snapshot::of(&registry);
+            let counts =
+                ["few_seconds_count", "few_bytes_count", "few_quantiles_count"].map(|name| now.value(name, &[]));
+            assert!(counts.iter().zip(last).all(|(now, last)| *now >= last), "{last:?} -> {counts:?}");
+            assert_eq!(now.value("few_seconds_sum", &[]), counts[0] * 0.5);
+            last = counts;
         }
         all.wait();
     });

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
 use metrics_core::testing::Snapshot;
@@ -255,6 +256,23 @@ fn late_labels_past_the_cap_overflow() {
     now().assert("late_overflow_request_latency_seconds_count", &overflowed, 8.0);
     let family = [("family", "late_overflow_request_latency_seconds")];
     now().assert("metrics_core_overflowed_total", &family, 8.0);
+}
+
+#[test]
+fn series_of_known_kinds_are_recreated_by_the_call_after_a_removal() {
+    static EXCEPTIONS: LazyLock<Family<Counter, 2>> =
+        LazyLock::new(|| Counter::builder("recreated_total", "").labels(["path", "kind"]).build());
+    #[instrument("/known", kind, exceptions = EXCEPTIONS, prefix = "recreated")]
+    fn call() -> Result<(), Failure> {
+        Ok(())
+    }
+    let panics = || EXCEPTIONS.get(["/known", "panic"]).map(|counter| counter.value());
+    for _ in 0..3 {
+        call().ok();
+        assert_eq!(panics(), Some(0.0));
+        EXCEPTIONS.clear();
+        assert_eq!(panics(), None);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::catch_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use metrics_core::{Family, Label, LabelValue, Registry, Summary, instrument};
@@ -269,6 +269,32 @@ fn a_list_that_calls_its_own_function_does_not_hang() {
     route("/x");
     assert_eq!(count("selfcall", "path=\"/x\""), Some(1.0));
     assert_eq!(count("selfcall", "path=\"other\""), Some(1.0));
+}
+
+#[test]
+fn a_list_that_panicked_does_not_affect_later_calls_with_families_of_self() {
+    static FAILS: AtomicBool = AtomicBool::new(true);
+    fn values() -> Vec<&'static str> {
+        assert!(!FAILS.load(Ordering::SeqCst), "no list yet");
+        vec!["/x"]
+    }
+    struct Service {
+        latency: Family<Summary, 1>,
+    }
+    impl Service {
+        #[instrument(path in values(), latency = self.latency, prefix = "later_list")]
+        fn route(&self, path: &str) {}
+    }
+    let service = Service { latency: Summary::builder("later_list_seconds", "").labels(["path"]).build() };
+    let counts = || ["other", "/x"].map(|path| service.latency.get([path]).map_or(0, |summary| summary.count()));
+    service.route("/x");
+    assert_eq!(counts(), [1, 0]);
+    FAILS.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        service.route("/x");
+    }
+    service.route("/y");
+    assert_eq!(counts(), [2, 3]);
 }
 
 #[test]

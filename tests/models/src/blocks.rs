@@ -101,7 +101,6 @@ fn a_late_write_never_reaches_the_series_that_reuses_a_shared_cell() {
             thread.join().expect("no panic");
         }
         assert_eq!(summary::read(new), summary::Total { count: 2, sum: 6.0 });
-        assert_eq!(summary::read(old), summary::Total::default());
     });
 }
 

@@ -4,7 +4,7 @@
 //! so that they all count the same calls. Exception and cancellation families whose names sort after the latency
 //! family's are marked for early reading, so that a scrape never reports more exceptions or cancellations than calls.
 
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::known_values::KnownValues;
@@ -48,6 +48,8 @@ pub(crate) struct Families {
     pub(crate) per_call: Option<CacheId>,
     /// The values listed after `in`, evaluated once.
     pub(crate) known: ReentrantOnce<KnownValues>,
+    /// The epoch in which the series of known values were created last, if [`Families::beginnings`] is `None`.
+    pub(crate) known_epoch: AtomicU64,
     /// The series for each label set, if all labels of the first call have closed sets with at most `MAX_DENSE`
     /// combinations.
     pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
@@ -86,6 +88,7 @@ impl Families {
             beginnings: begins_with_labels(&sources, declaration).then(CacheId::permanent),
             per_call: Role::ALL.iter().any(|role| declaration.is_per_call(*role)).then(CacheId::permanent),
             known: ReentrantOnce::new(),
+            known_epoch: AtomicU64::new(0),
             dense: OnceLock::new(),
             series: FixedSeries::new(),
             noted: AtomicU8::new(0),
