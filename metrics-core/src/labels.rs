@@ -106,7 +106,7 @@ pub(crate) fn matches<'a>(
     rest.is_empty()
 }
 
-/// A faster [`matches`] for texts without escapes.
+/// A faster [`matches()`] for texts without escapes.
 #[inline]
 pub(crate) fn matches_plain<'a>(
     text: &[u8],

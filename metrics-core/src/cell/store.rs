@@ -244,7 +244,8 @@ impl Store {
 
     /// Iterates over the cells that hold this series, in summation order. Yields nothing once the series has ended.
     ///
-    /// The values read from a cell are valid only if the cell still [`holds`] the series afterwards.
+    /// The values read from a cell are valid only if the cell still [`holds`](super::block::holds) the series
+    /// afterwards.
     #[inline]
     pub(super) fn cells(
         &'static self,
