@@ -116,19 +116,19 @@ pub(crate) fn new_epoch() -> u64 {
 thread_local! {
     /// Tables, by owner index. Most threads use only a few owners.
     static TABLES: RefCell<Vec<Option<Box<ThreadTable>>>> = const { RefCell::new(Vec::new()) };
-    static FIRST_LEVEL: FirstLevel = const { FirstLevel { turn: Cell::new(0), conflicts: Cell::new(0) } };
+    static FIRST_LEVEL: FirstLevel = const { FirstLevel { turn: Cell::new(0), sets: Cell::new(0) } };
 }
 
 /// Statistics about a thread's first level.
 struct FirstLevel {
     /// The number of attempted insertions.
     turn: Cell<usize>,
-    /// The number of insertions that found both entries in use.
-    conflicts: Cell<usize>,
+    /// The number of label sets that the thread has looked up for the first time, of owners that use this level.
+    sets: Cell<usize>,
 }
 
-/// The number of conflicts after which a thread's first level grows, a quarter of its initial 64 entries.
-const MAX_CONFLICTS: usize = 16;
+/// The number of label sets above which a thread's first level grows, three quarters of its initial 64 entries.
+const MAX_FEW_SETS: usize = 48;
 
 /// The cached lookups of one owner in one thread.
 #[derive(Default)]
@@ -225,7 +225,14 @@ pub(crate) fn insert<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], 
 
 #[cold]
 fn insert_new<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles: [Handle; N]) {
-    match access::make_cache(set_associative::FEW_WORDS, set_associative::FEW_WORDS) {
+    // The first level grows only here, where a new label set is allocated anyway, and never in a later lookup.
+    let sets = FIRST_LEVEL.try_with(|FirstLevel { sets, .. }| {
+        sets.set(sets.get().saturating_add(usize::from(id.searches(1))));
+        sets.get()
+    });
+    let is_many = sets.is_ok_and(|sets| sets > MAX_FEW_SETS);
+    let words = if is_many { set_associative::MANY_WORDS } else { set_associative::FEW_WORDS };
+    match access::make_cache(words, set_associative::FEW_WORDS) {
         None => return,
         Some(true) => {}
         Some(false) => {
@@ -266,15 +273,9 @@ pub(crate) fn insert_only_first_level<const N: usize, V: AsRef<[u8]>>(
 }
 
 fn insert_first_level<V: AsRef<[u8]>>(id: &CacheId, epoch: u64, values: &[V], handles: &[Handle]) {
-    let _ = FIRST_LEVEL.try_with(|FirstLevel { turn, conflicts }| {
+    let _ = FIRST_LEVEL.try_with(|FirstLevel { turn, .. }| {
         turn.set(turn.get().wrapping_add(1));
-        if !set_associative::insert(access::cache_words(), id, epoch, values, handles, turn.get()) {
-            conflicts.set(conflicts.get().saturating_add(1));
-            if conflicts.get() >= MAX_CONFLICTS && access::cache_words().len() < set_associative::MANY_WORDS {
-                conflicts.set(0);
-                access::make_cache(set_associative::MANY_WORDS, set_associative::FEW_WORDS);
-            }
-        }
+        set_associative::insert(access::cache_words(), id, epoch, values, handles, turn.get());
     });
 }
 

@@ -101,8 +101,7 @@ pub(super) fn handles<const N: usize>(entry: &CacheEntry) -> [Handle; N] {
     handles
 }
 
-/// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any. Returns
-/// false if both were in use.
+/// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any.
 pub(super) fn insert<V: AsRef<[u8]>>(
     words: &[AtomicU64],
     id: &CacheId,
@@ -110,22 +109,22 @@ pub(super) fn insert<V: AsRef<[u8]>>(
     values: &[V],
     handles: &[Handle],
     turn: usize,
-) -> bool {
+) {
     let mut last = [0; MAX_VALUES];
     let (lengths, mixed) = ends(values, &mut last);
     let mixed = spread(mixed);
-    let Some(set) = set_of(words, id, mixed) else { return true };
+    let Some(set) = set_of(words, id, mixed) else { return };
     let key_words: usize = values.iter().map(|value| words_of(value.as_ref(), 0).count()).sum();
     let fits = key_words <= HANDLES - KEY && handles.len() <= MAX_HANDLES && values.len() <= MAX_VALUES;
     if !fits || values.iter().any(|value| value.as_ref().len() >= LONGEST) {
-        return true;
+        return;
     }
     let free = set.iter().position(|entry| entry[OWNER].load(Relaxed) == 0 || is_older(entry, id, epoch));
     // If the cache is too small for the label sets in use, replacing an entry on every miss would not pay off.
     let at = match free {
         Some(at) => at,
         None if turn.is_multiple_of(4) => (turn / 4) & 1,
-        None => return false,
+        None => return,
     };
     let entry = set[at];
     entry[OWNER].store(owner(id, mixed), Relaxed);
@@ -138,7 +137,6 @@ pub(super) fn insert<V: AsRef<[u8]>>(
     for (word, handle) in entry[HANDLES..].iter().zip(handles) {
         word.store(handle.word(), Relaxed);
     }
-    free.is_some()
 }
 
 /// Stores the last word of each value in `last`. Returns the lengths, one byte each and capped at [`LONGEST`], and a
@@ -367,12 +365,12 @@ mod tests {
         let value = |middle: &str| format!("beginning{middle}the very end");
         let [one, two, three] = ["one", "two", "six"].map(value);
         for (value, n) in [(&one, 1), (&two, 2)] {
-            assert!(insert(&words, &id, 1, &[value], &some_handles(n), 0));
+            insert(&words, &id, 1, &[value], &some_handles(n), 0);
         }
         assert_eq!(found(&words, &id, 1, &[&one]), Some(some_handles(1).map(Handle::word)));
         assert_eq!(found(&words, &id, 1, &[&two]), Some(some_handles(2).map(Handle::word)));
         assert_eq!(found(&words, &id, 1, &[&three]), None);
-        assert!(!insert(&words, &id, 1, &[&three], &some_handles(3), 4));
+        insert(&words, &id, 1, &[&three], &some_handles(3), 4);
         assert_eq!(found(&words, &id, 1, &[&one]), Some(some_handles(1).map(Handle::word)));
         assert_eq!(found(&words, &id, 1, &[&two]), None);
         assert_eq!(found(&words, &id, 1, &[&three]), Some(some_handles(3).map(Handle::word)));
