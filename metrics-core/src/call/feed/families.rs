@@ -4,26 +4,22 @@
 //! so that they all count the same calls. Exception and cancellation families whose names sort after the latency
 //! family's are marked for early reading, so that a scrape never reports more exceptions or cancellations than calls.
 
+mod known_series;
+mod lookup;
+
 use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::known_values::KnownValues;
 use super::reentrant_once::ReentrantOnce;
-use super::series::{Handles, Series, Values};
 use super::target::{OwnedTarget, TargetRef};
-use crate::cache::{self, CacheId, Dense, Dependent, FixedSeries};
+use crate::cache::{CacheId, Dense, Dependent, FixedSeries};
 use crate::call::declaration::Declaration;
-use crate::call::declaration::label_source::{LabelSource, MAX_LABELS, Role};
-use crate::cell::{Buckets, Handle};
+use crate::call::declaration::label_source::{LabelSource, Role};
+use crate::cell::Buckets;
 use crate::family::FamilyCore;
 use crate::internal::InternalError;
-use crate::label_value::Label;
-use crate::labels::{CANCELLED, PANIC};
 use crate::logging::guarded;
-
-/// The maximum number of combinations of closed-set values in the dense cache. A function with more uses only the
-/// per-thread cache.
-const MAX_DENSE: usize = 1024;
 
 /// The families of an annotated function, and the labels of its calls.
 pub(crate) struct Families {
@@ -50,7 +46,7 @@ pub(crate) struct Families {
     pub(crate) known: ReentrantOnce<KnownValues>,
     /// The epoch in which the series of known values were created last, if [`Families::beginnings`] is `None`.
     pub(crate) known_epoch: AtomicU64,
-    /// The series for each label set, if all labels of the first call have closed sets with at most `MAX_DENSE`
+    /// The series for each label set, if all labels of the first call have closed sets with few enough
     /// combinations.
     pub(crate) dense: OnceLock<Option<Dense<{ Role::COUNT }>>>,
     /// The epoch of all families, and the series that all calls share if all labels are fixed.
@@ -192,175 +188,6 @@ impl Families {
         self.buckets
     }
 
-    /// Returns the series for these roles and values, or `None` if a family is at its cap or a value is too long. Label
-    /// sets with only fixed values are exempt from the cap.
-    pub(crate) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
-        let mut handles = [Handle::NONE; Role::COUNT];
-        for role in roles {
-            handles[*role as usize] = match &self.targets[*role as usize] {
-                None => continue,
-                Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
-                Some(BoundTarget { target: OwnedTarget::Family(core), order }) => {
-                    let mut values = [""; MAX_LABELS];
-                    for (value, at) in values.iter_mut().zip(order) {
-                        *value = self.value_for(*role, *at, all);
-                    }
-                    let values = &values[..order.len()];
-                    let is_fixed = order.iter().all(|at| self.fixed[*at].is_some());
-                    if is_fixed { core.exempt_from_cap(values)? } else { core.within_cap(values)? }
-                }
-            };
-        }
-        Some(handles)
-    }
-
-    /// Like [`Families::within_cap`], but if a series has been removed since `epoch`, looks up all families again.
-    /// Otherwise, a call could count an exception in a new series and its latency in one that has ended. Also returns
-    /// the epoch of the lookup.
-    pub(crate) fn within_cap_at_once(&self, epoch: u64, all: &Values<'_>, roles: &[Role]) -> Option<(u64, Handles)> {
-        let handles = self.within_cap(all, roles)?;
-        let now = self.epoch();
-        if now == epoch { Some((epoch, handles)) } else { Some((now, self.within_cap(all, roles)?)) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn resolve_fixed(&self) -> Handles {
-        self.find_fixed().unwrap_or_else(|| self.overflow(&Role::ALL))
-    }
-
-    /// Creates the series that all calls share.
-    pub(crate) fn create_fixed(&self) {
-        if self.known_fixed().is_none() {
-            self.find_fixed();
-        }
-    }
-
-    fn find_fixed(&self) -> Option<Handles> {
-        let (epoch, handles) = self.within_cap_at_once(self.epoch(), &self.all_values(&[]), &Role::ALL)?;
-        self.series.set(epoch, handles);
-        Some(handles)
-    }
-
-    /// Returns the series that all calls share, looking them up if necessary.
-    pub(crate) fn fixed(&self) -> Series {
-        let handles = self.known_fixed().unwrap_or_else(|| self.resolve_fixed());
-        Series { handles, buckets: self.buckets }
-    }
-
-    /// Returns the handles that all calls share, without looking them up; `None` if one of them must be looked up.
-    #[inline]
-    pub(crate) fn known_fixed(&self) -> Option<Handles> {
-        // The latency last: if another handle is newer than a removal, so is the latency.
-        let mut handles = [Handle::NONE; Role::COUNT];
-        for (at, handle) in handles.iter_mut().enumerate().rev() {
-            *handle = self.series.handle(at);
-        }
-        let is_known = |(handle, target): (&Handle, &Option<BoundTarget>)| target.is_none() || !handle.is_none();
-        handles.iter().zip(&self.targets).all(is_known).then_some(handles)
-    }
-
-    /// Copies the series of a label set to the dense cache, if this thread has cached them in this epoch.
-    pub(crate) fn cache_dense(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
-        let dense = self.dense.get_or_init(|| {
-            let sets = labels.iter().map(|label| Some(label.closed()?.0)).collect::<Option<_>>()?;
-            Dense::new(sets, MAX_DENSE)
-        });
-        if let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
-            && let Some(handles) = cache::get(&self.cache, epoch, values)
-        {
-            fixed.set(epoch, handles);
-        }
-    }
-
-    /// Returns the value that this role's family uses for the label at this position.
-    fn value_for<'v>(&self, role: Role, at: usize, all: &Values<'v>) -> &'v str {
-        match (role, self.sources[at]) {
-            (Role::Cancelled, LabelSource::Result(_)) => CANCELLED,
-            _ => all[at],
-        }
-    }
-
-    /// Returns the overflow series of every family for these roles, so that the families all count the same calls.
-    pub(crate) fn overflow(&self, roles: &[Role]) -> Handles {
-        let mut handles = [Handle::NONE; Role::COUNT];
-        for role in roles {
-            handles[*role as usize] = match &self.targets[*role as usize] {
-                None => Handle::NONE,
-                Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
-                Some(BoundTarget { target: OwnedTarget::Family(core), .. }) => core.overflow(),
-            };
-        }
-        handles
-    }
-
-    /// Adds the labels' known values to the families.
-    pub(crate) fn know_values(&self, known: &KnownValues) {
-        let values = |at: usize| match &self.fixed[at] {
-            Some(value) => std::slice::from_ref(value),
-            None => known.values(at).unwrap_or_default(),
-        };
-        for bound in self.targets.iter().flatten() {
-            if let OwnedTarget::Family(core) = &bound.target {
-                for (position, at) in bound.order.iter().enumerate() {
-                    core.know_values(position, values(*at).iter().cloned());
-                }
-            }
-        }
-    }
-
-    /// Creates the series at 0 for all combinations of `begun_with` (values from a call's arguments) and known values.
-    ///
-    /// Skips families that have another label without known values. Returns false if a family reaches its cap.
-    pub(crate) fn create_known(&self, known: &KnownValues, begun_with: &[&str]) -> bool {
-        let begun = self.all_values(begun_with);
-        let lists: Vec<Option<Vec<&str>>> = (0..self.names.len())
-            .map(|at| match self.given.iter().position(|given| *given == at) {
-                Some(given) if given >= begun_with.len() => {
-                    known.values(at).map(|values| values.iter().map(String::as_str).collect())
-                }
-                _ => Some(vec![begun[at]]),
-            })
-            .collect();
-        Role::ALL.into_iter().all(|role| self.create_all(role, &lists))
-    }
-
-    fn create_all(&self, role: Role, lists: &[Option<Vec<&str>>]) -> bool {
-        let Some(BoundTarget { order, .. }) = &self.targets[role as usize] else { return true };
-        let ours = |at: usize| if order.contains(&at) { lists[at].as_deref() } else { Some([""].as_slice()) };
-        let Some(lists) = (0..lists.len()).map(ours).collect::<Option<Vec<_>>>() else { return true };
-        let combinations = lists.iter().fold(1_usize, |product, list| product.saturating_mul(list.len()));
-        let mut all = [""; MAX_LABELS];
-        (0..combinations).all(|combination| {
-            let mut rest = combination;
-            for (value, list) in all.iter_mut().zip(&lists).rev() {
-                *value = list[rest % list.len()];
-                rest /= list.len();
-            }
-            !self.can_be(role, &all) || self.within_cap(&all, &[role]).is_some()
-        })
-    }
-
-    /// Returns true if a call can end with these values. After a panic, all late labels are `panic`. After a
-    /// cancellation, which is not an exception, they are all `cancelled`.
-    fn can_be(&self, role: Role, all: &Values<'_>) -> bool {
-        let values_of = |role: Role| {
-            let late =
-                self.sources.iter().zip(all).filter(move |(source, _)| source.is_late() && source.belongs_to(role));
-            late.map(|(_, value)| *value)
-        };
-        // In a family for canceled calls, all labels from the result have the value `cancelled`.
-        let agree = |what: &str| {
-            role == Role::Cancelled || {
-                let are = values_of(role).filter(|value| *value == what).count();
-                are == 0 || are == values_of(role).count()
-            }
-        };
-        agree(PANIC)
-            && agree(CANCELLED)
-            && (role != Role::Exceptions || values_of(role).all(|value| value != CANCELLED))
-    }
-
     #[cfg(test)]
     pub(crate) fn cores(&self) -> &[Arc<FamilyCore>] {
         &self.cores
@@ -369,44 +196,6 @@ impl Families {
     /// Returns true if the function has a target that is not evaluated per call.
     pub(crate) fn feeds_anything(&self) -> bool {
         self.targets.iter().any(Option::is_some)
-    }
-
-    /// Returns the series for these values in a per-call target, and true unless it is the overflow series. Returns
-    /// `None` if the target's labels do not match.
-    pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<(Handle, bool)> {
-        let core = match target {
-            TargetRef::Unlabeled { handle, .. } => return Some((handle, true)),
-            TargetRef::Family(core) => core,
-        };
-        let mut values = [""; MAX_LABELS];
-        let labels = &core.declaration.label_names;
-        let needed = self.sources.iter().filter(|source| source.belongs_to(role)).count();
-        if labels.len() < needed && !(labels.is_empty() && self.names == [FUNCTION]) {
-            return None;
-        }
-        for (value, label) in values.iter_mut().zip(labels) {
-            let at = self.names.iter().position(|name| name == label)?;
-            if !self.sources[at].may_be_of(role) {
-                return None;
-            }
-            *value = self.value_for(role, at, all);
-        }
-        Some(match core.resolve_within_cap(&values[..labels.len()]) {
-            Some(handle) => (handle, true),
-            None => (core.overflow(), false),
-        })
-    }
-
-    /// Returns the values of all labels: the fixed values, and the call's values known so far.
-    pub(crate) fn all_values<'v>(&'v self, given: &[&'v str]) -> Values<'v> {
-        let mut all = [""; MAX_LABELS];
-        for (value, fixed) in all.iter_mut().zip(&self.fixed) {
-            *value = fixed.as_deref().unwrap_or_default();
-        }
-        for (value, at) in given.iter().zip(&self.given) {
-            all[*at] = value;
-        }
-        all
     }
 
     /// The number of labels that are not fixed.
@@ -422,11 +211,6 @@ impl Families {
 
     pub(crate) fn sources(&self) -> &[LabelSource] {
         &self.sources
-    }
-
-    /// Returns true if no family uses more than half of its cap.
-    pub(crate) fn is_half_empty(&self) -> bool {
-        self.cores.iter().all(|core| core.is_half_empty())
     }
 
     /// The smallest cap among the families, and the name of the family that has it.

@@ -1,0 +1,156 @@
+//! The lookup of a call's series in all families of its function.
+
+use super::{BoundTarget, FUNCTION, Families};
+use crate::cache::{self, Dense};
+use crate::call::declaration::label_source::{LabelSource, MAX_LABELS, Role};
+use crate::call::feed::series::{Handles, Series, Values};
+use crate::call::feed::target::{OwnedTarget, TargetRef};
+use crate::cell::Handle;
+use crate::label_value::Label;
+use crate::labels::CANCELLED;
+
+/// The maximum number of combinations of closed-set values in the dense cache. A function with more uses only the
+/// per-thread cache.
+const MAX_DENSE: usize = 1024;
+
+impl Families {
+    /// Returns the series for these roles and values, or `None` if a family is at its cap or a value is too long. Label
+    /// sets with only fixed values are exempt from the cap.
+    pub(crate) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
+        let mut handles = [Handle::NONE; Role::COUNT];
+        for role in roles {
+            handles[*role as usize] = match &self.targets[*role as usize] {
+                None => continue,
+                Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
+                Some(BoundTarget { target: OwnedTarget::Family(core), order }) => {
+                    let mut values = [""; MAX_LABELS];
+                    for (value, at) in values.iter_mut().zip(order) {
+                        *value = self.value_for(*role, *at, all);
+                    }
+                    let values = &values[..order.len()];
+                    let is_fixed = order.iter().all(|at| self.fixed[*at].is_some());
+                    if is_fixed { core.exempt_from_cap(values)? } else { core.within_cap(values)? }
+                }
+            };
+        }
+        Some(handles)
+    }
+
+    /// Like [`Families::within_cap`], but if a series has been removed since `epoch`, looks up all families again.
+    /// Otherwise, a call could count an exception in a new series and its latency in one that has ended. Also returns
+    /// the epoch of the lookup.
+    pub(crate) fn within_cap_at_once(&self, epoch: u64, all: &Values<'_>, roles: &[Role]) -> Option<(u64, Handles)> {
+        let handles = self.within_cap(all, roles)?;
+        let now = self.epoch();
+        if now == epoch { Some((epoch, handles)) } else { Some((now, self.within_cap(all, roles)?)) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn resolve_fixed(&self) -> Handles {
+        self.find_fixed().unwrap_or_else(|| self.overflow(&Role::ALL))
+    }
+
+    /// Creates the series that all calls share.
+    pub(crate) fn create_fixed(&self) {
+        if self.known_fixed().is_none() {
+            self.find_fixed();
+        }
+    }
+
+    fn find_fixed(&self) -> Option<Handles> {
+        let (epoch, handles) = self.within_cap_at_once(self.epoch(), &self.all_values(&[]), &Role::ALL)?;
+        self.series.set(epoch, handles);
+        Some(handles)
+    }
+
+    /// Returns the series that all calls share, looking them up if necessary.
+    pub(crate) fn fixed(&self) -> Series {
+        let handles = self.known_fixed().unwrap_or_else(|| self.resolve_fixed());
+        Series { handles, buckets: self.buckets }
+    }
+
+    /// Returns the handles that all calls share, without looking them up; `None` if one of them must be looked up.
+    #[inline]
+    pub(crate) fn known_fixed(&self) -> Option<Handles> {
+        // The latency last: if another handle is newer than a removal, so is the latency.
+        let mut handles = [Handle::NONE; Role::COUNT];
+        for (at, handle) in handles.iter_mut().enumerate().rev() {
+            *handle = self.series.handle(at);
+        }
+        let is_known = |(handle, target): (&Handle, &Option<BoundTarget>)| target.is_none() || !handle.is_none();
+        handles.iter().zip(&self.targets).all(is_known).then_some(handles)
+    }
+
+    /// Copies the series of a label set to the dense cache, if this thread has cached them in this epoch.
+    pub(crate) fn cache_dense(&self, epoch: u64, labels: &[Label<'_>], values: &[&str]) {
+        let dense = self.dense.get_or_init(|| {
+            let sets = labels.iter().map(|label| Some(label.closed()?.0)).collect::<Option<_>>()?;
+            Dense::new(sets, MAX_DENSE)
+        });
+        if let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
+            && let Some(handles) = cache::get(&self.cache, epoch, values)
+        {
+            fixed.set(epoch, handles);
+        }
+    }
+
+    /// Returns the value that this role's family uses for the label at this position.
+    fn value_for<'v>(&self, role: Role, at: usize, all: &Values<'v>) -> &'v str {
+        match (role, self.sources[at]) {
+            (Role::Cancelled, LabelSource::Result(_)) => CANCELLED,
+            _ => all[at],
+        }
+    }
+
+    /// Returns the overflow series of every family for these roles, so that the families all count the same calls.
+    pub(crate) fn overflow(&self, roles: &[Role]) -> Handles {
+        let mut handles = [Handle::NONE; Role::COUNT];
+        for role in roles {
+            handles[*role as usize] = match &self.targets[*role as usize] {
+                None => Handle::NONE,
+                Some(BoundTarget { target: OwnedTarget::Unlabeled { handle, .. }, .. }) => *handle,
+                Some(BoundTarget { target: OwnedTarget::Family(core), .. }) => core.overflow(),
+            };
+        }
+        handles
+    }
+
+    /// Returns the series for these values in a per-call target, and true unless it is the overflow series. Returns
+    /// `None` if the target's labels do not match.
+    pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<(Handle, bool)> {
+        let core = match target {
+            TargetRef::Unlabeled { handle, .. } => return Some((handle, true)),
+            TargetRef::Family(core) => core,
+        };
+        let mut values = [""; MAX_LABELS];
+        let labels = &core.declaration.label_names;
+        let needed = self.sources.iter().filter(|source| source.belongs_to(role)).count();
+        if labels.len() < needed && !(labels.is_empty() && self.names == [FUNCTION]) {
+            return None;
+        }
+        for (value, label) in values.iter_mut().zip(labels) {
+            let at = self.names.iter().position(|name| name == label)?;
+            if !self.sources[at].may_be_of(role) {
+                return None;
+            }
+            *value = self.value_for(role, at, all);
+        }
+        Some(match core.resolve_within_cap(&values[..labels.len()]) {
+            Some(handle) => (handle, true),
+            None => (core.overflow(), false),
+        })
+    }
+
+    /// Returns the values of all labels: the fixed values, and the call's values known so far.
+    pub(crate) fn all_values<'v>(&'v self, given: &[&'v str]) -> Values<'v> {
+        let mut all = [""; MAX_LABELS];
+        for (value, fixed) in all.iter_mut().zip(&self.fixed) {
+            *value = fixed.as_deref().unwrap_or_default();
+        }
+        for (value, at) in given.iter().zip(&self.given) {
+            all[*at] = value;
+        }
+        all
+    }
+}
