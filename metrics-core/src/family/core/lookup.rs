@@ -1,0 +1,187 @@
+//! The lookup of a label set in a family, which creates the series if the cap allows it.
+
+use std::time::SystemTime;
+
+use super::{FamilyCore, is_overlong};
+use crate::cache;
+use crate::cell::{Handle, counter};
+use crate::exposure::EXPOSURE;
+use crate::family::FamilyDeclaration;
+use crate::family::table::{self, SeriesTable};
+use crate::internal::InternalError;
+use crate::label_value::Label;
+use crate::labels::OVERFLOW;
+
+impl FamilyCore {
+    /// Like [`FamilyCore::resolve`], but needs no lookup if all labels have closed sets of values.
+    #[inline]
+    pub(crate) fn resolve_labels<const N: usize>(&self, labels: &[Label<'_>; N]) -> Handle {
+        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
+        let Some(fixed) = self.dense.as_ref().and_then(|dense| dense.find(labels)) else {
+            return self.resolve(&values);
+        };
+        let epoch = self.epoch();
+        if let Some([handle]) = fixed.get(epoch) {
+            return handle;
+        }
+        let (handle, within_cap) = self.find_or_create(&values);
+        if within_cap {
+            fixed.set(epoch, [handle]);
+        }
+        handle
+    }
+
+    /// Finds or creates the series with these values, one per label, or falls back to the overflow series.
+    pub(crate) fn resolve(&self, values: &[&str]) -> Handle {
+        let epoch = self.epoch();
+        match cache::get_first_level(&self.cache, epoch, values) {
+            Some([handle]) => handle,
+            None => self.resolve_second_level(epoch, values),
+        }
+    }
+
+    fn resolve_second_level(&self, epoch: u64, values: &[&str]) -> Handle {
+        match cache::get_second_level(&self.cache, epoch, values) {
+            Some([handle]) => handle,
+            None => self.resolve_shared(epoch, values),
+        }
+    }
+
+    fn resolve_shared(&self, epoch: u64, values: &[&str]) -> Handle {
+        let (handle, within_cap) = self.find_or_create(values);
+        if within_cap {
+            cache::insert(&self.cache, epoch, values, [handle]);
+        }
+        handle
+    }
+
+    /// Like [`FamilyCore::resolve`], but skips the cache. The flag is false after a fallback to the overflow series.
+    pub(crate) fn find_or_create(&self, values: &[&str]) -> (Handle, bool) {
+        match self.within_cap(values) {
+            Some(handle) => (handle, true),
+            None => (self.overflow(), false),
+        }
+    }
+
+    /// Like [`FamilyCore::resolve`], but returns `None` instead of the overflow series.
+    pub(crate) fn resolve_within_cap(&self, values: &[&str]) -> Option<Handle> {
+        let epoch = self.epoch();
+        if let Some([handle]) = cache::get(&self.cache, epoch, values) {
+            return Some(handle);
+        }
+        let handle = self.within_cap(values)?;
+        cache::insert(&self.cache, epoch, values, [handle]);
+        Some(handle)
+    }
+
+    /// Returns the handle for these values, creating the series if the cap allows it.
+    #[inline]
+    pub(crate) fn within_cap(&self, values: &[&str]) -> Option<Handle> {
+        if is_overlong(values) || self.full.0.excludes(|| table::hash(&self.hasher, values)) {
+            return None;
+        }
+        self.find_or_create_up_to(values, true)
+    }
+
+    /// Like [`FamilyCore::within_cap`], for values that are part of the program and therefore exempt from the cap.
+    pub(crate) fn exempt_from_cap(&self, values: &[&str]) -> Option<Handle> {
+        if is_overlong(values) { None } else { self.find_or_create_up_to(values, false) }
+    }
+
+    /// Returns the overflow series, and counts one overflowed lookup.
+    pub(crate) fn overflow(&self) -> Handle {
+        counter::add_whole(self.overflow_counter(), 1);
+        let epoch = self.epoch();
+        self.overflow.get(epoch).map_or_else(|| self.find_overflow(epoch), |[handle]| handle)
+    }
+
+    #[cold]
+    fn find_overflow(&self, epoch: u64) -> Handle {
+        let few = [OVERFLOW; 8];
+        let many;
+        let values = match few.get(..self.declaration.label_names.len()) {
+            Some(values) => values,
+            None => {
+                many = vec![OVERFLOW; self.declaration.label_names.len()];
+                &many
+            }
+        };
+        let handle = self.find_or_create_up_to(values, false).unwrap_or(Handle::NONE);
+        self.overflow.set(epoch, [handle]);
+        handle
+    }
+
+    /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
+    #[inline]
+    fn find_or_create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
+        let known = self.read().find(&self.declaration.label_names, values);
+        known.or_else(|| self.create_up_to(values, is_capped))
+    }
+
+    /// Creates the series if the cap allows it. Also returns the handle if another thread creates the series
+    /// concurrently.
+    #[cold]
+    #[inline(never)]
+    fn create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
+        let is_full = |table: &SeriesTable| is_capped && table.capped_len() >= self.max_series();
+        let label_names = &self.declaration.label_names;
+        {
+            let table = self.read();
+            if is_full(&table) {
+                let (known, len) = (table.find(label_names, values), table.len());
+                drop(table);
+                if known.is_none() && self.full.0.is_due(len) {
+                    self.fill_filter(len);
+                }
+                return known;
+            }
+        }
+        EXPOSURE.check();
+        let now = SystemTime::now();
+        let mut table = self.write();
+        if let Some(handle) = table.find(label_names, values) {
+            return Some(handle);
+        }
+        if is_full(&table) {
+            return None;
+        }
+        let created = self.create(&mut table, values, now);
+        if let Some(handle) = created.filter(|_| !is_capped || is_overflow(values)) {
+            table.exempt(handle);
+        }
+        drop(table);
+        match created {
+            Some(_) => self.declaration.keep_windows(),
+            None => InternalError::SeriesSlotsExhausted.record(&self.declaration.name),
+        }
+        created
+    }
+
+    /// Fills the filter if the family is full.
+    #[cold]
+    #[inline(never)]
+    fn fill_filter(&self, len: usize) {
+        self.full.0.allocate(len.max(self.max_series()));
+        let table = self.read();
+        if table.capped_len() >= self.max_series() {
+            self.full.0.fill(table.hashes());
+        }
+    }
+
+    /// Creates a series that is not in the table. Returns `None` if no slot is free, or if the labels do not fit into
+    /// the table.
+    pub(super) fn create(&self, table: &mut SeriesTable, values: &[&str], now: SystemTime) -> Option<Handle> {
+        let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
+        let handle = (metric.allocate)(*buckets)?;
+        if table.insert(label_names, values, handle, now) {
+            self.full.0.add(|| table::hash(&self.hasher, values));
+            return Some(handle);
+        }
+        (metric.free)(handle, *buckets);
+        None
+    }
+}
+
+fn is_overflow(values: &[&str]) -> bool {
+    !values.is_empty() && values.iter().all(|value| *value == OVERFLOW)
+}
