@@ -211,7 +211,10 @@ impl Site {
     fn look_up_new(&self, families: &Families, lookup: &Lookup<'_>, epoch: u64, values: &[&str]) -> (Handles, bool) {
         let mut replaced = [""; MAX_LABELS];
         let values = self.within_sets(families, values, &mut replaced);
-        if let Some(handles) = cache::get(lookup.cache, epoch, values) {
+        // The caller has searched the cache for the values as they were given.
+        if self.declaration.has_known_values()
+            && let Some(handles) = cache::get(lookup.cache, epoch, values)
+        {
             return (handles, true);
         }
         // Label sets are created in advance only until half of the cap is used, to leave room for those that calls

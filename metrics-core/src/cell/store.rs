@@ -15,7 +15,7 @@ use std::{iter, ptr};
 
 use super::block::{Block, held};
 use super::generations::Generations;
-use super::handle::{self, Handle, SlotAllocator};
+use super::handle::{Handle, SlotAllocator};
 use super::shared_blocks::{BlockWriter, SharedBlock, Sharer};
 use super::sync::{self, AtomicU64, FEWEST_BLOCKS, Mutex, OnceLock, lock, zeros};
 
@@ -137,10 +137,7 @@ impl Store {
     ///
     /// No thread waits for another one that allocates the page, and which a fork may have left behind.
     pub(super) fn make_exemplar_time(&self, handle: Handle, bucket: usize) -> Option<&AtomicU64> {
-        let page = &self.exemplar_times.pages[handle.page()];
-        if page.get().is_none() {
-            let _ = page.set(zeros(handle::page_words(handle.page())));
-        }
+        self.exemplar_times.prepare(&[handle]);
         self.exemplar_time(handle, bucket)
     }
 

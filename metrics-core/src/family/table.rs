@@ -113,8 +113,6 @@ impl SeriesTable {
         for (name, value) in names.iter().zip(values) {
             labels::push_pair(&mut self.text, start, name, value);
         }
-        // Each pair has a comma before it, except the first.
-        let plain_len: usize = names.iter().zip(values).map(|(name, value)| name.len() + value.len() + 4).sum();
         let (Ok(position), Ok(first), Ok(len), true) = (
             u32::try_from(self.entries.len()),
             u32::try_from(start),
@@ -124,7 +122,8 @@ impl SeriesTable {
             self.text.truncate(start);
             return false;
         };
-        self.has_escapes |= self.text.len() - start > plain_len.saturating_sub(1);
+        // Every escape begins with a backslash.
+        self.has_escapes |= self.text.as_bytes()[start..].contains(&b'\\');
         // A clock that was set back begins another run.
         let continues =
             |(_, begin): &(u32, SystemTime)| now.duration_since(*begin).is_ok_and(|age| age < CREATION_ACCURACY);

@@ -114,8 +114,24 @@ impl FamilyCore {
     /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
     #[inline]
     fn find_or_create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
-        let known = self.read().find(&self.declaration.label_names, values);
-        known.or_else(|| self.create_up_to(values, is_capped))
+        let table = self.read();
+        if let Some(handle) = table.find(&self.declaration.label_names, values) {
+            return Some(handle);
+        }
+        let full_len = self.is_full(&table, is_capped).then_some(table.len());
+        drop(table);
+        match full_len {
+            Some(len) if self.full.0.is_due(len) => self.fill_filter(len),
+            Some(_) => {}
+            None => return self.create_up_to(values, is_capped),
+        }
+        None
+    }
+
+    /// Returns true if the cap allows no more series.
+    #[inline]
+    fn is_full(&self, table: &SeriesTable, is_capped: bool) -> bool {
+        is_capped && table.capped_len() >= self.max_series()
     }
 
     /// Creates the series if the cap allows it. Also returns the handle if another thread creates the series
@@ -123,26 +139,14 @@ impl FamilyCore {
     #[cold]
     #[inline(never)]
     fn create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
-        let is_full = |table: &SeriesTable| is_capped && table.capped_len() >= self.max_series();
         let label_names = &self.declaration.label_names;
-        {
-            let table = self.read();
-            if is_full(&table) {
-                let (known, len) = (table.find(label_names, values), table.len());
-                drop(table);
-                if known.is_none() && self.full.0.is_due(len) {
-                    self.fill_filter(len);
-                }
-                return known;
-            }
-        }
         EXPOSURE.check();
         let now = SystemTime::now();
         let mut table = self.write();
         if let Some(handle) = table.find(label_names, values) {
             return Some(handle);
         }
-        if is_full(&table) {
+        if self.is_full(&table, is_capped) {
             return None;
         }
         let created = self.create(&mut table, values, now);
