@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::handle::Handle;
+use super::store::PageByPage;
 use super::sync::AtomicU64;
 use super::thread_block;
 #[cfg(test)]
@@ -121,9 +122,12 @@ pub(crate) fn make_exemplar_time(handle: Handle, bucket: usize) -> Option<&'stat
 
 /// Adds up the cells of one series.
 #[inline]
-pub(super) fn total<T: Default>(handle: Handle, words: usize, add: impl Fn(&mut T, &[AtomicU64], Handle)) -> T {
+pub(super) fn total<T: Default, const WORDS: usize>(
+    handle: Handle,
+    add: impl Fn(&mut T, &[AtomicU64; WORDS], Handle),
+) -> T {
     let mut total = T::default();
-    for cell in store().cells(read_scope(), handle, words) {
+    for cell in store().cells(read_scope(), handle, WORDS).filter_map(<[AtomicU64]>::first_chunk) {
         add(&mut total, cell, handle);
     }
     total
@@ -131,15 +135,21 @@ pub(super) fn total<T: Default>(handle: Handle, words: usize, add: impl Fn(&mut 
 
 /// Adds up the cells of each series, in the order of `handles`.
 #[inline]
-pub(super) fn totals<T: Default>(
+pub(super) fn totals<T: Default, const WORDS: usize>(
     handles: &[Handle],
-    words: usize,
     totals: &mut Vec<T>,
-    add: impl Fn(&mut T, &[AtomicU64], Handle),
+    add: impl Fn(&mut T, &[AtomicU64; WORDS], Handle),
 ) {
     totals.clear();
     totals.resize_with(handles.len(), T::default);
-    each_cell(handles, words, |position, cell| add(&mut totals[position], cell, handles[position]));
+    for block in store().blocks(read_scope()) {
+        let mut pages = PageByPage::of(block);
+        for (total, handle) in totals.iter_mut().zip(handles) {
+            if let Some(cell) = pages.cell(*handle, WORDS).and_then(<[AtomicU64]>::first_chunk) {
+                add(total, cell, *handle);
+            }
+        }
+    }
 }
 
 /// Reads the cells of many series; see [`Store::each_cell`](super::store::Store::each_cell).

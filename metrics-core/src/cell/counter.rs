@@ -65,17 +65,17 @@ fn add_to_fraction([_, _, fraction]: &[AtomicU64; WORDS], amount: f64) {
 
 /// Returns the counter's total across all threads.
 pub(crate) fn read(handle: Handle) -> Total {
-    access::total(handle, WORDS, Total::add)
+    access::total(handle, Total::add)
 }
 
 /// Reads the totals of many counters, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
-    access::totals(handles, WORDS, totals, Total::add);
+    access::totals(handles, totals, Total::add);
 }
 
 impl Total {
     #[inline]
-    fn add(&mut self, cell: &[AtomicU64], handle: Handle) {
+    fn add(&mut self, cell: &[AtomicU64; WORDS], handle: Handle) {
         let (whole, fraction) = (cell[1].load(Acquire), cell[2].load(Acquire));
         if holds(cell, handle) {
             self.whole = self.whole.saturating_add(whole);

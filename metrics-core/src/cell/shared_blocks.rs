@@ -4,6 +4,8 @@
 //! once as there are cores, so a thread almost always finds its preferred block unlocked. Otherwise, it tries the
 //! others, since a scrape adds up all blocks anyway.
 
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
 use super::block::{Block, begin};
 use super::generations::Generations;
 use super::handle::Handle;
@@ -13,25 +15,32 @@ use super::sync::{AtomicU64, Mutex, MutexGuard, lock};
 pub(super) struct SharedBlock {
     pub(super) block: Block,
     writer: Mutex<()>,
+    /// 1 once the block has been written to.
+    is_written: AtomicU64,
 }
 
 impl SharedBlock {
     pub(super) fn new() -> Self {
-        Self { block: Block::new(), writer: Mutex::new(()) }
+        Self { block: Block::new(), writer: Mutex::new(()), is_written: AtomicU64::new(0) }
+    }
+
+    /// Returns false if all cells are empty, so that a scrape need not read them.
+    pub(super) fn is_written(&self) -> bool {
+        self.is_written.load(Acquire) != 0
     }
 
     /// Locks the block for writing. Allocates the pages of these slots first, because holders of the lock must not
     /// allocate: the allocator may be user code that records metrics.
     pub(super) fn lock<'a>(&'a self, generations: &'a Generations, slots: &[Handle]) -> BlockWriter<'a> {
         self.block.prepare(slots);
-        BlockWriter { generations, block: &self.block, _writer: lock(&self.writer) }
+        BlockWriter { generations, shared: self, _writer: lock(&self.writer) }
     }
 
     /// Like [`SharedBlock::lock`], but returns `None` if another thread holds the lock.
     fn try_lock<'a>(&'a self, generations: &'a Generations, slots: &[Handle]) -> Option<BlockWriter<'a>> {
         self.block.prepare(slots);
         let writer = self.writer.try_lock().ok()?;
-        Some(BlockWriter { generations, block: &self.block, _writer: writer })
+        Some(BlockWriter { generations, shared: self, _writer: writer })
     }
 }
 
@@ -61,7 +70,7 @@ impl Sharer {
 /// The right to write to a shared block.
 pub(super) struct BlockWriter<'a> {
     generations: &'a Generations,
-    block: &'a Block,
+    shared: &'a SharedBlock,
     _writer: MutexGuard<'a, ()>,
 }
 
@@ -73,6 +82,11 @@ impl BlockWriter<'_> {
 
     /// The cell of a slot that belongs to a live series; see [`Store::take_slot`](super::store::Store::take_slot).
     pub(super) fn cell_of_slot(&self, handle: Handle, words: usize) -> Option<&[AtomicU64]> {
-        self.block.cell(handle, words).filter(|cell| begin(cell, handle))
+        let SharedBlock { block, is_written, .. } = self.shared;
+        let cell = block.cell(handle, words).filter(|cell| begin(cell, handle))?;
+        if is_written.load(Relaxed) == 0 {
+            is_written.store(1, Release);
+        }
+        Some(cell)
     }
 }

@@ -230,13 +230,11 @@ impl Store {
         self.home.lock(&self.generations, slots)
     }
 
-    /// Iterates over the blocks, in summation order.
+    /// Iterates over the blocks that may have been written to, in summation order.
     pub(super) fn blocks(&'static self, scope: ReadScope) -> impl Iterator<Item = &'static Block> {
-        self.in_order().filter(move |block| scope.contains(block))
-    }
-
-    fn in_order(&'static self) -> impl Iterator<Item = &'static Block> {
-        iter::successors(Some(&self.home.block), |block| block.next.get().copied())
+        let all = iter::successors(Some(&self.home.block), |block| block.next.get().copied());
+        // Most programs never write to the home block, which has all pages.
+        all.skip(usize::from(!self.home.is_written())).filter(move |block| scope.contains(block))
     }
 
     /// Iterates over the cells that hold this series, in summation order. Yields nothing once the series has ended.
@@ -250,8 +248,7 @@ impl Store {
         handle: Handle,
         words: usize,
     ) -> impl Iterator<Item = &'static [AtomicU64]> {
-        let blocks = self.is_live(handle).then(|| self.in_order()).into_iter().flatten();
-        let blocks = blocks.filter(move |block| scope.contains(block));
+        let blocks = self.is_live(handle).then(|| self.blocks(scope)).into_iter().flatten();
         blocks.filter_map(move |block| held(block, handle, words))
     }
 
@@ -304,19 +301,19 @@ impl Blocks {
 }
 
 /// Reads the cells of many handles in one block. Caches the page, because consecutive handles usually share it.
-struct PageByPage {
+pub(super) struct PageByPage {
     block: &'static Block,
     number: usize,
     page: &'static [AtomicU64],
 }
 
 impl PageByPage {
-    fn of(block: &'static Block) -> Self {
+    pub(super) fn of(block: &'static Block) -> Self {
         Self { block, number: usize::MAX, page: &[] }
     }
 
     #[inline]
-    fn cell(&mut self, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
+    pub(super) fn cell(&mut self, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
         if handle.page() != self.number {
             self.number = handle.page();
             self.page = self.block.pages[self.number].get().map_or(&[], |page| page);

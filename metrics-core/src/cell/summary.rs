@@ -72,17 +72,17 @@ pub(super) fn add_one(bucket: &AtomicU64) {
 #[cfg(test)]
 #[allow(dead_code, reason = "only the models use it")]
 pub(crate) fn read(handle: Handle) -> Total {
-    access::total(handle, WORDS, Total::add)
+    access::total(handle, Total::add)
 }
 
 /// Reads the counts and sums of many summaries, in the order of `handles`.
 pub(crate) fn read_all(handles: &[Handle], totals: &mut Vec<Total>) {
-    access::totals(handles, WORDS, totals, Total::add);
+    access::totals(handles, totals, Total::add);
 }
 
 impl Total {
     #[inline]
-    fn add(&mut self, cell: &[AtomicU64], handle: Handle) {
+    fn add(&mut self, cell: &[AtomicU64; WORDS], handle: Handle) {
         let (count, sum) = read_pair(cell);
         if holds(cell, handle) {
             self.count += count;
@@ -92,6 +92,7 @@ impl Total {
 }
 
 /// Reads a consistent count and sum from one cell.
+#[inline]
 pub(super) fn read_pair(cell: &[AtomicU64]) -> (u64, f64) {
     let mut n = cell[1].load(Acquire);
     loop {
