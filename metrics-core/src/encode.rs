@@ -54,6 +54,10 @@ struct About {
 trait Encode: Visitor + Send + Sync {
     fn out(&mut self) -> &mut Vec<u8>;
 
+    /// Runs one step of a scrape; see [`Steps::step`]. Each encoder has its own compiled step, in which its methods are
+    /// inlined.
+    fn step(&mut self, steps: &mut Steps, wanted: &dyn Fn(&str, Kind) -> bool) -> bool;
+
     /// Writes the end of the exposition.
     fn end(&mut self) {}
 }
@@ -128,7 +132,7 @@ impl Encoding {
             if self.has_ended || self.encoder.out().len() >= bytes {
                 break;
             }
-            if !self.steps.step(wanted, &mut *self.encoder) {
+            if !self.encoder.step(&mut self.steps, wanted) {
                 self.encoder.end();
                 self.has_ended = true;
             }

@@ -211,3 +211,17 @@ pub trait Visitor {
         self.series(labels, value);
     }
 }
+
+impl<V: Visitor + ?Sized> Visitor for &mut V {
+    fn family(&mut self, family: &FamilyInfo<'_>) {
+        (**self).family(family);
+    }
+
+    fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        (**self).series(labels, value);
+    }
+
+    fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
+        (**self).series_with_details(labels, value, details);
+    }
+}

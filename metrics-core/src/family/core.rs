@@ -213,8 +213,8 @@ impl FamilyCore {
     pub(crate) fn series(&self) -> Vec<(Vec<String>, Handle)> {
         let mut all = Chunk::default();
         self.read().copy(0, usize::MAX, usize::MAX, &mut all);
-        let values = |at| labels::pairs(all.text(at)).map(|(_, value)| value.into_owned()).collect();
-        all.handles().iter().enumerate().map(|(at, handle)| (values(at), *handle)).collect()
+        let values = |text| labels::pairs(text).map(|(_, value)| value.into_owned()).collect();
+        all.series().map(|(_, text, handle)| (values(text), handle)).collect()
     }
 
     pub(crate) fn overflow_counter(&self) -> Handle {

@@ -7,7 +7,6 @@
 //! cap. A table of n series grows or is compacted only after about n/2 insertions or removals.
 
 use std::hash::{BuildHasher, Hasher};
-use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
@@ -211,7 +210,7 @@ impl SeriesTable {
         self.entries.iter().map(|entry| entry.handle).filter(|handle| !handle.is_none())
     }
 
-    /// Copies at most `most` of the series between positions `from` and `end` into `chunk`.
+    /// Copies at most `most` of the entries between positions `from` and `end` into `chunk`, including the gaps.
     ///
     /// Returns the position to continue from, or `None` if no entries are left.
     pub(crate) fn copy(&self, from: usize, end: usize, most: usize, chunk: &mut Chunk) -> Option<usize> {
@@ -223,19 +222,13 @@ impl SeriesTable {
         // The text of consecutive series is contiguous.
         let end_of_text = self.end_of_text(to - 1);
         chunk.text.push_str(&self.text[base as usize..end_of_text as usize]);
+        chunk.starts.extend(entries.iter().map(|entry| entry.start - base));
+        chunk.starts.push(end_of_text - base);
+        chunk.handles.extend(entries.iter().map(|entry| entry.handle));
         // The run of an entry is the last one that begins at or before it.
-        let first = self.created.partition_point(|(begin, _)| *begin as usize <= from);
-        let mut runs = &self.created[first.saturating_sub(1)..];
-        for (position, entry) in (from..).zip(entries).filter(|(_, entry)| !entry.handle.is_none()) {
-            let passed = runs.iter().take_while(|(begin, _)| *begin as usize <= position).count();
-            if let Some((_, created)) = passed.checked_sub(1).and_then(|last| runs.get(last)) {
-                chunk.created.push((chunk.handles.len(), *created));
-            }
-            runs = &runs[passed..];
-            let next = entries.get(position - from + 1).map_or(end_of_text, |next| next.start);
-            chunk.texts.push(entry.start - base..next - base);
-            chunk.handles.push(entry.handle);
-        }
+        let first = self.created.partition_point(|(begin, _)| *begin as usize <= from).saturating_sub(1);
+        let runs = self.created[first..].iter().take_while(|(begin, _)| (*begin as usize) < to);
+        chunk.created.extend(runs.map(|(begin, time)| ((*begin as usize).saturating_sub(from), *time)));
         (to < end).then_some(to)
     }
 
@@ -276,12 +269,12 @@ impl Compaction {
     }
 }
 
-/// A copy of some series that can be read without holding their family's lock.
+/// A copy of some entries that can be read without holding their family's lock.
 #[derive(Default)]
 pub(crate) struct Chunk {
     text: String,
-    /// The range of each series' text.
-    texts: Vec<Range<u32>>,
+    /// The start of each entry's text, and the end of the last one.
+    starts: Vec<u32>,
     handles: Vec<Handle>,
     /// Runs of series with the same creation time: the first position and the time.
     created: Vec<(usize, SystemTime)>,
@@ -290,32 +283,42 @@ pub(crate) struct Chunk {
 impl Chunk {
     fn clear(&mut self) {
         self.text.clear();
-        self.texts.clear();
+        self.starts.clear();
         self.handles.clear();
         self.created.clear();
     }
 
     /// The creation time of the series at this position, rounded down by at most a tenth of a second.
+    #[inline]
     pub(crate) fn created(&self, at: usize) -> Option<SystemTime> {
+        // Nearly all chunks have a single run.
+        if let [(_, created)] = self.created[..] {
+            return Some(created);
+        }
         let runs = self.created.partition_point(|(from, _)| *from <= at);
         Some(self.created.get(runs.checked_sub(1)?)?.1)
     }
 
-    /// The handles of the series, in creation order.
+    /// The handles of the entries, in creation order; [`Handle::NONE`] for the gap that a removed series has left.
     pub(crate) fn handles(&self) -> &[Handle] {
         &self.handles
     }
 
-    /// The labels of the series at this position.
+    /// The labels of the entry at this position.
     #[inline]
     pub(crate) fn text(&self, at: usize) -> &str {
-        let Range { start, end } = self.texts[at];
-        &self.text[start as usize..end as usize]
+        &self.text[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 
-    /// All positions, sorted by the text of their series.
+    /// The positions, labels and handles of the series.
+    pub(crate) fn series(&self) -> impl Iterator<Item = (usize, &str, Handle)> {
+        let all = self.handles.iter().enumerate().filter(|(_, handle)| !handle.is_none());
+        all.map(|(at, handle)| (at, self.text(at), *handle))
+    }
+
+    /// All positions, sorted by the text of their entries.
     pub(crate) fn sorted(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.texts.len()).collect();
+        let mut order: Vec<usize> = (0..self.handles.len()).collect();
         order.sort_by_key(|at| self.text(*at));
         order
     }
@@ -341,8 +344,7 @@ mod tests {
         let (mut chunk, mut all, mut next) = (Chunk::default(), Vec::new(), Some(0));
         while let Some(from) = next {
             next = table.copy(from, usize::MAX, most, &mut chunk);
-            let of = |at| (chunk.text(at).to_owned(), chunk.created(at).expect("a time"));
-            all.extend((0..chunk.handles().len()).map(of));
+            all.extend(chunk.series().map(|(at, text, _)| (text.to_owned(), chunk.created(at).expect("a time"))));
         }
         all
     }

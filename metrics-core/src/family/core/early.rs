@@ -21,12 +21,16 @@ impl EarlyTotals {
         Self { totals: Vec::with_capacity(series), index: OnceLock::new() }
     }
 
+    /// Appends the totals of a chunk's entries.
     pub(crate) fn extend(&mut self, totals: impl Iterator<Item = (Handle, counter::Total)>) {
-        self.totals.extend(totals);
+        self.totals.extend(totals.filter(|(handle, _)| !handle.is_none()));
     }
 
-    /// Returns the total of a series, or 0 if it was created later. `next` is the position after the last series found.
+    /// Returns the total of a series, or 0 if it was created later or removed. `next` is the position after the last series found.
     pub(crate) fn find(&self, handle: Handle, next: &mut usize) -> counter::Total {
+        if handle.is_none() {
+            return counter::Total::default();
+        }
         let found = match self.totals.get(*next) {
             Some((expected, _)) if *expected == handle => Some(*next),
             _ => self.index().get(&handle).copied(),

@@ -21,10 +21,10 @@ impl FamilyCore {
     pub(crate) fn remove(&self, values: &[&str]) -> bool {
         let mut table = self.write();
         let Some(handle) = table.remove(&self.declaration.label_names, values) else { return false };
-        (self.declaration.metric.free)(handle, self.declaration.buckets);
         let compaction = self.after_removal(&mut table);
         drop(table);
         drop(compaction);
+        (self.declaration.metric.free)(handle, self.declaration.buckets);
         true
     }
 
@@ -76,7 +76,8 @@ impl FamilyCore {
         }
     }
 
-    /// Changes the epochs of this family and of all functions that record into it. The caller holds the table's lock.
+    /// Changes the epochs of this family and of all functions that record into it. The caller holds the table's lock
+    /// and frees the removed series afterward, so that a scrape can rely on an unchanged epoch.
     fn start_epoch(&self) {
         self.full.0.invalidate();
         self.epoch.store(cache::new_epoch(), Ordering::Release);

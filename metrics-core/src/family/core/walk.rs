@@ -15,6 +15,8 @@ use crate::lock::lock;
 pub(crate) struct Walk {
     core: Arc<FamilyCore>,
     position: Arc<WalkPosition>,
+    /// The family's epoch when the last chunk was copied.
+    epoch: u64,
 }
 
 /// A walk's position in the table. Walks change it under the table's read lock, and compactions under its write lock.
@@ -52,7 +54,7 @@ impl FamilyCore {
     pub(crate) fn walk(self: &Arc<Self>) -> Walk {
         let position = Arc::new(WalkPosition { next: AtomicUsize::new(0), end: AtomicUsize::new(NONE) });
         lock(&self.shared.0.walks).push(Arc::clone(&position));
-        Walk { core: Arc::clone(self), position }
+        Walk { core: Arc::clone(self), position, epoch: 0 }
     }
 }
 
@@ -79,7 +81,14 @@ impl Walk {
         }
         let after = table.copy(next, end, most, chunk);
         self.position.next.store(after.unwrap_or(NONE), Ordering::Relaxed);
+        self.epoch = self.core.epoch();
         true
+    }
+
+    /// Returns true if series may have been removed since the last chunk was copied. Values that were read before are
+    /// those of the chunk's series if it returns false.
+    pub(crate) fn has_removals(&self) -> bool {
+        self.core.epoch() != self.epoch
     }
 }
 
@@ -105,7 +114,7 @@ mod tests {
         let mut seen: Vec<String> = Vec::new();
         let mut removed = 0..1_000;
         while walk.next(false, &mut chunk) {
-            seen.extend((0..chunk.handles().len()).map(|at| chunk.text(at).to_owned()));
+            seen.extend(chunk.series().map(|(_, text, _)| text.to_owned()));
             // Remove series before and after the position (eventually nearly all of them), and create new ones.
             for n in removed.by_ref().take(130).filter(|n| n % 10 != 0) {
                 assert!(family.remove([&n.to_string()]));

@@ -21,7 +21,7 @@ pub(crate) struct Early<'a> {
 }
 
 /// Passes a series for each state to `visitor`; `current` is the position of the current state.
-fn show_states(family: &FamilyCore, text: &str, current: f64, sorted: bool, visitor: &mut dyn Visitor) {
+fn show_states(family: &FamilyCore, text: &str, current: f64, sorted: bool, visitor: &mut impl Visitor) {
     let declaration = &family.declaration;
     let mut states: Vec<(usize, &&str)> = declaration.metric.states.iter().enumerate().collect();
     if sorted {
@@ -67,7 +67,7 @@ impl Reader {
         others: Option<OtherParts<'_>>,
         begun: &mut bool,
         sorted: bool,
-        visitor: &mut dyn Visitor,
+        visitor: &mut impl Visitor,
     ) -> bool {
         let Self { readings, chunk, live, exemplars } = self;
         if !walk.next(sorted, chunk) {
@@ -89,35 +89,43 @@ impl Reader {
             }
             None => (metric.read)(handles, buckets, readings),
         }
-        // Series that were removed concurrently are skipped, because a value of 0 would look like a reset.
-        (metric.are_live)(handles, live);
+        // Series that were removed concurrently are skipped, because a value of 0 would look like a reset. The label
+        // sets of an info are facts, which were true when the scrape read them.
+        let has_removals = metric.kind != Kind::Info && walk.has_removals();
+        if has_removals {
+            (metric.are_live)(handles, live);
+        }
         let order = sorted.then(|| chunk.sorted());
         for position in 0..handles.len() {
             let at = order.as_ref().map_or(position, |order| order[position]);
-            // The label sets of an info are facts, which were true when the scrape read them.
-            if !live[at] && metric.kind != Kind::Info {
+            if handles[at].is_none() || has_removals && !live[at] {
                 continue;
             }
-            let duplicates = match others.map(|others| others.duplicates(chunk.text(at))) {
-                Some(None) => continue,
-                Some(Some(duplicates)) => duplicates,
-                None => Vec::new(),
+            let text = chunk.text(at);
+            let Some(duplicates) = others.map_or_else(|| Some(Vec::new()), |others| others.duplicates(text)) else {
+                continue;
             };
             if !mem::replace(begun, true) {
                 visitor.family(&family.declaration.info());
             }
             let value = (metric.value)(readings, at);
-            if let (Value::Gauge(current), [_, ..]) = (value, metric.states) {
-                show_states(family, chunk.text(at), current, sorted, visitor);
+            if let (Value::Gauge(current), [_, ..]) = (&value, metric.states) {
+                show_states(family, text, *current, sorted, visitor);
                 continue;
             }
-            let labels = Labels::new(&family.const_text, chunk.text(at));
+            // A closure, because copying labels that were just written would stall the processor.
+            let labels = || Labels::new(&family.const_text, text);
+            let mut details = SeriesDetails { exemplars: &[], created: chunk.created(at) };
+            if exemplars.is_empty() && duplicates.is_empty() {
+                visitor.series_with_details(labels(), &value, &details);
+                continue;
+            }
             let first = exemplars.partition_point(|(position, _)| *position < at);
             let end = exemplars.partition_point(|(position, _)| *position <= at);
-            let exemplars: Vec<Exemplar<'_>> = exemplars[first..end].iter().map(|(_, kept)| kept.show()).collect();
-            let created = chunk.created(at).into_iter().chain(duplicates.iter().filter_map(Duplicate::created)).min();
-            let details = SeriesDetails { exemplars: &exemplars, created };
-            with_duplicates(&value, &duplicates, &mut |value| visitor.series_with_details(labels, value, &details));
+            let shown: Vec<Exemplar<'_>> = exemplars[first..end].iter().map(|(_, kept)| kept.show()).collect();
+            details.exemplars = &shown;
+            details.created = details.created.into_iter().chain(duplicates.iter().filter_map(Duplicate::created)).min();
+            with_duplicates(&value, &duplicates, &mut |value| visitor.series_with_details(labels(), value, &details));
         }
         true
     }

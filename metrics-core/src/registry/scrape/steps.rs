@@ -57,12 +57,12 @@ impl Steps {
         &self.sources
     }
 
-    pub(crate) fn show_all(mut self, visitor: &mut dyn Visitor) {
-        while self.step(&|_, _| true, visitor) {}
+    pub(crate) fn show_all(mut self, mut visitor: &mut dyn Visitor) {
+        while self.step(&|_, _| true, &mut visitor) {}
     }
 
     /// Runs one step, which may pass series of a `wanted` family to `visitor`. Returns false if no steps are left.
-    pub(crate) fn step(&mut self, wanted: &dyn Fn(&str, Kind) -> bool, visitor: &mut dyn Visitor) -> bool {
+    pub(crate) fn step(&mut self, wanted: &dyn Fn(&str, Kind) -> bool, visitor: &mut impl Visitor) -> bool {
         if self.read_early() {
             return true;
         }
