@@ -64,6 +64,11 @@ impl<'a> Labels<'a> {
         Self { parts: [constant, own] }
     }
 
+    /// Returns the escaped constant and other labels. Either part may be empty.
+    pub(crate) fn parts(self) -> [&'a str; 2] {
+        self.parts
+    }
+
     /// Returns true if there are no labels.
     #[must_use]
     pub fn is_empty(self) -> bool {

@@ -10,6 +10,8 @@ pub(super) struct Lines {
     pub(super) out: Vec<u8>,
     /// The family's name, without sample suffixes.
     name: String,
+    /// The name and an opening brace, with zeros at the end.
+    opening: Vec<[u8; 32]>,
     /// Writes a bucket bound or a quantile.
     push_bound: fn(&mut Vec<u8>, f64),
     /// The bits and the text of the last bound written at each position. Consecutive series usually have the same
@@ -22,13 +24,17 @@ pub(super) type Bound = (&'static str, f64, usize);
 
 impl Lines {
     pub(super) fn new(push_bound: fn(&mut Vec<u8>, f64)) -> Self {
-        Self { out: Vec::new(), name: String::new(), push_bound, bounds: Vec::new() }
+        Self { out: Vec::new(), name: String::new(), opening: Vec::new(), push_bound, bounds: Vec::new() }
     }
 
     /// Sets the family for the samples that follow.
     pub(super) fn begin(&mut self, name: &str) {
         self.name.clear();
         self.name.push_str(name);
+        let mut opening = [name.as_bytes(), b"{"].concat();
+        opening.resize(opening.len().next_multiple_of(32), 0);
+        self.opening.clear();
+        self.opening.extend_from_slice(opening.as_chunks().0);
     }
 
     /// Writes the parts verbatim.
@@ -58,6 +64,7 @@ impl Lines {
         out.push(b'\n');
     }
 
+    #[inline]
     pub(super) fn number(&mut self, suffix: &str, labels: Labels<'_>, value: Number) {
         self.sample(suffix, labels, None);
         push_number(&mut self.out, value);
@@ -105,30 +112,45 @@ impl Lines {
     }
 
     /// Writes the part of a sample line before the value: the name and the labels.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the checks of the suffix and the bound are compiled away")]
     fn sample(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>) {
-        let Self { out, name, push_bound, bounds } = self;
-        out.extend_from_slice(name.as_bytes());
-        if !suffix.is_empty() {
+        let Self { out, name, opening, push_bound, bounds } = self;
+        let [constant, own] = labels.parts();
+        if constant.is_empty() && own.is_empty() && bound.is_none() {
+            out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(suffix.as_bytes());
-        }
-        if labels.is_empty() && bound.is_none() {
             out.push(b' ');
             return;
         }
-        out.push(b'{');
-        for pairs in labels.escaped() {
-            out.extend_from_slice(pairs.as_bytes());
-            out.push(b',');
+        if suffix.is_empty() {
+            // Parts of a fixed length are copied without a function call.
+            let end = out.len() + name.len() + 1;
+            for part in &*opening {
+                out.extend_from_slice(part);
+            }
+            out.truncate(end);
+        } else {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(suffix.as_bytes());
+            out.push(b'{');
         }
+        if !constant.is_empty() {
+            out.extend_from_slice(constant.as_bytes());
+            if !own.is_empty() || bound.is_some() {
+                out.push(b',');
+            }
+        }
+        out.extend_from_slice(own.as_bytes());
         if let Some((name, value, at)) = bound {
+            if !own.is_empty() {
+                out.push(b',');
+            }
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b"=\"");
             out.extend_from_slice(bound_text(bounds, *push_bound, value, at));
-            out.extend_from_slice(b"\",");
+            out.push(b'"');
         }
-        // The brace replaces the last comma.
-        out.pop();
         out.extend_from_slice(b"} ");
     }
 }

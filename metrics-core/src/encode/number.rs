@@ -11,7 +11,10 @@ pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     } else if let Some(whole) = whole(value) {
-        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+        if whole < 0 {
+            out.push(b'-');
+        }
+        push_whole(out, whole.unsigned_abs());
     } else {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     }
@@ -45,8 +48,31 @@ fn whole(value: f64) -> Option<i64> {
     (exact && !(value == 0.0 && value.is_sign_negative())).then_some(value as i64)
 }
 
+#[inline]
 pub(super) fn push_whole(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    if value < 100_000_000 {
+        push_digits(out, value);
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+}
+
+/// Appends a number with at most eight digits. All digits are computed and stored at once, because the processor would
+/// stall if it copied digits that had just been stored one by one.
+#[inline]
+fn push_digits(out: &mut Vec<u8>, value: u64) {
+    // The quotient and the remainder of a division are stored side by side, so the first digit ends up in the lowest
+    // byte. The multiplications divide by 100 and by 10.
+    let halves = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = ((halves * 5_243) >> 19) & 0x7f_0000_007f;
+    let pairs = hundreds | ((halves - 100 * hundreds) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | ((pairs - 10 * tens) << 8);
+    let leading_zeros = (digits.trailing_zeros() / 8).min(7);
+    let text = (digits | 0x3030_3030_3030_3030) >> (8 * leading_zeros);
+    let end = out.len() + 8 - leading_zeros as usize;
+    out.extend_from_slice(&text.to_le_bytes());
+    out.truncate(end);
 }
 
 pub(super) fn push_number(out: &mut Vec<u8>, value: Number) {
@@ -79,6 +105,17 @@ mod tests {
             let text = String::from_utf8(out).unwrap_or_default();
             assert_eq!(text.parse().map(f64::to_bits), Ok(value.to_bits()), "{text}");
             assert!(text.len() < 26, "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_written_without_leading_zeros() {
+        let powers = (0..20).map(|exponent| 10_u64.pow(exponent));
+        let others = (0..1_000_000).map(|n| n * 101).chain([u64::MAX, 12_345_678, 90_000_009]);
+        for value in powers.flat_map(|power| [power - 1, power, power + 1]).chain(others) {
+            let mut out = b"=".to_vec();
+            push_whole(&mut out, value);
+            assert_eq!(String::from_utf8(out), Ok(format!("={value}")));
         }
     }
 
