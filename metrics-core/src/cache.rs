@@ -17,6 +17,8 @@ mod dense;
 mod fixed;
 mod fixed_series;
 mod set_associative;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use dense::Dense;
 pub(crate) use fixed_series::FixedSeries;

@@ -26,6 +26,7 @@ pub(crate) mod distribution;
 pub(crate) mod distribution_reader;
 pub(crate) mod exponential;
 pub(crate) mod gauge;
+mod gauge_slot;
 mod generations;
 pub(crate) mod handle;
 pub(crate) mod histogram;

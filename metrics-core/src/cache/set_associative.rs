@@ -8,11 +8,11 @@
 //! When a thread ends, another thread may take over its cache. The contents remain valid, since handles are the same
 //! for all threads.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::CacheId;
 use crate::cell::Handle;
+use crate::cell::sync::AtomicU64;
 
 /// The number of words in a new thread's cache.
 pub(super) const FEW_WORDS: usize = 64 * ENTRY_WORDS;
@@ -27,9 +27,9 @@ const EPOCH: usize = 1;
 const LENGTHS: usize = 2;
 const KEY: usize = 3;
 const HANDLES: usize = 12;
-const MAX_HANDLES: usize = ENTRY_WORDS - HANDLES;
+pub(super) const MAX_HANDLES: usize = ENTRY_WORDS - HANDLES;
 /// The maximum number of values: a word holds eight one-byte lengths.
-const MAX_VALUES: usize = 8;
+pub(super) const MAX_VALUES: usize = 8;
 /// Values of at least this length, in bytes, are not cached here.
 const LONGEST: usize = 255;
 
@@ -292,126 +292,5 @@ fn pair_at(bytes: &[u8], at: usize) -> u64 {
     match bytes.get(at..) {
         Some([one, other, ..]) => u64::from(u16::from_le_bytes([*one, *other])),
         _ => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cell::sync::zeros;
-
-    fn some_handles(n: u64) -> [Handle; MAX_HANDLES] {
-        std::array::from_fn(|at| Handle::from_word(n * 10 + at as u64))
-    }
-
-    fn found(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str]) -> Option<[u64; MAX_HANDLES]> {
-        let read = |entry: &CacheEntry| super::handles(entry).map(Handle::word);
-        let found = find(words, id, epoch, values).map(read);
-        if let [value] = values {
-            assert_eq!(find_one(words, id, epoch, value.as_bytes()).map(read), found, "{value:?}");
-        }
-        found
-    }
-
-    /// Returns values of many lengths, plus all variants of each value that differ from it in one byte.
-    fn values() -> Vec<String> {
-        let mut values = vec![String::new()];
-        for len in (1..=40).chain([71, 72, 73, 254, 255, 256]) {
-            let plain = "x".repeat(len);
-            for at in 0..len {
-                let mut other = plain.clone();
-                other.replace_range(at..=at, "y");
-                values.push(other);
-            }
-            values.push(plain);
-        }
-        values
-    }
-
-    #[test]
-    fn handles_are_found_only_for_the_same_values() {
-        let (id, values) = (CacheId::new(), values());
-        let mut remembered = 0;
-        for (n, value) in values.iter().enumerate() {
-            let words = zeros([FEW_WORDS, MANY_WORDS][n % 2]);
-            insert(&words, &id, 1, &[value, "z"], &some_handles(n as u64), 0);
-            for (other_n, other) in values.iter().enumerate() {
-                let found = found(&words, &id, 1, &[other, "z"]);
-                let expected = (n == other_n).then(|| some_handles(n as u64).map(Handle::word));
-                assert!(found.is_none() || found == expected, "{other:?} finds the handles of {value:?}");
-                remembered += usize::from(found.is_some());
-            }
-        }
-        // All values that fit are cached: 8 words remain, because the second value takes one.
-        assert_eq!(remembered, values.iter().filter(|value| value.len() <= 64).count());
-    }
-
-    #[test]
-    fn handles_are_found_only_for_the_same_single_value() {
-        let (id, values) = (CacheId::new(), values());
-        for (n, value) in values.iter().enumerate() {
-            let words = zeros(MANY_WORDS);
-            insert(&words, &id, 1, &[value], &some_handles(n as u64), 0);
-            for (other_n, other) in values.iter().enumerate() {
-                let expected = (n == other_n && value.len() <= 71).then(|| some_handles(n as u64).map(Handle::word));
-                assert_eq!(found(&words, &id, 1, &[other]), expected, "{other:?} after {value:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn values_with_the_same_ends_share_a_set_and_are_distinguished() {
-        let (words, id) = (zeros(MANY_WORDS), CacheId::new());
-        let value = |middle: &str| format!("beginning{middle}the very end");
-        let [one, two, three] = ["one", "two", "six"].map(value);
-        for (value, n) in [(&one, 1), (&two, 2)] {
-            insert(&words, &id, 1, &[value], &some_handles(n), 0);
-        }
-        assert_eq!(found(&words, &id, 1, &[&one]), Some(some_handles(1).map(Handle::word)));
-        assert_eq!(found(&words, &id, 1, &[&two]), Some(some_handles(2).map(Handle::word)));
-        assert_eq!(found(&words, &id, 1, &[&three]), None);
-        insert(&words, &id, 1, &[&three], &some_handles(3), 4);
-        assert_eq!(found(&words, &id, 1, &[&one]), Some(some_handles(1).map(Handle::word)));
-        assert_eq!(found(&words, &id, 1, &[&two]), None);
-        assert_eq!(found(&words, &id, 1, &[&three]), Some(some_handles(3).map(Handle::word)));
-    }
-
-    #[test]
-    fn boundaries_between_values_are_significant() {
-        let id = CacheId::new();
-        let sets: [&[&str]; 7] = [&["ab", "c"], &["a", "bc"], &["abc", ""], &["", "abc"], &["abc"], &[""], &["", ""]];
-        for set in sets {
-            let words = zeros(MANY_WORDS);
-            insert(&words, &id, 1, set, &some_handles(7), 0);
-            for other in sets {
-                let same = other == set;
-                // All label sets of an owner have the same size, so sets of different sizes need not be distinguished.
-                if other.len() == set.len() {
-                    assert_eq!(found(&words, &id, 1, other).is_some(), same, "{set:?} {other:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn handles_are_found_only_for_the_same_owner_and_epoch() {
-        let (words, ids) = (zeros(MANY_WORDS), [CacheId::new(), CacheId::new()]);
-        insert(&words, &ids[0], 1, &["/foo"], &some_handles(1), 0);
-        assert!(found(&words, &ids[0], 1, &["/foo"]).is_some());
-        assert!(found(&words, &ids[1], 1, &["/foo"]).is_none());
-        assert!(found(&words, &ids[0], 2, &["/foo"]).is_none());
-        insert(&words, &ids[0], 2, &["/foo"], &some_handles(2), 0);
-        assert_eq!(found(&words, &ids[0], 2, &["/foo"]), Some(some_handles(2).map(Handle::word)));
-        assert!(found(&[], &ids[0], 2, &["/foo"]).is_none());
-    }
-
-    #[test]
-    fn values_that_do_not_fit_are_not_cached() {
-        let (words, id) = (zeros(MANY_WORDS), CacheId::new());
-        let many = [""; MAX_VALUES + 1];
-        for set in [many.as_slice(), &[&"x".repeat(300)], &["x".repeat(40).as_str(), &"y".repeat(40)]] {
-            insert(&words, &id, 1, set, &some_handles(1), 0);
-            assert!(found(&words, &id, 1, set).is_none());
-        }
     }
 }

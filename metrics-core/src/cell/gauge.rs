@@ -1,20 +1,15 @@
 //! A number that goes up and down and can be set. All threads share its slot.
-//!
-//! The slot holds the generation and the value in 128 bits, which are updated by a single compare-and-swap. The handle
-//! of a removed series can therefore never write to the series that reuses the slot.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Mutex, OnceLock};
 
-use portable_atomic::AtomicU128;
-
+use super::gauge_slot::{self, GaugeSlot};
 use super::handle::Handle;
 use crate::lock::lock;
 
 const FIRST_PAGE: usize = 64;
 const PAGES: usize = 26;
 
-static CELLS: [OnceLock<Box<[AtomicU128]>>; PAGES] = [const { OnceLock::new() }; PAGES];
+static CELLS: [OnceLock<Box<[GaugeSlot]>>; PAGES] = [const { OnceLock::new() }; PAGES];
 static SLOTS: Mutex<GaugeSlots> = Mutex::new(GaugeSlots { used: 0, free: Vec::new() });
 
 struct GaugeSlots {
@@ -29,19 +24,9 @@ fn locate(slot: u32) -> (usize, usize) {
     (page, position - (FIRST_PAGE << page))
 }
 
-fn cell(handle: Handle) -> Option<&'static AtomicU128> {
+fn cell(handle: Handle) -> Option<&'static GaugeSlot> {
     let (page, offset) = locate(handle.slot());
     CELLS.get(page)?.get()?.get(offset)
-}
-
-fn pack(handle: Handle, value: f64) -> u128 {
-    u128::from(handle.word()) << 64 | u128::from(value.to_bits())
-}
-
-fn unpack(cell: u128) -> (u64, f64) {
-    let word = u64::try_from(cell >> 64).unwrap_or_default();
-    let bits = u64::try_from(cell & u128::from(u64::MAX)).unwrap_or_default();
-    (word, f64::from_bits(bits))
 }
 
 /// Allocates a gauge with the value 0, or returns `None` if all slots are in use.
@@ -58,8 +43,8 @@ pub(crate) fn allocate() -> Option<Handle> {
         }
     };
     let (page, offset) = locate(handle.slot());
-    let cells = CELLS[page].get_or_init(|| (0..FIRST_PAGE << page).map(|_| AtomicU128::new(0)).collect());
-    cells[offset].store(pack(handle, 0.0), Release);
+    let cells = CELLS[page].get_or_init(|| (0..FIRST_PAGE << page).map(|_| GaugeSlot::new(0)).collect());
+    gauge_slot::begin(&cells[offset], handle);
     Some(handle)
 }
 
@@ -70,7 +55,7 @@ pub(crate) fn hold_lock() -> impl Sized {
 
 /// Ends the series of `handle`.
 pub(crate) fn free(handle: Handle) {
-    let ended = update_word(handle, |_| None);
+    let ended = cell(handle).is_some_and(|slot| gauge_slot::end(slot, handle));
     if ended && handle.generation() < u32::MAX {
         lock(&SLOTS).free.push(handle);
     }
@@ -79,30 +64,12 @@ pub(crate) fn free(handle: Handle) {
 /// Replaces the value with `change(value)`. Does nothing if the series has ended.
 #[inline]
 pub(crate) fn update(handle: Handle, change: impl Fn(f64) -> f64) {
-    update_word(handle, |value| Some(change(value)));
-}
-
-/// Replaces the value with `change(value)`, or ends the series if `change` returns `None`. Returns false if the series
-/// has already ended.
-#[inline]
-fn update_word(handle: Handle, change: impl Fn(f64) -> Option<f64>) -> bool {
-    let Some(cell) = cell(handle) else { return false };
-    let mut now = cell.load(Acquire);
-    loop {
-        let (word, value) = unpack(now);
-        if word != handle.word() {
-            return false;
-        }
-        let next = change(value).map_or(0, |value| pack(handle, value));
-        match cell.compare_exchange_weak(now, next, AcqRel, Acquire) {
-            Ok(_) => return true,
-            Err(newer) => now = newer,
-        }
+    if let Some(slot) = cell(handle) {
+        gauge_slot::update(slot, handle, change);
     }
 }
 
 /// Returns the gauge's value, or `None` if its series has ended.
 pub(crate) fn read(handle: Handle) -> Option<f64> {
-    let (word, value) = unpack(cell(handle)?.load(Acquire));
-    (word == handle.word()).then_some(value)
+    gauge_slot::read(cell(handle)?, handle)
 }

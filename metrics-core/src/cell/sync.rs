@@ -4,6 +4,8 @@
 pub(crate) use std::sync::atomic::{AtomicU64, fence};
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
 
+pub(crate) use portable_atomic::AtomicU128;
+
 use std::num::NonZero;
 use std::thread;
 

@@ -20,6 +20,8 @@ pub(crate) mod distribution;
 pub(crate) mod distribution_reader;
 #[path = "../../../metrics-core/src/cell/exponential.rs"]
 mod exponential;
+#[path = "../../../metrics-core/src/cell/gauge_slot.rs"]
+pub(crate) mod gauge_slot;
 #[path = "../../../metrics-core/src/cell/generations.rs"]
 mod generations;
 #[path = "../../../metrics-core/src/cell/handle.rs"]

@@ -1,12 +1,15 @@
 //! Models of handles whose series are removed while other threads write through the handles, reuse their slots, or look
 //! them up.
 
+use std::sync::atomic::Ordering::{Acquire, Release};
+
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
 
-use crate::cache::{FixedSeries, FullFilter};
-use crate::cell::sync::{Mutex, lock};
+use crate::cache::{CacheId, FixedSeries, FullFilter};
+use crate::cell::gauge_slot::{self, GaugeSlot};
+use crate::cell::sync::{Mutex, lock, zeros};
 use crate::cell::{Handle, access, counter, summary};
 use crate::{cache, check};
 
@@ -75,6 +78,86 @@ fn a_scrape_of_a_series_that_ends_sees_nothing_of_the_next() {
         write(new, 0.5).join().expect("no panic");
         scrape.join().expect("no panic");
         assert_eq!(summary::read(new), summary::Total { count: 1, sum: 0.5 });
+    });
+}
+
+#[test]
+fn an_old_gauge_never_changes_the_gauge_that_reuses_its_slot() {
+    let handle = |generation: u64| Handle::from_word(generation << 32 | 5);
+    check(3, move || {
+        let slot = Arc::new(GaugeSlot::new(0));
+        let (old, new) = (handle(1), handle(2));
+        gauge_slot::begin(&slot, old);
+        let shared = Arc::clone(&slot);
+        let writer = thread::spawn(move || {
+            gauge_slot::update(&shared, old, |value| value + 1.0);
+            gauge_slot::update(&shared, old, |value| value + 1.0);
+        });
+        let shared = Arc::clone(&slot);
+        // Only one of several threads that remove the series may pass its slot on.
+        let other_remover = thread::spawn(move || gauge_slot::end(&shared, old));
+        let is_ours = gauge_slot::end(&slot, old);
+        if is_ours {
+            gauge_slot::begin(&slot, new);
+            gauge_slot::update(&slot, new, |value| value + 10.0);
+            assert_eq!(gauge_slot::read(&slot, old), None);
+        }
+        assert_ne!(other_remover.join().expect("no panic"), is_ours);
+        writer.join().expect("no panic");
+        assert_eq!(gauge_slot::read(&slot, new), is_ours.then_some(10.0));
+    });
+}
+
+/// A family with one series, whose handle changes when the series is removed and created again.
+struct FamilyOfOne {
+    id: CacheId,
+    epoch: AtomicU64,
+    table: Mutex<Handle>,
+}
+
+impl FamilyOfOne {
+    /// Looks up the series as `FamilyCore::resolve` does, in a cache that belongs to the thread.
+    fn resolve(&self, cache: &[AtomicU64]) -> Handle {
+        let epoch = self.epoch.load(Acquire);
+        cache::find_one(cache, &self.id, epoch, "/foo").unwrap_or_else(|| {
+            let handle = *lock(&self.table);
+            cache::insert_one(cache, &self.id, epoch, "/foo", handle);
+            handle
+        })
+    }
+
+    fn replace(&self, handle: Handle) {
+        let mut table = lock(&self.table);
+        *table = handle;
+        self.epoch.store(2, Release);
+    }
+}
+
+#[test]
+fn a_cache_that_changes_hands_returns_no_removed_series() {
+    check(3, || {
+        let (old, new) = (Handle::from_word(1), Handle::from_word(2));
+        let id = CacheId { index: 0 };
+        let family = Arc::new(FamilyOfOne { id, epoch: AtomicU64::new(1), table: Mutex::new(old) });
+        let pool = Arc::new(Mutex::new(Some(zeros(32))));
+        let removals = Arc::new(AtomicU64::new(0));
+        let look_up_twice = || {
+            let (family, pool, removals) = (Arc::clone(&family), Arc::clone(&pool), Arc::clone(&removals));
+            thread::spawn(move || {
+                let Some(cache) = lock::<Option<Box<[AtomicU64]>>>(&pool).take() else { return };
+                for _ in 0..2 {
+                    let was_removed = removals.load(Acquire) == 1;
+                    let found = family.resolve(&cache);
+                    assert!(found == new || found == old && !was_removed);
+                }
+                *lock(&pool) = Some(cache);
+            })
+        };
+        let (first, second) = (look_up_twice(), look_up_twice());
+        family.replace(new);
+        removals.store(1, Release);
+        first.join().expect("no panic");
+        second.join().expect("no panic");
     });
 }
 

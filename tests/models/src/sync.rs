@@ -3,7 +3,7 @@
 pub(crate) use loom::sync::Mutex;
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Release};
 
 pub(crate) use loom::sync::MutexGuard;
 
@@ -38,6 +38,49 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {
     (0..words).map(|_| AtomicU64::new(0)).collect()
+}
+
+/// A 128-bit atomic with a narrower word, since Loom has none of this size: 16 bits of a generation, 16 bits of a slot,
+/// and a value that an `f32` can hold.
+pub(crate) struct AtomicU128(AtomicU64);
+
+impl AtomicU128 {
+    pub(crate) fn new(value: u128) -> Self {
+        Self(AtomicU64::new(narrow(value)))
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u128 {
+        wide(self.0.load(order))
+    }
+
+    pub(crate) fn store(&self, value: u128, order: Ordering) {
+        self.0.store(narrow(value), order);
+    }
+
+    pub(crate) fn compare_exchange_weak(
+        &self,
+        current: u128,
+        new: u128,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u128, u128> {
+        self.0.compare_exchange_weak(narrow(current), narrow(new), success, failure).map(wide).map_err(wide)
+    }
+}
+
+/// Packs the low halves of the generation and the slot, and the value as an `f32`.
+#[expect(clippy::cast_possible_truncation, reason = "the models use few slots and small values")]
+fn narrow(value: u128) -> u64 {
+    let (word, number) = ((value >> 64) as u64, f64::from_bits(value as u64) as f32);
+    let narrowed = (word >> 32) << 48 | (word & 0xffff) << 32 | u64::from(number.to_bits());
+    assert_eq!(wide(narrowed), value, "too wide for the models");
+    narrowed
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is the value")]
+fn wide(value: u64) -> u128 {
+    let word = (value >> 48) << 32 | (value >> 32) & 0xffff;
+    u128::from(word) << 64 | u128::from(f64::from(f32::from_bits(value as u32)).to_bits())
 }
 
 /// A replacement for `std::sync::OnceLock` with a single guarantee: a thread that sees the value also sees all writes
