@@ -41,6 +41,11 @@ type Set<'w> = [&'w CacheEntry; 2];
 ///
 /// Every lookup with the same id must pass the same number of values and expect the same number of handles, because
 /// entries record neither.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "so that the loops over the values are unrolled in callers that know their number"
+)]
 pub(super) fn find<'w, V: AsRef<[u8]>>(
     words: &'w [AtomicU64],
     id: &CacheId,

@@ -252,9 +252,10 @@ impl Site {
         self.series(&values)
     }
 
-    /// Returns the series for these values. Not inlined, to keep the callers small.
+    /// Returns the series for these values. Not inlined, to keep the callers small, but compiled for each number of
+    /// labels, so that the loops over the values are unrolled.
     #[inline(never)]
-    fn series(&self, values: &[&str]) -> Series {
+    fn series<const N: usize>(&self, values: &[&str; N]) -> Series {
         if let Some(families) = self.families.get()
             && let Some(handles) = cache::get_first_level(&families.cache, families.epoch(), values)
         {

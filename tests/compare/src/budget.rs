@@ -166,7 +166,7 @@ pub(crate) const BUDGET: [Row; 68] = [
     ),
     row("instructions_literal", "instructions: literal call", AtMost, 130.0, 100.0),
     row("instructions_path", "instructions: call by path", AtMost, 260.0, 200.0),
-    row("instructions_three_labels", "instructions: call by three labels", AtMost, 410.0, 300.0),
+    row("instructions_three_labels", "instructions: call by three labels", AtMost, 350.0, 300.0),
     row("instructions_kind", "instructions: literal call with `kind`", AtMost, 320.0, 300.0),
     row("instructions_async", "instructions: literal async call", AtMost, 180.0, 150.0),
     row("instructions_in_flight", "instructions: literal call with `in_flight`", AtMost, 330.0, 200.0),

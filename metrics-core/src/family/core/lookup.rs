@@ -32,9 +32,16 @@ impl FamilyCore {
     }
 
     /// Finds or creates the series with these values, one per label, or falls back to the overflow series.
-    pub(crate) fn resolve(&self, values: &[&str]) -> Handle {
+    ///
+    /// Compiled for each number of labels, so that the loops over the values are unrolled.
+    #[inline(never)]
+    pub(crate) fn resolve<const N: usize>(&self, values: &[&str; N]) -> Handle {
         let epoch = self.epoch();
-        match cache::get_first_level(&self.cache, epoch, values) {
+        let found = match values.as_slice() {
+            [value] => cache::get_one_first_level(&self.cache, epoch, value.as_bytes()),
+            values => cache::get_first_level(&self.cache, epoch, values),
+        };
+        match found {
             Some([handle]) => handle,
             None => self.resolve_second_level(epoch, values),
         }
