@@ -8,6 +8,7 @@
 //! When a thread ends, another thread may take over its cache. The contents remain valid, since handles are the same
 //! for all threads.
 
+use std::hint;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::CacheId;
@@ -58,7 +59,7 @@ pub(super) fn find<'w, V: AsRef<[u8]>>(
     let [first, second] = set_of(words, id, mixed)?;
     let owner = owner(id, mixed);
     let is_second = first[OWNER].load(Relaxed) != owner;
-    let entry = if is_second { second } else { first };
+    let entry = hint::select_unpredictable(is_second, second, first);
     if is_of(entry, owner, epoch, lengths) && has(entry, values, &last) {
         return Some(entry);
     }
@@ -80,14 +81,21 @@ pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, val
     let [first, second] = set_of(words, id, mixed)?;
     let owner = owner(id, mixed);
     let is_second = first[OWNER].load(Relaxed) != owner;
-    let entry = if is_second { second } else { first };
+    let entry = hint::select_unpredictable(is_second, second, first);
     if is_of(entry, owner, epoch, length) && has_one(entry, value, start, last) {
         return Some(entry);
     }
-    if is_second || !is_of(second, owner, epoch, length) || !has_one(second, value, start, last) {
-        return None;
-    }
-    Some(second)
+    if is_second { None } else { find_in_second(second, owner, epoch, value) }
+}
+
+/// Returns the second entry of a set if it has this value. Called if the first entry has the same tag but another value,
+/// which is very rare.
+#[cold]
+#[inline(never)]
+fn find_in_second<'w>(second: &'w CacheEntry, owner: u64, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {
+    let (last, start) = ends_of(value);
+    let length = value.len().min(LONGEST) as u64;
+    (is_of(second, owner, epoch, length) && has_one(second, value, start, last)).then_some(second)
 }
 
 /// Returns the first `N` handles of an entry; `N` is at most [`MAX_HANDLES`]. Uses an index, because iterators are slow
@@ -241,13 +249,16 @@ fn has_one(entry: &CacheEntry, value: &[u8], first: u64, last: u64) -> bool {
     let chunks = value.len() / 8;
     // The remainder eliminates the bounds check.
     let ends = entry[KEY].load(Relaxed) ^ first | entry[(KEY + chunks) % ENTRY_WORDS].load(Relaxed) ^ last;
-    ends == 0 && (chunks == 1 || has_middle(entry, value))
+    // Most values have at most 23 bytes, so only longer ones need a loop.
+    ends == 0
+        && (chunks < 2 || entry[KEY + 1].load(Relaxed) == word_at(value, 8))
+        && (chunks < 3 || has_middle(entry, value))
 }
 
-/// Returns true if the entry has all complete chunks of this value except the first one, which was compared.
+/// Returns true if the entry has all complete chunks of this value except the first two, which were compared.
 #[inline(never)]
 fn has_middle(entry: &CacheEntry, value: &[u8]) -> bool {
-    let mut at = 1;
+    let mut at = 2;
     while at < value.len() / 8 {
         // The remainder eliminates the bounds check.
         if entry[(KEY + at) % ENTRY_WORDS].load(Relaxed) != word_at(value, 8 * at) {
