@@ -6,9 +6,9 @@ use crate::Cost;
 use crate::variant::{FASTRACE, OURS, PLAIN};
 
 /// Maximum `cargo check` time per function, relative to fastrace's attribute.
-const MUST_RATIO: f64 = 1.5;
+const MUST_RATIO: f64 = 1.2;
 /// Maximum machine code per function, in bytes.
-const MUST_BYTES: f64 = 500.0;
+const MUST_BYTES: f64 = 205.0;
 
 /// The additional cost of an annotated function compared with a plain one.
 struct Row {
