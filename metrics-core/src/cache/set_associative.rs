@@ -88,8 +88,8 @@ pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, val
     if is_second { None } else { find_in_second(second, owner, epoch, value) }
 }
 
-/// Returns the second entry of a set if it has this value. Called if the first entry has the same tag but another value,
-/// which is very rare.
+/// Returns the second entry of a set if it has this value. Called if the first entry has the same tag but another value
+/// or a past epoch, which is rare.
 #[cold]
 #[inline(never)]
 fn find_in_second<'w>(second: &'w CacheEntry, owner: u64, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {

@@ -1,10 +1,10 @@
 //! Access to the process's cells: writes by the current thread, and reads across all threads.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::handle::Handle;
 use super::store::PageByPage;
-use super::sync::AtomicU64;
+use super::sync::{AtomicU64, fence};
 use super::thread_block;
 #[cfg(test)]
 use super::thread_locals::directory;
@@ -156,6 +156,12 @@ pub(super) fn totals<T: Default, const WORDS: usize>(
 #[inline]
 pub(super) fn each_cell(handles: &[Handle], words: usize, read: impl FnMut(usize, &'static [AtomicU64])) {
     store().each_cell(read_scope(), handles, words, read);
+}
+
+/// Ends a reading of cells. If a cell held another series, loads that follow see the end of the cell's own series, and
+/// everything that happened before.
+pub(crate) fn end_reads() {
+    fence(Acquire);
 }
 
 /// Fills `live` with one flag per handle: true if its series has not ended.

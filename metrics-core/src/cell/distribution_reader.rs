@@ -33,6 +33,10 @@ pub(crate) fn read_all(handles: &[Handle], now: Instant, all: &mut Vec<Distribut
     // The elements are reused, so that the lists of a large family are rarely reallocated.
     all.resize_with(handles.len(), Distribution::default);
     for (handle, distribution) in handles.iter().zip(all) {
+        // A removed series has left a gap.
+        if handle.is_none() {
+            continue;
+        }
         match directory().get(*handle) {
             Some(series) => reader.read(&series, now, distribution),
             None => *distribution = Distribution::default(),

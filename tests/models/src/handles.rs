@@ -82,6 +82,32 @@ fn a_scrape_of_a_series_that_ends_sees_nothing_of_the_next() {
 }
 
 #[test]
+fn values_read_in_an_unchanged_epoch_are_those_of_their_series() {
+    const FIRST: u64 = 1;
+    const SECOND: u64 = 2;
+    check(3, || {
+        let old = counter::allocate().expect("a slot");
+        thread::spawn(move || counter::add_whole(old, 5)).join().expect("no panic");
+        let epoch = Arc::new(AtomicU64::new(FIRST));
+        let changed = Arc::clone(&epoch);
+        let scrape = thread::spawn(move || {
+            let mut totals = Vec::new();
+            counter::read_all(&[old], &mut totals);
+            access::end_reads();
+            let value = totals[0].whole;
+            assert!(value == 5 || changed.load(Acquire) == SECOND, "{value}");
+        });
+        // This thread takes over the first thread's block. If it gets the same slot, it resets the cell.
+        let writer = thread::spawn(|| counter::add_whole(counter::allocate().expect("a slot"), 1));
+        // As `FamilyCore::remove` does: the epoch changes before the series is freed.
+        epoch.store(SECOND, Release);
+        access::free(old, counter::WORDS);
+        scrape.join().expect("no panic");
+        writer.join().expect("no panic");
+    });
+}
+
+#[test]
 fn an_old_gauge_never_changes_the_gauge_that_reuses_its_slot() {
     let handle = |generation: u64| Handle::from_word(generation << 32 | 5);
     check(3, move || {

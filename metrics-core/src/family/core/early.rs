@@ -26,7 +26,8 @@ impl EarlyTotals {
         self.totals.extend(totals.filter(|(handle, _)| !handle.is_none()));
     }
 
-    /// Returns the total of a series, or 0 if it was created later or removed. `next` is the position after the last series found.
+    /// Returns the total of a series, or 0 if it was created later or removed. `next` is the position after the last
+    /// series found.
     pub(crate) fn find(&self, handle: Handle, next: &mut usize) -> counter::Total {
         if handle.is_none() {
             return counter::Total::default();

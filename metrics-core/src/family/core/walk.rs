@@ -1,4 +1,4 @@
-//! An iteration over a family's series in chunks of 128. The family's lock is not held between chunks.
+//! An iteration over a family's series in chunks of at most 128. The family's lock is not held between chunks.
 //!
 //! A walk pauses while the client of the scrape is not reading. A compaction of the table adjusts the position of each
 //! walk in progress. A walk ends at the position where the table ended when its first chunk was copied, so a series
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{CHUNK, FamilyCore};
+use crate::cell::access;
 use crate::family::table::{Chunk, Compaction};
 use crate::lock::lock;
 
@@ -85,9 +86,10 @@ impl Walk {
         true
     }
 
-    /// Returns true if series may have been removed since the last chunk was copied. Values that were read before are
-    /// those of the chunk's series if it returns false.
+    /// Returns true if series have been removed since the last chunk was copied. If it returns false, values that were
+    /// read before belong to the series of the chunk.
     pub(crate) fn has_removals(&self) -> bool {
+        access::end_reads();
         self.core.epoch() != self.epoch
     }
 }
@@ -102,6 +104,25 @@ impl Drop for Walk {
 mod tests {
     use super::*;
     use crate::{Counter, Family};
+
+    #[test]
+    fn a_walk_notices_removals_after_its_last_chunk() {
+        let family: Family<Counter, 1> = Counter::builder("noticed_total", "").labels(["n"]).build();
+        family.labels(["1"]);
+        family.labels(["2"]);
+        let (mut walk, mut chunk) = (family.core.walk(), Chunk::default());
+        assert!(walk.next(false, &mut chunk));
+        family.labels(["3"]);
+        assert!(!walk.has_removals());
+        assert!(family.remove(["1"]));
+        assert!(walk.has_removals());
+        let mut next = family.core.walk();
+        assert!(next.next(false, &mut chunk));
+        assert_eq!(chunk.series().map(|(_, text, _)| text).collect::<Vec<_>>(), [r#"n="2""#, r#"n="3""#]);
+        assert!(!next.has_removals());
+        family.core.clear();
+        assert!(next.has_removals());
+    }
 
     #[test]
     fn a_walk_keeps_its_position_when_series_are_removed() {
