@@ -56,7 +56,10 @@ trait Encode: Visitor + Send + Sync {
 
     /// Runs one step of a scrape; see [`Steps::step`]. Each encoder has its own compiled step, in which its methods are
     /// inlined.
-    fn step(&mut self, steps: &mut Steps, wanted: &dyn Fn(&str, Kind) -> bool) -> bool;
+    fn step(&mut self, steps: &mut Steps, wanted: &dyn Fn(&str, Kind) -> bool) -> bool {
+        let mut this = self;
+        steps.step(wanted, &mut this)
+    }
 
     /// Writes the end of the exposition.
     fn end(&mut self) {}

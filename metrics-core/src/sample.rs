@@ -218,14 +218,17 @@ pub trait Visitor {
 }
 
 impl<V: Visitor + ?Sized> Visitor for &mut V {
+    #[inline]
     fn family(&mut self, family: &FamilyInfo<'_>) {
         (**self).family(family);
     }
 
+    #[inline]
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
         (**self).series(labels, value);
     }
 
+    #[inline]
     fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
         (**self).series_with_details(labels, value, details);
     }

@@ -158,8 +158,8 @@ pub(super) fn each_cell(handles: &[Handle], words: usize, read: impl FnMut(usize
     store().each_cell(read_scope(), handles, words, read);
 }
 
-/// Ends a reading of cells. If a cell held another series, loads that follow see the end of the cell's own series, and
-/// everything that happened before.
+/// Ends a reading of cells. If a cell turned out to hold another series, loads that follow see the end of the series
+/// that was read, and everything that happened before it.
 pub(crate) fn end_reads() {
     fence(Acquire);
 }

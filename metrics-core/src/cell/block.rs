@@ -50,7 +50,7 @@ pub(super) fn held(block: &'static Block, handle: Handle, words: usize) -> Optio
 /// Resets a cell for `handle`. A concurrent scrape sees a different generation before or after it reads the cell, and
 /// skips it.
 pub(super) fn start_generation(cell: &[AtomicU64], handle: Handle) {
-    // Release: a reader that sees this zero has also seen the end of the old series; see `access::end_reads`.
+    // Release: after `access::end_reads`, a reader that saw this zero or the new handle sees the end of the old series.
     cell[0].store(0, Release);
     // Release: a reader that sees one of these zeros cannot see the old generation afterwards.
     for word in &cell[1..] {

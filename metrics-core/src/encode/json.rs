@@ -9,7 +9,6 @@ use super::Encode;
 use super::number::{push_float, push_number, push_whole};
 use crate::kind::Kind;
 use crate::registry::groups::{Group, groups};
-use crate::registry::scrape::steps::Steps;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 /// The maximum size of all series, in bytes. Further series are skipped.
@@ -62,10 +61,6 @@ impl Encoder {
 impl Encode for Encoder {
     fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
-    }
-
-    fn step(&mut self, steps: &mut Steps, wanted: &dyn Fn(&str, Kind) -> bool) -> bool {
-        steps.step(wanted, self)
     }
 
     fn end(&mut self) {

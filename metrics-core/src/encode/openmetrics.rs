@@ -11,7 +11,6 @@ use super::number::push_canonical;
 use super::{About, Encode};
 use crate::kind::Kind;
 use crate::registry::scrape::sources::Sources;
-use crate::registry::scrape::steps::Steps;
 use crate::sample::{FamilyInfo, Labels, SeriesDetails, Value, Visitor};
 
 pub(super) const ABOUT: About = About {
@@ -89,10 +88,6 @@ fn created(sources: &Sources) -> HashSet<String> {
 impl Encode for Encoder {
     fn out(&mut self) -> &mut Vec<u8> {
         &mut self.lines.out
-    }
-
-    fn step(&mut self, steps: &mut Steps, wanted: &dyn Fn(&str, Kind) -> bool) -> bool {
-        steps.step(wanted, self)
     }
 
     fn end(&mut self) {

@@ -10,7 +10,6 @@ use std::time::SystemTime;
 use super::{About, Encode};
 use crate::cell::varint;
 use crate::kind::Kind;
-use crate::registry::scrape::steps::Steps;
 use crate::sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, SeriesDetails, Value, Visitor};
 use wire::{push_bytes, push_double, push_sint, push_tag, push_uint, zigzag};
 
@@ -53,10 +52,6 @@ impl Encoder {
 impl Encode for Encoder {
     fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
-    }
-
-    fn step(&mut self, steps: &mut Steps, wanted: &dyn Fn(&str, Kind) -> bool) -> bool {
-        steps.step(wanted, self)
     }
 
     fn end(&mut self) {

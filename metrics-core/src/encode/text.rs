@@ -3,8 +3,6 @@
 use super::lines::Lines;
 use super::number::push_float;
 use super::{About, Encode};
-use crate::kind::Kind;
-use crate::registry::scrape::steps::Steps;
 use crate::sample::{FamilyInfo, Labels, Value, Visitor};
 
 pub(super) const ABOUT: About = About {
@@ -18,10 +16,6 @@ struct Encoder(Lines);
 impl Encode for Encoder {
     fn out(&mut self) -> &mut Vec<u8> {
         &mut self.0.out
-    }
-
-    fn step(&mut self, steps: &mut Steps, wanted: &dyn Fn(&str, Kind) -> bool) -> bool {
-        steps.step(wanted, self)
     }
 }
 

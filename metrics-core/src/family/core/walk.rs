@@ -86,8 +86,8 @@ impl Walk {
         true
     }
 
-    /// Returns true if series have been removed since the last chunk was copied. If it returns false, values that were
-    /// read before belong to the series of the chunk.
+    /// Returns true if series may have been removed since the last chunk was copied. If it returns false, values that
+    /// were read before belong to the series of the chunk.
     pub(crate) fn has_removals(&self) -> bool {
         access::end_reads();
         self.core.epoch() != self.epoch
