@@ -19,8 +19,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder, TIMEOUT};
-use crate::registry::Registry;
+use super::push::options::{PushOptions, push_methods};
+use super::push::{PushContext, PushTarget};
 use line::GraphiteLines;
 
 /// The time to wait for a reset after the end of the peer's stream. A reset follows within one or two milliseconds,
@@ -75,9 +75,8 @@ const CHUNK: usize = 64 * 1_024;
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent until `start` or `push` is called"]
 pub struct GraphiteBridge {
-    graphite: Graphite,
-    registry: Option<Registry>,
-    timeout: Duration,
+    target: Graphite,
+    options: PushOptions,
 }
 
 /// The push target: carbon's address and the line format.
@@ -92,87 +91,41 @@ struct Graphite {
 }
 
 impl GraphiteBridge {
-    /// Creates a bridge to this address, in the form `host:port`. Carbon listens on port 2003 by default. Each push
-    /// resolves the host name again.
+    /// Creates a bridge to this address, in the form `host:port`; URLs are not supported. Carbon listens on port 2003
+    /// by default.
+    ///
+    /// Each push resolves the host name again. The system's name resolution cannot be canceled, so a push that times
+    /// out in it fails only once it returns.
     pub fn new(address: impl Into<String>) -> Self {
         let (name, address) = ("graphite".to_owned(), address.into());
-        let graphite = Graphite { name, address, prefix: String::new(), tagged: false };
-        Self { graphite, registry: None, timeout: TIMEOUT }
+        let target = Graphite { name, address, prefix: String::new(), tagged: false };
+        Self { target, options: PushOptions::default() }
     }
 
     /// Sets a prefix for all names. Dots separate its parts. Invalid characters become `_`, and empty parts are
     /// removed.
     pub fn prefix(mut self, prefix: &str) -> Self {
-        self.graphite.prefix = line::prefix(prefix);
+        self.target.prefix = line::prefix(prefix);
         self
     }
 
     /// Writes labels as tags (`;path=_foo`) instead of parts of the name (`.path._foo`). Graphite has supported tags
     /// since version 1.1.
     pub fn tagged(mut self) -> Self {
-        self.graphite.tagged = true;
+        self.target.tagged = true;
         self
-    }
-
-    /// Sets the registry whose metrics are pushed. The default is the global registry.
-    pub fn registry(mut self, registry: &Registry) -> Self {
-        self.registry = Some(registry.clone());
-        self
-    }
-
-    /// Sets the timeout for each push. The default is 10 seconds.
-    ///
-    /// The system's name resolution cannot be canceled. If it takes longer than the timeout, the push fails only once
-    /// name resolution returns.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets the value of the `target` label in the pusher's metrics. The default is `graphite`.
-    ///
-    /// If there are several bridges, set a different name for each to distinguish them.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.graphite.name = name.into();
-        self
-    }
-
-    /// Pushes once on the calling thread. A failed push is neither retried nor logged.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the address is invalid, cannot be resolved or cannot be reached, or if carbon does not read
-    /// everything in time.
-    pub fn push(&self) -> Result<(), PushError> {
-        self.pusher().push()
-    }
-
-    /// Starts a pusher that pushes from a background thread, immediately and then once per interval.
-    ///
-    /// [`Pusher`] documents the schedule and the retries.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the address does not have the form `host:port` (URLs are not supported), if the interval or
-    /// the timeout is 0, or if no thread can be spawned. An unresolvable name and an unreachable server are not errors,
-    /// because both problems may be temporary.
-    pub fn start(&self, interval: Duration) -> io::Result<Pusher> {
-        self.graphite.target()?;
-        self.pusher().interval(interval).start()
-    }
-
-    fn pusher(&self) -> PusherBuilder {
-        let pusher = Pusher::builder(self.graphite.clone()).timeout(self.timeout);
-        match &self.registry {
-            Some(registry) => pusher.registry(registry),
-            None => pusher,
-        }
     }
 }
 
+push_methods!(GraphiteBridge, default name: "graphite");
+
 impl Graphite {
+    fn check(&self) -> io::Result<()> {
+        self.host_and_port().map(drop)
+    }
+
     /// Returns the host and the port of the address.
-    fn target(&self) -> io::Result<(&str, u16)> {
+    fn host_and_port(&self) -> io::Result<(&str, u16)> {
         let parts = self.address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
         let target = parts.and_then(|(host, port)| {
             // IPv6 addresses are written in brackets, as in URLs.
@@ -191,7 +144,7 @@ impl Graphite {
     /// addresses.
     fn connect(&self, push: &PushContext<'_>) -> io::Result<TcpStream> {
         let in_words = |what: &'static str| move |error| self.failed(what, &error);
-        let target = self.target()?;
+        let target = self.host_and_port()?;
         let look_up = || {
             push.time_left()?;
             let addrs: Vec<SocketAddr> = target.to_socket_addrs()?.collect();
@@ -332,7 +285,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::export::push::TIMEOUT;
     use crate::gauge::Gauge;
+    use crate::registry::Registry;
 
     /// Returns the lines that a push sends at the given time.
     fn sent_at(time: SystemTime) -> Result<String, Box<dyn Error + Send + Sync>> {
@@ -346,7 +301,7 @@ mod tests {
             text
         });
         let push = PushContext::new(&registry, "graphite", Instant::now() + TIMEOUT).at(time);
-        GraphiteBridge::new(address).graphite.push(&push)?;
+        GraphiteBridge::new(address).target.push(&push)?;
         Ok(reading.join().expect("no panic"))
     }
 
@@ -354,7 +309,7 @@ mod tests {
     fn a_push_without_time_left_does_not_resolve_the_name() {
         let registry = Registry::new();
         let push = PushContext::new(&registry, "graphite", Instant::now());
-        let error = GraphiteBridge::new("carbon.invalid:2003").graphite.push(&push).expect_err("it is too late");
+        let error = GraphiteBridge::new("carbon.invalid:2003").target.push(&push).expect_err("it is too late");
         assert_eq!(error.to_string(), "cannot resolve carbon.invalid:2003: timed out");
     }
 

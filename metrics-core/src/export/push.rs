@@ -1,10 +1,11 @@
 //! Push targets: systems that receive a registry's metrics instead of scraping them.
 
 mod backoff;
+pub(super) mod options;
 mod schedule;
 mod self_metrics;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -22,6 +23,9 @@ use schedule::Schedule;
 const INTERVAL: Duration = Duration::from_secs(60);
 /// The default timeout for a push.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest delay that a target can request with [`PushContext::retry_after`].
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// A system to which a registry's metrics are pushed.
 ///
@@ -78,13 +82,30 @@ pub struct PushContext<'a> {
     time: SystemTime,
     deadline: Instant,
     target: &'a str,
+    /// True if shutdown has been requested.
+    is_last: bool,
     /// The first skipped sample for each reason.
     skipped: RefCell<BTreeMap<&'static str, String>>,
+    /// The time of the next push if this one fails.
+    retry: Cell<Retry>,
+}
+
+/// The time of the next push after a failed one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Retry {
+    /// After the back-off.
+    #[default]
+    BackOff,
+    /// Not before this delay, even if a push is due earlier.
+    After(Duration),
+    /// At the next interval.
+    Never,
 }
 
 impl<'a> PushContext<'a> {
     pub(super) fn new(registry: &'a Registry, target: &'a str, deadline: Instant) -> Self {
-        Self { registry, time: SystemTime::now(), deadline, target, skipped: RefCell::default() }
+        let (skipped, retry) = (RefCell::default(), Cell::default());
+        Self { registry, time: SystemTime::now(), deadline, target, is_last: false, skipped, retry }
     }
 
     /// Replaces the time of the push.
@@ -115,6 +136,24 @@ impl<'a> PushContext<'a> {
         if left.is_zero() { Err(io::Error::new(io::ErrorKind::TimedOut, "the push timed out")) } else { Ok(left) }
     }
 
+    /// Returns true if no push follows a successful one, because [`Pusher::shutdown`] was called.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    /// Delays the next push if this one fails, as a target that is overloaded may request.
+    ///
+    /// The next push waits for at least this long, even if the interval is shorter. Delays above 10 minutes are
+    /// shortened to 10 minutes.
+    pub fn retry_after(&self, delay: Duration) {
+        self.retry.set(Retry::After(delay.min(LONGEST_RETRY_AFTER)));
+    }
+
+    /// Waits for the next interval if this push fails, because an earlier retry would fail as well.
+    pub fn do_not_retry(&self) {
+        self.retry.set(Retry::Never);
+    }
+
     /// Records that a sample is not sent because the target cannot represent it.
     ///
     /// The sample is counted in `metrics_core_push_samples_dropped_total`, and the first sample for each reason is
@@ -138,7 +177,8 @@ impl fmt::Debug for PushContext<'_> {
 /// each push runs on a separate thread. The schedule uses a monotonic clock.
 ///
 /// A failed push is retried with exponential back-off: after 1 second, 2 seconds, 4 seconds and so on, up to the
-/// interval or one minute, whichever is shorter. Each delay is randomly shortened by up to half. Each attempt sends the
+/// interval or one minute, whichever is shorter. Each delay is randomly shortened by up to half. A target can ask for a
+/// longer delay or for no retry ([`PushContext::retry_after`], [`PushContext::do_not_retry`]). Each attempt sends the
 /// current metrics, so nothing is queued during an outage and no counts are lost. During an outage, each cause of
 /// failure is logged once. Recovery is logged as well.
 ///

@@ -31,12 +31,18 @@ impl Error for Untold {}
 /// The scripted behavior of one push. Without an entry, a push only sends its value.
 enum Does {
     Fails(&'static str),
+    /// Fails and requests this delay before the next push.
+    Postpones(Duration),
+    /// Fails and requests no retry.
+    GivesUp,
     FailsUntold,
     Panics,
     TimesOut,
     /// Blocks until the test sends a message.
     Waits(Channel<()>),
     LeavesOut(&'static str),
+    /// Succeeds if the push is the last one, or is not.
+    EndsIf(bool),
 }
 
 /// A push target that sends the value of `pushed_total` to a channel on each push.
@@ -57,11 +63,21 @@ impl PushTarget for Told {
         self.begun.send(Instant::now()).ok();
         match self.does.pop_front() {
             Some(Does::Fails(why)) => return Err(why.into()),
+            Some(Does::Postpones(delay)) => {
+                push.retry_after(delay);
+                return Err("overloaded".into());
+            }
+            Some(Does::GivesUp) => {
+                push.do_not_retry();
+                return Err("rejected".into());
+            }
             Some(Does::FailsUntold) => return Err(Box::new(Untold)),
             #[expect(clippy::panic, reason = "this is the target that panics")]
             Some(Does::Panics) => panic!("a target"),
             Some(Does::TimesOut) => return Err(Box::new(io::Error::from(io::ErrorKind::TimedOut))),
             Some(Does::Waits(gate)) => drop(gate.recv()),
+            Some(Does::EndsIf(is_last)) if push.is_last() == is_last => {}
+            Some(Does::EndsIf(_)) => return Err("the wrong push is the last one".into()),
             Some(Does::LeavesOut(why)) => {
                 push.skip(why, "one");
                 push.skip(why, "another");
@@ -276,6 +292,47 @@ fn a_failure_is_retried_long_before_the_next_interval() {
     assert_eq!(test.value(), 0.0);
     assert!(begin.elapsed() >= Duration::from_millis(500), "it hammers");
     pusher.shutdown().expect("it sends");
+}
+
+#[test]
+fn a_target_can_postpone_the_next_push_beyond_the_interval() {
+    let delay = Duration::from_millis(700);
+    let (test, builder) = Test::new("postponed", [Does::Postpones(delay)]);
+    let pusher = builder.interval(Duration::from_millis(20)).start().expect("a thread");
+    let begin = test.begun.recv_timeout(LONG).expect("it begins");
+    let next = test.begun.recv_timeout(LONG).expect("it begins again");
+    assert!(next.duration_since(begin) >= delay, "{:?}", next.duration_since(begin));
+    pusher.shutdown().expect("it sends");
+}
+
+#[test]
+fn a_target_without_a_retry_waits_for_the_next_interval() {
+    // The back-off of a first failure is at most one second.
+    let interval = Duration::from_millis(1_500);
+    let (test, builder) = Test::new("gives_up", [Does::GivesUp]);
+    let pusher = builder.interval(interval).start().expect("a thread");
+    let begin = test.begun.recv_timeout(LONG).expect("it begins");
+    let next = test.begun.recv_timeout(LONG).expect("it begins again");
+    assert!(next.duration_since(begin) > Duration::from_millis(1_100), "{:?}", next.duration_since(begin));
+    pusher.shutdown().expect("it sends");
+}
+
+#[test]
+fn a_last_push_without_a_retry_ends_the_shutdown_at_once() {
+    let (test, builder) = Test::new("ends", [Does::EndsIf(false), Does::GivesUp]);
+    let pusher = builder.interval(HOUR).timeout(HOUR).start().expect("a thread");
+    assert_eq!(test.value(), 0.0);
+    let begin = Instant::now();
+    assert_eq!(pusher.shutdown().expect_err("it gives up").to_string(), "ends: rejected");
+    assert!(begin.elapsed() < LONG, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_target_can_detect_the_last_push() {
+    let (test, builder) = Test::new("last", [Does::EndsIf(false), Does::EndsIf(true)]);
+    let pusher = builder.interval(HOUR).start().expect("a thread");
+    assert_eq!(test.value(), 0.0);
+    pusher.shutdown().expect("it is the last one");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::{process, thread};
 
 use log::Level;
 
-use super::{PushContext, PushError, PushTarget, backoff, self_metrics};
+use super::{PushContext, PushError, PushTarget, Retry, backoff, self_metrics};
 use crate::alarm::Alarm;
 use crate::internal::InternalError;
 use crate::lock::lock;
@@ -137,25 +137,25 @@ impl Schedule {
             let until = lock(&self.state).until;
             let now = Instant::now();
             let deadline = after(now, self.timeout);
-            let pushed = self.push(until.map_or(deadline, |until| deadline.min(until)));
+            let pushed = self.push(until.map_or(deadline, |until| deadline.min(until)), until.is_some());
             let mut state = lock(&self.state);
             let due = match (until, state.until) {
                 // Shutdown was requested before this push began, so this push was the last one unless enough time is
                 // left for a retry.
                 (Some(until), _) => {
-                    // The back-off is limited to its first step because little time is left.
-                    let again = after(Instant::now(), pushed.retry.min(backoff::FIRST));
-                    if pushed.result.is_ok() || again >= until {
+                    let again = pushed.last_retry();
+                    let again = again.map(|delay| after(Instant::now(), delay)).filter(|again| *again < until);
+                    let Some(again) = again.filter(|_| pushed.result.is_err()) else {
                         state.ended = Some(pushed.result);
                         drop(state);
                         self.changed.notify_all();
                         return;
-                    }
+                    };
                     state.failed = pushed.result.err();
                     again
                 }
                 (None, Some(_)) => continue,
-                (None, None) => self.due(pushed.result.is_err().then_some(pushed.retry)),
+                (None, None) => self.due(&pushed),
             };
             if until.is_none()
                 && let Some(alarm) = Alarm::set(due, &Waker::from(Arc::clone(&self)))
@@ -168,14 +168,22 @@ impl Schedule {
         }
     }
 
-    /// Returns the time of the next push: a multiple of the interval after the start, or earlier for a retry.
-    fn due(&self, retry: Option<Duration>) -> Instant {
-        let now = Instant::now();
+    /// Returns the time of the push after `pushed`: a multiple of the interval after the start, unless it failed and is
+    /// retried at a different time.
+    fn due(&self, pushed: &Pushed) -> Instant {
+        let next = self.next_tick();
+        match (&pushed.result, pushed.retry) {
+            (Ok(()), _) | (Err(_), Retry::Never) => next,
+            (Err(_), Retry::BackOff) => next.min(after(Instant::now(), pushed.back_off)),
+            (Err(_), Retry::After(delay)) => after(Instant::now(), delay.max(pushed.back_off)),
+        }
+    }
+
+    fn next_tick(&self) -> Instant {
         let interval = self.interval.as_nanos();
-        let intervals = now.duration_since(self.begun).as_nanos() / interval + 1;
+        let intervals = self.begun.elapsed().as_nanos() / interval + 1;
         let tick = u64::try_from(intervals.saturating_mul(interval)).map_or(FAR_FUTURE, Duration::from_nanos);
-        let next = after(self.begun, tick);
-        retry.map_or(next, |retry| next.min(after(now, retry)))
+        after(self.begun, tick)
     }
 
     /// Waits while `holds` returns true, but not beyond the deadline `until`.
@@ -192,13 +200,13 @@ impl Schedule {
 
     /// Pushes once, without retrying or logging a failure.
     pub(super) fn push_once(&self) -> Result<(), PushError> {
-        self.send(&mut *lock(&self.pushing).target, after(Instant::now(), self.timeout))
+        let deadline = after(Instant::now(), self.timeout);
+        self.send(&mut *lock(&self.pushing).target, &PushContext::new(&self.registry, &self.name, deadline))
     }
 
     /// Pushes to the target and counts the outcome.
-    fn send(&self, target: &mut dyn PushTarget, deadline: Instant) -> Result<(), PushError> {
-        let push = PushContext::new(&self.registry, &self.name, deadline);
-        let result = match guarded(|| target.push(&push)) {
+    fn send(&self, target: &mut dyn PushTarget, push: &PushContext<'_>) -> Result<(), PushError> {
+        let result = match guarded(|| target.push(push)) {
             Some(Ok(())) => Ok(()),
             Some(Err(source)) => Err(PushError::Target { target: self.name.clone(), source }),
             None => Err(PushError::Panicked { target: self.name.clone() }),
@@ -215,10 +223,11 @@ impl Schedule {
     }
 
     /// Pushes, logs each cause of failure once, and logs the recovery.
-    fn push(&self, deadline: Instant) -> Pushed {
+    fn push(&self, deadline: Instant, is_last: bool) -> Pushed {
         let mut pushing = lock(&self.pushing);
         let Pushing { target, failures, logged } = &mut *pushing;
-        let result = self.send(&mut **target, deadline);
+        let push = PushContext { is_last, ..PushContext::new(&self.registry, &self.name, deadline) };
+        let result = self.send(&mut **target, &push);
         match &result {
             Ok(()) if *failures > 0 => {
                 log(Level::Info, format_args!("{}: push succeeded after {failures} failures", self.name));
@@ -237,14 +246,28 @@ impl Schedule {
                 });
             }
         }
-        Pushed { result, retry: backoff::delay(*failures, self.interval) }
+        Pushed { result, retry: push.retry.get(), back_off: backoff::delay(*failures, self.interval) }
     }
 }
 
-/// The result of a push and the delay before a retry.
+/// The result of a push, and the time of a retry.
 struct Pushed {
     result: Result<(), PushError>,
-    retry: Duration,
+    retry: Retry,
+    back_off: Duration,
+}
+
+impl Pushed {
+    /// Returns the delay before a retry of the last push, or `None` if a retry would fail as well.
+    fn last_retry(&self) -> Option<Duration> {
+        // The back-off is limited to its first step because little time is left.
+        let back_off = self.back_off.min(backoff::FIRST);
+        match self.retry {
+            Retry::BackOff => Some(back_off),
+            Retry::After(delay) => Some(delay.max(back_off)),
+            Retry::Never => None,
+        }
+    }
 }
 
 impl Wake for Schedule {
@@ -259,7 +282,7 @@ impl Wake for Schedule {
             let mut state = lock(&self.state);
             state.is_at_work = false;
             if state.until.is_none() {
-                state.alarm = Alarm::set(self.due(None), &Waker::from(Arc::clone(&self)));
+                state.alarm = Alarm::set(self.next_tick(), &Waker::from(Arc::clone(&self)));
             }
             drop(state);
             self.changed.notify_all();
