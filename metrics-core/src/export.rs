@@ -8,3 +8,5 @@ pub(crate) mod http;
 pub(crate) mod push;
 #[cfg(feature = "http")]
 pub(crate) mod server;
+#[cfg(feature = "push")]
+pub(crate) mod text_file;

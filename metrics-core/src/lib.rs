@@ -101,6 +101,8 @@ pub use export::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder
 pub use export::server::Tls;
 #[cfg(feature = "http")]
 pub use export::server::{HttpServer, HttpServerBuilder, InvalidCredentials, ServeError, TlsPart, start_http_server};
+#[cfg(feature = "push")]
+pub use export::text_file::TextFile;
 pub use family::Family;
 pub use gauge::{Gauge, InFlight};
 pub use histogram::Histogram;

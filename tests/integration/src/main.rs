@@ -29,6 +29,7 @@ mod scraping;
 mod states;
 mod test_helpers;
 mod text;
+mod text_file;
 mod thread_end;
 mod timing;
 
