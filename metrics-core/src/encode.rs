@@ -11,6 +11,8 @@ mod protobuf;
 #[cfg(feature = "exposition")]
 mod table;
 mod text;
+#[cfg(feature = "protobuf")]
+pub(crate) mod wire;
 
 use crate::kind::Kind;
 use crate::registry::Registry;

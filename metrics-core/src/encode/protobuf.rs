@@ -3,15 +3,13 @@
 //! Because the length comes first, a family is buffered until it is complete. A family larger than 1 MiB is split into
 //! several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
 
-mod wire;
-
 use std::time::SystemTime;
 
+use super::wire::{push_bytes, push_double, push_native_buckets, push_sint, push_tag, push_uint};
 use super::{About, Encode};
 use crate::cell::varint;
 use crate::kind::Kind;
 use crate::sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, SeriesDetails, Value, Visitor};
-use wire::{push_bytes, push_double, push_sint, push_tag, push_uint, zigzag};
 
 pub(super) const ABOUT: About = About {
     name: "protobuf",
@@ -208,8 +206,8 @@ fn push_native(out: &mut Vec<u8>, inner: &mut Vec<u8>, native: &NativeHistogram<
     push_sint(out, 5, i64::from(native.schema));
     push_double(out, 6, native.zero_threshold);
     push_uint(out, 7, native.zero_count);
-    push_buckets(out, inner, native.negative, [9, 10]);
-    push_buckets(out, inner, native.positive, [12, 13]);
+    push_native_buckets(out, inner, native.negative, [9, 10]);
+    push_native_buckets(out, inner, native.positive, [12, 13]);
     // Prometheus recognizes a native histogram by its zero threshold, zero count or spans. If all are zero or absent,
     // an empty span marks it as native.
     if native.zero_threshold == 0.0
@@ -218,32 +216,6 @@ fn push_native(out: &mut Vec<u8>, inner: &mut Vec<u8>, native: &NativeHistogram<
         && native.negative.is_empty()
     {
         push_bytes(out, 12, &[]);
-    }
-}
-
-/// Appends the spans of consecutive buckets, and the differences between the counts of neighboring buckets.
-fn push_buckets(out: &mut Vec<u8>, inner: &mut Vec<u8>, buckets: &[(i32, u64)], [spans, deltas]: [u8; 2]) {
-    let mut end = 0;
-    let mut rest = buckets;
-    while let Some((first, _)) = rest.first() {
-        let len = rest.iter().zip(*first..).take_while(|((index, _), next)| index == next).count();
-        inner.clear();
-        push_sint(inner, 1, i64::from(*first) - end);
-        push_uint(inner, 2, len as u64);
-        push_bytes(out, spans, inner);
-        let (span, following) = rest.split_at(len);
-        end = span.last().map_or(end, |(last, _)| i64::from(*last) + 1);
-        rest = following;
-    }
-    inner.clear();
-    inner.reserve(2 * buckets.len());
-    let mut last = 0;
-    for (_, count) in buckets {
-        varint::push(inner, zigzag(count.wrapping_sub(last).cast_signed()));
-        last = *count;
-    }
-    if !inner.is_empty() {
-        push_bytes(out, deltas, inner);
     }
 }
 
