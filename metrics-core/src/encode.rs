@@ -1,6 +1,8 @@
 //! Exposition formats, each in one file of this module and with one variant of [`Format`]. The two formats of a live
 //! page have no variant, because they are not negotiated.
 
+#[cfg(feature = "pushgateway")]
+mod inspected;
 #[cfg(feature = "exposition")]
 pub(crate) mod json;
 mod lines;

@@ -4,8 +4,12 @@
 pub(crate) mod graphite;
 #[cfg(feature = "exposition")]
 pub(crate) mod http;
+#[cfg(feature = "push-http")]
+pub(crate) mod http_client;
 #[cfg(feature = "push")]
 pub(crate) mod push;
+#[cfg(feature = "pushgateway")]
+pub(crate) mod pushgateway;
 #[cfg(feature = "http")]
 pub(crate) mod server;
 #[cfg(feature = "push")]

@@ -97,6 +97,8 @@ pub use export::http::live::LivePage;
 pub use export::http::response::{ExpositionBody, ExpositionFuture};
 #[cfg(feature = "push")]
 pub use export::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder};
+#[cfg(feature = "pushgateway")]
+pub use export::pushgateway::{Pushgateway, PushgatewayGuard};
 #[cfg(feature = "tls")]
 pub use export::server::Tls;
 #[cfg(feature = "http")]

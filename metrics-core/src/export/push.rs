@@ -274,6 +274,12 @@ impl PusherBuilder {
         self.into_schedule().push_once()
     }
 
+    /// Pushes once, and retries a failed push within the timeout. Failures are logged.
+    #[cfg(feature = "pushgateway")]
+    pub(super) fn push_with_retries(self) -> Result<(), PushError> {
+        Arc::new(self.into_schedule()).shutdown()
+    }
+
     fn into_schedule(self) -> Schedule {
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
         registry.initialize(UserCode::Now);

@@ -94,7 +94,17 @@ impl Drop for Example {
 
 /// Runs an example to completion and returns its status, standard output and standard error.
 pub(crate) fn run(name: &str, args: &[&str]) -> (ExitStatus, String, String) {
-    let output = Command::new(built(name)).args(args).stdin(Stdio::null()).output().expect("it starts");
+    run_with(name, args, "")
+}
+
+/// Like [`run`], with this text as standard input.
+pub(crate) fn run_with(name: &str, args: &[&str], input: &str) -> (ExitStatus, String, String) {
+    let mut command = Command::new(built(name));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    // A program that ends early does not read all of its input.
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).ok();
+    let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (output.status, text(output.stdout), text(output.stderr))
 }

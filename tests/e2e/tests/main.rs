@@ -2,6 +2,7 @@
 //!
 //! `tests/run` installs the programs that these tests need.
 
+mod batch;
 mod browser;
 mod carbon;
 mod dashboard;
@@ -21,6 +22,7 @@ mod prometheus;
 mod promql;
 mod readers;
 mod readme;
+mod receiver;
 mod router;
 mod rules;
 mod services;

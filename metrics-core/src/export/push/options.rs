@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "pushgateway")]
+use super::{PushContext, schedule::deadline};
 use super::{PushTarget, Pusher, PusherBuilder, TIMEOUT};
 use crate::registry::Registry;
 
@@ -20,6 +22,12 @@ impl PushOptions {
             Some(registry) => pusher.registry(registry),
             None => pusher,
         }
+    }
+
+    /// Returns the context of a request that begins now and is not a push.
+    #[cfg(feature = "pushgateway")]
+    pub(crate) fn context<'a>(&self, registry: &'a Registry, target: &'a str) -> PushContext<'a> {
+        PushContext::new(registry, target, deadline(self.timeout))
     }
 }
 

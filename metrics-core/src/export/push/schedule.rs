@@ -104,7 +104,7 @@ impl Schedule {
             // The locks may be held by threads that do not exist in this process.
             return Err(PushError::OtherProcess { target: self.name.clone() });
         }
-        let until = after(Instant::now(), self.timeout);
+        let until = deadline(self.timeout);
         let mut state = lock(&self.state);
         state.until = Some(until);
         let alarm = state.alarm.take();
@@ -135,8 +135,7 @@ impl Schedule {
     fn work(self: Arc<Self>) {
         loop {
             let until = lock(&self.state).until;
-            let now = Instant::now();
-            let deadline = after(now, self.timeout);
+            let deadline = deadline(self.timeout);
             let pushed = self.push(until.map_or(deadline, |until| deadline.min(until)), until.is_some());
             let mut state = lock(&self.state);
             let due = match (until, state.until) {
@@ -200,8 +199,8 @@ impl Schedule {
 
     /// Pushes once, without retrying or logging a failure.
     pub(super) fn push_once(&self) -> Result<(), PushError> {
-        let deadline = after(Instant::now(), self.timeout);
-        self.send(&mut *lock(&self.pushing).target, &PushContext::new(&self.registry, &self.name, deadline))
+        let push = PushContext::new(&self.registry, &self.name, deadline(self.timeout));
+        self.send(&mut *lock(&self.pushing).target, &push)
     }
 
     /// Pushes to the target and counts the outcome.
@@ -304,6 +303,11 @@ fn is_first(target: &str, reason: &'static str) -> bool {
     static LOGGED: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
     let mut logged = lock(&LOGGED);
     logged.len() < LOGGED_REASONS && logged.insert((target.to_owned(), reason))
+}
+
+/// Returns the deadline of a push that begins now.
+pub(super) fn deadline(timeout: Duration) -> Instant {
+    after(Instant::now(), timeout)
 }
 
 /// Returns `instant` plus `duration`, or a time in the far future if the clock cannot represent the sum.

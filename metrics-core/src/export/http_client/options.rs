@@ -1,0 +1,113 @@
+//! The options of the targets that use HTTP, and the methods that set them.
+
+use ureq::http::{HeaderName, HeaderValue};
+
+use super::HttpEndpoint;
+use super::credentials::Credentials;
+
+impl HttpEndpoint {
+    pub(crate) fn set_header(&mut self, name: &str, value: &str) {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                self.headers.insert(name, value);
+            }
+            (Err(_), _) => self.reject(format!("{name:?} is not a valid header name")),
+            (Ok(_), Err(_)) => self.reject(format!("the value of the header `{name}` is invalid")),
+        }
+    }
+
+    pub(crate) fn set_credentials(&mut self, credentials: Credentials) {
+        self.credentials = Some(credentials);
+    }
+
+    pub(crate) fn allow_plain_text(&mut self) {
+        self.allows_plain_text = true;
+    }
+
+    #[cfg(feature = "push-tls")]
+    pub(crate) fn trust(&mut self, pem: &[u8]) {
+        self.agent = std::sync::Arc::default();
+        if let Err(error) = self.tls.trust(pem) {
+            self.reject(error);
+        }
+    }
+
+    #[cfg(feature = "push-tls")]
+    pub(crate) fn authenticate(&mut self, certificate: &[u8], key: &[u8]) {
+        self.agent = std::sync::Arc::default();
+        if let Err(error) = self.tls.authenticate(certificate, key) {
+            self.reject(error);
+        }
+    }
+
+    /// Keeps the first error, which the push returns.
+    fn reject(&mut self, error: String) {
+        self.invalid.get_or_insert(error);
+    }
+}
+
+/// Implements the methods that all HTTP targets share. The type's `target` must have an `endpoint` field of type
+/// [`HttpEndpoint`].
+macro_rules! http_methods {
+    ($target:ident) => {
+        impl $target {
+            /// Adds a header to each request, such as `X-Scope-OrgID`.
+            ///
+            /// A header whose name contains `auth`, `cookie`, `key`, `token` or `secret` is treated as a credential;
+            #[doc = concat!("see [`", stringify!($target), "::allow_credentials_over_http`].")]
+            pub fn header(mut self, name: &str, value: &str) -> Self {
+                self.target.endpoint.set_header(name, value);
+                self
+            }
+
+            /// Authenticates with a user name and password.
+            ///
+            /// The function is called for each request, so that the password can change. Surrounding whitespace is
+            /// removed. A user name and password in the URL have the same effect.
+            pub fn basic_auth(
+                mut self,
+                user: &str,
+                password: impl Fn() -> std::io::Result<String> + Send + Sync + 'static,
+            ) -> Self {
+                let credentials = $crate::export::http_client::credentials::Credentials::basic(user, password);
+                self.target.endpoint.set_credentials(credentials);
+                self
+            }
+
+            /// Authenticates with a bearer token.
+            ///
+            /// The function is called for each request, so that the token can rotate: for example,
+            /// `|| std::fs::read_to_string("/var/run/secrets/token")`. Surrounding whitespace is removed.
+            pub fn bearer_token(mut self, token: impl Fn() -> std::io::Result<String> + Send + Sync + 'static) -> Self {
+                let credentials = $crate::export::http_client::credentials::Credentials::bearer(token);
+                self.target.endpoint.set_credentials(credentials);
+                self
+            }
+
+            /// Allows credentials to be sent over plain HTTP to other machines.
+            ///
+            /// By default, a push with credentials fails unless the URL begins with `https` or its host is a loopback
+            /// address.
+            pub fn allow_credentials_over_http(mut self) -> Self {
+                self.target.endpoint.allow_plain_text();
+                self
+            }
+
+            /// Trusts the certificate authorities in this PEM text, instead of those of the operating system.
+            #[cfg(feature = "push-tls")]
+            pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+                self.target.endpoint.trust(pem.as_ref());
+                self
+            }
+
+            /// Authenticates with a client certificate. Both arguments are PEM texts.
+            #[cfg(feature = "push-tls")]
+            pub fn client_certificate(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+                self.target.endpoint.authenticate(certificate.as_ref(), key.as_ref());
+                self
+            }
+        }
+    };
+}
+pub(crate) use http_methods;

@@ -1,0 +1,158 @@
+//! Receivers that refuse, hang, reset, redirect or respond with nonsense. Each push fails in time with an error that
+//! names the target, the URL and the cause, and the first push after the fault delivers the current totals.
+
+use std::error::Error;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use metrics_core::{Counter, PushError, Registry};
+
+use crate::receiver::{LONG, OK, Receiver, Reply};
+use crate::targets::{HttpTarget, for_each_target};
+
+/// The timeout of pushes to receivers that hang.
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Returns a registry with a counter at 3, and with enough series to exceed the buffers of a socket.
+fn registry() -> Registry {
+    let registry = Registry::new();
+    Counter::builder("pushed_total", "Pushed.").register_in(&registry).expect("valid").inc_by(3_u64);
+    let large = Counter::builder("large_total", "Many series.").labels(["of"]).max_series(100_000);
+    let large = large.register_in(&registry).expect("valid");
+    for number in 0..20_000 {
+        large.labels([&format!("a long label value to fill the buffers of the socket, number {number}")]).inc();
+    }
+    registry
+}
+
+/// Pushes to a receiver with this fault, and then again. Returns the error of the first push.
+fn fails_once<T: HttpTarget>(registry: &Registry, fault: Reply) -> String {
+    let receiver = Receiver::start([fault]);
+    let url = receiver.url();
+    let target = T::new(&format!("http://user:secret@{}/?token=secret", receiver.address()), registry);
+    let begin = Instant::now();
+    let error = target.clone().timeout(TIMEOUT).push().expect_err("the receiver is faulty");
+    assert!(begin.elapsed() < LONG / 2, "{fault:?}: {:?}", begin.elapsed());
+    let message = error.to_string();
+    assert!(message.starts_with(T::NAME) && message.contains(&url), "{fault:?}: {message}");
+    assert!(!format!("{error:?} {message}").contains("secret"), "{fault:?}: {error:?}");
+    receiver.unseen();
+    target.clone().timeout(LONG).push().unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    assert!(!receiver.request().body.is_empty(), "{fault:?}");
+    message.strip_prefix(&format!("{}: ", T::NAME)).expect("its name").replace(&url, "URL")
+}
+
+for_each_target! {
+    fn connections_that_fail_are_errors<T>() {
+        let registry = registry();
+        for (fault, expected) in [
+            (Reply::ReadsNothing, &["cannot push to URL: timed out"][..]),
+            (Reply::NeverResponds, &["cannot push to URL: timed out"]),
+            (Reply::Drips, &["cannot push to URL: timed out"]),
+            (Reply::RespondsAndHangs("HTTP/1.1 200 O"), &["cannot push to URL: timed out"]),
+            (Reply::ResetsAfter(10), &["cannot push to URL: Connection reset by peer", "cannot push to URL: Broken pipe"]),
+            (Reply::ResetsAfter(100_000), &["cannot push to URL: Connection reset by peer", "cannot push to URL: Broken pipe"]),
+            (Reply::Responds(""), &["cannot push to URL: Peer disconnected"]),
+            (Reply::Responds("garbage\r\n\r\n"), &["cannot push to URL: the response is not valid HTTP"]),
+            (Reply::Responds("HTTP/1.1 200"), &["cannot push to URL: Peer disconnected"]),
+        ] {
+            let message = fails_once::<T>(&registry, fault);
+            assert!(expected.iter().any(|expected| message.starts_with(expected)), "{fault:?}: {message}");
+        }
+    }
+
+    fn error_statuses_are_errors_with_the_reason<T>() {
+        let registry = registry();
+        for (response, expected) in [
+            ("HTTP/1.1 400 Bad Request\r\nContent-Length: 14\r\n\r\n\n inconsistent", "URL responded with status 400 Bad Request: inconsistent"),
+            ("HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\n\r\n", "URL responded with status 413 Payload Too Large"),
+            ("HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\nbro\x07k", "URL responded with status 500 Internal Server Error: brok"),
+            ("HTTP/1.1 301 Moved\r\nLocation: http://other.example/?secret\r\nContent-Length: 0\r\n\r\n", "URL responded with a redirect (status 301 Moved Permanently), which is not followed"),
+            ("HTTP/1.1 307 Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", "URL responded with a redirect (status 307 Temporary Redirect), which is not followed"),
+        ] {
+            assert_eq!(fails_once::<T>(&registry, Reply::Responds(response)), expected);
+        }
+    }
+
+    fn an_error_body_that_never_ends_is_cut<T>() {
+        let response = "HTTP/1.1 503 Overloaded\r\nContent-Length: 1000\r\n\r\ntry later";
+        let message = fails_once::<T>(&registry(), Reply::RespondsAndHangs(response));
+        assert_eq!(message, "URL responded with status 503 Service Unavailable: try later");
+    }
+
+    fn a_response_to_a_request_that_was_not_read_is_an_error_or_a_success<T>() {
+        // The receiver closes the connection with unread data, which resets it. The response may be lost.
+        let receiver = Receiver::start([Reply::RespondsUnread("HTTP/1.1 204 No Content\r\n\r\n")]);
+        let registry = registry();
+        let target = T::new(&receiver.url(), &registry);
+        if let Err(error) = target.push() {
+            let message = error.to_string();
+            assert!(message.contains("reset") || message.contains("pipe") || message.contains("disconnected"), "{message}");
+        }
+        target.push().expect("the receiver reads it");
+        assert!(!receiver.request().body.is_empty());
+    }
+
+    fn a_port_without_a_listener_is_an_error<T>() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        drop(listener);
+        let error = T::new(&url, &Registry::new()).push().expect_err("nobody listens");
+        let message = error.to_string();
+        assert!(message.starts_with(&format!("{}: cannot push to {url}: Connection refused", T::NAME)), "{message}");
+        assert!(matches!(&error, PushError::Target { target, .. } if target == T::NAME));
+        assert!(error.source().is_some());
+    }
+
+    fn a_name_that_does_not_exist_is_an_error<T>() {
+        let error = T::new("http://receiver.invalid:1", &Registry::new()).push().expect_err("no such name");
+        let message = error.to_string();
+        let expected = format!("{}: cannot push to http://receiver.invalid:1: ", T::NAME);
+        assert!(message.starts_with(&expected) && message.len() > expected.len(), "{message}");
+    }
+
+    fn an_overloaded_receiver_sets_the_time_of_the_next_push<T>() {
+        let receiver = Receiver::start([Reply::Responds(
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+        )]);
+        let interval = Duration::from_millis(10);
+        let pusher = T::new(&receiver.url(), &Registry::new()).name("overloaded").start(interval).expect("a thread");
+        receiver.request();
+        let begin = Instant::now();
+        receiver.request();
+        assert!(begin.elapsed() > Duration::from_millis(900), "{:?}", begin.elapsed());
+        pusher.shutdown().expect("it is sent");
+    }
+
+    fn a_shutdown_ends_in_time_while_the_receiver_hangs<T>() {
+        let receiver = Receiver::start([Reply::NeverResponds; 50]);
+        let target = T::new(&receiver.url(), &Registry::new()).name("hanging").timeout(Duration::from_millis(500));
+        let pusher = target.start(Duration::from_secs(60)).expect("a thread");
+        let begin = Instant::now();
+        let error = pusher.shutdown().expect_err("nobody responds");
+        assert!(begin.elapsed() < LONG / 2, "{:?}", begin.elapsed());
+        assert!(error.to_string().starts_with("hanging: "), "{error}");
+    }
+
+    fn totals_are_right_after_an_outage<T>() {
+        let registry = Registry::new();
+        let counter = Counter::builder("pushed_total", "Pushed.").register_in(&registry).expect("valid");
+        let faults = [
+            Reply::ResetsAfter(1),
+            Reply::Responds("HTTP/1.1 503 Overloaded\r\nContent-Length: 0\r\n\r\n"),
+            Reply::Responds(""),
+            Reply::Responds(OK),
+        ];
+        let receiver = Receiver::start(faults);
+        let pusher = T::new(&receiver.url(), &registry).start(Duration::from_millis(20)).expect("a thread");
+        for _ in 0..10_000 {
+            counter.inc();
+        }
+        pusher.shutdown().expect("the outage is over");
+        let mut last = receiver.request();
+        while let Some(request) = receiver.try_request() {
+            last = request;
+        }
+        assert_eq!(T::total(&last), 10_000.0);
+    }
+}
