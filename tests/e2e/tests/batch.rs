@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use metrics_core::{Counter, Gauge, Histogram, Pushgateway, Registry, Summary, TextFile, prometheus};
+use servers::Server;
 
 use crate::example;
 use crate::prometheus::Prometheus;
-use crate::receiver::Receiver;
 
 /// Returns a registry with metrics of every type and with unusual values.
 fn everything() -> Registry {
@@ -66,14 +66,14 @@ fn exposes(text: &str, registry: &Registry, more: &[&str]) {
 }
 
 /// Runs the example, and returns true if it succeeds, and its log.
-fn run_job(gateway: &Receiver, input: &str) -> (bool, String) {
+fn run_job(gateway: &Server, input: &str) -> (bool, String) {
     let (status, _, log) = example::run_with("batch_job", &[gateway.url()], input);
     (status.success(), log)
 }
 
 #[test]
 fn a_pushgateway_exposes_every_value_in_every_group() {
-    let gateway = Receiver::pushgateway();
+    let gateway = Server::pushgateway();
     let registry = everything();
     for (job, zone, shown) in [
         ("batch", "", ["job=\"batch", "zone=\""]),
@@ -101,7 +101,7 @@ fn a_pushgateway_exposes_every_value_in_every_group() {
 
 #[test]
 fn prometheus_gets_native_histograms_from_a_pushgateway() {
-    let gateway = Receiver::pushgateway();
+    let gateway = Server::pushgateway();
     Pushgateway::new(gateway.url(), "batch").registry(&everything()).push().expect("it is accepted");
     let prometheus = Prometheus::start(gateway.address(), ", honor_labels: true", &Prometheus::NATIVE);
     assert_eq!(prometheus.value("histogram_count(native_seconds{job=\"batch\"})"), 1_000.0);
@@ -113,7 +113,7 @@ fn prometheus_gets_native_histograms_from_a_pushgateway() {
 
 #[test]
 fn a_batch_job_pushes_when_it_succeeds_and_when_it_fails() {
-    let gateway = Receiver::pushgateway();
+    let gateway = Server::pushgateway();
     let has = |line: &str| gateway.metrics().lines().any(|written| written == line);
     let group = "instance=\"\",job=\"batch_job\",queue=\"numbers\"";
     let (is_success, log) = run_job(&gateway, "1\n2\n39\n");
@@ -129,7 +129,7 @@ fn a_batch_job_pushes_when_it_succeeds_and_when_it_fails() {
 
 #[test]
 fn a_job_reports_a_pushgateway_that_is_away() {
-    let mut gateway = Receiver::pushgateway();
+    let mut gateway = Server::pushgateway();
     gateway.kill();
     let (is_success, log) = run_job(&gateway, "1\n");
     assert!(!is_success);
@@ -141,7 +141,7 @@ fn a_job_reports_a_pushgateway_that_is_away() {
 
 #[test]
 fn node_exporter_reads_every_file_while_it_is_replaced() {
-    let node_exporter = Receiver::node_exporter();
+    let node_exporter = Server::node_exporter();
     let registry = everything();
     let target = TextFile::new(node_exporter.dir().join("batch.prom")).registry(&registry);
     target.push().expect("written");

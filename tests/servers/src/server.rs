@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{get, wait_for};
 
-pub(crate) struct Receiver {
+pub struct Server {
     program: String,
     arguments: Vec<String>,
     url: String,
@@ -16,9 +16,9 @@ pub(crate) struct Receiver {
     child: Option<Child>,
 }
 
-impl Receiver {
+impl Server {
     /// Starts a program with the arguments for a port and a directory, and waits until it serves HTTP.
-    pub(crate) fn start(program: &str, arguments: impl FnOnce(u16, &Path) -> Vec<String>) -> Self {
+    pub fn start(program: &str, arguments: impl FnOnce(u16, &Path) -> Vec<String>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         let arguments = arguments(port, dir.path());
@@ -28,12 +28,12 @@ impl Receiver {
         this
     }
 
-    pub(crate) fn pushgateway() -> Self {
+    pub fn pushgateway() -> Self {
         Self::start("prometheus-pushgateway", |port, _| vec![format!("--web.listen-address=127.0.0.1:{port}")])
     }
 
     /// A `node_exporter` that reads the text files in its directory.
-    pub(crate) fn node_exporter() -> Self {
+    pub fn node_exporter() -> Self {
         Self::start("prometheus-node-exporter", |port, directory| {
             vec![
                 format!("--web.listen-address=127.0.0.1:{port}"),
@@ -44,21 +44,26 @@ impl Receiver {
         })
     }
 
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
+    /// Returns the process ID.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
     /// Returns the host and the port.
-    pub(crate) fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Starts the program again after [`Receiver::kill`].
-    pub(crate) fn restart(&mut self) {
+    /// Starts the program again after [`Server::kill`].
+    pub fn restart(&mut self) {
         let child = Command::new(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::null())
@@ -71,7 +76,7 @@ impl Receiver {
     }
 
     /// Kills the program without warning.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().ok();
             child.wait().ok();
@@ -79,14 +84,14 @@ impl Receiver {
     }
 
     /// Returns the metrics that the server exposes.
-    pub(crate) fn metrics(&self) -> String {
+    pub fn metrics(&self) -> String {
         let (status, text) = get(&format!("{}/metrics", self.url)).expect("a response");
         assert_eq!(status, 200, "{text}");
         text
     }
 }
 
-impl Drop for Receiver {
+impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
