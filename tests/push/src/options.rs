@@ -50,8 +50,8 @@ fn record_log() {
 for_each_target! {
     fn headers_and_the_path_of_the_url_are_sent<T>() {
         let receiver = Receiver::start([]);
-        let target = T::new(&format!("{}/base/?tenant=a", receiver.url()), &Registry::new()).header("X-Scope-OrgID", "eu");
-        target.push().expect("sent");
+        let target = T::new(&format!("{}/base/?tenant=a", receiver.url()), &Registry::new());
+        target.header("X-Scope-OrgID", "eu").push().expect("sent");
         let request = receiver.request();
         let path = request.line().split(' ').nth(1).expect("a path");
         assert!(path.starts_with("/base") && path.ends_with("?tenant=a"), "{path}");

@@ -19,7 +19,7 @@ pub(super) fn delay(failures: u32, interval: Duration) -> Duration {
 }
 
 /// Returns a random number from 0 to 1, derived from the random keys of the standard library's hash maps.
-fn random() -> f64 {
+pub(super) fn random() -> f64 {
     RandomState::new().hash_one(()) as f64 / u64::MAX as f64
 }
 

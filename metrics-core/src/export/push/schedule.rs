@@ -5,6 +5,10 @@
 //! because no alarm is set while a push is running. If the alarm thread cannot be spawned, the pushing thread keeps
 //! running and waits until the next push is due.
 //!
+//! The first push starts immediately. The others follow at multiples of the interval, counted from a random time within
+//! the interval before the start. Otherwise, instances that start together, as after a deployment, would always push
+//! together.
+//!
 //! One lock guards both the schedule and the shutdown request. If no push is running, shutdown starts the last push;
 //! otherwise, the running thread pushes once more after the current push. Each push sends the current totals, so
 //! nothing is queued while a target is unavailable.
@@ -38,6 +42,7 @@ pub(super) struct Schedule {
     registry: Registry,
     interval: Duration,
     timeout: Duration,
+    /// The time from which multiples of the interval are counted.
     begun: Instant,
     /// The ID of the process that created the schedule.
     process: u32,
@@ -79,7 +84,7 @@ impl Schedule {
             registry,
             interval,
             timeout,
-            begun: Instant::now(),
+            begun: earlier(Instant::now(), interval.mul_f64(backoff::random())),
             process: process::id(),
             pushing: Mutex::new(Pushing { target, failures: 0, logged: HashSet::new() }),
             state: Mutex::default(),
@@ -167,8 +172,8 @@ impl Schedule {
         }
     }
 
-    /// Returns the time of the push after `pushed`: a multiple of the interval after the start, unless it failed and is
-    /// retried at a different time.
+    /// Returns the time of the push after `pushed`: the next multiple of the interval, unless it failed and is retried
+    /// at a different time.
     fn due(&self, pushed: &Pushed) -> Instant {
         let next = self.next_tick();
         match (&pushed.result, pushed.retry) {
@@ -308,6 +313,11 @@ fn is_first(target: &str, reason: &'static str) -> bool {
 /// Returns the deadline of a push that begins now.
 pub(super) fn deadline(timeout: Duration) -> Instant {
     after(Instant::now(), timeout)
+}
+
+/// Returns `instant` minus `duration`, or `instant` if the clock cannot represent the difference.
+fn earlier(instant: Instant, duration: Duration) -> Instant {
+    instant.checked_sub(duration).unwrap_or(instant)
 }
 
 /// Returns `instant` plus `duration`, or a time in the far future if the clock cannot represent the sum.
