@@ -21,6 +21,7 @@ use ureq::http::header::{AUTHORIZATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::push::PushContext;
+use crate::per_process::PerProcess;
 use credentials::Credentials;
 use failure::in_words;
 use url::Url;
@@ -44,8 +45,8 @@ pub(super) struct HttpEndpoint {
     tls: tls::TlsOptions,
     /// The first option that was invalid.
     invalid: Option<String>,
-    /// Created by the first request.
-    agent: Arc<OnceLock<Agent>>,
+    /// Created by the first request of a process. A forked child must not use its parent's connections.
+    agent: Arc<PerProcess<OnceLock<Agent>>>,
 }
 
 /// A request without the options of its endpoint.
@@ -73,7 +74,7 @@ impl HttpEndpoint {
             #[cfg(feature = "push-tls")]
             tls: tls::TlsOptions::default(),
             invalid: None,
-            agent: Arc::default(),
+            agent: Arc::new(PerProcess::new()),
         }
     }
 
@@ -137,8 +138,15 @@ impl HttpEndpoint {
         Err(reply.failed(url))
     }
 
+    /// Makes the next request use the current TLS options.
+    #[cfg(feature = "push-tls")]
+    fn forget_agent(&mut self) {
+        self.agent = Arc::new(PerProcess::new());
+    }
+
     fn agent(&self, url: &Url) -> Agent {
-        if let Some(agent) = self.agent.get() {
+        let slot = self.agent.get();
+        if let Some(agent) = slot.get() {
             return agent.clone();
         }
         let config = Agent::config_builder()
@@ -151,7 +159,7 @@ impl HttpEndpoint {
         let config = if url.is_loopback() { config.proxy(None) } else { config };
         #[cfg(feature = "push-tls")]
         let config = config.tls_config(self.tls.config());
-        self.agent.get_or_init(|| config.build().new_agent()).clone()
+        slot.get_or_init(|| config.build().new_agent()).clone()
     }
 }
 

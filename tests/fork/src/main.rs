@@ -7,14 +7,14 @@
 mod unix {
     use std::error::Error;
     use std::io::{Read, Write};
-    use std::net::{SocketAddr, TcpStream};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::mpsc::{Sender, channel};
     use std::time::{Duration, Instant};
 
     use metrics_core::{
-        Collect, Counter, FamilyInfo, Gauge, Kind, Labels, PushContext, PushError, PushTarget, Pusher, Registry,
-        Summary, Value, Visitor, instrument, start_http_server,
+        Collect, Counter, FamilyInfo, Gauge, Kind, Labels, PushContext, PushError, PushTarget, Pusher, Pushgateway,
+        Registry, Summary, Value, Visitor, instrument, start_http_server,
     };
 
     /// The timeout after which an operation is considered hung.
@@ -171,9 +171,37 @@ mod unix {
         pusher.expect("it is there").shutdown().expect("pushed");
         server.expect("it is there").shutdown();
     }
+
+    pub(super) fn a_child_does_not_push_over_its_parents_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (sender, connections) = channel();
+        std::thread::spawn(move || {
+            for mut connection in listener.incoming().flatten() {
+                sender.send(()).ok();
+                std::thread::spawn(move || {
+                    let mut request = [0; 1 << 16];
+                    // The body is empty, so each read is a complete request.
+                    while connection.read(&mut request).is_ok_and(|len| len > 0) {
+                        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
+                    }
+                });
+            }
+        });
+        let gateway = Pushgateway::new(url, "forked").registry(&Registry::new());
+        for _ in 0..2 {
+            gateway.push().expect("sent");
+        }
+        assert_eq!(connections.try_iter().count(), 1, "the connection is not kept");
+        in_child(|| gateway.push().expect("sent"));
+        assert_eq!(connections.try_iter().count(), 1, "the child uses the connection of its parent");
+    }
 }
 
 fn main() {
     #[cfg(unix)]
-    unix::both_sides_of_a_fork_record_scrape_and_push();
+    {
+        unix::both_sides_of_a_fork_record_scrape_and_push();
+        unix::a_child_does_not_push_over_its_parents_connection();
+    }
 }

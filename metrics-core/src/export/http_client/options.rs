@@ -27,7 +27,7 @@ impl HttpEndpoint {
 
     #[cfg(feature = "push-tls")]
     pub(crate) fn trust(&mut self, pem: &[u8]) {
-        self.agent = std::sync::Arc::default();
+        self.forget_agent();
         if let Err(error) = self.tls.trust(pem) {
             self.reject(error);
         }
@@ -35,7 +35,7 @@ impl HttpEndpoint {
 
     #[cfg(feature = "push-tls")]
     pub(crate) fn authenticate(&mut self, certificate: &[u8], key: &[u8]) {
-        self.agent = std::sync::Arc::default();
+        self.forget_agent();
         if let Err(error) = self.tls.authenticate(certificate, key) {
             self.reject(error);
         }
