@@ -13,7 +13,7 @@ mod protobuf;
 #[cfg(feature = "exposition")]
 mod table;
 mod text;
-#[cfg(feature = "protobuf")]
+#[cfg(any(feature = "protobuf", feature = "remote-write"))]
 pub(crate) mod wire;
 
 use crate::kind::Kind;

@@ -10,6 +10,8 @@ pub(crate) mod http_client;
 pub(crate) mod push;
 #[cfg(feature = "pushgateway")]
 pub(crate) mod pushgateway;
+#[cfg(feature = "remote-write")]
+pub(crate) mod remote_write;
 #[cfg(feature = "http")]
 pub(crate) mod server;
 #[cfg(feature = "push")]

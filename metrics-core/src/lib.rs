@@ -99,6 +99,8 @@ pub use export::http::response::{ExpositionBody, ExpositionFuture};
 pub use export::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder};
 #[cfg(feature = "pushgateway")]
 pub use export::pushgateway::{Pushgateway, PushgatewayGuard};
+#[cfg(feature = "remote-write")]
+pub use export::remote_write::RemoteWrite;
 #[cfg(feature = "tls")]
 pub use export::server::Tls;
 #[cfg(feature = "http")]

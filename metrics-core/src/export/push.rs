@@ -154,6 +154,16 @@ impl<'a> PushContext<'a> {
         self.retry.set(Retry::Never);
     }
 
+    /// Revokes [`PushContext::do_not_retry`]. Returns true if it was called.
+    #[cfg(feature = "remote-write")]
+    pub(super) fn revoke_do_not_retry(&self) -> bool {
+        let is_revoked = self.retry.get() == Retry::Never;
+        if is_revoked {
+            self.retry.set(Retry::BackOff);
+        }
+        is_revoked
+    }
+
     /// Records that a sample is not sent because the target cannot represent it.
     ///
     /// The sample is counted in `metrics_core_push_samples_dropped_total`, and the first sample for each reason is

@@ -24,6 +24,7 @@ mod monitor;
 mod overflow;
 mod pushing;
 mod registering;
+mod remote_write;
 mod removal;
 mod scraping;
 mod states;
