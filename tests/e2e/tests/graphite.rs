@@ -37,7 +37,7 @@ impl Collect for Odd {
 }
 
 /// Returns a registry with metrics of every type and with unusual names and values.
-fn everything() -> Registry {
+pub(crate) fn everything() -> Registry {
     let registry = Registry::new();
     let counter = Counter::builder("jobs_total", "").register_in(&registry).expect("valid");
     counter.inc_by(1_u64 << 60);

@@ -22,9 +22,11 @@ mod prometheus;
 mod promql;
 mod readers;
 mod readme;
+mod remote_write;
 mod router;
 mod rules;
 mod services;
 mod style;
+mod victoria;
 
 use servers::{get, wait_for};

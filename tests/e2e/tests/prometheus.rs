@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::{get, wait_for};
 
 pub(crate) struct Prometheus {
+    command: Command,
     child: Child,
     url: String,
     _dir: TempDir,
@@ -44,28 +45,68 @@ impl Prometheus {
         Self::start_all(program, target, configuration, "", arguments)
     }
 
+    /// Starts one of [`Prometheus::VERSIONS`] as a receiver of remote write, with extra arguments.
+    pub(crate) fn receiving(program: &str, arguments: &[&str]) -> Self {
+        let arguments = [&["--web.enable-remote-write-receiver"], arguments].concat();
+        let this = Self::start_configured(program, "", &arguments);
+        this.wait_until_ready();
+        this
+    }
+
     fn start_all(program: &str, target: &str, configuration: &str, more: &str, arguments: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let config = dir.path().join("prometheus.yml");
         let text = format!(
             "global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}\n\
              {more}\
              scrape_configs: [{{job_name: router, static_configs: [{{targets: ['{target}']}}]{configuration}}}]\n"
         );
-        fs::write(&config, text).expect("written");
+        let this = Self::start_configured(program, &text, arguments);
+        wait_for("the first scrape", || (this.try_value("up{job=\"router\"}") == Some(1.0)).then_some(()));
+        this
+    }
+
+    fn start_configured(program: &str, config: &str, arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("prometheus.yml");
+        fs::write(&file, config).expect("written");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-        let child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .args(arguments)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Prometheus is installed: run ./tests/run");
-        let this = Self { child, url: format!("http://127.0.0.1:{port}"), _dir: dir };
-        wait_for("the first scrape", || (this.try_value("up{job=\"router\"}") == Some(1.0)).then_some(()));
-        this
+            .stderr(Stdio::null());
+        let child = command.spawn().expect("Prometheus is installed: run ./tests/run");
+        Self { command, child, url: format!("http://127.0.0.1:{port}"), _dir: dir }
+    }
+
+    fn wait_until_ready(&self) {
+        let url = format!("{}/-/ready", self.url);
+        wait_for("Prometheus", || get(&url).is_ok_and(|(status, _)| status == 200).then_some(()));
+    }
+
+    /// Returns the URL for remote write.
+    pub(crate) fn write_url(&self) -> String {
+        format!("{}/api/v1/write", self.url)
+    }
+
+    /// Kills the server. Its data remain on disk.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Starts the server again after [`Prometheus::kill`], with the same address and data.
+    pub(crate) fn start_again(&mut self) {
+        self.child = self.command.spawn().expect("it started before");
+        self.wait_until_ready();
+    }
+
+    /// Sends a signal, such as `-STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
     }
 
     /// Returns the result of a query: the labels and value of each series.
@@ -125,7 +166,7 @@ impl Drop for Prometheus {
 }
 
 /// Percent-encodes a query for a URL.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let escaped = text.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),
