@@ -26,18 +26,56 @@ pub(crate) struct Counter {
 }
 
 /// Returns the value of `pushed_total` in the text format or in delimited protobuf messages.
-pub(crate) fn exposed_total(request: &Request) -> f64 {
+pub(crate) fn exposed_total(request: &Request) -> Option<f64> {
     if request.header("content-type").expect("a type").starts_with("text/plain") {
         let text = std::str::from_utf8(&request.body).expect("UTF-8");
         let value = text.lines().find_map(|line| line.strip_prefix("pushed_total "));
-        return value.expect("pushed").parse().expect("a number");
+        return value.map(|value| value.parse().expect("a number"));
     }
     let mut rest = request.body.as_slice();
     while !rest.is_empty() {
         let family = MetricFamily::decode_length_delimited(&mut rest).expect("a family");
         if family.name == "pushed_total" {
-            return family.metrics[0].counter.as_ref().expect("a counter").value;
+            return family.metrics[0].counter.as_ref().map(|counter| counter.value);
         }
     }
-    panic!("pushed_total was not pushed");
+    None
+}
+
+/// The fields of `prometheus.WriteRequest` that the tests read.
+#[derive(Message)]
+pub(crate) struct WriteRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) series: Vec<TimeSeries>,
+}
+
+#[derive(Message)]
+pub(crate) struct TimeSeries {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) labels: Vec<Label>,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) samples: Vec<Sample>,
+}
+
+#[derive(Message)]
+pub(crate) struct Label {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(string, tag = "2")]
+    pub(crate) value: String,
+}
+
+#[derive(Message)]
+pub(crate) struct Sample {
+    #[prost(double, tag = "1")]
+    pub(crate) value: f64,
+}
+
+/// Returns the value of `pushed_total` in a remote write request, unless it only contains stale markers.
+pub(crate) fn written_total(request: &Request) -> Option<f64> {
+    let body = snap::raw::Decoder::new().decompress_vec(&request.body).expect("snappy");
+    let request = WriteRequest::decode(body.as_slice()).expect("a request");
+    let is_pushed = |label: &Label| label.name == "__name__" && label.value == "pushed_total";
+    let series = request.series.iter().find(|series| series.labels.iter().any(is_pushed))?;
+    series.samples.first().map(|sample| sample.value).filter(|value| !value.is_nan())
 }

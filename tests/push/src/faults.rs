@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use metrics_core::{Counter, PushError, Registry};
 
 use crate::receiver::{LONG, OK, Receiver, Reply};
-use crate::targets::{HttpTarget, for_each_target};
+use crate::targets::{HttpTarget, for_each_target, small_registry};
 
 /// The timeout of pushes to receivers that hang. The time includes the scrape.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ for_each_target! {
             (Reply::Drips, &["timed out"]),
             (Reply::RespondsAndHangs("HTTP/1.1 200 O"), &["timed out"]),
             (Reply::ResetsAfter(10), &["Connection reset by peer", "Broken pipe"]),
-            (Reply::ResetsAfter(100_000), &["Connection reset by peer", "Broken pipe"]),
+            (Reply::ResetsAfter(3_000), &["Connection reset by peer", "Broken pipe"]),
             (Reply::Responds(""), &["Peer disconnected"]),
             (Reply::Responds("garbage\r\n\r\n"), &["the response is not valid HTTP"]),
             (Reply::Responds("HTTP/1.1 200"), &["Peer disconnected"]),
@@ -114,7 +114,7 @@ for_each_target! {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         drop(listener);
-        let error = T::new(&url, &Registry::new()).push().expect_err("nobody listens");
+        let error = T::new(&url, &small_registry()).push().expect_err("nobody listens");
         let message = error.to_string();
         assert!(message.starts_with(&format!("{}: cannot push to {url}: Connection refused", T::NAME)), "{message}");
         assert!(matches!(&error, PushError::Target { target, .. } if target == T::NAME));
@@ -122,7 +122,7 @@ for_each_target! {
     }
 
     fn a_name_that_does_not_exist_is_an_error<T>() {
-        let error = T::new("http://receiver.invalid:1", &Registry::new()).push().expect_err("no such name");
+        let error = T::new("http://receiver.invalid:1", &small_registry()).push().expect_err("no such name");
         let message = error.to_string();
         let expected = format!("{}: cannot push to http://receiver.invalid:1: ", T::NAME);
         assert!(message.starts_with(&expected) && message.len() > expected.len(), "{message}");
@@ -133,7 +133,7 @@ for_each_target! {
             "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
         )]);
         let interval = Duration::from_millis(10);
-        let pusher = T::new(&receiver.url(), &Registry::new()).name("overloaded").start(interval).expect("a thread");
+        let pusher = T::new(&receiver.url(), &small_registry()).name("overloaded").start(interval).expect("a thread");
         receiver.request();
         let begin = Instant::now();
         receiver.request();
@@ -143,7 +143,7 @@ for_each_target! {
 
     fn a_shutdown_ends_in_time_while_the_receiver_hangs<T>() {
         let receiver = Receiver::start([Reply::NeverResponds; 50]);
-        let target = T::new(&receiver.url(), &Registry::new()).name("hanging").timeout(Duration::from_millis(500));
+        let target = T::new(&receiver.url(), &small_registry()).name("hanging").timeout(Duration::from_millis(500));
         let pusher = target.start(Duration::from_secs(60)).expect("a thread");
         let begin = Instant::now();
         let error = pusher.shutdown().expect_err("nobody responds");
@@ -166,10 +166,10 @@ for_each_target! {
             counter.inc();
         }
         pusher.shutdown().expect("the outage is over");
-        let mut last = receiver.request();
+        let mut last = T::total(&receiver.request());
         while let Some(request) = receiver.try_request() {
-            last = request;
+            last = T::total(&request).or(last);
         }
-        assert_eq!(T::total(&last), 10_000.0);
+        assert_eq!(last, Some(10_000.0));
     }
 }

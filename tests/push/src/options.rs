@@ -9,7 +9,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use metrics_core::Registry;
 
 use crate::receiver::Receiver;
-use crate::targets::{HttpTarget, for_each_target};
+use crate::targets::{HttpTarget, for_each_target, small_registry};
 
 /// The URL of another machine. No test connects to it.
 const REMOTE: &str = "http://receiver.example:9091/base?token=secret";
@@ -50,7 +50,7 @@ fn record_log() {
 for_each_target! {
     fn headers_and_the_path_of_the_url_are_sent<T>() {
         let receiver = Receiver::start([]);
-        let target = T::new(&format!("{}/base/?tenant=a", receiver.url()), &Registry::new());
+        let target = T::new(&format!("{}/base/?tenant=a", receiver.url()), &small_registry());
         target.header("X-Scope-OrgID", "eu").push().expect("sent");
         let request = receiver.request();
         let path = request.line().split(' ').nth(1).expect("a path");
@@ -64,7 +64,7 @@ for_each_target! {
         let receiver = Receiver::start([]);
         let number = AtomicU64::new(0);
         let token = move || Ok(format!("token{}\n", number.fetch_add(1, Ordering::Relaxed)));
-        let target = T::new(&receiver.url(), &Registry::new()).bearer_token(token);
+        let target = T::new(&receiver.url(), &small_registry()).bearer_token(token);
         for expected in ["Bearer token0", "Bearer token1"] {
             target.push().expect("sent");
             assert_eq!(receiver.request().header("authorization"), Some(expected));
@@ -74,8 +74,8 @@ for_each_target! {
     fn user_name_and_password_come_from_the_url_or_from_a_function<T>() {
         let receiver = Receiver::start([]);
         let basic = "Basic dXNlcjpwQHNz"; // user:p@ss
-        let in_url = T::new(&format!("http://user:p%40ss@{}", receiver.address()), &Registry::new());
-        let function = T::new(&receiver.url(), &Registry::new()).basic_auth("user", || Ok("p@ss".to_owned()));
+        let in_url = T::new(&format!("http://user:p%40ss@{}", receiver.address()), &small_registry());
+        let function = T::new(&receiver.url(), &small_registry()).basic_auth("user", || Ok("p@ss".to_owned()));
         for target in [in_url, function] {
             target.push().expect("sent");
             assert_eq!(receiver.request().header("authorization"), Some(basic));
@@ -89,7 +89,7 @@ for_each_target! {
             0 => Err(io::Error::other("the file is missing")),
             _ => Ok("token".to_owned()),
         };
-        let target = T::new(&receiver.url(), &Registry::new()).bearer_token(token);
+        let target = T::new(&receiver.url(), &small_registry()).bearer_token(token);
         let error = target.push().expect_err("no token");
         assert_eq!(error.to_string(), format!("{}: cannot read the token: the file is missing", T::NAME));
         assert_eq!(receiver.unseen(), 0);
@@ -97,7 +97,7 @@ for_each_target! {
     }
 
     fn credentials_are_not_sent_unencrypted_to_other_machines<T>() {
-        let new = |url: &str| T::new(url, &Registry::new());
+        let new = |url: &str| T::new(url, &small_registry());
         let expected = "http://receiver.example:9091/base would receive credentials unencrypted; \
                         use https, or call `allow_credentials_over_http`";
         for target in [
@@ -114,7 +114,7 @@ for_each_target! {
     }
 
     fn invalid_options_are_errors_before_the_first_push<T>() {
-        let new = |url: &str| T::new(url, &Registry::new());
+        let new = |url: &str| T::new(url, &small_registry());
         for url in ["", "localhost:9091", "user:secret@example", "ftp://example", "http://", "http://a b/"] {
             assert_eq!(start_error(&new(url)), "the URL is invalid; write a URL such as https://metrics.example:9091");
         }
@@ -139,7 +139,7 @@ for_each_target! {
         let receiver = Receiver::start([crate::receiver::Reply::Responds(
             "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/?secret\r\nContent-Length: 0\r\n\r\n",
         )]);
-        let target = T::new(&format!("http://user:secret@{}/?token=secret", receiver.address()), &Registry::new());
+        let target = T::new(&format!("http://user:secret@{}/?token=secret", receiver.address()), &small_registry());
         let target = target.name(&name).header("X-Api-Key", "secret");
         assert!(!format!("{target:?}").contains("secret"));
         let pusher = target.start(Duration::from_millis(20)).expect("a thread");

@@ -4,18 +4,25 @@ use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
 
-use metrics_core::{PushError, Pusher, Pushgateway, Registry};
+use metrics_core::{Counter, PushError, Pusher, Pushgateway, Registry, RemoteWrite};
 
 use crate::decode;
 use crate::receiver::Request;
+
+/// Returns a registry with one counter. Some targets do not send anything for an empty registry.
+pub(crate) fn small_registry() -> Registry {
+    let registry = Registry::new();
+    Counter::builder("pushed_total", "Pushed.").register_in(&registry).expect("valid").inc();
+    registry
+}
 
 /// A target that pushes over HTTP, with its options.
 pub(crate) trait HttpTarget: Clone + Debug {
     /// The default name.
     const NAME: &'static str;
 
-    /// Returns the value of `pushed_total` in a request.
-    fn total(request: &Request) -> f64;
+    /// Returns the value of `pushed_total` in a request, if the request has a value.
+    fn total(request: &Request) -> Option<f64>;
     fn new(url: &str, registry: &Registry) -> Self;
     fn name(self, name: &str) -> Self;
     fn timeout(self, timeout: Duration) -> Self;
@@ -34,7 +41,7 @@ macro_rules! http_target {
         impl HttpTarget for $target {
             const NAME: &'static str = $name;
 
-            fn total(request: &Request) -> f64 {
+            fn total(request: &Request) -> Option<f64> {
                 $total(request)
             }
             fn new($url: &str, registry: &Registry) -> Self {
@@ -75,6 +82,7 @@ macro_rules! http_target {
 }
 
 http_target!(Pushgateway, "pushgateway", decode::exposed_total, |url| Pushgateway::new(url, "batch"));
+http_target!(RemoteWrite, "remote_write", decode::written_total, |url| RemoteWrite::new(url));
 
 /// Runs a test for each target.
 macro_rules! for_each_target {
@@ -85,6 +93,7 @@ macro_rules! for_each_target {
             fn $test() {
                 fn test<$target: HttpTarget>() $body
                 test::<metrics_core::Pushgateway>();
+                test::<metrics_core::RemoteWrite>();
             }
         )*
     };

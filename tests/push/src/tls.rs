@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_core::Registry;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
@@ -16,7 +15,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::receiver::{LONG, Receiver, Reply};
-use crate::targets::{HttpTarget, for_each_target};
+use crate::targets::{HttpTarget, for_each_target, small_registry};
 
 /// A certificate authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -75,7 +74,7 @@ fn serve(identity: &Identity, clients: Option<&Authority>) -> String {
             let mut more = [0; 4_096];
             while let Ok(len) = stream.read(&mut more) {
                 request.extend_from_slice(&more[..len]);
-                // The registry is empty, so the request has a short body and arrives in few parts.
+                // The body is short and arrives together with the headers.
                 if len == 0 || request.windows(4).any(|four| four == b"\r\n\r\n") {
                     break;
                 }
@@ -94,7 +93,7 @@ for_each_target! {
     fn a_trusted_server_receives_the_push<T>() {
         let authority = Authority::new();
         let url = serve(&authority.server(), None);
-        let target = T::new(&url, &Registry::new()).root_certificates(&authority.0.pem());
+        let target = T::new(&url, &small_registry()).root_certificates(&authority.0.pem());
         target.bearer_token(|| Ok("token".to_owned())).push().expect("sent");
     }
 
@@ -107,20 +106,20 @@ for_each_target! {
             (authority.issue("localhost", server, true), &authority, "certificate expired"),
         ] {
             let url = serve(&identity, None);
-            let target = T::new(&url, &Registry::new()).root_certificates(&trusted.0.pem());
+            let target = T::new(&url, &small_registry()).root_certificates(&trusted.0.pem());
             let error = target.push().expect_err("it is not trusted").to_string();
             assert!(error.starts_with(&format!("{}: cannot push to {url}: ", T::NAME)), "{error}");
             assert!(error.contains(expected), "{error}");
         }
         // The operating system does not trust the authority either.
-        let error = T::new(&serve(&authority.server(), None), &Registry::new()).push().expect_err("it is not trusted");
+        let error = T::new(&serve(&authority.server(), None), &small_registry()).push().expect_err("it is not trusted");
         assert!(error.to_string().contains("certificate"), "{error}");
     }
 
     fn a_client_certificate_authenticates<T>() {
         let (authority, clients) = (Authority::new(), Authority::new());
         let url = serve(&authority.server(), Some(&clients));
-        let anonymous = T::new(&url, &Registry::new()).root_certificates(&authority.0.pem());
+        let anonymous = T::new(&url, &small_registry()).root_certificates(&authority.0.pem());
         let error = anonymous.push().expect_err("a certificate is required").to_string();
         assert!(error.contains("cannot push to https://localhost"), "{error}");
         let Identity { certificate, key } = clients.issue("client", ExtendedKeyUsagePurpose::ClientAuth, false);
@@ -130,7 +129,7 @@ for_each_target! {
     fn a_key_that_does_not_fit_the_certificate_is_an_error<T>() {
         let authority = Authority::new();
         let (one, other) = (authority.server(), authority.server());
-        let target = T::new("https://localhost:1", &Registry::new()).client_certificate(&one.certificate, &other.key);
+        let target = T::new("https://localhost:1", &small_registry()).client_certificate(&one.certificate, &other.key);
         let error = target.start(Duration::from_secs(1)).expect_err("it does not fit").to_string();
         assert!(error.starts_with("the client certificate is invalid: "), "{error}");
     }
@@ -143,7 +142,7 @@ for_each_target! {
         ] {
             let receiver = Receiver::start([reply]);
             let url = format!("https://localhost:{}", receiver.address().port());
-            let target = T::new(&url, &Registry::new()).root_certificates(&Authority::new().0.pem());
+            let target = T::new(&url, &small_registry()).root_certificates(&Authority::new().0.pem());
             let begin = Instant::now();
             let error = target.timeout(Duration::from_millis(300)).push().expect_err("no handshake").to_string();
             assert!(error.contains(expected) && error.contains(&url), "{error}");
