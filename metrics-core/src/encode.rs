@@ -13,7 +13,7 @@ mod protobuf;
 #[cfg(feature = "exposition")]
 mod table;
 mod text;
-#[cfg(any(feature = "protobuf", feature = "remote-write"))]
+#[cfg(any(feature = "otlp", feature = "protobuf", feature = "remote-write"))]
 pub(crate) mod wire;
 
 use crate::kind::Kind;

@@ -6,6 +6,8 @@ pub(crate) mod graphite;
 pub(crate) mod http;
 #[cfg(feature = "push-http")]
 pub(crate) mod http_client;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 #[cfg(feature = "push")]
 pub(crate) mod push;
 #[cfg(feature = "pushgateway")]

@@ -95,6 +95,8 @@ pub use export::http::exposition::Exposition;
 pub use export::http::live::LivePage;
 #[cfg(feature = "exposition")]
 pub use export::http::response::{ExpositionBody, ExpositionFuture};
+#[cfg(feature = "otlp")]
+pub use export::otlp::Otlp;
 #[cfg(feature = "push")]
 pub use export::push::{PushContext, PushError, PushTarget, Pusher, PusherBuilder};
 #[cfg(feature = "pushgateway")]

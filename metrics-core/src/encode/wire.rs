@@ -28,6 +28,13 @@ pub(crate) fn push_double(out: &mut Vec<u8>, field: u8, value: f64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+/// Appends a field of type fixed64 or sfixed64.
+#[cfg(feature = "otlp")]
+pub(crate) fn push_fixed64(out: &mut Vec<u8>, field: u8, value: u64) {
+    push_tag(out, field, 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
 /// Appends a field of an unsigned integer or enum type.
 pub(crate) fn push_uint(out: &mut Vec<u8>, field: u8, value: u64) {
     push_tag(out, field, 0);
@@ -36,6 +43,7 @@ pub(crate) fn push_uint(out: &mut Vec<u8>, field: u8, value: u64) {
 
 /// Appends the buckets of a native histogram in Prometheus's form: the spans of consecutive buckets, and the differences
 /// between the counts of neighboring buckets.
+#[allow(dead_code, reason = "OTLP has another form")]
 pub(crate) fn push_native_buckets(
     out: &mut Vec<u8>,
     inner: &mut Vec<u8>,

@@ -210,6 +210,7 @@ fn delay(header: &HeaderValue) -> Option<Duration> {
 }
 
 /// Returns true for the statuses after which Prometheus itself retries: 429 and 5xx.
+#[allow(dead_code, reason = "OTLP defines its own list")]
 pub(super) fn is_overloaded_or_broken(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }

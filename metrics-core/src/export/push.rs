@@ -1,6 +1,8 @@
 //! Push targets: systems that receive a registry's metrics instead of scraping them.
 
 mod backoff;
+#[cfg(feature = "otlp")]
+pub(super) mod differences;
 pub(super) mod options;
 mod schedule;
 mod self_metrics;
@@ -169,8 +171,14 @@ impl<'a> PushContext<'a> {
     /// The sample is counted in `metrics_core_push_samples_dropped_total`, and the first sample for each reason is
     /// logged. `reason` completes the sentence "skips the sample, which ..", as in `"is not a number"`.
     pub fn skip(&self, reason: &'static str, sample: &str) {
-        self_metrics::skipped(self.target);
+        self_metrics::dropped(self.target, 1);
         self.skipped.borrow_mut().entry(reason).or_insert_with(|| sample.to_owned());
+    }
+
+    /// Counts samples that the target has rejected.
+    #[cfg(feature = "otlp")]
+    pub(super) fn dropped(&self, samples: u64) {
+        self_metrics::dropped(self.target, samples);
     }
 }
 
@@ -197,7 +205,7 @@ impl fmt::Debug for PushContext<'_> {
 /// |---|---|
 /// | `metrics_core_push_total` | `target`; `outcome`: `success`, `error`, `timeout` or `panic` |
 /// | `metrics_core_push_last_success_timestamp_seconds` | `target`; 0 before the first success |
-/// | `metrics_core_push_samples_dropped_total` | `target`; counts the samples that the target cannot represent |
+/// | `metrics_core_push_samples_dropped_total` | `target`; samples that the target cannot represent or rejects |
 ///
 /// The global registry exports all of these series, starting at 0. To alert when pushes stop succeeding, use `time() -
 /// metrics_core_push_last_success_timestamp_seconds > 300`.

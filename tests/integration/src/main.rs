@@ -21,6 +21,7 @@ mod instrument_sites;
 mod latency_types;
 mod layers;
 mod monitor;
+mod otlp;
 mod overflow;
 mod pushing;
 mod registering;

@@ -27,7 +27,7 @@ lazy_static! {
     .register();
     static ref SAMPLES_DROPPED: Family<Counter, 1> = Counter::builder(
         "metrics_core_push_samples_dropped_total",
-        "Samples that were not sent because the target cannot represent them."
+        "Samples that the target cannot represent or has rejected."
     )
     .labels(["target"])
     .register();
@@ -51,6 +51,6 @@ pub(super) fn pushed(target: &str, outcome: &str) {
     }
 }
 
-pub(super) fn skipped(target: &str) {
-    SAMPLES_DROPPED.labels([target]).inc();
+pub(super) fn dropped(target: &str, samples: u64) {
+    SAMPLES_DROPPED.labels([target]).inc_by(samples);
 }

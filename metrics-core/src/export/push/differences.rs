@@ -1,0 +1,354 @@
+//! The totals that a target last delivered, for targets that send increases instead of totals.
+//!
+//! A push [takes](SharedDifferences::take) the totals, so pushes through clones of a target do not overlap. For each
+//! series, it computes the increase since the last delivery and records in which batch (such as a datagram) the new
+//! total is sent. At the end, it [commits](Differences::commit) the batches that were delivered. The other totals are
+//! discarded, so the next push sends their increases again.
+//!
+//! A series that was removed and created again begins at 0. It is recognized by its creation time or, if that is not
+//! known, by a lower total. The state of a series is dropped once a complete push has not visited the series. A
+//! collector that fails in one scrape must not make its series begin again, so series without a creation time, as
+//! collectors report them, are kept until a push visits other series of their family.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use hashbrown::HashMap;
+
+use super::PushContext;
+use crate::lock::lock;
+
+type RandomState = foldhash::fast::RandomState;
+
+/// A total that continues earlier totals of the same series.
+pub(in crate::export) trait Total: Sized {
+    /// Returns the increase since `earlier`, or `None` if the series must have begun again since then.
+    fn since(&self, earlier: &Self) -> Option<Self>;
+}
+
+/// The state of a target's series, which the target's clones share.
+pub(in crate::export) struct SharedDifferences<T> {
+    /// `None` during a push, because no lock is held while a scrape runs collectors.
+    idle: Mutex<Option<Differences<T>>>,
+    returned: Condvar,
+}
+
+/// The state of all series of a target.
+pub(in crate::export) struct Differences<T> {
+    families: HashMap<String, FamilyTotals<T>, RandomState>,
+    /// The number of the current push.
+    push: u64,
+}
+
+struct FamilyTotals<T> {
+    /// The last push that visited a series of the family.
+    visited: u64,
+    series: HashMap<Vec<u8>, SeriesTotal<T>, RandomState>,
+}
+
+/// The state of one series.
+pub(in crate::export) struct SeriesTotal<T> {
+    /// The last push that visited the series.
+    visited: u64,
+    delivered: Option<CreatedTotal<T>>,
+    /// The total that the current push sends, and the number of its batch.
+    sent: Option<(CreatedTotal<T>, u64)>,
+}
+
+/// A total and the creation time of its series.
+struct CreatedTotal<T> {
+    total: T,
+    created: Option<SystemTime>,
+}
+
+/// The state during a push. It is returned when dropped, even if the push panics.
+pub(in crate::export) struct TakenDifferences<'s, T> {
+    shared: &'s SharedDifferences<T>,
+    differences: Differences<T>,
+}
+
+impl<T> SharedDifferences<T> {
+    /// Takes the state for a push. Waits for a push that is using it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if another push does not finish within the time left for this one.
+    pub(in crate::export) fn take(&self, push: &PushContext<'_>) -> io::Result<TakenDifferences<'_, T>> {
+        let timeout = push.time_left()?;
+        let waited = self.returned.wait_timeout_while(lock(&self.idle), timeout, |idle| idle.is_none());
+        let taken = waited.unwrap_or_else(PoisonError::into_inner).0.take();
+        let in_use = || io::Error::new(io::ErrorKind::TimedOut, "another push to the same target has not finished");
+        let mut differences = taken.ok_or_else(in_use)?;
+        differences.push += 1;
+        Ok(TakenDifferences { shared: self, differences })
+    }
+}
+
+impl<T> Default for SharedDifferences<T> {
+    fn default() -> Self {
+        Self { idle: Mutex::new(Some(Differences::default())), returned: Condvar::new() }
+    }
+}
+
+impl<T> fmt::Debug for SharedDifferences<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedDifferences").finish_non_exhaustive()
+    }
+}
+
+impl<T> Deref for TakenDifferences<'_, T> {
+    type Target = Differences<T>;
+
+    fn deref(&self) -> &Differences<T> {
+        &self.differences
+    }
+}
+
+impl<T> DerefMut for TakenDifferences<'_, T> {
+    fn deref_mut(&mut self) -> &mut Differences<T> {
+        &mut self.differences
+    }
+}
+
+impl<T> Drop for TakenDifferences<'_, T> {
+    fn drop(&mut self) {
+        *lock(&self.shared.idle) = Some(mem::take(&mut self.differences));
+        self.shared.returned.notify_one();
+    }
+}
+
+impl<T> Default for Differences<T> {
+    fn default() -> Self {
+        Self { families: HashMap::default(), push: 0 }
+    }
+}
+
+impl<T> Differences<T> {
+    /// Visits a series, which the key identifies within its family.
+    pub(in crate::export) fn series(&mut self, family: &str, key: &[u8]) -> &mut SeriesTotal<T> {
+        let push = self.push;
+        let new_family = || FamilyTotals { visited: push, series: HashMap::default() };
+        let family = self.families.entry_ref(family).or_insert_with(new_family);
+        family.visited = push;
+        let new_series = || SeriesTotal { visited: push, delivered: None, sent: None };
+        let series = family.series.entry_ref(key).or_insert_with(new_series);
+        series.visited = push;
+        series.sent = None;
+        series
+    }
+
+    /// Ends the push. The totals in batches for which `is_delivered` returns true become the delivered totals.
+    ///
+    /// If the push `is_complete`, that is, if it visited all series, the other series are dropped.
+    pub(in crate::export) fn commit(&mut self, is_delivered: impl Fn(u64) -> bool, is_complete: bool) {
+        let push = self.push;
+        self.families.retain(|_, family| {
+            let is_visited = family.visited == push;
+            family.series.retain(|_, series| {
+                // A push that panicked may have left a total that it sent.
+                let sent = series.sent.take().filter(|_| series.visited == push);
+                if let Some((sent, _)) = sent.filter(|(_, batch)| is_delivered(*batch)) {
+                    series.delivered = Some(sent);
+                }
+                let may_return = |total: &CreatedTotal<T>| !is_complete || total.created.is_none() && !is_visited;
+                series.delivered.as_ref().is_some_and(|total| series.visited == push || may_return(total))
+            });
+            !family.series.is_empty()
+        });
+    }
+}
+
+impl<T: Total> SeriesTotal<T> {
+    /// Returns the increase since the last delivery, or `None` if the whole total is new.
+    pub(in crate::export) fn increase(&self, total: &T, created: Option<SystemTime>) -> Option<T> {
+        let delivered = self.delivered.as_ref().filter(|delivered| delivered.created == created)?;
+        total.since(&delivered.total)
+    }
+
+    /// Records that the push sends this total in the batch with this number.
+    pub(in crate::export) fn send(&mut self, total: T, created: Option<SystemTime>, batch: u64) {
+        self.sent = Some((CreatedTotal { total, created }, batch));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::registry::Registry;
+
+    impl Total for u64 {
+        fn since(&self, earlier: &Self) -> Option<Self> {
+            self.checked_sub(*earlier)
+        }
+    }
+
+    const BORN: Option<SystemTime> = Some(SystemTime::UNIX_EPOCH);
+
+    fn context(registry: &Registry) -> PushContext<'_> {
+        PushContext::new(registry, "differences", Instant::now() + Duration::from_secs(20))
+    }
+
+    /// Begins a push.
+    fn begin(differences: &mut Differences<u64>) {
+        differences.push += 1;
+    }
+
+    /// Sends the total of the series `key`, and returns its increase.
+    fn send(
+        differences: &mut Differences<u64>,
+        key: &str,
+        total: u64,
+        created: Option<SystemTime>,
+        batch: u64,
+    ) -> Option<u64> {
+        let series = differences.series("family", key.as_bytes());
+        let increase = series.increase(&total, created);
+        series.send(total, created, batch);
+        increase
+    }
+
+    #[test]
+    fn only_delivered_batches_advance_the_totals() {
+        let mut differences = Differences::default();
+        begin(&mut differences);
+        assert_eq!(send(&mut differences, "a", 5, BORN, 0), None);
+        assert_eq!(send(&mut differences, "b", 7, BORN, 1), None);
+        differences.commit(|batch| batch == 0, true);
+        for total in [9, 10] {
+            begin(&mut differences);
+            assert_eq!(send(&mut differences, "a", 6, BORN, 0), Some(1));
+            assert_eq!(send(&mut differences, "b", total, BORN, 1), None);
+            differences.commit(|_| false, true);
+        }
+        begin(&mut differences);
+        assert_eq!(send(&mut differences, "a", 6, BORN, 0), Some(1));
+        assert_eq!(send(&mut differences, "b", 11, BORN, 0), None);
+        differences.commit(|_| true, true);
+        begin(&mut differences);
+        assert_eq!(send(&mut differences, "a", 6, BORN, 0), Some(0));
+        assert_eq!(send(&mut differences, "b", u64::MAX, BORN, 0), Some(u64::MAX - 11));
+    }
+
+    #[test]
+    fn a_series_that_began_again_has_no_earlier_total() {
+        let later = BORN.map(|born| born + Duration::from_secs(1));
+        for (total, created, expected) in [(9, BORN, Some(4)), (4, BORN, None), (9, later, None), (9, None, None)] {
+            let mut differences = Differences::default();
+            begin(&mut differences);
+            send(&mut differences, "a", 5, BORN, 0);
+            differences.commit(|_| true, true);
+            begin(&mut differences);
+            assert_eq!(send(&mut differences, "a", total, created, 0), expected, "{total} {created:?}");
+        }
+    }
+
+    #[test]
+    fn series_that_ended_are_dropped_after_a_complete_push() {
+        let mut differences = Differences::default();
+        begin(&mut differences);
+        for key in ["a", "b"] {
+            send(&mut differences, key, 5, BORN, 0);
+        }
+        differences.commit(|_| true, true);
+        // The push failed before it visited both series, so `b` may still exist.
+        begin(&mut differences);
+        send(&mut differences, "a", 5, BORN, 0);
+        differences.commit(|_| false, false);
+        assert_eq!(differences.families["family"].series.len(), 2);
+        begin(&mut differences);
+        send(&mut differences, "a", 5, BORN, 0);
+        differences.commit(|_| true, true);
+        assert_eq!(differences.families["family"].series.len(), 1);
+        begin(&mut differences);
+        differences.commit(|_| true, true);
+        assert!(differences.families.is_empty());
+    }
+
+    #[test]
+    fn series_that_were_never_delivered_use_no_memory() {
+        let mut differences = Differences::default();
+        for key in ["a", "b", "c"] {
+            begin(&mut differences);
+            send(&mut differences, key, 5, BORN, 0);
+            differences.commit(|_| false, false);
+            assert!(differences.families.is_empty());
+        }
+    }
+
+    #[test]
+    fn series_of_a_collector_that_fails_once_continue() {
+        let mut differences = Differences::default();
+        begin(&mut differences);
+        for key in ["a", "b"] {
+            send(&mut differences, key, 5, None, 0);
+        }
+        differences.commit(|_| true, true);
+        begin(&mut differences);
+        differences.commit(|_| true, true);
+        begin(&mut differences);
+        assert_eq!(send(&mut differences, "a", 6, None, 0), Some(1));
+        differences.commit(|_| true, true);
+        // The collector reported other series of the family, so this one had ended.
+        begin(&mut differences);
+        assert_eq!(send(&mut differences, "b", 6, None, 0), None);
+    }
+
+    #[test]
+    fn a_push_waits_for_another_one() {
+        let registry = Registry::new();
+        let shared = SharedDifferences::<u64>::default();
+        let push = context(&registry);
+        let mut first = shared.take(&push).expect("nobody uses it");
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let mut second = shared.take(&context(&registry)).expect("it is returned");
+                send(&mut second, "a", 7, BORN, 0)
+            });
+            send(&mut first, "a", 5, BORN, 0);
+            first.commit(|_| true, true);
+            drop(first);
+            assert_eq!(waiting.join().expect("no panic"), Some(2));
+        });
+    }
+
+    #[test]
+    fn a_push_does_not_wait_for_another_one_for_ever() {
+        let registry = Registry::new();
+        let shared = SharedDifferences::<u64>::default();
+        let push = context(&registry);
+        let _first = shared.take(&push).expect("nobody uses it");
+        let impatient = PushContext::new(&registry, "differences", Instant::now() + Duration::from_millis(20));
+        let error = shared.take(&impatient).err().expect("it is in use");
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (io::ErrorKind::TimedOut, "another push to the same target has not finished")
+        );
+    }
+
+    #[test]
+    fn a_push_that_panics_delivers_nothing_and_returns_the_state() {
+        let registry = Registry::new();
+        let shared = SharedDifferences::<u64>::default();
+        let push = context(&registry);
+        let panics = || {
+            let mut taken = shared.take(&push).expect("nobody uses it");
+            send(&mut taken, "a", 5, BORN, 0);
+            send(&mut taken, "b", 5, BORN, 0);
+            panic!("a push");
+        };
+        catch_unwind(AssertUnwindSafe(panics)).expect_err("it panics");
+        let mut taken = shared.take(&push).expect("it was returned");
+        // This push visits only one of the series, and sends neither.
+        taken.series("family", b"a");
+        taken.commit(|_| true, false);
+        assert!(taken.families.is_empty());
+    }
+}
