@@ -17,6 +17,7 @@ mod hostile;
 mod live;
 mod mixed_labels;
 mod odd_families;
+mod otlp;
 mod pasted;
 mod prometheus;
 mod promql;

@@ -44,6 +44,11 @@ impl Victoria {
         wait_for("VictoriaMetrics", || get(&url).is_ok_and(|(status, _)| status == 200).then_some(()));
     }
 
+    /// Returns the URL for OTLP.
+    pub(crate) fn otlp_url(&self) -> String {
+        format!("{}/opentelemetry/v1/metrics", self.url)
+    }
+
     /// Returns the URL for remote write.
     pub(crate) fn write_url(&self) -> String {
         format!("{}/api/v1/write", self.url)
