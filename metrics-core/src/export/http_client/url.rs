@@ -42,8 +42,11 @@ impl Url {
         Ok((Self { uri }, credentials))
     }
 
-    /// Returns the URL with `path` appended to its path.
+    /// Returns the URL with `path` appended to its path. If `path` is empty, the URL is unchanged.
     pub(super) fn with_path(&self, path: &str) -> io::Result<Uri> {
+        if path.is_empty() {
+            return Ok(self.uri.clone());
+        }
         let query = self.uri.query().map_or_else(String::new, |query| format!("?{query}"));
         let (origin, own) = (self.origin(), self.path());
         format!("{origin}{own}{path}{query}").parse().map_err(|_| io::Error::other("the URL is too long"))
@@ -120,10 +123,9 @@ mod tests {
         ] {
             assert_eq!(parsed(url).0.with_path("/metrics/job/a").expect("valid").to_string(), expected);
         }
-        assert_eq!(
-            parsed("http://example/write?x=1").0.with_path("").expect("valid").to_string(),
-            "http://example/write?x=1"
-        );
+        for url in ["http://example/write?x=1", "http://example/write/", "http://example/"] {
+            assert_eq!(parsed(url).0.with_path("").expect("valid").to_string(), url);
+        }
     }
 
     #[test]
