@@ -116,8 +116,8 @@ fn built(name: &str) -> PathBuf {
         let mut build = Command::new(env!("CARGO"));
         // Build the same packages as `tests/run`. Dependencies then have the same features and are not rebuilt.
         build.args(["build", "--release", "--tests", "--bins", "--examples", "--package", "integration-tests"]);
-        build.args(["--package", "e2e-tests", "--package", "my_router", "--package", "basics"]);
-        build.args(["--package", "metrics-examples"]);
+        build.args(["--package", "e2e-tests", "--package", "fleet-tests", "--package", "my_router"]);
+        build.args(["--package", "basics", "--package", "metrics-examples"]);
         build.current_dir(&root);
         // Cargo describes the running test in these variables. The build script of `ring` depends on them, so that
         // crate and all that use it would be compiled again.
