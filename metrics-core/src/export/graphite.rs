@@ -13,14 +13,13 @@
 mod line;
 
 use std::error::Error;
-use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::push::options::{PushOptions, push_methods};
-use super::push::{PushContext, PushTarget};
+use super::push::{PushContext, PushTarget, address, path};
 use line::GraphiteLines;
 
 /// The time to wait for a reset after the end of the peer's stream. A reset follows within one or two milliseconds,
@@ -105,7 +104,7 @@ impl GraphiteBridge {
     /// Sets a prefix for all names. Dots separate its parts. Invalid characters become `_`, and empty parts are
     /// removed.
     pub fn prefix(mut self, prefix: &str) -> Self {
-        self.target.prefix = line::prefix(prefix);
+        self.target.prefix = path::prefix(prefix);
         self
     }
 
@@ -126,14 +125,7 @@ impl Graphite {
 
     /// Returns the host and the port of the address.
     fn host_and_port(&self) -> io::Result<(&str, u16)> {
-        let parts = self.address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        let target = parts.and_then(|(host, port)| {
-            // IPv6 addresses are written in brackets, as in URLs.
-            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-            let is_host = !host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '[' | ']' | '@' | '?' | '#'));
-            is_host.then_some((host, port.parse().ok().filter(|port| *port != 0)?))
-        });
-        target.ok_or_else(|| {
+        address::host_and_port(&self.address).ok_or_else(|| {
             let message =
                 format!("{:?} is not a valid address; write host:port, such as \"localhost:2003\"", self.address);
             io::Error::new(io::ErrorKind::InvalidInput, message)
@@ -145,12 +137,7 @@ impl Graphite {
     fn connect(&self, push: &PushContext<'_>) -> io::Result<TcpStream> {
         let in_words = |what: &'static str| move |error| self.failed(what, &error);
         let target = self.host_and_port()?;
-        let look_up = || {
-            push.time_left()?;
-            let addrs: Vec<SocketAddr> = target.to_socket_addrs()?.collect();
-            push.time_left().map(|_| addrs)
-        };
-        let addrs = look_up().map_err(in_words("cannot resolve"))?;
+        let addrs = address::resolve(target, push).map_err(in_words("cannot resolve"))?;
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for (at, addr) in addrs.iter().enumerate() {
             let others = u32::try_from(addrs.len() - at).unwrap_or(u32::MAX);
@@ -166,11 +153,7 @@ impl Graphite {
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> io::Error {
-        let in_words: &dyn fmt::Display = match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => &"timed out",
-            _ => error,
-        };
-        io::Error::new(error.kind(), format!("{what} {}: {in_words}", self.address))
+        address::failed(what, &self.address, error)
     }
 }
 
@@ -281,7 +264,7 @@ impl Connection<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{SocketAddr, TcpListener};
     use std::time::SystemTime;
 
     use super::*;

@@ -1,9 +1,11 @@
 //! Push targets: systems that receive a registry's metrics instead of scraping them.
 
+pub(super) mod address;
 mod backoff;
 #[cfg(feature = "otlp")]
 pub(super) mod differences;
 pub(super) mod options;
+pub(super) mod path;
 mod schedule;
 mod self_metrics;
 

@@ -4,16 +4,15 @@
 //! that may change between pushes, so only the first one is sent. The others are detected with a set of name hashes,
 //! which is kept for one push.
 //!
-//! An empty label value is written as `_` in a path, because omitting it would change the depth of the path. In a
-//! tagged name, a tag with an empty value is omitted.
+//! In a tagged name, a tag with an empty value is omitted.
 
-use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use hashbrown::HashSet;
 
 use super::super::push::PushContext;
-use crate::encode::number::{push_canonical, push_float};
+use super::super::push::path::{Pair, pairs, push_labels, push_valid};
+use crate::encode::number::push_float;
 use crate::sample::{FamilyInfo, Labels, Number, Value, Visitor};
 
 /// The maximum length of a part between dots, in bytes. Carbon uses the part plus an extension as a file name.
@@ -27,9 +26,6 @@ const LONGEST_TAGGED: usize = 16_000;
 const NOT_A_NUMBER: &str = "is not a number";
 const TOO_LONG: &str = "has a name that is too long for carbon";
 const SAME_NAME: &str = "has the same name as another series after invalid characters are replaced";
-
-/// A label's name and value.
-type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// A visitor that writes a line for each sample.
 pub(super) struct GraphiteLines<'p> {
@@ -47,7 +43,8 @@ pub(super) struct GraphiteLines<'p> {
 }
 
 impl<'p> GraphiteLines<'p> {
-    /// Creates a visitor. The `prefix` argument must be a value returned by [`prefix`].
+    /// Creates a visitor. The `prefix` argument must be a value returned by
+    /// [`prefix`](super::super::push::path::prefix).
     pub(super) fn new(prefix: &'p str, tagged: bool, seconds: u64, push: &'p PushContext<'p>) -> Self {
         let (end, family, seen) = (format!(" {seconds}\n"), String::new(), HashSet::default());
         Self { out: Vec::new(), prefix, tagged, end, family, seen, push }
@@ -96,31 +93,18 @@ impl<'p> GraphiteLines<'p> {
         for part in [prefix, family.as_str(), suffix] {
             out.extend_from_slice(part.as_bytes());
         }
-        let mut pairs: Vec<Pair<'_>> = labels.iter().map(|(name, value)| (name.into(), value)).collect();
-        if let Some((name, value)) = bound {
-            let mut text = Vec::new();
-            push_canonical(&mut text, value);
-            pairs.push((name.into(), String::from_utf8_lossy(&text).into_owned().into()));
+        let mut pairs = pairs(labels, bound);
+        if !*tagged {
+            return push_labels(out, &mut pairs);
         }
-        if *tagged {
-            rename_tags(&mut pairs);
-            // Carbon includes the `=` when it sorts tags, so `a1=` sorts before `a=`.
-            pairs.sort_unstable_by(|(one, _), (other, _)| one.bytes().chain([b'=']).cmp(other.bytes().chain([b'='])));
-        } else {
-            pairs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        }
-        for (name, value) in &pairs {
-            if !*tagged {
-                out.push(b'.');
-                push_valid(out, name);
-                out.push(b'.');
-                push_valid(out, if value.is_empty() { "_" } else { value });
-            } else if !value.is_empty() {
-                out.push(b';');
-                push_valid(out, name);
-                out.push(b'=');
-                push_valid(out, value);
-            }
+        rename_tags(&mut pairs);
+        // Carbon includes the `=` when it sorts tags, so `a1=` sorts before `a=`.
+        pairs.sort_unstable_by(|(one, _), (other, _)| one.bytes().chain([b'=']).cmp(other.bytes().chain([b'='])));
+        for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            out.push(b';');
+            push_valid(out, name);
+            out.push(b'=');
+            push_valid(out, value);
         }
     }
 }
@@ -152,22 +136,6 @@ impl Visitor for GraphiteLines<'_> {
             }
         }
     }
-}
-
-/// Returns a valid name prefix, which is either empty or ends with a dot.
-pub(super) fn prefix(text: &str) -> String {
-    let mut valid = Vec::new();
-    for part in text.split('.').filter(|part| !part.is_empty()) {
-        push_valid(&mut valid, part);
-        valid.push(b'.');
-    }
-    String::from_utf8_lossy(&valid).into_owned()
-}
-
-/// Appends `text`, with `_` in place of each character that is invalid in a name.
-fn push_valid(out: &mut Vec<u8>, text: &str) {
-    let valid = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    out.extend(text.chars().map(valid).map(|c| c as u8));
 }
 
 /// Renames the `name` label because Graphite reserves that tag for the series name.
