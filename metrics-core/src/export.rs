@@ -16,5 +16,7 @@ pub(crate) mod pushgateway;
 pub(crate) mod remote_write;
 #[cfg(feature = "http")]
 pub(crate) mod server;
+#[cfg(feature = "statsd")]
+pub(crate) mod statsd;
 #[cfg(feature = "push")]
 pub(crate) mod text_file;

@@ -107,6 +107,8 @@ pub use export::remote_write::RemoteWrite;
 pub use export::server::Tls;
 #[cfg(feature = "http")]
 pub use export::server::{HttpServer, HttpServerBuilder, InvalidCredentials, ServeError, TlsPart, start_http_server};
+#[cfg(feature = "statsd")]
+pub use export::statsd::StatsD;
 #[cfg(feature = "push")]
 pub use export::text_file::TextFile;
 pub use family::Family;

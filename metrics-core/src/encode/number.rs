@@ -75,7 +75,7 @@ fn push_digits(out: &mut Vec<u8>, value: u64) {
     out.truncate(end);
 }
 
-pub(super) fn push_number(out: &mut Vec<u8>, value: Number) {
+pub(crate) fn push_number(out: &mut Vec<u8>, value: Number) {
     match value {
         Number::Whole(whole) => push_whole(out, whole),
         Number::Float(float) => push_float(out, float),

@@ -172,11 +172,9 @@ impl Otlp {
     /// accepts a request but its response is lost, it counts the increases twice, and increases that it rejects are
     /// lost. Cumulative totals are correct in both cases.
     ///
-    /// The target remembers each total that it has sent. Clones of the target share this state, so call this method
-    /// again on a clone that pushes a different registry.
+    /// The target remembers each total that it has sent. Clones with the same registry share this state.
     pub fn delta(mut self) -> Self {
         self.target.temporality = Temporality::Delta;
-        self.target.differences = Arc::default();
         self
     }
 
@@ -188,7 +186,7 @@ impl Otlp {
 }
 
 http_methods!(Otlp);
-push_methods!(Otlp, default name: "otlp");
+push_methods!(Otlp, default name: "otlp", state: differences);
 
 impl Target {
     fn check(&self) -> io::Result<()> {

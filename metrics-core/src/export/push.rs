@@ -2,7 +2,7 @@
 
 pub(super) mod address;
 mod backoff;
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", feature = "statsd"))]
 pub(super) mod differences;
 pub(super) mod options;
 pub(super) mod path;

@@ -67,7 +67,7 @@ use writer::Writer;
 /// pusher.shutdown()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "nothing is sent until `start` or `push` is called"]
 pub struct RemoteWrite {
     target: Receiver,
@@ -81,7 +81,7 @@ struct Receiver {
     endpoint: HttpEndpoint,
     external: BTreeMap<String, String>,
     sends_natives: bool,
-    /// Shared by all pushes of the same [`RemoteWrite`]. Locked during a push.
+    /// Shared by all clones of a [`RemoteWrite`] with the same registry. Locked during a push.
     sent: Arc<Mutex<SentSeries>>,
 }
 
@@ -116,17 +116,8 @@ impl RemoteWrite {
     }
 }
 
-/// A clone has the same options. It does not share the record of the series that the receiver holds, so it can be used
-/// for another registry.
-impl Clone for RemoteWrite {
-    fn clone(&self) -> Self {
-        let target = Receiver { sent: Arc::default(), ..self.target.clone() };
-        Self { target, options: self.options.clone() }
-    }
-}
-
 http_methods!(RemoteWrite);
-push_methods!(RemoteWrite, default name: "remote_write");
+push_methods!(RemoteWrite, default name: "remote_write", state: sent);
 
 impl Receiver {
     fn check(&self) -> io::Result<()> {

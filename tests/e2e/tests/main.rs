@@ -27,6 +27,8 @@ mod remote_write;
 mod router;
 mod rules;
 mod services;
+mod statsd;
+mod statsd_server;
 mod style;
 mod victoria;
 

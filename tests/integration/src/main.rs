@@ -29,6 +29,8 @@ mod remote_write;
 mod removal;
 mod scraping;
 mod states;
+mod statsd;
+mod statsd_delivery;
 mod test_helpers;
 mod text;
 mod text_file;
