@@ -1,5 +1,7 @@
 //! Readers of the formats that targets send.
 
+use std::io::Read;
+
 use prost::Message;
 
 use crate::receiver::Request;
@@ -78,4 +80,49 @@ pub(crate) fn written_total(request: &Request) -> Option<f64> {
     let is_pushed = |label: &Label| label.name == "__name__" && label.value == "pushed_total";
     let series = request.series.iter().find(|series| series.labels.iter().any(is_pushed))?;
     series.samples.first().map(|sample| sample.value).filter(|value| !value.is_nan())
+}
+
+/// Declares messages of which a test reads a single message field.
+macro_rules! nested {
+    ($($outer:ident { $field:ident: $inner:ident = $tag:literal })*) => {
+        $(
+            #[derive(Message)]
+            pub(crate) struct $outer {
+                #[prost(message, repeated, tag = $tag)]
+                pub(crate) $field: Vec<$inner>,
+            }
+        )*
+    };
+}
+
+// The fields of `opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest` that the tests read.
+nested! {
+    ExportRequest { resources: ResourceMetrics = "1" }
+    ResourceMetrics { scopes: ScopeMetrics = "2" }
+    ScopeMetrics { metrics: OtlpMetric = "2" }
+    Sum { points: Point = "1" }
+}
+
+#[derive(Message)]
+pub(crate) struct OtlpMetric {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(message, optional, tag = "7")]
+    pub(crate) sum: Option<Sum>,
+}
+
+#[derive(Message)]
+pub(crate) struct Point {
+    #[prost(sfixed64, tag = "6")]
+    pub(crate) value: i64,
+}
+
+/// Returns the value of `pushed_total` in an OTLP request.
+pub(crate) fn otlp_total(request: &Request) -> Option<f64> {
+    let mut body = Vec::new();
+    flate2::read::GzDecoder::new(request.body.as_slice()).read_to_end(&mut body).expect("gzip");
+    let request = ExportRequest::decode(body.as_slice()).expect("a request");
+    let mut metrics = request.resources.iter().flat_map(|resource| &resource.scopes).flat_map(|scope| &scope.metrics);
+    let metric = metrics.find(|metric| metric.name == "pushed_total")?;
+    metric.sum.as_ref()?.points.first().map(|point| point.value as f64)
 }

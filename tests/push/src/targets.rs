@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
 
-use metrics_core::{Counter, PushError, Pusher, Pushgateway, Registry, RemoteWrite};
+use metrics_core::{Counter, Otlp, PushError, Pusher, Pushgateway, Registry, RemoteWrite};
 
 use crate::decode;
 use crate::receiver::Request;
@@ -83,6 +83,7 @@ macro_rules! http_target {
 
 http_target!(Pushgateway, "pushgateway", decode::exposed_total, |url| Pushgateway::new(url, "batch"));
 http_target!(RemoteWrite, "remote_write", decode::written_total, |url| RemoteWrite::new(url));
+http_target!(Otlp, "otlp", decode::otlp_total, |url| Otlp::with_url(url));
 
 /// Runs a test for each target.
 macro_rules! for_each_target {
@@ -94,6 +95,7 @@ macro_rules! for_each_target {
                 fn test<$target: HttpTarget>() $body
                 test::<metrics_core::Pushgateway>();
                 test::<metrics_core::RemoteWrite>();
+                test::<metrics_core::Otlp>();
             }
         )*
     };
