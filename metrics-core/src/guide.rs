@@ -36,6 +36,15 @@ pub mod exemplars {}
 #[doc = include_str!("guide/promql.md")]
 pub mod promql {}
 
+#[cfg_attr(
+    any(
+        not(doctest),
+        all(feature = "otlp", feature = "pushgateway", feature = "remote-write", feature = "statsd")
+    ),
+    doc = include_str!("guide/pushing.md")
+)]
+pub mod pushing {}
+
 #[cfg_attr(any(not(doctest), feature = "push"), doc = include_str!("guide/graphite.md"))]
 pub mod graphite {}
 

@@ -5,7 +5,8 @@
 //!   labels as a [`Family`].
 //! - [`start_http_server`] exposes everything to Prometheus. [`guide::exposing`] shows how to use a web framework
 //!   instead.
-//! - `GraphiteBridge` pushes everything to Graphite. [`guide::graphite`] describes how to push to other systems.
+//! - `RemoteWrite`, `Otlp`, `Pushgateway`, `TextFile`, `StatsD` and `GraphiteBridge` push everything to other systems.
+//!   [`guide::pushing`] helps you choose.
 //! - With the feature `axum`, `actix` or `tower`, one layer measures all routes of a service.
 //!
 //! Series whose labels are known in advance are exported at 0 before their first use. The number of series is capped

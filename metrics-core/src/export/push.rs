@@ -192,9 +192,9 @@ impl fmt::Debug for PushContext<'_> {
 
 /// Pushes a registry's metrics to a [`PushTarget`] at regular intervals. Dropping the pusher does not stop it.
 ///
-/// The first push starts immediately, the second one after a random part of the interval, and further pushes follow once
-/// per interval. Instances that start together therefore do not push together. Missed pushes are skipped. Pushes to one
-/// target never overlap, and targets do not delay each other: one thread manages the schedules of all pushers, and
+/// The first push starts immediately, the second one after a random part of the interval, and further pushes follow
+/// once per interval. Instances that start together therefore do not push together. Missed pushes are skipped. Pushes to
+/// one target never overlap, and targets do not delay each other: one thread manages the schedules of all pushers, and
 /// each push runs on a separate thread. The schedule uses a monotonic clock.
 ///
 /// A failed push is retried with exponential back-off: after 1 second, 2 seconds, 4 seconds and so on, up to the

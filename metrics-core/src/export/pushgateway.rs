@@ -40,9 +40,10 @@ use crate::registry::Registry;
 /// # std::thread::spawn(move || {
 /// #     use std::io::{Read, Write};
 /// #     for mut connection in gateway.incoming().flatten() {
-/// #         let mut request = [0; 1 << 20];
-/// #         while !connection.read(&mut request).is_ok_and(|len| request[..len].ends_with(b"\n")) {}
-/// #         connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
+/// #         connection.set_read_timeout(Some(std::time::Duration::from_millis(50))).ok();
+/// #         let mut request = [0; 1 << 16];
+/// #         while connection.read(&mut request).is_ok_and(|len| len > 0) {}
+/// #         connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok();
 /// #     }
 /// # });
 /// let rows = Counter::builder("import_rows_total", "Imported rows.").register();
@@ -51,7 +52,7 @@ use crate::registry::Registry;
 /// let guard = gateway.push_at_end();
 /// rows.inc_by(1_200_u64);
 /// guard.push()?; // without this call, the guard pushes when it is dropped, also after a panic
-/// # Ok::<(), metrics_core::PushError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent until `start`, `push` or another method that pushes is called"]

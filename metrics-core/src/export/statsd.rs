@@ -67,7 +67,8 @@ use socket::{Address, Socket};
 /// # Example: pushing every ten seconds and at shutdown
 ///
 /// ```
-/// ///
+/// use std::time::Duration;
+///
 /// use metrics_core::StatsD;
 ///
 /// # let server = std::net::UdpSocket::bind("127.0.0.1:0")?;

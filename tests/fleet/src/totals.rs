@@ -105,8 +105,8 @@ fn sums(calls: &BTreeMap<String, Calls>) -> (u64, u64) {
 /// Compares the increase over all replicas with the number of calls.
 ///
 /// Calls that a killed replica had not exported are missing. Prometheus also misses those after the last scrape of a
-/// replica that ends gracefully. It extrapolates the increase of each series to the ends of the window, by up to half of
-/// the time between two samples.
+/// replica that ends gracefully. It extrapolates the increase of each series to the ends of the window, by up to half
+/// of the time between two samples.
 fn increases(fleet: &Fleet, window: &str, expected: &BTreeMap<String, Calls>) {
     let (_, made) = sums(expected);
     let increase = format!("sum(increase({COUNT}{window}))");

@@ -323,14 +323,14 @@ fn a_target_can_postpone_the_next_push_beyond_the_interval() {
 
 #[test]
 fn a_target_without_a_retry_waits_for_the_next_interval() {
-    // The back-off of a first failure is at most one second.
-    let interval = Duration::from_millis(1_500);
-    let (test, builder) = Test::new("gives_up", [Does::GivesUp]);
+    let interval = Duration::from_millis(400);
+    let (test, builder) = Test::new("gives_up", (0..10).map(|_| Does::GivesUp));
     let pusher = builder.interval(interval).start().expect("a thread");
-    let begin = test.begun.recv_timeout(LONG).expect("it begins");
-    let next = test.begun.recv_timeout(LONG).expect("it begins again");
-    assert!(next.duration_since(begin) > Duration::from_millis(1_100), "{:?}", next.duration_since(begin));
-    pusher.shutdown().expect("it sends");
+    // The second push follows after a random part of the interval.
+    let times: Vec<Instant> = (0..6).map(|_| test.begun.recv_timeout(LONG).expect("a push")).collect();
+    // Retries would follow after 200 to 400 milliseconds.
+    assert!(times[5].duration_since(times[1]) > Duration::from_millis(1_450), "{times:?}");
+    drop(pusher);
 }
 
 #[test]

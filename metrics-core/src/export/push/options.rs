@@ -40,8 +40,8 @@ impl Default for PushOptions {
 /// Implements the methods that all push targets share.
 ///
 /// The type must have the fields `options`, a [`PushOptions`], and `target`, a [`PushTarget`] that can be cloned, has a
-/// `name` field, and has a `check` method that returns an error if an option is invalid. If pushes of a target depend on
-/// earlier ones, `state` is the field with the state, which clones share.
+/// `name` field, and has a `check` method that returns an error if an option is invalid. If pushes of a target depend
+/// on earlier ones, `state` is the field with the state, which clones share.
 macro_rules! push_methods {
     ($target:ident, default name: $name:literal $(, state: $state:ident)?) => {
         impl $target {
