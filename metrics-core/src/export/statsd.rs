@@ -48,7 +48,8 @@ use socket::{Address, Socket};
 /// Nothing is lost if the socket reports a failure: the next push sends the whole increase since the last delivery. The
 /// socket reports a server that is not running, a Unix socket that does not exist or is full, and a datagram that is
 /// too large for the system. It does not report datagrams that are lost on the network, or that a server receives but
-/// does not process.
+/// does not process. If the buffer of the server is full, a Unix socket makes the push wait, whereas UDP loses
+/// datagrams. Over UDP, a push therefore pauses for up to 10 ms after every 32 KiB.
 ///
 /// Over UDP, the system reports a refused datagram late, without identifying it. A push therefore waits for such a
 /// report for 50 ms after the last datagram. On Linux, it does not wait if the server has a loopback address, because

@@ -5,9 +5,12 @@
 //! that datagram. With any other address, an error may concern every earlier datagram. Those datagrams count as
 //! delivered only if no error arrives for a short time after the last one. Otherwise, all of them are sent again, at
 //! least once rather than lost.
+//!
+//! A server whose receive buffer is full loses datagrams without an error, so a push pauses after each burst.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant};
 use std::vec::IntoIter;
 
@@ -15,6 +18,11 @@ use super::super::push::PushContext;
 
 /// The time after which an error about a datagram would have arrived. An error takes one round trip.
 const GRACE: Duration = Duration::from_millis(50);
+/// The number of bytes to send before a pause: a quarter of what the default receive buffer of Linux holds in datagrams
+/// of the default size.
+const BURST: usize = 32 * 1_024;
+/// The pause after a burst, in which the server can read the datagrams.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A UDP socket that is connected to one of the peer's addresses.
 pub(super) struct Udp<'p> {
@@ -25,6 +33,8 @@ pub(super) struct Udp<'p> {
     others: IntoIter<SocketAddr>,
     sent: u64,
     delivered: u64,
+    /// The number of bytes sent since the last pause.
+    burst: usize,
     push: &'p PushContext<'p>,
 }
 
@@ -41,14 +51,20 @@ impl<'p> Udp<'p> {
     pub(super) fn connect(addrs: Vec<SocketAddr>, push: &'p PushContext<'p>) -> io::Result<Self> {
         let mut others = addrs.into_iter();
         let (socket, is_prompt) = connect_next(&mut others)?;
-        Ok(Self { socket, is_prompt, others, sent: 0, delivered: 0, push })
+        Ok(Self { socket, is_prompt, others, sent: 0, delivered: 0, burst: 0, push })
     }
 
     /// Sends a datagram.
     pub(super) fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        if self.burst >= BURST {
+            // A fraction of the time left, so that pauses do not make a push time out.
+            thread::sleep(PAUSE.min(self.time_left().unwrap_or_default() / 100));
+            self.burst = 0;
+        }
         loop {
             let error = match self.try_send(datagram) {
                 Ok(()) => {
+                    self.burst += datagram.len();
                     self.sent += 1;
                     if self.is_prompt {
                         self.delivered = self.sent;
@@ -190,8 +206,6 @@ fn is_retry(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
     use crate::registry::Registry;
 
@@ -314,6 +328,18 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(udp.sent > 0);
         assert_eq!(udp.delivered(), udp.sent);
+    }
+
+    #[test]
+    fn a_push_pauses_after_each_burst() {
+        let (_server, addr) = server();
+        with_socket(addr, true, |udp| {
+            let begin = Instant::now();
+            for _ in 0..3 {
+                udp.send(&vec![b'x'; BURST]).expect("sent");
+            }
+            assert!(begin.elapsed() >= PAUSE * 2, "{:?}", begin.elapsed());
+        });
     }
 
     #[test]
