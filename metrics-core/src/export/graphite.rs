@@ -94,7 +94,7 @@ impl GraphiteBridge {
     /// by default.
     ///
     /// Each push resolves the host name again. The system's name resolution cannot be canceled, so a push that times
-    /// out in it fails only once it returns.
+    /// out during name resolution fails only once it returns.
     pub fn new(address: impl Into<String>) -> Self {
         let (name, address) = ("graphite".to_owned(), address.into());
         let target = Graphite { name, address, prefix: String::new(), tagged: false };

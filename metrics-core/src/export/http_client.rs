@@ -1,8 +1,8 @@
 //! The HTTP client of the push targets.
 //!
-//! The requests of one push share a connection. A push does not use a connection of an earlier one, because the server
-//! may have closed it since. Redirects are not followed, because the credentials would follow too. Errors contain the
-//! URL without its user name, password and query, any of which may be a credential.
+//! The requests of one push share a connection. A push does not reuse the connection of an earlier one, because the
+//! server may have closed it since then. Redirects are not followed, because they would send the credentials to another
+//! URL. Errors contain the URL without its user name, password and query, any of which may be a credential.
 
 pub(super) mod credentials;
 mod failure;
@@ -26,11 +26,11 @@ use credentials::Credentials;
 use failure::in_words;
 use url::Url;
 
-/// The age at which an idle connection is no longer used.
+/// The idle time after which a connection is no longer used.
 const LONGEST_IDLE: Duration = Duration::from_secs(1);
-/// The number of bytes to read from the body of a response.
+/// The maximum number of bytes to read from the body of a response.
 const LONGEST_BODY: u64 = 64 * 1_024;
-/// The number of characters of a response that an error contains.
+/// The maximum number of characters of a response to quote in an error.
 const LONGEST_QUOTE: usize = 200;
 
 /// A server, and the options of requests to it.
@@ -106,8 +106,8 @@ impl HttpEndpoint {
 
     /// Sends a request within the time left for the push.
     ///
-    /// Returns an error if the response does not have a status of 2xx. If a retry is pointless or should be delayed,
-    /// the push is told so.
+    /// Returns an error unless the response has a 2xx status. If a retry is pointless or should be delayed, the push
+    /// context records it.
     pub(super) fn send(&self, push: &PushContext<'_>, request: &HttpRequest<'_>) -> io::Result<HttpReply> {
         let url = self.checked()?;
         let timeout = push.time_left()?;
@@ -176,7 +176,7 @@ pub(super) struct HttpReply {
 }
 
 impl HttpReply {
-    /// Reads the beginning of the body. Returns less if the connection fails.
+    /// Reads the beginning of the body. Returns fewer bytes if the connection fails.
     pub(super) fn body(self) -> Vec<u8> {
         let mut body = Vec::new();
         self.response.into_body().into_reader().take(LONGEST_BODY).read_to_end(&mut body).ok();
@@ -198,7 +198,7 @@ impl HttpReply {
     }
 }
 
-/// Returns the delay that a `Retry-After` header requests, in seconds or until a date.
+/// Returns the delay that a `Retry-After` header requests, either in seconds or as a date.
 fn delay(header: &HeaderValue) -> Option<Duration> {
     let text = header.to_str().ok()?.trim();
     match text.parse() {

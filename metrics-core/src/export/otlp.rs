@@ -43,12 +43,12 @@ use response::PartialSuccess;
 const PATH: &str = "/v1/metrics";
 /// The size at which a request is sent, in bytes before compression. Many receivers reject requests above 4 MiB.
 const LARGEST_REQUEST: usize = 1 << 20;
-/// The level of compression; see the scrapes over HTTP.
+/// The compression level, the same as for scrapes over HTTP.
 const GZIP_LEVEL: u32 = 2;
 /// The maximum number of messages from receivers to remember so that each is logged only once.
 const LOGGED_MESSAGES: usize = 16;
 
-/// Pushes a registry's metrics with OTLP over HTTP, to an OpenTelemetry collector or to a database that accepts OTLP.
+/// Pushes a registry's metrics with OTLP over HTTP, to an OpenTelemetry Collector or to a database that accepts OTLP.
 ///
 /// | type | in OTLP |
 /// |---|---|
@@ -58,16 +58,16 @@ const LOGGED_MESSAGES: usize = 16;
 /// | histogram with classic buckets | histogram |
 /// | histogram with native buckets | exponential histogram, with at most 160 buckets for each sign |
 ///
-/// - Names, help texts and labels are those of the exposition. The unit is a code such as `s`; without a declared unit,
-///   it comes from the end of the name. Receivers that append units and `_total` to names therefore add nothing, unless
-///   the name of a counter does not end in `_total`.
+/// - Names, help texts and labels are those of the exposition. The unit is a code such as `s`. Without a declared unit,
+///   it is derived from the end of the name. Receivers that append units and `_total` to names therefore add nothing,
+///   unless the name of a counter does not end in `_total`.
 /// - Totals are cumulative and begin at the creation of the series; see [`Otlp::delta`] for the alternative.
-/// - Exemplars have the labels `trace_id` and `span_id` as IDs and the others as attributes.
-/// - A request contains about 1 MiB of metrics before compression. It is retried after the statuses 429, 502, 503 and
-///   504. Data points that a receiver rejects are counted in `metrics_core_push_samples_dropped_total`, and each reason
-///   is logged once.
-/// - Quantiles whose value is negative are skipped and counted, and so are inconsistent buckets, which only collectors
-///   can report.
+/// - The labels `trace_id` and `span_id` of an exemplar become IDs, and its other labels become attributes.
+/// - A push consists of requests of about 1 MiB before compression. Of the error statuses, only 429, 502, 503 and 504
+///   cause a retry. Data points that a receiver rejects are counted in `metrics_core_push_samples_dropped_total`, and
+///   each reason is logged once.
+/// - Quantiles whose value is negative are skipped and counted, and so are inconsistent buckets, which only a custom
+///   [`Collect`](crate::Collect) can report.
 ///
 /// # Example: pushing once per minute and at shutdown
 ///
@@ -115,7 +115,7 @@ struct Target {
     differences: Arc<SharedDifferences<OwnedPoint>>,
     /// The start time of series whose creation time is unknown.
     created: SystemTime,
-    /// The messages about rejected data points that were logged, by all clones.
+    /// The logged messages about rejected data points, shared by all clones.
     logged: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -158,15 +158,14 @@ impl Otlp {
     /// | `service.instance.id` | a random UUID for each process |
     /// | `telemetry.sdk.name`, `.language`, `.version` | this library |
     ///
-    /// `OTEL_RESOURCE_ATTRIBUTES` contains other attributes, and may contain these (`key=value,key=value`,
-    /// percent-encoded).
+    /// `OTEL_RESOURCE_ATTRIBUTES` can set these and other attributes (`key=value,key=value`, percent-encoded).
     pub fn resource(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.target.resource.set(key.into(), value.into());
         self
     }
 
-    /// Sends the increase since the last successful push (delta temporality) instead of the total, for counters and
-    /// histograms. Summaries have no such form and remain cumulative.
+    /// Sends the increase since the last delivery (delta temporality) instead of the total, for counters and
+    /// histograms. OTLP does not define delta summaries, so summaries remain cumulative.
     ///
     /// Use it only for receivers that require it; others, such as VictoriaMetrics 1.112, drop increases. If a receiver
     /// accepts a request but its response is lost, it counts the increases twice, and increases that it rejects are
@@ -178,7 +177,7 @@ impl Otlp {
         self
     }
 
-    /// Compresses requests with gzip, or not. They are compressed by default.
+    /// Enables or disables gzip compression of requests. It is enabled by default.
     pub fn gzip(mut self, gzip: bool) -> Self {
         self.target.gzip = gzip;
         self

@@ -140,12 +140,12 @@ impl<'a> PushContext<'a> {
         if left.is_zero() { Err(io::Error::new(io::ErrorKind::TimedOut, "the push timed out")) } else { Ok(left) }
     }
 
-    /// Returns true if no push follows a successful one, because [`Pusher::shutdown`] was called.
+    /// Returns true if [`Pusher::shutdown`] was called, so that no push follows this one unless it fails.
     pub fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// Delays the next push if this one fails, as a target that is overloaded may request.
+    /// Delays the next push if this one fails, as an overloaded receiver may request.
     ///
     /// The next push waits for at least this long, even if the interval is shorter. Delays above 10 minutes are
     /// shortened to 10 minutes.
@@ -153,7 +153,8 @@ impl<'a> PushContext<'a> {
         self.retry.set(Retry::After(delay.min(LONGEST_RETRY_AFTER)));
     }
 
-    /// Waits for the next interval if this push fails, because an earlier retry would fail as well.
+    /// Disables retries if this push fails, because a retry would fail as well. The next push follows at the next
+    /// interval.
     pub fn do_not_retry(&self) {
         self.retry.set(Retry::Never);
     }
@@ -193,9 +194,9 @@ impl fmt::Debug for PushContext<'_> {
 /// Pushes a registry's metrics to a [`PushTarget`] at regular intervals. Dropping the pusher does not stop it.
 ///
 /// The first push starts immediately, the second one after a random part of the interval, and further pushes follow
-/// once per interval. Instances that start together therefore do not push together. Missed pushes are skipped. Pushes to
-/// one target never overlap, and targets do not delay each other: one thread manages the schedules of all pushers, and
-/// each push runs on a separate thread. The schedule uses a monotonic clock.
+/// once per interval. Instances that start together therefore do not push together. Missed pushes are skipped. Pushes
+/// to one target never overlap, and targets do not delay each other: one thread manages the schedules of all pushers,
+/// and each push runs on a separate thread. The schedule uses a monotonic clock.
 ///
 /// A failed push is retried with exponential back-off: after 1 second, 2 seconds, 4 seconds and so on, up to the
 /// interval or one minute, whichever is shorter. Each delay is randomly shortened by up to half. A target can ask for a
@@ -334,7 +335,7 @@ pub enum PushError {
         /// The target's name.
         target: String,
     },
-    /// The last push did not finish in time, and no attempt at it had failed before.
+    /// The last push did not finish in time, and no earlier attempt at it failed.
     TimedOut {
         /// The target's name.
         target: String,

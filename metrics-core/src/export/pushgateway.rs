@@ -1,8 +1,8 @@
 //! The push target for the Prometheus Pushgateway.
 //!
 //! The Pushgateway sets the labels of the grouping key on every series of a push. If a series already had one of these
-//! labels, its value would be lost, and two series could become the same. The target therefore checks the labels before
-//! it sends anything.
+//! labels, its value would be lost, and two series could become identical. The target therefore checks the labels
+//! before it sends anything.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -51,7 +51,7 @@ use crate::registry::Registry;
 /// let gateway = Pushgateway::new(url, "import").grouping("region", "eu/1");
 /// let guard = gateway.push_at_end();
 /// rows.inc_by(1_200_u64);
-/// guard.push()?; // without this call, the guard pushes when it is dropped, also after a panic
+/// guard.push()?; // without this call, the guard pushes when it is dropped, even after a panic
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -115,7 +115,7 @@ impl Pushgateway {
         deleted.map_err(|source| PushError::Target { target: self.target.name.clone(), source: source.into() })
     }
 
-    /// Returns a guard that pushes at the end of a batch job, also if the job returns early or panics.
+    /// Returns a guard that pushes at the end of a batch job, even if the job returns early or panics.
     pub fn push_at_end(&self) -> PushgatewayGuard {
         PushgatewayGuard { gateway: Some(self.clone()) }
     }
@@ -124,7 +124,7 @@ impl Pushgateway {
 http_methods!(Pushgateway);
 push_methods!(Pushgateway, default name: "pushgateway");
 
-/// Pushes to a [`Pushgateway`] when it is dropped; created by [`Pushgateway::push_at_end`].
+/// A guard that pushes to a [`Pushgateway`] when it is dropped. [`Pushgateway::push_at_end`] creates it.
 ///
 /// A failed push is retried within the timeout and then logged. If the process exits without dropping the guard, for
 /// example through [`std::process::exit`] or because panics abort, nothing is pushed.
@@ -231,7 +231,7 @@ impl PushTarget for Gateway {
     }
 }
 
-/// Appends a label of the grouping key to a path. Values that could be changed on the way are encoded in base64.
+/// Appends a label of the grouping key to a path. Values that could be altered in transit are encoded in base64.
 fn push_segment(path: &mut String, name: &str, value: &str) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let written = if !value.is_empty() && value.bytes().all(is_plain) {

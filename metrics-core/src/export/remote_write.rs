@@ -26,18 +26,18 @@ use writer::Writer;
 /// Pushes a registry's metrics with Prometheus remote write 1.0: to Prometheus, VictoriaMetrics, Grafana Mimir, or
 /// another server that supports it.
 ///
-/// - Samples have the same names and labels as after a scrape by Prometheus, so that bounds are never integers
-///   (`le="1.0"`). All samples of a push have the same timestamp.
-/// - Histograms with native buckets are sent in both forms. If Prometheus has not enabled native histograms, they are
-///   skipped and counted, and the first one is logged. See [`RemoteWrite::native_histograms`].
-/// - An exemplar is sent once.
+/// - Samples have the same names and labels as after a scrape by Prometheus, including its form of bounds (`le="1.0"`
+///   instead of `le="1"`). All samples of a push have the same timestamp.
+/// - Histograms with native buckets are sent in both forms, native and classic. If native histograms are not enabled in
+///   Prometheus, they are skipped and counted, and the first one is logged. See [`RemoteWrite::native_histograms`].
+/// - Each exemplar is sent once.
 /// - A series that ends gets a stale marker, so that queries no longer return its last value.
 ///   [`Pusher::shutdown`](crate::Pusher::shutdown) ends all series; [`RemoteWrite::push`] does not.
 /// - Labels with an empty value are omitted. If two series have the same labels, only the first one is sent.
 /// - Help texts, types and units are sent as metadata.
 ///
-/// Each instance of a service needs different labels, usually `job` and `instance`. A server that scrapes would set
-/// them; here, set them with [`RemoteWrite::label`].
+/// Each instance of a service needs different labels, usually `job` and `instance`. A scrape adds them automatically; a
+/// push does not, so set them with [`RemoteWrite::label`].
 ///
 /// A push consists of requests of at most 512 KiB before compression. It succeeds once the receiver has accepted all of
 /// them. The target keeps the labels of all series in memory.
@@ -100,7 +100,7 @@ impl RemoteWrite {
         Self { target, options: PushOptions::default() }
     }
 
-    /// Adds a label to every series that does not have a label of this name, such as `job` or `instance`.
+    /// Adds a label, such as `job` or `instance`, to every series that does not have a label of this name.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.target.external.insert(name.into(), value.into());
         self
@@ -166,7 +166,7 @@ impl PushTarget for Receiver {
         let mut sent = match self.sent.try_lock() {
             Ok(sent) => sent,
             Err(TryLockError::Poisoned(sent)) => sent.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err("another push of this target is in progress".into()),
+            Err(TryLockError::WouldBlock) => return Err("another push to the same target has not finished".into()),
         };
         Ok(self.send(push, &mut sent, message::milliseconds(push.time()))?)
     }
@@ -174,7 +174,7 @@ impl PushTarget for Receiver {
 
 /// Sends a stale marker for each series that the push does not contain; at the end of the last push, for all series.
 fn end_series(push: &PushContext<'_>, sent: &mut SentSeries, batches: &mut Batches<'_>, time: i64) {
-    // A series can have only one sample at the same time.
+    // A series can have only one sample per timestamp.
     let time = if push.is_last() { time.saturating_add(1) } else { time };
     let mut series = Vec::new();
     for (labels, is_native) in sent.ended(time, push.is_last()) {

@@ -20,7 +20,7 @@ use datagrams::Datagrams;
 use lines::{Dialect, Sent, StatsDLines};
 use socket::{Address, Socket};
 
-/// Pushes a registry's metrics to a StatsD server, or to the agent of Datadog (DogStatsD), over UDP or a Unix socket.
+/// Pushes a registry's metrics to a StatsD server or to the Datadog Agent (DogStatsD), over UDP or a Unix socket.
 ///
 /// ```text
 /// shop_requests_total.method.GET.path._foo:3|c
@@ -54,13 +54,13 @@ use socket::{Address, Socket};
 /// Over UDP, the system reports a refused datagram late, without identifying it. A push therefore waits for such a
 /// report for 50 ms after the last datagram. On Linux, it does not wait if the server has a loopback address, because
 /// the system reports the refusal immediately. A late report may concern any datagram of the push, so the next push
-/// sends all of them again. If a server on another host starts or stops during a push, it can therefore count an
-/// increase twice, but not too little.
+/// sends all of them again. If a server on another host starts or stops during a push, it may therefore count an
+/// increase twice, but it never misses one.
 ///
 /// The delivered totals belong to this value and its clones. Pushes through any of them, once or at an interval, send
-/// the increase since the last delivery by any of them, and wait for each other. A new `StatsD` begins with the whole
-/// totals, as does a clone whose [`registry`](Self::registry), [`prefix`](Self::prefix) or dialect is set. Increments
-/// between the last push and the removal of a series are not sent.
+/// the increase since the last delivery by any of them, and wait for each other. A new `StatsD` first sends the
+/// whole totals, and so does a clone whose [`registry`](Self::registry), [`prefix`](Self::prefix) or dialect is set.
+/// Increments between the last push and the removal of a series are not sent.
 ///
 /// The totals need about 300 bytes of memory for each label set of a counter, and for each sample of a summary or
 /// histogram.
@@ -107,7 +107,7 @@ impl StatsD {
     /// datagram socket. URLs are not supported. Servers listen on UDP port 8125 by default.
     ///
     /// Each push resolves the host name again. The system's name resolution cannot be canceled, so a push that times
-    /// out in it fails only once it returns.
+    /// out during name resolution fails only once it returns.
     pub fn new(address: impl Into<String>) -> Self {
         let target = Server {
             name: "statsd".to_owned(),
@@ -121,7 +121,7 @@ impl StatsD {
     }
 
     /// Sends labels as tags (`|#path:/foo`), in the DogStatsD dialect, instead of parts of the name (`.path._foo`). The
-    /// agent of Datadog supports this dialect, and so do some other servers.
+    /// Datadog Agent supports this dialect, and so do some other servers.
     pub fn datadog(mut self) -> Self {
         self.target.dialect = Dialect::Datadog;
         self.with_new_totals()
@@ -135,7 +135,7 @@ impl StatsD {
     }
 
     /// Sets the maximum size of a datagram, in bytes. The default is 1,432 for UDP, which fits into an Ethernet frame,
-    /// and 8,192 for Unix sockets, which is the size of the buffer of Datadog's agent.
+    /// and 8,192 for Unix sockets, which is the size of the Datadog Agent's buffer.
     ///
     /// Over UDP, use 512 across the internet, or up to 8,932 in a network with jumbo frames. A sample that is larger is
     /// skipped.

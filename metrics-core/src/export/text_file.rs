@@ -1,9 +1,9 @@
 //! The push target for text files, such as those that the textfile collector of `node_exporter` reads.
 //!
 //! A push writes a temporary file in the same directory and renames it, so that a reader sees either the previous file
-//! or the new one, never a part. The new file reaches the disk before the rename; otherwise, a crash of the system
+//! or the new one, never a partial one. The new file reaches the disk before the rename; otherwise, a system crash
 //! could leave an empty file. A push that fails removes its temporary file. A process that is killed during a push
-//! cannot, so the first push of a process removes temporary files that are old.
+//! cannot remove its file, so the first push of a process removes old temporary files.
 
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
@@ -20,12 +20,12 @@ use crate::encode::{Encoding, Format};
 
 /// The number of bytes to buffer before writing.
 const CHUNK: usize = 64 * 1_024;
-/// The age after which a temporary file belongs to a process that was killed.
+/// The age after which a temporary file is assumed to belong to a process that was killed.
 const ABANDONED: Duration = Duration::from_secs(3_600);
 
 /// Writes a registry's metrics to a file in the text format, for the textfile collector of `node_exporter`.
 ///
-/// The file is replaced atomically: a reader sees either the previous metrics or the current ones. All users may read
+/// The file is replaced atomically: a reader sees either the previous metrics or the current ones. All users can read
 /// the file (mode 0644). If a push fails, for example because the disk is full, the previous file remains.
 ///
 /// `node_exporter` reads the files of a directory whose names end in `.prom`. It exports the modification time of each

@@ -65,7 +65,7 @@ fn exposes(text: &str, registry: &Registry, more: &[&str]) {
     }
 }
 
-/// Runs the example, and returns true if it succeeds, and its log.
+/// Runs the example. Returns true if it succeeds, and its log.
 fn run_job(gateway: &Server, input: &str) -> (bool, String) {
     let (status, _, log) = example::run_with("batch_job", &[gateway.url()], input);
     (status.success(), log)

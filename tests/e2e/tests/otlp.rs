@@ -195,7 +195,7 @@ impl Samples {
     }
 
     fn insert(&mut self, suffix: &str, labels: Labels<'_>, more: Option<(&str, f64)>, value: f64) {
-        // VictoriaMetrics has no labels without a value, and does not return NaN values.
+        // VictoriaMetrics does not store labels without a value, and does not return NaN values.
         let labels = labels.iter().filter(|(_, value)| !value.is_empty());
         let mut labels: BTreeMap<_, _> = labels.map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
         labels.extend(more.map(|(name, value)| (name.to_owned(), value.to_string())));

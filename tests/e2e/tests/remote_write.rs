@@ -112,7 +112,7 @@ fn pushed_and_scraped_series_are_the_same() {
         assert_same(&by_labels(&receiver.query(COMPARED)), &expected, 0.0);
     }
     let mut expected = by_labels(&Prometheus::scraping(&instance).query(COMPARED));
-    // VictoriaMetrics stores decimal numbers with about 15 digits, and no NaN.
+    // VictoriaMetrics stores decimal numbers with about 15 digits, and does not store NaN values.
     expected.retain(|_, value| !value.is_nan());
     let victoria = Victoria::start();
     target(&victoria.write_url(), &registry, &instance).push().expect("accepted");
@@ -127,7 +127,7 @@ fn prometheus_returns_the_exemplars_of_pushes() {
     let builder = Histogram::builder("job_latency_seconds", "Latency of jobs.").buckets([0.1, 1.0]).native();
     let latency = builder.register_in(&registry).expect("valid");
     jobs.inc_with_exemplar(|| [("trace_id", "of the counter")]);
-    // In another order than that of the buckets.
+    // Not in the order of the buckets.
     let observed = [(5.0, "too slow"), (0.05, "fast"), (0.5, "slow")];
     for (seconds, trace) in observed {
         latency.observe_with_exemplar(seconds, || [("trace_id", trace), ("span_id", "00f067aa0ba902b7")]);

@@ -14,10 +14,10 @@ use crate::stores::{Prometheus, Victoria};
 pub(crate) const OTLP_INSTANCE: &str = "service_instance_id";
 /// The number of calls per replica and round.
 pub(crate) const CALLS: u64 = 400;
-/// The sum of the calls by instance, in Prometheus's names.
+/// The sum of the calls by instance, with Prometheus's names.
 pub(crate) const CALLS_BY_INSTANCE: &str = "sum by (instance) (replica_request_latency_seconds_count)";
 
-/// The number of calls that an instance has certainly exported, and that it has made.
+/// The number of calls that an instance is known to have exported, and the number that it has made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) exported: u64,
@@ -127,7 +127,7 @@ impl Fleet {
         });
     }
 
-    /// Replaces replicas, one after the other. The new ones get no calls before all receivers hold their zeros.
+    /// Replaces replicas, one after the other. The new ones get calls only after all receivers hold their zero values.
     pub(crate) fn replace(&mut self, replicas: Range<usize>, is_graceful: bool) {
         for at in replicas {
             let new = self.replica(self.replicas[at].number, 1);

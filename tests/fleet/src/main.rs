@@ -1,4 +1,4 @@
-//! Many replicas of a service under real receivers, with rolling restarts, kills, and receivers that fail.
+//! Many replicas of a service with real receivers, during rolling restarts, kills, and failures of receivers.
 
 mod fleet;
 mod stores;

@@ -1,4 +1,4 @@
-//! The receivers of a fleet's metrics, and what they hold.
+//! The receivers of a fleet's metrics, and queries of their contents.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The totals of a fleet are those of its calls, in every receiver, whatever happens to replicas and receivers.
+//! Every receiver holds the totals of a fleet's calls, whatever happens to replicas and receivers.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -30,7 +30,7 @@ fn adds_up(size: usize) {
     let mut fleet = Fleet::start(size);
     fleet.call();
 
-    // Receivers fail, one after the other, while calls go on.
+    // Receivers fail, one after the other, while calls continue.
     signal(&fleet.written.server, "-STOP");
     fleet.call();
     signal(&fleet.written.server, "-CONT");
@@ -60,7 +60,7 @@ fn adds_up(size: usize) {
     check("remote write", &written, &expected);
     let otlp = fleet.otlp.last(COUNT, OTLP_INSTANCE);
     check("OTLP", &otlp, &expected);
-    // A scrape misses the calls after the last one, also of replicas that end gracefully.
+    // Scrapes miss the calls after the last scrape, even those of replicas that end gracefully.
     let window = format!("[{}s]", begin.elapsed().as_secs() + 10);
     let last = format!("sum by (instance) (last_over_time({COUNT}{window}))");
     let mut scraped = fleet.calls();
@@ -71,7 +71,7 @@ fn adds_up(size: usize) {
     }
     check("Prometheus", &fleet.prometheus.query(&last), &scraped);
 
-    // The exceptions of all replicas that still run.
+    // The exceptions of all replicas that are still running.
     let live = fleet.live_calls();
     let exceptions = "sum by (instance) (replica_request_exceptions_total)";
     for (instance, found) in fleet.prometheus.query(exceptions) {

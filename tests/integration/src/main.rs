@@ -31,6 +31,7 @@ mod scraping;
 mod states;
 mod statsd;
 mod statsd_delivery;
+mod statsd_increases;
 mod test_helpers;
 mod text;
 mod text_file;

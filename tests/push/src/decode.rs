@@ -1,4 +1,4 @@
-//! Readers of the formats that targets send.
+//! Decoders for the formats that targets send.
 
 use std::io::Read;
 
@@ -82,7 +82,7 @@ pub(crate) fn written_total(request: &Request) -> Option<f64> {
     series.samples.first().map(|sample| sample.value).filter(|value| !value.is_nan())
 }
 
-/// Declares messages of which a test reads a single message field.
+/// Declares messages of which the tests read a single message field.
 macro_rules! nested {
     ($($outer:ident { $field:ident: $inner:ident = $tag:literal })*) => {
         $(

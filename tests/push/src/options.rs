@@ -125,11 +125,11 @@ for_each_target! {
         );
         assert_eq!(
             start_error(&new("https://h").root_certificates("secret")),
-            "the root certificates are invalid: it does not contain a PEM certificate"
+            "the root certificates are invalid: the text does not contain a PEM certificate"
         );
         assert_eq!(
             start_error(&new("https://h").client_certificate("secret", "secret")),
-            "the client certificate is invalid: it does not contain a PEM certificate"
+            "the client certificate is invalid: the text does not contain a PEM certificate"
         );
     }
 

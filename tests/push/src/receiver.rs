@@ -21,7 +21,7 @@ pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 pub(crate) enum Reply {
     /// Reads the request and responds with these bytes.
     Responds(&'static str),
-    /// Responds with these bytes at once and closes the connection without reading the request.
+    /// Responds with these bytes immediately and closes the connection without reading the request.
     RespondsUnread(&'static str),
     /// Reads nothing, and keeps the connection open.
     ReadsNothing,
@@ -95,7 +95,7 @@ impl Receiver {
         self.requests.try_recv().ok()
     }
 
-    /// Returns the number of requests that were read and not yet returned.
+    /// Returns the number of requests that were read but not yet returned.
     pub(crate) fn unseen(&self) -> usize {
         self.requests.try_iter().count()
     }

@@ -63,7 +63,7 @@ macro_rules! http_methods {
 
             /// Authenticates with a user name and password.
             ///
-            /// The function is called for each request, so that the password can change. Surrounding whitespace is
+            /// The function is called for each request, so that the password can rotate. Surrounding whitespace is
             /// removed. A user name and password in the URL have the same effect.
             pub fn basic_auth(
                 mut self,
@@ -101,7 +101,7 @@ macro_rules! http_methods {
                 self
             }
 
-            /// Authenticates with a client certificate. Both arguments are PEM texts.
+            /// Authenticates with a client certificate. Both arguments are in PEM format.
             #[cfg(feature = "push-tls")]
             pub fn client_certificate(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
                 self.target.endpoint.authenticate(certificate.as_ref(), key.as_ref());

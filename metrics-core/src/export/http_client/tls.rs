@@ -1,4 +1,4 @@
-//! Certificates of HTTPS requests.
+//! Certificates for HTTPS requests.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 
 #[derive(Clone, Default)]
 pub(super) struct TlsOptions {
-    /// The certificates of the trusted authorities. Without any, those of the operating system are trusted.
+    /// The certificates of the trusted authorities. If empty, those of the operating system are trusted.
     roots: Vec<Certificate<'static>>,
     client: Option<ClientCert>,
 }
@@ -23,7 +23,7 @@ impl TlsOptions {
     pub(super) fn authenticate(&mut self, certificate: &[u8], key: &[u8]) -> Result<(), String> {
         let chain = certificates(certificate).map_err(|cause| format!("the client certificate is invalid: {cause}"))?;
         let key = PrivateKey::from_pem(key).map_err(|_| "the client's key is not a PEM private key".to_owned())?;
-        // The client would panic if the key did not fit, so this is checked here.
+        // The client would panic if the key did not match the certificate, so this is checked here.
         let chain_der =
             chain.iter().map(|certificate| rustls::pki_types::CertificateDer::from(certificate.der().to_vec()));
         let key_der = rustls::pki_types::PrivateKeyDer::try_from(key.der().to_vec())
@@ -48,7 +48,7 @@ impl TlsOptions {
     }
 }
 
-/// Returns the cryptography of the process, or `ring` if the process has not chosen one.
+/// Returns the process's crypto provider, or `ring` if the process has not installed one.
 fn provider() -> Arc<CryptoProvider> {
     let default = CryptoProvider::get_default().cloned();
     default.unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()))
@@ -60,8 +60,8 @@ fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, &'static str> {
         match item {
             Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
             Ok(_) => {}
-            Err(_) => return Err("it is not valid PEM"),
+            Err(_) => return Err("the text is not valid PEM"),
         }
     }
-    if certificates.is_empty() { Err("it does not contain a PEM certificate") } else { Ok(certificates) }
+    if certificates.is_empty() { Err("the text does not contain a PEM certificate") } else { Ok(certificates) }
 }

@@ -10,7 +10,7 @@ use ureq::http::uri::Scheme;
 
 use super::credentials::Credentials;
 
-/// An absolute URL without user name and password. `Display` omits the query.
+/// An absolute URL without a user name and password. `Display` omits the query.
 #[derive(Clone)]
 pub(super) struct Url {
     uri: Uri,

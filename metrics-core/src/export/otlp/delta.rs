@@ -116,7 +116,7 @@ fn buckets_since(buckets: &[(f64, u64)], earlier: &[(f64, u64)]) -> Option<Vec<(
     (is_sorted && buckets.len() == earlier.len()).then_some(increases)
 }
 
-/// Returns the increase of native buckets with the coarser resolution of both, or `None` if a count decreased.
+/// Returns the increase of native buckets at the coarser of both resolutions, or `None` if a count decreased.
 fn native_since(total: &NativeBuckets, earlier: &NativeBuckets) -> Option<NativeBuckets> {
     if (total.schema, total.zero_threshold) != (earlier.schema, earlier.zero_threshold) {
         let resolution = NativeBuckets {
@@ -146,7 +146,7 @@ fn list_since(total: &[(i32, u64)], earlier: &[(i32, u64)]) -> Option<Vec<(i32, 
             increases.push((*index, increase));
         }
     }
-    // A bucket that is left had observations that the total does not contain.
+    // A remaining bucket has observations that the total does not contain.
     earlier.next().is_none().then_some(increases)
 }
 

@@ -1,7 +1,7 @@
 //! The environment variables of OpenTelemetry (`OTEL_*`).
 //!
-//! The specification requires that an invalid variable is reported and ignored, and that an empty one is ignored. The
-//! variables of headers contain credentials, so messages do not contain the values.
+//! The specification requires that an invalid variable be reported and ignored, and that an empty one be ignored. The
+//! variables for headers contain credentials, so messages do not contain their values.
 
 use std::env;
 use std::fmt;
@@ -32,20 +32,21 @@ impl Otlp {
     /// | variable | default |
     /// |---|---|
     /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | `http://localhost:4318`; `/v1/metrics` is appended |
-    /// | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | the other endpoint; nothing is appended |
+    /// | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | not set; replaces the URL above, and nothing is appended |
     /// | `OTEL_EXPORTER_OTLP_HEADERS` | none; `name=value` pairs, separated by commas and percent-encoded |
-    /// | `OTEL_EXPORTER_OTLP_TIMEOUT` | `10000`, in milliseconds; 0 is unlimited |
+    /// | `OTEL_EXPORTER_OTLP_TIMEOUT` | `10000`, in milliseconds; 0 means unlimited |
     /// | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`; or `none` |
     /// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative`; or `delta` or `lowmemory` |
     ///
     /// With the feature `push-tls`, `OTEL_EXPORTER_OTLP_CERTIFICATE` is the path of a PEM file with the trusted
     /// authorities, and `_CLIENT_CERTIFICATE` and `_CLIENT_KEY` are those of the client's certificate and key.
     ///
-    /// `OTEL_EXPORTER_OTLP_METRICS_HEADERS` takes precedence over `OTEL_EXPORTER_OTLP_HEADERS`, and so on. A variable
-    /// whose value is invalid is ignored, and a warning is logged; this includes protocols other than `http/protobuf`
-    /// in `OTEL_EXPORTER_OTLP_PROTOCOL`. [`Otlp::export_interval`] returns the interval between pushes.
+    /// Variables for metrics, such as `OTEL_EXPORTER_OTLP_METRICS_HEADERS`, take precedence over those for all signals,
+    /// such as `OTEL_EXPORTER_OTLP_HEADERS`. A variable whose value is invalid is ignored, and a warning is logged.
+    /// This includes protocols other than `http/protobuf` in `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    /// [`Otlp::export_interval`] returns the interval between pushes.
     ///
-    /// With `lowmemory`, only counters whose value comes from a callback or a collector are cumulative.
+    /// `lowmemory` is like `delta`, but counters whose value comes from a callback or a collector remain cumulative.
     ///
     /// [spec]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
     ///
@@ -64,7 +65,7 @@ impl Otlp {
         Self::from_environment(&Environment::of_process())
     }
 
-    /// Returns the interval between pushes that the environment variable `OTEL_METRIC_EXPORT_INTERVAL` defines, in
+    /// Returns the interval between pushes from the environment variable `OTEL_METRIC_EXPORT_INTERVAL`, which is in
     /// milliseconds. The default is one minute.
     pub fn export_interval() -> Duration {
         Environment::of_process().interval()
@@ -83,7 +84,7 @@ impl Otlp {
                 if HeaderName::try_from(&name).is_ok() && HeaderValue::try_from(&value).is_ok() {
                     otlp = otlp.header(&name, &value);
                 } else {
-                    // Part of a credential could have been taken for a name.
+                    // The name is not logged, because it may be part of a credential.
                     ignored(&variable, format_args!("the name or the value of a header is not allowed"));
                 }
             }
@@ -107,7 +108,7 @@ impl Otlp {
         if let Some(temporality) = environment.one_of(preference, &temporality) {
             otlp.target.temporality = temporality;
         }
-        // Another protocol usually has another port, so pushes will fail.
+        // Another protocol usually uses another port, so pushes will probably fail.
         if let Some(name) = environment.of_metrics("PROTOCOL") {
             environment.one_of(&name, &[("http/protobuf", ())]);
         }
@@ -188,7 +189,7 @@ impl Environment<'_> {
         milliseconds.inspect_err(|_| ignored(name, format_args!("it is not a number of milliseconds"))).ok()
     }
 
-    /// Returns the choice with the variable's value as its name, in any case.
+    /// Returns the choice whose name is the variable's value, ignoring case.
     fn one_of<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.get(name)?;
         let choice = choices.iter().find(|(choice, _)| choice.eq_ignore_ascii_case(&text));
@@ -202,7 +203,7 @@ impl Environment<'_> {
 
 /// Logs that a variable is ignored.
 fn ignored(name: &str, reason: fmt::Arguments<'_>) {
-    log(Level::Warn, format_args!("ignores the environment variable {name}: {reason}"));
+    log(Level::Warn, format_args!("the environment variable {name} is ignored: {reason}"));
 }
 
 #[cfg(test)]
@@ -327,12 +328,12 @@ mod tests {
             [("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", NO_PEM), ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", NO_PEM)];
         otlp(&client[..1]).target.check().expect("a certificate without a key is ignored");
         let error = otlp(&client).target.check().expect_err("it is no certificate").to_string();
-        assert_eq!(error, "the client certificate is invalid: it does not contain a PEM certificate");
+        assert_eq!(error, "the client certificate is invalid: the text does not contain a PEM certificate");
         let error = otlp(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", NO_PEM)])
             .target
             .check()
             .expect_err("it is no certificate")
             .to_string();
-        assert_eq!(error, "the root certificates are invalid: it does not contain a PEM certificate");
+        assert_eq!(error, "the root certificates are invalid: the text does not contain a PEM certificate");
     }
 }

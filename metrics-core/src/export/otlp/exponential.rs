@@ -1,7 +1,7 @@
 //! Native buckets in OTLP's form: the index of the first bucket, and the counts of consecutive buckets.
 //!
-//! Bucket `i` of a native histogram is bucket `i - 1` in OTLP, which names a bucket after its lower bound instead of
-//! its upper one. Native buckets may be far apart, so neighboring buckets are merged until few enough counts remain.
+//! Bucket `i` of a native histogram is bucket `i - 1` in OTLP, which numbers a bucket by its lower bound instead of its
+//! upper one. Native buckets may be far apart, so neighboring buckets are merged until few enough counts remain.
 
 use crate::cell::varint;
 use crate::encode::wire::{push_bytes, push_sint};
@@ -10,7 +10,7 @@ use crate::sample::NativeHistogram;
 /// The largest number of counts for each sign, which is also the default limit of the OpenTelemetry SDKs.
 const MAX_COUNTS: i64 = 160;
 
-/// Returns how often the resolution must be halved so that both signs have at most [`MAX_COUNTS`] counts.
+/// Returns the number of times to halve the resolution so that both signs have at most [`MAX_COUNTS`] counts.
 pub(super) fn halvings(native: &NativeHistogram<'_>) -> u8 {
     let fits = |halvings: u8| {
         [native.positive, native.negative].iter().all(|list| match list {
@@ -27,7 +27,7 @@ pub(super) fn push_buckets(out: &mut Vec<u8>, field: u8, buckets: &[(i32, u64)],
     let offset = index(*first, halvings);
     let mut counts: Vec<u64> = Vec::new();
     for (at, count) in buckets {
-        // The list is sorted, so this position is that of the last count or lies behind it.
+        // The list is sorted, so this position is that of the last count or follows it.
         let at = usize::try_from(index(*at, halvings) - offset).unwrap_or_default();
         if counts.len() <= at {
             counts.resize(at + 1, 0);

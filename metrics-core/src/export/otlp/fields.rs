@@ -7,7 +7,7 @@ use crate::cell::varint;
 use crate::encode::wire::{push_bytes, push_double, push_fixed64, push_tag};
 use crate::sample::{Exemplar, FamilyInfo, Labels};
 
-/// The units that receivers translate to the suffix of a name, and their codes in UCUM.
+/// The units that receivers translate into the suffix of a name, and their codes in UCUM.
 const UNITS: [(&str, &str); 12] = [
     ("amperes", "A"),
     ("bytes", "By"),
@@ -29,7 +29,8 @@ pub(super) fn nanoseconds(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Returns the family's unit as a code of UCUM, or in braces if receivers would append the code to the name.
+/// Returns the family's unit as a UCUM code. A unit without a code in [`UNITS`] is written in braces; otherwise,
+/// receivers would append it to the name.
 ///
 /// Without a declared unit, the end of the name determines the unit.
 pub(super) fn unit(family: &FamilyInfo<'_>) -> Option<Cow<'static, str>> {

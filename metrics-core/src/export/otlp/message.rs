@@ -19,7 +19,7 @@ const DELTA: u64 = 1;
 const CUMULATIVE: u64 = 2;
 
 const INCONSISTENT: &str = "has buckets that are not sorted or contradict its count";
-const INVALID_QUANTILE: &str = "is a quantile that is negative or outside of 0 to 1, which OTLP does not allow";
+const INVALID_QUANTILE: &str = "is a quantile with a negative value or outside of 0 to 1, which OTLP does not allow";
 
 /// A visitor that encodes a batch of metrics.
 pub(super) struct Metrics<'p> {
@@ -296,7 +296,7 @@ impl Visitor for Metrics<'_> {
             Some(increase) => (increase.value(), increase.time),
             None => (*value, details.created.map_or(self.start, nanoseconds)),
         };
-        // A series can be created after the push has begun.
+        // A series may have been created after the push began.
         let start = start.min(self.time);
         self.begin_point(Data::of(&value), if is_delta { DELTA } else { CUMULATIVE });
         match value {

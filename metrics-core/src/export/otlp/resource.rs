@@ -46,7 +46,7 @@ impl Resource {
         for (key, value) in &self.attributes {
             push_attribute(&mut out, 1, key, value);
         }
-        // Added here, because a forked child has another ID than the process that created the resource.
+        // Added here, because a forked child's ID differs from that of the process that created the resource.
         if !self.attributes.contains_key(INSTANCE) {
             push_attribute(&mut out, 1, INSTANCE, &instance_id());
         }
@@ -54,7 +54,7 @@ impl Resource {
     }
 }
 
-/// Returns the name of a service that the user has not named, as the specification of OpenTelemetry defines it.
+/// Returns the default name of a service, as the specification of OpenTelemetry defines it.
 fn unknown_service() -> String {
     let path = env::current_exe().ok();
     match path.as_deref().and_then(Path::file_name) {
@@ -69,7 +69,7 @@ fn instance_id() -> String {
     ID.get().0.clone()
 }
 
-/// A UUID of version 4, derived from the random keys of the standard library's hash maps.
+/// A version 4 UUID, derived from the random keys of the standard library's hash maps.
 struct RandomUuid(String);
 
 impl Default for RandomUuid {

@@ -1,6 +1,6 @@
 //! The response to a request: the data points that the receiver rejected.
 
-/// The number of characters of a message that are kept.
+/// The maximum number of characters of a message to keep.
 const MAX_MESSAGE: usize = 200;
 
 /// The `partial_success` of a response, if there is one.

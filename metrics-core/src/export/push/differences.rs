@@ -5,10 +5,10 @@
 //! total is sent. At the end, it [commits](Differences::commit) the batches that were delivered. The other totals are
 //! discarded, so the next push sends their increases again.
 //!
-//! A series that was removed and created again begins at 0. It is recognized by its creation time or, if that is not
-//! known, by a lower total. The state of a series is dropped once a complete push has not visited the series. A
-//! collector that fails in one scrape must not make its series begin again, so series without a creation time, as
-//! collectors report them, are kept until a push visits other series of their family.
+//! A series that was removed and recreated begins at 0. It is recognized by its creation time or, if that is not known,
+//! by a lower total. The state of a series is dropped once a complete push has not visited the series. A collector that
+//! fails during one scrape must not reset its series. Series without a creation time, which come from collectors, are
+//! therefore kept until a push visits other series of their family.
 
 use std::fmt;
 use std::io;
@@ -26,7 +26,7 @@ type RandomState = foldhash::fast::RandomState;
 
 /// A total that continues earlier totals of the same series.
 pub(in crate::export) trait Total: Sized {
-    /// Returns the increase since `earlier`, or `None` if the series must have begun again since then.
+    /// Returns the increase since `earlier`, or `None` if the series must have been reset since then.
     fn since(&self, earlier: &Self) -> Option<Self>;
 }
 
@@ -128,7 +128,7 @@ impl<T> Default for Differences<T> {
 }
 
 impl<T> Differences<T> {
-    /// Visits a series, which the key identifies within its family.
+    /// Visits a series. The key identifies it within its family.
     pub(in crate::export) fn series(&mut self, family: &str, key: &[u8]) -> &mut SeriesTotal<T> {
         let push = self.push;
         let new_family = || FamilyTotals { visited: push, series: HashMap::default() };
@@ -143,13 +143,13 @@ impl<T> Differences<T> {
 
     /// Ends the push. The totals in batches for which `is_delivered` returns true become the delivered totals.
     ///
-    /// If the push `is_complete`, that is, if it visited all series, the other series are dropped.
+    /// If `is_complete` is true, the push has visited all series, so the state of any other series is dropped.
     pub(in crate::export) fn commit(&mut self, is_delivered: impl Fn(u64) -> bool, is_complete: bool) {
         let push = self.push;
         self.families.retain(|_, family| {
             let is_visited = family.visited == push;
             family.series.retain(|_, series| {
-                // A push that panicked may have left a total that it sent.
+                // A push that panicked may have left behind a total that it sent.
                 let sent = series.sent.take().filter(|_| series.visited == push);
                 if let Some((sent, _)) = sent.filter(|(_, batch)| is_delivered(*batch)) {
                     series.delivered = Some(sent);

@@ -83,7 +83,7 @@ macro_rules! push_methods {
             /// # Errors
             ///
             /// Returns an error if an option is invalid, if the interval or the timeout is 0, or if no thread can be
-            /// spawned. A target that cannot be reached is not an error, because it may become reachable later.
+            /// spawned. An unreachable target is not an error, because it may become reachable later.
             pub fn start(&self, interval: std::time::Duration) -> std::io::Result<$crate::Pusher> {
                 self.target.check()?;
                 self.options.pusher(self.target.clone()).interval(interval).start()

@@ -1,4 +1,4 @@
-//! Requests, which are sent as soon as a batch of series is full.
+//! The requests of a push. Each is sent as soon as its batch of series is full.
 //!
 //! A receiver that rejects one series may reject the whole request, and Prometheus does so for native histograms unless
 //! they are enabled. Native histograms are therefore sent in separate requests.
@@ -39,7 +39,7 @@ pub(super) struct Batches<'p> {
     has_accepted: bool,
     /// The first error.
     error: Option<io::Error>,
-    /// True if the receiver is expected to fail for all further requests as well.
+    /// True if all further requests are expected to fail as well.
     is_down: bool,
 }
 
@@ -182,7 +182,7 @@ impl<'p> Batches<'p> {
 
 /// Returns true if a batch must be sent before this message is added.
 fn is_full(batch: &[u8], message: &[u8]) -> bool {
-    /// The maximum length of a field's number and length.
+    /// The maximum encoded size of a field's number and length, in bytes.
     const HEAD: usize = 4;
     batch.len() + HEAD + message.len() > LARGEST
 }
@@ -190,6 +190,6 @@ fn is_full(batch: &[u8], message: &[u8]) -> bool {
 /// The failure of one request.
 struct Failure {
     error: io::Error,
-    /// True if the receiver has rejected this request for good. It may accept others.
+    /// True if the receiver would reject this request again. It may accept others.
     is_rejection: bool,
 }

@@ -9,9 +9,9 @@ use crate::encode::wire::{push_bytes, push_double, push_native_buckets, push_sin
 use crate::kind::Kind;
 use crate::sample::{Exemplar, FamilyInfo, Labels, NativeHistogram};
 
-/// The NaN that ends a series.
+/// The NaN that marks a series as stale.
 pub(super) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-/// The NaN that is a value. Other bits might be those of [`STALE`].
+/// The NaN that is sent as a value. Other NaN bit patterns might be that of [`STALE`].
 const NOT_A_NUMBER: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 
 const NAME: &str = "__name__";
@@ -27,7 +27,7 @@ pub(super) struct SharedLabels {
 }
 
 impl SharedLabels {
-    /// Encodes the labels of a series and the external labels that it does not have. `bound` is the name of the bound.
+    /// Encodes the labels of a series and the external labels that it does not have. `bound` is the bound's label.
     ///
     /// Receivers require sorted labels. They treat an empty value like an absent label, so empty values are omitted.
     pub(super) fn set(&mut self, labels: Labels<'_>, external: &BTreeMap<String, String>, bound: &str) {
@@ -66,7 +66,7 @@ impl SharedLabels {
     }
 }
 
-/// Appends a label as field 1, which it is in every message with labels.
+/// Appends a label as field 1, its field number in every message with labels.
 fn push_label(out: &mut Vec<u8>, name: &str, value: &str) {
     let len = |text: &str| 1 + varint::len(text.len() as u64) + text.len() as u64;
     push_tag(out, 1, 2);
@@ -104,7 +104,7 @@ pub(super) fn push_sample(series: &mut Vec<u8>, value: f64, time: i64) {
     push_uint(series, 2, time);
 }
 
-/// Returns a value that is not a stale marker.
+/// Returns the value, or a NaN that is not a stale marker if the value is NaN.
 pub(super) fn live(value: f64) -> f64 {
     if value.is_nan() { NOT_A_NUMBER } else { value }
 }
@@ -136,13 +136,13 @@ pub(super) fn push_histogram(series: &mut Vec<u8>, count: u64, sum: f64, native:
     push_bytes(series, 4, &message);
 }
 
-/// Appends the histogram that ends a series of native histograms.
+/// Appends the stale marker of a series of native histograms.
 pub(super) fn push_stale_histogram(series: &mut Vec<u8>, time: i64) {
     let empty = NativeHistogram { schema: 0, zero_threshold: 0.0, zero_count: 0, positive: &[], negative: &[] };
     push_histogram(series, 0, STALE, &empty, time);
 }
 
-/// Returns a time in milliseconds since 1970. Earlier times become 1970.
+/// Returns a time in milliseconds since 1970. Earlier times become 0.
 pub(super) fn milliseconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

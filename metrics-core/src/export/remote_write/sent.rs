@@ -76,7 +76,7 @@ impl SentSeries {
         self.series.retain(|_, sent| !is_last && sent.push == push);
     }
 
-    /// Forgets the series that need no marker any more, after a push that failed at this time.
+    /// Forgets the series that no longer need a marker, after a push that failed at this time.
     pub(super) fn forget_old(&mut self, time: i64) {
         self.series.retain(|_, sent| time - sent.time <= LOOKBACK);
     }
@@ -96,7 +96,7 @@ mod tests {
     fn times_increase_even_if_the_clock_is_set_back() {
         let mut sent = SentSeries::default();
         assert_eq!(sent.begin(1_000), 1_000);
-        // The receiver has not accepted this time, so it need not be exceeded.
+        // The receiver has not accepted samples of this time, so the next time may be earlier.
         assert_eq!(sent.begin(500), 500);
         sent.accepted(500);
         for (now, expected) in [(500, 501), (400, 501), (502, 502)] {

@@ -44,8 +44,8 @@ pub(super) struct StatsDLines<'p> {
     names: Names<'p>,
     differences: &'p mut Differences<Sent>,
     sample: SampleText,
-    /// The hashes of the names of all gauges so far. If two names have the same hash, one gauge is lost. With a million
-    /// names, this happens in about one in 30 million pushes.
+    /// The hashes of the names of all gauges so far. If two names have the same hash, one gauge is skipped. With a
+    /// million names, this happens in about one in 30 million pushes.
     gauges: HashSet<u64, foldhash::fast::RandomState>,
     push: &'p PushContext<'p>,
 }
@@ -56,11 +56,11 @@ struct Names<'p> {
     prefix: &'p str,
     /// The name of the current family.
     family: String,
-    /// The same with its invalid characters replaced.
+    /// The same name, with invalid characters replaced.
     valid_family: Vec<u8>,
 }
 
-/// The reusable text of a sample.
+/// Reusable buffers for the text of a sample.
 #[derive(Default)]
 struct SampleText {
     /// Identifies the sample within its family. Unlike its name, the key has no replaced characters.
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(Sent::Sum(1.5, 4).since(&Sent::Sum(2.0, 4)).map(Sent::number), Some(Number::Float(-0.5)));
         assert_eq!(Sent::Sum(-3.0, 5).since(&Sent::Sum(2.0, 4)).map(Sent::number), Some(Number::Float(-5.0)));
         assert!(Sent::Sum(9.0, 3).since(&Sent::Sum(2.0, 4)).is_none());
-        // The family has another type than before.
+        // The family has a different type than before.
         assert!(Sent::Sum(9.0, 3).since(&whole(2)).is_none() && whole(3).since(&Sent::Sum(9.0, 2)).is_none());
     }
 }

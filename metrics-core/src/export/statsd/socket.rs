@@ -12,9 +12,11 @@ use std::path::Path;
 
 use super::super::push::PushContext;
 use super::super::push::address;
-use super::udp::{Udp, uninterrupted};
+use super::udp::Udp;
+#[cfg(unix)]
+use super::udp::uninterrupted;
 
-/// The default size of UDP datagrams: an Ethernet frame without the headers of IPv6 and UDP, and with some reserve.
+/// The default size of UDP datagrams: an Ethernet frame minus the headers of IPv6 and UDP and a small reserve.
 const UDP_SIZE: usize = 1_432;
 /// The default size of datagrams on Unix sockets.
 #[cfg(unix)]
@@ -67,7 +69,7 @@ impl<'a> Address<'a> {
 
     #[cfg(not(unix))]
     fn unix(text: &str, _path: &'a str) -> io::Result<Self> {
-        let message = format!("{text:?} cannot be used, because this system has no Unix datagram sockets");
+        let message = format!("{text:?} is not supported: this system lacks Unix datagram sockets; write host:port");
         Err(io::Error::new(io::ErrorKind::Unsupported, message))
     }
 

@@ -1,10 +1,10 @@
 //! A UDP socket, and the number of datagrams that are known to be delivered.
 //!
-//! The system reports a datagram that the peer's system refused only at a later operation, without identifying it. On
-//! Linux, a loopback address refuses a datagram while it is being sent, so an error that follows immediately concerns
-//! that datagram. With any other address, an error may concern every earlier datagram. Those datagrams count as
-//! delivered only if no error arrives for a short time after the last one. Otherwise, all of them are sent again, at
-//! least once rather than lost.
+//! If the peer's system refuses a datagram, the local system reports this only at a later operation, without
+//! identifying the datagram. On Linux, a loopback address refuses a datagram while it is being sent, so an error that
+//! follows immediately concerns that datagram. With any other address, an error may concern any earlier datagram. Those
+//! datagrams count as delivered only if no error arrives for a short time after the last one. Otherwise, the next push
+//! sends all of their increases again, which may count some of them twice but loses none.
 //!
 //! A server whose receive buffer is full loses datagrams without an error, so a push pauses after each burst.
 
@@ -18,8 +18,8 @@ use super::super::push::PushContext;
 
 /// The time after which an error about a datagram would have arrived. An error takes one round trip.
 const GRACE: Duration = Duration::from_millis(50);
-/// The number of bytes to send before a pause: a quarter of what the default receive buffer of Linux holds in datagrams
-/// of the default size.
+/// The number of bytes to send before a pause: a quarter of the capacity of Linux's default receive buffer for
+/// datagrams of the default size.
 const BURST: usize = 32 * 1_024;
 /// The pause after a burst, in which the server can read the datagrams.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -40,7 +40,7 @@ pub(super) struct Udp<'p> {
 
 /// An error of a UDP socket.
 enum UdpError {
-    /// The error concerns only the datagram that was to be sent.
+    /// The error concerns only the current datagram.
     Current(io::Error),
     /// The error may also concern earlier datagrams.
     Earlier(io::Error),
