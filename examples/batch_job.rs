@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let url = std::env::args().nth(1).ok_or("usage: batch_job URL")?;
     // The guard pushes when it is dropped: after an early return, and also after a panic.
-    let guard = Pushgateway::new(url, "batch_job").grouping("queue", "numbers").push_at_end();
+    let guard = Pushgateway::new(url, "batch_job").grouping("queue", "numbers").push_at_end()?;
     for line in io::stdin().lines() {
         import(&line?)?;
     }

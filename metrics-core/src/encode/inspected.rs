@@ -1,13 +1,13 @@
-//! An encoder that also passes the labels of each series to a function, for targets that restrict labels.
+//! An encoder for targets that restrict labels: a function decides about each series.
 
 use super::{Encode, Format};
 use crate::registry::scrape::Scrape;
 use crate::sample::{FamilyInfo, Labels, SeriesDetails, Value, Visitor};
 
-/// Passes a scrape to an encoder, and the labels of each series to a function.
+/// Passes the series of a scrape to an encoder if a function wants them.
 struct Inspected<'a> {
     encoder: &'a mut dyn Encode,
-    inspect: &'a mut dyn FnMut(&str, Labels<'_>),
+    is_wanted: &'a mut dyn FnMut(&str, Labels<'_>) -> bool,
     /// The name of the current family.
     family: String,
 }
@@ -19,22 +19,29 @@ impl Visitor for Inspected<'_> {
     }
 
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
-        (self.inspect)(&self.family, labels);
-        self.encoder.series(labels, value);
+        if (self.is_wanted)(&self.family, labels) {
+            self.encoder.series(labels, value);
+        }
     }
 
     fn series_with_details(&mut self, labels: Labels<'_>, value: &Value<'_>, details: &SeriesDetails<'_>) {
-        (self.inspect)(&self.family, labels);
-        self.encoder.series_with_details(labels, value, details);
+        if (self.is_wanted)(&self.family, labels) {
+            self.encoder.series_with_details(labels, value, details);
+        }
     }
 }
 
 impl Scrape<'_> {
-    /// Returns the scrape in this format. Also calls `inspect` with the family's name and the labels of each series.
-    pub(crate) fn encode_inspected(self, format: Format, inspect: &mut dyn FnMut(&str, Labels<'_>)) -> Vec<u8> {
+    /// Returns the scrape in this format, with the series for which `is_wanted` returns true. It is called with the
+    /// family's name and the labels.
+    pub(crate) fn encode_inspected(
+        self,
+        format: Format,
+        is_wanted: &mut dyn FnMut(&str, Labels<'_>) -> bool,
+    ) -> Vec<u8> {
         let steps = self.begin();
         let mut encoder = (format.about().encoder)(steps.sources());
-        steps.show_all(&mut Inspected { encoder: &mut *encoder, inspect, family: String::new() });
+        steps.show_all(&mut Inspected { encoder: &mut *encoder, is_wanted, family: String::new() });
         encoder.end();
         std::mem::take(encoder.out())
     }

@@ -23,10 +23,12 @@ use flate2::write::GzEncoder;
 use log::Level;
 use ureq::http::{Method, StatusCode};
 
+use super::http_client::HttpEndpoint;
+use super::http_client::client::{HttpClient, HttpRequest};
 use super::http_client::options::http_methods;
-use super::http_client::{HttpEndpoint, HttpRequest};
-use super::push::differences::SharedDifferences;
+use super::push::differences::Differences;
 use super::push::options::{PushOptions, push_methods};
+use super::push::state::PushState;
 use super::push::{PushContext, PushTarget};
 use crate::cell::varint;
 use crate::encode::wire::{push_bytes, push_tag};
@@ -112,7 +114,7 @@ struct Target {
     gzip: bool,
     temporality: Temporality,
     /// The totals that were sent as increases.
-    differences: Arc<SharedDifferences<OwnedPoint>>,
+    differences: Arc<PushState<Differences<OwnedPoint>>>,
     /// The start time of series whose creation time is unknown.
     created: SystemTime,
     /// The logged messages about rejected data points, shared by all clones.
@@ -161,6 +163,7 @@ impl Otlp {
     /// `OTEL_RESOURCE_ATTRIBUTES` can set these and other attributes (`key=value,key=value`, percent-encoded).
     pub fn resource(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.target.resource.set(key.into(), value.into());
+        self.target.differences = Arc::default();
         self
     }
 
@@ -184,7 +187,7 @@ impl Otlp {
     }
 }
 
-http_methods!(Otlp);
+http_methods!(Otlp, state: differences);
 push_methods!(Otlp, default name: "otlp", state: differences);
 
 impl Target {
@@ -196,9 +199,11 @@ impl Target {
         Metrics::new(nanoseconds(push.time()), nanoseconds(self.created), push)
     }
 
-    /// Sends all metrics, in as many requests as necessary.
-    fn send_all(&self, push: &PushContext<'_>, metrics: &mut Metrics<'_>) -> io::Result<()> {
-        let resource = self.resource.encode();
+    /// Sends all metrics, in as many requests as necessary. A request that the receiver rejects does not stop the
+    /// others.
+    fn send_all(&self, push: &PushContext<'_>, metrics: &mut Metrics<'_>) -> io::Result<Sent> {
+        let (client, resource) = (self.endpoint.client(push)?, self.resource.encode());
+        let mut sent = Sent { rejected: BTreeSet::new(), end: u64::MAX, error: None };
         let mut steps = push.scrape().begin();
         let mut has_more = true;
         while has_more {
@@ -206,15 +211,25 @@ impl Target {
             // Without any metrics, an empty request reveals whether the receiver can be reached.
             let is_needed = metrics.len() > 0 || metrics.batch() == 0;
             if metrics.len() >= LARGEST_REQUEST || !has_more && is_needed {
-                self.send(push, &resource, &metrics.take())?;
+                if let Err(error) = self.send(push, &client, &resource, &metrics.take()) {
+                    sent.error.get_or_insert(error);
+                    if !push.revoke_do_not_retry() {
+                        sent.end = metrics.batch();
+                        return Ok(sent);
+                    }
+                    sent.rejected.insert(metrics.batch());
+                }
                 metrics.begin_batch();
             }
         }
-        Ok(())
+        if sent.error.is_some() {
+            push.do_not_retry();
+        }
+        Ok(sent)
     }
 
     /// Sends a batch. Logs and counts the data points that the receiver rejects.
-    fn send(&self, push: &PushContext<'_>, resource: &[u8], batch: &Batch) -> io::Result<()> {
+    fn send(&self, push: &PushContext<'_>, client: &HttpClient<'_>, resource: &[u8], batch: &Batch) -> io::Result<()> {
         let mut body = request(resource, &batch.metrics);
         let headers = [("content-type", "application/x-protobuf"), ("content-encoding", "gzip")];
         let headers = if self.gzip { &headers[..] } else { &headers[..1] };
@@ -224,8 +239,9 @@ impl Target {
             body = gzip.finish()?;
         }
         let request = HttpRequest { method: Method::POST, path: self.path, headers, body: &body, is_temporary };
-        let reply = self.endpoint.send(push, &request)?;
+        let reply = client.send(&request)?;
         let PartialSuccess { rejected, message } = PartialSuccess::read(&reply.body());
+        let message = client.quote(&message);
         // A receiver cannot reject more than it was sent.
         let rejected = rejected.min(batch.points);
         push.dropped(rejected);
@@ -253,16 +269,27 @@ impl PushTarget for Target {
             return Err("the system clock is set before 1970".into());
         }
         if self.temporality == Temporality::Cumulative {
-            return Ok(self.send_all(push, &mut self.metrics(push))?);
+            let sent = self.send_all(push, &mut self.metrics(push))?;
+            return Ok(sent.error.map_or(Ok(()), Err)?);
         }
         let mut taken = self.differences.take(push)?;
+        taken.begin();
         let mut metrics = self.metrics(push).with_differences(&mut taken, self.temporality);
-        let sent = self.send_all(push, &mut metrics);
-        // The last request failed, and those before it were delivered.
-        let failed = metrics.batch();
-        taken.commit(|batch| sent.is_ok() || batch < failed, sent.is_ok());
-        Ok(sent?)
+        let sent = self.send_all(push, &mut metrics)?;
+        let is_complete = sent.end == u64::MAX;
+        taken.commit(|batch| batch < sent.end && !sent.rejected.contains(&batch), is_complete);
+        Ok(sent.error.map_or(Ok(()), Err)?)
     }
+}
+
+/// The result of sending all batches.
+struct Sent {
+    /// The batches that the receiver rejected.
+    rejected: BTreeSet<u64>,
+    /// The number of the first batch that was not sent, because the receiver failed; `u64::MAX` if all were sent.
+    end: u64,
+    /// The first error.
+    error: Option<io::Error>,
 }
 
 /// Returns an `ExportMetricsServiceRequest` with these fields of its `Resource` and `ScopeMetrics`.

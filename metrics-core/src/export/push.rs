@@ -8,6 +8,8 @@ pub(super) mod options;
 pub(super) mod path;
 mod schedule;
 mod self_metrics;
+#[cfg(any(feature = "otlp", feature = "remote-write", feature = "statsd"))]
+pub(super) mod state;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -160,7 +162,7 @@ impl<'a> PushContext<'a> {
     }
 
     /// Revokes [`PushContext::do_not_retry`]. Returns true if it was called.
-    #[cfg(feature = "remote-write")]
+    #[cfg(any(feature = "otlp", feature = "remote-write"))]
     pub(super) fn revoke_do_not_retry(&self) -> bool {
         let is_revoked = self.retry.get() == Retry::Never;
         if is_revoked {

@@ -15,14 +15,18 @@ use base64::prelude::BASE64_URL_SAFE;
 use log::Level;
 use ureq::http::Method;
 
+use super::http_client::HttpEndpoint;
+use super::http_client::client::{HttpRequest, is_overloaded_or_broken};
 use super::http_client::options::http_methods;
-use super::http_client::{HttpEndpoint, HttpRequest, is_overloaded_or_broken};
 use super::push::options::{PushOptions, push_methods};
 use super::push::{PushContext, PushError, PushTarget};
 use crate::encode::Format;
 use crate::labels::is_label_name;
 use crate::logging::{guarded, log};
 use crate::registry::Registry;
+
+/// The beginning of the names of this library's own families.
+const OWN_PREFIX: &str = "metrics_core_";
 
 /// Pushes a registry's metrics to a Prometheus Pushgateway, which holds them until Prometheus scrapes it.
 ///
@@ -49,7 +53,7 @@ use crate::registry::Registry;
 /// let rows = Counter::builder("import_rows_total", "Imported rows.").register();
 /// // For example "http://pushgateway.example:9091".
 /// let gateway = Pushgateway::new(url, "import").grouping("region", "eu/1");
-/// let guard = gateway.push_at_end();
+/// let guard = gateway.push_at_end()?;
 /// rows.inc_by(1_200_u64);
 /// guard.push()?; // without this call, the guard pushes when it is dropped, even after a panic
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -116,8 +120,14 @@ impl Pushgateway {
     }
 
     /// Returns a guard that pushes at the end of a batch job, even if the job returns early or panics.
-    pub fn push_at_end(&self) -> PushgatewayGuard {
-        PushgatewayGuard { gateway: Some(self.clone()) }
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an option is invalid. A Pushgateway that cannot be reached is not an error, because it may
+    /// become reachable during the job.
+    pub fn push_at_end(&self) -> io::Result<PushgatewayGuard> {
+        self.target.check()?;
+        Ok(PushgatewayGuard { gateway: Some(self.clone()) })
     }
 }
 
@@ -156,9 +166,9 @@ impl Drop for PushgatewayGuard {
     fn drop(&mut self) {
         let Some(gateway) = self.gateway.take() else { return };
         let pushed = guarded(|| gateway.push_with_retries());
-        let after = if thread::panicking() { " after a panic" } else { "" };
         if let Some(Err(error)) = pushed {
-            log(Level::Error, format_args!("{error}; the metrics of this batch job{after} are lost"));
+            let job = if thread::panicking() { "the batch job panicked, and its" } else { "the batch job's" };
+            log(Level::Error, format_args!("{error}; {job} metrics are lost"));
         }
     }
 }
@@ -195,17 +205,25 @@ impl Gateway {
         let mut clash = None;
         let body = push.scrape().encode_inspected(format, &mut |family, labels| {
             let mut names = labels.iter().map(|(name, _)| name);
-            if clash.is_none()
-                && let Some(name) = names.find(|name| *name == "job" || self.grouping.contains_key(*name))
-            {
+            let Some(name) = names.find(|name| *name == "job" || self.grouping.contains_key(*name)) else {
+                return true;
+            };
+            if family.starts_with(OWN_PREFIX) {
+                // The user cannot rename this label.
+                push.skip("has a label of the grouping key", family);
+            } else if clash.is_none() {
                 clash = Some(format!(
                     "a series of {family} has the label `{name}`, which the grouping key would replace; \
                      rename one of them"
                 ));
             }
+            false
         });
         match clash {
-            Some(message) => Err(io::Error::new(io::ErrorKind::InvalidData, message)),
+            Some(message) => {
+                push.do_not_retry();
+                Err(io::Error::new(io::ErrorKind::InvalidData, message))
+            }
             None => Ok((format, body)),
         }
     }
@@ -215,7 +233,7 @@ impl Gateway {
         let headers = [("content-type", content_type)];
         let headers = if content_type.is_empty() { &[][..] } else { &headers };
         let request = HttpRequest { method, path: &path, headers, body, is_temporary: is_overloaded_or_broken };
-        self.endpoint.send(push, &request).map(drop)
+        self.endpoint.client(push)?.send(&request).map(drop)
     }
 }
 
@@ -225,7 +243,8 @@ impl PushTarget for Gateway {
     }
 
     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.check()?;
+        // A retry would find the same invalid option.
+        self.check().inspect_err(|_| push.do_not_retry())?;
         let (format, body) = self.encode(push)?;
         Ok(self.send(push, self.method.clone(), format.content_type(), &body)?)
     }

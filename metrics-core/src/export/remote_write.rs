@@ -11,12 +11,13 @@ mod writer;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::http_client::HttpEndpoint;
 use super::http_client::options::http_methods;
 use super::push::options::{PushOptions, push_methods};
+use super::push::state::PushState;
 use super::push::{PushContext, PushTarget};
 use crate::labels::is_label_name;
 use batches::Batches;
@@ -81,8 +82,8 @@ struct Receiver {
     endpoint: HttpEndpoint,
     external: BTreeMap<String, String>,
     sends_natives: bool,
-    /// Shared by all clones of a [`RemoteWrite`] with the same registry. Locked during a push.
-    sent: Arc<Mutex<SentSeries>>,
+    /// The series that the receiver holds.
+    sent: Arc<PushState<SentSeries>>,
 }
 
 impl RemoteWrite {
@@ -103,6 +104,7 @@ impl RemoteWrite {
     /// Adds a label, such as `job` or `instance`, to every series that does not have a label of this name.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.target.external.insert(name.into(), value.into());
+        self.target.sent = Arc::default();
         self
     }
 
@@ -116,7 +118,7 @@ impl RemoteWrite {
     }
 }
 
-http_methods!(RemoteWrite);
+http_methods!(RemoteWrite, state: sent);
 push_methods!(RemoteWrite, default name: "remote_write", state: sent);
 
 impl Receiver {
@@ -134,7 +136,7 @@ impl Receiver {
 
     fn send(&self, push: &PushContext<'_>, sent: &mut SentSeries, now: i64) -> io::Result<()> {
         let time = sent.begin(now);
-        let mut batches = Batches::new(push, &self.endpoint);
+        let mut batches = Batches::new(push, self.endpoint.client(push)?);
         let mut writer = Writer::new(push, &self.external, self.sends_natives, &mut batches, sent, time);
         let mut steps = push.scrape().begin();
         while !writer.is_down() && steps.step(&|_, _| true, &mut writer) {}
@@ -163,11 +165,7 @@ impl PushTarget for Receiver {
     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.check()?;
         push.time().duration_since(UNIX_EPOCH).map_err(|_| "the system clock is set before 1970")?;
-        let mut sent = match self.sent.try_lock() {
-            Ok(sent) => sent,
-            Err(TryLockError::Poisoned(sent)) => sent.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err("another push to the same target has not finished".into()),
-        };
+        let mut sent = self.sent.take(push)?;
         Ok(self.send(push, &mut sent, message::milliseconds(push.time()))?)
     }
 }

@@ -13,8 +13,9 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use super::push::differences::{Differences, SharedDifferences};
+use super::push::differences::Differences;
 use super::push::options::{PushOptions, push_methods};
+use super::push::state::PushState;
 use super::push::{PushContext, PushTarget, address, path};
 use datagrams::Datagrams;
 use lines::{Dialect, Sent, StatsDLines};
@@ -31,10 +32,10 @@ use socket::{Address, Socket};
 ///   histograms. A push sends the increase since the last delivery, or the whole total of a series that was never
 ///   delivered. It sends no line for a total that has not changed, except once for a new series.
 /// - Gauges have type `g`. So do quantiles, info metrics, state sets and values of unknown type. Every push sends all
-///   of them. If several processes send the same gauges, set a different [`prefix`](Self::prefix) for each.
+///   of them. If several processes send the same gauges, set a different [`prefix`](Self::prefix) for each. A negative
+///   gauge is first set to 0, because servers add a value with a sign to the gauge.
 /// - In the plain dialect, a name consists of the sample name in the text format, followed by the labels, sorted by
-///   name. Characters other than `[a-zA-Z0-9_-]` become `_`, and so does an empty label value. A negative gauge is
-///   first set to 0, because servers add a value with a sign to the gauge.
+///   name. Characters other than `[a-zA-Z0-9_-]` become `_`, and so does an empty label value.
 /// - In the [DogStatsD dialect](Self::datadog), labels are tags. In their values, `|`, `,`, `#` and control characters
 ///   become `_`. Tags with empty values are omitted.
 /// - Samples that cannot be sent are skipped and counted, and the first one for each reason is logged:
@@ -99,7 +100,7 @@ struct Server {
     prefix: String,
     /// The maximum size of a datagram, or `None` for the default.
     datagram_size: Option<usize>,
-    differences: Arc<SharedDifferences<Sent>>,
+    differences: Arc<PushState<Differences<Sent>>>,
 }
 
 impl StatsD {
@@ -189,6 +190,7 @@ impl PushTarget for Server {
     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
         let address = Address::parse(&self.address)?;
         let mut differences = self.differences.take(push)?;
+        differences.begin();
         let mut socket = address.connect(&self.address, push)?;
         let size = self.datagram_size.unwrap_or(address.datagram_size());
         let sent = self.send(&mut socket, size, &mut differences, push);

@@ -8,10 +8,10 @@
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::push::options::{PushOptions, push_methods};
@@ -96,8 +96,7 @@ impl Target {
     }
 
     /// Writes the metrics to `temporary`, and moves it to the target's path.
-    fn replace(&self, temporary: &Path, push: &PushContext<'_>) -> io::Result<()> {
-        let mut file = File::options().write(true).create_new(true).open(temporary)?;
+    fn replace(&self, mut file: File, temporary: &Path, push: &PushContext<'_>) -> io::Result<()> {
         let mut encoding = Encoding::new(push.scrape().begin(), Format::Text);
         let mut has_more = true;
         while has_more {
@@ -126,16 +125,17 @@ impl PushTarget for Target {
     }
 
     fn push(&mut self, push: &PushContext<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-
         let (directory, name) = self.directory_and_name()?;
         if !self.has_cleaned_up {
             remove_abandoned(directory, name);
         }
-        // Another process, or another pusher of this one, may write the same file at the same time.
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let temporary = directory.join(temporary_name(name, &format!("{}-{number}", process::id())));
-        let written = self.replace(&temporary, push);
+        // Another process, or another pusher of this one, may write the same file at the same time. In containers,
+        // processes often have the same ID.
+        let unique = format!("{:016x}", RandomState::new().hash_one(process::id()));
+        let temporary = directory.join(temporary_name(name, &unique));
+        let file = File::options().write(true).create_new(true).open(&temporary);
+        let file = file.map_err(|error| self.failed_to_create(directory, &error))?;
+        let written = self.replace(file, &temporary, push);
         if written.is_err() {
             fs::remove_file(&temporary).ok();
         }
@@ -146,14 +146,15 @@ impl PushTarget for Target {
 
 impl Target {
     fn failed(&self, error: &io::Error) -> io::Error {
-        let path = self.path.display();
-        match self.directory_and_name() {
-            Ok((directory, _)) if error.kind() == io::ErrorKind::NotFound => {
-                let directory = directory.display();
-                io::Error::new(error.kind(), format!("cannot write {path}: the directory {directory} does not exist"))
-            }
-            _ => io::Error::new(error.kind(), format!("cannot write {path}: {error}")),
+        io::Error::new(error.kind(), format!("cannot write {}: {error}", self.path.display()))
+    }
+
+    fn failed_to_create(&self, directory: &Path, error: &io::Error) -> io::Error {
+        if error.kind() != io::ErrorKind::NotFound {
+            return self.failed(error);
         }
+        let (path, directory) = (self.path.display(), directory.display());
+        io::Error::new(error.kind(), format!("cannot write {path}: the directory {directory} does not exist"))
     }
 }
 

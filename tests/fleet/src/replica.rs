@@ -88,8 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         next += calls;
         println!("{next}");
     }
-    for pusher in pushers {
-        pusher.shutdown()?;
-    }
-    Ok(())
+    // Each pusher pushes once more, even if another one fails.
+    let results: Vec<_> = pushers.into_iter().map(Pusher::shutdown).collect();
+    results.into_iter().try_for_each(|result| Ok(result?))
 }

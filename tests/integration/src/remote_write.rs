@@ -255,3 +255,21 @@ fn the_other_samples_arrive_if_native_histograms_are_disabled() {
     pusher.shutdown().expect("accepted");
     assert_eq!(sample("metrics_core_push_samples_dropped_total{target=\"not_native\"}"), Some(1.0));
 }
+
+#[test]
+fn clones_with_other_labels_do_not_end_each_others_series() {
+    let registry = Registry::new();
+    Gauge::builder("g", "").register_in(&registry).expect("valid").set(1);
+    let receiver = Receiver::start([]);
+    let target = receiver.target(&registry);
+    for instance in ["a", "b", "a"] {
+        let clone = target.clone().label("instance", instance);
+        let expected = format!("__name__=\"g\",instance=\"{instance}\"");
+        for _ in 0..2 {
+            clone.push().expect("accepted");
+            let samples = receiver.samples();
+            let [(series, sample)] = &samples[..] else { panic!("{samples:?}") };
+            assert_eq!((series, sample.value), (&expected, 1.0));
+        }
+    }
+}

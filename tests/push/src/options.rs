@@ -44,7 +44,8 @@ impl Log for Recorder {
 fn record_log() {
     // All tests of this process use the same logger.
     log::set_logger(&Recorder).ok();
-    log::set_max_level(LevelFilter::Debug);
+    // The crates of the HTTP client log requests at this level.
+    log::set_max_level(LevelFilter::Trace);
 }
 
 for_each_target! {
@@ -137,7 +138,7 @@ for_each_target! {
         record_log();
         let name = format!("discreet_{}", T::NAME);
         let receiver = Receiver::start([crate::receiver::Reply::Responds(
-            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/?secret\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/?elsewhere\r\nContent-Length: 0\r\n\r\n",
         )]);
         let target = T::new(&format!("http://user:secret@{}/?token=secret", receiver.address()), &small_registry());
         let target = target.name(&name).header("X-Api-Key", "secret");
@@ -149,10 +150,26 @@ for_each_target! {
         let log = LOG.lock().expect("no panic").clone();
         assert!(log.contains(&format!("metrics_core: {name}: ")), "{log}");
         assert!(log.contains("ureq"), "{log}");
+        // Requests are logged in rows of bytes with their characters at the end.
+        let rows = log.lines().filter(|line| line.starts_with("ureq_proto::util: "));
+        let rows: String = rows.map(|row| &row[row.len() - 16..]).collect();
+        assert!(rows.contains("authorization:"), "{log}");
         // The base64 encoding of `user:secret`.
         for secret in ["secret", "dXNlcjpzZWNyZXQ"] {
-            assert!(!log.contains(secret), "{log}");
+            assert!(!log.contains(secret) && !rows.contains(secret), "{log}");
             assert!(!Registry::global().to_text().contains(secret));
         }
+    }
+
+    fn a_receiver_that_repeats_secrets_does_not_reveal_them<T>() {
+        let response = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 46\r\n\r\n\
+                        invalid: /?token=pass%3Dword X-Api-Key=hunter2";
+        let receiver = Receiver::start([crate::receiver::Reply::Responds(response)]);
+        let target = T::new(&format!("{}/?token=pass%3Dword", receiver.url()), &small_registry());
+        let error = target.header("X-Api-Key", "hunter2").push().expect_err("it is rejected").to_string();
+        assert!(error.ends_with("401 Unauthorized: invalid: /?token=*** X-Api-Key=***"), "{error}");
+        let request = receiver.request();
+        assert!(request.line().contains("?token=pass%3Dword "), "{request:?}");
+        assert_eq!(request.header("x-api-key"), Some("hunter2"));
     }
 }

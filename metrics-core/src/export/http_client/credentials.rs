@@ -25,39 +25,43 @@ impl Credentials {
         Self::Bearer(Arc::new(token))
     }
 
-    /// Returns the value of the `Authorization` header.
-    pub(super) fn header(&self) -> io::Result<HeaderValue> {
-        let (what, value) = match self {
+    /// Returns the value of the `Authorization` header, and the password or token.
+    pub(super) fn read(&self) -> io::Result<(HeaderValue, String)> {
+        let (what, value, secret) = match self {
             Self::Basic(user, password) => {
                 let password = read("password", password)?;
-                ("password", format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+                let value = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+                ("password", value, password)
             }
-            Self::Bearer(token) => ("token", format!("Bearer {}", read("token", token)?)),
+            Self::Bearer(token) => {
+                let token = read("token", token)?;
+                if token.is_empty() {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "the token is empty"));
+                }
+                ("token", format!("Bearer {token}"), token)
+            }
         };
-        let invalid = |_| {
+        let invalid = || {
             let message = format!("the {what} contains characters that are not allowed in a header");
             io::Error::new(io::ErrorKind::InvalidData, message)
         };
-        let mut header = HeaderValue::try_from(value).map_err(invalid)?;
-        header.set_sensitive(true);
-        Ok(header)
+        // Other characters than ASCII would be valid in a header, but servers disagree on their encoding.
+        let value = Some(value).filter(|value| value.is_ascii()).and_then(|value| HeaderValue::try_from(value).ok());
+        Ok((value.ok_or_else(invalid)?, secret))
     }
 }
 
 /// Calls the function of a secret. Surrounding whitespace is removed, because files usually end with a line break.
 fn read(what: &str, secret: &Secret) -> io::Result<String> {
     let text = secret().map_err(|error| io::Error::new(error.kind(), format!("cannot read the {what}: {error}")))?;
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the {what} is empty")));
-    }
-    Ok(text.to_owned())
+    Ok(text.trim().to_owned())
 }
 
 /// Returns true if the values of this header are usually secret.
 pub(super) fn is_secret(header: &HeaderName) -> bool {
     let name = header.as_str();
-    name.contains("auth") || ["cookie", "key", "token", "secret"].iter().any(|word| name.contains(word))
+    let words = ["auth", "cookie", "credential", "dsn", "key", "pass", "secret", "sign", "team", "token"];
+    words.iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -71,11 +75,12 @@ mod tests {
             Ok(format!(" t{}\n", number.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
         });
         for expected in ["Bearer t0", "Bearer t1"] {
-            let header = token.header().expect("valid");
-            assert_eq!((header.to_str().expect("ASCII"), header.is_sensitive()), (expected, true));
+            let (header, secret) = token.read().expect("valid");
+            assert_eq!(header.to_str().expect("ASCII"), expected);
+            assert_eq!(expected.strip_prefix("Bearer "), Some(secret.as_str()));
         }
         // The example of RFC 7617.
-        let basic = Credentials::basic("Aladdin", || Ok("open sesame".to_owned())).header().expect("valid");
+        let basic = Credentials::basic("Aladdin", || Ok("open sesame".to_owned())).read().expect("valid").0;
         assert_eq!(basic.to_str().expect("ASCII"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 
@@ -85,17 +90,17 @@ mod tests {
             ("a\u{0}b", "the token contains characters that are not allowed in a header"),
             ("\n", "the token is empty"),
         ] {
-            let error = Credentials::bearer(move || Ok(text.to_owned())).header().expect_err("invalid");
+            let error = Credentials::bearer(move || Ok(text.to_owned())).read().expect_err("invalid");
             assert_eq!(error.to_string(), expected);
         }
-        let error = Credentials::bearer(|| Err(io::Error::other("away"))).header().expect_err("it cannot be read");
+        let error = Credentials::bearer(|| Err(io::Error::other("away"))).read().expect_err("it cannot be read");
         assert_eq!(error.to_string(), "cannot read the token: away");
     }
 
     #[test]
     fn secret_headers_are_recognized_by_name() {
         for (name, expected) in
-            [("x-api-key", true), ("authorization", true), ("dd-token", true), ("x-scope-orgid", false)]
+            [("x-api-key", true), ("authorization", true), ("x-honeycomb-team", true), ("x-scope-orgid", false)]
         {
             assert_eq!(is_secret(&HeaderName::from_static(name)), expected, "{name}");
         }

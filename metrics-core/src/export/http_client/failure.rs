@@ -4,10 +4,11 @@ use std::io;
 
 use ureq::{Error, Timeout};
 
+use super::secrets::Secrets;
 use super::url::Url;
 
 /// Returns an error that names the server and the cause.
-pub(super) fn in_words(url: &Url, error: Error) -> io::Error {
+pub(super) fn in_words(url: &Url, secrets: &Secrets, error: Error) -> io::Error {
     let (kind, cause) = match error {
         Error::Timeout(Timeout::Resolve) => (io::ErrorKind::TimedOut, "name resolution timed out".to_owned()),
         Error::Timeout(Timeout::Connect) => (io::ErrorKind::TimedOut, "connecting timed out".to_owned()),
@@ -31,5 +32,5 @@ pub(super) fn in_words(url: &Url, error: Error) -> io::Error {
         }
         error => (io::ErrorKind::Other, error.to_string()),
     };
-    io::Error::new(kind, format!("cannot push to {url}: {cause}"))
+    io::Error::new(kind, format!("cannot push to {url}: {}", secrets.quote(&cause)))
 }

@@ -7,13 +7,14 @@ use super::credentials::Credentials;
 
 impl HttpEndpoint {
     pub(crate) fn set_header(&mut self, name: &str, value: &str) {
-        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(mut value)) => {
+        let ascii = Some(value).filter(|value| value.is_ascii());
+        match (HeaderName::try_from(name), ascii.map(HeaderValue::try_from)) {
+            (Ok(name), Some(Ok(mut value))) => {
                 value.set_sensitive(true);
                 self.headers.insert(name, value);
             }
             (Err(_), _) => self.reject(format!("{name:?} is not a valid header name")),
-            (Ok(_), Err(_)) => self.reject(format!("the value of the header `{name}` is invalid")),
+            (Ok(_), _) => self.reject(format!("the value of the header `{name}` is invalid")),
         }
     }
 
@@ -27,7 +28,6 @@ impl HttpEndpoint {
 
     #[cfg(feature = "push-tls")]
     pub(crate) fn trust(&mut self, pem: &[u8]) {
-        self.forget_agent();
         if let Err(error) = self.tls.trust(pem) {
             self.reject(error);
         }
@@ -35,7 +35,6 @@ impl HttpEndpoint {
 
     #[cfg(feature = "push-tls")]
     pub(crate) fn authenticate(&mut self, certificate: &[u8], key: &[u8]) {
-        self.forget_agent();
         if let Err(error) = self.tls.authenticate(certificate, key) {
             self.reject(error);
         }
@@ -47,17 +46,19 @@ impl HttpEndpoint {
     }
 }
 
-/// Implements the methods that all HTTP targets share. The type's `target` must have an `endpoint` field of type
-/// [`HttpEndpoint`].
+/// Implements the methods that all HTTP targets share. Those that can change the tenant reset the `state`, if any; see
+/// [`push_methods`](crate::export::push::options::push_methods). The type's `target` must have an `endpoint` field of
+/// type [`HttpEndpoint`].
 macro_rules! http_methods {
-    ($target:ident) => {
+    ($target:ident $(, state: $state:ident)?) => {
         impl $target {
-            /// Adds a header to each request, such as `X-Scope-OrgID`.
+            /// Sets a header of each request, such as `X-Scope-OrgID`.
             ///
-            /// A header whose name contains `auth`, `cookie`, `key`, `token` or `secret` is treated as a credential;
+            /// A header whose name contains, for example, `auth`, `key`, `pass` or `token` is treated as a credential;
             #[doc = concat!("see [`", stringify!($target), "::allow_credentials_over_http`].")]
             pub fn header(mut self, name: &str, value: &str) -> Self {
                 self.target.endpoint.set_header(name, value);
+                $(self.target.$state = std::sync::Arc::default();)?
                 self
             }
 
@@ -72,6 +73,7 @@ macro_rules! http_methods {
             ) -> Self {
                 let credentials = $crate::export::http_client::credentials::Credentials::basic(user, password);
                 self.target.endpoint.set_credentials(credentials);
+                $(self.target.$state = std::sync::Arc::default();)?
                 self
             }
 
@@ -82,6 +84,7 @@ macro_rules! http_methods {
             pub fn bearer_token(mut self, token: impl Fn() -> std::io::Result<String> + Send + Sync + 'static) -> Self {
                 let credentials = $crate::export::http_client::credentials::Credentials::bearer(token);
                 self.target.endpoint.set_credentials(credentials);
+                $(self.target.$state = std::sync::Arc::default();)?
                 self
             }
 

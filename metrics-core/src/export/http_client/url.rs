@@ -33,6 +33,12 @@ impl Url {
         if !is_http || uri.host().is_none_or(str::is_empty) {
             return Err(invalid());
         }
+        // An unescaped slash in the user name or password would end the host.
+        if path.split('?').next().is_some_and(|path| path.contains('@')) {
+            return Err(
+                "the URL contains `@` in its path; percent-encode it, also in a user name or password".to_owned()
+            );
+        }
         let credentials = user.map(|user| {
             let (user, password) = user.split_once(':').unwrap_or((user, ""));
             let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -103,9 +109,11 @@ mod tests {
         ] {
             assert_eq!(parsed(text).0.to_string(), "http://example:9091/base", "{text}");
         }
-        let secret = parsed("https://a:p%40ss@example").1.expect("credentials").header().expect("valid");
+        let secret = parsed("https://a:p%40ss@example").1.expect("credentials").read().expect("valid").0;
         // The base64 encoding of `a:p@ss`.
         assert_eq!(secret.to_str().expect("ASCII"), "Basic YTpwQHNz");
+        let error = Url::parse("https://AbC/dEf=@example/").map(drop).expect_err("an unescaped slash");
+        assert!(!error.contains("dEf"), "{error}");
         for invalid in
             ["", "secret@example", "example:9091", "ftp://secret@example", "http://", "http://secret@/", "http://a b"]
         {

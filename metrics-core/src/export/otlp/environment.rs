@@ -34,7 +34,7 @@ impl Otlp {
     /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | `http://localhost:4318`; `/v1/metrics` is appended |
     /// | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | not set; replaces the URL above, and nothing is appended |
     /// | `OTEL_EXPORTER_OTLP_HEADERS` | none; `name=value` pairs, separated by commas and percent-encoded |
-    /// | `OTEL_EXPORTER_OTLP_TIMEOUT` | `10000`, in milliseconds; 0 means unlimited |
+    /// | `OTEL_EXPORTER_OTLP_TIMEOUT` | `10000`, in milliseconds; 0 is ignored, because a push needs a limit |
     /// | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`; or `none` |
     /// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative`; or `delta` or `lowmemory` |
     ///
@@ -91,7 +91,7 @@ impl Otlp {
         }
         let timeout = environment.of_metrics("TIMEOUT").and_then(|name| environment.milliseconds(&name));
         if let Some(timeout) = timeout {
-            otlp = otlp.timeout(if timeout.is_zero() { Duration::MAX } else { timeout });
+            otlp = otlp.timeout(timeout);
         }
         let compression = [("gzip", true), ("none", false)];
         if let Some(gzip) =
@@ -185,8 +185,11 @@ impl Environment<'_> {
 
     fn milliseconds(&self, name: &str) -> Option<Duration> {
         let text = self.get(name)?;
-        let milliseconds = text.parse().map(Duration::from_millis);
-        milliseconds.inspect_err(|_| ignored(name, format_args!("it is not a number of milliseconds"))).ok()
+        let milliseconds = text.parse().ok().filter(|milliseconds| *milliseconds > 0);
+        if milliseconds.is_none() {
+            ignored(name, format_args!("it is not a positive number of milliseconds"));
+        }
+        milliseconds.map(Duration::from_millis)
     }
 
     /// Returns the choice whose name is the variable's value, ignoring case.
@@ -288,8 +291,7 @@ mod tests {
     fn timeouts_and_intervals_are_in_milliseconds() {
         let timeout = |value| otlp(&[("OTEL_EXPORTER_OTLP_TIMEOUT", value)]).options.timeout;
         assert_eq!(timeout("2500"), Duration::from_millis(2_500));
-        assert_eq!(timeout("0"), Duration::MAX);
-        for invalid in ["", "-1", "1s", "1.5"] {
+        for invalid in ["", "0", "-1", "1s", "1.5"] {
             assert_eq!(timeout(invalid), Duration::from_secs(10), "{invalid:?}");
         }
         let both = [("OTEL_EXPORTER_OTLP_TIMEOUT", "1"), ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "2")];

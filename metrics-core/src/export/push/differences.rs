@@ -1,26 +1,17 @@
 //! The totals that a target last delivered, for targets that send increases instead of totals.
 //!
-//! A push [takes](SharedDifferences::take) the totals, so pushes through clones of a target do not overlap. For each
-//! series, it computes the increase since the last delivery and records in which batch (such as a datagram) the new
-//! total is sent. At the end, it [commits](Differences::commit) the batches that were delivered. The other totals are
-//! discarded, so the next push sends their increases again.
+//! For each series, a push computes the increase since the last delivery and records in which batch (such as a datagram)
+//! the new total is sent. At the end, it [commits](Differences::commit) the batches that were delivered. The other totals
+//! are discarded, so the next push sends their increases again.
 //!
 //! A series that was removed and recreated begins at 0. It is recognized by its creation time or, if that is not known,
 //! by a lower total. The state of a series is dropped once a complete push has not visited the series. A collector that
 //! fails during one scrape must not reset its series. Series without a creation time, which come from collectors, are
 //! therefore kept until a push visits other series of their family.
 
-use std::fmt;
-use std::io;
-use std::mem;
-use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use hashbrown::HashMap;
-
-use super::PushContext;
-use crate::lock::lock;
 
 type RandomState = foldhash::fast::RandomState;
 
@@ -28,13 +19,6 @@ type RandomState = foldhash::fast::RandomState;
 pub(in crate::export) trait Total: Sized {
     /// Returns the increase since `earlier`, or `None` if the series must have been reset since then.
     fn since(&self, earlier: &Self) -> Option<Self>;
-}
-
-/// The state of a target's series, which the target's clones share.
-pub(in crate::export) struct SharedDifferences<T> {
-    /// `None` during a push, because no lock is held while a scrape runs collectors.
-    idle: Mutex<Option<Differences<T>>>,
-    returned: Condvar,
 }
 
 /// The state of all series of a target.
@@ -65,62 +49,6 @@ struct CreatedTotal<T> {
     created: Option<SystemTime>,
 }
 
-/// The state during a push. It is returned when dropped, even if the push panics.
-pub(in crate::export) struct TakenDifferences<'s, T> {
-    shared: &'s SharedDifferences<T>,
-    differences: Differences<T>,
-}
-
-impl<T> SharedDifferences<T> {
-    /// Takes the state for a push. Waits for a push that is using it.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if another push does not finish within the time left for this one.
-    pub(in crate::export) fn take(&self, push: &PushContext<'_>) -> io::Result<TakenDifferences<'_, T>> {
-        let timeout = push.time_left()?;
-        let waited = self.returned.wait_timeout_while(lock(&self.idle), timeout, |idle| idle.is_none());
-        let taken = waited.unwrap_or_else(PoisonError::into_inner).0.take();
-        let in_use = || io::Error::new(io::ErrorKind::TimedOut, "another push to the same target has not finished");
-        let mut differences = taken.ok_or_else(in_use)?;
-        differences.push += 1;
-        Ok(TakenDifferences { shared: self, differences })
-    }
-}
-
-impl<T> Default for SharedDifferences<T> {
-    fn default() -> Self {
-        Self { idle: Mutex::new(Some(Differences::default())), returned: Condvar::new() }
-    }
-}
-
-impl<T> fmt::Debug for SharedDifferences<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedDifferences").finish_non_exhaustive()
-    }
-}
-
-impl<T> Deref for TakenDifferences<'_, T> {
-    type Target = Differences<T>;
-
-    fn deref(&self) -> &Differences<T> {
-        &self.differences
-    }
-}
-
-impl<T> DerefMut for TakenDifferences<'_, T> {
-    fn deref_mut(&mut self) -> &mut Differences<T> {
-        &mut self.differences
-    }
-}
-
-impl<T> Drop for TakenDifferences<'_, T> {
-    fn drop(&mut self) {
-        *lock(&self.shared.idle) = Some(mem::take(&mut self.differences));
-        self.shared.returned.notify_one();
-    }
-}
-
 impl<T> Default for Differences<T> {
     fn default() -> Self {
         Self { families: HashMap::default(), push: 0 }
@@ -128,6 +56,11 @@ impl<T> Default for Differences<T> {
 }
 
 impl<T> Differences<T> {
+    /// Begins a push.
+    pub(in crate::export) fn begin(&mut self) {
+        self.push += 1;
+    }
+
     /// Visits a series. The key identifies it within its family.
     pub(in crate::export) fn series(&mut self, family: &str, key: &[u8]) -> &mut SeriesTotal<T> {
         let push = self.push;
@@ -177,12 +110,9 @@ impl<T: Total> SeriesTotal<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
-    use crate::registry::Registry;
 
     impl Total for u64 {
         fn since(&self, earlier: &Self) -> Option<Self> {
@@ -192,13 +122,8 @@ mod tests {
 
     const BORN: Option<SystemTime> = Some(SystemTime::UNIX_EPOCH);
 
-    fn context(registry: &Registry) -> PushContext<'_> {
-        PushContext::new(registry, "differences", Instant::now() + Duration::from_secs(20))
-    }
-
-    /// Begins a push.
     fn begin(differences: &mut Differences<u64>) {
-        differences.push += 1;
+        differences.begin();
     }
 
     /// Sends the total of the series `key`, and returns its increase.
@@ -302,53 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn a_push_waits_for_another_one() {
-        let registry = Registry::new();
-        let shared = SharedDifferences::<u64>::default();
-        let push = context(&registry);
-        let mut first = shared.take(&push).expect("nobody uses it");
-        thread::scope(|scope| {
-            let waiting = scope.spawn(|| {
-                let mut second = shared.take(&context(&registry)).expect("it is returned");
-                send(&mut second, "a", 7, BORN, 0)
-            });
-            send(&mut first, "a", 5, BORN, 0);
-            first.commit(|_| true, true);
-            drop(first);
-            assert_eq!(waiting.join().expect("no panic"), Some(2));
-        });
-    }
-
-    #[test]
-    fn a_push_does_not_wait_for_another_one_for_ever() {
-        let registry = Registry::new();
-        let shared = SharedDifferences::<u64>::default();
-        let push = context(&registry);
-        let _first = shared.take(&push).expect("nobody uses it");
-        let impatient = PushContext::new(&registry, "differences", Instant::now() + Duration::from_millis(20));
-        let error = shared.take(&impatient).err().expect("it is in use");
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (io::ErrorKind::TimedOut, "another push to the same target has not finished")
-        );
-    }
-
-    #[test]
-    fn a_push_that_panics_delivers_nothing_and_returns_the_state() {
-        let registry = Registry::new();
-        let shared = SharedDifferences::<u64>::default();
-        let push = context(&registry);
-        let panics = || {
-            let mut taken = shared.take(&push).expect("nobody uses it");
-            send(&mut taken, "a", 5, BORN, 0);
-            send(&mut taken, "b", 5, BORN, 0);
-            panic!("a push");
-        };
-        catch_unwind(AssertUnwindSafe(panics)).expect_err("it panics");
-        let mut taken = shared.take(&push).expect("it was returned");
-        // This push visits only one of the series, and sends neither.
-        taken.series("family", b"a");
-        taken.commit(|_| true, false);
-        assert!(taken.families.is_empty());
+    fn a_push_that_panics_delivers_nothing() {
+        let mut differences = Differences::default();
+        begin(&mut differences);
+        send(&mut differences, "a", 5, BORN, 0);
+        send(&mut differences, "b", 5, BORN, 0);
+        // The push panics instead of committing. The next one visits only one of the series, and sends neither.
+        begin(&mut differences);
+        differences.series("family", b"a");
+        differences.commit(|_| true, false);
+        assert!(differences.families.is_empty());
     }
 }

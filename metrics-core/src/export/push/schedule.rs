@@ -245,7 +245,8 @@ impl Schedule {
                 guarded(|| {
                     let cause = error.to_string();
                     if logged.len() < LOGGED_CAUSES && logged.insert(cause.clone()) {
-                        log(Level::Warn, format_args!("{cause} (logged once; retrying)"));
+                        let retrying = if push.retry.get() == Retry::Never { "" } else { "; retrying" };
+                        log(Level::Warn, format_args!("{cause} (logged once{retrying})"));
                     }
                 });
             }

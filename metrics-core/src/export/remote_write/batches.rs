@@ -8,7 +8,7 @@ use std::io;
 use snap::raw::Encoder;
 use ureq::http::Method;
 
-use super::super::http_client::{HttpEndpoint, HttpRequest, is_overloaded_or_broken};
+use super::super::http_client::client::{HttpClient, HttpRequest, is_overloaded_or_broken};
 use super::super::push::PushContext;
 use crate::encode::wire::push_bytes;
 
@@ -28,7 +28,7 @@ const NOT_ENABLED: &str = "the receiver has not enabled";
 /// The requests of one push.
 pub(super) struct Batches<'p> {
     push: &'p PushContext<'p>,
-    endpoint: &'p HttpEndpoint,
+    client: HttpClient<'p>,
     /// The encoded series that have not been sent, except native histograms.
     floats: Vec<u8>,
     /// The encoded native histograms that have not been sent.
@@ -44,10 +44,10 @@ pub(super) struct Batches<'p> {
 }
 
 impl<'p> Batches<'p> {
-    pub(super) fn new(push: &'p PushContext<'p>, endpoint: &'p HttpEndpoint) -> Self {
+    pub(super) fn new(push: &'p PushContext<'p>, client: HttpClient<'p>) -> Self {
         Self {
             push,
-            endpoint,
+            client,
             floats: Vec::new(),
             natives: Vec::new(),
             native_names: Vec::new(),
@@ -169,7 +169,7 @@ impl<'p> Batches<'p> {
             let method = Method::POST;
             let is_temporary = is_overloaded_or_broken;
             let request = HttpRequest { method, path: "", headers: &HEADERS, body: &body, is_temporary };
-            self.endpoint.send(self.push, &request).map(drop)
+            self.client.send(&request).map(drop)
         };
         Some(send().map_err(|error| Failure { error, is_rejection: self.push.revoke_do_not_retry() }))
     }

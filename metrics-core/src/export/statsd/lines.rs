@@ -155,8 +155,9 @@ impl<'p> StatsDLines<'p> {
             // in which this one is not finite.
             Err(NOT_FINITE)
         } else {
-            if value < 0.0 && matches!(names.dialect, Dialect::Plain) {
-                // A plain server adds a value with a sign to the gauge.
+            if value < 0.0 {
+                // Servers add a value with a sign to the gauge. The Datadog Agent does not, but other servers of its
+                // dialect do.
                 sample.write_line(Number::Whole(0), b"|g");
                 sample.lines.push(b'\n');
             }

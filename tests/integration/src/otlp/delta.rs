@@ -122,3 +122,28 @@ fn a_recreated_series_begins_a_new_delta() {
     assert_eq!(increase, 7);
     assert!(start > time && time > created, "{start} {time} {created}");
 }
+
+#[test]
+fn a_request_that_is_rejected_does_not_stop_the_others() {
+    let registry = Registry::new();
+    // The families are sent in the order of their names, in two requests.
+    let large =
+        Counter::builder("a_total", "").labels(["of"]).max_series(10_000).register_in(&registry).expect("valid");
+    let last = Counter::builder("z_total", "").register_in(&registry).expect("valid");
+    for number in 0..4_000 {
+        large.labels([&format!("{number:0300}")]).inc();
+    }
+    last.inc();
+    let receiver = Receiver::start([Response("413 Payload Too Large", "", Vec::new())]);
+    let target = receiver.target(&registry).delta();
+    target.push().expect_err("the first request is rejected");
+    receiver.next();
+    let second = receiver.next();
+    assert_eq!(sum(second.metrics(), "z_total").0, 1);
+    // The rejected increases are sent again, and the others are not.
+    target.push().expect("it is received");
+    let (first, second) = (receiver.next(), receiver.next());
+    let Data::Sum(rejected) = data(first.metrics(), "a_total") else { panic!("a sum") };
+    assert!(rejected.points.len() > 1_000 && rejected.points.iter().all(|point| point.int == Some(1)));
+    assert_eq!(sum(second.metrics(), "z_total").0, 0);
+}
