@@ -251,7 +251,8 @@ impl Target {
             drop(logged);
             if is_new {
                 let what = if rejected > 0 { format!("rejected {rejected} data points") } else { "warns".to_owned() };
-                log(Level::Warn, format_args!("{}: the receiver {what}: {message} (logged once)", self.name));
+                let colon = if message.is_empty() { "" } else { ": " };
+                log(Level::Warn, format_args!("{}: the receiver {what}{colon}{message} (logged once)", self.name));
             }
         }
         Ok(())

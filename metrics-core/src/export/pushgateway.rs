@@ -189,7 +189,9 @@ impl Gateway {
         push_segment(&mut path, "job", &self.job);
         for (name, value) in &self.grouping {
             if name == "job" || name.starts_with("__") || !is_label_name(name) {
-                return invalid(format!("{name:?} cannot be a label of a grouping key"));
+                return invalid(format!(
+                    "{name:?} is reserved or invalid as a label of a grouping key; use a different name"
+                ));
             }
             push_segment(&mut path, name, value);
         }
@@ -283,7 +285,10 @@ mod tests {
         assert_eq!(path("", "x").expect_err("no job").to_string(), "the job of a Pushgateway must not be empty");
         for name in ["job", "__name__", "a-b", ""] {
             let error = Pushgateway::new("http://h", "j").grouping(name, "x").target.path().expect_err("not a label");
-            assert_eq!(error.to_string(), format!("{name:?} cannot be a label of a grouping key"));
+            assert_eq!(
+                error.to_string(),
+                format!("{name:?} is reserved or invalid as a label of a grouping key; use a different name")
+            );
         }
     }
 }

@@ -127,7 +127,7 @@ impl Receiver {
         for name in self.external.keys() {
             // The last two distinguish samples of a histogram or summary.
             if name.starts_with("__") || !is_label_name(name) || matches!(name.as_str(), "le" | "quantile") {
-                let message = format!("{name:?} cannot be a label of all series");
+                let message = format!("{name:?} is reserved or invalid as a label of all series; use a different name");
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
         }
@@ -207,7 +207,10 @@ mod tests {
         }
         for name in ["", "a-b", "__name__", "__a", "le", "quantile"] {
             let error = check(name).expect_err("reserved or invalid");
-            assert_eq!(error.to_string(), format!("{name:?} cannot be a label of all series"));
+            assert_eq!(
+                error.to_string(),
+                format!("{name:?} is reserved or invalid as a label of all series; use a different name")
+            );
         }
     }
 }

@@ -90,6 +90,21 @@ for_each_target! {
         }
     }
 
+    fn redirects_are_not_followed<T>() {
+        let other = Receiver::start([]);
+        for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+            let response = format!(
+                "HTTP/1.1 {status}\r\nLocation: {}/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                other.url()
+            );
+            let receiver = Receiver::start([Reply::Responds(response.leak())]);
+            let target = T::new(&receiver.url(), &small_registry()).bearer_token(|| Ok("token".to_owned()));
+            let error = target.push().expect_err("it is redirected").to_string();
+            assert!(error.contains(status) && error.ends_with("which is not followed"), "{error}");
+        }
+        assert_eq!(other.unseen(), 0);
+    }
+
     fn an_error_body_that_never_ends_is_cut<T>() {
         let response = "HTTP/1.1 503 Overloaded\r\nContent-Length: 1000\r\n\r\ntry later";
         let message = fails_once::<T>(&registry(), Reply::RespondsAndHangs(response));

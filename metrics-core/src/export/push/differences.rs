@@ -1,8 +1,8 @@
 //! The totals that a target last delivered, for targets that send increases instead of totals.
 //!
-//! For each series, a push computes the increase since the last delivery and records in which batch (such as a datagram)
-//! the new total is sent. At the end, it [commits](Differences::commit) the batches that were delivered. The other totals
-//! are discarded, so the next push sends their increases again.
+//! For each series, a push computes the increase since the last delivery and records in which batch (such as a
+//! datagram) the new total is sent. At the end, it [commits](Differences::commit) the batches that were delivered. The
+//! other totals are discarded, so the next push sends their increases again.
 //!
 //! A series that was removed and recreated begins at 0. It is recognized by its creation time or, if that is not known,
 //! by a lower total. The state of a series is dropped once a complete push has not visited the series. A collector that
