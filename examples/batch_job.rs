@@ -1,6 +1,8 @@
 //! A batch job that pushes its metrics to a Pushgateway when it ends, even if it fails or panics.
 //!
-//! `seq 100 | cargo run --release --package metrics-examples --example batch_job -- http://localhost:9091`
+//! `cargo run --release --package metrics-examples --example batch_job -- http://localhost:9091`
+//!
+//! The job adds up the numbers in standard input, one per line.
 
 use std::error::Error;
 use std::io;

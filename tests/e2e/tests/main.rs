@@ -8,6 +8,7 @@ mod carbon;
 mod dashboard;
 mod differential;
 mod distributions;
+mod everywhere;
 mod example;
 mod examples;
 mod exemplars;

@@ -71,7 +71,7 @@ fn the_first_command_builds_little_more_than_the_library() {
 
 #[test]
 fn each_example_begins_with_its_command() {
-    for (folder, package, examples) in [("examples", " --package metrics-examples", 6), ("examples/basics", "", 6)] {
+    for (folder, package, examples) in [("examples", " --package metrics-examples", 7), ("examples/basics", "", 6)] {
         let files = fs::read_dir(root().join(folder)).expect("examples").map(|entry| entry.expect("an entry").path());
         let sources: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|kind| kind == "rs")).collect();
         assert_eq!(sources.len(), examples);

@@ -199,9 +199,12 @@ fn hyper_under_load_and_attack() {
 fn tonic_is_measured() {
     let mut example = Example::start("tonic", &["127.0.0.1:0", "127.0.0.1:0"]);
     let (_service, metrics) = (example.addr(), example.addr());
-    let (_, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
     let check = "health_request_latency_seconds_count{path=\"/grpc.health.v1.Health/Check\",method=\"POST\"} 0\n";
-    assert!(text.contains(check), "{text}");
+    // The example builds its layer after it has printed the addresses.
+    let text = wait_for("the series of the layer", || {
+        let (_, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
+        text.contains(check).then_some(text)
+    });
     readers::promtool_is_content(&text);
 }
 

@@ -162,7 +162,9 @@ fn datadog_lines_follow_the_grammar() {
         }
     }
     for (of, value) in [("max", f64::MAX), ("min", f64::MIN), ("low", -12.625), ("tiny", -5e-324), ("zero", 0.0)] {
-        assert_eq!(values("shop.level", "g", &[("of", of)]), [value]);
+        // A negative gauge is first set to 0.
+        let expected = if value < 0.0 { vec![0.0, value] } else { vec![value] };
+        assert_eq!(values("shop.level", "g", &[("of", of)]), expected);
     }
     let labels = [("method", "GET"), ("path", "/users/{id}")];
     assert_eq!(values("shop.latency_seconds_count", "c", &labels), [1.0]);
@@ -171,7 +173,7 @@ fn datadog_lines_follow_the_grammar() {
     assert_eq!(buckets.concat(), [1.0; 4]);
     assert_eq!(values("shop.size_bytes_sum", "c", &[]), [-3.0]);
     let odd = [("exported_name", "z"), ("name", "x y"), ("quantile", "0.5")];
-    assert_eq!(values("shop.odd", "g", &odd), [-1.5]);
+    assert_eq!(values("shop.odd", "g", &odd), [0.0, -1.5]);
     assert_eq!(values("shop.odd_sum", "c", &odd[..2]), [-3.5]);
     assert_eq!(values("shop.odd_untyped", "g", &[]), [1e300]);
     // Verify that the parser detects violations.
