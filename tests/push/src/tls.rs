@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver as Channel, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,11 @@ impl Authority {
 
 /// Serves HTTPS on a free port and returns its URL. Each request gets status 200.
 fn serve(identity: &Identity, clients: Option<&Authority>) -> String {
+    serve_recorded(identity, clients).0
+}
+
+/// Like [`serve`]. Also returns the beginning of each request.
+fn serve_recorded(identity: &Identity, clients: Option<&Authority>) -> (String, Channel<String>) {
     let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect("a certificate")];
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -67,6 +73,7 @@ fn serve(identity: &Identity, clients: Option<&Authority>) -> String {
     let config = Arc::new(builder.with_single_cert(chain, key).expect("valid"));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("an address").port();
+    let (sender, requests) = channel();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).expect("valid"), stream);
@@ -80,21 +87,24 @@ fn serve(identity: &Identity, clients: Option<&Authority>) -> String {
                 }
             }
             if !request.is_empty() {
+                sender.send(String::from_utf8_lossy(&request).into_owned()).ok();
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok();
                 stream.conn.send_close_notify();
                 stream.flush().ok();
             }
         }
     });
-    format!("https://localhost:{port}")
+    (format!("https://localhost:{port}"), requests)
 }
 
 for_each_target! {
     fn a_trusted_server_receives_the_push<T>() {
         let authority = Authority::new();
-        let url = serve(&authority.server(), None);
+        let (url, requests) = serve_recorded(&authority.server(), None);
         let target = T::new(&url, &small_registry()).root_certificates(&authority.0.pem());
         target.bearer_token(|| Ok("token".to_owned())).push().expect("sent");
+        let request = requests.recv_timeout(LONG).expect("a request");
+        assert!(request.contains("authorization: Bearer token\r\n"), "{request}");
     }
 
     fn servers_that_cannot_be_trusted_are_errors<T>() {
