@@ -174,7 +174,8 @@ impl Otlp {
     /// accepts a request but its response is lost, it counts the increases twice, and increases that it rejects are
     /// lost. Cumulative totals are correct in both cases.
     ///
-    /// The target remembers each total that it has sent. Clones with the same registry share this state.
+    /// The target remembers each total that it has sent. Clones share this state, unless
+    /// the registry, a resource attribute, a header or the credentials of a clone are set.
     pub fn delta(mut self) -> Self {
         self.target.temporality = Temporality::Delta;
         self

@@ -41,7 +41,8 @@ use writer::Writer;
 /// push does not, so set them with [`RemoteWrite::label`].
 ///
 /// A push consists of requests of at most 512 KiB before compression. It succeeds once the receiver has accepted all of
-/// them. The target keeps the labels of all series in memory.
+/// them. The target keeps the labels of all series in memory. Clones share them, unless the registry, a label, a header
+/// or the credentials of a clone are set.
 ///
 /// # Example: pushing every ten seconds and at shutdown
 ///
