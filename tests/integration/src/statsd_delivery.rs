@@ -168,7 +168,7 @@ fn datagrams_that_a_stopping_server_refuses_are_sent_again() {
 fn a_name_with_several_addresses_reaches_the_one_with_a_server() {
     let registry = Registry::new();
     Counter::builder("c_total", "").register_in(&registry).expect("valid").inc();
-    // Where `localhost` also has an IPv6 address, nothing is listening on it.
+    // Nothing is listening on the IPv6 address of `localhost`, if it has one.
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     socket.set_read_timeout(Some(LONG)).expect("a socket");
     let port = socket.local_addr().expect("an address").port();

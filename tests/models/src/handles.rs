@@ -99,7 +99,7 @@ fn values_read_in_an_unchanged_epoch_are_those_of_their_series() {
         });
         // This thread takes over the first thread's block. If it gets the same slot, it resets the cell.
         let writer = thread::spawn(|| counter::add_whole(counter::allocate().expect("a slot"), 1));
-        // As `FamilyCore::remove` does: the epoch changes before the series is freed.
+        // Like `FamilyCore::remove`, this changes the epoch before it frees the series.
         epoch.store(SECOND, Release);
         access::free(old, counter::WORDS);
         scrape.join().expect("no panic");

@@ -177,7 +177,7 @@ mod tests {
         secrets.reveal(&mut output);
         let expected = "PUT /path?token=s%3Dcret HTTP/1.1\r\na: Bearer secret\r\nB: other secret\r\nc: \r\n\r\n";
         assert_eq!(String::from_utf8(output), Ok(format!("{expected}?\r\na: xxx")));
-        // What follows is the body.
+        // The bytes after the head belong to the body.
         let mut body = head.clone().into_bytes();
         secrets.reveal(&mut body);
         assert_eq!(String::from_utf8(body), Ok(head));

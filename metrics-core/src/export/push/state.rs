@@ -139,7 +139,7 @@ mod tests {
         let (registry, state) = (Registry::new(), PushState::<u64>::default());
         let push = context(&registry, Duration::from_secs(3_600));
         let _taken = state.take(&push).expect("idle");
-        // As in a child, in which no thread returns the state.
+        // This simulates a child, in which no thread returns the state.
         lock(&state.slot).process += 1;
         let error = state.take(&push).err().expect("in use").to_string();
         assert_eq!(error, "this target was pushing when the process forked; create a new one in the child");
