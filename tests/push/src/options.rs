@@ -172,4 +172,20 @@ for_each_target! {
         assert!(request.line().contains("?token=pass%3Dword "), "{request:?}");
         assert_eq!(request.header("x-api-key"), Some("hunter2"));
     }
+
+    fn credentials_take_precedence_over_headers<T>() {
+        let receiver = Receiver::start([]);
+        let target = T::new(&receiver.url(), &small_registry()).header("X-After", "value");
+        let target = target.header("Authorization", &"long ".repeat(50));
+        let target = target.header("Content-Type", "text/x-other-and-long");
+        target.bearer_token(|| Ok("token".to_owned())).push().expect("sent");
+        let request = receiver.request();
+        assert_eq!(request.header("authorization"), Some("Bearer token"));
+        assert_ne!(request.header("content-type"), Some("text/x-other-and-long"));
+        assert_eq!(request.header("x-after"), Some("value"));
+        for name in ["Content-Length", "transfer-encoding", "host", "connection"] {
+            let error = start_error(&T::new(&receiver.url(), &small_registry()).header(name, "1"));
+            assert_eq!(error, format!("the header `{name}` is set by the HTTP client"));
+        }
+    }
 }

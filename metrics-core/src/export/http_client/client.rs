@@ -60,8 +60,9 @@ impl<'a> HttpClient<'a> {
     /// Returns an error unless the response has a 2xx status. If a retry is pointless or should be delayed, the push
     /// context records it.
     pub(in crate::export) fn send(&self, request: &HttpRequest<'_>) -> io::Result<HttpReply> {
-        let timeout = self.push.time_left()?;
         let http = self.hidden(request)?;
+        // The function of a credential may have taken time.
+        let timeout = self.push.time_left()?;
         let http = self.agent.configure_request(http).timeout_global(Some(timeout)).build();
         let response = self.agent.run(http).map_err(|error| in_words(self.url, &self.secrets, error))?;
         let status = response.status();
@@ -83,9 +84,6 @@ impl<'a> HttpClient<'a> {
         self.secrets.forget();
         *http.uri_mut() = self.secrets.hide_query(self.url.with_path(request.path)?);
         let headers = http.headers_mut();
-        for (name, value) in &self.endpoint.headers {
-            headers.insert(name, self.secrets.hide_header(name, value));
-        }
         for (name, value) in request.headers {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
@@ -93,6 +91,12 @@ impl<'a> HttpClient<'a> {
             let (value, secret) = credentials.read()?;
             headers.insert(AUTHORIZATION, self.secrets.hide_header(&AUTHORIZATION, &value));
             self.secrets.redact_also(secret);
+        }
+        for (name, value) in &self.endpoint.headers {
+            // A header that was replaced later would leave its secret behind.
+            if !headers.contains_key(name) {
+                headers.insert(name, self.secrets.hide_header(name, value));
+            }
         }
         Ok(http)
     }

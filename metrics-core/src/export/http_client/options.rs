@@ -1,21 +1,33 @@
 //! The options of the targets that use HTTP, and the methods that set them.
 
+use ureq::http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::HttpEndpoint;
 use super::credentials::Credentials;
 
+/// The headers that frame a request.
+const FRAMING: [HeaderName; 5] = [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING];
+
 impl HttpEndpoint {
     pub(crate) fn set_header(&mut self, name: &str, value: &str) {
-        let ascii = Some(value).filter(|value| value.is_ascii());
-        match (HeaderName::try_from(name), ascii.map(HeaderValue::try_from)) {
-            (Ok(name), Some(Ok(mut value))) => {
-                value.set_sensitive(true);
-                self.headers.insert(name, value);
-            }
-            (Err(_), _) => self.reject(format!("{name:?} is not a valid header name")),
-            (Ok(_), _) => self.reject(format!("the value of the header `{name}` is invalid")),
+        if let Err(error) = self.try_set_header(name, value) {
+            self.reject(error);
         }
+    }
+
+    /// Sets a header, or returns an error if it is invalid.
+    pub(crate) fn try_set_header(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let header = HeaderName::try_from(name).map_err(|_| format!("{name:?} is not a valid header name"))?;
+        if FRAMING.contains(&header) {
+            return Err(format!("the header `{name}` is set by the HTTP client"));
+        }
+        // Other characters than ASCII would be valid, but servers disagree on their encoding.
+        let value = Some(value).filter(|value| value.is_ascii()).and_then(|value| HeaderValue::try_from(value).ok());
+        let mut value = value.ok_or_else(|| format!("the value of the header `{name}` is invalid"))?;
+        value.set_sensitive(true);
+        self.headers.insert(header, value);
+        Ok(())
     }
 
     pub(crate) fn set_credentials(&mut self, credentials: Credentials) {
@@ -108,6 +120,7 @@ macro_rules! http_methods {
             #[cfg(feature = "push-tls")]
             pub fn client_certificate(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
                 self.target.endpoint.authenticate(certificate.as_ref(), key.as_ref());
+                $(self.target.$state = std::sync::Arc::default();)?
                 self
             }
         }

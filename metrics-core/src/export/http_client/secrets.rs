@@ -3,6 +3,7 @@
 //! The crates of the HTTP client log requests at level `trace`. They therefore get a placeholder of the same length for
 //! each secret. The transport replaces the placeholders in its buffer, right before it sends the bytes.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -44,7 +45,10 @@ impl Secrets {
     pub(super) fn hide_header(&self, name: &HeaderName, value: &HeaderValue) -> HeaderValue {
         let Ok(placeholder) = HeaderValue::try_from(PLACEHOLDER.repeat(value.len())) else { return value.clone() };
         let mut hidden = lock(&self.0);
-        hidden.redacted.push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let text = String::from_utf8_lossy(value.as_bytes());
+        // A server may repeat the token without its scheme, as in `Bearer token`.
+        hidden.redacted.extend(text.rsplit_once(' ').map(|(_, token)| token.to_owned()));
+        hidden.redacted.push(text.into_owned());
         hidden.headers.push((name.clone(), value.clone()));
         placeholder
     }
@@ -72,7 +76,10 @@ impl Secrets {
     /// Returns the beginning of a message, without secrets and control characters.
     pub(super) fn quote(&self, message: &str) -> String {
         let mut text: String = message.chars().filter(|c| !c.is_control()).collect();
-        for secret in lock(&self.0).redacted.iter().filter(|secret| secret.len() >= SHORTEST_REDACTED) {
+        let mut hidden = lock(&self.0);
+        // A secret can be a part of another one.
+        hidden.redacted.sort_unstable_by_key(|secret| Reverse(secret.len()));
+        for secret in hidden.redacted.iter().filter(|secret| secret.len() >= SHORTEST_REDACTED) {
             text = text.replace(secret.as_str(), "***");
         }
         text.chars().take(LONGEST_QUOTE).collect()
@@ -86,7 +93,10 @@ impl Secrets {
     /// Replaces the placeholders once the output contains the head of the request.
     fn reveal(&self, output: &mut [u8]) {
         let mut hidden = lock(&self.0);
-        let end = output.windows(4).position(|four| four == b"\r\n\r\n").filter(|_| hidden.is_pending);
+        if !hidden.is_pending {
+            return;
+        }
+        let end = output.windows(4).position(|four| four == b"\r\n\r\n");
         let Some(head) = end.and_then(|end| output.get_mut(..end)) else { return };
         hidden.is_pending = false;
         if !hidden.query.is_empty() {
@@ -190,8 +200,8 @@ mod tests {
         secrets.hide_query("http://h/?a=b&token=s%3Dcret".parse().expect("valid"));
         secrets.hide_header(&HeaderName::from_static("a"), &HeaderValue::from_static("top secret"));
         secrets.redact_also("hunter2".to_owned());
-        let quote = secrets.quote("no s%3Dcret, s=cret, top secret,\x07 hunter2 or b");
-        assert_eq!(quote, "no ***, ***, ***, *** or b");
+        let quote = secrets.quote("no s%3Dcret, s=cret, top secret, secret,\x07 hunter2 or b");
+        assert_eq!(quote, "no ***, ***, ***, ***, *** or b");
         assert_eq!(secrets.quote(&"é".repeat(1_000)).chars().count(), LONGEST_QUOTE);
     }
 }

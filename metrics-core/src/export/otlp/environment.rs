@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use log::Level;
 use percent_encoding::percent_decode_str;
-use ureq::http::{HeaderName, HeaderValue};
 
 use super::Otlp;
 use super::delta::Temporality;
@@ -81,9 +80,7 @@ impl Otlp {
         };
         if let Some(variable) = environment.of_metrics("HEADERS") {
             for (name, value) in environment.pairs(&variable) {
-                if HeaderName::try_from(&name).is_ok() && HeaderValue::try_from(&value).is_ok() {
-                    otlp = otlp.header(&name, &value);
-                } else {
+                if otlp.target.endpoint.try_set_header(&name, &value).is_err() {
                     // The name is not logged, because it may be part of a credential.
                     ignored(&variable, format_args!("the name or the value of a header is not allowed"));
                 }

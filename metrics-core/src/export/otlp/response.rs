@@ -1,8 +1,5 @@
 //! The response to a request: the data points that the receiver rejected.
 
-/// The maximum number of characters of a message to keep.
-const MAX_MESSAGE: usize = 200;
-
 /// The `partial_success` of a response, if there is one.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct PartialSuccess {
@@ -31,7 +28,7 @@ impl PartialSuccess {
                     }
                     (2, Content::Bytes(text)) => {
                         let text = String::from_utf8_lossy(text);
-                        partial.message = text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
+                        partial.message = text.chars().filter(|c| !c.is_control()).collect();
                     }
                     _ => {}
                 }
@@ -111,7 +108,7 @@ mod tests {
         assert_eq!(PartialSuccess::read(&[]), partial(0, ""));
         assert_eq!(PartialSuccess::read(&response(300, "too old\n")), partial(300, "too old"));
         assert_eq!(PartialSuccess::read(&response(-1, "odd")), partial(0, "odd"));
-        assert_eq!(PartialSuccess::read(&response(1, &"x".repeat(1_000))).message.len(), MAX_MESSAGE);
+        assert_eq!(PartialSuccess::read(&response(1, &"x".repeat(1_000))).message.len(), 1_000);
     }
 
     #[test]
