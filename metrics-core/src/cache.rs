@@ -247,6 +247,10 @@ fn insert_new<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles
     let _ = TABLES.try_with(|tables| {
         let Ok(mut tables) = tables.try_borrow_mut() else { return };
         if tables.len() <= id.index {
+            let new = id.index + 1 - tables.len();
+            if tables.try_reserve(new).is_err() {
+                return;
+            }
             tables.resize_with(id.index + 1, || None);
         }
         let table = tables[id.index].get_or_insert_default();
@@ -294,7 +298,7 @@ fn forget(id: &CacheId) {
 }
 
 impl ThreadTable {
-    /// Returns false if the table has too many label sets.
+    /// Returns false if the table has too many label sets. Caches nothing if there is no memory.
     fn insert(&mut self, values: &[&str], handles: &[Handle]) -> bool {
         let hash_of = hash(&self.hasher, values);
         if self.index.find(hash_of, |entry| matches(&self.keys, entry.key, values)).is_some() {
@@ -307,17 +311,22 @@ impl ThreadTable {
         let (Ok(key), Ok(first)) = (u32::try_from(self.keys.len()), u32::try_from(self.handles.len())) else {
             return false;
         };
+        if self.keys.try_reserve(key_len).is_err() || self.handles.try_reserve(handles.len()).is_err() {
+            return true;
+        }
+        let Self { index, keys, hasher, .. } = self;
+        let rehash = |entry: &TableEntry| hash_key(hasher, keys, entry.key, values.len());
+        if index.try_reserve(1, rehash).is_err() {
+            return true;
+        }
+        index.insert_unique(hash_of, TableEntry { key, handles: first }, rehash);
         for value in values {
-            let Ok(len) = u32::try_from(value.len()) else { return false };
+            // A longer value would not have fitted into the table.
+            let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
             self.keys.extend_from_slice(&len.to_le_bytes());
             self.keys.extend_from_slice(value.as_bytes());
         }
         self.handles.extend_from_slice(handles);
-        let Self { index, keys, hasher, .. } = self;
-        let count = values.len();
-        index.insert_unique(hash_of, TableEntry { key, handles: first }, |entry| {
-            hash_key(hasher, keys, entry.key, count)
-        });
         true
     }
 }

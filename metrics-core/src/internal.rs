@@ -38,7 +38,7 @@ pub(crate) enum InternalError {
     CollectorConflict,
     /// A thread could not be spawned; its work runs on the current thread or is skipped.
     ThreadSpawnFailed,
-    /// No slot was free for a new series; its label set is counted in its family's overflow series.
+    /// There was no slot or memory for a new series; its label set is counted in its family's overflow series.
     SeriesSlotsExhausted,
     /// The source of an exemplar's labels panicked; the exemplar is skipped.
     ExemplarPanic,
@@ -131,7 +131,7 @@ impl InternalError {
             Self::CollectorTimeout => "a collector timed out; its families are skipped",
             Self::CollectorConflict => "skipped a family from a collector",
             Self::ThreadSpawnFailed => "could not spawn a thread; the work runs on this thread or is skipped",
-            Self::SeriesSlotsExhausted => "no slot is free for a new series; it is counted in the overflow series",
+            Self::SeriesSlotsExhausted => "no memory is left for a new series; it is counted in the overflow series",
             Self::ExemplarPanic => {
                 "the function that returns the labels of an exemplar panicked; the exemplar is skipped"
             }
@@ -150,5 +150,6 @@ fn first_at(kind: InternalError, place: &dyn fmt::Display) -> bool {
     let key = (kind, place.to_string());
     let mut logged = lock(&LOGGED);
     let logged = logged.get_or_insert_default();
-    logged.len() < LOGGED_PLACES && logged.insert(key)
+    // This may report that no memory is left, so it must not abort the program.
+    logged.len() < LOGGED_PLACES && logged.try_reserve(1).is_ok() && logged.insert(key)
 }

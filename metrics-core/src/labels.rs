@@ -66,6 +66,11 @@ pub(crate) fn push_pair(text: &mut String, start: usize, name: &str, value: &str
     text.push('"');
 }
 
+/// The maximum length of the text that [`push_pair`] appends.
+pub(crate) fn max_pair_len(name: &str, value: &str) -> usize {
+    name.len() + 2 * value.len() + ",=\"\"".len()
+}
+
 fn escape(text: &mut String, value: &str) {
     let mut rest = value;
     while let Some(at) = rest.find(['\\', '"', '\n']) {

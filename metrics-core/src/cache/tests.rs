@@ -5,10 +5,14 @@ use super::set_associative::{
     CacheEntry, FEW_WORDS, MANY_WORDS, MAX_HANDLES, MAX_VALUES, find, find_one, handles, insert,
 };
 use crate::cell::Handle;
-use crate::cell::sync::{AtomicU64, zeros};
+use crate::cell::sync::{self, AtomicU64};
 
 fn some_handles(n: u64) -> [Handle; MAX_HANDLES] {
     std::array::from_fn(|at| Handle::from_word(n * 10 + at as u64))
+}
+
+fn zeros(words: usize) -> Box<[AtomicU64]> {
+    sync::zeros(words).expect("memory")
 }
 
 fn found(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str]) -> Option<[u64; MAX_HANDLES]> {

@@ -19,19 +19,21 @@ impl Block {
         Self { pages: array::from_fn(|_| OnceLock::new()), next: OnceLock::new() }
     }
 
-    pub(super) fn page(&self, page: usize) -> &[AtomicU64] {
-        self.pages[page].get_or_init(|| zeros(handle::page_words(page)))
+    /// The words of a page, which is allocated if necessary; `None` if there is no memory.
+    ///
+    /// Threads may allocate the same page concurrently; the first one to finish wins.
+    pub(super) fn page(&self, page: usize) -> Option<&[AtomicU64]> {
+        let words = &self.pages[page];
+        if words.get().is_none() {
+            let _ = words.set(zeros(handle::page_words(page))?);
+        }
+        words.get().map(Box::as_ref)
     }
 
-    /// Allocates the pages of these slots. Threads may allocate the same page concurrently; the first one to finish
-    /// wins.
-    pub(super) fn prepare(&self, slots: &[Handle]) {
-        for slot in slots.iter().filter(|slot| !slot.is_none()) {
-            let page = &self.pages[slot.page()];
-            if page.get().is_none() {
-                let _ = page.set(zeros(handle::page_words(slot.page())));
-            }
-        }
+    /// Allocates the pages of these slots. Returns false if there is no memory.
+    pub(super) fn prepare(&self, slots: &[Handle]) -> bool {
+        let mut pages = slots.iter().filter(|slot| !slot.is_none()).map(|slot| slot.page());
+        pages.all(|page| self.page(page).is_some())
     }
 
     /// The words of `handle`'s slot, if this block has them.

@@ -103,7 +103,8 @@ impl Directory {
         lock(self.shard(handle)).as_ref()?.get(&handle).map(Arc::clone)
     }
 
-    pub(super) fn insert(&self, handle: Handle, buckets: &'static Buckets, state: SeriesState) {
+    /// Adds a series. Returns false if there is no memory.
+    pub(super) fn insert(&self, handle: Handle, buckets: &'static Buckets, state: SeriesState) -> bool {
         let list = Mutex::new(List::default());
         let series = Arc::new(ChunkedSeries { handle, buckets, list, state: Mutex::new(state) });
         let mut larger = HashMap::new();
@@ -113,7 +114,10 @@ impl Directory {
             if len == capacity {
                 if larger.capacity() <= len {
                     drop(shard);
-                    larger = HashMap::with_capacity(2 * len + 8);
+                    larger = HashMap::new();
+                    if larger.try_reserve(2 * len + 8).is_err() {
+                        return false;
+                    }
                     continue;
                 }
                 larger.extend(shard.as_mut().into_iter().flat_map(HashMap::drain));
@@ -123,7 +127,7 @@ impl Directory {
             // The old map is freed after the lock is released.
             drop(shard);
             drop(larger);
-            return;
+            return true;
         }
     }
 
@@ -174,7 +178,7 @@ impl ChunkedSeries {
 
     /// Returns the chunk for `place`, or for its coarse equivalent if the series has no room for another fine chunk.
     ///
-    /// Returns `None` if the series has ended, or if no slot is free.
+    /// Returns `None` if the series has ended, or if there is no slot or memory.
     pub(super) fn chunk(&self, store: &Store, place: &Place) -> Option<(Chunk, Place)> {
         let most = self.buckets.fine_chunks();
         let mut larger = Vec::new();
@@ -197,7 +201,10 @@ impl ChunkedSeries {
                 if larger.capacity() <= list.chunks.len() {
                     let len = list.chunks.len();
                     drop(list);
-                    larger = Vec::with_capacity(len + len / 2 + 3);
+                    larger = Vec::new();
+                    if larger.try_reserve(len + len / 2 + 3).is_err() {
+                        break None;
+                    }
                     continue;
                 }
                 larger.append(&mut list.chunks);
@@ -218,7 +225,7 @@ impl ChunkedSeries {
         found
     }
 
-    /// Returns the wide chunk for this key. Returns `None` if the series has ended, or if no slot is free.
+    /// Returns the wide chunk for this key. Returns `None` if the series has ended, or if there is no slot or memory.
     pub(super) fn wide(&self, store: &Store, key: ChunkKey) -> Option<Handle> {
         let find = |list: &mut List, new: Option<Handle>| {
             let chunk = list.chunks.iter_mut().find(|chunk| chunk.key == key)?;

@@ -24,14 +24,17 @@ use super::thread_block::{Pages, ThreadBlock, lock_for_all};
 use super::thread_locals::{allocating, directory, store, unless_allocating, with_block};
 use super::window::Window;
 
-/// Allocates a series at 0; `None` if no slot is free.
+/// Allocates a series at 0; `None` if there is no slot or memory.
 pub(crate) fn allocate(buckets: &'static Buckets, exponential: &Exponential) -> Option<Handle> {
     let window = exponential.quantiles.as_ref();
     let window = window.map(|quantiles| Box::new(Window::aligned(quantiles.max_age, Instant::now())));
     let resolution = exponential.native.as_ref().map(Resolution::new);
     let handle = access::allocate(buckets.words())?;
-    directory().insert(handle, buckets, SeriesState { window, resolution });
-    Some(handle)
+    if directory().insert(handle, buckets, SeriesState { window, resolution }) {
+        return Some(handle);
+    }
+    access::free(handle, buckets.words());
+    None
 }
 
 /// Ends a series and makes its slots available to other series.
@@ -144,8 +147,8 @@ fn observe_zero(handle: Handle, buckets: &Buckets, value: f64) {
 /// Adds an observation to a chunk that the thread has not cached, or whose count wraps.
 ///
 /// Observations that need a chunk when none can be allocated are counted close to 0, so that they are not lost. This
-/// happens if no slot is free (2 GiB per thread are in use), or if an allocator observes the sizes that this function
-/// allocates.
+/// happens if there is no slot (2 GiB per thread are in use) or no memory, or if an allocator observes the sizes that
+/// this function allocates.
 #[cold]
 #[inline(never)]
 fn observe_cold(handle: Handle, buckets: &'static Buckets, place: &Place, value: f64) {

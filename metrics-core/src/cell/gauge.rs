@@ -29,7 +29,7 @@ fn cell(handle: Handle) -> Option<&'static GaugeSlot> {
     CELLS.get(page)?.get()?.get(offset)
 }
 
-/// Allocates a gauge with the value 0, or returns `None` if all slots are in use.
+/// Allocates a gauge with the value 0, or returns `None` if there is no slot or memory.
 pub(crate) fn allocate() -> Option<Handle> {
     let handle = {
         let mut slots = lock(&SLOTS);
@@ -43,9 +43,38 @@ pub(crate) fn allocate() -> Option<Handle> {
         }
     };
     let (page, offset) = locate(handle.slot());
-    let cells = CELLS[page].get_or_init(|| (0..FIRST_PAGE << page).map(|_| GaugeSlot::new(0)).collect());
-    gauge_slot::begin(&cells[offset], handle);
-    Some(handle)
+    match cells(page) {
+        Some(cells) => {
+            gauge_slot::begin(&cells[offset], handle);
+            Some(handle)
+        }
+        None => {
+            give_back(handle);
+            None
+        }
+    }
+}
+
+/// The gauges of a page, which is allocated if necessary; `None` if there is no memory.
+///
+/// Threads may allocate the same page concurrently; the first one to finish wins.
+fn cells(page: usize) -> Option<&'static [GaugeSlot]> {
+    if CELLS[page].get().is_none() {
+        let len = FIRST_PAGE << page;
+        let mut cells = Vec::new();
+        cells.try_reserve_exact(len).ok()?;
+        cells.resize_with(len, || GaugeSlot::new(0));
+        let _ = CELLS[page].set(cells.into_boxed_slice());
+    }
+    CELLS[page].get().map(Box::as_ref)
+}
+
+/// Makes a slot available to another gauge. Without memory for the list, the slot is lost.
+fn give_back(handle: Handle) {
+    let mut slots = lock(&SLOTS);
+    if slots.free.try_reserve(1).is_ok() {
+        slots.free.push(handle);
+    }
 }
 
 #[cfg(test)]
@@ -57,7 +86,7 @@ pub(crate) fn hold_lock() -> impl Sized {
 pub(crate) fn free(handle: Handle) {
     let ended = cell(handle).is_some_and(|slot| gauge_slot::end(slot, handle));
     if ended && handle.generation() < u32::MAX {
-        lock(&SLOTS).free.push(handle);
+        give_back(handle);
     }
 }
 

@@ -18,16 +18,16 @@ impl Generations {
         Self { pages: array::from_fn(|_| OnceLock::new()) }
     }
 
-    /// Marks the series of `handle` as live. Threads may allocate the same page concurrently; the first one to finish
-    /// wins.
-    pub(super) fn begin(&self, handle: Handle) {
+    /// Marks the series of `handle` as live. Returns false if there is no memory.
+    ///
+    /// Threads may allocate the same page concurrently; the first one to finish wins.
+    pub(super) fn begin(&self, handle: Handle) -> bool {
         let page = &self.pages[handle.page()];
         if page.get().is_none() {
-            let _ = page.set(zeros(handle::page_words(handle.page()) / SHORTEST_SLOT + 1));
+            let Some(words) = zeros(handle::page_words(handle.page()) / SHORTEST_SLOT + 1) else { return false };
+            let _ = page.set(words);
         }
-        if let Some(word) = self.word(handle) {
-            word.store(handle.word(), Release);
-        }
+        self.word(handle).map(|word| word.store(handle.word(), Release)).is_some()
     }
 
     /// Ends the series of `handle`. Returns false if it is not the live generation of its slot.

@@ -129,8 +129,13 @@ impl SlotAllocator {
     /// Makes the slot available to another series.
     pub(super) fn give_back(&mut self, handle: Handle, words: usize) {
         // A slot whose generations are exhausted is retired because a new handle would equal an old one.
-        if handle.generation() < u32::MAX {
-            self.free.get_or_insert_default().entry(words).or_default().push(handle);
+        if handle.generation() == u32::MAX {
+            return;
+        }
+        let free = self.free.get_or_insert_default().entry(words).or_default();
+        // Without memory for the list, the slot is lost.
+        if free.try_reserve(1).is_ok() {
+            free.push(handle);
         }
     }
 }

@@ -29,16 +29,14 @@ impl SharedBlock {
         self.is_written.load(Acquire) != 0
     }
 
-    /// Locks the block for writing. Allocates the pages of these slots first, because holders of the lock must not
-    /// allocate: the allocator may be user code that records metrics.
-    pub(super) fn lock<'a>(&'a self, generations: &'a Generations, slots: &[Handle]) -> BlockWriter<'a> {
-        self.block.prepare(slots);
+    /// Locks the block for writing. The block must have the pages of the slots to write to, because holders of the lock
+    /// must not allocate: the allocator may be user code that records metrics.
+    pub(super) fn lock<'a>(&'a self, generations: &'a Generations) -> BlockWriter<'a> {
         BlockWriter { generations, shared: self, _writer: lock(&self.writer) }
     }
 
     /// Like [`SharedBlock::lock`], but returns `None` if another thread holds the lock.
-    fn try_lock<'a>(&'a self, generations: &'a Generations, slots: &[Handle]) -> Option<BlockWriter<'a>> {
-        self.block.prepare(slots);
+    fn try_lock<'a>(&'a self, generations: &'a Generations) -> Option<BlockWriter<'a>> {
         let writer = self.writer.try_lock().ok()?;
         Some(BlockWriter { generations, shared: self, _writer: writer })
     }
@@ -59,11 +57,13 @@ impl Sharer {
     }
 
     /// Locks the preferred block for writing to these slots, or another one if it is locked. Returns `None` if there
-    /// are no shared blocks.
+    /// are no shared blocks, or if there is no memory for their pages.
     pub(super) fn lock(self, generations: &'static Generations, slots: &[Handle]) -> Option<BlockWriter<'static>> {
         let (before, from) = self.blocks.split_at_checked(self.preferred)?;
-        let unlocked = from.iter().chain(before).find_map(|shared| shared.try_lock(generations, slots));
-        unlocked.or_else(|| Some(from.first()?.lock(generations, slots)))
+        let mut prepared = from.iter().chain(before).filter(|shared| shared.block.prepare(slots));
+        let first = prepared.next()?;
+        let unlocked = first.try_lock(generations).or_else(|| prepared.find_map(|shared| shared.try_lock(generations)));
+        Some(unlocked.unwrap_or_else(|| first.lock(generations)))
     }
 }
 

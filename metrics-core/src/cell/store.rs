@@ -4,8 +4,8 @@
 //! next new thread. A shared block is written under its lock ([`super::shared_blocks`]). Nothing is folded into a
 //! total, so floats are always added in the same order and sums never decrease. The number of dedicated blocks never
 //! exceeds the peak number of live threads. It also stays within the limit, unless the limit is lowered or threads
-//! beyond it take snapshots. A thread that cannot use a block, for example because it is ending, writes to the home
-//! block, which is shared by all threads under a lock.
+//! beyond it take snapshots. A thread that cannot use a block, because it is ending or there is no memory, writes to
+//! the home block, which is shared by all threads under a lock.
 //!
 //! A scrape reads block by block, so that it accesses memory sequentially. It checks the generation of each cell before
 //! and after it reads it.
@@ -89,13 +89,14 @@ impl Store {
 
     /// Allocates a slot of `words` words, including the generation word. The other words read as zero in every thread.
     ///
-    /// Returns `None` if all slots (2 GiB per thread) are in use.
+    /// Returns `None` if all slots (2 GiB per thread) are in use, or if there is no memory.
     pub(super) fn allocate(&self, words: usize) -> Option<Handle> {
         let handle = self.take_slot(words)?;
-        // A write to the home block must not allocate. The page needs no memory until then.
-        self.home.block.prepare(&[handle]);
-        self.generations.begin(handle);
-        Some(handle)
+        if self.generations.begin(handle) {
+            return Some(handle);
+        }
+        self.give_back_slot(handle, words);
+        None
     }
 
     /// Ends the series of `handle` and makes its slot available to another series.
@@ -107,8 +108,16 @@ impl Store {
 
     /// Takes a slot that belongs to a series, such as a chunk of its buckets. [`Generations`] does not track such a
     /// slot; it is live for as long as its series.
+    ///
+    /// The home block has the page of each slot, which needs no memory until a thread writes to it. A thread without
+    /// memory for a page of its own can therefore always write to the home block.
     pub(super) fn take_slot(&self, words: usize) -> Option<Handle> {
-        lock(&self.slots).take(words)
+        let slot = lock(&self.slots).take(words)?;
+        if self.home.block.prepare(&[slot]) {
+            return Some(slot);
+        }
+        self.give_back_slot(slot, words);
+        None
     }
 
     /// Makes a slot available to another series.
@@ -133,7 +142,7 @@ impl Store {
         self.exemplar_times.pages[handle.page()].get()?.get(handle.offset() + bucket)
     }
 
-    /// Like [`Store::exemplar_time`], but allocates the page. The series must be live.
+    /// Like [`Store::exemplar_time`], but allocates the page if there is memory. The series must be live.
     ///
     /// No thread waits for another one that allocates the page, and which a fork may have left behind.
     pub(super) fn make_exemplar_time(&self, handle: Handle, bucket: usize) -> Option<&AtomicU64> {
@@ -141,24 +150,29 @@ impl Store {
         self.exemplar_time(handle, bucket)
     }
 
-    /// Assigns a dedicated block to a new thread, or the shared blocks once the limit is reached.
-    pub(super) fn take_cells(&'static self) -> ThreadCells {
+    /// Assigns a dedicated block to a new thread, or the shared blocks once the limit is reached. Returns `None` if
+    /// there is no memory for them.
+    pub(super) fn take_cells(&'static self) -> Option<ThreadCells> {
         let mut default = None;
         loop {
             let mut blocks = lock(&self.blocks);
             if let Some(free) = blocks.free.pop() {
-                return ThreadCells::Dedicated(free);
+                return Some(ThreadCells::Dedicated(free));
             }
             if blocks.made < blocks.limit.unwrap_or(FEWEST_BLOCKS) {
                 blocks.made += 1;
                 drop(blocks);
-                return ThreadCells::Dedicated(self.new_block());
+                let new = self.new_block();
+                if new.is_none() {
+                    lock(&self.blocks).made -= 1;
+                }
+                return new.map(ThreadCells::Dedicated);
             }
             if blocks.limit.is_some() {
                 blocks.sharers += 1;
                 let number = blocks.sharers;
                 drop(blocks);
-                return ThreadCells::Shared(Sharer::new(self.shared_blocks(), number));
+                return Some(ThreadCells::Shared(Sharer::new(self.shared_blocks()?, number)));
             }
             // The default may be read from files, so it is computed without the lock.
             match default {
@@ -171,33 +185,44 @@ impl Store {
         }
     }
 
-    /// Creates a dedicated block. The caller counts it toward the limit if the limit applies.
-    pub(super) fn new_block(&'static self) -> &'static Block {
+    /// Creates a dedicated block; `None` if there is no memory. The caller counts it toward the limit if the limit
+    /// applies.
+    pub(super) fn new_block(&'static self) -> Option<&'static Block> {
         // Allocated without the lock, because the allocator may be user code.
-        let block: &'static Block = Box::leak(Box::new(Block::new()));
+        let mut new = Vec::new();
+        new.try_reserve_exact(1).ok()?;
+        new.push(Block::new());
+        let block: &'static Block = new.leak().first()?;
         lock(&self.blocks).append(&self.home.block, block);
-        block
+        Some(block)
     }
 
-    fn shared_blocks(&'static self) -> &'static [SharedBlock] {
+    fn shared_blocks(&'static self) -> Option<&'static [SharedBlock]> {
         if self.shared.get().is_none() {
-            let made: Box<[SharedBlock]> = (0..sync::shared_blocks()).map(|_| SharedBlock::new()).collect();
+            let number = sync::shared_blocks();
+            let mut made = Vec::new();
+            made.try_reserve_exact(number).ok()?;
+            made.resize_with(number, SharedBlock::new);
             let mut blocks = lock(&self.blocks);
             if self.shared.get().is_none() {
                 // Scrapes must find a block before any thread writes to it.
-                let made: &'static [SharedBlock] = Box::leak(made);
+                let made: &'static [SharedBlock] = made.leak();
                 for shared in made {
                     blocks.append(&self.home.block, &shared.block);
                 }
                 let _ = self.shared.set(made);
             }
         }
-        self.shared.get().copied().unwrap_or_default()
+        self.shared.get().copied()
     }
 
-    /// Returns the block of an ended thread for reuse.
+    /// Returns the block of an ended thread for reuse. Without memory for the list, the block keeps its counts, but no
+    /// thread reuses it.
     pub(super) fn give_back(&self, block: &'static Block) {
-        lock(&self.blocks).free.push(block);
+        let mut blocks = lock(&self.blocks);
+        if blocks.free.try_reserve(1).is_ok() {
+            blocks.free.push(block);
+        }
     }
 
     /// Limits the number of blocks, not counting the home block and the shared blocks. Existing blocks stay in use.
@@ -205,19 +230,25 @@ impl Store {
         lock(&self.blocks).limit = Some(most);
     }
 
-    /// Returns a lookup cache of `words` words.
-    pub(super) fn take_cache(&self, words: usize) -> &'static [AtomicU64] {
+    /// Returns a lookup cache of `words` words; `None` if there is no memory.
+    pub(super) fn take_cache(&self, words: usize) -> Option<&'static [AtomicU64]> {
         let free = {
             let mut caches = lock(&self.caches);
             let at = caches.iter().position(|cache| cache.len() == words);
             at.map(|at| caches.swap_remove(at))
         };
-        free.unwrap_or_else(|| Box::leak(zeros(words)))
+        match free {
+            Some(free) => Some(free),
+            None => Some(Box::leak(zeros(words)?)),
+        }
     }
 
-    /// Returns a lookup cache that a thread no longer needs.
+    /// Returns a lookup cache that a thread no longer needs. Without memory for the list, no thread reuses it.
     pub(super) fn give_back_cache(&self, cache: &'static [AtomicU64]) {
-        lock(&self.caches).push(cache);
+        let mut caches = lock(&self.caches);
+        if caches.try_reserve(1).is_ok() {
+            caches.push(cache);
+        }
     }
 
     /// The generations of all slots; see [`Sharer::lock`].
@@ -225,9 +256,9 @@ impl Store {
         &self.generations
     }
 
-    /// Locks the home block for writing to these slots.
-    pub(super) fn lock_home(&self, slots: &[Handle]) -> BlockWriter<'_> {
-        self.home.lock(&self.generations, slots)
+    /// Locks the home block, which has the pages of all slots.
+    pub(super) fn lock_home(&self) -> BlockWriter<'_> {
+        self.home.lock(&self.generations)
     }
 
     /// Iterates over the blocks that may have been written to, in summation order.
@@ -259,7 +290,7 @@ impl Store {
 
     #[cfg(test)]
     pub(super) fn hold_locks(&'static self) -> impl Sized {
-        (self.lock_home(&[]), lock(&self.blocks), lock(&self.caches), lock(&self.slots))
+        (self.lock_home(), lock(&self.blocks), lock(&self.caches), lock(&self.slots))
     }
 
     /// Reads the cells of many series, block by block, so that memory is read sequentially.

@@ -42,7 +42,8 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Allocates `words` zeroed words. The operating system commits memory only for pages that are written.
-pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {
-    bytemuck::zeroed_slice_box(words)
+/// Allocates `words` zeroed words; `None` if there is no memory. The operating system commits memory only for pages
+/// that are written.
+pub(crate) fn zeros(words: usize) -> Option<Box<[AtomicU64]>> {
+    bytemuck::try_zeroed_slice_box(words).ok()
 }

@@ -68,16 +68,16 @@ impl ThreadBlock {
     }
 
     /// Returns the block, taking one from the store if necessary, even beyond the limit. Returns `None` if the call is
-    /// re-entrant.
+    /// re-entrant or there is no memory.
     pub(super) fn get(&self, store: &'static Store) -> Option<&'static Block> {
         self.with_cells(store, |cells| match cells {
-            ThreadCells::Dedicated(block) => block,
+            ThreadCells::Dedicated(block) => Some(block),
             ThreadCells::Shared(_) => {
-                let block = store.new_block();
+                let block = store.new_block()?;
                 self.cells.set(Some(ThreadCells::Dedicated(block)));
-                block
+                Some(block)
             }
-        })
+        })?
     }
 
     /// Takes the block from a thread that is ending.
@@ -89,7 +89,7 @@ impl ThreadBlock {
     }
 
     /// Gives the thread a lookup cache of at least `dedicated` words if it has a dedicated block, or `shared` words
-    /// otherwise. Returns true if it has a dedicated block; `None` if the call is re-entrant.
+    /// otherwise. Returns true if it has a dedicated block; `None` if the call is re-entrant or there is no memory.
     pub(super) fn make_cache(
         &self,
         store: &'static Store,
@@ -102,17 +102,17 @@ impl ThreadBlock {
             let words = if is_dedicated { dedicated } else { shared };
             let small = pages.cache_words();
             if small.len() < words {
-                pages.cache_words.set(store.take_cache(words));
+                pages.cache_words.set(store.take_cache(words)?);
                 if !small.is_empty() {
                     store.give_back_cache(small);
                 }
             }
-            is_dedicated
-        })
+            Some(is_dedicated)
+        })?
     }
 
-    /// Locks a shared block for writing to these slots; `None` if the thread has a dedicated block or the call is
-    /// re-entrant.
+    /// Locks a shared block for writing to these slots; `None` if the thread has a dedicated block, the call is
+    /// re-entrant, or there is no memory.
     pub(super) fn lock_shared(&self, store: &'static Store, slots: &[Handle]) -> Option<BlockWriter<'static>> {
         self.with_cells(store, |cells| match cells {
             ThreadCells::Dedicated(_) => None,
@@ -120,24 +120,19 @@ impl ThreadBlock {
         })?
     }
 
-    fn with_dedicated<R>(&self, store: &'static Store, f: impl FnOnce(&'static Block) -> R) -> Option<R> {
-        self.with_cells(store, |cells| match cells {
-            ThreadCells::Dedicated(block) => Some(f(block)),
-            ThreadCells::Shared(_) => None,
-        })?
-    }
-
     fn with_cells<R>(&self, store: &'static Store, f: impl FnOnce(ThreadCells) -> R) -> Option<R> {
         if self.busy.replace(true) {
             return None;
         }
-        let cells = self.cells.get().unwrap_or_else(|| store.take_cells());
-        self.cells.set(Some(cells));
-        let result = f(cells);
+        let cells = self.cells.get().or_else(|| store.take_cells());
+        self.cells.set(cells);
+        let result = cells.map(f);
         self.busy.set(false);
-        Some(result)
+        result
     }
 
+    /// The thread's cell for `handle`; `None` if the thread has no dedicated block, the call is re-entrant, or there is
+    /// no memory.
     pub(super) fn cell(
         &self,
         store: &'static Store,
@@ -145,7 +140,10 @@ impl ThreadBlock {
         handle: Handle,
         words: usize,
     ) -> Option<&'static [AtomicU64]> {
-        let page = self.with_dedicated(store, |block| block.page(handle.page()))?;
+        let page = self.with_cells(store, |cells| match cells {
+            ThreadCells::Dedicated(block) => block.page(handle.page()),
+            ThreadCells::Shared(_) => None,
+        })??;
         pages.pages[handle.page()].set(page);
         page.get(handle.range(words))
     }
@@ -176,12 +174,12 @@ pub(super) fn write(
     }
 }
 
-/// Locks a block for a thread without a dedicated one: a shared block, or the home block if the thread is ending or
-/// the call is re-entrant.
+/// Locks a block for a thread without a dedicated one: a shared block, or the home block if the thread is ending, the
+/// call is re-entrant, or there is no memory.
 pub(super) fn lock_for_all(
     store: &'static Store,
     block: Option<&ThreadBlock>,
     slots: &[Handle],
 ) -> BlockWriter<'static> {
-    block.and_then(|block| block.lock_shared(store, slots)).unwrap_or_else(|| store.lock_home(slots))
+    block.and_then(|block| block.lock_shared(store, slots)).unwrap_or_else(|| store.lock_home())
 }

@@ -217,8 +217,13 @@ impl FamilyCore {
         all.series().map(|(_, text, handle)| (values(text), handle)).collect()
     }
 
+    /// The counter of overflowed lookups; [`Handle::NONE`] while there is no slot or memory for it.
     pub(crate) fn overflow_counter(&self) -> Handle {
-        *self.overflowed.get_or_init(|| super::overflow::counter(&self.declaration.name))
+        if let Some(known) = self.overflowed.get() {
+            return *known;
+        }
+        let Some(counter) = super::overflow::counter(&self.declaration.name) else { return Handle::NONE };
+        *self.overflowed.get_or_init(|| counter)
     }
 
     #[cfg(test)]

@@ -74,12 +74,13 @@ impl FullFilter {
         !self.is_valid() && self.misses.fetch_add(1, Relaxed) >= len as u64 / 16
     }
 
-    /// Allocates the bits for a family of `len` label sets. Must be called without a lock, because an allocator may use
-    /// the family.
+    /// Allocates the bits for a family of `len` label sets, if there is memory. Must be called without a lock, because
+    /// an allocator may use the family.
     pub(crate) fn allocate(&self, len: usize) {
         if self.words.get().is_none() {
             // 16 bits for each label set, up to a million. The false-positive rate is then about 2%.
-            let _ = self.words.set(zeros((len / 4).next_power_of_two().min(1 << 18)));
+            let words = zeros((len / 4).next_power_of_two().min(1 << 18));
+            let _ = words.map(|words| self.words.set(words));
         }
     }
 

@@ -51,16 +51,25 @@ impl Slot {
 }
 
 impl Index {
-    /// Creates an index of these label sets.
-    pub(super) fn of(slots: impl Iterator<Item = Slot> + Clone) -> Self {
-        let len = slots.clone().count();
-        let mut index = Self::with_slots(len + len / 2);
-        slots.for_each(|slot| index.insert(slot));
-        index
+    /// Replaces the contents with these label sets, of which the index has all. Frees memory that they do not need.
+    pub(super) fn retain(&mut self, kept: impl Iterator<Item = Slot> + Clone) {
+        let len = kept.clone().count();
+        match Self::with_slots(len + len / 2 + 1) {
+            Some(smaller) if smaller.slots.len() < self.slots.len() => *self = smaller,
+            _ => {
+                self.slots.fill(Slot::UNUSED);
+                self.len = 0;
+            }
+        }
+        kept.for_each(|slot| self.add(slot));
     }
 
-    fn with_slots(slots: usize) -> Self {
-        Self { slots: vec![Slot::UNUSED; slots], len: 0 }
+    /// Creates an empty index; `None` if there is no memory.
+    fn with_slots(len: usize) -> Option<Self> {
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(len).ok()?;
+        slots.resize(len, Slot::UNUSED);
+        Some(Self { slots, len: 0 })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -78,18 +87,20 @@ impl Index {
         Some(self.slots[at])
     }
 
-    /// Adds a label set that is not in the index.
-    pub(super) fn insert(&mut self, slot: Slot) {
+    /// Makes room for one more label set. Returns false if there is no memory.
+    pub(super) fn reserve(&mut self) -> bool {
         // At most three quarters of the slots are in use.
         if (self.len + 1) * 4 > self.slots.len() * 3 {
-            let mut larger = Self::with_slots((self.slots.len() + self.slots.len() / 2).max(FEWEST_SLOTS));
+            let len = (self.slots.len() + self.slots.len() / 2).max(FEWEST_SLOTS);
+            let Some(mut larger) = Self::with_slots(len) else { return false };
             self.slots.iter().filter(|slot| slot.start != EMPTY).for_each(|slot| larger.add(*slot));
             *self = larger;
         }
-        self.add(slot);
+        true
     }
 
-    fn add(&mut self, slot: Slot) {
+    /// Adds a label set that is not in the index, which must have [room](Self::reserve) for it.
+    pub(super) fn add(&mut self, slot: Slot) {
         let mut at = self.home(slot.hash_and_len);
         while self.slots[at].start != EMPTY {
             at = self.after(at);
@@ -155,6 +166,19 @@ mod tests {
         Slot::new(hash, n, n, Handle::from_word(n.into()))
     }
 
+    fn insert(index: &mut Index, slot: Slot) {
+        assert!(index.reserve());
+        index.add(slot);
+    }
+
+    /// An index of these label sets that once had more of them.
+    fn of(slots: impl Iterator<Item = Slot> + Clone) -> Index {
+        let mut index = Index::default();
+        slots.clone().chain((0..10).map(|n| slot(n << 20, n))).for_each(|slot| insert(&mut index, slot));
+        index.retain(slots);
+        index
+    }
+
     /// The handle of the label set whose text starts at `n`.
     fn found(index: &Index, hash: u32, n: u32) -> Option<u64> {
         index.find(hash, |slot| slot.start == n).map(|slot| slot.handle.word())
@@ -170,7 +194,7 @@ mod tests {
         for n in 0..20_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             if n < 2_000 || random >> 31 == 0 {
-                index.insert(slot(hash(n), n));
+                insert(&mut index, slot(hash(n), n));
                 live.push(n);
             } else if !live.is_empty() {
                 let removed = live.swap_remove(random as usize % live.len());
@@ -183,7 +207,7 @@ mod tests {
                 assert!(live.iter().all(|n| found(&index, hash(*n), *n) == Some((*n).into())));
             }
         }
-        let rebuilt = Index::of(live.iter().map(|n| slot(hash(*n), *n)));
+        let rebuilt = of(live.iter().map(|n| slot(hash(*n), *n)));
         assert!(live.iter().all(|n| found(&rebuilt, hash(*n), *n) == Some((*n).into())));
         for n in &live {
             index.remove(hash(*n), *n);
@@ -198,11 +222,11 @@ mod tests {
         assert_eq!(found(&index, 7, 7), None);
         index.remove(7, 7);
         for n in 0..10_000 {
-            index.insert(slot(n << 16, n));
+            insert(&mut index, slot(n << 16, n));
             assert!(has_room(&index) && index.slots.len() <= 2 * index.len() + 2, "{n}");
         }
         for len in 0..100 {
-            assert!(has_room(&Index::of((0..len).map(|n| slot(n << 16, n)))), "{len}");
+            assert!(has_room(&of((0..len).map(|n| slot(n << 16, n)))), "{len}");
         }
     }
 
@@ -210,7 +234,7 @@ mod tests {
     fn the_last_hash_wraps_around() {
         let mut index = Index::default();
         for n in 0..3 {
-            index.insert(slot(u32::MAX, n));
+            insert(&mut index, slot(u32::MAX, n));
         }
         index.remove(u32::MAX, 0);
         assert_eq!([0, 1, 2].map(|n| found(&index, u32::MAX, n)), [None, Some(1), Some(2)]);

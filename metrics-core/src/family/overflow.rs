@@ -9,15 +9,16 @@ use crate::lock::lock;
 /// Counters by family name. They are never freed: the names come from code, not from callers, so there are few of them.
 static COUNTERS: Mutex<BTreeMap<String, Handle>> = Mutex::new(BTreeMap::new());
 
-/// Returns the counter for families with this name, creating it at 0 if necessary.
-pub(super) fn counter(family: &str) -> Handle {
+/// Returns the counter for families with this name, creating it at 0 if necessary. Returns `None` if there is no slot
+/// or memory.
+pub(super) fn counter(family: &str) -> Option<Handle> {
     let mut counters = lock(&COUNTERS);
     if let Some(known) = counters.get(family) {
-        return *known;
+        return Some(*known);
     }
-    let new = counter::allocate().unwrap_or(Handle::NONE);
+    let new = counter::allocate()?;
     counters.insert(family.to_owned(), new);
-    new
+    Some(new)
 }
 
 /// Returns all counters, sorted by family name.

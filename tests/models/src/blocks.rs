@@ -2,6 +2,7 @@
 
 use loom::thread;
 
+use crate::cell::sync::without_memory;
 use crate::cell::{access, counter, summary};
 use crate::check;
 
@@ -116,5 +117,53 @@ fn a_limit_holds_for_threads_that_start_while_it_is_set() {
         }
         assert!(access::thread_blocks() <= before.max(1));
         assert_eq!(counter::read(handle).whole, 2);
+    });
+}
+
+#[test]
+fn a_thread_without_memory_loses_nothing() {
+    check(3, || {
+        let handle = summary::allocate().expect("a slot");
+        let writer = thread::spawn(move || {
+            without_memory(|| summary::observe(handle, 0.5));
+            // The thread now gets a page of its own.
+            summary::observe(handle, 0.5);
+            without_memory(|| summary::observe(handle, 0.5));
+        });
+        let other = thread::spawn(move || without_memory(|| summary::observe(handle, 0.5)));
+        let summary::Total { count, sum } = summary::read(handle);
+        assert_eq!(sum, count as f64 * 0.5);
+        for thread in [writer, other] {
+            thread.join().expect("no panic");
+        }
+        assert_eq!(summary::read(handle), summary::Total { count: 4, sum: 2.0 });
+    });
+}
+
+#[test]
+fn a_thread_that_shares_cells_without_memory_loses_nothing() {
+    check(3, || {
+        access::limit_threads(0);
+        let handle = summary::allocate().expect("a slot");
+        let without = thread::spawn(move || without_memory(|| summary::observe(handle, 0.5)));
+        let with = thread::spawn(move || summary::observe(handle, 0.5));
+        for thread in [without, with] {
+            thread.join().expect("no panic");
+        }
+        assert_eq!(summary::read(handle), summary::Total { count: 2, sum: 1.0 });
+    });
+}
+
+#[test]
+fn a_slot_that_could_not_be_used_goes_to_the_next_series() {
+    check(1, || {
+        // The first page has room for two counters, and no page can be allocated for the third one.
+        let first = [0; 2].map(|_| counter::allocate().expect("a slot"));
+        assert!((0..3).all(|_| without_memory(counter::allocate).is_none()));
+        let third = counter::allocate().expect("a slot");
+        let handles = [first[0], first[1], third];
+        let writer = thread::spawn(move || handles.into_iter().for_each(|handle| counter::add_whole(handle, 1)));
+        writer.join().expect("no panic");
+        assert_eq!(handles.map(|handle| counter::read(handle).whole), [1; 3]);
     });
 }

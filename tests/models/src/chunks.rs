@@ -8,6 +8,7 @@ use loom::thread;
 use crate::cell::buckets::{Exponential, Native};
 use crate::cell::distribution;
 use crate::cell::distribution_reader::{self, Distribution};
+use crate::cell::sync::without_memory;
 use crate::cell::{self, Buckets, Handle, counter};
 use crate::check;
 
@@ -168,4 +169,18 @@ fn a_counter_in_the_first_slot_is_never_taken_for_a_chunk() {
             .expect("no panic");
         });
     }
+}
+
+#[test]
+fn observations_without_memory_are_counted() {
+    check(2, || {
+        let handle = allocate();
+        let without = thread::spawn(move || without_memory(|| observe(handle, 1.5)));
+        let with = thread::spawn(move || observe(handle, 1.5));
+        for thread in [without, with] {
+            thread.join().expect("no panic");
+        }
+        let Distribution { count, sum, .. } = read(handle);
+        assert_eq!((count, sum), (2, 3.0));
+    });
 }

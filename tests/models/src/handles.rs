@@ -165,7 +165,7 @@ fn a_cache_that_changes_hands_returns_no_removed_series() {
         let (old, new) = (Handle::from_word(1), Handle::from_word(2));
         let id = CacheId { index: 0 };
         let family = Arc::new(FamilyOfOne { id, epoch: AtomicU64::new(1), table: Mutex::new(old) });
-        let pool = Arc::new(Mutex::new(Some(zeros(32))));
+        let pool = Arc::new(Mutex::new(zeros(32)));
         let removals = Arc::new(AtomicU64::new(0));
         let look_up_twice = || {
             let (family, pool, removals) = (Arc::clone(&family), Arc::clone(&pool), Arc::clone(&removals));

@@ -3,6 +3,7 @@
 pub(crate) use loom::sync::Mutex;
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Release};
 
 pub(crate) use loom::sync::MutexGuard;
@@ -36,8 +37,21 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no model panics under a lock")
 }
 
-pub(crate) fn zeros(words: usize) -> Box<[AtomicU64]> {
-    (0..words).map(|_| AtomicU64::new(0)).collect()
+loom::thread_local! {
+    static HAS_MEMORY: Cell<bool> = Cell::new(true);
+}
+
+/// Runs `f`. While it runs, [`zeros`] fails on this thread.
+pub(crate) fn without_memory<R>(f: impl FnOnce() -> R) -> R {
+    HAS_MEMORY.with(|has_memory| has_memory.set(false));
+    let result = f();
+    HAS_MEMORY.with(|has_memory| has_memory.set(true));
+    result
+}
+
+pub(crate) fn zeros(words: usize) -> Option<Box<[AtomicU64]>> {
+    let has_memory = HAS_MEMORY.with(Cell::get);
+    has_memory.then(|| (0..words).map(|_| AtomicU64::new(0)).collect())
 }
 
 /// A 128-bit atomic with a narrower word, since Loom has none of this size: 16 bits of a generation, 16 bits of a slot,

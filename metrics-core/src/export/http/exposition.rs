@@ -272,7 +272,9 @@ impl ExpositionStream {
     fn poll_first(&mut self, first: &mut Vec<u8>, cx: &Context<'_>) -> Poll<io::Result<()>> {
         while !self.has_ended() && self.encoded < SMALL {
             ready!(self.poll_turn(cx));
-            first.extend_from_slice(&self.produce()?);
+            let bytes = self.produce()?;
+            first.try_reserve(bytes.len())?;
+            first.extend_from_slice(&bytes);
         }
         Poll::Ready(Ok(()))
     }
@@ -312,7 +314,7 @@ impl ExpositionStream {
         self.slot.touch().map_err(|_| too_slow())?;
         let request = &self.request;
         // Encoding ends after the step that exceeds `CHUNK`, which usually adds less than a quarter.
-        encoding.out().reserve(CHUNK + CHUNK / 4);
+        encoding.out().try_reserve(CHUNK + CHUNK / 4)?;
         let goes_on = encoding.fill(CHUNK, &|name, kind| request.wants(name, kind));
         let out = mem::take(encoding.out());
         self.encoded += out.len();

@@ -95,7 +95,8 @@ impl FamilyCore {
         if is_overlong(values) { None } else { self.find_or_create_up_to(values, false) }
     }
 
-    /// Returns the overflow series, and counts one overflowed lookup.
+    /// Returns the overflow series, and counts one overflowed lookup. While there is no slot or memory for the overflow
+    /// series, returns [`Handle::NONE`].
     pub(crate) fn overflow(&self) -> Handle {
         counter::add_whole(self.overflow_counter(), 1);
         let epoch = self.epoch();
@@ -113,7 +114,7 @@ impl FamilyCore {
                 &many
             }
         };
-        let handle = self.find_or_create_up_to(values, false).unwrap_or(Handle::NONE);
+        let Some(handle) = self.find_or_create_up_to(values, false) else { return Handle::NONE };
         self.overflow.set(epoch, [handle]);
         handle
     }
@@ -179,8 +180,8 @@ impl FamilyCore {
         }
     }
 
-    /// Creates a series that is not in the table. Returns `None` if no slot is free, or if the labels do not fit into
-    /// the table.
+    /// Creates a series that is not in the table. Returns `None` if there is no slot or memory, or if the labels do not
+    /// fit into the table.
     pub(super) fn create(&self, table: &mut SeriesTable, values: &[&str], now: SystemTime) -> Option<Handle> {
         let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
         let handle = (metric.allocate)(*buckets)?;

@@ -91,7 +91,7 @@ impl FamilyCore {
     /// lock.
     fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
         self.start_epoch();
-        let compaction = table.wants_compaction().then(|| table.compact())?;
+        let compaction = if table.wants_compaction() { table.compact() } else { None }?;
         for position in lock(&self.shared.0.walks).iter() {
             position.follow(&compaction);
         }
