@@ -151,13 +151,14 @@ fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
 
 /// Splits off an element's quality. The quality is 1 if absent, and 0 if it is not a number from 0 to 1.
 fn quality(element: &str) -> (&str, f32) {
-    for (at, _) in element.match_indices(';') {
-        let (name, rest) = element[at + 1..].split_once('=').unwrap_or_default();
-        if name.trim().eq_ignore_ascii_case("q") {
-            let value = rest.split(';').next().unwrap_or_default().trim();
-            let quality = value.parse().ok().filter(|quality| (0.0..=1.0).contains(quality));
-            return (&element[..at], quality.unwrap_or(0.0));
+    let mut end = 0;
+    for part in split(element, ';') {
+        let (name, value) = part.split_once('=').unwrap_or_default();
+        if end > 0 && name.trim().eq_ignore_ascii_case("q") {
+            let quality = value.trim().parse().ok().filter(|quality| (0.0..=1.0).contains(quality));
+            return (&element[..end - 1], quality.unwrap_or(0.0));
         }
+        end += part.len() + 1;
     }
     (element, 1.0)
 }
@@ -265,6 +266,7 @@ mod tests {
             "text/plain;q=0, application/openmetrics-text;q=0.2, */*;q=0.3",
             "text/plain;q=0.3;x=\"a,b;q=1\", application/openmetrics-text;version=1.0.0;escaping=values;q=0.4",
             "application/openmetrics-text;version=1.0.0;q=0.001",
+            "application/openmetrics-text;x=\"a;q=0\"",
         ] {
             assert_eq!(format(accept), Format::OpenMetrics, "{accept}");
         }
