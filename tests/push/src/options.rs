@@ -162,12 +162,13 @@ for_each_target! {
     }
 
     fn a_receiver_that_repeats_secrets_does_not_reveal_them<T>() {
-        let response = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 46\r\n\r\n\
-                        invalid: /?token=pass%3Dword X-Api-Key=hunter2";
+        let response = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 69\r\n\r\n\
+                        invalid: /?token=pass%3Dword X-Api-Key=hunter2 user=alice open sesame";
         let receiver = Receiver::start([crate::receiver::Reply::Responds(response)]);
-        let target = T::new(&format!("{}/?token=pass%3Dword", receiver.url()), &small_registry());
+        let url = format!("http://alice:open%20sesame@{}/?token=pass%3Dword", receiver.address());
+        let target = T::new(&url, &small_registry());
         let error = target.header("X-Api-Key", "hunter2").push().expect_err("it is rejected").to_string();
-        assert!(error.ends_with("401 Unauthorized: invalid: /?token=*** X-Api-Key=***"), "{error}");
+        assert!(error.ends_with("401 Unauthorized: invalid: /?token=*** X-Api-Key=*** user=*** ***"), "{error}");
         let request = receiver.request();
         assert!(request.line().contains("?token=pass%3Dword "), "{request:?}");
         assert_eq!(request.header("x-api-key"), Some("hunter2"));

@@ -90,7 +90,8 @@ impl<'a> HttpClient<'a> {
         if let Some(credentials) = &self.endpoint.credentials {
             let (value, secret) = credentials.read()?;
             headers.insert(AUTHORIZATION, self.secrets.hide_header(&AUTHORIZATION, &value));
-            self.secrets.redact_also(secret);
+            self.secrets.redact_also(&secret);
+            credentials.user().iter().for_each(|user| self.secrets.redact_also(user));
         }
         for (name, value) in &self.endpoint.headers {
             // A header that was replaced later would leave its secret behind.

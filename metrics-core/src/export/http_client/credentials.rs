@@ -25,6 +25,13 @@ impl Credentials {
         Self::Bearer(Arc::new(token))
     }
 
+    pub(super) fn user(&self) -> Option<&str> {
+        match self {
+            Self::Basic(user, _) => Some(user),
+            Self::Bearer(_) => None,
+        }
+    }
+
     /// Returns the value of the `Authorization` header, and the password or token.
     pub(super) fn read(&self) -> io::Result<(HeaderValue, String)> {
         let (what, value, secret) = match self {

@@ -35,6 +35,17 @@ struct Hidden {
     is_pending: bool,
 }
 
+impl Hidden {
+    /// Removes a text from messages, whose control characters have been removed before.
+    fn redact(&mut self, text: &str) {
+        self.redacted.push(without_control(text));
+    }
+}
+
+fn without_control(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
 impl Secrets {
     /// Begins a request.
     pub(super) fn forget(&self) {
@@ -47,8 +58,10 @@ impl Secrets {
         let mut hidden = lock(&self.0);
         let text = String::from_utf8_lossy(value.as_bytes());
         // A server may repeat the token without its scheme, as in `Bearer token`.
-        hidden.redacted.extend(text.rsplit_once(' ').map(|(_, token)| token.to_owned()));
-        hidden.redacted.push(text.into_owned());
+        if let Some((_, token)) = text.rsplit_once(' ') {
+            hidden.redact(token);
+        }
+        hidden.redact(&text);
         hidden.headers.push((name.clone(), value.clone()));
         placeholder
     }
@@ -62,20 +75,20 @@ impl Secrets {
         let mut secrets = lock(&self.0);
         secrets.query = query.as_bytes().to_vec();
         for value in query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value)) {
-            secrets.redacted.push(value.to_owned());
-            secrets.redacted.push(percent_decode_str(value).decode_utf8_lossy().into_owned());
+            secrets.redact(value);
+            secrets.redact(&percent_decode_str(value).decode_utf8_lossy());
         }
         Uri::from_parts(parts).unwrap_or(uri)
     }
 
     /// Removes another text from messages.
-    pub(super) fn redact_also(&self, text: String) {
-        lock(&self.0).redacted.push(text);
+    pub(super) fn redact_also(&self, text: &str) {
+        lock(&self.0).redact(text);
     }
 
     /// Returns the beginning of a message, without secrets and control characters.
     pub(super) fn quote(&self, message: &str) -> String {
-        let mut text: String = message.chars().filter(|c| !c.is_control()).collect();
+        let mut text = without_control(message);
         let mut hidden = lock(&self.0);
         // A secret can be a part of another one.
         hidden.redacted.sort_unstable_by_key(|secret| Reverse(secret.len()));
@@ -199,9 +212,10 @@ mod tests {
         secrets.forget();
         secrets.hide_query("http://h/?a=b&token=s%3Dcret".parse().expect("valid"));
         secrets.hide_header(&HeaderName::from_static("a"), &HeaderValue::from_static("top secret"));
-        secrets.redact_also("hunter2".to_owned());
-        let quote = secrets.quote("no s%3Dcret, s=cret, top secret, secret,\x07 hunter2 or b");
-        assert_eq!(quote, "no ***, ***, ***, ***, *** or b");
+        secrets.redact_also("hunter2");
+        secrets.redact_also("tab\tbed");
+        let quote = secrets.quote("no s%3Dcret, s=cret, top secret, secret,\x07 hunter2, tab\tbed or b");
+        assert_eq!(quote, "no ***, ***, ***, ***, ***, *** or b");
         assert_eq!(secrets.quote(&"é".repeat(1_000)).chars().count(), LONGEST_QUOTE);
     }
 }

@@ -25,18 +25,17 @@ impl Url {
         let invalid = || "the URL is invalid; write a URL such as https://metrics.example:9091".to_owned();
         let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
+        let (authority, rest) = rest.split_at(end);
         let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-        let path = path.split('#').next().unwrap_or_default();
+        let path = rest.split('#').next().unwrap_or_default();
         let uri: Uri = format!("{scheme}://{host}{path}").parse().map_err(|_| invalid())?;
         let is_http = uri.scheme().is_some_and(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
         if !is_http || uri.host().is_none_or(str::is_empty) {
             return Err(invalid());
         }
-        // An unescaped slash in the user name or password would end the host.
-        if path.split('?').next().is_some_and(|path| path.contains('@')) {
+        if hides_host(rest) {
             return Err(
-                "the URL contains `@` in its path; percent-encode it, also in a user name or password".to_owned()
+                "the URL contains `@` after its host; percent-encode it, also in a user name or password".to_owned()
             );
         }
         let credentials = user.map(|user| {
@@ -86,6 +85,14 @@ impl Url {
     }
 }
 
+/// Returns true if the text after the apparent host may contain the actual one, because an unescaped `/`, `?` or `#` in
+/// the user name or password ends the host. A query after a path may contain `@`.
+fn hides_host(text: &str) -> bool {
+    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    path.contains('@') || fragment.contains('@') || path.is_empty() && query.contains('@')
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin(), self.path())
@@ -112,8 +119,12 @@ mod tests {
         let secret = parsed("https://a:p%40ss@example").1.expect("credentials").read().expect("valid").0;
         // The base64 encoding of `a:p@ss`.
         assert_eq!(secret.to_str().expect("ASCII"), "Basic YTpwQHNz");
-        let error = Url::parse("https://AbC/dEf=@example/").map(drop).expect_err("an unescaped slash");
-        assert!(!error.contains("dEf"), "{error}");
+        for unescaped in ["AbC/dEf=", "AbC:1?dEf", "AbC:1#dEf", "AbC:1#/dEf?", "a:b@AbC?dEf", "a:b@AbC/dEf"] {
+            let error = Url::parse(&format!("https://{unescaped}@example/")).map(drop).expect_err(unescaped);
+            let expected = "the URL contains `@` after its host; percent-encode it, also in a user name or password";
+            assert_eq!(error, expected, "{unescaped}");
+        }
+        assert_eq!(parsed("https://example/write?user=a@b").0.to_string(), "https://example/write");
         for invalid in
             ["", "secret@example", "example:9091", "ftp://secret@example", "http://", "http://secret@/", "http://a b"]
         {
