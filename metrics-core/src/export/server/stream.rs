@@ -19,6 +19,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> IoStream for S {}
 
 /// A socket that reports progress whenever the system accepts bytes. Producing a response does not count as progress,
 /// because the server may produce it far ahead of a slow client.
+///
+/// Does not forward vectored writes. The standard library implements them with `writev`, which raises `SIGPIPE` if the
+/// client has disconnected. That would end a program that does not ignore this signal, such as one whose `main` function
+/// is not Rust's. Other writes do not raise it.
 pub(super) struct Observed<S> {
     pub(super) stream: S,
     pub(super) connection: Arc<Connection>,
@@ -39,20 +43,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.observe(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.observe(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.connection.progress();
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -61,15 +55,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl<S> Observed<S> {
-    fn observe(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.connection.progress();
-        }
-        written
     }
 }
 
