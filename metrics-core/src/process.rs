@@ -134,8 +134,8 @@ pub fn first_known<const N: usize>(variables: [Option<&'static str>; N]) -> &'st
 /// | `process_network_receive_bytes_total`, `process_network_transmit_bytes_total` | IPv4 and IPv6, in the network namespace | no |
 /// | `<crate>_build_info` | labels `version` and `revision` | labels `version` and `revision` |
 ///
-/// Each scrape reads the current values and omits those that cannot be read. The limit of an unlimited resource is
-/// `+Inf`.
+/// Each scrape reads the current values and omits those that cannot be read. Without `/proc` on Linux, only the build
+/// info is exported. The limit of an unlimited resource is `+Inf`.
 ///
 /// `<crate>` is the name of the crate that calls the macro, as in the names that `#[instrument]` generates. `version`
 /// is the version in that crate's `Cargo.toml`. `revision` is the first of these environment variables that is set

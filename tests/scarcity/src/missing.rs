@@ -1,0 +1,89 @@
+//! Services in containers without `/proc` or without name resolution, and without free ports.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use crate::service::{Service, receiver, scrape};
+
+/// Runs the rest of the command line in new namespaces, as root there.
+const UNSHARE: [&str; 3] = ["--map-root-user", "--mount", "--net"];
+
+/// Returns true if this machine permits namespaces. Containers often do not.
+fn has_namespaces() -> bool {
+    let unshared = Command::new("unshare").args(UNSHARE).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+    let is_permitted = matches!(&unshared, Ok(Output { status, .. }) if status.success());
+    if !is_permitted {
+        println!("skipped: namespaces are not permitted");
+    }
+    is_permitted
+}
+
+#[test]
+fn without_proc_only_the_statistics_of_the_process_are_missing() {
+    if !has_namespaces() {
+        return;
+    }
+    let mut service = Service::start_by("unshare", &UNSHARE[..2], "mount -t tmpfs tmpfs /proc &&");
+    let addr = service.succeeds("serve");
+    service.succeeds("count 3");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("service.prom");
+    service.succeeds(&format!("push text_file {}", file.display()));
+    service.succeeds(&format!("push remote_write http://{}", receiver()));
+    for target in ["text_file", "remote_write"] {
+        service.wait_for_more(&format!(r#"metrics_core_push_total{{target="{target}",outcome="success"}}"#));
+    }
+    for text in [scrape(&addr), fs::read_to_string(file).expect("written")] {
+        for line in ["\nevents_total 3\n", "\ncollected 1\n", "_build_info{revision=\"test\""] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert!(!text.contains("\nprocess_"), "{text}");
+    }
+    service.in_namespace("umount /proc");
+    let text = scrape(&addr);
+    for name in ["process_cpu_seconds_total", "process_open_fds", "process_threads"] {
+        assert!(text.contains(&format!("\n{name} ")), "{text}");
+    }
+}
+
+#[test]
+fn names_that_cannot_be_resolved_are_resolved_once_they_can_be() {
+    if !has_namespaces() {
+        return;
+    }
+    let mut service = Service::start_by("unshare", &UNSHARE[..2], "mount -t tmpfs tmpfs /etc &&");
+    let targets = ["graphite", "remote_write"];
+    let addr = receiver().replace("127.0.0.1", "metrics-receiver");
+    service.succeeds(&format!("push graphite {addr}"));
+    service.succeeds(&format!("push remote_write http://{addr}"));
+    for target in targets {
+        service.wait_for_more(&format!(r#"metrics_core_push_total{{target="{target}",outcome="error"}}"#));
+    }
+    service.in_namespace("echo 127.0.0.1 metrics-receiver >/etc/hosts");
+    for target in targets {
+        service.wait_for_more(&format!(r#"metrics_core_push_total{{target="{target}",outcome="success"}}"#));
+    }
+}
+
+#[test]
+fn a_push_without_a_free_port_succeeds_once_ports_are_free() {
+    if !has_namespaces() {
+        return;
+    }
+    // Each connection takes a port. Pushes open a few, and closed ones are free again after a second.
+    let ports = "ip link set lo up && echo 40000 40063 >/proc/sys/net/ipv4/ip_local_port_range &&";
+    let mut service = Service::start_by("unshare", &UNSHARE, ports);
+    let addr = service.succeeds("receive");
+    service.succeeds(&format!("push graphite {addr}"));
+    service.succeeds(&format!("push remote_write http://{addr}"));
+    service.succeeds("serve");
+    let error = service.succeeds(&format!("use-ports {addr}"));
+    assert!(error.contains("Cannot assign requested address"), "{error}");
+    for target in ["graphite", "remote_write"] {
+        service.wait_for_more(&format!(r#"metrics_core_push_total{{target="{target}",outcome="error"}}"#));
+    }
+    service.succeeds("free");
+    for target in ["graphite", "remote_write"] {
+        service.wait_for_more(&format!(r#"metrics_core_push_total{{target="{target}",outcome="success"}}"#));
+    }
+}

@@ -1,0 +1,58 @@
+//! Services that cannot spawn threads for a while.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
+
+use crate::service::{Service, scrape};
+
+/// Returns a command that runs its arguments as a user to whom a limit on threads applies.
+///
+/// It does not apply to root. The limit counts all threads of a user, so root chooses a user without other processes.
+fn as_user() -> Command {
+    if !is_root() {
+        return Command::new("env");
+    }
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid=61234", "--clear-groups"]);
+    setpriv
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+#[test]
+fn a_service_without_threads_still_serves_and_recovers() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).expect("changed");
+    let mut service = Service::start(as_user());
+    let addr = service.succeeds("serve");
+    let file = directory.path().join("service.prom");
+    service.succeeds(&format!("push text_file {}", file.display()));
+    service.succeeds("count 1");
+    service.wait_for_more(r#"metrics_core_push_total{target="text_file",outcome="success"}"#);
+
+    service.limit(as_user(), "nproc", "1");
+    service.fails("spawn");
+    // The running server runs collectors on its own thread.
+    service.succeeds("count 10");
+    let text = scrape(&addr);
+    assert!(text.contains("\nevents_total 11\n") && text.contains("\ncollected 1\n"), "{text}");
+    let error = service.fails("serve");
+    assert!(error.contains("cannot start the metrics server"), "{error}");
+    service.fails("push text_file /tmp/unused.prom");
+    // The running pusher tries again at each tick.
+    service.wait_for_more(r#"metrics_core_internal_errors_total{kind="thread_spawn_failed"}"#);
+    service.succeeds("count 100");
+
+    service.limit(as_user(), "nproc", "4096");
+    service.succeeds("spawn");
+    service.wait_for_more(r#"metrics_core_push_total{target="text_file",outcome="success"}"#);
+    let pushed = fs::read_to_string(file).expect("written");
+    assert!(pushed.contains("\nevents_total 111\n") && pushed.contains("\ncollected 1\n"), "{pushed}");
+    let second = service.succeeds("serve");
+    for addr in [addr, second] {
+        assert!(scrape(&addr).contains("\nevents_total 111\n"));
+    }
+}
