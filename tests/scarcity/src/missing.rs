@@ -39,6 +39,10 @@ fn without_proc_only_the_statistics_of_the_process_are_missing() {
         }
         assert!(!text.contains("\nprocess_"), "{text}");
     }
+    let errors = r#"metrics_core_internal_errors_total{kind="collector_error"}"#;
+    let before = service.value(errors).expect("exported");
+    scrape(&addr);
+    assert!(service.value(errors).expect("exported") > before);
     service.in_namespace("umount /proc");
     let text = scrape(&addr);
     for name in ["process_cpu_seconds_total", "process_open_fds", "process_threads"] {

@@ -112,15 +112,20 @@ impl Drop for Service {
 
 /// Scrapes a server, and returns the body of the response.
 pub(crate) fn scrape(addr: &str) -> String {
+    let response = String::from_utf8(get(addr, "/metrics")).expect("UTF-8");
+    response.split_once("\r\n\r\n").expect("a head").1.to_owned()
+}
+
+/// Requests a path, and returns the whole response, which must have status 200.
+pub(crate) fn get(addr: &str, path: &str) -> Vec<u8> {
     let addr: SocketAddr = addr.parse().expect("an address");
     let mut stream = TcpStream::connect(addr).expect("it listens");
     stream.set_read_timeout(Some(LONG)).expect("a timeout");
-    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
-    let mut response = String::new();
-    stream.read_to_string(&mut response).expect("UTF-8");
-    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-    assert!(head.starts_with("HTTP/1.0 200"), "{head}");
-    body.to_owned()
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("sent");
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).expect("a response");
+    assert!(response.starts_with(b"HTTP/1.0 200"), "{}", String::from_utf8_lossy(&response));
+    response
 }
 
 /// Starts a server that reads everything it receives, responds to requests over HTTP with status 200, and closes a

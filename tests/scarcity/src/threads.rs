@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use crate::service::{Service, scrape};
+use crate::service::{Service, get, scrape};
 
 /// Returns a command that runs its arguments as a user to whom a limit on threads applies.
 ///
@@ -39,6 +39,7 @@ fn a_service_without_threads_still_serves_and_recovers() {
     service.succeeds("count 10");
     let text = scrape(&addr);
     assert!(text.contains("\nevents_total 11\n") && text.contains("\ncollected 1\n"), "{text}");
+    get(&addr, "/?snapshot");
     let error = service.fails("serve");
     assert!(error.contains("cannot start the metrics server"), "{error}");
     service.fails("push text_file /tmp/unused.prom");
