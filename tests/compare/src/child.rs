@@ -1,6 +1,7 @@
 //! Measurements in a dedicated process: resident memory, and calls whose instructions are counted.
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Barrier;
 use std::{env, fs, thread};
@@ -12,7 +13,7 @@ use crate::labels::{Labels, path};
 use crate::peers;
 use crate::peers::distributions::MILLION;
 use crate::peers::{distributions, ours, prometheus};
-use crate::rows::{debug, tail};
+use crate::rows::{debug, storm, tail};
 
 /// The command-line option that passes a task to a child process.
 pub(crate) const OPTION: &str = "child";
@@ -34,6 +35,8 @@ pub(crate) enum Task {
     Tail { peer: String, disturbance: String, rounds: usize },
     /// Ratios of calls in a debug build.
     Debug { rounds: usize },
+    /// The number of connections and requests of hostile clients.
+    Storm { addr: SocketAddr, seconds: usize },
 }
 
 impl Task {
@@ -59,6 +62,7 @@ impl Task {
             Self::Calls { id, calls, fails: true } => format!("failing {id} {calls}"),
             Self::Tail { peer, disturbance, rounds } => format!("tail {peer}/{disturbance} {rounds}"),
             Self::Debug { rounds } => format!("debug calls {rounds}"),
+            Self::Storm { addr, seconds } => format!("storm {addr} {seconds}"),
         }
     }
 
@@ -76,6 +80,7 @@ impl Task {
                 Ok(Self::Tail { peer: peer.to_owned(), disturbance: disturbance.to_owned(), rounds: number })
             }
             "debug" => Ok(Self::Debug { rounds: number }),
+            "storm" => Ok(Self::Storm { addr: peer.parse()?, seconds: number }),
             _ => bail!("`{argument}` is not a task"),
         }
     }
@@ -89,6 +94,7 @@ impl Task {
             Self::Calls { id, calls, fails } => call(id, *calls, *fails)?,
             Self::Tail { peer, disturbance, rounds } => return tail::measure(peer, disturbance, *rounds),
             Self::Debug { rounds } => return debug::measure(*rounds),
+            Self::Storm { addr, seconds } => storm::attack(*addr, *seconds)?,
         }])
     }
 }

@@ -21,6 +21,7 @@ mod polling;
 mod push;
 mod scrape;
 mod shapes;
+pub(crate) mod storm;
 mod table;
 pub(crate) mod tail;
 mod two_threads;
@@ -62,7 +63,7 @@ pub(crate) const LONG_GROUPS: [LongGroup; 3] = [
     LongGroup { name: "threads", begin: two_threads::TwoThreads::begin },
 ];
 
-pub(crate) const GROUPS: [Group; 21] = [
+pub(crate) const GROUPS: [Group; 22] = [
     Group { name: "instructions", run: instructions::run },
     Group { name: "async", run: polling::run },
     Group { name: "shapes", run: shapes::run },
@@ -83,5 +84,6 @@ pub(crate) const GROUPS: [Group; 21] = [
     Group { name: "clock", run: clock::run },
     Group { name: "endpoint", run: endpoint::run },
     Group { name: "push", run: push::run },
+    Group { name: "storm", run: storm::run },
     Group { name: "facts", run: facts::run },
 ];
