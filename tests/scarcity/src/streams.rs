@@ -1,6 +1,8 @@
 //! Services whose standard error, disk or working directory is gone.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use crate::service::{Service, scrape};
@@ -22,6 +24,27 @@ fn warnings_that_cannot_be_written_are_dropped() {
         let text = scrape(&addr);
         assert!(text.contains("\nevents_total 2\n"), "{name}: {text}");
     }
+}
+
+#[test]
+fn scrapes_are_served_while_nothing_reads_the_log() {
+    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+    // A pipe holds 64 KiB. Further writes block.
+    writer.write_all(&[b'x'; 65_536]).expect("written");
+    let mut command = Command::new("env");
+    command.stderr(writer);
+    let mut service = Service::start(command);
+    let addr = service.succeeds("serve");
+    service.succeeds("count 2");
+    let mut garbage = TcpStream::connect(&addr).expect("it listens");
+    garbage.write_all(b"\0\0\r\n\r\n").expect("sent");
+    // The server closes the connection, and logs that.
+    garbage.read_to_end(&mut Vec::new()).expect("closed");
+    assert!(scrape(&addr).contains("\nevents_total 2\n"));
+    drop(service);
+    let mut log = String::new();
+    reader.read_to_string(&mut log).expect("UTF-8");
+    assert!(!log.contains("a connection failed"), "the log was not full");
 }
 
 #[test]
