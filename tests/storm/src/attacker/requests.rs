@@ -14,6 +14,8 @@ const LAST_SMALL: &[u8] = b"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnect
 const SPLIT: &[u8] =
     b"GET /metrics?name[]=metrics_core_problems HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
+/// The timeout for responses that must arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients that read slowly hold this many of the 32 slots for responses, one for each of their connections.
 const SLOW_READERS: usize = 24;
 /// Clients that read nothing.
@@ -166,6 +168,8 @@ pub(crate) fn split(attack: &Attack) {
 }
 
 fn expect_answer(attack: &Attack, stream: &TcpStream) {
+    // On a busy machine, a response may take longer than attackers usually wait.
+    stream.set_read_timeout(Some(PATIENCE)).ok();
     if !attack.read_all(stream).starts_with(b"HTTP/1.1 200") {
         attack.unanswered();
     }
