@@ -1,0 +1,146 @@
+//! Bytes of requests to the built-in server: it never panics, responds to nothing but requests, and serves the next
+//! scrape.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics_core::{Counter, HttpServer, Registry};
+use socket2::SockRef;
+
+use crate::input::Source;
+
+/// The number of inputs between two scrapes that must succeed.
+const SCRAPE_EVERY: u64 = 64;
+/// The maximum duration of each read. A server that has read everything responds or closes the connection at once.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Two servers: without and with credentials.
+static SERVERS: LazyLock<[HttpServer; 2]> = LazyLock::new(|| {
+    let registry = Registry::new();
+    Counter::builder("jobs_total", "Jobs.").register_in(&registry).expect("valid").inc_by(3);
+    let builder = HttpServer::builder().registry(&registry);
+    let open = builder.clone().start("127.0.0.1:0").expect("a free port");
+    let closed = builder.basic_auth("user", "pa:ss").start("127.0.0.1:0").expect("a free port");
+    [open, closed]
+});
+
+const LINES: [&str; 22] = [
+    "GET /metrics HTTP/1.1",
+    "HEAD /metrics HTTP/1.1",
+    "GET / HTTP/1.1",
+    "GET /metrics?name[]=jobs HTTP/1.1",
+    "GET /metrics HTTP/1.0",
+    "POST /metrics HTTP/1.1",
+    "OPTIONS * HTTP/1.1",
+    "CONNECT a:80 HTTP/1.1",
+    "GET http://h/metrics HTTP/1.1",
+    "GET /?snapshot HTTP/1.1",
+    "GET /?dashboard HTTP/1.1",
+    "GET /?rules HTTP/1.1",
+    "GET /healthz HTTP/1.1",
+    "PRI * HTTP/2.0",
+    "get /metrics http/1.1",
+    "GET  /metrics HTTP/1.1",
+    "GET /metrics?\u{e9}=%zz HTTP/1.1",
+    "GET /metrics HTTP/1.12",
+    "GET /metrics",
+    "TRACE / HTTP/1.1",
+    "GET /metrics/ HTTP/1.1",
+    "GET //metrics HTTP/1.1",
+];
+const HEADERS: [&str; 28] = [
+    "Host: 127.0.0.1",
+    "Host: evil.example",
+    "Connection: close",
+    "Connection: keep-alive, upgrade",
+    "Upgrade: h2c",
+    "Content-Length: 5",
+    "Content-Length: 5, 5",
+    "Content-Length: 18446744073709551616",
+    "Transfer-Encoding: chunked",
+    "Transfer-Encoding: gzip, chunked",
+    "Expect: 100-continue",
+    "Accept: application/openmetrics-text",
+    "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+    "Accept-Encoding: gzip",
+    "Authorization: Basic dXNlcjpwYTpzcw==",
+    "Authorization: basic  dXNlcjpwYTpzcw== ",
+    "Authorization: Bearer x",
+    "Authorization: \u{e9}",
+    "X-Prometheus-Scrape-Timeout-Seconds: 0.001",
+    "Origin: http://evil.example",
+    "Range: bytes=0-1",
+    "If-None-Match: *",
+    "Sec-Fetch-Site: cross-site",
+    "Host:",
+    " folded",
+    ": empty",
+    "Cookie: a=b",
+    "Content-Length: -1",
+];
+const BODIES: [&str; 6] = ["", "hello", "5\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\n", "0\r\na: b\r\n\r\n", "\r\n"];
+
+/// Sends one input on one connection.
+pub fn run(data: &[u8]) {
+    static INPUTS: AtomicU64 = AtomicU64::new(0);
+    let mut source = Source::new(data);
+    let server = &SERVERS[source.below(2)];
+    let bytes = if source.one_in(4) { source.rest().to_vec() } else { requests(&mut source) };
+    let response = exchange(server, &bytes, source.one_in(8));
+    assert!(response.is_empty() || response.starts_with(b"HTTP/1."), "{:?}", String::from_utf8_lossy(&response));
+    if INPUTS.fetch_add(1, Ordering::Relaxed).is_multiple_of(SCRAPE_EVERY) {
+        let scrape =
+            b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Basic dXNlcjpwYTpzcw==\r\n\r\n";
+        let response = exchange(server, scrape, false);
+        let text = String::from_utf8_lossy(&response);
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\njobs_total 3\n"), "{text}");
+    }
+}
+
+fn requests(source: &mut Source<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for _ in 0..=source.below(3) {
+        let end = if source.one_in(16) { "\n" } else { "\r\n" };
+        let mut line = |text: &[u8]| {
+            out.extend_from_slice(text);
+            out.extend_from_slice(end.as_bytes());
+        };
+        line(source.pick(&LINES).as_bytes());
+        for _ in 0..source.below(6) {
+            match source.byte() % 8 {
+                0 => line(source.bytes(40)),
+                1 => line(&[source.bytes(12), b": ", source.bytes(40)].concat()),
+                _ => line(source.pick(&HEADERS).as_bytes()),
+            }
+        }
+        line(b"");
+        out.extend_from_slice(source.pick(&BODIES).as_bytes());
+    }
+    if source.one_in(8) {
+        out.truncate(source.below(200).max(1));
+    }
+    out
+}
+
+/// Sends these bytes in one or two parts, and returns the response.
+fn exchange(server: &HttpServer, bytes: &[u8], in_two_parts: bool) -> Vec<u8> {
+    let mut stream = TcpStream::connect(server.local_addr()).expect("the server accepts connections");
+    // The connection is reset at the end, so that its port is free again at once.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
+    stream.set_read_timeout(Some(LONG)).expect("a socket");
+    stream.set_nodelay(true).expect("a socket");
+    let (first, second) = bytes.split_at(if in_two_parts { bytes.len() / 2 } else { bytes.len() });
+    // The server may close the connection before it has read everything.
+    let _ =
+        stream.write_all(first).and_then(|()| stream.write_all(second)).and_then(|()| stream.shutdown(Shutdown::Write));
+    let mut response = Vec::new();
+    match stream.read_to_end(&mut response) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(bytes)),
+    }
+    response
+}
