@@ -1,6 +1,6 @@
 //! Families reported by one of this crate's collectors, buffered until the collector succeeds.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::skipped::SkipReason;
 use crate::cell::native::NativeBuckets;
@@ -107,6 +107,23 @@ impl Recorded {
         Ok(())
     }
 
+    /// Moves the states of each state set next to each other, because OpenMetrics forbids others between them.
+    fn group_states(&mut self) {
+        if self.kind != Kind::StateSet {
+            return;
+        }
+        let mut first = HashMap::new();
+        let mut keyed = Vec::with_capacity(self.series.len());
+        for (at, series) in std::mem::take(&mut self.series).into_iter().enumerate() {
+            let labels = labels::pairs(&series.0).filter(|(name, _)| *name != self.name);
+            let mut labels: Vec<_> = labels.map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+            labels.sort_unstable();
+            keyed.push((*first.entry(labels).or_insert(at), series));
+        }
+        keyed.sort_by_key(|(first, _)| *first);
+        self.series = keyed.into_iter().map(|(_, series)| series).collect();
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
@@ -133,7 +150,8 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn families(self) -> Vec<Recorded> {
+    pub(crate) fn families(mut self) -> Vec<Recorded> {
+        self.families.iter_mut().for_each(Recorded::group_states);
         self.families
     }
 }
@@ -158,5 +176,29 @@ impl Visitor for Recorder {
         if let Some(family) = self.families.get_mut(self.current) {
             family.series.push((text.join(","), OwnedValue::from(value)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_states_of_a_state_set_are_exported_together() {
+        let series = [
+            [("door", "open"), ("of", "a")],
+            [("door", "open"), ("of", "b")],
+            [("of", "a"), ("door", "shut")],
+            [("door", "shut"), ("of", "b")],
+        ];
+        let mut recorder = Recorder::default();
+        recorder.family(&FamilyInfo::new("door", "", Kind::StateSet));
+        for labels in &series {
+            recorder.series(Labels::of(labels).borrow(), &Value::Gauge(0.0));
+        }
+        let grouped: Vec<String> =
+            recorder.families().into_iter().flat_map(|family| family.series).map(|(labels, _)| labels).collect();
+        let expected = [0, 2, 1, 3].map(|at| Labels::of(&series[at]).borrow().escaped().collect::<String>());
+        assert_eq!(grouped, expected);
     }
 }
