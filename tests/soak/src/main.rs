@@ -160,7 +160,7 @@ fn run(options: &Options, random: &mut Random) -> Result<(), Box<dyn Error>> {
     let problems = problems.into_iter().filter(|problem| !matches!(problem.kind, ProblemKind::Style(_)));
     problems.for_each(|problem| failures::report(problem.to_string()));
     let mut receivers = Receivers::start(random)?;
-    let (curve, slots) = (Curve::default(), Arc::new(Slots::new()));
+    let (curve, slots) = (Curve::new(options.seconds), Arc::new(Slots::new()));
     let mut totals = Totals::default();
     let stop = AtomicBool::new(false);
     let (sampling, stop_sampling) = mpsc::channel();

@@ -86,14 +86,19 @@ impl Usage {
 /// Returns one of the values.
 type Of = fn(&Usage) -> i64;
 
-/// The samples of each second, and of each time between two rounds, when no worker runs.
-#[derive(Default)]
+/// The samples of each second, and the minima of each second at the times between two rounds, when no worker runs.
 pub(crate) struct Curve {
     every_second: Mutex<Vec<Usage>>,
     between_rounds: Mutex<Vec<Usage>>,
 }
 
 impl Curve {
+    /// Reserves memory for a run of this length, so that the samples themselves do not make the live bytes grow.
+    pub(crate) fn new(seconds: u64) -> Self {
+        let samples = || Mutex::new(Vec::with_capacity(seconds as usize + 60));
+        Self { every_second: samples(), between_rounds: samples() }
+    }
+
     /// Samples every second until the channel is closed.
     pub(crate) fn sample(&self, begin: Instant, stop: &mpsc::Receiver<()>) {
         let mut last = (Instant::now(), SystemTime::now());
@@ -108,7 +113,15 @@ impl Curve {
     }
 
     pub(crate) fn end_round(&self, begin: Instant) {
-        lock(&self.between_rounds).push(Usage::now(begin));
+        let (mut samples, now) = (lock(&self.between_rounds), Usage::now(begin));
+        match samples.last_mut().filter(|last| last.seconds == now.seconds) {
+            Some(last) => {
+                last.live = last.live.min(now.live);
+                last.threads = last.threads.min(now.threads);
+                last.descriptors = last.descriptors.min(now.descriptors);
+            }
+            None => samples.push(now),
+        }
     }
 
     /// Prints at most 20 rows.

@@ -8,14 +8,14 @@ use prost::Message;
 
 use super::server::Request;
 use crate::proto::{self, Data, ExportRequest, KeyValue, WriteRequest, WrittenSample, check_native};
-use crate::samples::{Sample, Samples, Series, add_histogram};
+use crate::samples::{Sample, Samples, Series, add_histogram, violations};
 use crate::scrapes::Format;
 
 /// The metrics of the last request to a Pushgateway, which replace the earlier ones.
 pub(super) fn pushgateway(request: &Request, samples: &mut Samples) -> Result<(), String> {
     let is_text = request.head.contains("content-type: text/plain");
     *samples = if is_text { Format::Text } else { Format::Protobuf }.decode(&request.body)?;
-    Ok(())
+    violations(samples).pop().map_or(Ok(()), Err)
 }
 
 /// The state of a store of remote write.
