@@ -37,6 +37,7 @@ mod text;
 mod text_file;
 mod thread_end;
 mod timing;
+mod unsafe_code;
 
 use metrics_core::Registry;
 
