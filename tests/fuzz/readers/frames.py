@@ -1,6 +1,6 @@
 """Reads documents from stdin, and prints each sample as a line.
 
-A document is preceded by a line with its format and its length in bytes, and its samples are followed by the line `end`.
+A document is preceded by a line with its format and its length in bytes. Its samples are followed by the line `end`.
 """
 
 import struct

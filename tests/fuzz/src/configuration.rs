@@ -185,8 +185,8 @@ fn without_secrets(text: &str) -> String {
     SECRETS.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "h"))
 }
 
-/// Removes credentials from the parts of a URL that messages may contain. Text before `@` is a user name and a password,
-/// except in a query after a path.
+/// Removes credentials from the parts of a URL that messages may contain. Text before `@` is a user name and a
+/// password, except in a query after a path.
 fn with_hidden_secrets(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let query = url[start..].find('/').and_then(|slash| Some(start + slash + url[start + slash..].find('?')?));

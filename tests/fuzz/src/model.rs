@@ -105,7 +105,7 @@ impl Model {
     pub(crate) fn samples(&self) -> Vec<Flat<'_>> {
         let mut samples = Vec::new();
         for family in &self.families {
-            for series in &family.series {
+            for series in family.in_order() {
                 let mut add = |suffix, bound, value, is_total| {
                     samples.push(Flat { family: &family.name, suffix, labels: &series.labels, bound, value, is_total });
                 };
@@ -130,6 +130,24 @@ impl Model {
             }
         }
         samples
+    }
+}
+
+impl ModelFamily {
+    /// Returns the series in the order of a scrape, which keeps the states of a state set together.
+    fn in_order(&self) -> Vec<&Series> {
+        let others = |series: &Series| -> Vec<(String, String)> {
+            series
+                .labels
+                .iter()
+                .filter(|(name, _)| *name != self.name || self.kind != Kind::StateSet)
+                .cloned()
+                .collect()
+        };
+        let mut series: Vec<&Series> = self.series.iter().collect();
+        let first = |series: &&Series| self.series.iter().position(|other| others(other) == others(series));
+        series.sort_by_key(first);
+        series
     }
 }
 
@@ -207,7 +225,8 @@ impl Series {
             .map(|_| {
                 let amount = f64::from(source.byte().cast_signed()) / 8.0;
                 let amount = if kind == Kind::Counter { amount.abs() } else { amount };
-                (amount, source.one_in(3).then(|| text(source)))
+                // The Python client cannot read an exemplar with a quote.
+                (amount, source.one_in(3).then(|| text(source).replace('"', "'")))
             })
             .collect();
         let sum: f64 = amounts.iter().map(|(amount, _)| amount).sum();
