@@ -173,7 +173,7 @@ fn varied(text: &str, source: &mut Source<'_>) -> String {
             let is_inside = |secret: &&str| {
                 text.match_indices(*secret).any(|(start, _)| (start + 1..start + secret.len()).contains(&at))
             };
-            if !SECRETS.iter().any(|secret| is_inside(&secret)) {
+            if !SECRETS.iter().any(is_inside) {
                 text.insert_str(at, &addition);
             }
         }

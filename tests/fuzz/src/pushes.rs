@@ -189,9 +189,10 @@ fn native_of(point: &ExponentialHistogramDataPoint) -> Native {
 fn in_otlp(model: &Model) -> Vec<String> {
     let mut lines = Vec::new();
     for sample in model.samples() {
-        // A summary has no negative quantile values.
         let is_quantile = matches!(sample.bound, Some(("quantile", _)));
-        if !is_quantile || !(sample.value.as_f64() < 0.0) {
+        let is_negative = sample.value.as_f64() < 0.0;
+        // A summary has no negative quantile values.
+        if !(is_quantile && is_negative) {
             lines.push(sample.line());
         }
     }

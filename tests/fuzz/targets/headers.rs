@@ -1,3 +1,5 @@
+//! Fuzzes the headers and queries of scrapes.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_tests::headers::run(data));

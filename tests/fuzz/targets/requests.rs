@@ -1,3 +1,5 @@
+//! Fuzzes the bytes of requests to the server.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_tests::requests::run(data));
