@@ -15,8 +15,9 @@ use metrics_core::{Counter, PushContext, PushTarget, Pusher, Registry};
 
 /// The environment variable from which the standard library reads the stack size of new threads.
 const STACK: &str = "RUST_MIN_STACK";
-/// The stack size of new threads, which exceeds the memory still available under the limit.
-const STACK_KIB: u64 = 1024 * 1024;
+/// The stack size of new threads, which exceeds the memory still available under the limit. A few of them fit into the
+/// address space.
+const STACK_KIB: u64 = if cfg!(target_pointer_width = "64") { 1024 * 1024 } else { 256 * 1024 };
 const INTERVAL: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(20);
 

@@ -21,9 +21,9 @@ fn collectors_run_on_the_scraping_thread() {
         shows_everything();
         return;
     }
-    // Run the test again in a child process whose thread stacks do not fit into memory.
+    // Run the test again in a child process whose thread stacks do not fit into the address space.
     let mut same = Command::new(env::current_exe().expect("known"));
-    let output = same.arg("--test-threads=1").env(STACK, (1_u64 << 60).to_string()).output().expect("started");
+    let output = same.arg("--test-threads=1").env(STACK, (usize::MAX / 16 * 15).to_string()).output().expect("started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
