@@ -48,7 +48,7 @@ use samples::Samples;
 use slots::Slots;
 use work::{Round, Wave};
 
-/// The number of seconds after which a run is long enough to compare the memory of its last two quarters, and to have
+/// The number of seconds after which a run is long enough to compare the memory of its last two thirds, and to have
 /// exercised everything.
 const LONG: u64 = 60;
 
