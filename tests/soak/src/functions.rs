@@ -1,4 +1,4 @@
-//! Annotated functions, which together use every option, and what the model expects of their calls.
+//! Annotated functions, which together use all options except `crate`, and their counterparts in the model.
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --package soak-tests -- [--seconds N] [--seed S] [--cells N] [--clock-steps]`
 //!
-//! A run consists of rounds. In each round, worker threads and tasks come and go, use every metric type and every
-//! option of `#[instrument]`, and keep their own counts. After each round, the merged counts must equal a scrape.
+//! A run consists of rounds. In each round, worker threads and tasks come and go, use every metric type and the
+//! options of `#[instrument]`, and keep their own counts. After each round, the merged counts must equal a scrape.
 //! During the run, clients scrape, cut scrapes, and push targets push to receivers that fail and come back. At the
 //! end, every receiver must hold the totals of the model.
 
