@@ -18,6 +18,8 @@ use std::thread;
 
 use log::{Level, LevelFilter};
 
+use crate::per_process::PerProcess;
+
 /// The target of all messages, which a logger can filter by.
 const TARGET: &str = "metrics_core";
 
@@ -44,18 +46,19 @@ pub(crate) fn hand_over(hands_over: bool) {
 
 /// Logs a message on another thread. Returns false if no thread can be spawned.
 fn log_elsewhere(level: Level, line: fmt::Arguments<'_>) -> bool {
-    static WAITING: AtomicUsize = AtomicUsize::new(0);
+    static WAITING: PerProcess<AtomicUsize> = PerProcess::new();
+    let waiting = WAITING.get();
     let Some(line) = guarded(|| line.to_string()) else { return true };
-    let is_dropped = WAITING.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING;
+    let is_dropped = waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING;
     let is_logged = is_dropped || {
         let log = move || {
             log_here(level, format_args!("{line}"));
-            WAITING.fetch_sub(1, Ordering::Relaxed);
+            waiting.fetch_sub(1, Ordering::Relaxed);
         };
         thread::Builder::new().name("metrics-log".to_owned()).spawn(log).is_ok()
     };
     if is_dropped || !is_logged {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
+        waiting.fetch_sub(1, Ordering::Relaxed);
     }
     is_logged
 }

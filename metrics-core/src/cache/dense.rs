@@ -12,11 +12,16 @@ pub(crate) struct Dense<const N: usize> {
 }
 
 impl<const N: usize> Dense<N> {
-    /// Returns `None` if the labels have more than `max` combinations, or if there are no labels.
+    /// Returns `None` if the labels have more than `max` combinations, if there are no labels, or if there is no memory.
     pub(crate) fn new(sets: Vec<&'static [&'static str]>, max: usize) -> Option<Self> {
         let combinations = sets.iter().try_fold(1_usize, |product, set| product.checked_mul(set.len()))?;
-        let handles = (0..combinations).map(|_| Fixed::new());
-        (!sets.is_empty() && combinations <= max).then(|| Self { handles: handles.collect(), sets })
+        if sets.is_empty() || combinations > max {
+            return None;
+        }
+        let mut handles = Vec::new();
+        handles.try_reserve_exact(combinations).ok()?;
+        handles.resize_with(combinations, Fixed::new);
+        Some(Self { handles: handles.into_boxed_slice(), sets })
     }
 
     /// Returns the slot for this combination of values if each value is in its label's set.

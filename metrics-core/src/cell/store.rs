@@ -160,6 +160,9 @@ impl Store {
                 return Some(ThreadCells::Dedicated(free));
             }
             if blocks.made < blocks.limit.unwrap_or(FEWEST_BLOCKS) {
+                // So that the block can be given back without memory.
+                let not_free = blocks.made - blocks.free.len();
+                blocks.free.try_reserve(not_free + 1).ok()?;
                 blocks.made += 1;
                 drop(blocks);
                 let new = self.new_block();
@@ -216,8 +219,8 @@ impl Store {
         self.shared.get().copied()
     }
 
-    /// Returns the block of an ended thread for reuse. Without memory for the list, the block keeps its counts, but no
-    /// thread reuses it.
+    /// Returns the block of an ended thread for reuse. A block beyond the limit is not reused if there is no memory for
+    /// the list.
     pub(super) fn give_back(&self, block: &'static Block) {
         let mut blocks = lock(&self.blocks);
         if blocks.free.try_reserve(1).is_ok() {

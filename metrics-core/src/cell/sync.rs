@@ -7,6 +7,8 @@ pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
 pub(crate) use portable_atomic::AtomicU128;
 
 use std::num::NonZero;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 pub(crate) use crate::lock::lock;
@@ -39,7 +41,16 @@ pub(crate) fn shared_blocks() -> usize {
 }
 
 fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
+    // The standard library reads files in each call.
+    static CORES: AtomicUsize = AtomicUsize::new(0);
+    match CORES.load(Relaxed) {
+        0 => {
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            CORES.store(cores, Relaxed);
+            cores
+        }
+        cores => cores,
+    }
 }
 
 /// Allocates `words` zeroed words; `None` if there is no memory. The operating system commits memory only for pages

@@ -186,9 +186,9 @@ impl SeriesTable {
     /// releasing the lock. Returns `None` and changes nothing if there is no memory.
     pub(crate) fn compact(&mut self) -> Option<Compaction> {
         let (mut text, mut entries, mut moved) = (String::new(), Vec::new(), Vec::new());
-        text.try_reserve(self.live_text_len()).ok()?;
-        entries.try_reserve(self.index.len()).ok()?;
         moved.try_reserve(self.entries.len()).ok()?;
+        entries.try_reserve(self.index.len()).ok()?;
+        text.try_reserve(self.live_text_len()).ok()?;
         let (mut start, mut position) = (0, 0);
         for (at, entry) in self.entries.iter().enumerate() {
             moved.push(position);

@@ -124,6 +124,7 @@ impl Exposition {
             encoding: Some(encoding),
             gzip,
             encoded: 0,
+            largest: 0,
             turn: Duration::ZERO,
             slot,
             _in_flight: in_flight,
@@ -257,6 +258,8 @@ pub(crate) struct ExpositionStream {
     gzip: Option<GzEncoder<Vec<u8>>>,
     /// The number of bytes encoded so far, before compression.
     encoded: usize,
+    /// The size of the largest output of a turn so far.
+    largest: usize,
     /// The time spent since the task last yielded.
     turn: Duration,
     slot: Slot,
@@ -314,10 +317,11 @@ impl ExpositionStream {
         self.slot.touch().map_err(|_| too_slow())?;
         let request = &self.request;
         // Encoding ends after the step that exceeds `CHUNK`, which usually adds less than a quarter.
-        encoding.out().try_reserve(CHUNK + CHUNK / 4)?;
+        encoding.out().try_reserve(self.largest.max(CHUNK + CHUNK / 4))?;
         let goes_on = encoding.fill(CHUNK, &|name, kind| request.wants(name, kind));
         let out = mem::take(encoding.out());
         self.encoded += out.len();
+        self.largest = self.largest.max(out.len());
         if !goes_on {
             self.encoding = None;
         }
