@@ -7,6 +7,11 @@
 use std::process;
 use std::sync::OnceLock;
 
+/// Returns the ID of this process, or 0 on platforms without processes, on which [`process::id`] panics.
+pub(crate) fn id() -> u32 {
+    if cfg!(target_family = "wasm") { 0 } else { process::id() }
+}
+
 /// A list of values, one for each process that has called [`PerProcess::get`]: this process and its ancestors.
 pub(crate) struct PerProcess<T> {
     first: OnceLock<Box<ProcessValue<T>>>,
@@ -31,7 +36,7 @@ impl<T: Default> PerProcess<T> {
 
     /// Returns this process's value, creating it if necessary.
     pub(crate) fn get(&self) -> &T {
-        let process = process::id();
+        let process = id();
         let new = || Box::new(ProcessValue { process, value: T::default(), next: OnceLock::new() });
         let mut of = self.first.get_or_init(new);
         while of.process != process {

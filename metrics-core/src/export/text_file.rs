@@ -11,12 +11,12 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::time::Duration;
 
 use super::push::options::{PushOptions, push_methods};
 use super::push::{PushContext, PushTarget};
 use crate::encode::{Encoding, Format};
+use crate::per_process;
 
 /// The number of bytes to buffer before writing.
 const CHUNK: usize = 64 * 1_024;
@@ -131,7 +131,7 @@ impl PushTarget for Target {
         }
         // Another process, or another pusher of this one, may write the same file at the same time. In containers,
         // processes often have the same ID.
-        let unique = format!("{:016x}", RandomState::new().hash_one(process::id()));
+        let unique = format!("{:016x}", RandomState::new().hash_one(per_process::id()));
         let temporary = directory.join(temporary_name(name, &unique));
         let file = File::options().write(true).create_new(true).open(&temporary);
         let file = file.map_err(|error| self.failed_to_create(directory, &error))?;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::environment::Environment;
 use super::fields::push_attribute;
-use crate::per_process::PerProcess;
+use crate::per_process::{self, PerProcess};
 
 const INSTANCE: &str = "service.instance.id";
 
@@ -75,7 +75,7 @@ struct RandomUuid(String);
 impl Default for RandomUuid {
     fn default() -> Self {
         // The keys of a child differ from those of its parent only by a counter, so the process ID is added.
-        let random = || RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()));
+        let random = || RandomState::new().hash_one((per_process::id(), std::time::SystemTime::now()));
         let bits = u128::from(random()) << 64 | u128::from(random());
         // The version and the variant.
         let bits = bits & !(0xF << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62;

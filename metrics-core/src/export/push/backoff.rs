@@ -1,8 +1,9 @@
 //! The back-off after failed pushes.
 
 use std::hash::{BuildHasher, RandomState};
-use std::process;
 use std::time::{Duration, SystemTime};
+
+use crate::per_process;
 
 /// The first delay after a failure.
 pub(super) const FIRST: Duration = Duration::from_secs(1);
@@ -22,7 +23,7 @@ pub(super) fn delay(failures: u32, interval: Duration) -> Duration {
 /// Returns a random number from 0 to 1, derived from the random keys of the standard library's hash maps.
 pub(super) fn random() -> f64 {
     // A forked child inherits the keys of its parent.
-    RandomState::new().hash_one((process::id(), SystemTime::now())) as f64 / u64::MAX as f64
+    RandomState::new().hash_one((per_process::id(), SystemTime::now())) as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]

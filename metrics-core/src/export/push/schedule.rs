@@ -18,8 +18,8 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{process, thread};
 
 use log::Level;
 
@@ -28,6 +28,7 @@ use crate::alarm::Alarm;
 use crate::internal::InternalError;
 use crate::lock::lock;
 use crate::logging::{guarded, log};
+use crate::per_process;
 use crate::registry::Registry;
 
 /// The maximum number of failure causes to remember so that each is logged only once.
@@ -85,7 +86,7 @@ impl Schedule {
             interval,
             timeout,
             begun: earlier(Instant::now(), interval.mul_f64(backoff::random())),
-            process: process::id(),
+            process: per_process::id(),
             pushing: Mutex::new(Pushing { target, failures: 0, logged: HashSet::new() }),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -105,7 +106,7 @@ impl Schedule {
 
     /// Requests the last push and waits for it.
     pub(super) fn shutdown(self: &Arc<Self>) -> Result<(), PushError> {
-        if self.process != process::id() {
+        if self.process != per_process::id() {
             // The locks may be held by threads that do not exist in this process.
             return Err(PushError::OtherProcess { target: self.name.clone() });
         }

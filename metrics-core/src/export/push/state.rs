@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::process;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::PushContext;
 use crate::lock::lock;
+use crate::per_process;
 
 /// The state of a target, which its clones share.
 pub(in crate::export) struct PushState<T> {
@@ -37,7 +37,7 @@ impl<T: Default> PushState<T> {
     /// Returns an error if another push does not finish within the time left for this one, or if the parent of this
     /// process was pushing when it forked.
     pub(in crate::export) fn take(&self, push: &PushContext<'_>) -> io::Result<TakenState<'_, T>> {
-        let (timeout, process) = (push.time_left()?, process::id());
+        let (timeout, process) = (push.time_left()?, per_process::id());
         let is_in_use = |slot: &mut Slot<T>| slot.idle.is_none() && slot.process == process;
         let waited = self.returned.wait_timeout_while(lock(&self.slot), timeout, is_in_use);
         let mut slot = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -11,13 +11,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{process, thread};
 
 use super::context::ScrapeContext;
 use super::waiter::Waiter;
 use crate::internal::InternalError;
 use crate::lock::lock;
+use crate::per_process;
 
 /// The maximum number of concurrent runs of a collector, including runs that scrapes have given up on.
 const MAX_CONCURRENT_RUNS: usize = 4;
@@ -64,7 +65,7 @@ impl<T: Send + Sync + 'static> Runs<T> {
         let (run, is_new) = {
             let mut runs = lock(&self.0);
             // A forked child has none of its parent's threads, so the parent's runs would never end.
-            runs.retain(|run| run.process == process::id());
+            runs.retain(|run| run.process == per_process::id());
             if runs.iter().any(|run| run.since.elapsed() >= timeout) {
                 return None;
             }
@@ -125,7 +126,7 @@ impl<T> Default for Runs<T> {
 impl<T> Run<T> {
     fn new(context: &ScrapeContext) -> Self {
         Self {
-            process: process::id(),
+            process: per_process::id(),
             is_nested: context.is_inner(),
             since: Instant::now(),
             timeout: context.timeout(),
