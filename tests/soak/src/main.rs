@@ -1,6 +1,6 @@
 //! A soak test: everything at once, while everything fails. All totals must equal those of an independent model.
 //!
-//! `cargo run --release --package soak-tests -- [--seconds N] [--seed S] [--cells N] [--clock-steps]`
+//! `cargo test --release --package soak-tests --test soak -- [--seconds N] [--seed S] [--cells N] [--clock-steps]`
 //!
 //! A run consists of rounds. In each round, worker threads and tasks come and go, use every metric type and the
 //! options of `#[instrument]`, and keep their own counts. After each round, the merged counts must equal a scrape.
