@@ -1,9 +1,9 @@
 //! A service under attack: two endpoints, with and without TLS, and threads that call annotated functions.
 //!
-//! `storm-server CERTIFICATE KEY` prints its addresses. At the end of its input, it stops its calls, prints their
-//! number, and serves metrics until it is killed.
+//! `storm-server CERTIFICATE KEY` prints its addresses. After the first line of its input, it stops its calls, prints
+//! their number, and serves metrics until its input ends. The input ends with the parent process, even if that is killed.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{env, thread};
@@ -38,14 +38,13 @@ fn main() {
     let is_over = AtomicBool::new(false);
     let calls: u64 = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| call(&is_over))).collect();
-        io::stdin().read_to_string(&mut String::new()).expect("readable");
+        io::stdin().read_line(&mut String::new()).expect("readable");
         is_over.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
-    println!("{calls}");
-    loop {
-        thread::park();
-    }
+    // If the parent has been killed, nothing reads the number.
+    writeln!(io::stdout(), "{calls}").ok();
+    io::stdin().read_to_string(&mut String::new()).expect("readable");
 }
 
 /// Calls the annotated function until `is_over`, and returns the number of calls.

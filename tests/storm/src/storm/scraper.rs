@@ -42,6 +42,8 @@ pub(crate) struct Scrape {
 pub(crate) struct Scrapes {
     pub(crate) asked: u64,
     pub(crate) in_time: u64,
+    /// The number of scrapes without a complete response with status 200.
+    pub(crate) failed: u64,
     pub(crate) slowest: Duration,
     pub(crate) reconnects: u64,
     pub(crate) failures: Vec<String>,
@@ -87,6 +89,7 @@ impl Scraper {
                     }
                 }
                 Err(error) => {
+                    scrapes.failed += 1;
                     scrapes.failures.push(format!("{}: {error} after {} ms", self.name, time.as_millis()));
                 }
             }
@@ -95,18 +98,22 @@ impl Scraper {
         scrapes
     }
 
-    /// Scrapes once. If the server has closed the persistent connection, opens a new one, as Prometheus does.
+    /// Scrapes once. If the server has closed the persistent connection before the first byte of its response, opens a
+    /// new one, as Prometheus does. At its limit on connections, the server may close one that waits for a request.
+    /// A response with an error, or an incomplete response, is never repeated.
     pub(crate) fn scrape(&mut self) -> io::Result<Scrape> {
         let kept = self.kept.take();
         let has_kept = kept.is_some();
         if let Some(mut stream) = kept
-            && let Ok(text) = ask(&mut *stream, true)
+            && let Ok(begin) = send(&mut *stream, true)
         {
+            let text = receive(&mut *stream, begin)?;
             self.kept = Some(stream);
             return Ok(Scrape { text, has_reconnected: false });
         }
         let mut stream = self.connect()?;
-        let text = ask(&mut *stream, self.is_persistent)?;
+        let begin = send(&mut *stream, self.is_persistent)?;
+        let text = receive(&mut *stream, begin)?;
         self.kept = self.is_persistent.then_some(stream);
         Ok(Scrape { text, has_reconnected: has_kept })
     }
@@ -129,6 +136,7 @@ impl Sum for Scrapes {
             Self {
                 asked: sum.asked + scrapes.asked,
                 in_time: sum.in_time + scrapes.in_time,
+                failed: sum.failed + scrapes.failed,
                 slowest: sum.slowest.max(scrapes.slowest),
                 reconnects: sum.reconnects + scrapes.reconnects,
                 failures: sum.failures,
@@ -137,12 +145,18 @@ impl Sum for Scrapes {
     }
 }
 
-/// Sends a request and reads the whole response. Returns an error if any part of it is missing.
-fn ask(stream: &mut dyn Stream, is_persistent: bool) -> io::Result<String> {
+/// Sends a request and returns the first bytes of the response.
+fn send(stream: &mut dyn Stream, is_persistent: bool) -> io::Result<Vec<u8>> {
     let connection = if is_persistent { "keep-alive" } else { "close" };
     let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
+    read_more(stream, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads the rest of a response. Returns an error if any part of it is missing.
+fn receive(stream: &mut dyn Stream, mut bytes: Vec<u8>) -> io::Result<String> {
     let head = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) plain: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) authority: RootCertStore,
-    pipes: RefCell<(Option<ChildStdin>, BufReader<ChildStdout>)>,
+    pipes: RefCell<(ChildStdin, BufReader<ChildStdout>)>,
     _directory: TempDir,
 }
 
@@ -43,7 +43,7 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_storm-server"));
         command.args([certificate, key]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
-        let stdin = child.stdin.take();
+        let stdin = child.stdin.take().expect("piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let process = Process(child);
         let mut line = String::new();
@@ -56,7 +56,7 @@ impl Server {
     /// Stops the calls, and returns their number.
     pub(crate) fn stop_calls(&self) -> u64 {
         let (stdin, stdout) = &mut *self.pipes.borrow_mut();
-        drop(stdin.take());
+        writeln!(stdin).expect("it runs");
         let mut line = String::new();
         stdout.read_line(&mut line).expect("readable");
         line.trim().parse().expect("a number")
