@@ -1,9 +1,11 @@
 //! A service in a child process, which executes commands that a test writes to its standard input.
 
 use std::error::Error;
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, mem, thread};
@@ -29,8 +31,13 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts a service through `command`, which receives the command line of the service as arguments.
-    pub(crate) fn start(mut command: Command) -> Self {
-        command.arg(env::current_exe().expect("known"));
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_program(command, env::current_exe().expect("known"))
+    }
+
+    /// Like [`Service::start`], but with a copy of this program.
+    pub(crate) fn start_program(mut command: Command, program: impl AsRef<OsStr>) -> Self {
+        command.arg(program);
         command.args(["--exact", SERVICE, "--ignored", "--nocapture", "--test-threads=1"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let stdin = child.stdin.take().expect("piped");
@@ -108,6 +115,11 @@ impl Drop for Service {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Returns true if the user of this process is root.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 /// Scrapes a server, and returns the body of the response.

@@ -1,8 +1,10 @@
 //! Services whose standard error, disk or working directory is gone.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use crate::service::{Service, scrape};
@@ -28,11 +30,17 @@ fn warnings_that_cannot_be_written_are_dropped() {
 
 #[test]
 fn scrapes_are_served_while_nothing_reads_the_log() {
-    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
-    // A pipe holds 64 KiB. Further writes block.
-    writer.write_all(&[b'x'; 65_536]).expect("written");
+    let (mut reader, mut writer) = UnixStream::pair().expect("two sockets");
+    writer.set_nonblocking(true).expect("a socket");
+    // The last bytes may fit although more did not.
+    for size in [4_096, 1] {
+        let full = (0..).find_map(|_| writer.write(&vec![b'x'; size]).err()).expect("a limit");
+        assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    }
+    // Further writes block.
+    writer.set_nonblocking(false).expect("a socket");
     let mut command = Command::new("env");
-    command.stderr(writer);
+    command.stderr(OwnedFd::from(writer));
     let mut service = Service::start(command);
     let addr = service.succeeds("serve");
     service.succeeds("count 2");

@@ -1,10 +1,12 @@
 //! Services that cannot spawn threads for a while.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::service::{Service, get, scrape};
+use crate::service::{Service, get, is_root, scrape};
 
 /// Returns a command that runs its arguments as a user to whom a limit on threads applies.
 ///
@@ -18,15 +20,28 @@ fn as_user() -> Command {
     setpriv
 }
 
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+/// Returns a limit that permits a few more threads than all processes of the user have.
+fn enough_threads() -> String {
+    let user = fs::metadata("/proc/self").expect("mounted").uid();
+    let processes = fs::read_dir("/proc").expect("mounted").flatten().map(|entry| entry.path());
+    let of_user = processes.filter(|path| fs::metadata(path).is_ok_and(|process| process.uid() == user));
+    let threads: usize = of_user.filter_map(|path| Some(fs::read_dir(path.join("task")).ok()?.count())).sum();
+    (threads + 4_096).to_string()
+}
+
+/// Copies this program to a directory, because other users may not have access to its own.
+fn copy_program(directory: &Path) -> PathBuf {
+    let copy = directory.join("service");
+    fs::copy(env::current_exe().expect("known"), &copy).expect("written");
+    fs::set_permissions(&copy, Permissions::from_mode(0o755)).expect("changed");
+    copy
 }
 
 #[test]
 fn a_service_without_threads_still_serves_and_recovers() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).expect("changed");
-    let mut service = Service::start(as_user());
+    let mut service = Service::start_program(as_user(), copy_program(directory.path()));
     let addr = service.succeeds("serve");
     let file = directory.path().join("service.prom");
     service.succeeds(&format!("push text_file {}", file.display()));
@@ -47,7 +62,7 @@ fn a_service_without_threads_still_serves_and_recovers() {
     service.wait_for_more(r#"metrics_core_internal_errors_total{kind="thread_spawn_failed"}"#);
     service.succeeds("count 100");
 
-    service.limit(as_user(), "nproc", "4096");
+    service.limit(as_user(), "nproc", &enough_threads());
     service.succeeds("spawn");
     service.wait_for_more(r#"metrics_core_push_total{target="text_file",outcome="success"}"#);
     let pushed = fs::read_to_string(file).expect("written");
