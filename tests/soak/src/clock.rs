@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
 use std::{env, fs, thread};
 
@@ -35,16 +35,17 @@ pub(crate) fn run_with_steps(seconds: u64, seed: u64) -> Result<ExitCode, Box<dy
     let dir = tempfile::tempdir()?;
     let (control, next) = (dir.path().join("offset"), dir.path().join("next"));
     fs::write(&control, "+0")?;
-    let mut child = Command::new(env::current_exe()?)
+    let child = Command::new(env::current_exe()?)
         .args(["--under-stepping-clock", "--seconds", &seconds.to_string(), "--seed", &seed.to_string()])
         .env("LD_PRELOAD", library)
         .env("FAKETIME_TIMESTAMP_FILE", &control)
         .env("FAKETIME_CACHE_DURATION", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         .spawn()?;
+    let mut child = Guard(child);
     let mut random = Random::new(seed);
     let status = loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = child.0.try_wait()? {
             break status;
         }
         // Up to ten hours in both directions. The file is replaced atomically.
@@ -54,4 +55,14 @@ pub(crate) fn run_with_steps(seconds: u64, seed: u64) -> Result<ExitCode, Box<dy
         thread::sleep(Duration::from_millis(500));
     };
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Kills the process when dropped, unless it has already ended.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }

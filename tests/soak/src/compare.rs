@@ -64,9 +64,13 @@ pub(crate) struct Expected {
     absent: BTreeSet<Series>,
 }
 
-/// The families that have fewer series than label sets. The last label sets are counted under `__overflow__`.
-const CAPPED: [&str; 3] =
-    ["soak_seen_total", "soak_users_request_latency_seconds_count", "soak_users_request_exceptions_total"];
+/// The families that have fewer series than label sets, and their `max_series`. The last label sets are counted under
+/// `__overflow__`.
+const CAPPED: [(&str, usize); 3] = [
+    ("soak_seen_total", 64),
+    ("soak_users_request_latency_seconds_count", 48),
+    ("soak_users_request_exceptions_total", 48),
+];
 /// The families of which only the sum over all series is known.
 const SUMS: [&str; 3] =
     ["soak_attacks_total", "soak_late_function_latency_seconds_count", "soak_late_function_exceptions_total"];
@@ -95,7 +99,7 @@ impl Expected {
     /// Returns all differences between the model and the samples.
     pub(crate) fn differences(&self, view: View, samples: &Samples) -> Vec<String> {
         let mut found = Vec::new();
-        let is_special = |name: &str| CAPPED.contains(&name) || SUMS.contains(&name);
+        let is_special = |name: &str| CAPPED.iter().any(|(capped, _)| *capped == name) || SUMS.contains(&name);
         let is_compared = |series: &Series| {
             let is_other_bucket = view.has_native_buckets_only() && series.name == "soak_both_seconds_bucket";
             let is_partial = view.has_sums_of_increases() && may_restart(series);
@@ -124,8 +128,8 @@ impl Expected {
                 }
             }
         }
-        for name in CAPPED {
-            self.compare_capped(name, samples, &mut found);
+        for (name, cap) in CAPPED {
+            self.compare_capped((name, cap), view, samples, &mut found);
         }
         for name in SUMS {
             let expected = self.values.get(&Series::new(name, [("", ""); 0])).copied().unwrap_or_default();
@@ -138,19 +142,22 @@ impl Expected {
     }
 
     /// Compares the series that fit into a capped family, and adds up all others.
-    fn compare_capped(&self, name: &str, samples: &Samples, found: &mut Vec<String>) {
+    fn compare_capped(&self, (name, cap): (&str, usize), view: View, samples: &Samples, found: &mut Vec<String>) {
         let mut model: BTreeMap<&str, f64> = self
             .values
             .iter()
             .filter(|(series, _)| series.name == name)
             .filter_map(|(series, value)| Some((series.labels.first()?.1.as_str(), *value)))
             .collect();
-        let mut overflow = 0.0;
+        let (label_sets, mut own, mut overflow) = (model.len(), 0, 0.0);
         for (series, value) in of(samples, name) {
             let user = series.label("user").unwrap_or_default();
             if user == "__overflow__" {
                 overflow = value;
-            } else if value != 0.0 {
+                continue;
+            }
+            own += 1;
+            if value != 0.0 {
                 // A series without a value may exist although another family of its function was full.
                 let expected = model.remove(user).unwrap_or_default();
                 if value != expected {
@@ -161,6 +168,13 @@ impl Expected {
         let rest: f64 = model.values().sum();
         if rest != overflow {
             found.push(format!("overflow of {name}: expected {rest}, got {overflow}"));
+        }
+        // Label sets are counted under `__overflow__` only if the family is full. A series without an increase is never
+        // sent as one, so the series of a function cannot be counted there.
+        let is_full = overflow > 0.0 || label_sets > cap;
+        let lists_all = name == "soak_seen_total" || !view.has_sums_of_increases();
+        if own > cap || (is_full && lists_all && own < cap) {
+            found.push(format!("{name} has {own} series of {label_sets} label sets, and the cap {cap}"));
         }
     }
 }

@@ -107,6 +107,7 @@ fn watch_panics() {
         if !is_planned {
             hook(info);
             println!("FAILURE: a panic that is not planned");
+            receivers::remove_files();
             std::process::exit(1);
         }
     }));

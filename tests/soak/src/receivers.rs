@@ -7,9 +7,10 @@ mod server;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +24,14 @@ use crate::samples::Samples;
 use crate::text;
 use protobuf::{OtlpStore, WrittenStore};
 use server::{Condition, Control, listen, serve_http};
+
+/// The directory of the files and sockets of the receivers.
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Removes the files of the receivers before the process exits without dropping them.
+pub(crate) fn remove_files() {
+    DIRECTORY.get().map(fs::remove_dir_all);
+}
 
 /// All receivers and their pushers.
 pub(crate) struct Receivers {
@@ -54,6 +63,7 @@ fn address(number: u8) -> SocketAddr {
 impl Receivers {
     pub(crate) fn start(random: &mut Random) -> io::Result<Self> {
         let dir = tempfile::tempdir()?;
+        DIRECTORY.get_or_init(|| dir.path().to_owned());
         let stores = Stores::default();
         lock(&stores.otlp_delta).is_delta = true;
         let mut controls = Vec::new();
@@ -93,6 +103,9 @@ impl Receivers {
         lines::statsd_unix(&socket, &control("StatsD over a Unix socket"), &stores.statsd_unix);
 
         let (short, timeout) = (Duration::from_millis(400), Duration::from_secs(3));
+        // An increase is sent again if its response is late, and its receiver would then add it twice. A busy machine
+        // must not delay responses that long.
+        let delta_timeout = Duration::from_secs(30);
         let remote_write = RemoteWrite::new(format!("http://{remote_write}/api/v1/write")).label("job", "soak");
         let remote_write = remote_write.timeout(timeout);
         let delta = Otlp::new(format!("http://{}", otlp[1])).name("otlp_delta").delta();
@@ -102,7 +115,7 @@ impl Receivers {
             ("pushgateway", Pushgateway::new(format!("http://{pushgateway}"), "soak").timeout(timeout).start(short)?),
             ("remote write", remote_write.start(short)?),
             ("OTLP", Otlp::new(format!("http://{}", otlp[0])).timeout(timeout).start(short)?),
-            ("OTLP with deltas", delta.timeout(timeout).start(short)?),
+            ("OTLP with deltas", delta.timeout(delta_timeout).start(short)?),
             ("StatsD over UDP", StatsD::new(statsd.to_string()).datadog().timeout(timeout).start(short)?),
             ("StatsD over a Unix socket", unix.timeout(timeout).start(short)?),
             ("text file", TextFile::new(dir.path().join("soak.prom")).timeout(timeout).start(short)?),
