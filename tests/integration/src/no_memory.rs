@@ -5,6 +5,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ptr;
@@ -12,7 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use metrics_core::{Counter, Family, Gauge, Histogram, HttpServer, Registry, Summary, instrument};
+use metrics_core::{
+    Counter, Family, FamilyInfo, Gauge, Histogram, HttpServer, Labels, Registry, Summary, Value, Visitor, instrument,
+};
 
 /// Fails for large allocations, as the system allocator does when the address space is limited.
 struct Limited;
@@ -66,6 +69,12 @@ fn without_memory<R>(f: impl FnOnce() -> R) -> R {
 fn sum(text: &str, name: &str) -> f64 {
     let samples = text.lines().filter(|line| line.starts_with(name));
     samples.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")).sum()
+}
+
+/// The value of each series in a text exposition.
+fn samples(text: &str) -> HashMap<&str, f64> {
+    let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    samples.map(|(series, value)| (series, value.parse().expect("a number"))).collect()
 }
 
 #[instrument(path, prefix = "starved")]
@@ -147,13 +156,150 @@ fn a_family_whose_overflow_series_needs_memory_recovers() {
     // Each of these summaries needs many slots, so that pages are used up soon.
     let family: Family<Summary, 1> =
         Summary::builder("q", "").labels(["n"]).quantiles([0.5, 0.99]).register_in(&registry).expect("valid");
+    let errors =
+        || sum(&Registry::global().to_text(), "metrics_core_internal_errors_total{kind=\"series_slots_exhausted\"}");
+    let before = errors();
     without_memory(|| (0..2_000).for_each(|n| family.labels([&n.to_string()]).observe(1)));
+    let exhausted = errors() - before;
+    let starved = registry.to_text();
+    let created = starved.lines().filter(|line| line.starts_with("q_count{")).count();
+    assert!(created < 2_000, "no series needed memory");
+    let lost = 2_000.0 - sum(&starved, "q_count{");
+    assert!(lost > 0.0 && exhausted >= lost, "{lost} events without a series, {exhausted} errors");
+
     (0..2_100).for_each(|n| family.labels([&n.to_string()]).observe(1));
     let text = registry.to_text();
+    let (before, after) = (samples(&starved), samples(&text));
+    // Returns 0 for a series that does not exist.
+    let increase = |n: &str| {
+        let series = format!("q_count{{n=\"{n}\"}}");
+        after.get(&*series).copied().unwrap_or_default() - before.get(&*series).copied().unwrap_or_default()
+    };
+    assert!((0..2_000).all(|n| increase(&n.to_string()) == 1.0), "{text}");
+    assert_eq!(increase("__overflow__"), 100.0);
     assert_eq!(text.lines().filter(|line| line.starts_with("q_count{")).count(), 2_001);
-    assert!(sum(&text, "q_count{n=\"__overflow__\"}") >= 100.0);
-    let errors = Registry::global().to_text();
-    assert!(sum(&errors, "metrics_core_internal_errors_total{kind=\"series_slots_exhausted\"}") > 0.0, "{errors}");
+}
+
+/// Native histograms with classic buckets, by label value.
+#[derive(Default)]
+struct Histograms(BTreeMap<String, Scraped>);
+
+/// A histogram as seen by a scrape. The counts of buckets are not cumulative.
+#[derive(Debug)]
+struct Scraped {
+    count: u64,
+    sum: f64,
+    schema: i32,
+    native: BTreeMap<i32, u64>,
+    classic: Vec<u64>,
+}
+
+impl Histograms {
+    fn read(registry: &Registry) -> Self {
+        let mut histograms = Self::default();
+        registry.scrape().visit(&mut histograms);
+        histograms
+    }
+}
+
+impl Visitor for Histograms {
+    fn family(&mut self, _: &FamilyInfo<'_>) {}
+
+    fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        let Value::Histogram { count, sum, buckets, native: Some(native) } = *value else { panic!("{value:?}") };
+        let totals = [0].into_iter().chain(buckets.iter().map(|(_, total)| *total));
+        let classic = buckets.iter().zip(totals).map(|((_, total), before)| total - before).collect();
+        let native_buckets = native.positive.iter().copied().collect();
+        let scraped = Scraped { count, sum, schema: native.schema, native: native_buckets, classic };
+        let (_, label) = labels.iter().next().expect("a label");
+        self.0.insert(label.into_owned(), scraped);
+    }
+}
+
+impl Scraped {
+    /// Returns the increases since an earlier scrape.
+    fn since(&self, earlier: &Self) -> Self {
+        assert_eq!(self.schema, earlier.schema);
+        let of = |index: &i32| earlier.native.get(index).copied().unwrap_or_default();
+        let native = self.native.iter().map(|(index, count)| (*index, count - of(index)));
+        Self {
+            count: self.count - earlier.count,
+            sum: self.sum - earlier.sum,
+            schema: self.schema,
+            native: native.filter(|(_, count)| *count > 0).collect(),
+            classic: self.classic.iter().zip(&earlier.classic).map(|(count, earlier)| count - earlier).collect(),
+        }
+    }
+}
+
+#[test]
+fn native_histograms_without_memory_for_buckets_count_all_values() {
+    let _turn = one_at_a_time();
+    // Powers of 2 have exact sums, and each of them belongs to another bucket.
+    let values = || (-25..25).map(|exponent| f64::from(exponent).exp2());
+    let exact: f64 = values().sum();
+    let registry = Registry::new();
+    let family: Family<Histogram, 1> = Histogram::builder("n", "")
+        .native()
+        .buckets([0.5, 1.0, 1_024.0])
+        .labels(["n"])
+        .register_in(&registry)
+        .expect("valid");
+    // Their buckets need more memory than the pages that exist have left.
+    let histograms: Vec<Histogram> = (0..2_000).map(|n| family.labels([&n.to_string()])).collect();
+    histograms.iter().for_each(|histogram| histogram.observe(1.0));
+    let record = || histograms.iter().for_each(|histogram| values().for_each(|value| histogram.observe(value)));
+    without_memory(record);
+    let starved = Histograms::read(&registry).0;
+    for scraped in starved.values() {
+        assert_eq!((scraped.count, scraped.sum), (51, exact + 1.0), "{scraped:?}");
+        assert_eq!(scraped.classic.iter().sum::<u64>(), 51, "{scraped:?}");
+    }
+    assert!(starved.values().any(|scraped| scraped.native.len() < 50), "no bucket needed memory");
+    // With memory, each value is counted in its own bucket.
+    record();
+    let all = Histograms::read(&registry).0;
+    assert_eq!((starved.len(), all.len()), (2_000, 2_000));
+    for (scraped, earlier) in all.values().zip(starved.values()) {
+        let more = scraped.since(earlier);
+        assert_eq!((more.count, more.sum), (50, exact), "{more:?}");
+        assert_eq!(more.classic, [25, 1, 10, 14], "{more:?}");
+        let buckets = (-25..25).map(|exponent| (exponent << more.schema, 1));
+        assert_eq!(more.native, buckets.collect(), "{more:?}");
+    }
+}
+
+#[test]
+fn series_that_are_removed_without_memory_can_be_created_again() {
+    let _turn = one_at_a_time();
+    let registry = Registry::new();
+    let counters: Family<Counter, 1> =
+        Counter::builder("a_total", "").labels(["n"]).register_in(&registry).expect("valid");
+    let histograms: Family<Histogram, 1> =
+        Histogram::builder("b", "").labels(["n"]).native().register_in(&registry).expect("valid");
+    let record = |n: u32| {
+        counters.labels([&n.to_string()]).inc();
+        histograms.labels([&n.to_string()]).observe(1.5);
+    };
+    (0..1_000).for_each(record);
+    without_memory(|| {
+        for n in 0..500 {
+            assert!(counters.remove([&n.to_string()]) && histograms.remove([&n.to_string()]));
+        }
+        (500..1_000).for_each(record);
+    });
+    let text = registry.to_text();
+    assert!(["a_total{", "b_count{"].iter().all(|name| sum(&text, name) == 1_000.0), "{text}");
+    (0..1_000).for_each(record);
+    let text = registry.to_text();
+    let samples = samples(&text);
+    for n in 0..1_000 {
+        let expected = if n < 500 { 1.0 } else { 3.0 };
+        for (name, expected) in [("a_total", expected), ("b_count", expected), ("b_sum", 1.5 * expected)] {
+            let series = format!("{name}{{n=\"{n}\"}}");
+            assert_eq!(samples.get(&*series), Some(&expected), "{series}");
+        }
+    }
 }
 
 #[test]
