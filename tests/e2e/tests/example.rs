@@ -115,9 +115,20 @@ fn built(name: &str) -> PathBuf {
     BUILT.call_once(|| {
         let mut build = Command::new(env!("CARGO"));
         // Build the same packages as `tests/run`. Dependencies then have the same features and are not rebuilt.
-        build.args(["build", "--release", "--tests", "--bins", "--examples", "--package", "integration-tests"]);
-        build.args(["--package", "e2e-tests", "--package", "fleet-tests", "--package", "my_router"]);
-        build.args(["--package", "basics", "--package", "metrics-examples"]);
+        build.args(["build", "--release", "--tests", "--bins", "--examples"]);
+        build.args(["--features", "integration-tests/prometheus-protobuf"]);
+        for package in [
+            "integration-tests",
+            "e2e-tests",
+            "fleet-tests",
+            "storm-tests",
+            "soak-tests",
+            "my_router",
+            "basics",
+            "metrics-examples",
+        ] {
+            build.args(["--package", package]);
+        }
         build.current_dir(&root);
         // Cargo describes the running test in these variables. The build script of `ring` depends on them, so that
         // crate and all that use it would be compiled again.
