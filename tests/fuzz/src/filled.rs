@@ -11,14 +11,16 @@ impl Model {
     /// Returns a registry with these families.
     pub(crate) fn registry(&self) -> Registry {
         let registry = Registry::new();
-        for family in &self.families {
-            if family.is_recorded {
-                family.record(&registry);
-            } else {
-                registry.register_collector(Reported(family.clone())).expect("a valid and unique name");
-            }
+        self.record(&registry);
+        for family in self.families.iter().filter(|family| !family.is_recorded) {
+            registry.register_collector(Reported(family.clone())).expect("a valid and unique name");
         }
         registry
+    }
+
+    /// Records all amounts of the families that are recorded by metrics.
+    pub(crate) fn record(&self, registry: &Registry) {
+        self.families.iter().filter(|family| family.is_recorded).for_each(|family| family.record(registry));
     }
 }
 

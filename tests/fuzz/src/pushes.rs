@@ -1,4 +1,5 @@
-//! Pushes over OTLP and remote write, and over StatsD in `statsd`: the receivers find exactly the samples of a model.
+//! Pushes over OTLP and remote write, and over StatsD in `statsd`: the receivers find exactly the samples of a model,
+//! or increases that add up to them.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -7,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{LazyLock, Mutex};
 
 use flate2::read::GzDecoder;
-use metrics_core::{Otlp, Registry, RemoteWrite};
+use metrics_core::{Kind, Otlp, Registry, RemoteWrite};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
@@ -17,7 +18,7 @@ use prost::Message;
 use crate::exposition::native_line;
 use crate::input::Source;
 use crate::messages::{self, WriteRequest};
-use crate::model::{Flat, Model, Native, Sample, Series, bits, sample_line};
+use crate::model::{Flat, Model, ModelFamily, Native, Sample, Series, bits, sample_line};
 use crate::statsd;
 
 /// Pushes one model to all targets.
@@ -26,9 +27,34 @@ pub fn run(data: &[u8]) {
     let (gzip, datadog) = (source.one_in(2), source.one_in(2));
     let model = Model::of(&mut source);
     let registry = model.registry();
-    compare(otlp(&registry, gzip), in_otlp(&model));
+    let target = Otlp::new(format!("http://{}", SERVER.0)).registry(&registry).gzip(gzip);
+    compare(otlp(&target, gzip, CUMULATIVE), in_otlp(&model));
     compare(remote_write(&registry), in_remote_write(&model));
     statsd::check(&model, &registry, datadog);
+    check_increases(&model, &registry, &target.delta(), gzip);
+}
+
+/// The temporalities of OTLP.
+const DELTA: i32 = 1;
+const CUMULATIVE: i32 = 2;
+
+/// Pushes twice, and records everything again in between: both pushes contain the increase since the previous one. Only
+/// the counters and histograms that are recorded by metrics increase.
+fn check_increases(model: &Model, registry: &Registry, target: &Otlp, gzip: bool) {
+    let increases = |family: &ModelFamily| family.is_recorded && matches!(family.kind, Kind::Counter | Kind::Histogram);
+    let families: Vec<&str> =
+        model.families.iter().filter(|family| increases(family)).map(|family| family.name.as_str()).collect();
+    let is_increase = |line: &String| {
+        let name = line.split(' ').next().unwrap_or_default();
+        ["", "_bucket", "_count", "_sum"]
+            .iter()
+            .any(|suffix| name.strip_suffix(suffix).is_some_and(|name| families.contains(&name)))
+    };
+    let push = || -> Vec<String> { otlp(target, gzip, DELTA).into_iter().filter(is_increase).collect() };
+    let recorded: Vec<String> = in_otlp(model).into_iter().filter(is_increase).collect();
+    compare(push(), recorded.clone());
+    model.record(registry);
+    compare(push(), recorded);
 }
 
 pub(crate) fn compare(mut found: Vec<String>, mut expected: Vec<String>) {
@@ -78,8 +104,7 @@ fn bodies() -> Vec<Vec<u8>> {
     SERVER.1.lock().expect("no panic").try_iter().collect()
 }
 
-fn otlp(registry: &Registry, gzip: bool) -> Vec<String> {
-    let target = Otlp::new(format!("http://{}", SERVER.0)).registry(registry).gzip(gzip);
+fn otlp(target: &Otlp, gzip: bool, temporality: i32) -> Vec<String> {
     target.push().expect("it is received");
     let mut lines = Vec::new();
     for body in bodies() {
@@ -91,13 +116,13 @@ fn otlp(registry: &Registry, gzip: bool) -> Vec<String> {
             ExportMetricsServiceRequest::decode(if gzip { &plain[..] } else { &body[..] }).expect("a request");
         let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
         for metric in scopes.flat_map(|scope| scope.metrics) {
-            read_metric(&metric.name, metric.data.expect("data"), &mut lines);
+            read_metric(&metric.name, metric.data.expect("data"), temporality, &mut lines);
         }
     }
     lines
 }
 
-fn read_metric(name: &str, data: metric::Data, lines: &mut Vec<String>) {
+fn read_metric(name: &str, data: metric::Data, temporality: i32, lines: &mut Vec<String>) {
     let exemplars = |exemplars: &[Exemplar], lines: &mut Vec<String>| {
         for exemplar in exemplars {
             let value = match exemplar.value.expect("a value") {
@@ -115,7 +140,7 @@ fn read_metric(name: &str, data: metric::Data, lines: &mut Vec<String>) {
             }
         }
         metric::Data::Sum(metrics) => {
-            assert!(metrics.is_monotonic && metrics.aggregation_temporality == 2, "{name}");
+            assert!(metrics.is_monotonic && metrics.aggregation_temporality == temporality, "{name}");
             for point in metrics.data_points {
                 lines.push(sample_line(name, &attributes(&point.attributes), None, value_of(point.value)));
                 exemplars(&point.exemplars, lines);
@@ -132,7 +157,7 @@ fn read_metric(name: &str, data: metric::Data, lines: &mut Vec<String>) {
             }
         }
         metric::Data::Histogram(metrics) => {
-            assert_eq!(metrics.aggregation_temporality, 2, "{name}");
+            assert_eq!(metrics.aggregation_temporality, temporality, "{name}");
             for point in metrics.data_points {
                 let labels = attributes(&point.attributes);
                 let mut total = 0_u64;
@@ -148,7 +173,7 @@ fn read_metric(name: &str, data: metric::Data, lines: &mut Vec<String>) {
             }
         }
         metric::Data::ExponentialHistogram(metrics) => {
-            assert_eq!(metrics.aggregation_temporality, 2, "{name}");
+            assert_eq!(metrics.aggregation_temporality, temporality, "{name}");
             for point in metrics.data_points {
                 let labels = attributes(&point.attributes);
                 lines.push(sample_line(&format!("{name}_count"), &labels, None, point.count as f64));
