@@ -1,9 +1,9 @@
 //! Attacks a server while honest scrapers ask every second: each scrape must be answered within its second.
 //!
-//! The server, the attackers and the scrapers run in three processes. The attackers run at the lowest priority, and open
-//! at most 10,000 connections per second, the limit in `SECURITY.md`. Otherwise, a slow response could mean that the
-//! attackers used up the processors. A storm in which a scrape is late is repeated once. A scrape that gets an error, or
-//! an incomplete response, is a fault at once.
+//! The server, the attackers and the scrapers run in three processes. The attackers run at the lowest priority, and
+//! open at most 10,000 connections per second, the limit in `SECURITY.md`. Otherwise, a slow response could mean that
+//! the attackers used up the processors. A storm in which a scrape is late is repeated once. A scrape that gets an
+//! error, or an incomplete response, is a fault at once.
 //!
 //! `storm [--seconds N] [--rate CONNECTIONS-PER-SECOND] [STORM..]`: 0 is an unlimited rate. `all-slots` is beyond the
 //! documented limits and runs only if it is named. Its figures, and those of rates above 10,000, are not judged.
