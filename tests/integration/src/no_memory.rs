@@ -1,5 +1,5 @@
-//! Metrics while no memory can be allocated for pages, tables and buffers: nothing that was counted is lost, and
-//! everything recovers once there is memory again.
+//! Metrics while no memory can be allocated for pages, tables and buffers. Events in existing series are not lost, those
+//! that cannot be counted are reported, and everything recovers once there is memory again.
 
 #![allow(unsafe_code, reason = "an allocator requires unsafe code")]
 
