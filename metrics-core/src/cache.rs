@@ -321,7 +321,7 @@ impl ThreadTable {
         }
         index.insert_unique(hash_of, TableEntry { key, handles: first }, rehash);
         for value in values {
-            // A longer value would not have fitted into the table.
+            // A longer value would not have fit into the table.
             let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
             self.keys.extend_from_slice(&len.to_le_bytes());
             self.keys.extend_from_slice(value.as_bytes());

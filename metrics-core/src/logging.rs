@@ -23,7 +23,7 @@ use crate::per_process::PerProcess;
 /// The target of all messages, which a logger can filter by.
 const TARGET: &str = "metrics_core";
 
-/// The maximum number of messages that wait for a logger on other threads. Further ones are dropped.
+/// The maximum number of messages that wait for a logger on other threads. Further messages are dropped.
 const MAX_WAITING: usize = 8;
 
 thread_local! {
@@ -37,8 +37,8 @@ pub(crate) fn log(level: Level, line: fmt::Arguments<'_>) {
     }
 }
 
-/// Sets whether the current thread lets other threads log its warnings and errors. Other messages are logged here,
-/// because they may be frequent and only occur if the program asks for them.
+/// Sets whether the current thread lets other threads log its warnings and errors. Other messages are logged on
+/// the current thread, because they may be frequent and occur only if the program requests them.
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server calls it"))]
 pub(crate) fn hand_over(hands_over: bool) {
     HANDS_OVER.set(hands_over);

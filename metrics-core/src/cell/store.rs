@@ -109,8 +109,8 @@ impl Store {
     /// Takes a slot that belongs to a series, such as a chunk of its buckets. [`Generations`] does not track such a
     /// slot; it is live for as long as its series.
     ///
-    /// The home block has the page of each slot, which needs no memory until a thread writes to it. A thread without
-    /// memory for a page of its own can therefore always write to the home block.
+    /// The home block has the page of each slot, which occupies no memory until a thread writes to it. A thread that
+    /// cannot allocate its own page can therefore always write to the home block.
     pub(super) fn take_slot(&self, words: usize) -> Option<Handle> {
         let slot = lock(&self.slots).take(words)?;
         if self.home.block.prepare(&[slot]) {
@@ -160,7 +160,7 @@ impl Store {
                 return Some(ThreadCells::Dedicated(free));
             }
             if blocks.made < blocks.limit.unwrap_or(FEWEST_BLOCKS) {
-                // So that the block can be given back without memory.
+                // Reserves space in advance, so that returning the block never allocates.
                 let not_free = blocks.made - blocks.free.len();
                 blocks.free.try_reserve(not_free + 1).ok()?;
                 blocks.made += 1;

@@ -51,7 +51,7 @@ impl Slot {
 }
 
 impl Index {
-    /// Replaces the contents with these label sets, of which the index has all. Frees memory that they do not need.
+    /// Removes all label sets except these, which the index must contain. Frees memory that they do not need.
     pub(super) fn retain(&mut self, kept: impl Iterator<Item = Slot> + Clone) {
         let len = kept.clone().count();
         match Self::with_slots(len + len / 2 + 1) {
@@ -171,7 +171,7 @@ mod tests {
         index.add(slot);
     }
 
-    /// An index of these label sets that once had more of them.
+    /// Returns an index of these label sets, from which others have been removed.
     fn of(slots: impl Iterator<Item = Slot> + Clone) -> Index {
         let mut index = Index::default();
         slots.clone().chain((0..10).map(|n| slot(n << 20, n))).for_each(|slot| insert(&mut index, slot));

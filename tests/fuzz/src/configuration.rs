@@ -10,7 +10,7 @@ use metrics_core::{exponential_buckets, linear_buckets};
 
 use crate::input::Source;
 
-/// The credentials, none of which occurs in another text.
+/// The credentials. None of them occurs in another text.
 const SECRETS: [&str; 4] = ["S3cretUser", "S3cretWord", "S3cretToken", "S3cretQuery"];
 
 const URLS: [&str; 22] = [
@@ -157,7 +157,7 @@ fn check_target(debug: &str, started: std::io::Result<metrics_core::Pusher>) {
     check(debug, "the debug text");
     let error = started.expect_err("an interval of 0 is invalid").to_string();
     check(&error, "the error");
-    // A sentence has several words, and does not end as if something followed.
+    // A sentence has several words, and does not end with a colon or a comma.
     let is_sentence = error.split(' ').count() > 3 && !error.ends_with([' ', ':', ',']);
     assert!(is_sentence && !error.contains('\0'), "{error:?}");
 }
@@ -298,7 +298,7 @@ fn server(source: &mut Source<'_>) {
     assert!(error.split(' ').count() > 3, "{error:?}");
 }
 
-/// Computes bounds, of which there are never more than a histogram rejects.
+/// Computes bounds. At most 513 are returned, which is one more than a histogram accepts.
 fn bounds(source: &mut Source<'_>) {
     let (start, step) = (source.f64(), source.f64());
     let count = usize::try_from(source.u64()).unwrap_or(usize::MAX);

@@ -58,7 +58,8 @@ fn in_text(model: &Model) -> Vec<String> {
     let helps = model.families.iter().filter_map(|family| {
         // The Python client names a counter without its suffix.
         let name = if family.kind == Kind::Counter { family.name.trim_end_matches("_total") } else { &family.name };
-        // Before it replaces the escaped line breaks, it removes ASCII white space at the beginning, and any at the end.
+        // Before it replaces escaped line breaks, it removes ASCII whitespace at the beginning, and any whitespace at
+        // the end.
         let is_space = |c: char| c != '\n' && (c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
         help_line(name, family.help.trim_end_matches(is_space).trim_start_matches([' ', '\t', '\r', '\u{b}', '\u{c}']))
     });

@@ -16,7 +16,7 @@ use crate::statsd::{canonical, valid};
 
 static READER: LazyLock<Mutex<Reader>> = LazyLock::new(|| Mutex::new(Reader::carbon()));
 
-/// A server that accepts one connection after the other: its address, and the received bytes.
+/// A server that accepts one connection after another: its address, and the received bytes.
 type Server = (SocketAddr, Mutex<Receiver<Vec<u8>>>);
 
 static SERVERS: LazyLock<[Server; 2]> = LazyLock::new(|| {

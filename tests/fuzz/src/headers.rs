@@ -96,7 +96,7 @@ pub fn run(data: &[u8]) {
             .iter()
             .any(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase().contains(text))
     };
-    // Only a client that names a format gets it, except the default.
+    // A format other than the default is sent only to clients that name it.
     assert!(content_type != OPENMETRICS || names("accept", "application/openmetrics-text"), "{request:?}");
     assert!(content_type != PROTOBUF || names("accept", "application/vnd.google.protobuf"), "{request:?}");
     assert!(!is_compressed || names("accept-encoding", "gzip") || names("accept-encoding", "*"), "{request:?}");

@@ -1,6 +1,6 @@
 //! Turns the bytes of an input into choices, so that each mutation of the fuzzer changes a few of them.
 
-/// The bytes that have not been used. Once none are left, each choice is the first alternative.
+/// The bytes that have not been used. Once they are used up, each choice is the first alternative.
 pub struct Source<'a>(&'a [u8]);
 
 impl<'a> Source<'a> {
@@ -28,7 +28,7 @@ impl<'a> Source<'a> {
         usize::from(self.byte()) % len
     }
 
-    /// Returns true for one of `n` values of a byte, but not if no bytes are left.
+    /// Returns true for one in `n` values of the next byte, and false if no bytes are left.
     pub fn one_in(&mut self, n: usize) -> bool {
         !self.is_empty() && self.below(n) == n - 1
     }
@@ -61,7 +61,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns any number: small, special, or of any bits.
+    /// Returns a number: a small one, a special one, or one with arbitrary bits.
     pub fn f64(&mut self) -> f64 {
         const SPECIAL: [f64; 20] = [
             0.0,

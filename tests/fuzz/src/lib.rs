@@ -1,7 +1,7 @@
 //! Fuzz targets. Each module that a file in `targets` names checks one kind of input or output.
 
 // The source files of `metrics-macros`, because a macro crate exports only its macros. Its modules refer to each other
-// by paths from the root of their crate.
+// by paths from the crate root, so they are declared here.
 #[path = "../../../metrics-macros/src"]
 mod macros {
     pub(crate) mod errors;

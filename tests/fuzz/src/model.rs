@@ -1,4 +1,4 @@
-//! A registry of any families, and the samples that a reader must find in its output.
+//! A registry of arbitrary families, and the samples that a reader must find in its output.
 
 use std::collections::BTreeSet;
 
@@ -320,7 +320,7 @@ impl Native {
     }
 }
 
-/// Returns at most five different numbers in a range, sorted.
+/// Returns at most five distinct numbers in a range, sorted.
 fn sorted(source: &mut Source<'_>, from: f64, to: f64) -> Vec<f64> {
     let mut numbers: Vec<f64> = (0..source.below(6)).map(|_| source.f64()).collect();
     numbers.retain(|number| (from..=to).contains(number));

@@ -93,7 +93,7 @@ impl Declared {
         let pairs = |source: &mut Source<'_>, most: usize| -> Vec<_> {
             (0..source.below(most + 1)).map(|_| (name(source), value(source))).collect()
         };
-        // Few different numbers, because the library keeps each set of bounds for as long as the process runs.
+        // Only a few distinct numbers, because the library keeps each set of bounds for as long as the process runs.
         let number = |source: &mut Source<'_>| source.pick(&[0.5, 1.0, 0.0, -1.0, f64::INFINITY, f64::NAN, -0.0, 0.99]);
         Self {
             kind: source.pick(&kinds),
@@ -189,7 +189,7 @@ fn check(declared: &Declared, registry: &Registry, is_free: bool) -> bool {
         }
         line
     };
-    // The text of other numbers is checked by the target `exposition`.
+    // The target `exposition` checks the text of other numbers.
     let is_simple =
         !value.is_finite() || value.fract() == 0.0 && value.abs() < 1e6 && !(*value == 0.0 && value.is_sign_negative());
     let (registered, line) = match declared.kind {

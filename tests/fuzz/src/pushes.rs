@@ -224,7 +224,7 @@ fn in_otlp(model: &Model) -> Vec<String> {
     for family in &model.families {
         for Series { labels, value, exemplars, .. } in &family.series {
             if let Sample::Histogram { native: Some(native), .. } = value {
-                // A histogram has either kind of buckets, and at most 160 of each sign.
+                // A histogram has either classic or native buckets, and at most 160 native ones of each sign.
                 let prefix = sample_line(&format!("{}_bucket", family.name), labels, None, 0.0);
                 let prefix = prefix.split('}').next().unwrap_or_default().to_owned();
                 lines.retain(|line| !is_bucket_of(line, &prefix));

@@ -1,4 +1,4 @@
-//! Parsers in Python, each in a process that reads one document after the other.
+//! Parsers in Python, each in a process that reads one document after another.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -18,7 +18,7 @@ mod response;
 
 use response::PartialSuccess;
 
-/// The user name and password of the URL, as they are and as the header has them, and the token.
+/// The user name and the password of the URL, and both as encoded in the header.
 const OF_USER: [&str; 3] = ["alice", "pa:ss wörd", "YWxpY2U6cGE6c3Mgd8O2cmQ="];
 const OF_TOKEN: [&str; 1] = ["t0ken-value"];
 const OF_QUERY: [&str; 2] = ["query-secret", "query%2Dsecret"];

@@ -1,4 +1,4 @@
-//! Generates Rust source text: expressions, types, patterns and functions, of which most parse.
+//! Generates Rust source text: expressions, types, patterns and functions, most of which parse.
 
 use crate::input::Source;
 
@@ -279,7 +279,7 @@ const ARGUMENTS: [&str; 40] = [
 ];
 const NUMBERS: [&str; 10] = ["0.1", "1", "0.5", "-1", "2.5", "0.99", "1e999", "0", "1e-3", "0.01"];
 
-/// Expands a template: `$` and a letter stand for a fragment of that kind.
+/// Expands a template, in which `$` and a letter represent a fragment of that kind.
 pub(crate) fn expand(template: &str, source: &mut Source<'_>, depth: usize, out: &mut String) {
     let mut chars = template.chars();
     while let Some(c) = chars.next() {
@@ -326,7 +326,7 @@ pub(crate) fn arguments(source: &mut Source<'_>) -> String {
 }
 
 /// Lexes a text. Returns `None` if it is not a sequence of tokens, or if its groups are nested deeper than the
-/// compiler itself allows, which ends the parser's recursion.
+/// compiler itself allows, so that the parser's recursion is bounded.
 pub(crate) fn lex(text: &str) -> Option<proc_macro2::TokenStream> {
     let mut depth = 0_u32;
     for byte in text.bytes() {

@@ -100,7 +100,7 @@ fn new_threads_without_memory_lose_nothing() {
         let _ = starved("/0");
     };
     record();
-    // More threads than may have cells of their own, so that some share cells.
+    // More threads than can have dedicated cells, so that some share cells.
     const THREADS: usize = 100;
     let (end, begin_again) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
     let mut texts = Vec::new();
@@ -142,7 +142,7 @@ fn new_label_sets_without_memory_are_counted_as_overflow() {
     let text = registry.to_text();
     assert_eq!(sum(&text, "f_total{"), 501.0, "{text}");
     assert!(sum(&text, "f_total{n=\"__overflow__\"}") > 1.0, "{text}");
-    // The same label sets get series of their own once there is memory.
+    // The same label sets get their own series once there is memory.
     (0..500).for_each(|n| family.labels([&format!("new {n}")]).inc());
     let text = registry.to_text();
     assert_eq!(sum(&text, "f_total{"), 1_001.0, "{text}");
@@ -235,7 +235,7 @@ impl Scraped {
 #[test]
 fn native_histograms_without_memory_for_buckets_count_all_values() {
     let _turn = one_at_a_time();
-    // Powers of 2 have exact sums, and each of them belongs to another bucket.
+    // Powers of 2 have exact sums, and each of them belongs to a different bucket.
     let values = || (-25..25).map(|exponent| f64::from(exponent).exp2());
     let exact: f64 = values().sum();
     let registry = Registry::new();
@@ -245,7 +245,7 @@ fn native_histograms_without_memory_for_buckets_count_all_values() {
         .labels(["n"])
         .register_in(&registry)
         .expect("valid");
-    // Their buckets need more memory than the pages that exist have left.
+    // Their buckets need more memory than the existing pages have left.
     let histograms: Vec<Histogram> = (0..2_000).map(|n| family.labels([&n.to_string()])).collect();
     histograms.iter().for_each(|histogram| histogram.observe(1.0));
     let record = || histograms.iter().for_each(|histogram| values().for_each(|value| histogram.observe(value)));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
 
-/// The files that contain the keyword `unsafe`, and how often. `function.rs` only parses it.
+/// The files that contain the keyword `unsafe`, and the number of occurrences. `function.rs` only parses it.
 const EXPECTED: [(&str, usize); 2] =
     [("metrics-core/src/registry/declared/section.rs", 5), ("metrics-macros/src/instrument/function.rs", 1)];
 

@@ -126,7 +126,7 @@ fn a_thread_without_memory_loses_nothing() {
         let handle = summary::allocate().expect("a slot");
         let writer = thread::spawn(move || {
             without_memory(|| summary::observe(handle, 0.5));
-            // The thread now gets a page of its own.
+            // The thread now gets its own page.
             summary::observe(handle, 0.5);
             without_memory(|| summary::observe(handle, 0.5));
         });

@@ -1,4 +1,4 @@
-//! A program that exits with status 0 only if its own metrics are right.
+//! A program that exits with status 0 only if its own metrics are correct.
 
 #[cfg(feature = "cdylib")]
 mod loaded;
@@ -16,7 +16,7 @@ const COLLECTED: bool = cfg!(not(any(target_family = "wasm", feature = "dylib"))
 
 /// True if `init` evaluates lists of label values and the fields of structs.
 ///
-/// If a panic aborts the program, only their first use does.
+/// If panics abort the program, only the first use evaluates them.
 const EVALUATED: bool = COLLECTED && cfg!(not(panic = "abort"));
 
 #[instrument("/fixed", prefix = "fixed")]

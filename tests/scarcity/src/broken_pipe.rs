@@ -1,5 +1,5 @@
-//! A program that does not ignore `SIGPIPE`, such as one whose `main` function is not Rust's, survives clients and
-//! receivers that disconnect.
+//! A program that does not ignore `SIGPIPE`, such as one whose `main` function is not written in Rust, survives clients
+//! and receivers that disconnect.
 
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code, reason = "`signal` is unsafe")]
@@ -29,7 +29,7 @@ fn clients_and_receivers_that_disconnect_do_not_end_the_program() {
         let Ok(mut client) = TcpStream::connect(&addr) else { break };
         client.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
         // The response has begun, and does not fit into the socket buffers. Closing the connection resets it. If the
-        // client has closed its sending side before, the server's next write fails with `EPIPE`, not `ECONNRESET`.
+        // client has closed its sending side first, the server's next write fails with `EPIPE`, not `ECONNRESET`.
         if client.read_exact(&mut [0; 12]).is_err() {
             break;
         }
@@ -63,7 +63,7 @@ fn disconnecting_receiver() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
     thread::spawn(move || {
-        // One byte tells that the sender has begun.
+        // After one byte, the sender has begun.
         listener.accept().expect("a connection").0.read_exact(&mut [0]).expect("a push");
     });
     address

@@ -1,4 +1,4 @@
-//! Services that run out of threads, file descriptors, disk space, `/proc` or names, and recover without a restart.
+//! Services that lose threads, file descriptors, disk space, `/proc` or name resolution, and recover without a restart.
 
 #![cfg(target_os = "linux")]
 

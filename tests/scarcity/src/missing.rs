@@ -1,4 +1,4 @@
-//! Services in containers without `/proc` or without name resolution, and without free ports.
+//! Services in containers without `/proc`, name resolution or free ports.
 
 use std::process::Command;
 use std::{env, fs};
@@ -8,8 +8,9 @@ use crate::service::{Service, is_root, receiver, scrape};
 /// Runs the rest of the command line in new namespaces, as root there.
 const UNSHARE: [&str; 3] = ["--map-root-user", "--mount", "--net"];
 
-/// Returns true if this machine permits namespaces. Other users than root often cannot create them, and in containers
-/// neither can root. Then, `SCARCITY_SKIP_NAMESPACES` must be set, so that CI cannot skip tests unnoticed.
+/// Returns true if this machine permits namespaces. Users other than root often cannot create them, and in containers,
+/// root often cannot either. In the latter case, `SCARCITY_SKIP_NAMESPACES` must be set, so that CI cannot skip tests
+/// unnoticed.
 fn has_namespaces() -> bool {
     if env::var_os("SCARCITY_SKIP_NAMESPACES").is_some() {
         println!("skipped, because SCARCITY_SKIP_NAMESPACES is set");

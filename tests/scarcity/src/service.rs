@@ -94,8 +94,8 @@ impl Service {
         }
     }
 
-    /// Sets a soft limit of the service, for example `nproc`, through `command`, which runs the program `prlimit` as the
-    /// user of the service.
+    /// Sets a soft limit of the service, for example `nproc`, through `command`, which runs the program `prlimit` as
+    /// the user of the service.
     pub(crate) fn limit(&self, mut command: Command, resource: &str, limit: &str) {
         let prlimit = command.arg("prlimit");
         prlimit.arg(format!("--pid={}", self.id())).arg(format!("--{resource}={limit}:"));

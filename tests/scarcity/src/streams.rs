@@ -32,7 +32,7 @@ fn warnings_that_cannot_be_written_are_dropped() {
 fn scrapes_are_served_while_nothing_reads_the_log() {
     let (mut reader, mut writer) = UnixStream::pair().expect("two sockets");
     writer.set_nonblocking(true).expect("a socket");
-    // The last bytes may fit although more did not.
+    // A few more bytes may fit, although a larger write did not.
     for size in [4_096, 1] {
         let full = (0..).find_map(|_| writer.write(&vec![b'x'; size]).err()).expect("a limit");
         assert_eq!(full.kind(), ErrorKind::WouldBlock);

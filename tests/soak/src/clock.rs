@@ -1,7 +1,7 @@
 //! A run of this program under libfaketime, whose system clock jumps forward and back by hours.
 //!
 //! The monotonic clock is not changed: on real systems it never steps, and the timeouts of the standard library are
-//! computed with it but awaited by the kernel, which does not know of libfaketime.
+//! computed with it but awaited by the kernel, which libfaketime does not affect.
 
 use std::error::Error;
 use std::path::Path;

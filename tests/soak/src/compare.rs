@@ -58,7 +58,7 @@ impl View {
     }
 }
 
-/// Everything that the model knows at one time.
+/// A snapshot of the model.
 pub(crate) struct Expected {
     values: BTreeMap<Series, f64>,
     absent: BTreeSet<Series>,
@@ -158,7 +158,7 @@ impl Expected {
             }
             own += 1;
             if value != 0.0 {
-                // A series without a value may exist although another family of its function was full.
+                // A series may exist at 0 because a different family of its function was full.
                 let expected = model.remove(user).unwrap_or_default();
                 if value != expected {
                     found.push(format!("{series}: expected {expected}, got {value}"));
@@ -170,7 +170,7 @@ impl Expected {
             found.push(format!("overflow of {name}: expected {rest}, got {overflow}"));
         }
         // Label sets are counted under `__overflow__` only if the family is full. A series without an increase is never
-        // sent as one, so the series of a function cannot be counted there.
+        // sent as an increase, so the series of a function cannot be counted there.
         let is_full = overflow > 0.0 || label_sets > cap;
         let lists_all = name == "soak_seen_total" || !view.has_sums_of_increases();
         if own > cap || (is_full && lists_all && own < cap) {

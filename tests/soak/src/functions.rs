@@ -10,7 +10,7 @@ use metrics_core::{Counter, Family, LabelValue, Summary, instrument};
 use crate::metrics::Soak;
 use crate::model::{Function, Shared, Tally, Value, lock};
 
-/// The message of all panics that belong to the plan.
+/// The message of all planned panics.
 pub(crate) const PLANNED: &str = "planned";
 
 #[derive(Clone, Copy, LabelValue)]

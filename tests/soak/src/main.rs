@@ -1,10 +1,10 @@
-//! A soak test: everything at once, while everything fails. All totals must equal those of an independent model.
+//! A soak test: all features at once, under constant failures. All totals must equal those of an independent model.
 //!
 //! `cargo test --release --package soak-tests --test soak -- [--seconds N] [--seed S] [--cells N] [--clock-steps]`
 //!
 //! A run consists of rounds. In each round, worker threads and tasks come and go, use every metric type and the
 //! options of `#[instrument]`, and keep their own counts. After each round, the merged counts must equal a scrape.
-//! During the run, clients scrape, cut scrapes, and push targets push to receivers that fail and come back. At the
+//! During the run, clients scrape and cut off scrapes, and push targets push to receivers that fail and recover. At the
 //! end, every receiver must hold the totals of the model.
 
 mod churn;
@@ -96,7 +96,7 @@ impl log::Log for Log {
     fn flush(&self) {}
 }
 
-/// Ends the process at the first panic that does not belong to the plan.
+/// Ends the process at the first panic that is not planned.
 fn watch_panics() {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -299,7 +299,7 @@ fn compare_everything(address: SocketAddr, receivers: &mut Receivers, expected: 
     println!("{} values of the model were compared with each receiver", expected.len());
 }
 
-/// Prints the errors that the library has counted, and reports those that are not part of the plan.
+/// Prints the errors that the library has counted, and reports those that are not planned.
 fn check_internal_errors(address: SocketAddr) {
     const PLANNED: [&str; 4] = ["collector_error", "collector_panic", "collector_timeout", "label_panic"];
     let samples = scrapes::scrape(address, scrapes::Format::Text, None).unwrap_or_default();

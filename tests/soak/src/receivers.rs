@@ -1,4 +1,4 @@
-//! A receiver for each push target. Receivers die, fail and come back, and keep the last totals.
+//! A receiver for each push target. Receivers die, fail and recover, and keep the last totals.
 
 mod lines;
 mod protobuf;
@@ -103,8 +103,8 @@ impl Receivers {
         lines::statsd_unix(&socket, &control("StatsD over a Unix socket"), &stores.statsd_unix);
 
         let (short, timeout) = (Duration::from_millis(400), Duration::from_secs(3));
-        // An increase is sent again if its response is late, and its receiver would then add it twice. A busy machine
-        // must not delay responses that long.
+        // If a response is late, the increase is sent again, and its receiver adds it twice. The timeout exceeds the
+        // delays of a busy machine.
         let delta_timeout = Duration::from_secs(30);
         let remote_write = RemoteWrite::new(format!("http://{remote_write}/api/v1/write")).label("job", "soak");
         let remote_write = remote_write.timeout(timeout);

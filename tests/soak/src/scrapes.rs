@@ -1,4 +1,4 @@
-//! Scrapes over HTTP while everything runs: totals never decrease. Other clients stop at random positions.
+//! Scrapes over HTTP while everything runs: totals never decrease. Other clients disconnect at random positions.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -118,7 +118,7 @@ pub(crate) fn may_restart(series: &Series) -> bool {
     ["soak_tenant_", "soak_sessions_"].iter().any(|family| series.name.starts_with(family))
 }
 
-/// Scrapes until `stop`, and checks each scrape by itself and against the previous one.
+/// Scrapes until `stop`, and checks each scrape on its own and against the previous one.
 pub(crate) fn watch(address: SocketAddr, mut random: Random, stop: &AtomicBool) {
     let mut last: HashMap<Series, f64> = HashMap::new();
     while !stop.load(Ordering::Relaxed) {

@@ -11,7 +11,7 @@ use crate::random::Random;
 use crate::web;
 use crate::work::Round;
 
-/// Runs tasks, of which some are aborted and some are still running when the runtime is dropped. Returns their number.
+/// Runs tasks. Some are aborted, and some are still running when the runtime is dropped. Returns their number.
 pub(crate) fn run(random: &mut Random, round: &Arc<Round>) -> (u64, Tally) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("threads");
     let mut tally = Tally::default();
@@ -45,7 +45,7 @@ pub(crate) fn run(random: &mut Random, round: &Arc<Round>) -> (u64, Tally) {
     (tasks, tally)
 }
 
-/// Makes calls until it is done, it panics, or somebody aborts it.
+/// Makes calls until it is done, panics, or is aborted.
 async fn task(mut random: Random, shared: Arc<Shared>) {
     for _ in 0..random.between(1, 6) {
         let end = if random.once_in(10) { End::Panic } else { random.pick(&ENDS[..3]) };

@@ -258,7 +258,7 @@ pub(crate) struct ExpositionStream {
     gzip: Option<GzEncoder<Vec<u8>>>,
     /// The number of bytes encoded so far, before compression.
     encoded: usize,
-    /// The size of the largest output of a turn so far.
+    /// The largest number of bytes that one turn has produced so far.
     largest: usize,
     /// The time spent since the task last yielded.
     turn: Duration,

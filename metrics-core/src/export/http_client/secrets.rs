@@ -36,7 +36,7 @@ struct Hidden {
 }
 
 impl Hidden {
-    /// Removes a text from messages, whose control characters have been removed before.
+    /// Removes a text from messages. The text loses its control characters first, as messages already have.
     fn redact(&mut self, text: &str) {
         self.redacted.push(without_control(text));
     }

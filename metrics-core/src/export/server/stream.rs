@@ -21,8 +21,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> IoStream for S {}
 /// because the server may produce it far ahead of a slow client.
 ///
 /// Does not forward vectored writes. The standard library implements them with `writev`, which raises `SIGPIPE` if the
-/// client has disconnected. That would end a program that does not ignore this signal, such as one whose `main` function
-/// is not Rust's. Other writes do not raise it.
+/// client has disconnected. That would terminate a program that does not ignore this signal, such as one whose `main`
+/// function is not written in Rust. Other writes do not raise it.
 pub(super) struct Observed<S> {
     pub(super) stream: S,
     pub(super) connection: Arc<Connection>,

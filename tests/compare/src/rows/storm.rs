@@ -2,7 +2,7 @@
 //!
 //! The attackers are a separate process with a low priority, but they and the server use the same cores as the calls.
 //! The row therefore compares medians over short slices of calls: a slice that is interrupted does not change them. The
-//! share of the calls that are made at all is reported as a fact.
+//! number of calls during the attack, relative to that without an attack, is reported but not judged.
 
 use std::env;
 use std::io::{Read, Write};
@@ -139,7 +139,7 @@ pub(crate) fn attack(addr: SocketAddr, seconds: usize) -> Result<f64> {
     Ok((floods + requests) as f64)
 }
 
-/// Opens connections, by turns silent and with a part of a request, and closes them at once.
+/// Opens connections, which alternately send nothing and a part of a request, and closes them at once.
 fn flood(addr: SocketAddr, until: Instant, rate: u32) -> usize {
     let start = Instant::now();
     for count in 0.. {

@@ -10,7 +10,7 @@ pub fn handle(path: &str, text: &str) -> Result<usize, ParseIntError> {
     Ok(path.len() + text.parse::<usize>()?)
 }
 
-/// Panics unless this library's series are exported at 0 first, and with the right counts afterwards.
+/// Panics unless this library's series are exported at 0 first, and with the correct counts afterward.
 pub fn check() {
     metrics_core::init();
     let before = Registry::global().to_text();

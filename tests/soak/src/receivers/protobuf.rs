@@ -49,7 +49,7 @@ impl WrittenStore {
                 self.samples.insert(series, sample.clone());
             }
         }
-        // An ended series would need memory forever, because its marker is its last sample.
+        // Without this, an ended series would use memory forever, because its marker is its last sample.
         let newest = self.newest;
         self.samples.retain(|_, sample| newest - sample.time <= LOOKBACK);
         Ok(())

@@ -36,7 +36,7 @@ pub(crate) struct Control {
     pub(crate) deaths: AtomicU64,
 }
 
-/// A fault of one request, none of which is stored.
+/// A fault of one request. The request is not stored.
 #[derive(Clone, Copy)]
 pub(super) enum Fault {
     /// Resets the connection after this many bytes.
@@ -82,7 +82,7 @@ impl Control {
         Some(random.pick(&[Fault::ResetAfter(length), Fault::NoResponse, Fault::Error]))
     }
 
-    /// Counts a request, whose error would be a fault of the library.
+    /// Counts a stored request. An error is a bug in the library.
     pub(super) fn count(&self, receiver: &str, result: Result<(), String>) {
         self.stored.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = result {
@@ -121,7 +121,7 @@ pub(super) fn listen(
             thread::spawn(move || {
                 let timeout = Some(Duration::from_secs(20));
                 let prepared = stream.set_nonblocking(false).and_then(|()| stream.set_read_timeout(timeout));
-                // An error only means that the client has gone.
+                // An error only means that the client has disconnected.
                 prepared.and_then(|()| serve(stream)).ok();
             });
         }
@@ -129,8 +129,8 @@ pub(super) fn listen(
     address
 }
 
-/// Reads some bytes, and resets the connection. A client that sends fewer bytes gets no response for 4 seconds, which is
-/// longer than the timeout of all clients but one.
+/// Reads some bytes, and resets the connection. A client that sends fewer bytes gets no response for 4 seconds, which
+/// is longer than the timeout of all clients but one.
 pub(super) fn reset(mut stream: TcpStream, after: u64) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(4)))?;
     io::copy(&mut Read::by_ref(&mut stream).take(after), &mut io::sink()).ok();

@@ -66,7 +66,7 @@ impl Attack {
         let (gap, next) = &self.pace;
         let at = {
             let mut next = next.lock().expect("no panic");
-            // A thread that sleeps for too long is made up for by the next connections.
+            // If a thread sleeps for too long, its next connections make up for the delay.
             let at = (*next).max(Instant::now() - CATCH_UP);
             *next = at + *gap;
             at

@@ -24,8 +24,8 @@ pub(crate) fn held(attack: &Attack) {
     }
 }
 
-/// Opens connections and closes them at once, by turns with and without a reset. Every fourth one sends a request. With
-/// more requests, their responses would use up a core.
+/// Opens connections and closes them at once, alternately with and without a reset. Every fourth one sends a request.
+/// With more requests, the responses would use up a core.
 pub(crate) fn flood(attack: &Attack) {
     for number in 0..8 {
         let Some(stream) = attack.connect() else { continue };

@@ -147,7 +147,7 @@ pub(crate) fn upgrades(attack: &Attack) {
     }
 }
 
-/// Requests in two parts, split at each byte in turn, and requests of which each byte is a part.
+/// Requests that are split in two at each byte in turn, and requests that are sent byte by byte.
 pub(crate) fn split(attack: &Attack) {
     for at in 1..SPLIT.len() {
         let Some(stream) = attack.connect() else { continue };

@@ -13,8 +13,8 @@ use crate::attack::Attack;
 
 /// The number of stalled handshakes that one thread holds open.
 const HELD: usize = 400;
-/// The pause after each connection. A handshake takes the server about 0.2 ms, so that thousands per second would use
-/// up a core.
+/// The pause after each connection. A handshake takes the server about 0.2 ms, so thousands per second would use up a
+/// core.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Handshakes that stall before, within and after the client's first message, and bytes that are not a handshake.

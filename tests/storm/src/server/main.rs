@@ -1,8 +1,7 @@
 //! A service under attack: two endpoints, with and without TLS, and threads that call annotated functions.
 //!
 //! `storm-server CERTIFICATE KEY` prints its addresses. After the first line of its input, it stops its calls, prints
-//! their number, and serves metrics until its input ends. The input ends with the parent process, even if it is
-//! killed.
+//! their number, and serves metrics until its input ends. The input also ends if the parent process is killed.
 
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,11 +1,11 @@
-//! Attacks a server while honest scrapers ask every second: each scrape must be answered within its second.
+//! Attacks a server while well-behaved scrapers send a request every second. Each scrape must complete within a second.
 //!
 //! The server, the attackers and the scrapers run in three processes. The attackers run at the lowest priority, and
 //! open at most 10,000 connections per second, the limit in `SECURITY.md`. Otherwise, a slow response could mean that
-//! the attackers used up the processors. A storm in which a scrape is late is repeated once. A scrape that gets an
-//! error, or an incomplete response, is a fault at once.
+//! the attackers used up the processors. A storm in which a scrape is late is repeated once. An error or an incomplete
+//! response is a fault immediately.
 //!
-//! `storm [--seconds N] [--rate CONNECTIONS-PER-SECOND] [STORM..]`: 0 is an unlimited rate. `all-slots` is beyond the
+//! `storm [--seconds N] [--rate CONNECTIONS-PER-SECOND] [STORM..]`: a rate of 0 is unlimited. `all-slots` exceeds the
 //! documented limits and runs only if it is named. Its figures, and those of rates above 10,000, are not judged.
 
 mod certificate;
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     for storm in &options.storms {
         let outcome = run(storm, &options, &server, &mut scrapers, idle);
         faults += outcome.broken;
-        // A pause of a shared machine can delay a scrape. If the attack delays scrapes, it does so again.
+        // Other load on a shared machine can delay a scrape. If the attack delays scrapes, it does so again.
         if outcome.late > 0 {
             let again = run(storm, &options, &server, &mut scrapers, idle);
             faults += again.broken + usize::from(again.late > 0);
@@ -101,10 +101,10 @@ fn options() -> Result<Options, lexopt::Error> {
     Ok(options)
 }
 
-/// The outcome of a storm. Both are 0 if the storm is not judged.
+/// The outcome of a storm. Both counts are 0 if the storm is not judged.
 #[derive(Default)]
 struct Outcome {
-    /// The number of scrapes whose complete response took longer than their second.
+    /// The number of scrapes whose complete response took longer than a second.
     late: u64,
     /// The number of other broken promises.
     broken: usize,
@@ -136,10 +136,10 @@ fn run(storm: &str, options: &Options, server: &Server, scrapers: &mut [Scraper]
         return Outcome::default();
     }
     let promises = [
-        (asked > 0, "no scrape was asked"),
+        (asked > 0, "no scrape was sent"),
         (failed == 0, "a scrape failed"),
         (connections > 0, "the attackers did not connect"),
-        (memory <= MOST_MEMORY, "memory has grown"),
+        (memory <= MOST_MEMORY, "memory grew beyond the limit"),
         (descriptors <= MOST_DESCRIPTORS, "too many descriptors"),
         // In a flood, the server closes connections that send their requests late.
         (unanswered == 0 || storm != "split", "a split request was not answered"),

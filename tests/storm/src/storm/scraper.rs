@@ -1,4 +1,4 @@
-//! Honest scrapers, which ask once a second and expect the whole response within that second.
+//! Well-behaved scrapers, which send a request once a second and expect the whole response within that second.
 
 use std::io::{self, Read, Write};
 use std::iter::Sum;
