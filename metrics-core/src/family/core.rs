@@ -57,6 +57,9 @@ pub struct FamilyCore {
     dependents: Mutex<Vec<Weak<dyn Dependent>>>,
     /// The handle of the overflow series.
     overflow: Fixed<1>,
+    /// The slot of the first overflow series, as a word, so that overflow is counted even if there is no memory;
+    /// [`Handle::NONE`] once it is used.
+    overflow_slot: AtomicU64,
     /// Label values added by later declarations and annotated functions, keyed by label position.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
     /// The totals from when the family was marked for early reading; unset if it is not marked.
@@ -96,14 +99,18 @@ impl FamilyCore {
             overflowed: OnceLock::new(),
             dependents: Mutex::default(),
             overflow: Fixed::new(),
+            overflow_slot: AtomicU64::new(Handle::NONE.word()),
             known_values: Mutex::default(),
             read_early: OnceLock::new(),
             shared: CachePadded(Shared { table: RwLock::new(SeriesTable::new(hasher.clone())), ..Shared::default() }),
             hasher,
             full: CachePadded(FullFilter::new()),
         };
+        let FamilyDeclaration { metric, buckets, .. } = core.declaration;
         if core.declaration.label_names.is_empty() {
             core.resolve(&[]);
+        } else if let Some(slot) = (metric.allocate)(buckets) {
+            core.overflow_slot.store(slot.word(), Ordering::Relaxed);
         }
         core.create_closed(&core);
         core
@@ -266,5 +273,8 @@ impl SeriesOwner for FamilyCore {
 impl Drop for FamilyCore {
     fn drop(&mut self) {
         self.clear();
+        if let Some(slot) = self.take_overflow_slot() {
+            (self.declaration.metric.free)(slot, self.declaration.buckets);
+        }
     }
 }

@@ -87,10 +87,10 @@ impl Index {
         Some(self.slots[at])
     }
 
-    /// Makes room for one more label set. Returns false if there is no memory.
-    pub(super) fn reserve(&mut self) -> bool {
+    /// Makes room for this number of further label sets. Returns false if there is no memory.
+    pub(super) fn reserve(&mut self, label_sets: usize) -> bool {
         // At most three quarters of the slots are in use.
-        if (self.len + 1) * 4 > self.slots.len() * 3 {
+        if (self.len + label_sets) * 4 > self.slots.len() * 3 {
             let len = (self.slots.len() + self.slots.len() / 2).max(FEWEST_SLOTS);
             let Some(mut larger) = Self::with_slots(len) else { return false };
             self.slots.iter().filter(|slot| slot.start != EMPTY).for_each(|slot| larger.add(*slot));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn insert(index: &mut Index, slot: Slot) {
-        assert!(index.reserve());
+        assert!(index.reserve(1));
         index.add(slot);
     }
 

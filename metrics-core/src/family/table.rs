@@ -9,8 +9,8 @@
 mod chunk;
 
 use std::hash::{BuildHasher, Hasher};
-use std::mem;
 use std::time::{Duration, SystemTime};
+use std::{iter, mem};
 
 use foldhash::fast::RandomState;
 
@@ -18,7 +18,7 @@ pub(crate) use chunk::Chunk;
 
 use super::index::{Index, Slot};
 use crate::cell::Handle;
-use crate::labels;
+use crate::labels::{self, OVERFLOW};
 
 /// The label sets and handles of a family. The text of a label set is written once, when its series is created.
 #[derive(Default)]
@@ -143,15 +143,22 @@ impl SeriesTable {
         true
     }
 
-    /// Makes room for one more label set. Returns false if there is no memory.
+    /// Makes room for one more label set, and for the overflow series after it, so that label sets without memory can be
+    /// counted there. Returns false if there is no memory for the label set.
     fn reserve(&mut self, names: &[String], values: &[&str]) -> bool {
-        let pairs = names.iter().zip(values);
-        let text = pairs.map(|(name, value)| labels::max_pair_len(name, value)).sum();
+        let len_of = |(name, value): (&String, &&str)| labels::max_pair_len(name, value);
+        let text: usize = names.iter().zip(values).map(len_of).sum();
+        let overflow: usize = names.iter().zip(iter::repeat(&OVERFLOW)).map(len_of).sum();
+        self.reserve_for(2, text + overflow) || self.reserve_for(1, text)
+    }
+
+    /// Makes room for this number of label sets, whose texts have this length. Returns false if there is no memory.
+    fn reserve_for(&mut self, label_sets: usize, text: usize) -> bool {
         self.text.try_reserve(text).is_ok()
-            && self.entries.try_reserve(1).is_ok()
-            && self.exempt.try_reserve(1).is_ok()
-            && self.created.try_reserve(1).is_ok()
-            && self.index.reserve()
+            && self.entries.try_reserve(label_sets).is_ok()
+            && self.exempt.try_reserve(label_sets).is_ok()
+            && self.created.try_reserve(label_sets).is_ok()
+            && self.index.reserve(label_sets)
     }
 
     /// Removes a label set and returns its handle.

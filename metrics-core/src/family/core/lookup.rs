@@ -1,5 +1,6 @@
 //! The lookup of a label set in a family, which creates the series if the cap allows it.
 
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::{FamilyCore, is_overlong};
@@ -184,13 +185,20 @@ impl FamilyCore {
     /// fit into the table.
     pub(super) fn create(&self, table: &mut SeriesTable, values: &[&str], now: SystemTime) -> Option<Handle> {
         let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
-        let handle = (metric.allocate)(*buckets)?;
+        let reserved = if is_overflow(values) { self.take_overflow_slot() } else { None };
+        let handle = reserved.or_else(|| (metric.allocate)(*buckets))?;
         if table.insert(label_names, values, handle, now) {
             self.full.0.add(|| table::hash(&self.hasher, values));
             return Some(handle);
         }
         (metric.free)(handle, *buckets);
         None
+    }
+
+    /// Takes the slot that is reserved for the overflow series.
+    pub(super) fn take_overflow_slot(&self) -> Option<Handle> {
+        let slot = self.overflow_slot.swap(Handle::NONE.word(), Ordering::Relaxed);
+        Some(Handle::from_word(slot)).filter(|slot| !slot.is_none())
     }
 }
 
