@@ -143,8 +143,8 @@ impl SeriesTable {
         true
     }
 
-    /// Makes room for one more label set, and for the overflow series after it, so that label sets without memory can be
-    /// counted there. Returns false if there is no memory for the label set.
+    /// Makes room for one more label set, and for the overflow series after it, so that label sets without memory can
+    /// be counted there. Returns false if there is no memory for the label set.
     fn reserve(&mut self, names: &[String], values: &[&str]) -> bool {
         let len_of = |(name, value): (&String, &&str)| labels::max_pair_len(name, value);
         let text: usize = names.iter().zip(values).map(len_of).sum();

@@ -1,5 +1,5 @@
-//! Metrics while no memory can be allocated for pages, tables and buffers: nothing that is counted is lost, and everything
-//! recovers once there is memory again.
+//! Metrics while no memory can be allocated for pages, tables and buffers: nothing that is counted is lost, and
+//! everything recovers once there is memory again.
 
 #![allow(unsafe_code, reason = "an allocator requires unsafe code")]
 
