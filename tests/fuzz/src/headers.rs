@@ -81,7 +81,7 @@ pub fn run(data: &[u8]) {
         (None, None, None)
     };
     // A response to HEAD has the same headers, and takes a fraction of the time.
-    let method = if source.one_in(8) { http::Method::GET } else { http::Method::HEAD };
+    let method = if source.one_in(32) { http::Method::GET } else { http::Method::HEAD };
     *request.method_mut() = method.clone();
     let response = ready(EXPOSITION.respond(&request));
     assert_eq!(response.status(), 200, "{request:?}");
