@@ -151,6 +151,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 fn run(options: &Options, random: &mut Random) -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
+    // If another package enables the signals of tokio, the first runtime creates two sockets that are never closed.
+    drop(tokio::runtime::Builder::new_current_thread().enable_all().build()?);
     let at_begin = Usage::now(begin);
     exemplar::install();
     metrics::register();
