@@ -298,7 +298,7 @@ fn forget(id: &CacheId) {
 }
 
 impl ThreadTable {
-    /// Returns false if the table has too many label sets. Caches nothing if there is no memory.
+    /// Returns false if the table has too many label sets. Caches nothing if memory is exhausted.
     fn insert(&mut self, values: &[&str], handles: &[Handle]) -> bool {
         let hash_of = hash(&self.hasher, values);
         if self.index.find(hash_of, |entry| matches(&self.keys, entry.key, values)).is_some() {

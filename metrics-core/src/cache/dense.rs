@@ -12,7 +12,7 @@ pub(crate) struct Dense<const N: usize> {
 }
 
 impl<const N: usize> Dense<N> {
-    /// Returns `None` if the labels have more than `max` combinations, there are no labels, or there is no memory.
+    /// Returns `None` if the labels have more than `max` combinations, there are no labels, or memory is exhausted.
     pub(crate) fn new(sets: Vec<&'static [&'static str]>, max: usize) -> Option<Self> {
         let combinations = sets.iter().try_fold(1_usize, |product, set| product.checked_mul(set.len()))?;
         if sets.is_empty() || combinations > max {

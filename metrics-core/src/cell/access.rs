@@ -71,7 +71,7 @@ pub(crate) fn cache_words() -> &'static [AtomicU64] {
 
 /// Gives the thread a first-level lookup cache of at least `dedicated` words if it has dedicated cells, or `shared`
 /// words otherwise. Returns true if the thread has dedicated cells, false if it shares cells, and `None` if it is
-/// ending, the call is re-entrant, or there is no memory.
+/// ending, the call is re-entrant, or memory is exhausted.
 pub(crate) fn make_cache(dedicated: usize, shared: usize) -> Option<bool> {
     with_block(|pages, block| block.make_cache(store(), pages, dedicated, shared)).flatten()
 }
@@ -89,7 +89,7 @@ pub(crate) fn hold_locks() -> impl Sized {
 
 /// Allocates a slot of `words` words, including the generation word. The other words read as zero in every thread.
 ///
-/// Returns `None` if all slots (2 GiB per thread) are in use, or if there is no memory.
+/// Returns `None` if all slots (2 GiB per thread) are in use, or if memory is exhausted.
 pub(crate) fn allocate(words: usize) -> Option<Handle> {
     allocating(|| store().allocate(words))
 }

@@ -19,7 +19,7 @@ impl Block {
         Self { pages: array::from_fn(|_| OnceLock::new()), next: OnceLock::new() }
     }
 
-    /// The words of a page, which is allocated if necessary; `None` if there is no memory.
+    /// The words of a page, which is allocated if necessary; `None` if memory is exhausted.
     ///
     /// Threads may allocate the same page concurrently; the first one to finish wins.
     pub(super) fn page(&self, page: usize) -> Option<&[AtomicU64]> {
@@ -30,7 +30,7 @@ impl Block {
         words.get().map(Box::as_ref)
     }
 
-    /// Allocates the pages of these slots. Returns false if there is no memory.
+    /// Allocates the pages of these slots. Returns false if memory is exhausted.
     pub(super) fn prepare(&self, slots: &[Handle]) -> bool {
         let mut pages = slots.iter().filter(|slot| !slot.is_none()).map(|slot| slot.page());
         pages.all(|page| self.page(page).is_some())

@@ -103,7 +103,7 @@ impl Directory {
         lock(self.shard(handle)).as_ref()?.get(&handle).map(Arc::clone)
     }
 
-    /// Adds a series. Returns false if there is no memory.
+    /// Adds a series. Returns false if memory is exhausted.
     pub(super) fn insert(&self, handle: Handle, buckets: &'static Buckets, state: SeriesState) -> bool {
         let list = Mutex::new(List::default());
         let series = Arc::new(ChunkedSeries { handle, buckets, list, state: Mutex::new(state) });
@@ -178,7 +178,7 @@ impl ChunkedSeries {
 
     /// Returns the chunk for `place`, or for its coarse equivalent if the series has no room for another fine chunk.
     ///
-    /// Returns `None` if the series has ended, or if there is no slot or memory.
+    /// Returns `None` if the series has ended, or if no slot or memory is available.
     pub(super) fn chunk(&self, store: &Store, place: &Place) -> Option<(Chunk, Place)> {
         let most = self.buckets.fine_chunks();
         let mut larger = Vec::new();
@@ -225,7 +225,8 @@ impl ChunkedSeries {
         found
     }
 
-    /// Returns the wide chunk for this key. Returns `None` if the series has ended, or if there is no slot or memory.
+    /// Returns the wide chunk for this key. Returns `None` if the series has ended, or if no slot or memory is
+    /// available.
     pub(super) fn wide(&self, store: &Store, key: ChunkKey) -> Option<Handle> {
         let find = |list: &mut List, new: Option<Handle>| {
             let chunk = list.chunks.iter_mut().find(|chunk| chunk.key == key)?;

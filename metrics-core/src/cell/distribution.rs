@@ -24,7 +24,7 @@ use super::thread_block::{Pages, ThreadBlock, lock_for_all};
 use super::thread_locals::{allocating, directory, store, unless_allocating, with_block};
 use super::window::Window;
 
-/// Allocates a series at 0; `None` if there is no slot or memory.
+/// Allocates a series at 0; `None` if no slot or memory is available.
 pub(crate) fn allocate(buckets: &'static Buckets, exponential: &Exponential) -> Option<Handle> {
     let window = exponential.quantiles.as_ref();
     let window = window.map(|quantiles| Box::new(Window::aligned(quantiles.max_age, Instant::now())));
@@ -147,7 +147,7 @@ fn observe_zero(handle: Handle, buckets: &Buckets, value: f64) {
 /// Adds an observation to a chunk that the thread has not cached, or whose count wraps.
 ///
 /// Observations that need a chunk when none can be allocated are counted close to 0, so that they are not lost. This
-/// happens if there is no slot (2 GiB per thread are in use) or no memory, or if an allocator observes the sizes that
+/// happens if all slots (2 GiB per thread) or all memory is in use, or if an allocator observes the sizes that
 /// this function allocates.
 #[cold]
 #[inline(never)]

@@ -29,7 +29,7 @@ fn cell(handle: Handle) -> Option<&'static GaugeSlot> {
     CELLS.get(page)?.get()?.get(offset)
 }
 
-/// Allocates a gauge with the value 0, or returns `None` if there is no slot or memory.
+/// Allocates a gauge with the value 0, or returns `None` if no slot or memory is available.
 pub(crate) fn allocate() -> Option<Handle> {
     let handle = {
         let mut slots = lock(&SLOTS);
@@ -55,7 +55,7 @@ pub(crate) fn allocate() -> Option<Handle> {
     }
 }
 
-/// The gauges of a page, which is allocated if necessary; `None` if there is no memory.
+/// The gauges of a page, which is allocated if necessary; `None` if memory is exhausted.
 ///
 /// Threads may allocate the same page concurrently; the first one to finish wins.
 fn cells(page: usize) -> Option<&'static [GaugeSlot]> {

@@ -18,7 +18,7 @@ impl Generations {
         Self { pages: array::from_fn(|_| OnceLock::new()) }
     }
 
-    /// Marks the series of `handle` as live. Returns false if there is no memory.
+    /// Marks the series of `handle` as live. Returns false if memory is exhausted.
     ///
     /// Threads may allocate the same page concurrently; the first one to finish wins.
     pub(super) fn begin(&self, handle: Handle) -> bool {

@@ -57,7 +57,7 @@ impl Sharer {
     }
 
     /// Locks the preferred block for writing to these slots, or another one if it is locked. Returns `None` if there
-    /// are no shared blocks, or if there is no memory for their pages.
+    /// are no shared blocks, or if their pages cannot be allocated.
     pub(super) fn lock(self, generations: &'static Generations, slots: &[Handle]) -> Option<BlockWriter<'static>> {
         let (before, from) = self.blocks.split_at_checked(self.preferred)?;
         let mut prepared = from.iter().chain(before).filter(|shared| shared.block.prepare(slots));

@@ -4,7 +4,7 @@
 //! next new thread. A shared block is written under its lock ([`super::shared_blocks`]). Nothing is folded into a
 //! total, so floats are always added in the same order and sums never decrease. The number of dedicated blocks never
 //! exceeds the peak number of live threads. It also stays within the limit, unless the limit is lowered or threads
-//! beyond it take snapshots. A thread that cannot use a block, because it is ending or there is no memory, writes to
+//! beyond it take snapshots. A thread that cannot use a block, because it is ending or memory is exhausted, writes to
 //! the home block, which is shared by all threads under a lock.
 //!
 //! A scrape reads block by block, so that it accesses memory sequentially. It checks the generation of each cell before
@@ -89,7 +89,7 @@ impl Store {
 
     /// Allocates a slot of `words` words, including the generation word. The other words read as zero in every thread.
     ///
-    /// Returns `None` if all slots (2 GiB per thread) are in use, or if there is no memory.
+    /// Returns `None` if all slots (2 GiB per thread) are in use, or if memory is exhausted.
     pub(super) fn allocate(&self, words: usize) -> Option<Handle> {
         let handle = self.take_slot(words)?;
         if self.generations.begin(handle) {
@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Assigns a dedicated block to a new thread, or the shared blocks once the limit is reached. Returns `None` if
-    /// there is no memory for them.
+    /// they cannot be allocated.
     pub(super) fn take_cells(&'static self) -> Option<ThreadCells> {
         let mut default = None;
         loop {
@@ -188,7 +188,7 @@ impl Store {
         }
     }
 
-    /// Creates a dedicated block; `None` if there is no memory. The caller counts it toward the limit if the limit
+    /// Creates a dedicated block; `None` if memory is exhausted. The caller counts it toward the limit if the limit
     /// applies.
     pub(super) fn new_block(&'static self) -> Option<&'static Block> {
         // Allocated without the lock, because the allocator may be user code.
@@ -219,8 +219,7 @@ impl Store {
         self.shared.get().copied()
     }
 
-    /// Returns the block of an ended thread for reuse. A block beyond the limit is not reused if there is no memory for
-    /// the list.
+    /// Returns the block of an ended thread for reuse. A block beyond the limit is not reused if the list cannot grow.
     pub(super) fn give_back(&self, block: &'static Block) {
         let mut blocks = lock(&self.blocks);
         if blocks.free.try_reserve(1).is_ok() {
@@ -233,7 +232,7 @@ impl Store {
         lock(&self.blocks).limit = Some(most);
     }
 
-    /// Returns a lookup cache of `words` words; `None` if there is no memory.
+    /// Returns a lookup cache of `words` words; `None` if memory is exhausted.
     pub(super) fn take_cache(&self, words: usize) -> Option<&'static [AtomicU64]> {
         let free = {
             let mut caches = lock(&self.caches);

@@ -53,7 +53,7 @@ fn cores() -> usize {
     }
 }
 
-/// Allocates `words` zeroed words; `None` if there is no memory. The operating system commits memory only for pages
+/// Allocates `words` zeroed words; `None` if memory is exhausted. The operating system commits memory only for pages
 /// that are written.
 pub(crate) fn zeros(words: usize) -> Option<Box<[AtomicU64]>> {
     bytemuck::try_zeroed_slice_box(words).ok()

@@ -68,7 +68,7 @@ impl ThreadBlock {
     }
 
     /// Returns the block, taking one from the store if necessary, even beyond the limit. Returns `None` if the call is
-    /// re-entrant or there is no memory.
+    /// re-entrant or memory is exhausted.
     pub(super) fn get(&self, store: &'static Store) -> Option<&'static Block> {
         self.with_cells(store, |cells| match cells {
             ThreadCells::Dedicated(block) => Some(block),
@@ -89,7 +89,7 @@ impl ThreadBlock {
     }
 
     /// Gives the thread a lookup cache of at least `dedicated` words if it has a dedicated block, or `shared` words
-    /// otherwise. Returns true if it has a dedicated block; `None` if the call is re-entrant or there is no memory.
+    /// otherwise. Returns true if it has a dedicated block; `None` if the call is re-entrant or memory is exhausted.
     pub(super) fn make_cache(
         &self,
         store: &'static Store,
@@ -112,7 +112,7 @@ impl ThreadBlock {
     }
 
     /// Locks a shared block for writing to these slots; `None` if the thread has a dedicated block, the call is
-    /// re-entrant, or there is no memory.
+    /// re-entrant, or memory is exhausted.
     pub(super) fn lock_shared(&self, store: &'static Store, slots: &[Handle]) -> Option<BlockWriter<'static>> {
         self.with_cells(store, |cells| match cells {
             ThreadCells::Dedicated(_) => None,
@@ -175,7 +175,7 @@ pub(super) fn write(
 }
 
 /// Locks a block for a thread without a dedicated one: a shared block, or the home block if the thread is ending, the
-/// call is re-entrant, or there is no memory.
+/// call is re-entrant, or memory is exhausted.
 pub(super) fn lock_for_all(
     store: &'static Store,
     block: Option<&ThreadBlock>,

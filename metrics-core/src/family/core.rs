@@ -57,7 +57,7 @@ pub struct FamilyCore {
     dependents: Mutex<Vec<Weak<dyn Dependent>>>,
     /// The handle of the overflow series.
     overflow: Fixed<1>,
-    /// The slot of the first overflow series, as a word, so that overflow is counted even if there is no memory;
+    /// The slot of the first overflow series, as a word, so that overflow is counted even if memory is exhausted;
     /// [`Handle::NONE`] once it is used.
     overflow_slot: AtomicU64,
     /// Label values added by later declarations and annotated functions, keyed by label position.
@@ -224,7 +224,7 @@ impl FamilyCore {
         all.series().map(|(_, text, handle)| (values(text), handle)).collect()
     }
 
-    /// The counter of overflowed lookups; [`Handle::NONE`] while there is no slot or memory for it.
+    /// The counter of overflowed lookups; [`Handle::NONE`] while no slot or memory is available for it.
     pub(crate) fn overflow_counter(&self) -> Handle {
         if let Some(known) = self.overflowed.get() {
             return *known;

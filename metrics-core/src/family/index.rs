@@ -64,7 +64,7 @@ impl Index {
         kept.for_each(|slot| self.add(slot));
     }
 
-    /// Creates an empty index; `None` if there is no memory.
+    /// Creates an empty index; `None` if memory is exhausted.
     fn with_slots(len: usize) -> Option<Self> {
         let mut slots = Vec::new();
         slots.try_reserve_exact(len).ok()?;
@@ -87,7 +87,7 @@ impl Index {
         Some(self.slots[at])
     }
 
-    /// Makes room for this number of further label sets. Returns false if there is no memory.
+    /// Makes room for this number of further label sets. Returns false if memory is exhausted.
     pub(super) fn reserve(&mut self, label_sets: usize) -> bool {
         // At most three quarters of the slots are in use.
         if (self.len + label_sets) * 4 > self.slots.len() * 3 {

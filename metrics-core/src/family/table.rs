@@ -111,7 +111,7 @@ impl SeriesTable {
     }
 
     /// Adds a label set that is not in the table, created at `now`. Returns false and changes nothing if the text would
-    /// exceed 4 GiB, or if there is no memory.
+    /// exceed 4 GiB, or if memory is exhausted.
     pub(crate) fn insert(&mut self, names: &[String], values: &[&str], handle: Handle, now: SystemTime) -> bool {
         if !self.reserve(names, values) {
             return false;
@@ -144,7 +144,7 @@ impl SeriesTable {
     }
 
     /// Makes room for one more label set, and for the overflow series after it, so that label sets without memory can
-    /// be counted there. Returns false if there is no memory for the label set.
+    /// be counted there. Returns false if memory for the label set is exhausted.
     fn reserve(&mut self, names: &[String], values: &[&str]) -> bool {
         let len_of = |(name, value): (&String, &&str)| labels::max_pair_len(name, value);
         let text: usize = names.iter().zip(values).map(len_of).sum();
@@ -152,7 +152,7 @@ impl SeriesTable {
         self.reserve_for(2, text + overflow) || self.reserve_for(1, text)
     }
 
-    /// Makes room for this number of label sets, whose texts have this length. Returns false if there is no memory.
+    /// Makes room for this number of label sets, whose texts have this length. Returns false if memory is exhausted.
     fn reserve_for(&mut self, label_sets: usize, text: usize) -> bool {
         self.text.try_reserve(text).is_ok()
             && self.entries.try_reserve(label_sets).is_ok()
@@ -190,7 +190,7 @@ impl SeriesTable {
     }
 
     /// Closes the gaps. Returns the new positions and the old buffers, except the index, which the caller frees after
-    /// releasing the lock. Returns `None` and changes nothing if there is no memory.
+    /// releasing the lock. Returns `None` and changes nothing if memory is exhausted.
     pub(crate) fn compact(&mut self) -> Option<Compaction> {
         let (mut text, mut entries, mut moved) = (String::new(), Vec::new(), Vec::new());
         moved.try_reserve(self.entries.len()).ok()?;

@@ -158,7 +158,7 @@ const STATEMENTS: [&str; 12] = [
     "let $p = $e;",
     "$e;",
     "return $e;",
-    "#![allow(unused)]",
+    "#![warn(unused)]",
     "fn inner() { $e }",
     "let $p: $t = $e else { $e };",
     "while $e { $s }",

@@ -57,7 +57,7 @@ fn a_service_without_threads_still_serves_and_recovers() {
     get(&addr, "/?snapshot");
     let error = service.fails("serve");
     assert!(error.contains("cannot start the metrics server"), "{error}");
-    service.fails("push text_file /tmp/unused.prom");
+    service.fails("push text_file unused.prom");
     // The running pusher tries again at each tick.
     service.wait_for_more(r#"metrics_core_internal_errors_total{kind="thread_spawn_failed"}"#);
     service.succeeds("count 100");

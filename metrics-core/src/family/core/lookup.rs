@@ -96,8 +96,8 @@ impl FamilyCore {
         if is_overlong(values) { None } else { self.find_or_create_up_to(values, false) }
     }
 
-    /// Returns the overflow series, and counts one overflowed lookup. While there is no slot or memory for the overflow
-    /// series, returns [`Handle::NONE`].
+    /// Returns the overflow series, and counts one overflowed lookup. Returns [`Handle::NONE`] if no slot or memory is
+    /// available for the overflow series.
     pub(crate) fn overflow(&self) -> Handle {
         counter::add_whole(self.overflow_counter(), 1);
         let epoch = self.epoch();
@@ -181,8 +181,8 @@ impl FamilyCore {
         }
     }
 
-    /// Creates a series that is not in the table. Returns `None` if there is no slot or memory, or if the labels do not
-    /// fit into the table.
+    /// Creates a series that is not in the table. Returns `None` if no slot or memory is available, or if the labels do
+    /// not fit into the table.
     pub(super) fn create(&self, table: &mut SeriesTable, values: &[&str], now: SystemTime) -> Option<Handle> {
         let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
         let reserved = if is_overflow(values) { self.take_overflow_slot() } else { None };

@@ -64,7 +64,7 @@ impl WrittenStore {
     }
 }
 
-/// The age at which the last sample of a series is no longer a current value, in milliseconds.
+/// The age at which the last sample of a series stops being a current value, in milliseconds.
 const LOOKBACK: i64 = 5 * 60 * 1_000;
 
 /// The state of a store of OTLP.
