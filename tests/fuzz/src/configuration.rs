@@ -185,13 +185,20 @@ fn without_secrets(text: &str) -> String {
     SECRETS.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "h"))
 }
 
-/// Removes credentials from the parts of a URL that messages may contain. Text before `@` is a user name and a
-/// password, except in a query after a path.
+/// Removes credentials from the parts of a URL that messages may contain.
+///
+/// Messages contain neither the text before the `@` of the host nor the query and the fragment. An unescaped `?` or `#`
+/// in a password hides that `@`, and an error does not contain the URL then.
 fn with_hidden_secrets(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
-    let query = url[start..].find('/').and_then(|slash| Some(start + slash + url[start + slash..].find('?')?));
-    let is_hidden = url[start..query.unwrap_or(url.len())].contains('@');
-    if is_hidden { url.to_owned() } else { without_secrets(url) }
+    let end = url[start..].find(['?', '#']).map_or(url.len(), |at| start + at);
+    let fragment = url[end..].find('#').map_or("", |at| &url[end + at..]);
+    let hides_host = fragment.contains('@') || !url[start..end].contains('/') && url[end..].contains('@');
+    if hides_host {
+        return url.to_owned();
+    }
+    let host = url[start..end].rfind('@').map_or(start, |at| start + at);
+    format!("{}{}{}", &url[..host], without_secrets(&url[host..end]), &url[end..])
 }
 
 fn over_http(source: &mut Source<'_>) {
