@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use messages::exposition::MetricFamily;
 use metrics_core::{Counter, Format, Gauge, Histogram, Kind, Number, Registry, Summary, Value};
 use prost::Message;
 
@@ -219,101 +220,18 @@ fn third_party_families_whose_samples_clash_are_skipped() {
     );
 }
 
-/// The parts of `metrics.proto` that the tests need, declared for a third-party decoder.
-mod proto {
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct MetricFamily {
-        #[prost(string, optional, tag = "1")]
-        pub(super) name: Option<String>,
-        #[prost(string, optional, tag = "2")]
-        pub(super) help: Option<String>,
-        #[prost(int32, optional, tag = "3")]
-        pub(super) kind: Option<i32>,
-        #[prost(message, repeated, tag = "4")]
-        pub(super) metric: Vec<Metric>,
-        #[prost(string, optional, tag = "5")]
-        pub(super) unit: Option<String>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Metric {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) label: Vec<LabelPair>,
-        #[prost(message, optional, tag = "2")]
-        pub(super) gauge: Option<Single>,
-        #[prost(message, optional, tag = "3")]
-        pub(super) counter: Option<Single>,
-        #[prost(message, optional, tag = "4")]
-        pub(super) summary: Option<Summary>,
-        #[prost(message, optional, tag = "5")]
-        pub(super) untyped: Option<Single>,
-        #[prost(message, optional, tag = "7")]
-        pub(super) histogram: Option<Histogram>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct LabelPair {
-        #[prost(string, optional, tag = "1")]
-        pub(super) name: Option<String>,
-        #[prost(string, optional, tag = "2")]
-        pub(super) value: Option<String>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Single {
-        #[prost(double, optional, tag = "1")]
-        pub(super) value: Option<f64>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Summary {
-        #[prost(uint64, optional, tag = "1")]
-        pub(super) count: Option<u64>,
-        #[prost(double, optional, tag = "2")]
-        pub(super) sum: Option<f64>,
-        #[prost(message, repeated, tag = "3")]
-        pub(super) quantile: Vec<Quantile>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Quantile {
-        #[prost(double, optional, tag = "1")]
-        pub(super) quantile: Option<f64>,
-        #[prost(double, optional, tag = "2")]
-        pub(super) value: Option<f64>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Histogram {
-        #[prost(uint64, optional, tag = "1")]
-        pub(super) count: Option<u64>,
-        #[prost(double, optional, tag = "2")]
-        pub(super) sum: Option<f64>,
-        #[prost(message, repeated, tag = "3")]
-        pub(super) bucket: Vec<Bucket>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Bucket {
-        #[prost(uint64, optional, tag = "1")]
-        pub(super) count: Option<u64>,
-        #[prost(double, optional, tag = "2")]
-        pub(super) bound: Option<f64>,
-    }
-}
-
-fn decoded(registry: &Registry) -> Vec<proto::MetricFamily> {
+fn decoded(registry: &Registry) -> Vec<MetricFamily> {
     let bytes = encoded(registry, Format::Protobuf);
     let mut rest = &bytes[..];
     let mut families = Vec::new();
     while !rest.is_empty() {
-        families.push(proto::MetricFamily::decode_length_delimited(&mut rest).expect("a message"));
+        families.push(MetricFamily::decode_length_delimited(&mut rest).expect("a message"));
     }
     families
 }
 
 /// Converts a message to the equivalent lines of the text format, without comments.
-fn lines(family: &proto::MetricFamily, lines: &mut Vec<String>) {
+fn lines(family: &MetricFamily, lines: &mut Vec<String>) {
     let name = family.name.as_deref().expect("a name");
     for metric in &family.metric {
         let labels = |more: Option<(&str, f64)>| {
@@ -327,10 +245,13 @@ fn lines(family: &proto::MetricFamily, lines: &mut Vec<String>) {
             let pairs: Vec<_> = own.chain(more).map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
             if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }
         };
-        for (value, kind) in [(&metric.counter, 0), (&metric.gauge, 1), (&metric.untyped, 3)] {
+        let counter = metric.counter.as_ref().map(|counter| counter.value);
+        let gauge = metric.gauge.as_ref().map(|gauge| gauge.value);
+        let untyped = metric.untyped.as_ref().map(|untyped| untyped.value);
+        for (value, kind) in [(counter, 0), (gauge, 1), (untyped, 3)] {
             if let Some(value) = value {
                 assert_eq!(family.kind, Some(kind), "{name}");
-                lines.push(format!("{name}{} {}", labels(None), value.value.expect("a value")));
+                lines.push(format!("{name}{} {}", labels(None), value.expect("a value")));
             }
         }
         if let Some(summary) = &metric.summary {
@@ -339,22 +260,22 @@ fn lines(family: &proto::MetricFamily, lines: &mut Vec<String>) {
                 let of = labels(quantile.quantile.map(|quantile| ("quantile", quantile)));
                 lines.push(format!("{name}{of} {}", quantile.value.expect("a value")));
             }
-            lines.push(format!("{name}_sum{} {}", labels(None), summary.sum.expect("a sum")));
-            lines.push(format!("{name}_count{} {}", labels(None), summary.count.expect("a count")));
+            lines.push(format!("{name}_sum{} {}", labels(None), summary.sample_sum.expect("a sum")));
+            lines.push(format!("{name}_count{} {}", labels(None), summary.sample_count.expect("a count")));
         }
         if let Some(histogram) = &metric.histogram {
             assert_eq!(family.kind, Some(4), "{name}");
             for bucket in &histogram.bucket {
-                let of = labels(bucket.bound.map(|bound| ("le", bound)));
-                lines.push(format!("{name}_bucket{of} {}", bucket.count.expect("a count")));
+                let of = labels(bucket.upper_bound.map(|bound| ("le", bound)));
+                lines.push(format!("{name}_bucket{of} {}", bucket.cumulative_count.expect("a count")));
             }
-            lines.push(format!("{name}_sum{} {}", labels(None), histogram.sum.expect("a sum")));
-            lines.push(format!("{name}_count{} {}", labels(None), histogram.count.expect("a count")));
+            lines.push(format!("{name}_sum{} {}", labels(None), histogram.sample_sum.expect("a sum")));
+            lines.push(format!("{name}_count{} {}", labels(None), histogram.sample_count.expect("a count")));
         }
     }
 }
 
-fn as_text(families: &[proto::MetricFamily]) -> Vec<String> {
+fn as_text(families: &[MetricFamily]) -> Vec<String> {
     let mut all = Vec::new();
     for family in families {
         lines(family, &mut all);

@@ -2,11 +2,11 @@
 
 use std::sync::{LazyLock, Mutex};
 
+use messages::exposition::{Histogram, LabelPair, MetricFamily};
 use metrics_core::{Format, Kind};
 use prost::Message;
 
 use crate::input::Source;
-use crate::messages::{self, MetricFamily};
 use crate::model::{Model, Native, Sample, Series, bits, hex, sample_line};
 use crate::reader::Reader;
 
@@ -151,48 +151,68 @@ fn read_protobuf(mut bytes: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();
     while !bytes.is_empty() {
         let family = MetricFamily::decode_length_delimited(&mut bytes).expect("a message");
-        let MetricFamily { name, help, metrics, .. } = family;
-        lines.push(format!("help {name} {}", hex(help.as_bytes())));
-        for metric in metrics {
-            let labels = messages::pairs(&metric.labels);
+        let name = family.name();
+        lines.push(format!("help {name} {}", hex(family.help().as_bytes())));
+        for metric in &family.metric {
+            let labels = pairs(&metric.label);
             let mut add = |suffix: &str, bound, value: f64| {
                 lines.push(sample_line(&format!("{name}{suffix}"), &labels, bound, value));
             };
             let mut exemplars = Vec::new();
-            if let Some(counter) = metric.counter {
-                add("", None, counter.value);
-                exemplars.extend(counter.exemplar);
+            if let Some(counter) = &metric.counter {
+                add("", None, counter.value());
+                exemplars.extend(&counter.exemplar);
             }
-            for value in metric.gauge.iter().chain(&metric.untyped) {
-                add("", None, value.value);
+            if let Some(gauge) = &metric.gauge {
+                add("", None, gauge.value());
             }
-            if let Some(summary) = metric.summary {
-                for quantile in &summary.quantiles {
-                    add("", Some(("quantile", quantile.quantile)), quantile.value);
-                }
-                add("_count", None, summary.count as f64);
-                add("_sum", None, summary.sum);
+            if let Some(untyped) = &metric.untyped {
+                add("", None, untyped.value());
             }
-            if let Some(histogram) = metric.histogram {
-                for bucket in &histogram.buckets {
-                    add("_bucket", Some(("le", bucket.upper_bound)), bucket.count as f64);
-                    exemplars.extend(bucket.exemplar.clone());
+            if let Some(summary) = &metric.summary {
+                for quantile in &summary.quantile {
+                    add("", Some(("quantile", quantile.quantile())), quantile.value());
                 }
-                if histogram.buckets.last().is_none_or(|bucket| bucket.upper_bound != f64::INFINITY) {
-                    add("_bucket", Some(("le", f64::INFINITY)), histogram.count as f64);
+                add("_count", None, summary.sample_count() as f64);
+                add("_sum", None, summary.sample_sum());
+            }
+            if let Some(histogram) = &metric.histogram {
+                for bucket in &histogram.bucket {
+                    add("_bucket", Some(("le", bucket.upper_bound())), bucket.cumulative_count() as f64);
+                    exemplars.extend(&bucket.exemplar);
                 }
-                add("_count", None, histogram.count as f64);
-                add("_sum", None, histogram.sum);
-                exemplars.extend(histogram.exemplars.clone());
-                if let Some(native) = histogram.native() {
-                    lines.push(native_line(&name, &labels, &native));
+                if histogram.bucket.last().is_none_or(|bucket| bucket.upper_bound() != f64::INFINITY) {
+                    add("_bucket", Some(("le", f64::INFINITY)), histogram.sample_count() as f64);
+                }
+                add("_count", None, histogram.sample_count() as f64);
+                add("_sum", None, histogram.sample_sum());
+                exemplars.extend(&histogram.exemplars);
+                if let Some(native) = native_of(histogram) {
+                    lines.push(native_line(name, &labels, &native));
                 }
             }
             for exemplar in exemplars {
-                let labels = messages::pairs(&exemplar.labels);
-                lines.push(sample_line(&format!("exemplar {name}"), &labels, None, exemplar.value));
+                let labels = pairs(&exemplar.label);
+                lines.push(sample_line(&format!("exemplar {name}"), &labels, None, exemplar.value()));
             }
         }
     }
     lines
+}
+
+fn pairs(labels: &[LabelPair]) -> Vec<(String, String)> {
+    labels.iter().map(|label| (label.name().to_owned(), label.value().to_owned())).collect()
+}
+
+/// Returns the native buckets. A histogram without them has no spans and no zero bucket.
+fn native_of(histogram: &Histogram) -> Option<Native> {
+    let has_zero_bucket = histogram.zero_threshold() != 0.0 || histogram.zero_count() != 0;
+    let has_spans = !histogram.positive_span.is_empty() || !histogram.negative_span.is_empty();
+    (has_zero_bucket || has_spans).then(|| Native {
+        schema: histogram.schema(),
+        zero_threshold: histogram.zero_threshold(),
+        zero_count: histogram.zero_count(),
+        positive: histogram.positive_buckets(),
+        negative: histogram.negative_buckets(),
+    })
 }

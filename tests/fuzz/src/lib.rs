@@ -20,7 +20,6 @@ mod filled;
 pub mod graphite;
 pub mod headers;
 mod input;
-mod messages;
 mod model;
 pub mod names;
 pub mod pushes;

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{LazyLock, Mutex};
 
 use flate2::read::GzDecoder;
+use messages::remote_write::{Histogram, Label, WriteRequest};
 use metrics_core::{Kind, Otlp, Registry, RemoteWrite};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
@@ -17,7 +18,6 @@ use prost::Message;
 
 use crate::exposition::native_line;
 use crate::input::Source;
-use crate::messages::{self, WriteRequest};
 use crate::model::{Flat, Model, ModelFamily, Native, Sample, Series, bits, sample_line};
 use crate::statsd;
 
@@ -283,8 +283,8 @@ fn remote_write(registry: &Registry) -> Vec<String> {
     for body in bodies() {
         let body = snap::raw::Decoder::new().decompress_vec(&body).expect("snappy");
         let request = WriteRequest::decode(body.as_slice()).expect("a request");
-        for series in request.series {
-            let mut labels = messages::pairs(&series.labels);
+        for series in request.timeseries {
+            let mut labels = pairs(&series.labels);
             assert!(labels.is_sorted_by(|(one, _), (next, _)| one < next), "{labels:?} are not sorted");
             assert!(labels.iter().all(|(_, value)| !value.is_empty()), "{labels:?} are not all present");
             let at = labels.iter().position(|(name, _)| name == "__name__").expect("a name");
@@ -297,17 +297,33 @@ fn remote_write(registry: &Registry) -> Vec<String> {
                 lines.push(sample_line(&name, &labels, bound, sample.value));
             }
             for exemplar in series.exemplars {
-                let labels = messages::pairs(&exemplar.labels);
+                let labels = pairs(&exemplar.labels);
                 lines.push(sample_line(&format!("exemplar {name}"), &labels, None, exemplar.value));
             }
             for histogram in series.histograms {
-                let name = format!("{name} {} {}", histogram.count, bits(histogram.sum));
-                lines.push(native_line(&name, &labels, &histogram.native()));
+                let name = format!("{name} {} {}", histogram.count_int, bits(histogram.sum));
+                lines.push(native_line(&name, &labels, &written_native(&histogram)));
             }
         }
-        lines.extend(request.metadata.iter().map(|metadata| format!("help {} {:?}", metadata.family, metadata.help)));
+        lines.extend(
+            request.metadata.iter().map(|metadata| format!("help {} {:?}", metadata.metric_family_name, metadata.help)),
+        );
     }
     lines
+}
+
+fn pairs(labels: &[Label]) -> Vec<(String, String)> {
+    labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect()
+}
+
+fn written_native(histogram: &Histogram) -> Native {
+    Native {
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        zero_count: histogram.zero_count_int,
+        positive: histogram.positive_buckets(),
+        negative: histogram.negative_buckets(),
+    }
 }
 
 fn in_remote_write(model: &Model) -> Vec<String> {

@@ -1,20 +1,19 @@
 //! The requests that are sent with OTLP, and the responses to them.
 
 mod delta;
-mod proto;
 mod receiver;
 mod responses;
 
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use messages::otlp::{Buckets, Data, KeyValue, Metric, NumberDataPoint};
 use metrics_core::{
     Collect, Counter, FamilyInfo, Gauge, Histogram, Info, Kind, LabelValue, Labels, NativeHistogram, Otlp, Registry,
     StateSet, Summary, Value, Visitor,
 };
 
 use crate::sample;
-use proto::{Buckets, Data, Metric, NumberPoint, pairs};
 use receiver::Receiver;
 
 const CUMULATIVE: i32 = 2;
@@ -34,16 +33,21 @@ fn data<'a>(metrics: &'a [Metric], name: &str) -> &'a Data {
     metric(metrics, name).data.as_ref().expect("data")
 }
 
+/// Returns the attributes as pairs.
+fn pairs(attributes: &[KeyValue]) -> Vec<(&str, &str)> {
+    attributes.iter().map(|one| (one.key.as_str(), one.string_value().expect("a string"))).collect()
+}
+
 /// The points of a sum or gauge.
-fn numbers<'a>(metrics: &'a [Metric], name: &str) -> &'a [NumberPoint] {
+fn numbers<'a>(metrics: &'a [Metric], name: &str) -> &'a [NumberDataPoint] {
     match data(metrics, name) {
         Data::Sum(sum) => {
-            assert_eq!((sum.temporality, sum.is_monotonic), (CUMULATIVE, true));
-            &sum.points
+            assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (CUMULATIVE, true));
+            &sum.data_points
         }
         Data::Gauge(gauge) => {
-            assert_eq!((gauge.temporality, gauge.is_monotonic), (0, false));
-            &gauge.points
+            assert_eq!((gauge.aggregation_temporality, gauge.is_monotonic), (0, false));
+            &gauge.data_points
         }
         other => panic!("{other:?}"),
     }
@@ -123,7 +127,7 @@ fn counters_and_gauges_are_numbers() {
     let metrics = pushed(&registry);
     let after = nanoseconds(SystemTime::now());
     let points = numbers(&metrics, "jobs_total");
-    let values: Vec<_> = points.iter().map(|point| (pairs(&point.attributes), point.int, point.double)).collect();
+    let values: Vec<_> = points.iter().map(|point| (pairs(&point.attributes), point.as_int, point.as_double)).collect();
     assert_eq!(
         values,
         [
@@ -135,25 +139,32 @@ fn counters_and_gauges_are_numbers() {
     // Creation times are rounded down by at most a tenth of a second.
     let earliest = before - 100_000_000;
     for point in points {
-        assert!((earliest..=created).contains(&point.start) && (created..=after).contains(&point.time), "{point:?}");
+        assert!(
+            (earliest..=created).contains(&point.start_time_unix_nano)
+                && (created..=after).contains(&point.time_unix_nano),
+            "{point:?}"
+        );
     }
     let points = numbers(&metrics, "odd_total");
-    let values: Vec<_> = points.iter().map(|point| (point.int, point.double)).collect();
+    let values: Vec<_> = points.iter().map(|point| (point.as_int, point.as_double)).collect();
     assert_eq!(values, [(None, Some(u64::MAX as f64)), (Some(i64::MAX), None), (None, Some(0.5))]);
     for point in points {
-        assert!((created..=point.time).contains(&point.start), "the target was created later: {point:?}");
+        assert!(
+            (created..=point.time_unix_nano).contains(&point.start_time_unix_nano),
+            "the target was created later: {point:?}"
+        );
     }
     let [load] = numbers(&metrics, "load_ratio") else { panic!("one series") };
-    assert_eq!((load.double, load.int, load.start), (Some(-1.5), None, 0));
+    assert_eq!((load.as_double, load.as_int, load.start_time_unix_nano), (Some(-1.5), None, 0));
     let [build] = numbers(&metrics, "build_info") else { panic!("one series") };
-    assert_eq!((build.double, pairs(&build.attributes)), (Some(1.0), vec![("version", "1.2")]));
+    assert_eq!((build.as_double, pairs(&build.attributes)), (Some(1.0), vec![("version", "1.2")]));
     let modes: Vec<_> =
-        numbers(&metrics, "mode").iter().map(|point| (pairs(&point.attributes), point.double)).collect();
+        numbers(&metrics, "mode").iter().map(|point| (pairs(&point.attributes), point.as_double)).collect();
     assert_eq!(modes, [(vec![("mode", "on")], Some(1.0)), (vec![("mode", "off")], Some(0.0))]);
     let [empty, odd] = numbers(&metrics, "untyped") else { panic!("two series") };
-    assert_eq!((pairs(&empty.attributes), empty.double), (vec![("of", "")], Some(f64::NEG_INFINITY)));
+    assert_eq!((pairs(&empty.attributes), empty.as_double), (vec![("of", "")], Some(f64::NEG_INFINITY)));
     assert_eq!(pairs(&odd.attributes), [("of", "\"q\" \\ été\n")]);
-    assert!(odd.double.is_some_and(f64::is_nan), "{odd:?}");
+    assert!(odd.as_double.is_some_and(f64::is_nan), "{odd:?}");
 }
 
 #[test]
@@ -166,11 +177,11 @@ fn histograms_have_counts_between_bounds() {
     registry.register_collector(Odd).expect("valid");
     let metrics = pushed(&registry);
     let Data::Histogram(histogram) = data(&metrics, "size_bytes") else { panic!("a histogram") };
-    let [point] = &histogram.points[..] else { panic!("one series") };
-    assert_eq!(histogram.temporality, CUMULATIVE);
+    let [point] = &histogram.data_points[..] else { panic!("one series") };
+    assert_eq!(histogram.aggregation_temporality, CUMULATIVE);
     assert_eq!((point.count, point.sum), (4, Some(15.5)));
-    assert_eq!((&point.counts[..], &point.bounds[..]), (&[1, 2, 1][..], &[1.0, 4.0][..]));
-    assert!(0 < point.start && point.start <= point.time, "{point:?}");
+    assert_eq!((&point.bucket_counts[..], &point.explicit_bounds[..]), (&[1, 2, 1][..], &[1.0, 4.0][..]));
+    assert!(0 < point.start_time_unix_nano && point.start_time_unix_nano <= point.time_unix_nano, "{point:?}");
     assert!(metrics.iter().all(|metric| metric.name != "unsorted"), "{metrics:?}");
 }
 
@@ -183,20 +194,22 @@ fn histograms_with_native_buckets_are_exponential() {
     }
     registry.register_collector(Odd).expect("valid");
     let metrics = pushed(&registry);
-    let Data::Exponential(histogram) = data(&metrics, "latency_seconds") else { panic!("an exponential histogram") };
-    let [point] = &histogram.points[..] else { panic!("one series") };
-    assert_eq!(histogram.temporality, CUMULATIVE);
+    let Data::ExponentialHistogram(histogram) = data(&metrics, "latency_seconds") else {
+        panic!("an exponential histogram")
+    };
+    let [point] = &histogram.data_points[..] else { panic!("one series") };
+    assert_eq!(histogram.aggregation_temporality, CUMULATIVE);
     assert_eq!((point.count, point.sum, point.zero_count), (5, Some(4.0), 1));
     assert!(0.0 < point.zero_threshold && point.zero_threshold < 1e-30, "{point:?}");
-    assert!(0 < point.start && point.start <= point.time, "{point:?}");
+    assert!(0 < point.start_time_unix_nano && point.start_time_unix_nano <= point.time_unix_nano, "{point:?}");
     let per_octave = 1 << point.scale;
     // The values 1, 4 and -2 are the upper bounds of their buckets.
     let positive = point.positive.as_ref().expect("buckets");
-    assert_eq!((positive.offset, positive.counts.len()), (-1, 2 * per_octave + 1));
-    assert_eq!((positive.counts[0], positive.counts[2 * per_octave]), (2, 1));
-    assert_eq!(positive.counts.iter().sum::<u64>(), 3);
+    assert_eq!((positive.offset, positive.bucket_counts.len()), (-1, 2 * per_octave + 1));
+    assert_eq!((positive.bucket_counts[0], positive.bucket_counts[2 * per_octave]), (2, 1));
+    assert_eq!(positive.bucket_counts.iter().sum::<u64>(), 3);
     let offset = i32::try_from(per_octave).expect("few") - 1;
-    assert_eq!(point.negative, Some(Buckets { offset, counts: vec![1] }));
+    assert_eq!(point.negative, Some(Buckets { offset, bucket_counts: vec![1] }));
 }
 
 #[test]
@@ -205,20 +218,20 @@ fn a_family_with_different_series_becomes_several_metrics() {
     registry.register_collector(Odd).expect("valid");
     let metrics = pushed(&registry);
     let mixed: Vec<&Metric> = metrics.iter().filter(|metric| metric.name == "mixed").collect();
-    let [Some(Data::Histogram(a)), Some(Data::Exponential(b)), Some(Data::Histogram(c))] =
+    let [Some(Data::Histogram(a)), Some(Data::ExponentialHistogram(b)), Some(Data::Histogram(c))] =
         [&mixed[0].data, &mixed[1].data, &mixed[2].data]
     else {
         panic!("{mixed:?}")
     };
-    assert_eq!((mixed.len(), a.points.len(), b.points.len(), c.points.len()), (3, 1, 1, 1));
-    let [b] = &b.points[..] else { panic!("one series") };
+    assert_eq!((mixed.len(), a.data_points.len(), b.data_points.len(), c.data_points.len()), (3, 1, 1, 1));
+    let [b] = &b.data_points[..] else { panic!("one series") };
     assert_eq!((b.scale, b.count, b.zero_count, b.zero_threshold), (2, 3, 0, 0.5));
     let mut counts = vec![0; 100];
     (counts[0], counts[99]) = (1, 1);
-    assert_eq!(b.positive, Some(Buckets { offset: 0, counts }));
-    assert_eq!(b.negative, Some(Buckets { offset: -4, counts: vec![1] }));
+    assert_eq!(b.positive, Some(Buckets { offset: 0, bucket_counts: counts }));
+    assert_eq!(b.negative, Some(Buckets { offset: -4, bucket_counts: vec![1] }));
     assert_eq!(pairs(&b.attributes), [("of", "b")]);
-    assert_eq!(pairs(&c.points[0].attributes), [("of", "c")]);
+    assert_eq!(pairs(&c.data_points[0].attributes), [("of", "c")]);
 }
 
 #[test]
@@ -232,15 +245,15 @@ fn summaries_keep_their_quantiles() {
     receiver.target(&registry).name("quantiles").push().expect("it is received");
     let received = receiver.next();
     let Data::Summary(summary) = data(received.metrics(), "read_seconds") else { panic!("a summary") };
-    let [point] = &summary.points[..] else { panic!("one series") };
+    let [point] = &summary.data_points[..] else { panic!("one series") };
     assert_eq!((point.count, point.sum, pairs(&point.attributes)), (1, 0.25, vec![("disk", "sda")]));
-    assert!(0 < point.start && point.start <= point.time, "{point:?}");
-    let quantiles: Vec<f64> = point.quantiles.iter().map(|one| one.quantile).collect();
+    assert!(0 < point.start_time_unix_nano && point.start_time_unix_nano <= point.time_unix_nano, "{point:?}");
+    let quantiles: Vec<f64> = point.quantile_values.iter().map(|one| one.quantile).collect();
     assert_eq!(quantiles, [0.5, 1.0]);
-    assert!(point.quantiles.iter().all(|one| (0.24..0.26).contains(&one.value)), "{point:?}");
+    assert!(point.quantile_values.iter().all(|one| (0.24..0.26).contains(&one.value)), "{point:?}");
     let Data::Summary(odd) = data(received.metrics(), "summary") else { panic!("a summary") };
-    let [point] = &odd.points[..] else { panic!("one series") };
-    let [nan, high] = &point.quantiles[..] else { panic!("the negative one is skipped: {point:?}") };
+    let [point] = &odd.data_points[..] else { panic!("one series") };
+    let [nan, high] = &point.quantile_values[..] else { panic!("the negative one is skipped: {point:?}") };
     assert!(nan.value.is_nan() && (high.quantile, high.value) == (0.9, 3.5), "{point:?}");
     assert_eq!((point.count, point.sum), (7, -3.5));
     // Three histograms and a quantile cannot be represented.
@@ -265,17 +278,17 @@ fn exemplars_have_trace_and_span_ids() {
     };
     assert_eq!(exemplar.trace_id, bytes(trace));
     assert_eq!(exemplar.span_id, bytes("00f067aa0ba902b7"));
-    assert_eq!((exemplar.double, pairs(&exemplar.attributes)), (Some(2.5), vec![("user", "7")]));
-    let age = nanoseconds(SystemTime::now()).abs_diff(exemplar.time);
+    assert_eq!((exemplar.as_double, pairs(&exemplar.filtered_attributes)), (Some(2.5), vec![("user", "7")]));
+    let age = nanoseconds(SystemTime::now()).abs_diff(exemplar.time_unix_nano);
     assert!(age < Duration::from_secs(60).as_nanos() as u64, "{exemplar:?}");
     let Data::Histogram(sizes) = data(&metrics, "size_bytes") else { panic!("a histogram") };
-    let [exemplar] = &sizes.points[0].exemplars[..] else { panic!("{sizes:?}") };
+    let [exemplar] = &sizes.data_points[0].exemplars[..] else { panic!("{sizes:?}") };
     assert!(exemplar.trace_id.is_empty() && exemplar.span_id.is_empty(), "{exemplar:?}");
     let invalid = [("trace_id", "00000000000000000000000000000000"), ("span_id", "xyz")];
-    assert_eq!(pairs(&exemplar.attributes), invalid);
-    let Data::Exponential(waits) = data(&metrics, "wait_seconds") else { panic!("an exponential histogram") };
-    let [exemplar] = &waits.points[0].exemplars[..] else { panic!("{waits:?}") };
-    assert_eq!((exemplar.double, exemplar.trace_id.len()), (Some(7.0), 16));
+    assert_eq!(pairs(&exemplar.filtered_attributes), invalid);
+    let Data::ExponentialHistogram(waits) = data(&metrics, "wait_seconds") else { panic!("an exponential histogram") };
+    let [exemplar] = &waits.data_points[0].exemplars[..] else { panic!("{waits:?}") };
+    assert_eq!((exemplar.as_double, exemplar.trace_id.len()), (Some(7.0), 16));
 }
 
 #[test]
@@ -372,7 +385,7 @@ fn large_families_are_sent_in_several_requests() {
         assert!(received.sent < 1_500_000, "{} bytes", received.sent);
         let of_g = metric(received.metrics(), "g");
         assert_eq!(of_g.description, "Help.");
-        values.extend(numbers(received.metrics(), "g").iter().filter_map(|point| point.double));
+        values.extend(numbers(received.metrics(), "g").iter().filter_map(|point| point.as_double));
         if received.metrics().iter().any(|metric| metric.name == "last") {
             break;
         }

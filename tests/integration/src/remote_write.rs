@@ -5,11 +5,12 @@ mod receiver;
 use std::error::Error;
 use std::time::Duration;
 
+use messages::remote_write::{MetricMetadata, Sample};
 use metrics_core::{Collect, Counter, FamilyInfo, Gauge, Histogram, Kind, Labels, Registry, Summary, Value, Visitor};
 use prost::Message;
 
 use crate::sample;
-use receiver::{Metadata, Receiver, Sample, TimeSeries};
+use receiver::{Receiver, text};
 
 /// The bits of the NaN that ends a series.
 const STALE: u64 = 0x7ff0_0000_0000_0002;
@@ -70,7 +71,7 @@ fn labels_are_sorted_complete_and_not_empty() {
         ]
     );
     assert_ne!(samples[0].1.value.to_bits(), STALE, "a value is not a stale marker");
-    assert!(samples.iter().all(|(_, sample)| sample.time == samples[0].1.time));
+    assert!(samples.iter().all(|(_, sample)| sample.timestamp == samples[0].1.timestamp));
 }
 
 #[test]
@@ -81,9 +82,9 @@ fn families_are_described() {
     let receiver = Receiver::start([]);
     receiver.target(&registry).push().expect("accepted");
     let metadata: Vec<_> = receiver.requests().into_iter().flat_map(|(_, request)| request.metadata).collect();
-    let described = |kind, family: &str, help: &str, unit: &str| Metadata {
+    let described = |kind, family: &str, help: &str, unit: &str| MetricMetadata {
         kind,
-        family: family.to_owned(),
+        metric_family_name: family.to_owned(),
         help: help.to_owned(),
         unit: unit.to_owned(),
     };
@@ -137,21 +138,17 @@ fn native_histograms_are_sent_in_a_separate_request() {
     target.push().expect("accepted");
     let requests = receiver.requests();
     let [(_, floats), (_, natives)] = &requests[..] else { panic!("{requests:?}") };
-    assert!(floats.series.iter().all(|series| series.histograms.is_empty()));
-    let with_exemplars = floats.series.iter().filter(|series| !series.exemplars.is_empty());
-    assert!(
-        with_exemplars
-            .map(TimeSeries::text)
-            .eq(["__name__=\"h_bucket\",le=\"1.0\"", "__name__=\"h_bucket\",le=\"+Inf\""])
-    );
-    let [native, exemplars] = &natives.series[..] else { panic!("{natives:?}") };
-    assert_eq!([native.text(), exemplars.text()], ["__name__=\"h\"", "__name__=\"h\""]);
+    assert!(floats.timeseries.iter().all(|series| series.histograms.is_empty()));
+    let with_exemplars = floats.timeseries.iter().filter(|series| !series.exemplars.is_empty());
+    assert!(with_exemplars.map(text).eq(["__name__=\"h_bucket\",le=\"1.0\"", "__name__=\"h_bucket\",le=\"+Inf\""]));
+    let [native, exemplars] = &natives.timeseries[..] else { panic!("{natives:?}") };
+    assert_eq!([text(native), text(exemplars)], ["__name__=\"h\"", "__name__=\"h\""]);
     let [found] = &native.histograms[..] else { panic!("{native:?}") };
-    assert_eq!((found.count, found.sum, found.zero_count), (4, 7.0, 1));
+    assert_eq!((found.count_int, found.sum, found.zero_count_int), (4, 7.0, 1));
     assert_eq!((&found.positive_deltas[..], &found.negative_deltas[..]), (&[2][..], &[1][..]));
     assert_eq!((found.positive_spans.len(), found.negative_spans.len()), (1, 1));
     assert_eq!(exemplars.exemplars.len(), 2);
-    assert!(exemplars.exemplars.is_sorted_by_key(|exemplar| exemplar.time));
+    assert!(exemplars.exemplars.is_sorted_by_key(|exemplar| exemplar.timestamp));
 
     target.push().expect("accepted");
     assert!(receiver.series().iter().all(|series| series.exemplars.is_empty()), "each exemplar is sent once");
@@ -162,7 +159,7 @@ fn native_histograms_are_sent_in_a_separate_request() {
     let [ended] = &series.iter().filter(|series| !series.histograms.is_empty()).collect::<Vec<_>>()[..] else {
         panic!("{series:?}")
     };
-    assert_eq!((ended.text().as_str(), ended.histograms[0].sum.to_bits()), ("__name__=\"h\"", STALE));
+    assert_eq!((text(ended).as_str(), ended.histograms[0].sum.to_bits()), ("__name__=\"h\"", STALE));
     classic.push().expect("accepted");
     assert_eq!(receiver.requests().len(), 1);
 }
@@ -184,14 +181,14 @@ fn a_removed_series_and_all_series_of_a_shutdown_get_stale_markers() {
     let [(live, sample), (ended, marker)] = &samples[..] else { panic!("{samples:?}") };
     assert_eq!([live.as_str(), ended], ["__name__=\"g\",of=\"b\"", "__name__=\"g\",of=\"a\""]);
     assert_eq!((sample.value, marker.value.to_bits()), (1.0, STALE));
-    assert!(sample.time == marker.time && sample.time > before[0].1.time, "{before:?} {samples:?}");
+    assert!(sample.timestamp == marker.timestamp && sample.timestamp > before[0].1.timestamp, "{before:?} {samples:?}");
 
     let pusher = target.start(HOUR).expect("a thread");
     pusher.shutdown().expect("accepted");
     let samples = receiver.samples();
     let [.., (_, sample), (ended, marker)] = &samples[..] else { panic!("{samples:?}") };
     assert_eq!(ended, "__name__=\"g\",of=\"b\"");
-    assert_eq!((sample.value, marker.value.to_bits(), marker.time), (1.0, STALE, sample.time + 1));
+    assert_eq!((sample.value, marker.value.to_bits(), marker.timestamp), (1.0, STALE, sample.timestamp + 1));
 }
 
 #[test]

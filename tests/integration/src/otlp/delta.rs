@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use messages::otlp::{Data, Metric};
 use metrics_core::{Counter, Gauge, Histogram, Registry, Summary};
 
-use super::proto::{Data, Metric};
 use super::receiver::{Received, Receiver, Response};
 use super::{data, numbers};
 
@@ -13,8 +13,8 @@ const DELTA: i32 = 1;
 /// The integer of the only data point of a sum, the temporality, and the start and time.
 fn sum(metrics: &[Metric], name: &str) -> (i64, i32, u64, u64) {
     let Data::Sum(sum) = data(metrics, name) else { panic!("a sum") };
-    let [point] = &sum.points[..] else { panic!("one series: {sum:?}") };
-    (point.int.expect("an integer"), sum.temporality, point.start, point.time)
+    let [point] = &sum.data_points[..] else { panic!("one series: {sum:?}") };
+    (point.as_int.expect("an integer"), sum.aggregation_temporality, point.start_time_unix_nano, point.time_unix_nano)
 }
 
 #[test]
@@ -52,17 +52,25 @@ fn deltas_are_increases_since_the_last_success() {
     assert_eq!((increase, temporality, start), (9, DELTA, first_time));
     assert!(start < time);
     let Data::Histogram(sizes) = data(third.metrics(), "size_bytes") else { panic!("a histogram") };
-    let point = &sizes.points[0];
-    assert_eq!((sizes.temporality, point.start, point.count, point.sum), (DELTA, first_time, 9, Some(18.0)));
-    assert_eq!(point.counts, [0, 9]);
-    let Data::Exponential(waits) = data(third.metrics(), "wait_seconds") else { panic!("an exponential histogram") };
-    let point = &waits.points[0];
-    assert_eq!((waits.temporality, point.start, point.count, point.sum), (DELTA, first_time, 9, Some(18.0)));
-    assert_eq!(point.positive.as_ref().expect("buckets").counts, [9]);
+    let point = &sizes.data_points[0];
+    assert_eq!(
+        (sizes.aggregation_temporality, point.start_time_unix_nano, point.count, point.sum),
+        (DELTA, first_time, 9, Some(18.0))
+    );
+    assert_eq!(point.bucket_counts, [0, 9]);
+    let Data::ExponentialHistogram(waits) = data(third.metrics(), "wait_seconds") else {
+        panic!("an exponential histogram")
+    };
+    let point = &waits.data_points[0];
+    assert_eq!(
+        (waits.aggregation_temporality, point.start_time_unix_nano, point.count, point.sum),
+        (DELTA, first_time, 9, Some(18.0))
+    );
+    assert_eq!(point.positive.as_ref().expect("buckets").bucket_counts, [9]);
     // These have no increases.
-    assert_eq!(numbers(third.metrics(), "level")[0].double, Some(5.0));
+    assert_eq!(numbers(third.metrics(), "level")[0].as_double, Some(5.0));
     let Data::Summary(reads) = data(third.metrics(), "read_seconds") else { panic!("a summary") };
-    assert_eq!((reads.points[0].count, reads.points[0].start < first_time), (12, true));
+    assert_eq!((reads.data_points[0].count, reads.data_points[0].start_time_unix_nano < first_time), (12, true));
     target.push().expect("it is received");
     let (increase, _, start, _) = sum(receiver.next().metrics(), "jobs_total");
     assert_eq!((increase, start), (0, time));
@@ -82,7 +90,7 @@ fn only_the_requests_that_succeeded_advance_the_deltas() {
     target.push().expect_err("the second request fails");
     let increases = |received: &Received| -> Vec<i64> {
         let Data::Sum(sum) = data(received.metrics(), "c_total") else { panic!("a sum") };
-        sum.points.iter().map(|point| point.int.expect("an integer")).collect()
+        sum.data_points.iter().map(|point| point.as_int.expect("an integer")).collect()
     };
     let delivered: i64 = increases(&receiver.next()).iter().sum();
     assert!((500..1_500).contains(&delivered), "{delivered}");
@@ -144,6 +152,6 @@ fn a_request_that_is_rejected_does_not_stop_the_others() {
     target.push().expect("it is received");
     let (first, second) = (receiver.next(), receiver.next());
     let Data::Sum(rejected) = data(first.metrics(), "a_total") else { panic!("a sum") };
-    assert!(rejected.points.len() > 1_000 && rejected.points.iter().all(|point| point.int == Some(1)));
+    assert!(rejected.data_points.len() > 1_000 && rejected.data_points.iter().all(|point| point.as_int == Some(1)));
     assert_eq!(sum(second.metrics(), "z_total").0, 0);
 }

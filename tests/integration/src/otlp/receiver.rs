@@ -9,10 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
+use messages::otlp::{ExportMetricsServiceRequest, Metric};
 use metrics_core::{Otlp, Registry};
 use prost::Message;
-
-use super::proto::{Metric, Request};
 
 /// A response: the status, headers and body.
 pub(super) struct Response(pub(super) &'static str, pub(super) &'static str, pub(super) Vec<u8>);
@@ -22,7 +21,7 @@ pub(super) struct Received {
     pub(super) head: String,
     /// The length of the body as it was sent.
     pub(super) sent: usize,
-    pub(super) request: Request,
+    pub(super) request: ExportMetricsServiceRequest,
 }
 
 pub(super) struct Receiver {
@@ -92,7 +91,7 @@ fn serve(connection: TcpStream, responses: &Mutex<VecDeque<Response>>, sends: &S
             GzDecoder::new(&body[..]).read_to_end(&mut decoded).expect("gzip");
             body = decoded;
         }
-        let request = Request::decode(&body[..]).expect("a valid message");
+        let request = ExportMetricsServiceRequest::decode(&body[..]).expect("a valid message");
         sends.send(Received { head, sent: length, request }).ok();
         let Response(status, headers, body) =
             responses.lock().expect("no panic").pop_front().unwrap_or_else(|| Response("200 OK", "", Vec::new()));

@@ -6,106 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use messages::remote_write::{Sample, TimeSeries, WriteRequest};
 use metrics_core::{Registry, RemoteWrite};
 use prost::Message;
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) series: Vec<TimeSeries>,
-    #[prost(message, repeated, tag = "3")]
-    pub(super) metadata: Vec<Metadata>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) samples: Vec<Sample>,
-    #[prost(message, repeated, tag = "3")]
-    pub(super) exemplars: Vec<Exemplar>,
-    #[prost(message, repeated, tag = "4")]
-    pub(super) histograms: Vec<NativeHistogram>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Label {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(string, tag = "2")]
-    pub(super) value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Sample {
-    #[prost(double, tag = "1")]
-    pub(super) value: f64,
-    #[prost(int64, tag = "2")]
-    pub(super) time: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Exemplar {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) labels: Vec<Label>,
-    #[prost(double, tag = "2")]
-    pub(super) value: f64,
-    #[prost(int64, tag = "3")]
-    pub(super) time: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct NativeHistogram {
-    #[prost(uint64, tag = "1")]
-    pub(super) count: u64,
-    #[prost(double, tag = "3")]
-    pub(super) sum: f64,
-    #[prost(sint32, tag = "4")]
-    pub(super) schema: i32,
-    #[prost(double, tag = "5")]
-    pub(super) zero_threshold: f64,
-    #[prost(uint64, tag = "6")]
-    pub(super) zero_count: u64,
-    #[prost(message, repeated, tag = "8")]
-    pub(super) negative_spans: Vec<Span>,
-    #[prost(sint64, repeated, tag = "9")]
-    pub(super) negative_deltas: Vec<i64>,
-    #[prost(message, repeated, tag = "11")]
-    pub(super) positive_spans: Vec<Span>,
-    #[prost(sint64, repeated, tag = "12")]
-    pub(super) positive_deltas: Vec<i64>,
-    #[prost(int64, tag = "15")]
-    pub(super) time: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Span {
-    #[prost(sint32, tag = "1")]
-    pub(super) offset: i32,
-    #[prost(uint32, tag = "2")]
-    pub(super) length: u32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Metadata {
-    #[prost(int32, tag = "1")]
-    pub(super) kind: i32,
-    #[prost(string, tag = "2")]
-    pub(super) family: String,
-    #[prost(string, tag = "4")]
-    pub(super) help: String,
-    #[prost(string, tag = "5")]
-    pub(super) unit: String,
-}
-
-impl TimeSeries {
-    /// Returns the labels as in the text format.
-    pub(super) fn text(&self) -> String {
-        let pairs = self.labels.iter().map(|label| format!("{}={:?}", label.name, label.value));
-        pairs.collect::<Vec<_>>().join(",")
-    }
-}
 
 /// A receiver that keeps all requests. It responds with the given statuses and texts, and then with 204.
 pub(super) struct Receiver {
@@ -148,18 +51,24 @@ impl Receiver {
 
     /// Returns the series of the requests since the last call.
     pub(super) fn series(&self) -> Vec<TimeSeries> {
-        self.requests().into_iter().flat_map(|(_, request)| request.series).collect()
+        self.requests().into_iter().flat_map(|(_, request)| request.timeseries).collect()
     }
 
     /// Returns the labels of the series since the last call, and the values and bits of their only samples.
     pub(super) fn samples(&self) -> Vec<(String, Sample)> {
         let sample = |series: &TimeSeries| {
             let [sample] = &series.samples[..] else { panic!("{series:?}") };
-            (series.text(), sample.clone())
+            (text(series), sample.clone())
         };
-        let own = |series: &TimeSeries| !series.text().contains("metrics_core_");
+        let own = |series: &TimeSeries| !text(series).contains("metrics_core_");
         self.series().iter().filter(|series| own(series)).map(sample).collect()
     }
+}
+
+/// Returns the labels as in the text format.
+pub(super) fn text(series: &TimeSeries) -> String {
+    let pairs = series.labels.iter().map(|label| format!("{}={:?}", label.name, label.value));
+    pairs.collect::<Vec<_>>().join(",")
 }
 
 /// Reads a request. Returns `None` at the end of the connection.

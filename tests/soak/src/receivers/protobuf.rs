@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use flate2::read::GzDecoder;
+use messages::otlp::{Data, ExportMetricsServiceRequest, KeyValue};
+use messages::remote_write::{self, WriteRequest};
 use prost::Message;
 
 use super::server::Request;
-use crate::proto::{self, Data, ExportRequest, KeyValue, WriteRequest, WrittenSample, check_native};
+use crate::proto::{add_summary, check_native};
 use crate::samples::{Sample, Samples, Series, add_histogram, violations};
 use crate::scrapes::Format;
 
@@ -21,7 +23,7 @@ pub(super) fn pushgateway(request: &Request, samples: &mut Samples) -> Result<()
 /// The state of a store of remote write.
 #[derive(Default)]
 pub(super) struct WrittenStore {
-    samples: BTreeMap<Series, WrittenSample>,
+    samples: BTreeMap<Series, remote_write::Sample>,
     /// The time of the newest sample, in milliseconds.
     newest: i64,
 }
@@ -31,27 +33,27 @@ impl WrittenStore {
     pub(super) fn store(&mut self, request: &Request) -> Result<(), String> {
         let body = snap::raw::Decoder::new().decompress_vec(&request.body).map_err(|error| error.to_string())?;
         let request = WriteRequest::decode(&*body).map_err(|error| error.to_string())?;
-        for written in &request.series {
+        for written in &request.timeseries {
             let is_name = |name: &str| name == "__name__";
             let name = written.labels.iter().find(|pair| is_name(&pair.name)).ok_or("a series without a name")?;
             let labels = written.labels.iter().filter(|pair| !is_name(&pair.name) && pair.name != "job");
             let series = Series::new(&*name.value, labels.map(|pair| (&*pair.name, &*pair.value)));
-            for native in written.natives.iter().filter(|native| !native.sum.is_nan()) {
+            for native in written.histograms.iter().filter(|native| !native.sum.is_nan()) {
                 let signs = [&*native.negative_deltas, &*native.positive_deltas];
-                check_native(&series.name, native.count, native.zero_count, signs)?;
+                check_native(&series.name, native.count_int, native.zero_count_int, signs)?;
             }
             if let Some(sample) = written.samples.last() {
                 // Prometheus rejects such samples.
-                if self.samples.get(&series).is_some_and(|last| last.time >= sample.time) {
+                if self.samples.get(&series).is_some_and(|last| last.timestamp >= sample.timestamp) {
                     return Err(format!("{series}: a sample that is not newer than the last one"));
                 }
-                self.newest = self.newest.max(sample.time);
+                self.newest = self.newest.max(sample.timestamp);
                 self.samples.insert(series, sample.clone());
             }
         }
         // Without this, an ended series would use memory forever, because its marker is its last sample.
         let newest = self.newest;
-        self.samples.retain(|_, sample| newest - sample.time <= LOOKBACK);
+        self.samples.retain(|_, sample| newest - sample.timestamp <= LOOKBACK);
         Ok(())
     }
 
@@ -81,8 +83,8 @@ impl OtlpStore {
     pub(super) fn store(&mut self, request: &Request) -> Result<(), String> {
         let mut body = Vec::new();
         GzDecoder::new(&*request.body).read_to_end(&mut body).map_err(|error| error.to_string())?;
-        let request = ExportRequest::decode(&*body).map_err(|error| error.to_string())?;
-        let scopes = request.resources.iter().flat_map(|resource| &resource.scopes);
+        let request = ExportMetricsServiceRequest::decode(&*body).map_err(|error| error.to_string())?;
+        let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
         for metric in scopes.flat_map(|scope| &scope.metrics) {
             self.metric(&metric.name, metric.data.as_ref().ok_or("a metric without data")?)?;
         }
@@ -101,19 +103,20 @@ impl OtlpStore {
         const DELTA: i32 = 1;
         match data {
             Data::Gauge(numbers) | Data::Sum(numbers) => {
-                for point in &numbers.points {
-                    self.begin(point.time);
-                    let value = point.double.or(point.int.map(|int| int as f64)).ok_or("a point without a value")?;
+                for point in &numbers.data_points {
+                    self.begin(point.time_unix_nano);
+                    let value =
+                        point.as_double.or(point.as_int.map(|int| int as f64)).ok_or("a point without a value")?;
                     let mut samples = Samples::new();
                     samples.insert(series(name, &point.attributes), Sample { value, grows: false });
-                    self.add(samples, numbers.temporality == DELTA);
+                    self.add(samples, numbers.aggregation_temporality == DELTA);
                 }
             }
             Data::Histogram(histograms) => {
-                for point in &histograms.points {
-                    self.begin(point.time);
+                for point in &histograms.data_points {
+                    self.begin(point.time_unix_nano);
                     let mut samples = Samples::new();
-                    let cumulative = point.counts.iter().scan(0, |sum, count| {
+                    let cumulative = point.bucket_counts.iter().scan(0, |sum, count| {
                         *sum += count;
                         Some(*sum)
                     });
@@ -121,31 +124,32 @@ impl OtlpStore {
                     if last != point.count {
                         return Err(format!("{name}: {last} in buckets, the count is {}", point.count));
                     }
-                    let buckets = point.bounds.iter().copied().zip(cumulative);
+                    let buckets = point.explicit_bounds.iter().copied().zip(cumulative);
                     let sum = point.sum.unwrap_or_default();
                     add_histogram(&mut samples, &series(name, &point.attributes), (point.count, sum), buckets);
-                    self.add(samples, histograms.temporality == DELTA);
+                    self.add(samples, histograms.aggregation_temporality == DELTA);
                 }
             }
-            Data::Exponential(exponentials) => {
-                for point in &exponentials.points {
-                    self.begin(point.time);
+            Data::ExponentialHistogram(exponentials) => {
+                for point in &exponentials.data_points {
+                    self.begin(point.time_unix_nano);
                     let signs = [&point.positive, &point.negative].into_iter().flatten();
-                    let sum: u64 = signs.flat_map(|buckets| &buckets.counts).sum::<u64>() + point.zero_count;
+                    let sum: u64 = signs.flat_map(|buckets| &buckets.bucket_counts).sum::<u64>() + point.zero_count;
                     if sum != point.count {
                         return Err(format!("{name}: {sum} in native buckets, the count is {}", point.count));
                     }
                     let (mut samples, sum) = (Samples::new(), point.sum.unwrap_or_default());
                     let series = series(name, &point.attributes);
                     add_histogram(&mut samples, &series, (point.count, sum), [].into_iter());
-                    self.add(samples, exponentials.temporality == DELTA);
+                    self.add(samples, exponentials.aggregation_temporality == DELTA);
                 }
             }
             Data::Summary(summaries) => {
-                for point in &summaries.points {
-                    self.begin(point.time);
+                for point in &summaries.data_points {
+                    self.begin(point.time_unix_nano);
                     let (mut samples, series) = (Samples::new(), series(name, &point.attributes));
-                    proto::add_summary(&mut samples, &series, (point.count, point.sum), &point.quantiles);
+                    let quantiles = point.quantile_values.iter().map(|one| (one.quantile, one.value));
+                    add_summary(&mut samples, &series, (point.count, point.sum), quantiles);
                     self.add(samples, false);
                 }
             }
@@ -164,6 +168,6 @@ impl OtlpStore {
 }
 
 fn series(name: &str, attributes: &[KeyValue]) -> Series {
-    let value = |attribute: &KeyValue| attribute.value.as_ref().and_then(|value| value.string.clone());
-    Series::new(name, attributes.iter().map(|attribute| (&*attribute.key, value(attribute).unwrap_or_default())))
+    let value = |attribute: &KeyValue| attribute.string_value().unwrap_or_default().to_owned();
+    Series::new(name, attributes.iter().map(|attribute| (&*attribute.key, value(attribute))))
 }
