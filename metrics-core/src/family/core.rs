@@ -91,7 +91,6 @@ impl FamilyCore {
         let sets: Option<Vec<_>> = declaration.label_values.iter().copied().collect();
         let core = Self {
             dense: sets.and_then(|sets| Dense::new(sets, max_series)),
-            declaration,
             const_text,
             max_series: AtomicUsize::new(max_series),
             epoch: AtomicU64::new(cache::new_epoch()),
@@ -102,16 +101,18 @@ impl FamilyCore {
             overflow_slot: AtomicU64::new(Handle::NONE.word()),
             known_values: Mutex::default(),
             read_early: OnceLock::new(),
-            shared: CachePadded(Shared { table: RwLock::new(SeriesTable::new(hasher.clone())), ..Shared::default() }),
+            shared: CachePadded(Shared {
+                table: RwLock::new(SeriesTable::new(hasher.clone(), &declaration.label_names)),
+                ..Shared::default()
+            }),
             hasher,
             full: CachePadded(FullFilter::new()),
+            declaration,
         };
-        let FamilyDeclaration { metric, buckets, .. } = core.declaration;
         if core.declaration.label_names.is_empty() {
             core.resolve(&[]);
-        } else if let Some(slot) = (metric.allocate)(buckets) {
-            core.overflow_slot.store(slot.word(), Ordering::Relaxed);
         }
+        core.reserve_overflow_slot();
         core.create_closed(&core);
         core
     }
@@ -272,7 +273,7 @@ impl SeriesOwner for FamilyCore {
 
 impl Drop for FamilyCore {
     fn drop(&mut self) {
-        self.clear();
+        self.remove_all();
         if let Some(slot) = self.take_overflow_slot() {
             (self.declaration.metric.free)(slot, self.declaration.buckets);
         }

@@ -51,9 +51,10 @@ impl Slot {
 }
 
 impl Index {
-    /// Removes all label sets except these, which the index must contain. Frees memory that they do not need.
+    /// Removes all label sets except these, which the index must contain. Frees memory that they and one more label set
+    /// do not need.
     pub(super) fn retain(&mut self, kept: impl Iterator<Item = Slot> + Clone) {
-        let len = kept.clone().count();
+        let len = kept.clone().count() + 1;
         match Self::with_slots(len + len / 2 + 1) {
             Some(smaller) if smaller.slots.len() < self.slots.len() => *self = smaller,
             _ => {

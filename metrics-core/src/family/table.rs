@@ -9,8 +9,8 @@
 mod chunk;
 
 use std::hash::{BuildHasher, Hasher};
+use std::mem;
 use std::time::{Duration, SystemTime};
-use std::{iter, mem};
 
 use foldhash::fast::RandomState;
 
@@ -28,6 +28,8 @@ pub(crate) struct SeriesTable {
     entries: Vec<SeriesEntry>,
     index: Index,
     hasher: RandomState,
+    /// The maximum length of the overflow series' text.
+    overflow_len: usize,
     /// The series that do not count toward the cap, because the program bounds their number.
     exempt: Vec<Handle>,
     /// Runs of series with the same creation time: the first position and the time. Series that were created within
@@ -52,8 +54,12 @@ struct SeriesEntry {
 }
 
 impl SeriesTable {
-    pub(crate) fn new(hasher: RandomState) -> Self {
-        Self { hasher, ..Self::default() }
+    /// Creates a table with room for the overflow series, if there is memory.
+    pub(crate) fn new(hasher: RandomState, names: &[String]) -> Self {
+        let overflow_len = names.iter().map(|name| labels::max_pair_len(name, OVERFLOW)).sum();
+        let mut table = Self { hasher, overflow_len, ..Self::default() };
+        table.reserve_for(1, overflow_len);
+        table
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -143,13 +149,15 @@ impl SeriesTable {
         true
     }
 
-    /// Makes room for one more label set, and for the overflow series after it, so that label sets without memory can
-    /// be counted there. Returns false if memory for the label set is exhausted.
+    /// Makes room for this label set, and for the overflow series after it, so that label sets without memory can be
+    /// counted there. Returns false if memory is exhausted; the overflow series still has room then.
     fn reserve(&mut self, names: &[String], values: &[&str]) -> bool {
-        let len_of = |(name, value): (&String, &&str)| labels::max_pair_len(name, value);
-        let text: usize = names.iter().zip(values).map(len_of).sum();
-        let overflow: usize = names.iter().zip(iter::repeat(&OVERFLOW)).map(len_of).sum();
-        self.reserve_for(2, text + overflow) || self.reserve_for(1, text)
+        let text = names.iter().zip(values).map(|(name, value)| labels::max_pair_len(name, value)).sum();
+        if values.iter().all(|value| *value == OVERFLOW) {
+            self.reserve_for(1, text)
+        } else {
+            self.reserve_for(2, text + self.overflow_len)
+        }
     }
 
     /// Makes room for this number of label sets, whose texts have this length. Returns false if memory is exhausted.
@@ -189,13 +197,13 @@ impl SeriesTable {
         self.entries.len() > 64 && self.entries.len() / 2 > self.index.len() || self.index.is_empty()
     }
 
-    /// Closes the gaps. Returns the new positions and the old buffers, except the index, which the caller frees after
+    /// Closes the gaps, and keeps room for the overflow series. Returns the new positions and the old buffers, except the index, which the caller frees after
     /// releasing the lock. Returns `None` and changes nothing if memory is exhausted.
     pub(crate) fn compact(&mut self) -> Option<Compaction> {
         let (mut text, mut entries, mut moved) = (String::new(), Vec::new(), Vec::new());
         moved.try_reserve(self.entries.len()).ok()?;
-        entries.try_reserve(self.index.len()).ok()?;
-        text.try_reserve(self.live_text_len()).ok()?;
+        entries.try_reserve(self.index.len() + 1).ok()?;
+        text.try_reserve(self.live_text_len() + self.overflow_len).ok()?;
         let (mut start, mut position) = (0, 0);
         for (at, entry) in self.entries.iter().enumerate() {
             moved.push(position);

@@ -150,6 +150,31 @@ fn new_label_sets_without_memory_are_counted_as_overflow() {
 }
 
 #[test]
+fn a_table_that_cannot_grow_keeps_room_for_the_overflow_series() {
+    let _turn = one_at_a_time();
+    let registry = Registry::new();
+    let family = |name: &str| -> Family<Counter, 1> {
+        Counter::builder(name, "").labels(["n"]).register_in(&registry).expect("valid")
+    };
+    // Leaves enough free cells for all series below.
+    let large = family("large_total");
+    (0..2_000).for_each(|n| large.labels([&n.to_string()]).inc());
+    large.clear();
+    let (new, cleared, compacted) = (family("new_total"), family("cleared_total"), family("compacted_total"));
+    (0..500).for_each(|n| cleared.labels([&n.to_string()]).inc());
+    cleared.clear();
+    (0..500).for_each(|n| compacted.labels([&n.to_string()]).inc());
+    (0..500).for_each(|n| assert!(compacted.remove([&n.to_string()])));
+    for (name, family) in [("new_total", new), ("cleared_total", cleared), ("compacted_total", compacted)] {
+        without_memory(|| (0..500).for_each(|n| family.labels([&n.to_string()]).inc()));
+        let text = registry.to_text();
+        let created = text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
+        assert!((2..500).contains(&created), "{created} series of {name}");
+        assert_eq!(sum(&text, &format!("{name}{{")), 500.0, "{name}: {text}");
+    }
+}
+
+#[test]
 fn a_family_without_an_overflow_series_loses_nothing_and_recovers() {
     let _turn = one_at_a_time();
     let registry = Registry::new();

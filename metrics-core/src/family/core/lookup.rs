@@ -191,8 +191,24 @@ impl FamilyCore {
             self.full.0.add(|| table::hash(&self.hasher, values));
             return Some(handle);
         }
-        (metric.free)(handle, *buckets);
+        match reserved {
+            Some(slot) => self.overflow_slot.store(slot.word(), Ordering::Relaxed),
+            None => (metric.free)(handle, *buckets),
+        }
         None
+    }
+
+    /// Reserves a slot for the overflow series, unless the family has no labels or already has a reserved slot.
+    pub(super) fn reserve_overflow_slot(&self) {
+        let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
+        if label_names.is_empty() || !Handle::from_word(self.overflow_slot.load(Ordering::Relaxed)).is_none() {
+            return;
+        }
+        let Some(slot) = (metric.allocate)(*buckets) else { return };
+        let none = Handle::NONE.word();
+        if self.overflow_slot.compare_exchange(none, slot.word(), Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            (metric.free)(slot, *buckets);
+        }
     }
 
     /// Takes the slot that is reserved for the overflow series.

@@ -60,9 +60,15 @@ impl FamilyCore {
     }
 
     pub(crate) fn clear(&self) {
+        self.remove_all();
+        self.reserve_overflow_slot();
+    }
+
+    pub(super) fn remove_all(&self) {
+        let empty = SeriesTable::new(self.hasher.clone(), &self.declaration.label_names);
         let cleared = {
             let mut table = self.write();
-            let cleared = std::mem::replace(&mut *table, SeriesTable::new(self.hasher.clone()));
+            let cleared = std::mem::replace(&mut *table, empty);
             for position in lock(&self.shared.0.walks).iter() {
                 position.end();
             }
