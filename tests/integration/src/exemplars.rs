@@ -1,14 +1,26 @@
 //! Exemplars: when they are taken, how the formats show them, and invalid ones.
+//!
+//! An exemplar is skipped if another thread keeps its shard locked, so only one test runs at a time.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Once;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use metrics_core::{Counter, Format, Histogram, Registry, current_exemplar, instrument, set_exemplar_source};
 
-use crate::internal_errors;
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn internal_errors(kind: &str) -> f64 {
+    let text = Registry::global().to_text();
+    let series = format!("metrics_core_internal_errors_total{{kind=\"{kind}\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok());
+    value.expect("all kinds are exported")
+}
 
 fn openmetrics(registry: &Registry) -> String {
     let mut out = Vec::new();
@@ -30,6 +42,7 @@ fn exemplar(text: &str, sample: &str) -> Option<String> {
 
 #[test]
 fn counters_and_buckets_show_their_exemplars() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let jobs = Counter::builder("jobs_total", "Jobs.").register_in(&registry).expect("valid");
     let sizes = Histogram::builder("size_bytes", "Sizes.").buckets([1.0, 2.0]).register_in(&registry).expect("valid");
@@ -48,6 +61,7 @@ fn counters_and_buckets_show_their_exemplars() {
 
 #[test]
 fn an_exemplar_on_a_bound_is_in_the_bucket_below() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     for (name, builder) in
         [("classic", Histogram::builder("classic", "")), ("native", Histogram::builder("native", "").native())]
@@ -66,6 +80,7 @@ fn an_exemplar_on_a_bound_is_in_the_bucket_below() {
 
 #[test]
 fn neighboring_series_have_exemplars_in_all_buckets() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let latency =
         Histogram::builder("latency_seconds", "").native().labels(["n"]).register_in(&registry).expect("valid");
@@ -82,6 +97,7 @@ fn neighboring_series_have_exemplars_in_all_buckets() {
 
 #[test]
 fn a_recent_exemplar_is_kept() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let jobs = Counter::builder("jobs_total", "Jobs.").register_in(&registry).expect("valid");
     let asked = Cell::new(0);
@@ -113,6 +129,7 @@ fn openmetrics_value(registry: &Registry, sample: &str) -> u64 {
 
 #[test]
 fn an_empty_exemplar_does_not_delay_the_next_one() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let jobs = Counter::builder("jobs_total", "Jobs.").register_in(&registry).expect("valid");
     jobs.inc_with_exemplar(Vec::<(String, String)>::new);
@@ -124,6 +141,7 @@ fn an_empty_exemplar_does_not_delay_the_next_one() {
 
 #[test]
 fn invalid_labels_cost_the_exemplar_and_nothing_else() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let family = Counter::builder("jobs_total", "Jobs.").labels(["case"]).register_in(&registry).expect("valid");
     let before = internal_errors("invalid_exemplar");
@@ -147,6 +165,7 @@ fn invalid_labels_cost_the_exemplar_and_nothing_else() {
 
 #[test]
 fn a_closure_that_panics_costs_the_exemplar_and_nothing_else() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let sizes = Histogram::builder("size_bytes", "Sizes.").register_in(&registry).expect("valid");
     let before = internal_errors("exemplar_panic");
@@ -158,6 +177,7 @@ fn a_closure_that_panics_costs_the_exemplar_and_nothing_else() {
 
 #[test]
 fn an_ignored_value_has_no_exemplar() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let sizes = Histogram::builder("size_bytes", "Sizes.").register_in(&registry).expect("valid");
     let jobs = Counter::builder("jobs_total", "Jobs.").register_in(&registry).expect("valid");
@@ -172,6 +192,7 @@ fn an_ignored_value_has_no_exemplar() {
 
 #[test]
 fn a_removed_series_takes_its_exemplars_along() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let family = Histogram::builder("size_bytes", "Sizes.").labels(["n"]).register_in(&registry).expect("valid");
     family.labels(["1"]).observe_with_exemplar(1, || [("trace_id", "a")]);
@@ -186,6 +207,7 @@ fn a_removed_series_takes_its_exemplars_along() {
 
 #[test]
 fn a_counter_without_the_suffix_has_no_exemplar_in_openmetrics() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let jobs = Counter::builder("jobs", "Jobs.").register_in(&registry).expect("valid");
     jobs.inc_with_exemplar(|| [("trace_id", "a")]);
@@ -236,6 +258,7 @@ fn traced_summary() -> Result<(), ()> {
 
 #[test]
 fn annotated_functions_take_exemplars_from_the_current_trace() {
+    let _turn = one_at_a_time();
     in_trace("of a call", || traced(true)).unwrap_err();
     in_trace("of a future", || {
         let mut future = pin!(traced_future());
@@ -245,7 +268,7 @@ fn annotated_functions_take_exemplars_from_the_current_trace() {
     });
     in_trace("of a summary", traced_summary).unwrap_err();
     let text = openmetrics(Registry::global());
-    let function = |name: &str| format!("function=\"integration::exemplars::{name}\"");
+    let function = |name: &str| format!("function=\"exemplars::{name}\"");
     let counter = |prefix, name| format!("{prefix}_function_exceptions_total{{{}}}", function(name));
     assert_eq!(exemplar(&text, &counter("exemplars", "traced")).as_deref(), Some(r#"{trace_id="of a call"} 1"#));
     assert_eq!(
@@ -262,6 +285,7 @@ fn annotated_functions_take_exemplars_from_the_current_trace() {
 
 #[test]
 fn the_current_exemplar_can_be_used_by_hand() {
+    let _turn = one_at_a_time();
     let registry = Registry::new();
     let jobs = Counter::builder("jobs_total", "Jobs.").register_in(&registry).expect("valid");
     in_trace("by hand", || jobs.inc_with_exemplar(current_exemplar));

@@ -8,7 +8,6 @@ mod concurrency;
 mod deriving;
 mod deriving_help;
 mod distributions;
-mod exemplars;
 mod families;
 mod graphite;
 mod graphite_connections;
