@@ -1,5 +1,5 @@
-//! Checks compiler messages for packages that lack a feature of the library or use the library only through a
-//! re-export.
+//! Checks compiler messages that require a package of their own: one that lacks a feature of the library, that uses the
+//! library only through a re-export, or that only `cargo build` rejects.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,10 +8,21 @@ use serde_json::Value;
 
 /// Returns the compiler errors for this binary, as printed.
 fn errors(package: &str, bin: &str) -> Vec<String> {
+    messages("check", package, bin)
+        .iter()
+        .filter(|message| {
+            message["level"] == "error" && message["spans"].as_array().is_some_and(|spans| !spans.is_empty())
+        })
+        .map(|message| message["rendered"].as_str().expect("text").to_owned())
+        .collect()
+}
+
+/// Returns the compiler's messages for this binary when `cargo check` or `cargo build` is run.
+fn messages(tool: &str, package: &str, bin: &str) -> Vec<Value> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["check", "--quiet", "--message-format=json", "--bin", bin]).current_dir(&directory);
-    cargo.arg("--target-dir").arg(directory.join("../../../target/packages"));
+    cargo.args([tool, "--quiet", "--message-format=json", "--bin", bin]).current_dir(&directory);
+    cargo.arg("--target-dir").arg(directory.join("../../../target"));
     let output = cargo.output().expect("cargo runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -20,14 +31,7 @@ fn errors(package: &str, bin: &str) -> Vec<String> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    messages
-        .iter()
-        .map(|message| &message["message"])
-        .filter(|message| {
-            message["level"] == "error" && message["spans"].as_array().is_some_and(|spans| !spans.is_empty())
-        })
-        .map(|message| message["rendered"].as_str().expect("text").to_owned())
-        .collect()
+    messages.into_iter().map(|mut message| message["message"].take()).collect()
 }
 
 /// Items that are unavailable without features, each with the feature that enables the item.
@@ -84,4 +88,17 @@ fn a_re_export_needs_the_option_crate() {
     }
     assert_eq!(missing.len(), 3, "{missing:?}");
     assert_eq!(errors("facade-user", "given"), [""; 0]);
+}
+
+/// Constants are evaluated after all checks, so `cargo check` accepts this program.
+#[test]
+fn the_states_of_a_state_set_must_be_a_closed_set() {
+    let messages = messages("build", "without-features", "state_set_of_strings");
+    let text: String = messages.iter().filter_map(|message| message["rendered"].as_str()).collect();
+    for expected in [
+        "the states of a `StateSet` must be a closed set: write an enum that derives `LabelValue`",
+        " --> src/bin/state_set_of_strings.rs:6:5",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
 }
