@@ -18,9 +18,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Returns a target directory for builds whose settings differ from those of the other tests.
-fn target(name: &str) -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join(name)
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 fn output_of(command: &mut Command) -> String {
@@ -39,13 +38,12 @@ fn the_public_api_is_the_checked_in_list() {
         println!("the list was made with {PINNED}x, so this compiler's is not compared: {version}");
         return;
     }
-    let target = target("api");
     let mut rustdoc = Command::new(env!("CARGO"));
     rustdoc.args(["rustdoc", "--package", "metrics-core", "--lib", "--all-features", "--"]);
     rustdoc.args(["-Zunstable-options", "--output-format", "json"]);
-    rustdoc.current_dir(root()).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &target);
+    rustdoc.current_dir(root()).env("RUSTDOC", root().join("tests/api/rustdoc"));
     output_of(&mut rustdoc);
-    let api = public_api::Builder::from_rustdoc_json(target.join("doc/metrics_core.json"))
+    let api = public_api::Builder::from_rustdoc_json(target().join("doc/metrics_core.json"))
         .omit_blanket_impls(true)
         .build()
         .expect("the format of this compiler");
@@ -75,13 +73,12 @@ fn both_crates_can_be_packaged_together() {
             fs::copy(root().join(file), to).expect("copied");
         }
     }
-    let built = tempfile::tempdir().expect("a temporary directory");
     let mut package = Command::new(env!("CARGO"));
     package.args(["package", "--package", "metrics-core", "--package", "metrics-macros"]);
-    package.current_dir(copy.path()).env("CARGO_TARGET_DIR", built.path());
+    package.current_dir(copy.path()).env("CARGO_TARGET_DIR", target());
     output_of(&mut package);
 
-    let packages = built.path().join("package");
+    let packages = target().join("package");
     for name in ["metrics-core", "metrics-macros"] {
         let file = packages.join(format!("{name}-0.1.0.crate"));
         let list = output_of(Command::new("tar").arg("tzf").arg(&file));

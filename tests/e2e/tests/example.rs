@@ -138,5 +138,5 @@ fn built(name: &str) -> PathBuf {
         }
         assert!(build.status().expect("cargo").success());
     });
-    pasted::target(if name == "my_router" { "release" } else { "release/examples" }).join(name)
+    pasted::target().join(if name == "my_router" { "release" } else { "release/examples" }).join(name)
 }

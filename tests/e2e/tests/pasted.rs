@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Returns the path of a subdirectory of the target directory.
-pub(crate) fn target(name: &str) -> PathBuf {
+/// Returns the target directory.
+pub(crate) fn target() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join(name)
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 /// Builds a program in a new project with the dependencies that the documentation lists.
@@ -20,10 +20,10 @@ pub(crate) fn build(name: &str, dependencies: &str, main: &str) -> PathBuf {
     fs::create_dir(project.path().join("src")).expect("created");
     fs::write(project.path().join("src/main.rs"), main).expect("written");
     let mut build = Command::new(env!("CARGO"));
-    build.arg("build").current_dir(project.path()).env("CARGO_TARGET_DIR", target("pasted"));
+    build.arg("build").current_dir(project.path()).env("CARGO_TARGET_DIR", target());
     // These programs are not debugged, and debug info would take up most of the disk space.
     build.env("CARGO_PROFILE_DEV_DEBUG", "none");
     let output = build.stdout(Stdio::inherit()).output().expect("cargo");
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    target("pasted/debug").join(name)
+    target().join("debug").join(name)
 }

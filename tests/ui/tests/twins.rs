@@ -16,7 +16,7 @@ fn said_by(tool: &str, target: &[&str], instrumented: bool) -> BTreeSet<(String,
     let twins = Path::new(env!("CARGO_MANIFEST_DIR")).join("twins");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([tool, "--quiet", "--message-format=json"]).args(target);
-    cargo.arg("--target-dir").arg(twins.join("../../../target/twins")).current_dir(&twins);
+    cargo.arg("--target-dir").arg(twins.join("../../../target")).current_dir(&twins);
     if instrumented {
         cargo.args(["--features", "instrumented"]);
     }
