@@ -114,21 +114,8 @@ fn built(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     BUILT.call_once(|| {
         let mut build = Command::new(env!("CARGO"));
-        // Build the same packages as `tests/run`. Dependencies then have the same features and are not rebuilt.
-        build.args(["build", "--release", "--tests", "--bins", "--examples"]);
-        build.args(["--features", "integration-tests/prometheus-protobuf"]);
-        for package in [
-            "integration-tests",
-            "e2e-tests",
-            "fleet-tests",
-            "storm-tests",
-            "soak-tests",
-            "my_router",
-            "basics",
-            "metrics-examples",
-        ] {
-            build.args(["--package", package]);
-        }
+        // Select all packages, as `tests/run` does. Dependencies then have the same features and are not rebuilt.
+        build.args(["build", "--workspace", "--profile", "checked", "--examples", "--bin", "my_router"]);
         build.current_dir(&root);
         // Cargo describes the running test in these variables. The build script of `ring` depends on them, so that
         // crate and all that use it would be compiled again.
@@ -138,5 +125,5 @@ fn built(name: &str) -> PathBuf {
         }
         assert!(build.status().expect("cargo").success());
     });
-    pasted::target().join(if name == "my_router" { "release" } else { "release/examples" }).join(name)
+    pasted::target().join(if name == "my_router" { "checked" } else { "checked/examples" }).join(name)
 }
