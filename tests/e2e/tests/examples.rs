@@ -1,7 +1,10 @@
-//! Tests the smaller examples.
+//! Tests the smaller examples, and those of the frameworks in new projects.
+
+use std::fs;
+use std::path::Path;
 
 use crate::example::{self, Example};
-use crate::{get, readers};
+use crate::{get, pasted, readers};
 
 fn metrics(addr: &str) -> String {
     let (status, text) = get(&format!("http://{addr}/metrics")).expect("an answer");
@@ -122,4 +125,31 @@ fn catalog() {
     assert!(rows[0].starts_with(jobs), "{text}");
     let latency = "| `worker_request_latency_seconds` | summary | `path` (/jobs, /health, other) | Latency of requests, in seconds. |";
     assert!(rows[3].starts_with(latency), "{text}");
+}
+
+/// Returns a dependency block from a guide. Each page has one block per example.
+fn dependencies(page: &str, number: usize) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = fs::read_to_string(root.join("metrics-core/src/guide").join(page)).expect("a page");
+    text.split("```toml\n").nth(number + 1).and_then(|rest| rest.split("```").next()).expect("a block").to_owned()
+}
+
+/// Runs early, because the programs are built while other tests wait.
+#[test]
+fn all_frameworks_work_in_new_projects() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (name, page, number) in [
+        ("axum", "axum.md", 0),
+        ("actix", "actix.md", 0),
+        ("hyper", "tower.md", 0),
+        ("tonic", "tower.md", 1),
+        ("graphite", "graphite.md", 0),
+    ] {
+        let main = fs::read_to_string(root.join(format!("examples/{name}.rs"))).expect("readable");
+        let program = pasted::build(&format!("pasted-{name}"), &dependencies(page, number), &main);
+        let mut pasted = Example::start_file(&program, &["127.0.0.1:0", "127.0.0.1:0"]);
+        let (_service, metrics) = (pasted.addr(), pasted.addr());
+        let (status, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
+        assert!(status == 200 && text.contains("metrics_core_scrapes_total"), "{name}: {text}");
+    }
 }

@@ -20,10 +20,12 @@ pub(crate) fn build(name: &str, dependencies: &str, main: &str) -> PathBuf {
     fs::create_dir(project.path().join("src")).expect("created");
     fs::write(project.path().join("src/main.rs"), main).expect("written");
     let mut build = Command::new(env!("CARGO"));
-    build.arg("build").current_dir(project.path()).env("CARGO_TARGET_DIR", target());
-    // These programs are not debugged, and debug info would take up most of the disk space.
-    build.env("CARGO_PROFILE_DEV_DEBUG", "none");
+    // A profile of the same name has the same directory, so that some dependencies are shared. These programs are not
+    // debugged, and debug info would take up most of the disk space.
+    build.args(["build", "--profile", "checked", "--config", "profile.checked.inherits='dev'"]);
+    build.args(["--config", "profile.checked.debug=false"]);
+    build.current_dir(project.path()).env("CARGO_TARGET_DIR", target());
     let output = build.stdout(Stdio::inherit()).output().expect("cargo");
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    target().join("debug").join(name)
+    target().join("checked").join(name)
 }

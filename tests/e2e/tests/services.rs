@@ -1,9 +1,7 @@
-//! Tests the web framework examples in new projects, and under load from regular and hostile clients.
+//! Tests the web framework examples under load from regular and hostile clients.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::example::Example;
 use crate::hostile;
 use crate::prometheus::Prometheus;
-use crate::{get, pasted, readers, wait_for};
+use crate::{get, readers, wait_for};
 
 /// Duration of the load in seconds.
 const SECONDS: u32 = 5;
@@ -206,30 +204,4 @@ fn tonic_is_measured() {
         text.contains(check).then_some(text)
     });
     readers::promtool_is_content(&text);
-}
-
-/// Returns a dependency block from a guide. Each page has one block per example.
-fn dependencies(page: &str, number: usize) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = fs::read_to_string(root.join("metrics-core/src/guide").join(page)).expect("a page");
-    text.split("```toml\n").nth(number + 1).and_then(|rest| rest.split("```").next()).expect("a block").to_owned()
-}
-
-#[test]
-fn examples_work_in_new_projects() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for (name, page, number) in [
-        ("axum", "axum.md", 0),
-        ("actix", "actix.md", 0),
-        ("hyper", "tower.md", 0),
-        ("tonic", "tower.md", 1),
-        ("graphite", "graphite.md", 0),
-    ] {
-        let main = fs::read_to_string(root.join(format!("examples/{name}.rs"))).expect("readable");
-        let program = pasted::build(&format!("pasted-{name}"), &dependencies(page, number), &main);
-        let mut pasted = Example::start_file(&program, &["127.0.0.1:0", "127.0.0.1:0"]);
-        let (_service, metrics) = (pasted.addr(), pasted.addr());
-        let (status, text) = get(&format!("http://{metrics}/metrics")).expect("an answer");
-        assert!(status == 200 && text.contains("metrics_core_scrapes_total"), "{name}: {text}");
-    }
 }
