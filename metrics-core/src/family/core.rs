@@ -57,9 +57,6 @@ pub struct FamilyCore {
     dependents: Mutex<Vec<Weak<dyn Dependent>>>,
     /// The handle of the overflow series.
     overflow: Fixed<1>,
-    /// The slot of the first overflow series, as a word, so that overflow is counted even if memory is exhausted;
-    /// [`Handle::NONE`] once it is used.
-    overflow_slot: AtomicU64,
     /// Label values added by later declarations and annotated functions, keyed by label position.
     known_values: Mutex<BTreeMap<usize, Vec<String>>>,
     /// The totals from when the family was marked for early reading; unset if it is not marked.
@@ -98,7 +95,6 @@ impl FamilyCore {
             overflowed: OnceLock::new(),
             dependents: Mutex::default(),
             overflow: Fixed::new(),
-            overflow_slot: AtomicU64::new(Handle::NONE.word()),
             known_values: Mutex::default(),
             read_early: OnceLock::new(),
             shared: CachePadded(Shared {
@@ -112,7 +108,7 @@ impl FamilyCore {
         if core.declaration.label_names.is_empty() {
             core.resolve(&[]);
         }
-        core.reserve_overflow_slot();
+        core.reserve_overflow(&mut core.write());
         core.create_closed(&core);
         core
     }
@@ -273,8 +269,8 @@ impl SeriesOwner for FamilyCore {
 
 impl Drop for FamilyCore {
     fn drop(&mut self) {
-        self.remove_all();
-        if let Some(slot) = self.take_overflow_slot() {
+        self.clear();
+        if let Some(slot) = self.write().take_reserved() {
             (self.declaration.metric.free)(slot, self.declaration.buckets);
         }
     }

@@ -90,14 +90,18 @@ impl Index {
 
     /// Makes room for this number of further label sets. Returns false if memory is exhausted.
     pub(super) fn reserve(&mut self, label_sets: usize) -> bool {
-        // At most three quarters of the slots are in use.
-        if (self.len + label_sets) * 4 > self.slots.len() * 3 {
+        if !self.has_room(label_sets) {
             let len = (self.slots.len() + self.slots.len() / 2).max(FEWEST_SLOTS);
             let Some(mut larger) = Self::with_slots(len) else { return false };
             self.slots.iter().filter(|slot| slot.start != EMPTY).for_each(|slot| larger.add(*slot));
             *self = larger;
         }
         true
+    }
+
+    /// Returns true if at most three quarters of the slots are in use with this number of further label sets.
+    pub(super) fn has_room(&self, label_sets: usize) -> bool {
+        (self.len + label_sets) * 4 <= self.slots.len() * 3
     }
 
     /// Adds a label set that is not in the index, which must have [room](Self::reserve) for it.

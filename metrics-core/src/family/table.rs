@@ -7,6 +7,7 @@
 //! cap. A table of n series grows or is compacted only after about n/2 insertions or removals.
 
 mod chunk;
+mod compaction;
 
 use std::hash::{BuildHasher, Hasher};
 use std::mem;
@@ -15,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use foldhash::fast::RandomState;
 
 pub(crate) use chunk::Chunk;
+pub(crate) use compaction::Compaction;
 
 use super::index::{Index, Slot};
 use crate::cell::Handle;
@@ -28,6 +30,10 @@ pub(crate) struct SeriesTable {
     entries: Vec<SeriesEntry>,
     index: Index,
     hasher: RandomState,
+    /// The overflow series, if it exists.
+    overflow: Option<Handle>,
+    /// The slot of the next overflow series, so that overflow is counted even if memory is exhausted.
+    reserved: Option<Handle>,
     /// The maximum length of the overflow series' text.
     overflow_len: usize,
     /// The series that do not count toward the cap, because the program bounds their number.
@@ -119,7 +125,9 @@ impl SeriesTable {
     /// Adds a label set that is not in the table, created at `now`. Returns false and changes nothing if the text would
     /// exceed 4 GiB, or if memory is exhausted.
     pub(crate) fn insert(&mut self, names: &[String], values: &[&str], handle: Handle, now: SystemTime) -> bool {
-        if !self.reserve(names, values) {
+        let is_overflow = is_overflow(values);
+        let overflow_len = if is_overflow || self.overflow.is_some() { 0 } else { self.overflow_len };
+        if !self.reserve(names, values, overflow_len) {
             return false;
         }
         let start = self.text.len();
@@ -130,7 +138,7 @@ impl SeriesTable {
             u32::try_from(self.entries.len()),
             u32::try_from(start),
             u32::try_from(self.text.len() - start),
-            u32::try_from(self.text.len()).is_ok(),
+            u32::try_from(self.text.len() + overflow_len).is_ok(),
         ) else {
             self.text.truncate(start);
             return false;
@@ -146,18 +154,17 @@ impl SeriesTable {
         let hash = self.hash(values);
         self.entries.push(SeriesEntry { start: first, hash, handle });
         self.index.add(Slot::new(hash, first, len, handle));
+        if is_overflow {
+            self.overflow = Some(handle);
+        }
         true
     }
 
-    /// Makes room for this label set, and for the overflow series after it, so that label sets without memory can be
-    /// counted there. Returns false if memory is exhausted; the overflow series still has room then.
-    fn reserve(&mut self, names: &[String], values: &[&str]) -> bool {
-        let text = names.iter().zip(values).map(|(name, value)| labels::max_pair_len(name, value)).sum();
-        if values.iter().all(|value| *value == OVERFLOW) {
-            self.reserve_for(1, text)
-        } else {
-            self.reserve_for(2, text + self.overflow_len)
-        }
+    /// Makes room for this label set, and for an overflow series whose text has this length, so that label sets without
+    /// memory can be counted there. Returns false if memory is exhausted; earlier room for the overflow series remains.
+    fn reserve(&mut self, names: &[String], values: &[&str], overflow_len: usize) -> bool {
+        let text: usize = names.iter().zip(values).map(|(name, value)| labels::max_pair_len(name, value)).sum();
+        self.reserve_for(if overflow_len == 0 { 1 } else { 2 }, text + overflow_len)
     }
 
     /// Makes room for this number of label sets, whose texts have this length. Returns false if memory is exhausted.
@@ -178,7 +185,24 @@ impl SeriesTable {
         self.index.remove(removed.hash, start);
         self.exempt.retain(|exempt| *exempt != handle);
         self.has_removed = true;
+        self.overflow.take_if(|overflow| *overflow == handle);
         Some(handle)
+    }
+
+    /// Returns true if the table has neither an overflow series nor a slot for it.
+    pub(crate) fn wants_overflow_slot(&self) -> bool {
+        self.overflow.is_none() && self.reserved.is_none()
+    }
+
+    /// Keeps a slot and, if there is memory, room for the overflow series.
+    pub(crate) fn reserve_overflow(&mut self, slot: Handle) {
+        self.reserved = Some(slot);
+        self.reserve_for(1, self.overflow_len);
+    }
+
+    /// Takes the slot that is kept for the overflow series.
+    pub(crate) fn take_reserved(&mut self) -> Option<Handle> {
+        self.reserved.take()
     }
 
     /// Removes all series except one, and returns their handles.
@@ -189,48 +213,8 @@ impl SeriesTable {
         self.index_entries();
         self.exempt.retain(|exempt| *exempt == kept);
         self.has_removed |= !removed.is_empty();
+        self.overflow.take_if(|overflow| *overflow != kept);
         removed
-    }
-
-    /// Returns true if the table has more than 64 entries and over half of them are gaps, or if no series is left.
-    pub(crate) fn wants_compaction(&self) -> bool {
-        self.entries.len() > 64 && self.entries.len() / 2 > self.index.len() || self.index.is_empty()
-    }
-
-    /// Closes the gaps, and keeps room for the overflow series. Returns the new positions and the old buffers, except the index, which the caller frees after
-    /// releasing the lock. Returns `None` and changes nothing if memory is exhausted.
-    pub(crate) fn compact(&mut self) -> Option<Compaction> {
-        let (mut text, mut entries, mut moved) = (String::new(), Vec::new(), Vec::new());
-        moved.try_reserve(self.entries.len()).ok()?;
-        entries.try_reserve(self.index.len() + 1).ok()?;
-        text.try_reserve(self.live_text_len() + self.overflow_len).ok()?;
-        let (mut start, mut position) = (0, 0);
-        for (at, entry) in self.entries.iter().enumerate() {
-            moved.push(position);
-            if !entry.handle.is_none() {
-                text.push_str(&self.text[entry.start as usize..self.end_of_text(at) as usize]);
-                entries.push(SeriesEntry { start, ..*entry });
-                start += self.end_of_text(at) - entry.start;
-                position += 1;
-            }
-        }
-        for (from, _) in &mut self.created {
-            *from = moved.get(*from as usize).map_or(position, |new| *new);
-        }
-        // Of the runs that begin at the same position, all but the last one are empty.
-        self.created.reverse();
-        self.created.dedup_by_key(|(from, _)| *from);
-        self.created.reverse();
-        let text = mem::replace(&mut self.text, text);
-        let entries = mem::replace(&mut self.entries, entries);
-        self.index_entries();
-        Some(Compaction { moved, end: position, _freed: (text, entries) })
-    }
-
-    /// The length of the text of all entries that are not gaps.
-    fn live_text_len(&self) -> usize {
-        let live = self.entries.iter().enumerate().filter(|(_, entry)| !entry.handle.is_none());
-        live.map(|(position, entry)| (self.end_of_text(position) - entry.start) as usize).sum()
     }
 
     /// Rebuilds the index from the live entries.
@@ -285,6 +269,11 @@ impl SeriesTable {
     }
 }
 
+/// Returns true if these are the values of the overflow series.
+pub(crate) fn is_overflow(values: &[&str]) -> bool {
+    !values.is_empty() && values.iter().all(|value| *value == OVERFLOW)
+}
+
 /// The hash of a label set in a table with this hasher.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "each half of a hash is a hash")]
@@ -295,21 +284,6 @@ pub(crate) fn hash(hasher: &RandomState, values: &[&str]) -> u32 {
         state.write(value.as_bytes());
     }
     state.finish() as u32
-}
-
-/// The result of a compaction: the new positions and the old buffers.
-pub(crate) struct Compaction {
-    /// The new position of each series, indexed by its old position. A gap maps to the new position of the next series.
-    moved: Vec<u32>,
-    end: u32,
-    _freed: (String, Vec<SeriesEntry>),
-}
-
-impl Compaction {
-    /// The new position of the series that was at `position`, or of the next series if `position` was a gap.
-    pub(crate) fn moved(&self, position: usize) -> usize {
-        self.moved.get(position).map_or(self.end, |new| *new) as usize
-    }
 }
 
 #[cfg(test)]
@@ -375,5 +349,32 @@ mod tests {
         assert_eq!((table.len(), table.find(&names, &["10"])), (1, None));
         table.compact();
         assert_eq!(read(&table, 1), [("n=\"11\"".to_owned(), time(1_101))]);
+    }
+
+    #[test]
+    fn insertions_and_compactions_leave_room_for_the_overflow_series() {
+        let names = ["n".to_owned()];
+        let mut table = SeriesTable::new(RandomState::default(), &names);
+        let has_room = |table: &SeriesTable| {
+            let SeriesTable { text, entries, index, exempt, created, .. } = table;
+            text.capacity() >= text.len() + labels::max_pair_len("n", OVERFLOW)
+                && entries.capacity() > entries.len()
+                && exempt.capacity() > exempt.len()
+                && created.capacity() > created.len()
+                && index.has_room(1)
+        };
+        for n in 0..300 {
+            assert!(has_room(&table), "{n}");
+            insert(&mut table, n, n * 1_000);
+            table.exempt(Handle::from_word(n));
+        }
+        for n in 0..300 {
+            assert!(has_room(&table), "{n}");
+            assert!(table.remove(&names, &[&n.to_string()]).is_some());
+            if table.wants_compaction() {
+                table.compact();
+            }
+        }
+        assert!(has_room(&table) && table.wants_overflow_slot());
     }
 }

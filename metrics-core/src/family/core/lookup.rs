@@ -1,6 +1,5 @@
 //! The lookup of a label set in a family, which creates the series if the cap allows it.
 
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::{FamilyCore, is_overlong};
@@ -8,7 +7,7 @@ use crate::cache;
 use crate::cell::{Handle, counter};
 use crate::exposure::EXPOSURE;
 use crate::family::FamilyDeclaration;
-use crate::family::table::{self, SeriesTable};
+use crate::family::table::{self, SeriesTable, is_overflow};
 use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::OVERFLOW;
@@ -185,39 +184,28 @@ impl FamilyCore {
     /// not fit into the table.
     pub(super) fn create(&self, table: &mut SeriesTable, values: &[&str], now: SystemTime) -> Option<Handle> {
         let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
-        let reserved = if is_overflow(values) { self.take_overflow_slot() } else { None };
+        let reserved = if is_overflow(values) { table.take_reserved() } else { None };
         let handle = reserved.or_else(|| (metric.allocate)(*buckets))?;
         if table.insert(label_names, values, handle, now) {
             self.full.0.add(|| table::hash(&self.hasher, values));
             return Some(handle);
         }
-        match reserved {
-            Some(slot) => self.overflow_slot.store(slot.word(), Ordering::Relaxed),
-            None => (metric.free)(handle, *buckets),
+        if is_overflow(values) {
+            table.reserve_overflow(handle);
+        } else {
+            (metric.free)(handle, *buckets);
         }
         None
     }
 
-    /// Reserves a slot for the overflow series, unless the family has no labels or already has a reserved slot.
-    pub(super) fn reserve_overflow_slot(&self) {
+    /// Reserves a slot and room for the overflow series, unless the family has no labels, or has them already.
+    pub(super) fn reserve_overflow(&self, table: &mut SeriesTable) {
         let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
-        if label_names.is_empty() || !Handle::from_word(self.overflow_slot.load(Ordering::Relaxed)).is_none() {
-            return;
-        }
-        let Some(slot) = (metric.allocate)(*buckets) else { return };
-        let none = Handle::NONE.word();
-        if self.overflow_slot.compare_exchange(none, slot.word(), Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            (metric.free)(slot, *buckets);
+        if !label_names.is_empty()
+            && table.wants_overflow_slot()
+            && let Some(slot) = (metric.allocate)(*buckets)
+        {
+            table.reserve_overflow(slot);
         }
     }
-
-    /// Takes the slot that is reserved for the overflow series.
-    pub(super) fn take_overflow_slot(&self) -> Option<Handle> {
-        let slot = self.overflow_slot.swap(Handle::NONE.word(), Ordering::Relaxed);
-        Some(Handle::from_word(slot)).filter(|slot| !slot.is_none())
-    }
-}
-
-fn is_overflow(values: &[&str]) -> bool {
-    !values.is_empty() && values.iter().all(|value| *value == OVERFLOW)
 }

@@ -60,15 +60,15 @@ impl FamilyCore {
     }
 
     pub(crate) fn clear(&self) {
-        self.remove_all();
-        self.reserve_overflow_slot();
-    }
-
-    pub(super) fn remove_all(&self) {
         let empty = SeriesTable::new(self.hasher.clone(), &self.declaration.label_names);
         let cleared = {
             let mut table = self.write();
+            let reserved = table.take_reserved();
             let cleared = std::mem::replace(&mut *table, empty);
+            match reserved {
+                Some(slot) => table.reserve_overflow(slot),
+                None => self.reserve_overflow(&mut table),
+            }
             for position in lock(&self.shared.0.walks).iter() {
                 position.end();
             }
@@ -92,15 +92,46 @@ impl FamilyCore {
         }
     }
 
-    /// Starts a new epoch and compacts the table if necessary. The epoch changes before the table's lock is released,
-    /// so that no thread finds an old handle in the new epoch. The caller drops the compaction after releasing the
-    /// lock.
+    /// Starts a new epoch, compacts the table if necessary, and keeps a slot and room for the overflow series. The epoch
+    /// changes before the table's lock is released, so that no thread finds an old handle in the new epoch. The caller
+    /// drops the compaction after releasing the lock.
     fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
         self.start_epoch();
-        let compaction = if table.wants_compaction() { table.compact() } else { None }?;
+        let compaction = if table.wants_compaction() { table.compact() } else { None };
+        self.reserve_overflow(table);
+        let compaction = compaction?;
         for position in lock(&self.shared.0.walks).iter() {
             position.follow(&compaction);
         }
         Some(compaction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Counter, Family};
+
+    #[test]
+    fn a_removed_overflow_series_leaves_a_slot_for_the_next_one() {
+        let family: Family<Counter, 1> = Counter::builder("next_total", "").labels(["n"]).build();
+        let core = &family.core;
+        let next = || {
+            let slot = core.write().take_reserved()?;
+            core.write().reserve_overflow(slot);
+            Some(slot)
+        };
+        let first = next().expect("a slot");
+        assert_eq!((core.overflow(), next()), (first, None));
+        core.clear();
+        let second = next().expect("a slot");
+        core.clear();
+        assert_eq!(next(), Some(second), "an unused slot is kept");
+        assert_eq!((core.overflow(), next()), (second, None));
+        assert!(core.remove(&[OVERFLOW]));
+        let third = next().expect("a slot");
+        assert_eq!((core.overflow(), next()), (third, None));
+        core.replace_all(&["other"]);
+        assert!(next().is_some());
     }
 }
