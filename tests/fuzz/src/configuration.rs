@@ -187,8 +187,8 @@ fn without_secrets(text: &str) -> String {
 
 /// Removes credentials from the parts of a URL that messages may contain.
 ///
-/// Messages contain neither the text before the `@` of the host nor the query and the fragment. An unescaped `?` or `#`
-/// in a password hides that `@`, and an error does not contain the URL then.
+/// Messages contain neither the text before the `@` of the host nor the query and the fragment. If an unescaped `/`,
+/// `?` or `#` in a password hides that `@`, the message is an error without the URL.
 fn with_hidden_secrets(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['?', '#']).map_or(url.len(), |at| start + at);
@@ -245,13 +245,14 @@ fn environment(source: &mut Source<'_>) {
             _ if name.ends_with("ENDPOINT") => source.pick(&URLS).to_owned(),
             _ => source.pick(&SETTINGS).to_owned(),
         };
+        let value = value.replace('\0', "");
         // Only the variables for headers and endpoints may contain credentials.
         let value = match name {
             name if name.ends_with("HEADERS") => value,
             name if name.ends_with("ENDPOINT") => with_hidden_secrets(&value),
             _ => without_secrets(&value),
         };
-        set.push((name, value.replace('\0', "")));
+        set.push((name, value));
     }
     for (name, value) in &set {
         // SAFETY: no other thread of this process reads the environment: nothing has been sent.
