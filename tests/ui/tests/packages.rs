@@ -1,7 +1,7 @@
 //! Checks compiler messages that require a package of their own: one that lacks a feature of the library, that uses the
 //! library only through a re-export, or that only `cargo build` rejects.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -22,7 +22,8 @@ fn messages(tool: &str, package: &str, bin: &str) -> Vec<Value> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([tool, "--quiet", "--message-format=json", "--bin", bin]).current_dir(&directory);
-    cargo.arg("--target-dir").arg(directory.join("../../../target"));
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| directory.join("../../../target"), PathBuf::from);
+    cargo.arg("--target-dir").arg(target);
     let output = cargo.output().expect("cargo runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -94,6 +95,7 @@ fn a_re_export_needs_the_option_crate() {
 #[test]
 fn the_states_of_a_state_set_must_be_a_closed_set() {
     let messages = messages("build", "without-features", "state_set_of_strings");
+    assert!(messages.iter().any(|message| message["level"] == "error"), "{messages:?}");
     let text: String = messages.iter().filter_map(|message| message["rendered"].as_str()).collect();
     for expected in [
         "the states of a `StateSet` must be a closed set: write an enum that derives `LabelValue`",
