@@ -134,7 +134,7 @@ fn dependencies(page: &str, number: usize) -> String {
     text.split("```toml\n").nth(number + 1).and_then(|rest| rest.split("```").next()).expect("a block").to_owned()
 }
 
-/// Runs early, because the programs are built while other tests wait.
+/// Tests run in alphabetical order, so the programs are built while many others wait for servers.
 #[test]
 fn all_frameworks_work_in_new_projects() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
