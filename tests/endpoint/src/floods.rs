@@ -73,8 +73,9 @@ fn a_steady_slow_reader_gets_everything() {
     let mut stream = send(addr, b"GET /metrics HTTP/1.0\r\n\r\n");
     // Another scrape waits, because only one may run at a time.
     let waiting = send(addr, b"GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 60\r\n\r\n");
-    let (mut total, mut some) = (0, [0; 3_072]);
-    // Keep reading at 30 kB/s past the timeout for clients that read nothing.
+    let (mut total, mut some) = (0, [0; 6_144]);
+    // Keep reading at 60 kB/s past the timeout for clients that read nothing. The system may accept 500 kB at once, and
+    // the server sees progress only when it accepts more.
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(18) {
         thread::sleep(Duration::from_millis(100));
