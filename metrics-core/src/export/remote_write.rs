@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
 use super::http_client::HttpEndpoint;
 use super::http_client::options::http_methods;
@@ -136,7 +136,7 @@ impl Receiver {
     }
 
     fn send(&self, push: &PushContext<'_>, sent: &mut SentSeries, now: i64) -> io::Result<()> {
-        let time = sent.begin(now);
+        let time = sent.begin(now, Instant::now());
         let mut batches = Batches::new(push, self.endpoint.client(push)?);
         let mut writer = Writer::new(push, &self.external, self.sends_natives, &mut batches, sent, time);
         let mut steps = push.scrape().begin();
@@ -152,7 +152,7 @@ impl Receiver {
             end_series(push, sent, &mut batches, time);
         }
         if batches.is_down() {
-            sent.forget_old(time);
+            sent.forget_old();
         }
         batches.result().inspect(|()| sent.last_success = Some(now))
     }
@@ -176,7 +176,7 @@ fn end_series(push: &PushContext<'_>, sent: &mut SentSeries, batches: &mut Batch
     // A series can have only one sample per timestamp.
     let time = if push.is_last() { time.saturating_add(1) } else { time };
     let mut series = Vec::new();
-    for (labels, is_native) in sent.ended(time, push.is_last()) {
+    for (labels, is_native) in sent.ended(push.is_last()) {
         series.clear();
         series.extend_from_slice(labels);
         if is_native {

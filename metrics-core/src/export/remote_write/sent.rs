@@ -2,12 +2,14 @@
 //!
 //! If a push fails, the receiver may hold some of its series, so all of them are kept. A series that is absent from all
 //! pushes of the last five minutes is forgotten, because queries no longer return it even without a marker. This bounds
-//! the memory while a receiver is down.
+//! the memory while a receiver is down. A step of the system clock does not affect these minutes: if it is undone, the
+//! series would still be current.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-/// The time for which a query returns the last sample of a series without a stale marker, in milliseconds.
-const LOOKBACK: i64 = 5 * 60 * 1_000;
+/// The time for which a query returns the last sample of a series without a stale marker.
+const LOOKBACK: Duration = Duration::from_secs(5 * 60);
 
 /// The series of a target, and the time of its last samples.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub(super) struct SentSeries {
     series: HashMap<Box<[u8]>, Sent, foldhash::fast::RandomState>,
     /// The number of the current push.
     push: u64,
+    /// The beginning of the current push.
+    begun: Option<Instant>,
     /// The time of the newest samples that the receiver has accepted, in milliseconds.
     newest: Option<i64>,
     /// The time of the last successful push, in milliseconds.
@@ -26,23 +30,25 @@ pub(super) struct SentSeries {
 struct Sent {
     /// The last push that contained the series.
     push: u64,
-    /// The time of that push, in milliseconds.
-    time: i64,
+    /// The beginning of that push.
+    begun: Option<Instant>,
     is_native: bool,
 }
 
 impl SentSeries {
-    /// Begins a push. Returns the time of its samples: `now`, or a later time if the clock was set back.
+    /// Begins a push at `begun`, and at `now` by the system clock. Returns the time of its samples: `now`, or a later
+    /// time if the clock was set back.
     ///
     /// Receivers reject a sample that is not newer than the previous one of the series.
-    pub(super) fn begin(&mut self, now: i64) -> i64 {
+    pub(super) fn begin(&mut self, now: i64, begun: Instant) -> i64 {
         self.push += 1;
+        self.begun = Some(begun);
         self.newest.map_or(now, |newest| now.max(newest.saturating_add(1)))
     }
 
     /// Adds a series to the push. Returns false if the push already contains it.
-    pub(super) fn insert(&mut self, labels: &[u8], time: i64, is_native: bool) -> bool {
-        let sent = Sent { push: self.push, time, is_native };
+    pub(super) fn insert(&mut self, labels: &[u8], is_native: bool) -> bool {
+        let sent = Sent { push: self.push, begun: self.begun, is_native };
         match self.series.get_mut(labels) {
             Some(earlier) if earlier.push == self.push => false,
             Some(earlier) => {
@@ -63,10 +69,10 @@ impl SentSeries {
         self.series.retain(|_, sent| !sent.is_native);
     }
 
-    /// Returns the labels of the series that need a stale marker at this time: those that the push does not contain, or
-    /// all series at the end of the last push. The second value is true for native histograms.
-    pub(super) fn ended(&self, time: i64, is_last: bool) -> impl Iterator<Item = (&[u8], bool)> {
-        let ended = move |sent: &Sent| (is_last || sent.push != self.push) && time - sent.time <= LOOKBACK;
+    /// Returns the labels of the series that need a stale marker: those that the push does not contain, or all series at
+    /// the end of the last push. The second value is true for native histograms.
+    pub(super) fn ended(&self, is_last: bool) -> impl Iterator<Item = (&[u8], bool)> {
+        let ended = move |sent: &Sent| (is_last || sent.push != self.push) && self.is_recent(sent);
         self.series.iter().filter(move |(_, sent)| ended(sent)).map(|(labels, sent)| (&**labels, sent.is_native))
     }
 
@@ -76,9 +82,15 @@ impl SentSeries {
         self.series.retain(|_, sent| !is_last && sent.push == push);
     }
 
-    /// Forgets the series that no longer need a marker, after a push that failed at this time.
-    pub(super) fn forget_old(&mut self, time: i64) {
-        self.series.retain(|_, sent| time - sent.time <= LOOKBACK);
+    /// Forgets the series that no longer need a marker, after a push that failed.
+    pub(super) fn forget_old(&mut self) {
+        let mut series = std::mem::take(&mut self.series);
+        series.retain(|_, sent| self.is_recent(sent));
+        self.series = series;
+    }
+
+    fn is_recent(&self, sent: &Sent) -> bool {
+        self.begun.zip(sent.begun).is_none_or(|(now, begun)| now.saturating_duration_since(begun) <= LOOKBACK)
     }
 }
 
@@ -86,52 +98,56 @@ impl SentSeries {
 mod tests {
     use super::*;
 
-    fn ended(sent: &SentSeries, time: i64) -> Vec<(&[u8], bool)> {
-        let mut ended: Vec<_> = sent.ended(time, false).collect();
+    fn ended(sent: &SentSeries) -> Vec<(&[u8], bool)> {
+        let mut ended: Vec<_> = sent.ended(false).collect();
         ended.sort_unstable();
         ended
     }
 
     #[test]
     fn times_increase_even_if_the_clock_is_set_back() {
-        let mut sent = SentSeries::default();
-        assert_eq!(sent.begin(1_000), 1_000);
+        let (mut sent, begun) = (SentSeries::default(), Instant::now());
+        assert_eq!(sent.begin(1_000, begun), 1_000);
         // The receiver has not accepted samples of this time, so the next time may be earlier.
-        assert_eq!(sent.begin(500), 500);
+        assert_eq!(sent.begin(500, begun), 500);
         sent.accepted(500);
         for (now, expected) in [(500, 501), (400, 501), (502, 502)] {
-            assert_eq!(sent.begin(now), expected);
+            assert_eq!(sent.begin(now, begun), expected);
         }
     }
 
     #[test]
     fn series_that_a_push_does_not_contain_have_ended() {
-        let mut sent = SentSeries::default();
-        let time = sent.begin(1_000);
-        assert!(sent.insert(b"a", time, false) && sent.insert(b"b", time, true) && !sent.insert(b"a", time, false));
-        assert_eq!(ended(&sent, time), []);
-        let time = sent.begin(2_000);
-        assert!(sent.insert(b"a", time, false));
-        assert_eq!(ended(&sent, time), [(&b"b"[..], true)]);
+        let (mut sent, begun) = (SentSeries::default(), Instant::now());
+        sent.begin(1_000, begun);
+        assert!(sent.insert(b"a", false) && sent.insert(b"b", true) && !sent.insert(b"a", false));
+        assert_eq!(ended(&sent), []);
+        // The clock was set forward by an hour.
+        sent.begin(3_602_000, begun + Duration::from_secs(1));
+        assert!(sent.insert(b"a", false));
+        sent.forget_old();
+        assert_eq!(ended(&sent), [(&b"b"[..], true)]);
         sent.forget_ended(false);
-        assert_eq!(ended(&sent, time), []);
-        assert_eq!(sent.ended(time, true).count(), 1);
+        assert_eq!(ended(&sent), []);
+        assert_eq!(sent.ended(true).count(), 1);
         sent.forget_ended(true);
-        assert_eq!(sent.ended(time, true).count(), 0);
+        assert_eq!(sent.ended(true).count(), 0);
     }
 
     #[test]
     fn series_are_kept_for_five_minutes_while_pushes_fail() {
-        let mut sent = SentSeries::default();
-        let time = sent.begin(0);
-        sent.insert(b"old", time, false);
-        sent.begin(1);
-        sent.insert(b"new", 1, false);
-        sent.forget_old(LOOKBACK);
-        sent.begin(2);
-        assert_eq!(ended(&sent, LOOKBACK), [(&b"new"[..], false), (&b"old"[..], false)]);
-        sent.forget_old(LOOKBACK + 1);
+        let (mut sent, begun) = (SentSeries::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        sent.begin(0, begun);
+        sent.insert(b"old", false);
+        sent.begin(1, begun + second);
+        sent.insert(b"new", false);
+        sent.begin(2, begun + LOOKBACK);
+        sent.forget_old();
+        assert_eq!(ended(&sent), [(&b"new"[..], false), (&b"old"[..], false)]);
+        sent.begin(3, begun + LOOKBACK + second);
+        assert_eq!(ended(&sent), [(&b"new"[..], false)]);
+        sent.forget_old();
         assert_eq!(sent.series.len(), 1);
-        assert_eq!(ended(&sent, LOOKBACK + 1), [(&b"new"[..], false)]);
     }
 }

@@ -121,7 +121,7 @@ impl<'w, 'p> Writer<'w, 'p> {
         } else {
             self.labels.push_to(&mut self.series, &self.name, None);
         }
-        let is_new = self.sent.insert(&self.series, self.time, is_native);
+        let is_new = self.sent.insert(&self.series, is_native);
         if !is_new {
             let labels = labels.escaped().collect::<Vec<_>>().join(",");
             self.push.skip(SAME_LABELS, &format!("{}{{{labels}}}", self.name));
