@@ -2,14 +2,22 @@
 //!
 //! If a push fails, the receiver may hold some of its series, so all of them are kept. A series that is absent from all
 //! pushes of the last five minutes is forgotten, because queries no longer return it even without a marker. This bounds
-//! the memory while a receiver is down. A step of the system clock does not affect these minutes: if it is undone, the
-//! series would still be current.
+//! the memory while a receiver is down. The five minutes have passed only if they have by the times of the samples and
+//! by the monotonic clock: a step of the system clock may be undone, and after a step back, times hardly advance.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// The time for which a query returns the last sample of a series without a stale marker.
 const LOOKBACK: Duration = Duration::from_secs(5 * 60);
+
+/// The time of a push.
+#[derive(Clone, Copy, Debug)]
+struct PushTime {
+    /// The time of its samples, in milliseconds.
+    samples: i64,
+    monotonic: Instant,
+}
 
 /// The series of a target, and the time of its last samples.
 #[derive(Debug, Default)]
@@ -18,8 +26,8 @@ pub(super) struct SentSeries {
     series: HashMap<Box<[u8]>, Sent, foldhash::fast::RandomState>,
     /// The number of the current push.
     push: u64,
-    /// The beginning of the current push.
-    begun: Option<Instant>,
+    /// The time of the current push.
+    time: Option<PushTime>,
     /// The time of the newest samples that the receiver has accepted, in milliseconds.
     newest: Option<i64>,
     /// The time of the last successful push, in milliseconds.
@@ -30,25 +38,26 @@ pub(super) struct SentSeries {
 struct Sent {
     /// The last push that contained the series.
     push: u64,
-    /// The beginning of that push.
-    begun: Option<Instant>,
+    /// The time of that push.
+    time: Option<PushTime>,
     is_native: bool,
 }
 
 impl SentSeries {
-    /// Begins a push at `begun`, and at `now` by the system clock. Returns the time of its samples: `now`, or a later
-    /// time if the clock was set back.
+    /// Begins a push at `now` by the system clock. Returns the time of its samples: `now`, or a later time if the clock
+    /// was set back.
     ///
     /// Receivers reject a sample that is not newer than the previous one of the series.
-    pub(super) fn begin(&mut self, now: i64, begun: Instant) -> i64 {
+    pub(super) fn begin(&mut self, now: i64, monotonic: Instant) -> i64 {
         self.push += 1;
-        self.begun = Some(begun);
-        self.newest.map_or(now, |newest| now.max(newest.saturating_add(1)))
+        let samples = self.newest.map_or(now, |newest| now.max(newest.saturating_add(1)));
+        self.time = Some(PushTime { samples, monotonic });
+        samples
     }
 
     /// Adds a series to the push. Returns false if the push already contains it.
     pub(super) fn insert(&mut self, labels: &[u8], is_native: bool) -> bool {
-        let sent = Sent { push: self.push, begun: self.begun, is_native };
+        let sent = Sent { push: self.push, time: self.time, is_native };
         match self.series.get_mut(labels) {
             Some(earlier) if earlier.push == self.push => false,
             Some(earlier) => {
@@ -69,10 +78,10 @@ impl SentSeries {
         self.series.retain(|_, sent| !sent.is_native);
     }
 
-    /// Returns the labels of the series that need a stale marker: those that the push does not contain, or all series at
-    /// the end of the last push. The second value is true for native histograms.
+    /// Returns the labels of the series that need a stale marker: those that the push does not contain, or all series
+    /// at the end of the last push. The second value is true for native histograms.
     pub(super) fn ended(&self, is_last: bool) -> impl Iterator<Item = (&[u8], bool)> {
-        let ended = move |sent: &Sent| (is_last || sent.push != self.push) && self.is_recent(sent);
+        let ended = move |sent: &Sent| (is_last || sent.push != self.push) && sent.is_recent(self.time);
         self.series.iter().filter(move |(_, sent)| ended(sent)).map(|(labels, sent)| (&**labels, sent.is_native))
     }
 
@@ -84,13 +93,19 @@ impl SentSeries {
 
     /// Forgets the series that no longer need a marker, after a push that failed.
     pub(super) fn forget_old(&mut self) {
-        let mut series = std::mem::take(&mut self.series);
-        series.retain(|_, sent| self.is_recent(sent));
-        self.series = series;
+        let now = self.time;
+        self.series.retain(|_, sent| sent.is_recent(now));
     }
+}
 
-    fn is_recent(&self, sent: &Sent) -> bool {
-        self.begun.zip(sent.begun).is_none_or(|(now, begun)| now.saturating_duration_since(begun) <= LOOKBACK)
+impl Sent {
+    /// Returns true if a query may still return the series during the push that began at `now`.
+    fn is_recent(&self, now: Option<PushTime>) -> bool {
+        now.zip(self.time).is_none_or(|(now, sent)| {
+            let milliseconds = u64::try_from(now.samples.saturating_sub(sent.samples)).unwrap_or(0);
+            let age = now.monotonic.saturating_duration_since(sent.monotonic);
+            age.min(Duration::from_millis(milliseconds)) <= LOOKBACK
+        })
     }
 }
 
@@ -142,10 +157,15 @@ mod tests {
         sent.insert(b"old", false);
         sent.begin(1, begun + second);
         sent.insert(b"new", false);
-        sent.begin(2, begun + LOOKBACK);
+        sent.begin(300_000, begun + LOOKBACK);
         sent.forget_old();
         assert_eq!(ended(&sent), [(&b"new"[..], false), (&b"old"[..], false)]);
-        sent.begin(3, begun + LOOKBACK + second);
+        // By the system clock, which was set back, and then by the monotonic one, the five minutes have not passed.
+        for (now, begun) in [(3, begun + LOOKBACK + second), (300_001, begun)] {
+            sent.begin(now, begun);
+            assert_eq!(ended(&sent).len(), 2);
+        }
+        sent.begin(300_001, begun + LOOKBACK + second);
         assert_eq!(ended(&sent), [(&b"new"[..], false)]);
         sent.forget_old();
         assert_eq!(sent.series.len(), 1);
