@@ -269,7 +269,7 @@ impl SeriesOwner for FamilyCore {
 
 impl Drop for FamilyCore {
     fn drop(&mut self) {
-        self.clear();
+        self.remove_all();
         if let Some(slot) = self.write().take_reserved() {
             (self.declaration.metric.free)(slot, self.declaration.buckets);
         }

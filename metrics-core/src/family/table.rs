@@ -138,7 +138,7 @@ impl SeriesTable {
             u32::try_from(self.entries.len()),
             u32::try_from(start),
             u32::try_from(self.text.len() - start),
-            u32::try_from(self.text.len() + overflow_len).is_ok(),
+            u32::try_from(self.text.len() + if is_overflow { 0 } else { self.overflow_len }).is_ok(),
         ) else {
             self.text.truncate(start);
             return false;

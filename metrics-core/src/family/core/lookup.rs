@@ -161,6 +161,10 @@ impl FamilyCore {
         if let Some(handle) = created.filter(|_| !is_capped || is_overflow(values)) {
             table.exempt(handle);
         }
+        if created.is_some() {
+            // There may have been no memory for it before.
+            self.reserve_overflow(&mut table);
+        }
         drop(table);
         match created {
             Some(_) => self.declaration.keep_windows(),
@@ -184,13 +188,14 @@ impl FamilyCore {
     /// not fit into the table.
     pub(super) fn create(&self, table: &mut SeriesTable, values: &[&str], now: SystemTime) -> Option<Handle> {
         let FamilyDeclaration { metric, buckets, label_names, .. } = &self.declaration;
-        let reserved = if is_overflow(values) { table.take_reserved() } else { None };
+        let is_overflow = is_overflow(values);
+        let reserved = if is_overflow { table.take_reserved() } else { None };
         let handle = reserved.or_else(|| (metric.allocate)(*buckets))?;
         if table.insert(label_names, values, handle, now) {
             self.full.0.add(|| table::hash(&self.hasher, values));
             return Some(handle);
         }
-        if is_overflow(values) {
+        if is_overflow {
             table.reserve_overflow(handle);
         } else {
             (metric.free)(handle, *buckets);

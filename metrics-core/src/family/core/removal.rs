@@ -11,7 +11,7 @@ use super::{FamilyCore, is_overlong};
 use crate::cache;
 use crate::exposure::EXPOSURE;
 use crate::family::FamilyDeclaration;
-use crate::family::table::{Compaction, SeriesTable};
+use crate::family::table::{Compaction, SeriesTable, is_overflow};
 use crate::internal::InternalError;
 use crate::labels::OVERFLOW;
 use crate::lock::lock;
@@ -25,6 +25,9 @@ impl FamilyCore {
         drop(table);
         drop(compaction);
         (self.declaration.metric.free)(handle, self.declaration.buckets);
+        if is_overflow(values) {
+            self.reserve_overflow(&mut self.write());
+        }
         true
     }
 
@@ -57,17 +60,23 @@ impl FamilyCore {
         for handle in removed {
             (metric.free)(handle, *buckets);
         }
+        self.reserve_overflow(&mut self.write());
     }
 
     pub(crate) fn clear(&self) {
+        self.remove_all();
+        self.reserve_overflow(&mut self.write());
+    }
+
+    /// Removes all series, and keeps the slot that is reserved for the overflow series.
+    pub(super) fn remove_all(&self) {
         let empty = SeriesTable::new(self.hasher.clone(), &self.declaration.label_names);
         let cleared = {
             let mut table = self.write();
             let reserved = table.take_reserved();
             let cleared = std::mem::replace(&mut *table, empty);
-            match reserved {
-                Some(slot) => table.reserve_overflow(slot),
-                None => self.reserve_overflow(&mut table),
+            if let Some(slot) = reserved {
+                table.reserve_overflow(slot);
             }
             for position in lock(&self.shared.0.walks).iter() {
                 position.end();
@@ -92,14 +101,12 @@ impl FamilyCore {
         }
     }
 
-    /// Starts a new epoch, compacts the table if necessary, and keeps a slot and room for the overflow series. The epoch
-    /// changes before the table's lock is released, so that no thread finds an old handle in the new epoch. The caller
-    /// drops the compaction after releasing the lock.
+    /// Starts a new epoch and compacts the table if necessary. The epoch changes before the table's lock is released,
+    /// so that no thread finds an old handle in the new epoch. The caller drops the compaction after releasing the
+    /// lock.
     fn after_removal(&self, table: &mut SeriesTable) -> Option<Compaction> {
         self.start_epoch();
-        let compaction = if table.wants_compaction() { table.compact() } else { None };
-        self.reserve_overflow(table);
-        let compaction = compaction?;
+        let compaction = if table.wants_compaction() { table.compact() } else { None }?;
         for position in lock(&self.shared.0.walks).iter() {
             position.follow(&compaction);
         }
