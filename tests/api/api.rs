@@ -3,7 +3,6 @@
 //! The list is in `public-api.txt`. To accept a change to the API, run `UPDATE_EXPECT=1 cargo test --package api-tests`
 //! and add a line to the changelog. If the change removes or modifies an item, the line must state the reason.
 
-use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ fn root() -> PathBuf {
 }
 
 fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("..")
 }
 
 fn output_of(command: &mut Command) -> String {

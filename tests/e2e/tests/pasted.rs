@@ -6,8 +6,7 @@ use std::process::{Command, Stdio};
 
 /// Returns the target directory.
 pub(crate) fn target() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("..")
 }
 
 /// Builds a program in a new project with the dependencies that the documentation lists.

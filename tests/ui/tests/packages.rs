@@ -1,7 +1,7 @@
 //! Checks compiler messages that require a package of their own: one that lacks a feature of the library, that uses the
 //! library only through a re-export, or that only `cargo build` rejects.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -22,8 +22,7 @@ fn messages(tool: &str, package: &str, bin: &str) -> Vec<Value> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([tool, "--quiet", "--message-format=json", "--bin", bin]).current_dir(&directory);
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| directory.join("../../../target"), PathBuf::from);
-    cargo.arg("--target-dir").arg(target);
+    cargo.arg("--target-dir").arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join(".."));
     let output = cargo.output().expect("cargo runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -2,7 +2,7 @@
 //! the same error codes are reported on the same lines.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -16,8 +16,7 @@ fn said_by(tool: &str, target: &[&str], instrumented: bool) -> BTreeSet<(String,
     let twins = Path::new(env!("CARGO_MANIFEST_DIR")).join("twins");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([tool, "--quiet", "--message-format=json"]).args(target);
-    let shared = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| twins.join("../../../target"), PathBuf::from);
-    cargo.arg("--target-dir").arg(shared).current_dir(&twins);
+    cargo.arg("--target-dir").arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("..")).current_dir(&twins);
     if instrumented {
         cargo.args(["--features", "instrumented"]);
     }
