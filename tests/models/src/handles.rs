@@ -317,3 +317,26 @@ fn a_new_exceptions_handle_implies_a_new_latency_handle() {
         replacing.join().expect("no panic");
     });
 }
+
+#[test]
+fn handles_that_are_read_together_were_set_together() {
+    check(3, || {
+        let found = Arc::new(FixedSeries::<2>::new());
+        let [old, new] = [10, 20].map(|first| [Handle::from_word(first), Handle::from_word(first + 1)]);
+        assert_eq!(found.all(), None);
+        found.set(found.epoch(), old);
+        assert_eq!(found.all(), Some(old));
+        let replacing = {
+            let found = Arc::clone(&found);
+            thread::spawn(move || {
+                found.invalidate();
+                assert_eq!(found.all(), None);
+                found.set(found.epoch(), new);
+            })
+        };
+        let all = found.all();
+        assert!([None, Some(old), Some(new)].contains(&all), "{all:?}");
+        replacing.join().expect("no panic");
+        assert_eq!(found.all(), Some(new));
+    });
+}

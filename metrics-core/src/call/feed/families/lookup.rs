@@ -70,16 +70,10 @@ impl Families {
         Series { handles, buckets: self.buckets }
     }
 
-    /// Returns the handles that all calls share, without looking them up; `None` if one of them must be looked up.
+    /// Returns the handles that all calls share, without looking them up; `None` if they must be looked up.
     #[inline]
     pub(crate) fn known_fixed(&self) -> Option<Handles> {
-        // The latency last: if another handle is newer than a removal, so is the latency.
-        let mut handles = [Handle::NONE; Role::COUNT];
-        for (at, handle) in handles.iter_mut().enumerate().rev() {
-            *handle = self.series.handle(at);
-        }
-        let is_known = |(handle, target): (&Handle, &Option<BoundTarget>)| target.is_none() || !handle.is_none();
-        handles.iter().zip(&self.targets).all(is_known).then_some(handles)
+        self.series.all()
     }
 
     /// Copies the series of a label set to the dense cache, if this thread has cached them in this epoch.
