@@ -170,14 +170,27 @@ pub(crate) fn get_first_level<const N: usize, V: AsRef<[u8]>>(
     epoch: u64,
     values: &[V],
 ) -> Option<[Handle; N]> {
+    get_first_level_with(id, epoch, &[], values)
+}
+
+/// Like [`get_first_level`], for a key that begins with numbers.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+pub(crate) fn get_first_level_with<const N: usize, V: AsRef<[u8]>, const P: usize>(
+    id: &CacheId,
+    epoch: u64,
+    numbers: &[Option<u64>; P],
+    values: &[V],
+) -> Option<[Handle; N]> {
     if !id.searches(1) {
         return None;
     }
-    let entry = set_associative::find(access::cache_words(), id, epoch, values)?;
+    let entry = set_associative::find(access::cache_words(), id, epoch, numbers, values)?;
     Some(set_associative::handles(entry))
 }
 
-/// Like [`get_first_level`], for a single value.
+/// Like [`get_first_level`], for a single value. Does not find some values that [`get_first_level`] finds; see
+/// [`set_associative::find_one`].
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
 pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, value: &[u8]) -> Option<[Handle; N]> {
@@ -204,7 +217,7 @@ fn get_in_table<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Op
                 table.index.find(hash(&table.hasher, values), |entry| matches(&table.keys, entry.key, values))?;
             let handles = table.handles.get(entry.handles as usize..)?.first_chunk()?;
             if id.searches(1) {
-                insert_first_level(id, epoch, values, handles);
+                insert_first_level(id, epoch, &[], values, handles);
             }
             Some(*handles)
         })
@@ -239,7 +252,7 @@ fn insert_new<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles
         Some(true) => {}
         Some(false) => {
             if id.searches(1) {
-                insert_first_level(id, epoch, values, &handles);
+                insert_first_level(id, epoch, &[], values, &handles);
             }
             return;
         }
@@ -265,23 +278,30 @@ fn insert_new<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles
     });
 }
 
-/// Caches `handles` in the first level only, for an owner that uses no second level.
+/// Caches `handles` in the first level only, for an owner that uses no second level and whose keys begin with numbers.
 #[cold]
-pub(crate) fn insert_only_first_level<const N: usize, V: AsRef<[u8]>>(
+pub(crate) fn insert_only_first_level<const N: usize, const P: usize>(
     id: &CacheId,
     epoch: u64,
-    values: &[V],
+    numbers: &[Option<u64>; P],
+    values: &[&str],
     handles: [Handle; N],
 ) {
     if access::make_cache(set_associative::FEW_WORDS, set_associative::FEW_WORDS).is_some() {
-        insert_first_level(id, epoch, values, &handles);
+        insert_first_level(id, epoch, numbers, values, &handles);
     }
 }
 
-fn insert_first_level<V: AsRef<[u8]>>(id: &CacheId, epoch: u64, values: &[V], handles: &[Handle]) {
+fn insert_first_level<const P: usize>(
+    id: &CacheId,
+    epoch: u64,
+    numbers: &[Option<u64>; P],
+    values: &[&str],
+    handles: &[Handle],
+) {
     let _ = FIRST_LEVEL.try_with(|FirstLevel { turn, .. }| {
         turn.set(turn.get().wrapping_add(1));
-        set_associative::insert(access::cache_words(), id, epoch, values, handles, turn.get());
+        set_associative::insert(access::cache_words(), id, epoch, numbers, values, handles, turn.get());
     });
 }
 

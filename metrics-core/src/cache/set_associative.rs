@@ -1,15 +1,16 @@
 //! A thread's first-level cache: 32 or 256 sets of two entries, shared by all families and annotated functions.
 //!
-//! An entry is 16 words: its owner and epoch, the lengths of the values, the values themselves, and the handles. Values
-//! are compared word by word, so a match never depends on a hash. The set is selected by the owner and by the lengths,
-//! first bytes and last bytes of the values. The processor cannot predict which of a set's two entries matches, so the
+//! An entry is 16 words: its owner and epoch, the lengths of the values, the key, and the handles. The key consists of
+//! numbers (the identities of families that a call evaluates) and the label values. It is compared word by word, so a
+//! match never depends on a hash. The set is selected by the owner, the numbers, and the lengths, first bytes and last
+//! bytes of the values. The processor cannot predict which of a set's two entries matches, so the
 //! entry is selected without a branch. A misprediction would cost up to half as much as the whole lookup.
 //!
 //! When a thread ends, another thread may take over its cache. The contents remain valid, since handles are the same
 //! for all threads.
 
-use std::hint;
 use std::sync::atomic::Ordering::Relaxed;
+use std::{hint, iter};
 
 use super::CacheId;
 use crate::cell::Handle;
@@ -33,69 +34,82 @@ pub(super) const MAX_HANDLES: usize = ENTRY_WORDS - HANDLES;
 pub(super) const MAX_VALUES: usize = 8;
 /// Values of at least this length, in bytes, are not cached here.
 const LONGEST: usize = 255;
+/// Values of at least this length, in bytes, are not found by [`find_one`].
+pub(super) const TOO_LONG: usize = 32;
 
 pub(super) type CacheEntry = [AtomicU64; ENTRY_WORDS];
 /// The two entries that a label set can occupy.
 type Set<'w> = [&'w CacheEntry; 2];
 
-/// Returns the entry with the handles for these values.
+/// Returns the entry with the handles for these numbers and values.
 ///
-/// Every lookup with the same id must pass the same number of values and expect the same number of handles, because
-/// entries record neither.
+/// Every lookup with the same id must pass as many numbers and values and expect as many handles, because entries record
+/// none of these counts.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
     reason = "so that the loops over the values are unrolled in callers that know their number"
 )]
-pub(super) fn find<'w, V: AsRef<[u8]>>(
+pub(super) fn find<'w, V: AsRef<[u8]>, const P: usize>(
     words: &'w [AtomicU64],
     id: &CacheId,
     epoch: u64,
+    numbers: &[Option<u64>; P],
     values: &[V],
 ) -> Option<&'w CacheEntry> {
     let mut last = [0; MAX_VALUES];
-    let (lengths, mixed) = ends(values, &mut last);
+    let (lengths, mixed) = ends(numbers, values, &mut last);
     let mixed = spread(mixed);
     let [first, second] = set_of(words, id, mixed)?;
     let owner = owner(id, mixed);
     let is_second = first[OWNER].load(Relaxed) != owner;
     let entry = hint::select_unpredictable(is_second, second, first);
-    if is_of(entry, owner, epoch, lengths) && has(entry, values, &last) {
-        return Some(entry);
+    if is_of(entry, owner, epoch, lengths) && has(entry, numbers, values, &last) {
+        Some(entry)
+    } else {
+        find_in_second(words, id, epoch, numbers, values)
     }
-    // Very rarely, the first entry has the same tag but different values.
-    if is_second || !is_of(second, owner, epoch, lengths) || !has(second, values, &last) {
-        return None;
-    }
-    Some(second)
 }
 
-/// Like [`find`], for a single value, which needs no loops over values.
+/// Like [`find`], but searches only the second entry of the set. Very rarely, the first entry has the same tag but
+/// different values.
+///
+/// A separate function, because the compiler would otherwise branch on the entry that [`find`] has selected.
+#[cold]
+#[inline(never)]
+fn find_in_second<'w, V: AsRef<[u8]>, const P: usize>(
+    words: &'w [AtomicU64],
+    id: &CacheId,
+    epoch: u64,
+    numbers: &[Option<u64>; P],
+    values: &[V],
+) -> Option<&'w CacheEntry> {
+    let mut last = [0; MAX_VALUES];
+    let (lengths, mixed) = ends(numbers, values, &mut last);
+    let mixed = spread(mixed);
+    let [_, second] = set_of(words, id, mixed)?;
+    let is_same = is_of(second, owner(id, mixed), epoch, lengths) && has(second, numbers, values, &last);
+    is_same.then_some(second)
+}
+
+/// Like [`find`], for a single value, which needs no loops. Finds hardly any values of [`TOO_LONG`] bytes or more, nor
+/// one in the second entry of a set if the first has the same tag. On a miss, callers continue with [`find`].
 ///
 /// Uses no iterators and hardly any closures, which are slow in a debug build.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "so that callers save no registers: the rest of a lookup is a tail call")]
 pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {
+    if value.len() >= TOO_LONG {
+        return None;
+    }
     let (last, start) = ends_of(value);
-    let length = value.len().min(LONGEST) as u64;
+    let length = value.len() as u64;
     let mixed = spread(mix(last, start, 0) ^ length);
     let [first, second] = set_of(words, id, mixed)?;
     let owner = owner(id, mixed);
     let is_second = first[OWNER].load(Relaxed) != owner;
     let entry = hint::select_unpredictable(is_second, second, first);
-    if is_of(entry, owner, epoch, length) && has_one(entry, value, start, last) {
-        return Some(entry);
-    }
-    if is_second { None } else { find_in_second(second, owner, epoch, value) }
-}
-
-/// Returns the second entry of a set if it has this value. Called if the first entry has the same tag but another value
-/// or a past epoch, which is rare.
-#[cold]
-#[inline(never)]
-fn find_in_second<'w>(second: &'w CacheEntry, owner: u64, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {
-    let (last, start) = ends_of(value);
-    let length = value.len().min(LONGEST) as u64;
-    (is_of(second, owner, epoch, length) && has_one(second, value, start, last)).then_some(second)
+    if is_of(entry, owner, epoch, length) && has_one(entry, value, start, last) { Some(entry) } else { None }
 }
 
 /// Returns the first `N` handles of an entry; `N` is at most [`MAX_HANDLES`]. Uses an index, because iterators are slow
@@ -115,20 +129,23 @@ pub(super) fn handles<const N: usize>(entry: &CacheEntry) -> [Handle; N] {
 }
 
 /// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any.
-pub(super) fn insert<V: AsRef<[u8]>>(
+pub(super) fn insert<V: AsRef<[u8]>, const P: usize>(
     words: &[AtomicU64],
     id: &CacheId,
     epoch: u64,
+    numbers: &[Option<u64>; P],
     values: &[V],
     handles: &[Handle],
     turn: usize,
 ) {
     let mut last = [0; MAX_VALUES];
-    let (lengths, mixed) = ends(values, &mut last);
+    let (lengths, mixed) = ends(numbers, values, &mut last);
     let mixed = spread(mixed);
     let Some(set) = set_of(words, id, mixed) else { return };
-    let key_words: usize = values.iter().map(|value| words_of(value.as_ref(), 0).count()).sum();
-    let fits = key_words <= HANDLES - KEY && handles.len() <= MAX_HANDLES && values.len() <= MAX_VALUES;
+    let value_words: usize = values.iter().map(|value| words_of(value.as_ref(), 0).count()).sum();
+    let fits = numbers.iter().flatten().count() + value_words <= HANDLES - KEY
+        && handles.len() <= MAX_HANDLES
+        && values.len() <= MAX_VALUES;
     if !fits || values.iter().any(|value| value.as_ref().len() >= LONGEST) {
         return;
     }
@@ -143,8 +160,8 @@ pub(super) fn insert<V: AsRef<[u8]>>(
     entry[OWNER].store(owner(id, mixed), Relaxed);
     entry[EPOCH].store(epoch, Relaxed);
     entry[LENGTHS].store(lengths, Relaxed);
-    let key = values.iter().zip(last).flat_map(|(value, last)| words_of(value.as_ref(), last));
-    for (word, part) in entry[KEY..HANDLES].iter().zip(key) {
+    let of_values = values.iter().zip(last).flat_map(|(value, last)| words_of(value.as_ref(), last));
+    for (word, part) in entry[KEY..HANDLES].iter().zip(numbers.iter().flatten().copied().chain(of_values)) {
         word.store(part, Relaxed);
     }
     for (word, handle) in entry[HANDLES..].iter().zip(handles) {
@@ -153,10 +170,22 @@ pub(super) fn insert<V: AsRef<[u8]>>(
 }
 
 /// Stores the last word of each value in `last`. Returns the lengths, one byte each and capped at [`LONGEST`], and a
-/// mixture of the lengths, first bytes and last bytes.
-#[inline]
-fn ends<V: AsRef<[u8]>>(values: &[V], last: &mut [u64; MAX_VALUES]) -> (u64, u64) {
+/// mixture of the numbers, lengths, first bytes and last bytes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as for `find`")]
+fn ends<V: AsRef<[u8]>, const P: usize>(
+    numbers: &[Option<u64>; P],
+    values: &[V],
+    last: &mut [u64; MAX_VALUES],
+) -> (u64, u64) {
     let (mut lengths, mut mixed) = (0, 0_u64);
+    let mut nth = 0;
+    while nth < P {
+        if let Some(number) = numbers[nth] {
+            mixed = mix(number, 0, mixed);
+        }
+        nth += 1;
+    }
     for (value, last) in values.iter().zip(last) {
         let bytes = value.as_ref();
         let first;
@@ -185,12 +214,12 @@ fn spread(mixed: u64) -> u64 {
     mixed.wrapping_mul(SPREAD).rotate_left(8)
 }
 
-/// Splits a value into words that, together with its length, identify it. If the value is longer than 8 bytes, all of
-/// its complete 8-byte chunks precede `last`, which holds its last bytes.
+/// Splits a value into words that, together with its length, identify it: `last`, which holds its last bytes, and all
+/// of its complete 8-byte chunks if the value is longer than 8 bytes.
 #[inline]
 fn words_of(value: &[u8], last: u64) -> impl Iterator<Item = u64> {
-    let before = if value.len() > 8 { value.as_chunks::<8>().0 } else { &[] };
-    before.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain([last])
+    let chunks = if value.len() > 8 { value.as_chunks::<8>().0 } else { &[] };
+    iter::once(last).chain(chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)))
 }
 
 /// Returns the entries that these values can occupy; `None` if the thread has no cache.
@@ -220,53 +249,68 @@ fn is_of(entry: &CacheEntry, owner: u64, epoch: u64, lengths: u64) -> bool {
     (of ^ owner) | (at ^ epoch) | (lens ^ lengths) == 0
 }
 
-/// Returns true if the entry has these values. The caller has checked that the lengths are equal.
-#[inline]
-fn has<V: AsRef<[u8]>>(entry: &CacheEntry, values: &[V], last: &[u64; MAX_VALUES]) -> bool {
+/// Returns true if the entry has these numbers and values. The caller has checked that the lengths are equal.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as for `find`")]
+fn has<V: AsRef<[u8]>, const P: usize>(
+    entry: &CacheEntry,
+    numbers: &[Option<u64>; P],
+    values: &[V],
+    last: &[u64; MAX_VALUES],
+) -> bool {
     // The remainder eliminates the bounds check.
     let differs = |at: usize, word: u64| entry[at % ENTRY_WORDS].load(Relaxed) ^ word;
     let (mut at, mut different) = (KEY, 0);
+    let mut nth = 0;
+    while nth < P {
+        if let Some(number) = numbers[nth] {
+            different |= differs(at, number);
+            at += 1;
+        }
+        nth += 1;
+    }
     for (value, last) in values.iter().zip(last) {
         let value = value.as_ref();
-        if value.len() > 8 {
-            for chunk in value.as_chunks::<8>().0 {
-                different |= differs(at, u64::from_le_bytes(*chunk));
-                at += 1;
-            }
-        }
         different |= differs(at, *last);
         at += 1;
+        if value.len() > 8 {
+            // Most values have at most 23 bytes, so only longer ones need a loop.
+            different |= differs(at, word_at(value, 0));
+            at += 1;
+            if value.len() >= 16 {
+                different |= differs(at, word_at(value, 8));
+                at += 1;
+            }
+            if value.len() >= 24 {
+                different |= differences_from_third(entry, at, value);
+                at += value.len() / 8 - 2;
+            }
+        }
     }
     different == 0
 }
 
-/// Like [`has`], for a single value with these first and last words.
-#[inline]
-fn has_one(entry: &CacheEntry, value: &[u8], first: u64, last: u64) -> bool {
-    if value.len() <= 8 {
-        return entry[KEY].load(Relaxed) == last;
-    }
-    let chunks = value.len() / 8;
+/// Returns 0 if the words from `at` on are the complete chunks of this value, except the first two.
+#[inline(never)]
+fn differences_from_third(entry: &CacheEntry, at: usize, value: &[u8]) -> u64 {
+    let chunks = value.as_chunks::<8>().0.iter().skip(2).enumerate();
     // The remainder eliminates the bounds check.
-    let ends = entry[KEY].load(Relaxed) ^ first | entry[(KEY + chunks) % ENTRY_WORDS].load(Relaxed) ^ last;
-    // Most values have at most 23 bytes, so only longer ones need a loop.
-    ends == 0
-        && (chunks < 2 || entry[KEY + 1].load(Relaxed) == word_at(value, 8))
-        && (chunks < 3 || has_middle(entry, value))
+    chunks.fold(0, |different, (nth, chunk)| {
+        different | entry[(at + nth) % ENTRY_WORDS].load(Relaxed) ^ u64::from_le_bytes(*chunk)
+    })
 }
 
-/// Returns true if the entry has all complete chunks of this value except the first two, which were compared.
-#[inline(never)]
-fn has_middle(entry: &CacheEntry, value: &[u8]) -> bool {
-    let mut at = 2;
-    while at < value.len() / 8 {
-        // The remainder eliminates the bounds check.
-        if entry[(KEY + at) % ENTRY_WORDS].load(Relaxed) != word_at(value, 8 * at) {
-            return false;
-        }
-        at += 1;
+/// Like [`has`], for a single value with these first and last words, shorter than [`TOO_LONG`].
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as for `find_one`")]
+fn has_one(entry: &CacheEntry, value: &[u8], first: u64, last: u64) -> bool {
+    let has = |at: usize, word: u64| entry[KEY + at].load(Relaxed) == word;
+    if value.len() <= 8 {
+        return has(0, last);
     }
-    true
+    has(0, last)
+        && has(1, first)
+        && (value.len() < 16 || has(2, word_at(value, 8)) && (value.len() < 24 || has(3, word_at(value, 16))))
 }
 
 /// The word that starts at this position; 0 if fewer than 8 bytes remain.

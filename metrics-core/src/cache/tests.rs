@@ -1,9 +1,9 @@
 //! Tests of the first level, which run outside of the models that share its file.
 
-use super::CacheId;
 use super::set_associative::{
-    CacheEntry, FEW_WORDS, MANY_WORDS, MAX_HANDLES, MAX_VALUES, find, find_one, handles, insert,
+    CacheEntry, FEW_WORDS, MANY_WORDS, MAX_HANDLES, MAX_VALUES, TOO_LONG, find, find_one, handles,
 };
+use super::{CacheId, set_associative};
 use crate::cell::Handle;
 use crate::cell::sync::{self, AtomicU64};
 
@@ -15,13 +15,21 @@ fn zeros(words: usize) -> Box<[AtomicU64]> {
     sync::zeros(words).expect("memory")
 }
 
+fn words_of(entry: &CacheEntry) -> [u64; MAX_HANDLES] {
+    handles(entry).map(Handle::word)
+}
+
 fn found(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str]) -> Option<[u64; MAX_HANDLES]> {
-    let read = |entry: &CacheEntry| handles(entry).map(Handle::word);
-    let found = find(words, id, epoch, values).map(read);
+    let found = find(words, id, epoch, &[], values).map(words_of);
     if let [value] = values {
-        assert_eq!(find_one(words, id, epoch, value.as_bytes()).map(read), found, "{value:?}");
+        let one = find_one(words, id, epoch, value.as_bytes()).map(words_of);
+        assert!(one.is_none() || one == found, "{value:?}");
     }
     found
+}
+
+fn insert(words: &[AtomicU64], id: &CacheId, epoch: u64, values: &[&str], handles: &[Handle], turn: usize) {
+    set_associative::insert(words, id, epoch, &[], values, handles, turn);
 }
 
 /// Returns values of many lengths, plus all variants of each value that differ from it in one byte.
@@ -67,6 +75,8 @@ fn handles_are_found_only_for_the_same_single_value() {
             let expected = (n == other_n && value.len() <= 71).then(|| some_handles(n as u64).map(Handle::word));
             assert_eq!(found(&words, &id, 1, &[other]), expected, "{other:?} after {value:?}");
         }
+        let one = find_one(&words, &id, 1, value.as_bytes());
+        assert_eq!(one.is_some(), value.len() < TOO_LONG, "{value:?}");
     }
 }
 
@@ -114,6 +124,27 @@ fn handles_are_found_only_for_the_same_owner_and_epoch() {
     insert(&words, &ids[0], 2, &["/foo"], &some_handles(2), 0);
     assert_eq!(found(&words, &ids[0], 2, &["/foo"]), Some(some_handles(2).map(Handle::word)));
     assert!(found(&[], &ids[0], 2, &["/foo"]).is_none());
+}
+
+#[test]
+fn numbers_are_part_of_the_key() {
+    let id = CacheId::new();
+    let keys = [[Some(1), Some(2)], [Some(2), Some(1)], [Some(1), Some(1)], [Some(0), Some(2)]];
+    for key in keys {
+        for values in [&[][..], &["a"], &["a value of many bytes", "b"]] {
+            let words = zeros(MANY_WORDS);
+            set_associative::insert(&words, &id, 1, &key, values, &some_handles(1), 0);
+            for other in keys {
+                assert_eq!(find(&words, &id, 1, &other, values).is_some(), other == key, "{other:?} after {key:?}");
+            }
+        }
+    }
+    // Three values of 16 bytes take all 9 words of a key, so there is no room for a number.
+    let (words, values) = (zeros(MANY_WORDS), ["x".repeat(16), "y".repeat(16), "z".repeat(16)]);
+    for (number, is_cached) in [(None, true), (Some(1), false)] {
+        set_associative::insert(&words, &id, 1, &[number], &values, &some_handles(1), 0);
+        assert_eq!(find(&words, &id, 1, &[number], &values).is_some(), is_cached);
+    }
 }
 
 #[test]

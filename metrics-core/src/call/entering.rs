@@ -7,7 +7,7 @@
 //! branches, it would pass them through memory, storing them word by word and loading them in pairs. The resulting
 //! failure of store-to-load forwarding would stall the processor for longer than the whole lookup takes.
 
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 
 use super::declaration::label_source::{MAX_LABELS, Role};
 use super::feed::series::Series;
@@ -52,7 +52,7 @@ impl Entering {
     /// Like [`Entering::start`], for a call that can be canceled or is counted in flight.
     #[inline]
     pub fn start_tracked<const N: usize>(self, labels: [Label<'_>; N]) -> TrackedCall {
-        self.prepare(labels).begin()
+        self.into_site().begin_tracked(&labels)
     }
 
     /// Like [`Entering::start_tracked`], for a call that begins later.
@@ -130,29 +130,39 @@ impl<'a> EnteringWith<'a> {
         self.with(Role::InFlight, family.target())
     }
 
+    #[inline]
     fn with(mut self, role: Role, target: TargetRef<'a>) -> Self {
-        if let Role::Exceptions | Role::Cancelled = role {
-            target.mark_read_early();
-        }
         self.per_call[role as usize] = Some(target);
         self
     }
 
-    /// Begins the call with the values of all labels that are not fixed.
+    /// Begins the call with the values of all labels that are not fixed. The latency excludes the lookup.
+    ///
+    /// Such a call is not counted in flight and cannot be canceled.
+    #[inline]
+    pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallWithLabels {
+        let call = CallWithLabels::begin(self.entering.site.found_with(&labels, &self.per_call));
+        mem::forget(self);
+        call
+    }
+
+    /// Like [`EnteringWith::start`], for a call that can be canceled or is counted in flight.
     #[inline]
     pub fn start_tracked<const N: usize>(self, labels: [Label<'_>; N]) -> TrackedCall {
-        self.prepare(labels).begin()
+        let call = self.entering.site.begin_tracked_with(&labels, &self.per_call);
+        mem::forget(self);
+        call
     }
 
     /// Like [`EnteringWith::start_tracked`], for a call that begins later.
-    #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> Prepared {
         let (site, per_call) = self.into_borrowed();
-        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        Prepared::new(site.resolve_with(&values, &per_call))
+        let values = values_of(&labels);
+        Prepared::new(site.find_with(&values, &per_call).unwrap_or_else(|| site.resolve_with(&values, &per_call)))
     }
 
     /// Disarms the guard once the labels are evaluated. The caller must then record the call.
+    #[inline]
     pub(super) fn into_borrowed(self) -> (&'static Site, PerCall<'a>) {
         let this = ManuallyDrop::new(self);
         (this.entering.site, this.per_call)
@@ -173,26 +183,73 @@ impl Site {
         Call::new(self, self.begin())
     }
 
-    /// Like [`Site::start`], for a call that can be canceled or is counted in flight.
-    #[inline]
-    pub fn start_tracked(&'static self) -> TrackedCall {
-        self.prepare().begin()
-    }
+    // Both functions for tracked calls return the whole guard instead of the series. A caller that moved the series into
+    // a guard would do so with wide loads of words that were just stored one by one, which stalls on store forwarding.
 
-    /// Like [`Site::start_tracked`], for a call that begins later.
-    pub fn prepare(&'static self) -> Prepared {
-        if let Some(families) = self.families.get()
-            && let Some(handles) = families.known_fixed()
-        {
-            return Prepared::new(Series { handles, buckets: families.buckets() });
+    /// Like [`Site::start`], for a call that can be canceled or is counted in flight.
+    #[inline(never)]
+    pub fn start_tracked(&'static self) -> TrackedCall {
+        match self.known_fixed() {
+            Some(series) => TrackedCall::begin(series),
+            None => self.start_tracked_first(),
         }
-        self.prepare_first()
     }
 
     #[cold]
     #[inline(never)]
-    fn prepare_first(&self) -> Prepared {
-        Prepared::new(self.resolve_fixed())
+    fn start_tracked_first(&self) -> TrackedCall {
+        TrackedCall::begin(self.resolve_fixed())
+    }
+
+    /// Like [`Site::start_tracked`], for these labels. Compiled for each number of labels, like [`Site::series`].
+    #[inline(never)]
+    fn begin_tracked<const N: usize>(&self, labels: &[Label<'_>; N]) -> TrackedCall {
+        let found = match labels.as_slice() {
+            [label] if label.closed().is_none() => self.find_first_level_one(label.as_str()),
+            _ if is_closed(labels) => None,
+            _ => self.find_first_level(&values_of(labels)),
+        };
+        match found {
+            Some(series) => TrackedCall::begin(series),
+            None => self.begin_tracked_slowly(labels),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_tracked_slowly<const N: usize>(&self, labels: &[Label<'_>; N]) -> TrackedCall {
+        TrackedCall::begin(self.series_of(labels))
+    }
+
+    /// Like [`Site::begin_tracked`], for a call that has evaluated some of its families.
+    #[inline(never)]
+    fn begin_tracked_with<const N: usize>(&self, labels: &[Label<'_>; N], per_call: &PerCall<'_>) -> TrackedCall {
+        let values = values_of(labels);
+        match self.find_with(&values, per_call) {
+            Some(series) => TrackedCall::begin(series),
+            None => TrackedCall::begin(self.resolve_with(&values, per_call)),
+        }
+    }
+
+    /// Returns the series for the latency and the exceptions of a call that has evaluated some of its families.
+    #[inline(never)]
+    fn found_with<const N: usize>(&self, labels: &[Label<'_>; N], per_call: &PerCall<'_>) -> Found {
+        let values = values_of(labels);
+        match self.find_with(&values, per_call) {
+            Some(series) => Found::from(series),
+            None => Found::from(self.resolve_with(&values, per_call)),
+        }
+    }
+
+    /// Like [`Site::start_tracked`], for a call that begins later.
+    pub fn prepare(&'static self) -> Prepared {
+        Prepared::new(self.known_fixed().unwrap_or_else(|| self.resolve_fixed()))
+    }
+
+    #[inline]
+    fn known_fixed(&self) -> Option<Series> {
+        let families = self.families.get()?;
+        Some(Series { handles: families.known_fixed()?, buckets: families.buckets() })
     }
 
     /// Returns a guard for a call whose labels are about to be evaluated.
@@ -233,35 +290,50 @@ impl Site {
         {
             return Found { buckets: families.buckets(), latency, exceptions };
         }
-        self.find_one_second_level(value)
+        self.find_one_slowly(value)
     }
 
-    // A separate function, because the array would otherwise be written to the stack in each call.
+    /// Like [`Site::find_one`], for a value that it has not found, such as a long one. A separate function, because the
+    /// array would otherwise be written to the stack in each call.
+    #[cold]
     #[inline(never)]
-    fn find_one_second_level(&self, value: &str) -> Found {
-        Found::from(self.series_second_level(&[value]))
+    fn find_one_slowly(&self, value: &str) -> Found {
+        Found::from(self.series(&[value]))
     }
 
     /// Returns all series of a call.
     #[inline]
     fn series_of<const N: usize>(&self, labels: &[Label<'_>; N]) -> Series {
-        if N > 0 && labels.iter().all(|label| label.closed().is_some()) {
+        if is_closed(labels) {
             return self.series_closed(labels);
         }
-        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        self.series(&values)
+        self.series(&values_of(labels))
     }
 
     /// Returns the series for these values. Not inlined, to keep the callers small, but compiled for each number of
     /// labels, so that the loops over the values are unrolled.
     #[inline(never)]
     fn series<const N: usize>(&self, values: &[&str; N]) -> Series {
-        if let Some(families) = self.families.get()
-            && let Some(handles) = cache::get_first_level(&families.cache, families.epoch(), values)
-        {
-            return Series { handles, buckets: families.buckets() };
+        match self.find_first_level(values) {
+            Some(series) => series,
+            None => self.series_second_level(values),
         }
-        self.series_second_level(values)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+    fn find_first_level<const N: usize>(&self, values: &[&str; N]) -> Option<Series> {
+        let families = self.families.get()?;
+        let handles = cache::get_first_level(&families.cache, families.epoch(), values)?;
+        Some(Series { handles, buckets: families.buckets() })
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+    fn find_first_level_one(&self, value: &str) -> Option<Series> {
+        let families = self.families.get()?;
+        let handles = cache::get_one_first_level(&families.cache, families.epoch(), value.as_bytes())?;
+        Some(Series { handles, buckets: families.buckets() })
     }
 
     #[inline(never)]
@@ -303,6 +375,24 @@ impl Site {
     }
 }
 
+/// An array, because an iterator would be slow in a debug build.
+#[inline]
+fn values_of<'a, const N: usize>(labels: &'a [Label<'_>; N]) -> [&'a str; N] {
+    let mut values = [""; N];
+    let mut at = 0;
+    while at < N {
+        values[at] = labels[at].as_str();
+        at += 1;
+    }
+    values
+}
+
+/// Returns true if there are labels and all of them have closed sets.
+#[inline]
+fn is_closed(labels: &[Label<'_>]) -> bool {
+    !labels.is_empty() && labels.iter().all(|label| label.closed().is_some())
+}
+
 /// Records a call that ended because a label or family expression panicked or returned from the function.
 #[cold]
 fn record_panic(site: &'static Site, per_call: &PerCall<'_>) {
@@ -313,6 +403,9 @@ fn record_panic(site: &'static Site, per_call: &PerCall<'_>) {
     };
     for (role, target) in Role::ALL.into_iter().zip(per_call) {
         let Some(target) = target else { continue };
+        if let Role::Exceptions | Role::Cancelled = role {
+            target.mark_read_early();
+        }
         series.handles[role as usize] = match *target {
             TargetRef::Family(core) => core.overflow(),
             TargetRef::Unlabeled { handle, .. } => handle,

@@ -18,47 +18,33 @@ use crate::internal::InternalError;
 use crate::registry::{Problem, ProblemKind, Registry};
 
 impl Site {
-    /// Returns the series of a call that evaluates some of its families.
-    #[inline(never)]
-    pub(super) fn resolve_with(&self, values: &[&str], per_call: &PerCall<'_>) -> Series {
-        let identities = per_call.map(|target| Some(target?.identity().to_le_bytes()));
-        let mut parts: [&[u8]; MAX_LABELS] = [&[]; MAX_LABELS];
-        let all =
-            values.iter().map(|value| value.as_bytes()).chain(identities.iter().flatten().map(<[u8; 8]>::as_slice));
-        let mut count = 0;
-        for part in all {
-            // If there are more values and identities than this, calls always take the slow path.
-            let Some(slot) = parts.get_mut(count) else { return self.resolve_with_new(values, per_call, &[]) };
-            *slot = part;
-            count += 1;
-        }
-        let parts = &parts[..count];
-        if let Some(families) = self.families.get()
-            && let Some(id) = &families.per_call
-            && let Some(handles) = cache::get_first_level(id, families.epoch(), parts)
-        {
-            let latency = per_call[Role::Latency as usize];
-            return Series { handles, buckets: latency.map_or(families.buckets(), TargetRef::buckets) };
-        }
-        self.resolve_with_new(values, per_call, parts)
+    /// Returns the series of a call that evaluates some of its families, if this thread has cached them.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "each function that contains it returns another guard")]
+    pub(super) fn find_with<const N: usize>(&self, values: &[&str; N], per_call: &PerCall<'_>) -> Option<Series> {
+        let families = self.families.get()?;
+        let id = families.per_call.as_ref()?;
+        let handles = cache::get_first_level_with(id, families.epoch(), &identities(per_call), values)?;
+        let latency = per_call[Role::Latency as usize];
+        Some(Series { handles, buckets: latency.map_or(families.buckets(), TargetRef::buckets) })
     }
 
-    /// Like [`Site::resolve_with`], for series that this thread has not cached. `parts` is their cache key; if it is
-    /// empty, they are not cached.
+    /// Like [`Site::find_with`], for series that this thread has not cached.
     #[inline(never)]
-    fn resolve_with_new(&self, values: &[&str], per_call: &PerCall<'_>, parts: &[&[u8]]) -> Series {
+    pub(super) fn resolve_with(&self, values: &[&str], per_call: &PerCall<'_>) -> Series {
+        // Read before the series are looked up.
+        let identities = identities(per_call);
         // Not the provisional families of a failed evaluation, whose epochs are independent of those of the real ones.
         let families = self.families.get().map(|families| (families, families.epoch()));
         let (mut series, is_within_cap) = self.resolve_within_cap(values);
         if self.resolve_per_call(values, per_call, &Role::ALL, &mut series)
             && is_within_cap
-            && !parts.is_empty()
             && let Some((families, epoch)) = families
             && let Some(id) = &families.per_call
             // Otherwise, values of closed sets are recorded as `other` for now.
             && (families.known.get().is_some() || !self.declaration.has_known_values())
         {
-            cache::insert_only_first_level(id, epoch, parts, series.handles);
+            cache::insert_only_first_level(id, epoch, &identities, values, series.handles);
         }
         series
     }
@@ -81,6 +67,9 @@ impl Site {
         let all = families.all_values(self.within_sets(families, values, &mut replaced));
         for role in roles {
             let Some(target) = per_call[*role as usize] else { continue };
+            if let Role::Exceptions | Role::Cancelled = role {
+                target.mark_read_early();
+            }
             let (handle, is_own) = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
                 self.note_mismatch(families, *role, target);
                 (Handle::NONE, false)
@@ -120,4 +109,10 @@ impl Site {
         let values = &texts(values)[..families.given_len()];
         self.resolve_per_call(values, per_call, self.roles_at_end(values), series);
     }
+}
+
+/// Returns the identities of the families that a call has evaluated, which are part of its cache key.
+#[inline]
+fn identities(per_call: &PerCall<'_>) -> [Option<u64>; Role::COUNT] {
+    per_call.map(|target| Some(target?.identity()))
 }

@@ -172,6 +172,8 @@ impl Site {
         let Some(families) = self.families.get() else { return self.resolve_end_second_level(values) };
         let handles = match &values[..families.given_len()] {
             [only] => cache::get_one_first_level(&families.cache, families.epoch(), only),
+            // The most common number of values, for which the loops are unrolled.
+            [first, second] => cache::get_first_level(&families.cache, families.epoch(), &[first, second]),
             given => cache::get_first_level(&families.cache, families.epoch(), given),
         };
         match handles {

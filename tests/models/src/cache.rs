@@ -33,5 +33,5 @@ pub(crate) fn find_one(words: &[AtomicU64], id: &CacheId, epoch: u64, value: &st
 
 /// Caches the handle for this value.
 pub(crate) fn insert_one(words: &[AtomicU64], id: &CacheId, epoch: u64, value: &str, handle: Handle) {
-    set_associative::insert(words, id, epoch, &[value], &[handle], 0);
+    set_associative::insert(words, id, epoch, &[], &[value], &[handle], 0);
 }

@@ -1,5 +1,5 @@
-//! The guard for a call that is `async` or counted in flight, or that evaluates its families. The guard detects how the
-//! call ends and records the call. Plain calls have the guards in [`super::untracked`], and calls with late labels have
+//! The guard for a call that is `async` or counted in flight. The guard detects how the call ends and records the call.
+//! Plain calls have the guards in [`super::untracked`], and calls with late labels have
 //! a guard that keeps these labels.
 //!
 //! A call ends in exactly one way. [`TrackedCall::finish`] records a call that has returned. If the guard is dropped
@@ -44,8 +44,7 @@ impl PendingCall for Prepared {
 
     #[inline]
     fn begin(self) -> TrackedCall {
-        enter(self.series.handles[Role::InFlight as usize]);
-        TrackedCall { start: Moment::now(), series: self.series, progress: Progress::new() }
+        TrackedCall::begin(self.series)
     }
 }
 
@@ -84,6 +83,12 @@ macro_rules! body_methods {
 pub(crate) use body_methods;
 
 impl TrackedCall {
+    #[inline]
+    pub(crate) fn begin(series: Series) -> Self {
+        enter(series.handles[Role::InFlight as usize]);
+        Self { start: Moment::now(), series, progress: Progress::new() }
+    }
+
     body_methods!();
 
     /// Ends a call that has returned. Takes a reference, so that the guard need not be moved out of a future.
@@ -196,10 +201,7 @@ pub(super) fn record_at(seconds: f64, now: Moment, Series { handles, buckets }: 
     }
     match outcome {
         Outcome::Ok => {}
-        Outcome::Exception => {
-            cell::counter::add_whole(*exceptions, 1);
-            exemplars::counted_in_trace(*exceptions, now);
-        }
+        Outcome::Exception => count_exception(*exceptions, now),
         Outcome::Cancelled => cell::counter::add_whole(*cancelled, 1),
     }
     if !in_flight.is_none() {
@@ -207,12 +209,18 @@ pub(super) fn record_at(seconds: f64, now: Moment, Series { handles, buckets }: 
     }
 }
 
-// Not inlined, so that calls that need neither function do not reserve registers for them.
+// Not inlined, so that calls that need none of these functions do not reserve registers for them.
 
 #[inline(never)]
 pub(super) fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64, now: Moment) {
     cell::observe(latency, Some(buckets), seconds);
     exemplars::observed_in_trace(latency, buckets, seconds, now);
+}
+
+#[inline(never)]
+pub(super) fn count_exception(exceptions: Handle, now: Moment) {
+    cell::counter::add_whole(exceptions, 1);
+    exemplars::counted_in_trace(exceptions, now);
 }
 
 #[inline(never)]

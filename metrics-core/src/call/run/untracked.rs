@@ -1,5 +1,5 @@
-//! Calls to functions that are not `async`, are not counted in flight, evaluate no family and have no labels from the
-//! result. They end by returning or by a panic, so their guards do not track the progress of a call.
+//! Calls to functions that are not `async`, are not counted in flight and have no labels from the result. They end by
+//! returning or by a panic, so their guards do not track the progress of a call.
 //!
 //! The guards have no more fields than fit into registers, and ending a call consumes its guard. If all labels are
 //! fixed, the call reads its handles from the site when it ends. Cold paths take handles and numbers instead of
@@ -16,7 +16,6 @@ use crate::call::feed::series::Series;
 use crate::call::site::Site;
 use crate::cell::{self, Buckets, Handle};
 use crate::clock::Moment;
-use crate::exemplars;
 
 /// A running call whose labels are all fixed. Dropping it without [`Call::finish`] records a panic.
 #[must_use = "dropping the guard records that the call panicked"]
@@ -110,8 +109,7 @@ impl Site {
             _ => return finish_slowly(families, seconds, now, exception),
         }
         if exception {
-            cell::counter::add_whole(exceptions, 1);
-            exemplars::counted_in_trace(exceptions, now);
+            guard::count_exception(exceptions, now);
         }
     }
 
@@ -148,8 +146,7 @@ fn record(start: Moment, buckets: Option<&'static Buckets>, latency: Handle, exc
         Some(buckets) => guard::observe_in_buckets(latency, buckets, seconds, now),
     }
     if exception {
-        cell::counter::add_whole(exceptions, 1);
-        exemplars::counted_in_trace(exceptions, now);
+        guard::count_exception(exceptions, now);
     }
 }
 

@@ -41,12 +41,24 @@ impl FamilyCore {
             [value] => cache::get_one_first_level(&self.cache, epoch, value.as_bytes()),
             values => cache::get_first_level(&self.cache, epoch, values),
         };
-        match found {
-            Some([handle]) => handle,
-            None => self.resolve_second_level(epoch, values),
+        match (found, values.as_slice()) {
+            (Some([handle]), _) => handle,
+            (None, [value]) => self.resolve_one_slowly(epoch, value),
+            (None, values) => self.resolve_second_level(epoch, values),
         }
     }
 
+    /// Like [`FamilyCore::resolve`], for a single value that is not in the first level, or too long to be found there
+    /// quickly.
+    #[inline(never)]
+    fn resolve_one_slowly(&self, epoch: u64, value: &str) -> Handle {
+        match cache::get_first_level(&self.cache, epoch, &[value]) {
+            Some([handle]) => handle,
+            None => self.resolve_second_level(epoch, &[value]),
+        }
+    }
+
+    #[inline(never)]
     fn resolve_second_level(&self, epoch: u64, values: &[&str]) -> Handle {
         match cache::get_second_level(&self.cache, epoch, values) {
             Some([handle]) => handle,

@@ -167,11 +167,10 @@ fn span(function: &Function) -> Span {
     Span::mixed_site().located_at(function.output_span())
 }
 
-/// Emits the expression that begins a call now. A call is tracked if it can be canceled, is counted in flight or
-/// evaluates its families. Calls with late labels are always tracked, and their only method is named `start`.
+/// Emits the expression that begins a call now. A call is tracked if it can be canceled or is counted in flight. Calls
+/// with late labels are always tracked, and their only method is named `start`.
 fn begin_now(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
-    let has_per_call = families(args).any(|(_, family)| family.per_call);
-    let is_tracked = function.is_async() || args.in_flight.is_some() || has_per_call;
+    let is_tracked = function.is_async() || args.in_flight.is_some();
     let method = if is_tracked && !args.has_late_labels() {
         quote! { start_tracked }
     } else {

@@ -11,7 +11,7 @@ fn run(&self, kind: Kind) -> Result<(), JobError> {
         .enter_with()
         .latency::<1, false, _>(&self.metrics.latency)
         .exceptions::<1, false, _>(&self.metrics.exceptions)
-        .start_tracked([::metrics_core::__private::label(&kind)]);
+        .start([::metrics_core::__private::label(&kind)]);
     let __metrics_out = __metrics_call
         .run(move || -> Result<(), JobError> { self.queue(kind).pop()?.run() });
     __metrics_call
