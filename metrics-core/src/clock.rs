@@ -50,6 +50,9 @@ pub(crate) fn init() {
 }
 
 impl Moment {
+    /// A value that is replaced before it is used.
+    pub(crate) const PLACEHOLDER: Self = Self(0);
+
     // Not inlined, because the body would expand to two calls in each caller.
     pub(crate) fn now() -> Self {
         Self(Clock::get().ticks.raw())

@@ -377,7 +377,7 @@ impl Site {
 
 /// An array, because an iterator would be slow in a debug build.
 #[inline]
-fn values_of<'a, const N: usize>(labels: &'a [Label<'_>; N]) -> [&'a str; N] {
+pub(super) fn values_of<'a, const N: usize>(labels: &'a [Label<'_>; N]) -> [&'a str; N] {
     let mut values = [""; N];
     let mut at = 0;
     while at < N {

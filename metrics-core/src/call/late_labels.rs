@@ -10,7 +10,7 @@
 use std::fmt;
 
 use super::declaration::label_source::{MAX_LABELS, Role};
-use super::entering::{Entering, EnteringWith};
+use super::entering::{Entering, EnteringWith, values_of};
 use super::feed::series::{Series, Values};
 use super::feed::target::{FeedTarget, PerCall};
 use super::run::guard::{self, body_methods};
@@ -92,21 +92,15 @@ impl<E: Entered> EnteringByResult<E> {
     /// Begins the call with the values of the labels that come from its arguments.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallByResult<N, E::Named> {
-        self.prepare(labels).begin()
+        let (site, named) = self.0.into_parts();
+        CallByResult::begin(site, &labels, named)
     }
 
     /// Like [`EnteringByResult::start`], but for a call that begins later.
     #[inline]
     pub fn prepare<const N: usize>(self, labels: [Label<'_>; N]) -> PreparedByResult<N, E::Named> {
         let (site, named) = self.0.into_parts();
-        let values: [&str; N] = std::array::from_fn(|at| labels[at].as_str());
-        let mut in_flight = site.resolve_beginning(&values);
-        if let Some(per_call) = named.targets() {
-            let mut series = Series::NONE;
-            series.handles[Role::InFlight as usize] = in_flight;
-            site.resolve_per_call(&values, &per_call, &[Role::InFlight], &mut series);
-            in_flight = series.handles[Role::InFlight as usize];
-        }
+        let in_flight = site.in_flight_at_beginning(&values_of(&labels), named.targets().as_ref());
         PreparedByResult(LateCall { site, labels: labels.each_ref().map(LabelText::of), named, in_flight })
     }
 }
@@ -168,6 +162,21 @@ impl<const R: usize> Ending<R> {
 }
 
 impl<const N: usize, F: Named> CallByResult<N, F> {
+    /// Begins a call now. Not inlined, so that the guard is made where the caller keeps it.
+    #[inline(never)]
+    fn begin(site: &'static Site, labels: &[Label<'_>; N], named: F) -> Self {
+        let state = LateCall { site, labels: [const { LabelText::EMPTY }; N], named, in_flight: Handle::NONE };
+        let mut call = Self { start: Moment::PLACEHOLDER, state, progress: Progress::new() };
+        let values = values_of(labels);
+        call.state.in_flight = site.in_flight_at_beginning(&values, call.state.named.targets().as_ref());
+        for (kept, value) in call.state.labels.iter_mut().zip(values) {
+            kept.set(value);
+        }
+        guard::enter(call.state.in_flight);
+        call.start = Moment::now();
+        call
+    }
+
     body_methods!();
 
     /// Ends a call that has returned.
@@ -206,6 +215,17 @@ pub(super) fn texts<'v>(values: &LateValues<'v>) -> Values<'v> {
 }
 
 impl Site {
+    /// Returns the in-flight series of a call that is beginning with these values.
+    #[inline]
+    fn in_flight_at_beginning(&self, values: &[&str], per_call: Option<&PerCall<'_>>) -> Handle {
+        let in_flight = self.resolve_beginning(values);
+        let Some(per_call) = per_call else { return in_flight };
+        let mut series = Series::NONE;
+        series.handles[Role::InFlight as usize] = in_flight;
+        self.resolve_per_call(values, per_call, &[Role::InFlight], &mut series);
+        series.handles[Role::InFlight as usize]
+    }
+
     /// Records a call with late labels. `values` holds the values from the arguments, then those from the result, then
     /// the kind, which is empty if the call was not an exception. Not inlined, to keep the callers small.
     #[inline(never)]
