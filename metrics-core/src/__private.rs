@@ -2,11 +2,10 @@
 
 pub use std::boxed::Box;
 
-pub use crate::__metrics_core_site as site;
 pub use crate::call::{
-    Call, CallByResult, CallWithLabels, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult, Returned, Site,
-    TrackedCall, cancelled, cancelled_with_results, create, exception_if, exceptions, in_flight, kind, kind_of, label,
-    latency, measure, of_result, output, values,
+    Call, CallByResult, CallWithLabels, Declaration, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult,
+    Returned, Site, TrackedCall, cancelled, cancelled_with_results, create, exception_if, exceptions, in_flight, kind,
+    kind_of, label, latency, measure, of_result, output, values,
 };
 pub use crate::declare::{FieldDeclaration, Global};
 pub use crate::label_value::closed;
@@ -14,6 +13,7 @@ pub use crate::lint::{check_help, check_name, check_name_and_style};
 #[cfg(feature = "process")]
 pub use crate::process::{first_known, register as process_metrics};
 pub use crate::registry::declared::{Declared, DeclaredRef, linked};
+pub use crate::{__metrics_core_declared as declared, __metrics_core_site as site};
 
 /// Reports that the macro requires a feature.
 #[cfg(not(feature = "process"))]

@@ -1,5 +1,6 @@
 //! The declaration of an annotated function: its labels and options, as plain data.
 
+mod building;
 pub(crate) mod function_name;
 pub(crate) mod label_source;
 
@@ -23,10 +24,12 @@ pub(crate) enum Origin {
 }
 
 /// The labels and options of an annotated function.
-pub(crate) struct Declaration {
+#[doc(hidden)]
+pub struct Declaration {
     pub(crate) module: &'static str,
     pub(crate) function: &'static str,
-    pub(crate) closure: Option<fn() -> &'static str>,
+    /// The type name of an item in the function, if the function has the `function` label.
+    pub(crate) item: Option<&'static str>,
     pub(crate) location: &'static Location<'static>,
     pub(crate) prefix: Option<&'static str>,
     pub(crate) labels: [Option<(&'static str, LabelSource)>; MAX_LABELS],
@@ -36,24 +39,6 @@ pub(crate) struct Declaration {
 }
 
 impl Declaration {
-    pub(crate) const fn new(
-        module: &'static str,
-        function: &'static str,
-        location: &'static Location<'static>,
-    ) -> Self {
-        Self {
-            module,
-            function,
-            closure: None,
-            location,
-            prefix: None,
-            labels: [None; MAX_LABELS],
-            origins: [Origin::Default, Origin::Default, Origin::None, Origin::None],
-            latency: LatencyOptions { histogram: false, buckets: None, quantiles: None },
-            max_series: None,
-        }
-    }
-
     /// Returns true if the function has a family for `role` that is not evaluated per call.
     pub(crate) fn feeds(&self, role: Role) -> bool {
         matches!(self.origins[role as usize], Origin::Default | Origin::Static(_))
@@ -82,20 +67,8 @@ impl Declaration {
     }
 
     pub(crate) fn default_name(&self, role: Role) -> String {
-        let (prefix, rest) = self.parts_of_name(role);
-        format!("{prefix}{rest}")
-    }
-
-    /// Returns true if `name` is the default name of this role's family.
-    pub(crate) fn is_default_name(&self, role: Role, name: &str) -> bool {
-        let (prefix, rest) = self.parts_of_name(role);
-        name.strip_prefix(prefix) == Some(rest)
-    }
-
-    /// The prefix and the rest of the default name of this role's family.
-    fn parts_of_name(&self, role: Role) -> (&'static str, &'static str) {
         let prefix = self.prefix.or_else(|| self.module.split("::").next()).unwrap_or_default();
-        let rest = match (role, self.closure.is_none()) {
+        let rest = match (role, self.item.is_none()) {
             (Role::Latency, true) => "_request_latency_seconds",
             (Role::Exceptions, true) => "_request_exceptions_total",
             (Role::Cancelled, true) => "_request_cancelled_total",
@@ -105,11 +78,11 @@ impl Declaration {
             (Role::Cancelled, false) => "_function_cancelled_total",
             (Role::InFlight, false) => "_functions_in_flight",
         };
-        (prefix, rest)
+        format!("{prefix}{rest}")
     }
 
     pub(crate) fn help(&self, role: Role) -> &'static str {
-        match (role, self.closure.is_none()) {
+        match (role, self.item.is_none()) {
             (Role::Latency, true) => "Latency of requests, in seconds.",
             (Role::Exceptions, true) => "Requests that ended with an error or a panic.",
             (Role::Cancelled, true) => "Requests that were dropped before they ended.",
@@ -128,12 +101,10 @@ impl Declaration {
 
     /// The function's path, including the `Self` type of a method, if the function has the `function` label.
     pub(crate) fn function_path(&self) -> Option<String> {
-        let closure = self.closure?;
-        Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))
+        Some(function_name::readable(self.item?, &format!("{}::{}", self.module, self.function)))
     }
 
     /// The labels that are known only when a call ends.
-    #[inline]
     pub(crate) fn late_labels(&self) -> LateLabels {
         self.labels.iter().flatten().fold(LateLabels::default(), |late, (_, source)| match source {
             LabelSource::Fixed(_) | LabelSource::Call(_) => late,

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use super::declaration::LateLabels;
 use super::declaration::label_source::{MAX_LABELS, Role};
 use super::entering::{Entering, EnteringWith, values_of};
 use super::feed::series::{Series, Values};
@@ -226,6 +227,14 @@ impl Site {
         series.handles[Role::InFlight as usize]
     }
 
+    fn late_labels(&self) -> LateLabels {
+        match self.usable_families() {
+            Some(families) => families.declaration.late_labels(),
+            // The call was made by an expression that initializes the families.
+            None => (self.declare)().late_labels(),
+        }
+    }
+
     /// Records a call with late labels. `values` holds the values from the arguments, then those from the result, then
     /// the kind, which is empty if the call was not an exception. Not inlined, to keep the callers small.
     #[inline(never)]
@@ -268,7 +277,7 @@ impl<const N: usize, F: Named> Drop for CallByResult<N, F> {
             outcome => (outcome, PANIC, PANIC),
         };
         let (result, kind) = (result.as_bytes(), kind.as_bytes());
-        let results = self.state.site.declaration.late_labels().results;
+        let results = self.state.site.late_labels().results;
         self.record(outcome, std::iter::repeat_n(result, results), kind);
     }
 }

@@ -42,7 +42,7 @@ impl Site {
             && let Some((families, epoch)) = families
             && let Some(id) = &families.per_call
             // Otherwise, values of closed sets are recorded as `other` for now.
-            && (families.known.get().is_some() || !self.declaration.has_known_values())
+            && (families.known.get().is_some() || !families.declaration.has_known_values())
         {
             cache::insert_only_first_level(id, epoch, &identities, values, series.handles);
         }
@@ -64,14 +64,14 @@ impl Site {
         let Some(families) = self.families() else { return false };
         let mut is_within_cap = true;
         let mut replaced = [""; MAX_LABELS];
-        let all = families.all_values(self.within_sets(families, values, &mut replaced));
+        let all = families.all_values(families.within_sets(values, &mut replaced));
         for role in roles {
             let Some(target) = per_call[*role as usize] else { continue };
             if let Role::Exceptions | Role::Cancelled = role {
                 target.mark_read_early();
             }
             let (handle, is_own) = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
-                self.note_mismatch(families, *role, target);
+                note_mismatch(families, *role, target);
                 (Handle::NONE, false)
             });
             series.handles[*role as usize] = handle;
@@ -83,31 +83,31 @@ impl Site {
         is_within_cap
     }
 
-    /// Reports a per-call family whose labels do not match. The call is not recorded in that family.
-    #[cold]
-    fn note_mismatch(&self, families: &Families, role: Role, target: TargetRef<'_>) {
-        InternalError::InstrumentConflict.increment();
-        if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
-            Registry::global().add_problem(Problem {
-                kind: ProblemKind::Declaration,
-                family: self.declaration.default_name(role),
-                message: format!(
-                    "calls are not recorded in {}, given as `{}`: its labels are {:?}, but the function's are {:?}",
-                    target.name().unwrap_or_default(),
-                    role.option(),
-                    target.label_names(),
-                    families.labels_of(role)
-                ),
-                location: Some(self.declaration.location),
-            });
-        }
-    }
-
     /// Replaces the series of an ended call with those in the per-call families.
     pub(super) fn resolve_late_per_call(&self, values: &LateValues<'_>, per_call: &PerCall<'_>, series: &mut Series) {
         let Some(families) = self.families() else { return };
         let values = &texts(values)[..families.given_len()];
-        self.resolve_per_call(values, per_call, self.roles_at_end(values), series);
+        self.resolve_per_call(values, per_call, families.roles_at_end(values), series);
+    }
+}
+
+/// Reports a per-call family whose labels do not match. The call is not recorded in that family.
+#[cold]
+fn note_mismatch(families: &Families, role: Role, target: TargetRef<'_>) {
+    InternalError::InstrumentConflict.increment();
+    if families.noted.fetch_or(1 << role as u8, Ordering::Relaxed) & 1 << role as u8 == 0 {
+        Registry::global().add_problem(Problem {
+            kind: ProblemKind::Declaration,
+            family: families.declaration.default_name(role),
+            message: format!(
+                "calls are not recorded in {}, given as `{}`: its labels are {:?}, but the function's are {:?}",
+                target.name().unwrap_or_default(),
+                role.option(),
+                target.label_names(),
+                families.labels_of(role)
+            ),
+            location: Some(families.declaration.location),
+        });
     }
 }
 

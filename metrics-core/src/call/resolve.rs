@@ -8,23 +8,21 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::declaration::label_source::{LabelList, LabelSource, MAX_LABELS, Role};
+use super::declaration::label_source::{MAX_LABELS, Role};
 use super::declaration::{Declaration, Origin};
 use super::feed::families::Families;
-use super::feed::known_values::KnownValues;
-use super::feed::series::{Handles, Series, Values};
+use super::feed::series::{Handles, Series};
 use super::late_labels::{LateValues, texts};
 use super::site::Site;
 use crate::cache::{self, CacheId};
 use crate::cell::Handle;
 use crate::internal::InternalError;
-use crate::labels::{CANCELLED, OTHER, PANIC};
-use crate::logging::guarded;
-use crate::registry::declared::{Declared, LatencyOptions, UserCode};
-use crate::registry::{Problem, ProblemKind, Registry};
+use crate::registry::declared::{Declared, LatencyRequest, UserCode};
+use crate::registry::{Problem, ProblemKind};
 
 /// The cache for a lookup of label values, and the roles to resolve.
 struct Lookup<'f> {
+    families: &'f Families,
     cache: &'f CacheId,
     roles: &'static [Role],
     /// True if the remaining labels are known only when the call ends.
@@ -47,7 +45,7 @@ impl Site {
     }
 
     fn make_families(&self, user_code: UserCode) -> Option<&Families> {
-        self.families.get_or_make(user_code, || Families::of(&self.declaration)).map(Arc::as_ref)
+        self.families.get_or_make(user_code, || Families::of((self.declare)())).map(Arc::as_ref)
     }
 
     /// Returns true if the families are not initialized yet. The latency of the first call excludes the initialization.
@@ -56,69 +54,22 @@ impl Site {
         self.families.get().is_none()
     }
 
-    /// Returns the known values, evaluating them if necessary. The first evaluation also creates their series at 0.
-    fn known<'f>(&self, families: &'f Families) -> Option<&'f KnownValues> {
-        families.known.get().or_else(|| self.make_known(families, UserCode::Due))
+    fn is_initialized(&self) -> bool {
+        self.families.get().is_some_and(|families| families.known.get().is_some())
     }
 
-    fn make_known<'f>(&self, families: &'f Families, user_code: UserCode) -> Option<&'f KnownValues> {
-        families.known.get_or_make(user_code, || {
-            let mut has_panicked = false;
-            let mut evaluate = |values: fn() -> Vec<String>| {
-                guarded(values).unwrap_or_else(|| {
-                    has_panicked = true;
-                    InternalError::LabelList.record(&self.declaration.location);
-                    Vec::new()
-                })
-            };
-            let labels = families.sources().iter().map(|source| self.known_of(*source, &mut evaluate));
-            let known = KnownValues::new(labels);
-            if has_panicked {
-                return Err(known);
-            }
-            families.know_values(&known);
-            if !families.create_known(&known, &[]) {
-                self.note_too_many(families);
-            }
-            Ok(known)
-        })
-    }
-
-    /// Returns the known values of one label, and true if they are a closed set.
-    fn known_of(
-        &self,
-        source: LabelSource,
-        evaluate: &mut impl FnMut(fn() -> Vec<String>) -> Vec<String>,
-    ) -> Option<(Vec<String>, bool)> {
-        let list = source.list().map(|LabelList { values, closed }| (evaluate(values), closed));
-        match source {
-            LabelSource::Fixed(_) | LabelSource::Call(_) => list,
-            LabelSource::Result(_) => list.map(|(mut values, closed)| {
-                values.push(PANIC.to_owned());
-                if self.declaration.is_cancellable() {
-                    values.push(CANCELLED.to_owned());
-                }
-                (values, closed)
-            }),
-            LabelSource::Kind(_) => {
-                let (mut kinds, closed) = list.unwrap_or_default();
-                kinds.push(PANIC.to_owned());
-                Some((kinds, closed))
-            }
+    /// Returns true if initializing the families or the known values evaluates user expressions.
+    fn runs_user_code(&self) -> bool {
+        match self.usable_families() {
+            Some(families) => families.declaration.runs_user_code(),
+            None => (self.declare)().runs_user_code(),
         }
     }
 
+    /// Returns the location of the attribute.
     #[cold]
-    fn note_too_many(&self, families: &Families) {
-        let Some((cap, family)) = families.cap() else { return };
-        Registry::global().add_problem_of_family(Problem {
-            kind: ProblemKind::Declaration,
-            family: family.to_owned(),
-            message: format!(
-                "the known label sets exceed the `max_series` of {family} ({cap}); those beyond it are not exported at 0; raise `max_series`"
-            ),
-            location: Some(self.declaration.location),
-        });
+    pub(super) fn location(&self) -> &'static Location<'static> {
+        (self.declare)().location
     }
 
     /// Returns the series for a call's label values.
@@ -133,8 +84,8 @@ impl Site {
         if !families.feeds_anything() {
             return (Series { buckets: families.buckets(), ..Series::NONE }, true);
         }
-        let lookup = Lookup { cache: &families.cache, roles: &Role::ALL, completes_later: false };
-        let (handles, is_within_cap) = self.look_up(families, &lookup, values);
+        let lookup = Lookup { families, cache: &families.cache, roles: &Role::ALL, completes_later: false };
+        let (handles, is_within_cap) = lookup.find(values);
         (Series { handles, buckets: families.buckets() }, is_within_cap)
     }
 
@@ -147,23 +98,12 @@ impl Site {
         let Some(cache) = &families.beginnings else {
             // All calls begin alike, so only the first one, and the first one after a removal, create known series.
             if families.known_epoch.load(Ordering::Relaxed) != families.epoch() {
-                self.create_known_again(families);
+                families.create_known_again();
             }
             return Handle::NONE;
         };
-        let lookup = Lookup { cache, roles: &[Role::InFlight], completes_later: true };
-        self.look_up(families, &lookup, values).0[Role::InFlight as usize]
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn create_known_again(&self, families: &Families) {
-        let epoch = families.epoch();
-        let Some(known) = self.known(families) else { return };
-        if families.is_half_empty() {
-            families.create_known(known, &[]);
-        }
-        families.known_epoch.store(epoch, Ordering::Relaxed);
+        let lookup = Lookup { families, cache, roles: &[Role::InFlight], completes_later: true };
+        lookup.find(values).0[Role::InFlight as usize]
     }
 
     /// Returns the series of an ended call with late labels. See [`Site::record_late`] for the values.
@@ -186,87 +126,15 @@ impl Site {
     fn resolve_end_second_level(&self, values: &LateValues<'_>) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         let values = &texts(values)[..families.given_len()];
-        let roles = self.roles_at_end(values);
-        let lookup = Lookup { cache: &families.cache, roles, completes_later: false };
-        Series { handles: self.look_up(families, &lookup, values).0, buckets: families.buckets() }
-    }
-
-    /// Returns the roles to resolve for these values. An empty kind means that the call was not an exception.
-    pub(super) fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
-        match values.last() {
-            Some(&"") if self.declaration.late_labels().kind => &[Role::Latency, Role::Cancelled],
-            _ => &[Role::Latency, Role::Exceptions, Role::Cancelled],
-        }
-    }
-
-    /// Returns the series for these values. The flag is false if these are the overflow series.
-    #[inline]
-    fn look_up(&self, families: &Families, lookup: &Lookup<'_>, values: &[&str]) -> (Handles, bool) {
-        let epoch = families.epoch();
-        match cache::get(lookup.cache, epoch, values) {
-            Some(handles) => (handles, true),
-            None => self.look_up_new(families, lookup, epoch, values),
-        }
-    }
-
-    #[cold]
-    fn look_up_new(&self, families: &Families, lookup: &Lookup<'_>, epoch: u64, values: &[&str]) -> (Handles, bool) {
-        let mut replaced = [""; MAX_LABELS];
-        let values = self.within_sets(families, values, &mut replaced);
-        // The caller has searched the cache for the values as they were given.
-        if self.declaration.has_known_values()
-            && let Some(handles) = cache::get(lookup.cache, epoch, values)
-        {
-            return (handles, true);
-        }
-        // Label sets are created in advance only until half of the cap is used, to leave room for those that calls
-        // actually use.
-        if lookup.completes_later
-            && let Some(known) = self.known(families)
-            && families.is_half_empty()
-        {
-            families.create_known(known, values);
-        }
-        let Some((epoch, handles)) = families.within_cap_at_once(epoch, &families.all_values(values), lookup.roles)
-        else {
-            return (families.overflow(lookup.roles), false);
-        };
-        cache::insert(lookup.cache, epoch, values, handles);
-        (handles, true)
-    }
-
-    /// Replaces each value that is not in its label's closed set with `other`.
-    pub(super) fn within_sets<'v>(
-        &self,
-        families: &Families,
-        values: &'v [&'v str],
-        replaced: &'v mut Values<'v>,
-    ) -> &'v [&'v str] {
-        if !self.declaration.has_known_values() {
-            return values;
-        }
-        let known = self.known(families);
-        if known.is_none() {
-            InternalError::LabelList.record(&self.declaration.location);
-        }
-        for (position, (slot, value)) in replaced.iter_mut().zip(values).enumerate() {
-            let at = families.position_of_given(position).unwrap_or_default();
-            *slot = match known {
-                // The call was not an exception, so it has no kind.
-                _ if value.is_empty() && matches!(families.sources()[at], LabelSource::Kind(_)) => value,
-                Some(known) => known.closed_value(at, value),
-                // The list is being evaluated by code that calls this function.
-                None if families.sources()[at].list().is_some_and(|list| list.closed) => OTHER,
-                None => value,
-            };
-        }
-        &replaced[..values.len()]
+        let roles = families.roles_at_end(values);
+        let lookup = Lookup { families, cache: &families.cache, roles, completes_later: false };
+        Series { handles: lookup.find(values).0, buckets: families.buckets() }
     }
 
     /// Returns no series and records an error, because a family's expression calls the function that uses the family.
     #[cold]
     pub(super) fn unresolved(&self) -> Series {
-        InternalError::InstrumentConflict.record(&self.declaration.location);
+        InternalError::InstrumentConflict.record(&self.location());
         Series::NONE
     }
 
@@ -277,9 +145,48 @@ impl Site {
     }
 }
 
+impl Lookup<'_> {
+    /// Returns the series for these values. The flag is false if these are the overflow series.
+    #[inline]
+    fn find(&self, values: &[&str]) -> (Handles, bool) {
+        let epoch = self.families.epoch();
+        match cache::get(self.cache, epoch, values) {
+            Some(handles) => (handles, true),
+            None => self.find_new(epoch, values),
+        }
+    }
+
+    #[cold]
+    fn find_new(&self, epoch: u64, values: &[&str]) -> (Handles, bool) {
+        let Self { families, cache, roles, completes_later } = *self;
+        let mut replaced = [""; MAX_LABELS];
+        let values = families.within_sets(values, &mut replaced);
+        // The caller has searched the cache for the values as they were given.
+        if families.declaration.has_known_values()
+            && let Some(handles) = cache::get(cache, epoch, values)
+        {
+            return (handles, true);
+        }
+        // Label sets are created in advance only until half of the cap is used, to leave room for those that calls
+        // actually use.
+        if completes_later
+            && let Some(known) = families.known_values()
+            && families.is_half_empty()
+        {
+            families.create_known(known, values);
+        }
+        let Some((epoch, handles)) = families.within_cap_at_once(epoch, &families.all_values(values), roles) else {
+            return (families.overflow(roles), false);
+        };
+        cache::insert(cache, epoch, values, handles);
+        (handles, true)
+    }
+}
+
 impl Declared for Site {
     fn initialize(&self, user_code: UserCode) {
-        if user_code == UserCode::Never && self.declaration.runs_user_code() {
+        // First, because each scrape checks all sites, and almost all of them are initialized.
+        if self.is_initialized() || user_code == UserCode::Never && self.runs_user_code() {
             return;
         }
         // Another thread's evaluation may take a long time, so only calls wait for it.
@@ -292,30 +199,35 @@ impl Declared for Site {
             && families.known.get().is_none()
             && !families.known.is_being_made()
         {
-            self.make_known(families, user_code);
+            families.make_known(user_code);
         }
     }
 
     fn is_ready_for_scrape(&self) -> bool {
-        self.declaration.runs_user_code() || self.families.get().is_some_and(|families| families.known.get().is_some())
+        self.is_initialized() || self.runs_user_code()
     }
 
-    fn latency_options(&self, name: &str) -> Option<(LatencyOptions, &'static Location<'static>)> {
-        let Declaration { latency, location, .. } = &self.declaration;
-        let feeds_default = matches!(self.declaration.origins[Role::Latency as usize], Origin::Default);
-        (feeds_default && self.declaration.is_default_name(Role::Latency, name)).then_some((*latency, *location))
+    fn latency_request(&self) -> Option<LatencyRequest> {
+        let declaration = (self.declare)();
+        let feeds_default = matches!(declaration.origins[Role::Latency as usize], Origin::Default);
+        let Declaration { latency: options, location, .. } = declaration;
+        (feeds_default && !options.is_default()).then(|| LatencyRequest {
+            family: declaration.default_name(Role::Latency),
+            options,
+            location,
+        })
     }
 
     fn problem(&self) -> Option<Problem> {
-        let expression = match self.families.get() {
-            None => self.families.provisional().map(|_| "the expression of a family")?,
-            Some(families) => families.known.provisional().map(|_| "the list after `in`")?,
+        let (families, expression) = match self.families.get() {
+            None => (self.families.provisional()?, "the expression of a family"),
+            Some(families) => families.known.provisional().map(|_| (families, "the list after `in`"))?,
         };
         Some(Problem {
             kind: ProblemKind::Declaration,
-            family: self.declaration.default_name(Role::Latency),
+            family: families.declaration.default_name(Role::Latency),
             message: format!("{expression} panicked; it is evaluated again by later calls and by `metrics_core::init`"),
-            location: Some(self.declaration.location),
+            location: Some(families.declaration.location),
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Declarations that the linker collects, so that their series are exported at 0 before their first use.
 //!
-//! The linker assembles a list of pointers to the statics that `#[instrument]` and `#[metrics(global)]` define.
-//! `init()`, `check()`, `catalog()` and all exporters initialize the entries that are still uninitialized. A scrape
-//! initializes only entries that need no user code. On Linux, the list is a dedicated linker section. On other
+//! The linker assembles a list of the statics that `#[instrument]` and `#[metrics(global)]` define. `init()`,
+//! `check()`, `catalog()` and all exporters initialize the entries that are still uninitialized. A scrape initializes
+//! only entries that need no user code. On Linux, the list consists of two dedicated linker sections. On other
 //! platforms, `linkme` collects the list if it supports the platform; otherwise, the list is empty.
 
 #[cfg(any(
@@ -39,6 +39,7 @@ pub mod linked;
 pub mod linked;
 
 use std::panic::Location;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::problem::Problem;
@@ -58,21 +59,36 @@ pub trait Declared: Sync {
     /// Returns the problem that keeps the declaration uninitialized, if an expression has panicked.
     fn problem(&self) -> Option<Problem>;
 
-    /// Returns the options for the default latency family, and where they were declared, if that family has this name.
-    fn latency_options(&self, name: &str) -> Option<(LatencyOptions, &'static Location<'static>)> {
-        let _ = name;
+    /// Returns the options that the declaration sets for its default latency family, if any. Runs no user code.
+    fn latency_request(&self) -> Option<LatencyRequest> {
         None
     }
 }
 
+/// The options that an annotated function sets for its default latency family.
+#[derive(Debug)]
+pub struct LatencyRequest {
+    /// The name of the family.
+    pub(crate) family: String,
+    pub(crate) options: LatencyOptions,
+    pub(crate) location: &'static Location<'static>,
+}
+
 /// The options that determine the type of a default latency family.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LatencyOptions {
+pub(crate) struct LatencyOptions {
     /// True if the family is a histogram with native buckets.
     pub(crate) histogram: bool,
     /// The bounds of the classic buckets, which make the family a histogram.
     pub(crate) buckets: Option<&'static [f64]>,
     pub(crate) quantiles: Option<&'static [f64]>,
+}
+
+impl LatencyOptions {
+    /// Returns true if no option is set.
+    pub(crate) fn is_default(&self) -> bool {
+        !self.histogram && self.buckets.is_none() && self.quantiles.is_none()
+    }
 }
 
 /// The user expressions that initialization may evaluate: label value lists, families, and fields of derived structs.
@@ -113,9 +129,18 @@ impl Attempts {
 /// A reference to a declaration: an entry in the linker's list.
 pub type DeclaredRef = &'static dyn Declared;
 
-/// Returns the options of all annotated functions whose default latency family has this name.
-pub(crate) fn latency_options(name: &str) -> impl Iterator<Item = (LatencyOptions, &'static Location<'static>)> {
-    declared().filter_map(move |declaration| declaration.latency_options(name))
+/// Returns the options that annotated functions set for the default latency family with this name, in the order of the
+/// list.
+pub(crate) fn latency_requests(family: &str) -> impl Iterator<Item = &'static LatencyRequest> {
+    /// The requests for all families. Each function's registration reads them, so the time to register all functions
+    /// would otherwise grow with the square of their number.
+    static REQUESTS: OnceLock<Vec<LatencyRequest>> = OnceLock::new();
+    // Not collected by `get_or_init`, whose lock an allocator that calls an annotated function would take twice.
+    let requests = REQUESTS.get().unwrap_or_else(|| {
+        let collected = declared().filter_map(Declared::latency_request).collect();
+        REQUESTS.get_or_init(|| collected)
+    });
+    requests.iter().filter(move |request| request.family == family)
 }
 
 /// Returns true if a scrape has nothing left to initialize.

@@ -8,7 +8,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::declared::{self, LatencyOptions};
+use super::declared::{self, LatencyOptions, LatencyRequest};
 use super::members::Member;
 use super::{Problem, ProblemKind, Registry};
 use crate::buckets::{BucketOptions, MAX_QUANTILES};
@@ -149,12 +149,13 @@ impl Requested {
         let mut chosen = None;
         // In the order of the linker's list, which is the same for all functions.
         let mut of_all: Vec<f64> = Vec::new();
-        for (LatencyOptions { histogram, buckets, quantiles }, location) in
-            is_global.then(|| declared::latency_options(name)).into_iter().flatten()
+        for LatencyRequest { options, location, .. } in
+            is_global.then(|| declared::latency_requests(name)).into_iter().flatten()
         {
+            let LatencyOptions { histogram, buckets, quantiles } = *options;
             united.native |= histogram;
             if let Some(bounds) = buckets {
-                chosen.get_or_insert((bounds, location));
+                chosen.get_or_insert((bounds, *location));
             }
             of_all.extend_from_slice(quantiles.unwrap_or_default());
         }

@@ -33,7 +33,7 @@ pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStr
 pub(super) fn is_emitted(body: &TokenStream) -> bool {
     let mut tokens = body.clone().into_iter();
     matches!((tokens.next(), tokens.next()), (Some(TokenTree::Ident(first)), Some(TokenTree::Ident(second)))
-        if first == "static" && second == "__METRICS_SITE")
+        if first == "fn" && second == "__metrics_declaration")
 }
 
 /// Emits the block with its instrumented methods.
@@ -67,22 +67,23 @@ fn private(krate: Option<&Path>, span: Span) -> TokenStream {
     }
 }
 
-/// Emits the `Site` static, which holds everything known before any call, and its entry in the list that the linker
-/// collects.
+/// Emits the function that declares everything known before any call, and the `Site` static, which the linker collects.
 fn site(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let span = Span::call_site().located_at(function.sig.ident.span());
     let name = syn::ext::IdentExt::unraw(&function.sig.ident).to_string();
     let options = site_options(args, function, private);
     quote_spanned! {span=>
-        static __METRICS_SITE: #private::Site = #private::Site::new(::core::module_path!(), #name) #options;
-        #private::site!(__METRICS_SITE);
+        fn __metrics_declaration() -> #private::Declaration {
+            #private::Declaration::new(::core::module_path!(), #name) #options
+        }
+        #private::site!(__METRICS_SITE, __metrics_declaration);
     }
 }
 
 fn site_options(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let mut options = TokenStream::new();
     if args.is_named_by_function() {
-        options.extend(quote! { .named_by(&|| {}) });
+        options.extend(quote! { .named_by(&__metrics_declaration) });
     }
     for label in &args.labels {
         let name = &label.name;

@@ -184,7 +184,7 @@ fn functions(Group { vis, name, global, .. }: &Group, krate: &TokenStream) -> To
             /// The first call initializes them. So does exposing the registry.
             #vis fn global() -> &'static Self {
                 static __METRICS_GLOBAL: #krate::__private::Global<#name> = #krate::__private::Global::new();
-                #krate::__private::site!(__METRICS_GLOBAL);
+                #krate::__private::declared!(__METRICS_GLOBAL);
                 __METRICS_GLOBAL.get()
             }
         }

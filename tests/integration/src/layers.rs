@@ -1,4 +1,5 @@
-//! The layers of `metrics-core`: a file uses only its own layer and lower layers, and imports do not form cycles.
+//! The layers of `metrics-core`: a file uses only its own layer and lower layers, except for [`UPWARD`], and imports do
+//! not form cycles.
 //!
 //! The test parses the source. It follows each `use`, and each path that starts with `crate`, `super` or an imported
 //! module, through re-exports to the file that defines the item. As an exception, a module file and the files in its
@@ -42,6 +43,9 @@ const LAYERS: [&[&str]; 8] = [
     &["integrate"],
     &["__private", "guide"],
 ];
+
+/// The only use of a higher layer: the elements of a linker section can be found only if their type is known.
+const UPWARD: (&str, &str) = ("registry/declared/section", "call/site");
 
 /// The path of a module or item, relative to its crate root.
 type ModulePath = Vec<String>;
@@ -270,7 +274,12 @@ fn no_file_uses_a_layer_above_it() {
     for (module, used) in &edges {
         for used in used {
             count += 1;
-            assert!(layer(module) >= layer(used), "{} uses {}, which is above it", name(module), name(used));
+            let is_upward = layer(module) < layer(used);
+            let (module, used) = (name(module), name(used));
+            assert!(
+                !is_upward || (module.as_str(), used.as_str()) == UPWARD,
+                "{module} uses {used}, which is above it"
+            );
         }
     }
     assert!(count > 300, "{count} imports were read: are the files still there?");

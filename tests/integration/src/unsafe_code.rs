@@ -1,4 +1,4 @@
-//! The unsafe code of the library: all of it is in the file that reads the linker's list of declarations.
+//! The unsafe code of the library: all of it is in the file that reads the linker's lists of declarations.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use proc_macro2::{TokenStream, TokenTree};
 
 /// The files that contain the keyword `unsafe`, and the number of occurrences. `function.rs` only parses it.
 const EXPECTED: [(&str, usize); 2] =
-    [("metrics-core/src/registry/declared/section.rs", 5), ("metrics-macros/src/instrument/function.rs", 1)];
+    [("metrics-core/src/registry/declared/section.rs", 8), ("metrics-macros/src/instrument/function.rs", 1)];
 
 /// Counts the keyword in code, including macros, but not in comments, docs or strings.
 fn count(tokens: TokenStream) -> usize {

@@ -20,7 +20,8 @@ use crate::summary::Summary;
 impl Families {
     /// Returns the family with the default name, registering it if necessary. If that fails, reports a problem and
     /// returns an unregistered family.
-    pub(crate) fn default_family(&self, declaration: &Declaration, role: Role) -> Arc<FamilyCore> {
+    pub(crate) fn default_family(&self, role: Role) -> Arc<FamilyCore> {
+        let declaration = &self.declaration;
         let name = declaration.default_name(role);
         let global = Registry::global();
         let labels = || self.labels_of(role).into_iter();
@@ -48,9 +49,9 @@ impl Families {
     }
 
     /// Creates an unregistered family for a role whose family cannot be used.
-    pub(crate) fn detached(&self, declaration: &Declaration, role: Role) -> OwnedTarget {
-        let name = declaration.default_name(role);
-        OwnedTarget::Family(Arc::new(new_core(declaration, role, name, self.labels_of(role).into_iter())))
+    pub(crate) fn detached(&self, role: Role) -> OwnedTarget {
+        let name = self.declaration.default_name(role);
+        OwnedTarget::Family(Arc::new(new_core(&self.declaration, role, name, self.labels_of(role).into_iter())))
     }
 }
 

@@ -23,6 +23,7 @@ use crate::logging::guarded;
 
 /// The families of an annotated function, and the labels of its calls.
 pub(crate) struct Families {
+    pub(crate) declaration: Declaration,
     /// The names of the labels, in the order of the attribute, preceded by `function` if the function has that label.
     names: Vec<&'static str>,
     sources: Vec<LabelSource>,
@@ -66,7 +67,7 @@ impl Families {
     ///
     /// Returns the families as an `Err` if an expression panicked. The family for that expression's role is then not
     /// exported.
-    pub(crate) fn of(declaration: &Declaration) -> Result<Arc<Self>, Arc<Self>> {
+    pub(crate) fn of(declaration: Declaration) -> Result<Arc<Self>, Arc<Self>> {
         let path = declaration.function_path();
         let function = path.as_ref().map(|_| (FUNCTION, LabelSource::Fixed("")));
         let (names, sources): (Vec<_>, Vec<_>) = function.into_iter().chain(declaration.own_labels()).unzip();
@@ -81,7 +82,7 @@ impl Families {
             cores: Vec::new(),
             buckets: None,
             cache: CacheId::permanent(),
-            beginnings: begins_with_labels(&sources, declaration).then(CacheId::permanent),
+            beginnings: begins_with_labels(&sources, &declaration).then(CacheId::permanent),
             per_call: Role::ALL.iter().any(|role| declaration.is_per_call(*role)).then(CacheId::permanent),
             known: ReentrantOnce::new(),
             known_epoch: AtomicU64::new(0),
@@ -90,11 +91,12 @@ impl Families {
             noted: AtomicU8::new(0),
             names,
             sources,
+            declaration,
         };
         let mut has_panicked = false;
         for role in Role::ALL {
-            if declaration.feeds(role) {
-                let bound = families.bind(declaration, role).unwrap_or_else(|provisional| {
+            if families.declaration.feeds(role) {
+                let bound = families.bind(role).unwrap_or_else(|provisional| {
                     has_panicked = true;
                     provisional
                 });
@@ -129,17 +131,17 @@ impl Families {
     }
 
     /// Resolves the target for this role. If its expression panics, the error is a target that is not exported.
-    fn bind(&self, declaration: &Declaration, role: Role) -> Result<BoundTarget, BoundTarget> {
+    fn bind(&self, role: Role) -> Result<BoundTarget, BoundTarget> {
         let detached = || {
             let order = (0..self.names.len()).filter(|at| self.sources[*at].belongs_to(role)).collect();
-            BoundTarget { target: self.detached(declaration, role), order }
+            BoundTarget { target: self.detached(role), order }
         };
-        let target = match declaration.given(role) {
-            None => OwnedTarget::Family(self.default_family(declaration, role)),
+        let target = match self.declaration.given(role) {
+            None => OwnedTarget::Family(self.default_family(role)),
             Some(expression) => match guarded(expression) {
                 Some(target) => target.0,
                 None => {
-                    InternalError::InstrumentConflict.record(&declaration.location);
+                    InternalError::InstrumentConflict.record(&self.declaration.location);
                     return Err(detached());
                 }
             },
@@ -149,7 +151,7 @@ impl Families {
             None => {
                 let labels = target.label_names().to_vec();
                 let why = format!("its labels are {labels:?}, but the function's are {:?}", self.labels_of(role));
-                declaration.note_unusable(role, &why);
+                self.declaration.note_unusable(role, &why);
                 detached()
             }
         })
@@ -191,6 +193,15 @@ impl Families {
     #[cfg(test)]
     pub(crate) fn cores(&self) -> &[Arc<FamilyCore>] {
         &self.cores
+    }
+
+    /// Returns the roles to resolve when a call ends with these values. An empty kind means that the call was not an
+    /// exception.
+    pub(crate) fn roles_at_end(&self, values: &[&str]) -> &'static [Role] {
+        match values.last() {
+            Some(&"") if self.declaration.late_labels().kind => &[Role::Latency, Role::Cancelled],
+            _ => &[Role::Latency, Role::Exceptions, Role::Cancelled],
+        }
     }
 
     /// Returns true if the function has a target that is not evaluated per call.

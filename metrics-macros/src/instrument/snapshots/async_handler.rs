@@ -1,12 +1,11 @@
 async fn foo(request: Request) -> Result<Response, FooError> {
-    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
-            ::core::module_path!(),
-            "foo",
-        )
-        .fixed_label("path", "/foo")
-        .cancellable()
-        .prefix("my_service");
-    ::metrics_core::__private::site!(__METRICS_SITE);
+    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
+        ::metrics_core::__private::Declaration::new(::core::module_path!(), "foo")
+            .fixed_label("path", "/foo")
+            .cancellable()
+            .prefix("my_service")
+    }
+    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
     let __metrics_call = __METRICS_SITE.start_tracked();
     let __metrics_out = __metrics_call
         .run_async(async move {

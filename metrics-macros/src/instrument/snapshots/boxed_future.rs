@@ -2,13 +2,12 @@ fn load<'a>(
     &'a self,
     key: u64,
 ) -> Pin<Box<dyn Future<Output = Result<Entry, LoadError>> + Send + 'a>> {
-    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
-            ::core::module_path!(),
-            "load",
-        )
-        .label("path")
-        .cancellable();
-    ::metrics_core::__private::site!(__METRICS_SITE);
+    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
+        ::metrics_core::__private::Declaration::new(::core::module_path!(), "load")
+            .label("path")
+            .cancellable()
+    }
+    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
     let __metrics_call = __METRICS_SITE
         .enter()
         .prepare([::metrics_core::__private::label(&self.path)]);

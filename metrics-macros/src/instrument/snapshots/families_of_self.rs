@@ -1,12 +1,11 @@
 fn run(&self, kind: Kind) -> Result<(), JobError> {
-    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
-            ::core::module_path!(),
-            "run",
-        )
-        .label("kind")
-        .latency_per_call()
-        .exceptions_per_call();
-    ::metrics_core::__private::site!(__METRICS_SITE);
+    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
+        ::metrics_core::__private::Declaration::new(::core::module_path!(), "run")
+            .label("kind")
+            .latency_per_call()
+            .exceptions_per_call()
+    }
+    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
     let __metrics_call = __METRICS_SITE
         .enter_with()
         .latency::<1, false, _>(&self.metrics.latency)

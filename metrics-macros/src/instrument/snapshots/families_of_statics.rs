@@ -1,22 +1,21 @@
 fn route(request: &Request) -> Response {
-    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
-            ::core::module_path!(),
-            "route",
-        )
-        .label("path")
-        .label("method")
-        .latency(|| ::metrics_core::__private::latency::<
-            2,
-            false,
-            _,
-        >(&METRICS.request_latency_seconds))
-        .exceptions(|| ::metrics_core::__private::exceptions::<
-            2,
-            false,
-            _,
-        >(&METRICS.request_exceptions_total))
-        .in_flight_default();
-    ::metrics_core::__private::site!(__METRICS_SITE);
+    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
+        ::metrics_core::__private::Declaration::new(::core::module_path!(), "route")
+            .label("path")
+            .label("method")
+            .latency(|| ::metrics_core::__private::latency::<
+                2,
+                false,
+                _,
+            >(&METRICS.request_latency_seconds))
+            .exceptions(|| ::metrics_core::__private::exceptions::<
+                2,
+                false,
+                _,
+            >(&METRICS.request_exceptions_total))
+            .in_flight_default()
+    }
+    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
     let __metrics_call = __METRICS_SITE
         .enter()
         .start_tracked([

@@ -1,13 +1,12 @@
 impl Shop {
     const LIMIT: usize = 3;
     pub fn put(&mut self, item: Item) -> Result<(), Full> {
-        static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
-                ::core::module_path!(),
-                "put",
-            )
-            .named_by(&|| {})
-            .prefix("shop");
-        ::metrics_core::__private::site!(__METRICS_SITE);
+        fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
+            ::metrics_core::__private::Declaration::new(::core::module_path!(), "put")
+                .named_by(&__metrics_declaration)
+                .prefix("shop")
+        }
+        ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
         let __metrics_call = __METRICS_SITE.start();
         let __metrics_out = __metrics_call
             .run(move || -> Result<(), Full> {

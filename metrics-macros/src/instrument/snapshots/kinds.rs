@@ -1,15 +1,14 @@
 fn route(path: &str, request: Request) -> Result<Response, RouteError> {
-    static __METRICS_SITE: metrics::__private::Site = metrics::__private::Site::new(
-            ::core::module_path!(),
-            "route",
-        )
-        .label("path")
-        .kind_label_in_open(
-            "kind",
-            || metrics::__private::KindsOf::<Result<(), RouteError>>::new().kinds(),
-        )
-        .result_label_in("status", || metrics::__private::values(STATUSES));
-    metrics::__private::site!(__METRICS_SITE);
+    fn __metrics_declaration() -> metrics::__private::Declaration {
+        metrics::__private::Declaration::new(::core::module_path!(), "route")
+            .label("path")
+            .kind_label_in_open(
+                "kind",
+                || metrics::__private::KindsOf::<Result<(), RouteError>>::new().kinds(),
+            )
+            .result_label_in("status", || metrics::__private::values(STATUSES))
+    }
+    metrics::__private::site!(__METRICS_SITE, __metrics_declaration);
     let __metrics_call = __METRICS_SITE
         .enter()
         .by_result()

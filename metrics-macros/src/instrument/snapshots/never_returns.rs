@@ -1,10 +1,9 @@
 fn serve() -> ! {
-    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
-            ::core::module_path!(),
-            "serve",
-        )
-        .fixed_label("path", "/loop");
-    ::metrics_core::__private::site!(__METRICS_SITE);
+    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
+        ::metrics_core::__private::Declaration::new(::core::module_path!(), "serve")
+            .fixed_label("path", "/loop")
+    }
+    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
     let __metrics_call = __METRICS_SITE.start();
     {
         loop {

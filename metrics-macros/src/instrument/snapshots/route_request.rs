@@ -1,10 +1,12 @@
 fn route_request(path: &str, request: Request) -> Result<Response, RouteError> {
-    static __METRICS_SITE: ::metrics_core::__private::Site = ::metrics_core::__private::Site::new(
-            ::core::module_path!(),
-            "route_request",
-        )
-        .label_in("path", || ::metrics_core::__private::values(HANDLERS.keys()));
-    ::metrics_core::__private::site!(__METRICS_SITE);
+    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
+        ::metrics_core::__private::Declaration::new(
+                ::core::module_path!(),
+                "route_request",
+            )
+            .label_in("path", || ::metrics_core::__private::values(HANDLERS.keys()))
+    }
+    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
     let __metrics_call = __METRICS_SITE
         .enter()
         .start([::metrics_core::__private::label(&path)]);

@@ -105,7 +105,7 @@ impl ShopMetrics {
     /// The first call initializes them. So does exposing the registry.
     pub fn global() -> &'static Self {
         static __METRICS_GLOBAL: ::metrics_core::__private::Global<ShopMetrics> = ::metrics_core::__private::Global::new();
-        ::metrics_core::__private::site!(__METRICS_GLOBAL);
+        ::metrics_core::__private::declared!(__METRICS_GLOBAL);
         __METRICS_GLOBAL.get()
     }
     /// Time to answer a request to the shop.

@@ -6,8 +6,9 @@ use crate::call::declaration::label_source::{LabelSource, MAX_LABELS, Role};
 use crate::call::feed::series::{Handles, Series, Values};
 use crate::call::feed::target::{OwnedTarget, TargetRef};
 use crate::cell::Handle;
+use crate::internal::InternalError;
 use crate::label_value::Label;
-use crate::labels::CANCELLED;
+use crate::labels::{CANCELLED, OTHER};
 
 /// The maximum number of combinations of closed-set values in the dense cache. A function with more uses only the
 /// per-thread cache.
@@ -87,6 +88,29 @@ impl Families {
         {
             fixed.set(epoch, handles);
         }
+    }
+
+    /// Replaces each value that is not in its label's closed set with `other`.
+    pub(crate) fn within_sets<'v>(&self, values: &'v [&'v str], replaced: &'v mut Values<'v>) -> &'v [&'v str] {
+        if !self.declaration.has_known_values() {
+            return values;
+        }
+        let known = self.known_values();
+        if known.is_none() {
+            InternalError::LabelList.record(&self.declaration.location);
+        }
+        for (position, (slot, value)) in replaced.iter_mut().zip(values).enumerate() {
+            let at = self.position_of_given(position).unwrap_or_default();
+            *slot = match known {
+                // The call was not an exception, so it has no kind.
+                _ if value.is_empty() && matches!(self.sources()[at], LabelSource::Kind(_)) => value,
+                Some(known) => known.closed_value(at, value),
+                // The list is being evaluated by code that calls this function.
+                None if self.sources()[at].list().is_some_and(|list| list.closed) => OTHER,
+                None => value,
+            };
+        }
+        &replaced[..values.len()]
     }
 
     /// Returns the value that this role's family uses for the label at this position.
