@@ -19,28 +19,23 @@ mod fixed_series;
 mod set_associative;
 #[cfg(test)]
 mod tests;
+mod thread_table;
 
 pub(crate) use dense::Dense;
 pub(crate) use fixed_series::FixedSeries;
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use thread_table::ThreadTable;
 
 use crate::cell::{Handle, access};
 use crate::lock::lock;
 
-/// The maximum number of label sets in a table.
-const MAX_ENTRIES: usize = 16 << 10;
 /// The number of label sets per owner and thread above which all threads skip the first level for that owner, because
 /// most lookups there would miss.
 const MAX_FIRST_LEVEL_SETS: usize = 256;
-/// The maximum size of the label values in a table, including their lengths, in bytes.
-const MAX_KEY_BYTES: usize = 4 << 20;
 
 /// Identifies an owner's table in each thread. The index is reused once the id is dropped.
 #[derive(Debug)]
@@ -132,22 +127,6 @@ struct FirstLevel {
 /// The number of label sets above which a thread's first level grows, three quarters of its initial 64 entries.
 const MAX_FEW_SETS: usize = 48;
 
-/// The cached lookups of one owner in one thread.
-#[derive(Default)]
-struct ThreadTable {
-    epoch: u64,
-    index: HashTable<TableEntry>,
-    /// The length (4 bytes) and the bytes of each value, one label set after another.
-    keys: Vec<u8>,
-    handles: Vec<Handle>,
-    hasher: RandomState,
-}
-
-struct TableEntry {
-    key: u32,
-    handles: u32,
-}
-
 /// Returns the handles that this thread has cached for these values in this epoch.
 #[inline]
 pub(crate) fn get<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Option<[Handle; N]> {
@@ -213,9 +192,7 @@ fn get_in_table<const N: usize>(id: &CacheId, epoch: u64, values: &[&str]) -> Op
         .try_with(|tables| {
             let tables = tables.try_borrow().ok()?;
             let table = tables.get(id.index)?.as_deref().filter(|table| table.epoch == epoch)?;
-            let entry =
-                table.index.find(hash(&table.hasher, values), |entry| matches(&table.keys, entry.key, values))?;
-            let handles = table.handles.get(entry.handles as usize..)?.first_chunk()?;
+            let handles = table.find(values)?;
             if id.searches(1) {
                 insert_first_level(id, epoch, &[], values, handles);
             }
@@ -268,11 +245,11 @@ fn insert_new<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles
         }
         let table = tables[id.index].get_or_insert_default();
         if table.epoch != epoch {
-            **table = ThreadTable { epoch, ..ThreadTable::default() };
+            **table = ThreadTable::new(epoch);
         }
         if !table.insert(values, &handles) {
             id.begin_at(3);
-        } else if table.index.len() > MAX_FIRST_LEVEL_SETS {
+        } else if table.len() > MAX_FIRST_LEVEL_SETS {
             id.begin_at(2);
         }
     });
@@ -315,79 +292,6 @@ fn forget(id: &CacheId) {
             drop(table.take());
         }
     });
-}
-
-impl ThreadTable {
-    /// Returns false if the table has too many label sets. Caches nothing if memory is exhausted.
-    fn insert(&mut self, values: &[&str], handles: &[Handle]) -> bool {
-        let hash_of = hash(&self.hasher, values);
-        if self.index.find(hash_of, |entry| matches(&self.keys, entry.key, values)).is_some() {
-            return true;
-        }
-        let key_len: usize = values.iter().map(|value| value.len() + 4).sum();
-        if self.index.len() >= MAX_ENTRIES || self.keys.len() + key_len > MAX_KEY_BYTES {
-            return false;
-        }
-        let (Ok(key), Ok(first)) = (u32::try_from(self.keys.len()), u32::try_from(self.handles.len())) else {
-            return false;
-        };
-        if self.keys.try_reserve(key_len).is_err() || self.handles.try_reserve(handles.len()).is_err() {
-            return true;
-        }
-        let Self { index, keys, hasher, .. } = self;
-        let rehash = |entry: &TableEntry| hash_key(hasher, keys, entry.key, values.len());
-        if index.try_reserve(1, rehash).is_err() {
-            return true;
-        }
-        index.insert_unique(hash_of, TableEntry { key, handles: first }, rehash);
-        for value in values {
-            // A longer value would not have fit into the table.
-            let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
-            self.keys.extend_from_slice(&len.to_le_bytes());
-            self.keys.extend_from_slice(value.as_bytes());
-        }
-        self.handles.extend_from_slice(handles);
-        true
-    }
-}
-
-#[inline]
-fn hash(hasher: &RandomState, values: &[&str]) -> u64 {
-    let mut state = hasher.build_hasher();
-    for value in values {
-        value.as_bytes().hash(&mut state);
-    }
-    state.finish()
-}
-
-/// Like [`hash`], for values stored in `keys`.
-fn hash_key(hasher: &RandomState, keys: &[u8], key: u32, count: usize) -> u64 {
-    let mut state = hasher.build_hasher();
-    let mut rest = &keys[key as usize..];
-    for _ in 0..count {
-        let Some((value, after)) = split_value(rest) else { break };
-        value.hash(&mut state);
-        rest = after;
-    }
-    state.finish()
-}
-
-#[inline]
-fn matches(keys: &[u8], key: u32, values: &[&str]) -> bool {
-    let mut rest = &keys[key as usize..];
-    values.iter().all(|value| match split_value(rest) {
-        Some((kept, after)) => {
-            rest = after;
-            kept == value.as_bytes()
-        }
-        None => false,
-    })
-}
-
-#[inline]
-fn split_value(keys: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = keys.split_first_chunk::<4>()?;
-    rest.split_at_checked(u32::from_le_bytes(*len) as usize)
 }
 
 /// The handles of one fixed label set in one epoch of its owner, shared by all threads.

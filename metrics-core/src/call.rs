@@ -1,12 +1,13 @@
 //! Calls to annotated functions, from the static in the function to the guard that records how a call ended.
 //!
 //! A [`Site`] is the static that `#[instrument]` adds to a function. A call passes through these files in order:
-//! `entering` takes the label values, `resolve` turns the values into the [`feed::series`] of the call, and `run` holds
-//! the guard while the body runs, then records how the call ended. `late_labels` replaces the
-//! first and last steps for functions with labels derived from the result, and `per_call` looks up the series of calls
-//! that evaluate their families. `declaration` holds the attribute's arguments, and `feed` holds the families that the
-//! function records into.
+//! `entering` takes the label values, `beginning` finds the [`feed::series`] of the call in the thread's cache,
+//! `resolve` looks up those that are not cached, and `run` holds the guard while the body runs, then records how the
+//! call ended. `late_labels` replaces the first and last steps for functions with labels derived from the result, and
+//! `per_call` looks up the series of calls that evaluate their families. `declaration` holds the attribute's arguments,
+//! and `feed` holds the families that the function records into.
 
+mod beginning;
 mod declaration;
 mod entering;
 mod feed;

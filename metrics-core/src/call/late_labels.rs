@@ -9,9 +9,10 @@
 
 use std::fmt;
 
+use super::beginning::values_of;
 use super::declaration::LateLabels;
 use super::declaration::label_source::{MAX_LABELS, Role};
-use super::entering::{Entering, EnteringWith, values_of};
+use super::entering::{Entering, EnteringWith};
 use super::feed::series::{Series, Values};
 use super::feed::target::{FeedTarget, PerCall};
 use super::run::guard::{self, body_methods};

@@ -1,0 +1,224 @@
+//! The beginning of a call: the lookup of its series in the thread's cache, and its guard.
+//!
+//! Each lookup calls separate functions on the paths that few calls take. If one function obtained the handles in two
+//! branches, it would pass them through memory, storing them word by word and loading them in pairs. The resulting
+//! failure of store-to-load forwarding would stall the processor for longer than the whole lookup takes.
+
+use super::declaration::label_source::MAX_LABELS;
+use super::feed::series::Series;
+use super::feed::target::PerCall;
+use super::run::guard::{Prepared, TrackedCall};
+use super::run::untracked::{Call, Found};
+use super::site::Site;
+use crate::cache;
+use crate::clock::Moment;
+use crate::label_value::Label;
+
+impl Site {
+    /// Begins a call to a function whose labels are all fixed.
+    #[inline]
+    pub fn start(&'static self) -> Call {
+        Call::new(self, self.begin())
+    }
+
+    // Both functions for tracked calls return the whole guard instead of the series. A caller that moved the series into
+    // a guard would do so with wide loads of words that were just stored one by one, which stalls on store forwarding.
+
+    /// Like [`Site::start`], for a call that can be canceled or is counted in flight.
+    #[inline(never)]
+    pub fn start_tracked(&'static self) -> TrackedCall {
+        match self.known_fixed() {
+            Some(series) => TrackedCall::begin(series),
+            None => self.start_tracked_first(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn start_tracked_first(&self) -> TrackedCall {
+        TrackedCall::begin(self.resolve_fixed())
+    }
+
+    /// Like [`Site::start_tracked`], for these labels. Compiled for each number of labels, like [`Site::series`].
+    #[inline(never)]
+    pub(super) fn begin_tracked<const N: usize>(&self, labels: &[Label<'_>; N]) -> TrackedCall {
+        let found = match labels.as_slice() {
+            [label] if label.closed().is_none() => self.find_first_level_one(label.as_str()),
+            _ if is_closed(labels) => None,
+            _ => self.find_first_level(&values_of(labels)),
+        };
+        match found {
+            Some(series) => TrackedCall::begin(series),
+            None => self.begin_tracked_slowly(labels),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_tracked_slowly<const N: usize>(&self, labels: &[Label<'_>; N]) -> TrackedCall {
+        TrackedCall::begin(self.series_of(labels))
+    }
+
+    /// Like [`Site::begin_tracked`], for a call that has evaluated some of its families.
+    #[inline(never)]
+    pub(super) fn begin_tracked_with<const N: usize>(
+        &self,
+        labels: &[Label<'_>; N],
+        per_call: &PerCall<'_>,
+    ) -> TrackedCall {
+        let values = values_of(labels);
+        match self.find_with(&values, per_call) {
+            Some(series) => TrackedCall::begin(series),
+            None => TrackedCall::begin(self.resolve_with(&values, per_call)),
+        }
+    }
+
+    /// Returns the series for the latency and the exceptions of a call that has evaluated some of its families.
+    #[inline(never)]
+    pub(super) fn found_with<const N: usize>(&self, labels: &[Label<'_>; N], per_call: &PerCall<'_>) -> Found {
+        let values = values_of(labels);
+        match self.find_with(&values, per_call) {
+            Some(series) => Found::from(series),
+            None => Found::from(self.resolve_with(&values, per_call)),
+        }
+    }
+
+    /// Like [`Site::start_tracked`], for a call that begins later.
+    pub fn prepare(&'static self) -> Prepared {
+        Prepared::new(self.known_fixed().unwrap_or_else(|| self.resolve_fixed()))
+    }
+
+    #[inline]
+    fn known_fixed(&self) -> Option<Series> {
+        let families = self.families.get()?;
+        Some(Series { handles: families.known_fixed()?, buckets: families.buckets() })
+    }
+
+    /// Returns the time at which a call begins whose labels are all fixed. The first call initializes the families
+    /// first, so the latency excludes this. Not inlined, to keep the callers small.
+    fn begin(&'static self) -> Moment {
+        if self.is_new() { self.begin_first() } else { Moment::now() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_first(&'static self) -> Moment {
+        match self.families() {
+            Some(families) => families.create_fixed(),
+            None => drop(self.unresolved()),
+        }
+        Moment::now()
+    }
+
+    /// Returns the series for the latency and the exceptions of a call with a single label. Not inlined, to keep the
+    /// callers small.
+    #[inline(never)]
+    pub(super) fn find_one(&self, value: &str) -> Found {
+        if let Some(families) = self.families.get()
+            && let Some([latency, exceptions]) =
+                cache::get_one_first_level(&families.cache, families.epoch(), value.as_bytes())
+        {
+            return Found { buckets: families.buckets(), latency, exceptions };
+        }
+        self.find_one_slowly(value)
+    }
+
+    /// Like [`Site::find_one`], for a value that it has not found, such as a long one. A separate function, because the
+    /// array would otherwise be written to the stack in each call.
+    #[cold]
+    #[inline(never)]
+    fn find_one_slowly(&self, value: &str) -> Found {
+        Found::from(self.series(&[value]))
+    }
+
+    /// Returns all series of a call.
+    #[inline]
+    pub(super) fn series_of<const N: usize>(&self, labels: &[Label<'_>; N]) -> Series {
+        if is_closed(labels) {
+            return self.series_closed(labels);
+        }
+        self.series(&values_of(labels))
+    }
+
+    /// Returns the series for these values. Not inlined, to keep the callers small, but compiled for each number of
+    /// labels, so that the loops over the values are unrolled.
+    #[inline(never)]
+    fn series<const N: usize>(&self, values: &[&str; N]) -> Series {
+        match self.find_first_level(values) {
+            Some(series) => series,
+            None => self.series_second_level(values),
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+    fn find_first_level<const N: usize>(&self, values: &[&str; N]) -> Option<Series> {
+        let families = self.families.get()?;
+        let handles = cache::get_first_level(&families.cache, families.epoch(), values)?;
+        Some(Series { handles, buckets: families.buckets() })
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+    fn find_first_level_one(&self, value: &str) -> Option<Series> {
+        let families = self.families.get()?;
+        let handles = cache::get_one_first_level(&families.cache, families.epoch(), value.as_bytes())?;
+        Some(Series { handles, buckets: families.buckets() })
+    }
+
+    #[inline(never)]
+    fn series_second_level(&self, values: &[&str]) -> Series {
+        if let Some(families) = self.families.get()
+            && let Some(handles) = cache::get_second_level(&families.cache, families.epoch(), values)
+        {
+            return Series { handles, buckets: families.buckets() };
+        }
+        self.resolve(values)
+    }
+
+    /// Like [`Site::series`], for labels that all have closed sets, whose values index the dense cache.
+    #[inline(never)]
+    fn series_closed(&self, labels: &[Label<'_>]) -> Series {
+        if let Some(families) = self.families.get()
+            && let Some(dense) = families.dense.get()
+            && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
+            && let Some(handles) = fixed.get(families.epoch())
+        {
+            return Series { handles, buckets: families.buckets() };
+        }
+        self.series_closed_first(labels)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn series_closed_first(&self, labels: &[Label<'_>]) -> Series {
+        let mut values = [""; MAX_LABELS];
+        for (value, label) in values.iter_mut().zip(labels) {
+            *value = label.as_str();
+        }
+        let values = &values[..labels.len().min(MAX_LABELS)];
+        let Some(families) = self.families() else { return self.unresolved() };
+        let epoch = families.epoch();
+        let series = self.resolve(values);
+        families.cache_dense(epoch, labels, values);
+        series
+    }
+}
+
+/// An array, because an iterator would be slow in a debug build.
+#[inline]
+pub(super) fn values_of<'a, const N: usize>(labels: &'a [Label<'_>; N]) -> [&'a str; N] {
+    let mut values = [""; N];
+    let mut at = 0;
+    while at < N {
+        values[at] = labels[at].as_str();
+        at += 1;
+    }
+    values
+}
+
+/// Returns true if there are labels and all of them have closed sets.
+#[inline]
+fn is_closed(labels: &[Label<'_>]) -> bool {
+    !labels.is_empty() && labels.iter().all(|label| label.closed().is_some())
+}
