@@ -19,7 +19,7 @@ mod site;
 #[cfg(test)]
 mod without_locks;
 
-pub use declaration::Declaration;
+pub use declaration::Part;
 pub use declaration::label_source::{label, values};
 pub use entering::Entering;
 pub use feed::target::{FeedTarget, cancelled, cancelled_with_results, exceptions, in_flight, latency};

@@ -1,8 +1,10 @@
 //! The declaration of an annotated function: its labels and options, as plain data.
 
-mod building;
 pub(crate) mod function_name;
 pub(crate) mod label_source;
+mod part;
+
+pub use part::Part;
 
 use std::panic::Location;
 
@@ -24,12 +26,11 @@ pub(crate) enum Origin {
 }
 
 /// The labels and options of an annotated function.
-#[doc(hidden)]
-pub struct Declaration {
+pub(crate) struct Declaration {
     pub(crate) module: &'static str,
     pub(crate) function: &'static str,
-    /// The type name of an item in the function, if the function has the `function` label.
-    pub(crate) item: Option<&'static str>,
+    /// Returns the type name of a closure in the function, if the function has the `function` label.
+    pub(crate) closure: Option<fn() -> &'static str>,
     pub(crate) location: &'static Location<'static>,
     pub(crate) prefix: Option<&'static str>,
     pub(crate) labels: [Option<(&'static str, LabelSource)>; MAX_LABELS],
@@ -68,7 +69,7 @@ impl Declaration {
 
     pub(crate) fn default_name(&self, role: Role) -> String {
         let prefix = self.prefix.or_else(|| self.module.split("::").next()).unwrap_or_default();
-        let rest = match (role, self.item.is_none()) {
+        let rest = match (role, self.closure.is_none()) {
             (Role::Latency, true) => "_request_latency_seconds",
             (Role::Exceptions, true) => "_request_exceptions_total",
             (Role::Cancelled, true) => "_request_cancelled_total",
@@ -82,7 +83,7 @@ impl Declaration {
     }
 
     pub(crate) fn help(&self, role: Role) -> &'static str {
-        match (role, self.item.is_none()) {
+        match (role, self.closure.is_none()) {
             (Role::Latency, true) => "Latency of requests, in seconds.",
             (Role::Exceptions, true) => "Requests that ended with an error or a panic.",
             (Role::Cancelled, true) => "Requests that were dropped before they ended.",
@@ -101,7 +102,8 @@ impl Declaration {
 
     /// The function's path, including the `Self` type of a method, if the function has the `function` label.
     pub(crate) fn function_path(&self) -> Option<String> {
-        Some(function_name::readable(self.item?, &format!("{}::{}", self.module, self.function)))
+        let closure = self.closure?;
+        Some(function_name::readable(closure(), &format!("{}::{}", self.module, self.function)))
     }
 
     /// The labels that are known only when a call ends.

@@ -188,7 +188,7 @@ impl Site {
 /// Records a call that ended because a label or family expression panicked or returned from the function.
 #[cold]
 fn record_panic(site: &'static Site, per_call: &PerCall<'_>) {
-    InternalError::LabelPanic.record(&site.location());
+    InternalError::LabelPanic.record(&site.location);
     let mut series = match site.families() {
         Some(families) => Series { handles: families.overflow(&Role::ALL), buckets: families.buckets() },
         None => site.unresolved(),

@@ -232,7 +232,7 @@ impl Site {
         match self.usable_families() {
             Some(families) => families.declaration.late_labels(),
             // The call was made by an expression that initializes the families.
-            None => (self.declare)().late_labels(),
+            None => self.declaration().late_labels(),
         }
     }
 

@@ -4,7 +4,6 @@
 //! On a cache miss, values outside a closed set are replaced with `other`, and each family looks up or creates its
 //! series. If no family is at its cap, the handles are cached under the epoch that was read before the lookup.
 
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -45,7 +44,7 @@ impl Site {
     }
 
     fn make_families(&self, user_code: UserCode) -> Option<&Families> {
-        self.families.get_or_make(user_code, || Families::of((self.declare)())).map(Arc::as_ref)
+        self.families.get_or_make(user_code, || Families::of(self.declaration())).map(Arc::as_ref)
     }
 
     /// Returns true if the families are not initialized yet. The latency of the first call excludes the initialization.
@@ -62,14 +61,8 @@ impl Site {
     fn runs_user_code(&self) -> bool {
         match self.usable_families() {
             Some(families) => families.declaration.runs_user_code(),
-            None => (self.declare)().runs_user_code(),
+            None => self.declaration().runs_user_code(),
         }
-    }
-
-    /// Returns the location of the attribute.
-    #[cold]
-    pub(super) fn location(&self) -> &'static Location<'static> {
-        (self.declare)().location
     }
 
     /// Returns the series for a call's label values.
@@ -134,7 +127,7 @@ impl Site {
     /// Returns no series and records an error, because a family's expression calls the function that uses the family.
     #[cold]
     pub(super) fn unresolved(&self) -> Series {
-        InternalError::InstrumentConflict.record(&self.location());
+        InternalError::InstrumentConflict.record(&self.location);
         Series::NONE
     }
 
@@ -208,7 +201,7 @@ impl Declared for Site {
     }
 
     fn latency_request(&self) -> Option<LatencyRequest> {
-        let declaration = (self.declare)();
+        let declaration = self.declaration();
         let feeds_default = matches!(declaration.origins[Role::Latency as usize], Origin::Default);
         let Declaration { latency: options, location, .. } = declaration;
         (feeds_default && !options.is_default()).then(|| LatencyRequest {

@@ -5,18 +5,18 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::declaration::Declaration;
+use super::declaration::Part;
 use super::declaration::label_source::label;
 use super::site::Site;
 use crate::cell::{access, gauge};
 use crate::{Counter, Family, Histogram, Registry, Summary, cache};
 
-static LITERAL: Site = Site::new(|| Declaration::new("without_locks", "literal").fixed_label("path", "/foo"));
+static LITERAL: Site = Site::new("without_locks", "literal", &[Part::FixedLabel("path", "/foo")]);
 static BY_PATH: Site =
-    Site::new(|| Declaration::new("without_locks", "by_path").label("by").in_flight_default().prefix("locks_by_path"));
-static BY_FLAG: Site = Site::new(|| Declaration::new("without_locks", "by_flag").label("flag").prefix("locks_by_flag"));
+    Site::new("without_locks", "by_path", &[Part::Label("by"), Part::InFlightDefault, Part::Prefix("locks_by_path")]);
+static BY_FLAG: Site = Site::new("without_locks", "by_flag", &[Part::Label("flag"), Part::Prefix("locks_by_flag")]);
 static BY_RESULT: Site =
-    Site::new(|| Declaration::new("without_locks", "by_result").label("by").result_label("ok").prefix("locks_late"));
+    Site::new("without_locks", "by_result", &[Part::Label("by"), Part::ResultLabel("ok"), Part::Prefix("locks_late")]);
 
 struct Metrics {
     counter: Family<Counter, 2>,

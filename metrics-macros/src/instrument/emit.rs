@@ -29,11 +29,14 @@ pub(super) fn instrument(Instrument { args, function }: &Instrument) -> TokenStr
     quote! { #(#attrs)* #vis #sig #block }
 }
 
-/// Returns true if [`instrument`] has emitted this body.
+/// Returns true if [`instrument`] has emitted this body, which begins with `site!(__METRICS_SITE, ..)`.
 pub(super) fn is_emitted(body: &TokenStream) -> bool {
-    let mut tokens = body.clone().into_iter();
-    matches!((tokens.next(), tokens.next()), (Some(TokenTree::Ident(first)), Some(TokenTree::Ident(second)))
-        if first == "fn" && second == "__metrics_declaration")
+    let group = body.clone().into_iter().find_map(|token| match token {
+        TokenTree::Group(group) => Some(group),
+        _ => None,
+    });
+    let first = group.and_then(|group| group.stream().into_iter().next());
+    matches!(first, Some(TokenTree::Ident(first)) if first == "__METRICS_SITE")
 }
 
 /// Emits the block with its instrumented methods.
@@ -67,87 +70,92 @@ fn private(krate: Option<&Path>, span: Span) -> TokenStream {
     }
 }
 
-/// Emits the function that declares everything known before any call, and the `Site` static, which the linker collects.
+/// Emits the `Site` static, which holds everything known before any call. The macro `site!` defines it as an element of
+/// the list that the linker collects.
 fn site(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let span = Span::call_site().located_at(function.sig.ident.span());
     let name = syn::ext::IdentExt::unraw(&function.sig.ident).to_string();
-    let options = site_options(args, function, private);
+    let parts = parts(args, function, private);
     quote_spanned! {span=>
-        fn __metrics_declaration() -> #private::Declaration {
-            #private::Declaration::new(::core::module_path!(), #name) #options
-        }
-        #private::site!(__METRICS_SITE, __metrics_declaration);
+        #private::site!(__METRICS_SITE, #name, &[#(#private::Part::#parts),*]);
     }
 }
 
-fn site_options(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
-    let mut options = TokenStream::new();
+/// Returns the labels and options, as variants of `Part`.
+fn parts(args: &Args, function: &Function, private: &TokenStream) -> Vec<TokenStream> {
+    let mut parts = Vec::new();
     if args.is_named_by_function() {
-        options.extend(quote! { .named_by(&__metrics_declaration) });
+        parts.push(quote! { NamedBy(|| ::core::any::type_name_of_val(&|| {})) });
     }
     for label in &args.labels {
         let name = &label.name;
-        options.extend(match &label.value {
-            LabelValue::Fixed(value) => quote! { .fixed_label(#name, #value) },
-            LabelValue::Call(call) => label_option("label", name, call.known.as_ref(), private),
-            LabelValue::Result(result) => label_option("result_label", name, result.known.as_ref(), private),
-            LabelValue::Kind(kind) => kind_option(name, kind, function, private),
+        parts.push(match &label.value {
+            LabelValue::Fixed(value) => quote! { FixedLabel(#name, #value) },
+            LabelValue::Call(call) => label_part("Label", name, call.known.as_ref(), private),
+            LabelValue::Result(result) => label_part("ResultLabel", name, result.known.as_ref(), private),
+            LabelValue::Kind(kind) => kind_part(name, kind, function, private),
         });
     }
     if function.is_cancellable() && args.cancelled.is_none() {
-        options.extend(quote! { .cancellable() });
+        parts.push(quote! { Cancellable });
     }
     if let Some(prefix) = &args.prefix {
-        options.extend(quote! { .prefix(#prefix) });
+        parts.push(quote! { Prefix(#prefix) });
     }
     for (option, family) in families(args) {
-        let value = &family.value;
-        if family.per_call {
-            let method = quote::format_ident!("{option}_per_call");
-            options.extend(quote! { .#method() });
+        let variant = match option {
+            "latency" => "Latency",
+            "exceptions" => "Exceptions",
+            "cancelled" => "Cancelled",
+            _ => "InFlight",
+        };
+        parts.push(if family.per_call {
+            let variant = quote::format_ident!("{variant}PerCall");
+            quote! { #variant }
         } else {
-            let (method, function) = (quote::format_ident!("{option}"), feed(option, args));
+            let (variant, function) = (quote::format_ident!("{variant}"), feed(option, args));
+            let value = &family.value;
             let fed = checked(value, &quote! { #private::#function }, &borrowed(value));
-            options.extend(quote! { .#method(|| #fed) });
-        }
+            quote! { #variant(|| #fed) }
+        });
     }
     if let Some(InFlight::Default) = args.in_flight {
-        options.extend(quote! { .in_flight_default() });
+        parts.push(quote! { InFlightDefault });
     }
     if args.histogram {
-        options.extend(quote! { .histogram() });
+        parts.push(quote! { Histogram });
     }
     if let Some(quantiles) = &args.quantiles {
-        options.extend(quote! { .quantiles(&[#(#quantiles),*]) });
+        parts.push(quote! { Quantiles(&[#(#quantiles),*]) });
     }
     if let Some(bounds) = &args.buckets {
-        options.extend(quote! { .buckets(&[#(#bounds),*]) });
+        parts.push(quote! { Buckets(&[#(#bounds),*]) });
     }
     if let Some(max_series) = args.max_series {
         let max_series = proc_macro2::Literal::usize_unsuffixed(max_series);
-        options.extend(quote! { .max_series(#max_series) });
+        parts.push(quote! { MaxSeries(#max_series) });
     }
-    options
+    parts
 }
 
-fn label_option(option: &str, name: &str, known: Option<&Known>, private: &TokenStream) -> TokenStream {
+fn label_part(variant: &str, name: &str, known: Option<&Known>, private: &TokenStream) -> TokenStream {
     let Some(Known { values, open }) = known else {
-        let method = quote::format_ident!("{option}");
-        return quote! { .#method(#name) };
+        let variant = quote::format_ident!("{variant}");
+        return quote! { #variant(#name) };
     };
-    let method = quote::format_ident!("{option}_in{}", if *open { "_open" } else { "" });
+    let variant = quote::format_ident!("{variant}In{}", if *open { "Open" } else { "" });
     let values = checked(values, &quote! { #private::values }, &quote! { #values });
-    quote! { .#method(#name, || #values) }
+    quote! { #variant(#name, || #values) }
 }
 
-/// Emits the label for error kinds. If a static can name the error's type, the type supplies the list of kinds.
-fn kind_option(name: &str, kind: &Kind, function: &Function, private: &TokenStream) -> TokenStream {
+/// Returns the label for error kinds. If a static can name the error's type, the type supplies the list of kinds.
+fn kind_part(name: &str, kind: &Kind, function: &Function, private: &TokenStream) -> TokenStream {
     match (&kind.known, &kind.value, ty::of_error(function)) {
         (None, None, Some(result)) => {
             let kinds = quote! { #private::KindsOf::<#result>::new().kinds() };
-            quote! { .kind_label_in_open(#name, || #kinds) }
+            quote! { KindLabelInOpen(#name, || #kinds) }
         }
-        (known, _, _) => label_option("kind_label", name, known.as_ref(), private),
+        (known, _, _) => label_part("KindLabel", name, known.as_ref(), private),
     }
 }
 

@@ -1,16 +1,21 @@
-//! Derives a function's path (including the `Self` type of a method) from the type name of an item in it.
+//! Derives a function's path (including the `Self` type of a method) from the type name of a closure in it.
 
-/// Returns, for example, `my_router::Api::load` for the type name of the `__metrics_declaration` in that function, or
-/// `fallback` if the name has an unrecognized form. The compiler guarantees no particular form.
-pub(crate) fn readable(item: &str, fallback: &str) -> String {
-    let mut path = item.strip_suffix("::__metrics_declaration").unwrap_or(item);
-    while let Some(outside) = path.strip_suffix("::{{closure}}") {
-        path = outside;
-    }
+/// Returns, for example, `my_router::Api::load` for the type name of a closure in that function's `__METRICS_SITE`
+/// static, or `fallback` if the name has an unrecognized form. The compiler guarantees no particular form.
+pub(crate) fn readable(closure: &str, fallback: &str) -> String {
+    let mut path = without_closures(closure);
+    path = without_closures(path.strip_suffix("::__METRICS_SITE").unwrap_or(path));
     let readable = simplified(path).map(|path| without_generics(&path));
     readable
         .filter(|path| path.contains("::") && !path.contains(['<', '>', '{', ' ']))
         .unwrap_or_else(|| fallback.to_owned())
+}
+
+fn without_closures(mut path: &str) -> &str {
+    while let Some(outside) = path.strip_suffix("::{{closure}}") {
+        path = outside;
+    }
+    path
 }
 
 /// Replaces the `impl` block in a path with the implementing type or the trait.
@@ -80,23 +85,26 @@ mod tests {
     use super::readable;
 
     #[test]
-    fn all_kinds_of_functions_have_readable_paths() {
-        for (item, path) in [
-            ("my::free::__metrics_declaration", "my::free"),
-            ("my::Api::load::__metrics_declaration", "my::Api::load"),
-            ("my::Api::fetch::{{closure}}::__metrics_declaration", "my::Api::fetch"),
-            ("my::Api<_>::load::__metrics_declaration", "my::Api::load"),
-            ("<my::Api<_> as my::Load>::load::__metrics_declaration", "my::Api::load"),
-            ("<&my::Api as my::Load>::load::__metrics_declaration", "&my::Api::load"),
-            ("<&mut my::Api<_> as my::Load>::load::__metrics_declaration", "&my::Api::load"),
-            ("<_ as my::Load>::load::__metrics_declaration", "my::Load::load"),
-            ("<&[u8] as my::Load>::load::__metrics_declaration", "my::Load::load"),
-            ("my::<impl my::Load for alloc::vec::Vec<u8>>::load::__metrics_declaration", "my::Vec::load"),
-            ("my::<impl my::Load for &[u8]>::load::__metrics_declaration", "my::u8::load"),
-            ("my::Api<fn(u8) -> u8>::load::__metrics_declaration", "my::Api::load"),
+    fn closures_in_all_kinds_of_functions_have_readable_paths() {
+        for (closure, path) in [
+            ("my::free::__METRICS_SITE::{{closure}}::{{closure}}", "my::free"),
+            ("my::Api::load::__METRICS_SITE::{{closure}}::{{closure}}", "my::Api::load"),
+            ("my::Api::fetch::{{closure}}::__METRICS_SITE::{{closure}}::{{closure}}", "my::Api::fetch"),
+            ("my::Api<_>::load::__METRICS_SITE::{{closure}}::{{closure}}", "my::Api::load"),
+            ("<my::Api<_> as my::Load>::load::__METRICS_SITE::{{closure}}::{{closure}}", "my::Api::load"),
+            ("<&my::Api as my::Load>::load::__METRICS_SITE::{{closure}}::{{closure}}", "&my::Api::load"),
+            ("<&mut my::Api<_> as my::Load>::load::__METRICS_SITE::{{closure}}::{{closure}}", "&my::Api::load"),
+            ("<_ as my::Load>::load::__METRICS_SITE::{{closure}}::{{closure}}", "my::Load::load"),
+            ("<&[u8] as my::Load>::load::__METRICS_SITE::{{closure}}::{{closure}}", "my::Load::load"),
+            (
+                "my::<impl my::Load for alloc::vec::Vec<u8>>::load::__METRICS_SITE::{{closure}}::{{closure}}",
+                "my::Vec::load",
+            ),
+            ("my::<impl my::Load for &[u8]>::load::__METRICS_SITE::{{closure}}::{{closure}}", "my::u8::load"),
+            ("my::Api<fn(u8) -> u8>::load::__METRICS_SITE::{{closure}}::{{closure}}", "my::Api::load"),
             ("something {new}", "fallback"),
         ] {
-            assert_eq!(readable(item, "fallback"), path, "{item}");
+            assert_eq!(readable(closure, "fallback"), path, "{closure}");
         }
     }
 }

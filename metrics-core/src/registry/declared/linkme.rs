@@ -38,8 +38,8 @@ macro_rules! __metrics_core_declared {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metrics_core_site {
-    ($site:ident, $declare:ident) => {
-        static $site: $crate::__private::Site = $crate::__private::Site::new($declare);
+    ($site:ident, $function:literal, $parts:expr) => {
+        static $site: $crate::__private::Site = $crate::__private::Site::new(::core::module_path!(), $function, $parts);
         $crate::__private::declared!($site);
     };
 }

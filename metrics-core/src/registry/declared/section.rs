@@ -146,18 +146,17 @@ macro_rules! __metrics_core_declared {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metrics_core_site {
-    ($site:ident, $declare:ident) => {
+    ($site:ident, $function:literal, $parts:expr) => {
         // SAFETY: the static has the type of the section's elements.
         #[used]
         #[unsafe(link_section = "metrics_core_sites_0_1")]
-        static $site: $crate::__private::Site = $crate::__private::Site::new($declare);
+        static $site: $crate::__private::Site = $crate::__private::Site::new(::core::module_path!(), $function, $parts);
     };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Declaration;
 
     /// Two versions of this crate in one program may lay out elements differently, so each version has its own
     /// sections.
@@ -196,7 +195,8 @@ mod tests {
     /// Elements as this crate and another copy of it would add them.
     #[expect(unsafe_code, reason = "declared as by the macros")]
     mod added {
-        use super::{Declaration, Element, Foreign, OTHER_COPY, Owner, Site};
+        use super::{Element, Foreign, OTHER_COPY, Owner, Site};
+        use crate::call::Part;
 
         // SAFETY: the static has the type of the section's elements.
         #[used]
@@ -206,13 +206,9 @@ mod tests {
         // SAFETY: the static has the type of the section's elements.
         #[used]
         #[unsafe(link_section = "metrics_core_sites_0_1")]
-        pub(super) static FOREIGN_SITE: Site = Site::owned_by(Owner(&OTHER_COPY), || unreachable!("it is not ours"));
+        pub(super) static FOREIGN_SITE: Site = Site::owned_by(Owner(&OTHER_COPY), "section", "foreign", &[]);
 
-        fn declaration() -> Declaration {
-            Declaration::new("section", "own").prefix("section_tests")
-        }
-
-        crate::__private::site!(OWN_SITE, declaration);
+        crate::__private::site!(OWN_SITE, "own", &[Part::Prefix("section_tests")]);
 
         pub(super) fn own_site() -> &'static Site {
             &OWN_SITE

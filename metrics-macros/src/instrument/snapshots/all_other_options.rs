@@ -1,14 +1,22 @@
 fn route(request: &Request, method: &str) -> impl Iterator<Item = u8> {
-    fn __metrics_declaration() -> my::metrics::__private::Declaration {
-        my::metrics::__private::Declaration::new(::core::module_path!(), "route")
-            .label_in_open("path", || my::metrics::__private::values(["/foo", "/bar"]))
-            .label_in("method", || my::metrics::__private::values(METHODS))
-            .fixed_label("zone", "eu")
-            .histogram()
-            .buckets(&[0.01f64, 0.1f64, 1f64])
-            .max_series(100)
-    }
-    my::metrics::__private::site!(__METRICS_SITE, __metrics_declaration);
+    my::metrics::__private::site!(
+        __METRICS_SITE,
+        "route",
+        &[
+            my::metrics::__private::Part::LabelInOpen(
+                "path",
+                || my::metrics::__private::values(["/foo", "/bar"]),
+            ),
+            my::metrics::__private::Part::LabelIn(
+                "method",
+                || my::metrics::__private::values(METHODS),
+            ),
+            my::metrics::__private::Part::FixedLabel("zone", "eu"),
+            my::metrics::__private::Part::Histogram,
+            my::metrics::__private::Part::Buckets(&[0.01f64, 0.1f64, 1f64]),
+            my::metrics::__private::Part::MaxSeries(100),
+        ],
+    );
     let __metrics_call = __METRICS_SITE
         .enter()
         .start([

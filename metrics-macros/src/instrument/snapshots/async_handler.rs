@@ -1,11 +1,13 @@
 async fn foo(request: Request) -> Result<Response, FooError> {
-    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
-        ::metrics_core::__private::Declaration::new(::core::module_path!(), "foo")
-            .fixed_label("path", "/foo")
-            .cancellable()
-            .prefix("my_service")
-    }
-    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
+    ::metrics_core::__private::site!(
+        __METRICS_SITE,
+        "foo",
+        &[
+            ::metrics_core::__private::Part::FixedLabel("path", "/foo"),
+            ::metrics_core::__private::Part::Cancellable,
+            ::metrics_core::__private::Part::Prefix("my_service"),
+        ],
+    );
     let __metrics_call = __METRICS_SITE.start_tracked();
     let __metrics_out = __metrics_call
         .run_async(async move {

@@ -2,12 +2,14 @@ fn load<'a>(
     &'a self,
     key: u64,
 ) -> Pin<Box<dyn Future<Output = Result<Entry, LoadError>> + Send + 'a>> {
-    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
-        ::metrics_core::__private::Declaration::new(::core::module_path!(), "load")
-            .label("path")
-            .cancellable()
-    }
-    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
+    ::metrics_core::__private::site!(
+        __METRICS_SITE,
+        "load",
+        &[
+            ::metrics_core::__private::Part::Label("path"),
+            ::metrics_core::__private::Part::Cancellable,
+        ],
+    );
     let __metrics_call = __METRICS_SITE
         .enter()
         .prepare([::metrics_core::__private::label(&self.path)]);

@@ -1,11 +1,13 @@
 fn run(&self, kind: Kind) -> Result<(), JobError> {
-    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
-        ::metrics_core::__private::Declaration::new(::core::module_path!(), "run")
-            .label("kind")
-            .latency_per_call()
-            .exceptions_per_call()
-    }
-    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
+    ::metrics_core::__private::site!(
+        __METRICS_SITE,
+        "run",
+        &[
+            ::metrics_core::__private::Part::Label("kind"),
+            ::metrics_core::__private::Part::LatencyPerCall,
+            ::metrics_core::__private::Part::ExceptionsPerCall,
+        ],
+    );
     let __metrics_call = __METRICS_SITE
         .enter_with()
         .latency::<1, false, _>(&self.metrics.latency)

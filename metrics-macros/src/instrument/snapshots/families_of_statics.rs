@@ -1,21 +1,23 @@
 fn route(request: &Request) -> Response {
-    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
-        ::metrics_core::__private::Declaration::new(::core::module_path!(), "route")
-            .label("path")
-            .label("method")
-            .latency(|| ::metrics_core::__private::latency::<
+    ::metrics_core::__private::site!(
+        __METRICS_SITE,
+        "route",
+        &[
+            ::metrics_core::__private::Part::Label("path"),
+            ::metrics_core::__private::Part::Label("method"),
+            ::metrics_core::__private::Part::Latency(|| ::metrics_core::__private::latency::<
                 2,
                 false,
                 _,
-            >(&METRICS.request_latency_seconds))
-            .exceptions(|| ::metrics_core::__private::exceptions::<
+            >(&METRICS.request_latency_seconds)),
+            ::metrics_core::__private::Part::Exceptions(|| ::metrics_core::__private::exceptions::<
                 2,
                 false,
                 _,
-            >(&METRICS.request_exceptions_total))
-            .in_flight_default()
-    }
-    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
+            >(&METRICS.request_exceptions_total)),
+            ::metrics_core::__private::Part::InFlightDefault,
+        ],
+    );
     let __metrics_call = __METRICS_SITE
         .enter()
         .start_tracked([

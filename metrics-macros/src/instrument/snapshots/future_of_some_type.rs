@@ -1,10 +1,12 @@
 fn load(&self, key: u64, then: Callback) -> impl Future<Output = Entry> + use<> {
-    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
-        ::metrics_core::__private::Declaration::new(::core::module_path!(), "load")
-            .fixed_label("path", "/load")
-            .cancellable()
-    }
-    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
+    ::metrics_core::__private::site!(
+        __METRICS_SITE,
+        "load",
+        &[
+            ::metrics_core::__private::Part::FixedLabel("path", "/load"),
+            ::metrics_core::__private::Part::Cancellable,
+        ],
+    );
     let __metrics_call = __METRICS_SITE.prepare();
     ::metrics_core::__private::create(
         __metrics_call,

@@ -1,12 +1,16 @@
 impl Shop {
     const LIMIT: usize = 3;
     pub fn put(&mut self, item: Item) -> Result<(), Full> {
-        fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
-            ::metrics_core::__private::Declaration::new(::core::module_path!(), "put")
-                .named_by(&__metrics_declaration)
-                .prefix("shop")
-        }
-        ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
+        ::metrics_core::__private::site!(
+            __METRICS_SITE,
+            "put",
+            &[
+                ::metrics_core::__private::Part::NamedBy(|| ::core::any::type_name_of_val(
+                    &|| {},
+                )),
+                ::metrics_core::__private::Part::Prefix("shop"),
+            ],
+        );
         let __metrics_call = __METRICS_SITE.start();
         let __metrics_out = __metrics_call
             .run(move || -> Result<(), Full> {

@@ -1,14 +1,19 @@
 fn route(path: &str, request: Request) -> Result<Response, RouteError> {
-    fn __metrics_declaration() -> metrics::__private::Declaration {
-        metrics::__private::Declaration::new(::core::module_path!(), "route")
-            .label("path")
-            .kind_label_in_open(
+    metrics::__private::site!(
+        __METRICS_SITE,
+        "route",
+        &[
+            metrics::__private::Part::Label("path"),
+            metrics::__private::Part::KindLabelInOpen(
                 "kind",
                 || metrics::__private::KindsOf::<Result<(), RouteError>>::new().kinds(),
-            )
-            .result_label_in("status", || metrics::__private::values(STATUSES))
-    }
-    metrics::__private::site!(__METRICS_SITE, __metrics_declaration);
+            ),
+            metrics::__private::Part::ResultLabelIn(
+                "status",
+                || metrics::__private::values(STATUSES),
+            ),
+        ],
+    );
     let __metrics_call = __METRICS_SITE
         .enter()
         .by_result()

@@ -1,12 +1,14 @@
 fn route_request(path: &str, request: Request) -> Result<Response, RouteError> {
-    fn __metrics_declaration() -> ::metrics_core::__private::Declaration {
-        ::metrics_core::__private::Declaration::new(
-                ::core::module_path!(),
-                "route_request",
-            )
-            .label_in("path", || ::metrics_core::__private::values(HANDLERS.keys()))
-    }
-    ::metrics_core::__private::site!(__METRICS_SITE, __metrics_declaration);
+    ::metrics_core::__private::site!(
+        __METRICS_SITE,
+        "route_request",
+        &[
+            ::metrics_core::__private::Part::LabelIn(
+                "path",
+                || ::metrics_core::__private::values(HANDLERS.keys()),
+            ),
+        ],
+    );
     let __metrics_call = __METRICS_SITE
         .enter()
         .start([::metrics_core::__private::label(&path)]);
