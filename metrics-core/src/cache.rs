@@ -23,6 +23,7 @@ mod thread_table;
 
 pub(crate) use dense::Dense;
 pub(crate) use fixed_series::FixedSeries;
+pub(crate) use set_associative::TOO_LONG_FOR_ONE;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
@@ -317,6 +318,9 @@ impl<const N: usize> Fixed<N> {
     #[cold]
     pub(crate) fn set(&self, epoch: u64, handles: [Handle; N]) {
         let _writer = lock(&self.writer);
-        fixed::set(&self.epoch, &self.handles, epoch, handles);
+        // If another thread has set them for this epoch, they are the same, and another change would only cause misses.
+        if self.epoch.load(Ordering::Relaxed) != epoch {
+            fixed::set(&self.epoch, &self.handles, epoch, handles);
+        }
     }
 }

@@ -61,7 +61,8 @@ impl<const N: usize> FixedSeries<N> {
     /// handles were looked up. The handles are set in order, and readers that combine them read them in reverse.
     pub(crate) fn set(&self, epoch: u64, handles: [Handle; N]) {
         let _writer = lock(&self.writer);
-        if self.epoch.load(Relaxed) == epoch {
+        // If another thread has set them for this epoch, they are the same, and another change would only cause misses.
+        if self.epoch.load(Relaxed) == epoch && self.set_for.load(Relaxed) != epoch {
             self.begin_change();
             for (word, handle) in self.handles.iter().zip(handles) {
                 word.store(handle.word(), Release);

@@ -35,7 +35,7 @@ pub(super) const MAX_VALUES: usize = 8;
 /// Values of at least this length, in bytes, are not cached here.
 const LONGEST: usize = 255;
 /// Values of at least this length, in bytes, are not found by [`find_one`].
-pub(super) const TOO_LONG: usize = 32;
+pub(crate) const TOO_LONG_FOR_ONE: usize = 32;
 
 pub(super) type CacheEntry = [AtomicU64; ENTRY_WORDS];
 /// The two entries that a label set can occupy.
@@ -43,8 +43,8 @@ type Set<'w> = [&'w CacheEntry; 2];
 
 /// Returns the entry with the handles for these numbers and values.
 ///
-/// Every lookup with the same id must pass as many numbers and values and expect as many handles, because entries record
-/// none of these counts.
+/// Every lookup with the same id must pass the same number of numbers and values and expect the same number of handles,
+/// because entries record none of these counts.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -71,8 +71,8 @@ pub(super) fn find<'w, V: AsRef<[u8]>, const P: usize>(
     }
 }
 
-/// Like [`find`], but searches only the second entry of the set. Very rarely, the first entry has the same tag but
-/// different values.
+/// Like [`find`], but searches only the second entry of the set. Called on each miss. Very rarely, it finds the values,
+/// because the first entry has the same tag but different values.
 ///
 /// A separate function, because the compiler would otherwise branch on the entry that [`find`] has selected.
 #[cold]
@@ -92,14 +92,15 @@ fn find_in_second<'w, V: AsRef<[u8]>, const P: usize>(
     is_same.then_some(second)
 }
 
-/// Like [`find`], for a single value, which needs no loops. Finds hardly any values of [`TOO_LONG`] bytes or more, nor
-/// one in the second entry of a set if the first has the same tag. On a miss, callers continue with [`find`].
+/// Like [`find`], for a single value of fewer than [`TOO_LONG_FOR_ONE`] bytes, which needs no loops. Does not find a
+/// value in the second entry of a set if the first has the same tag, nor a longer value. On a miss, callers continue
+/// with [`find`].
 ///
-/// Uses no iterators and hardly any closures, which are slow in a debug build.
+/// Uses no iterators, which are slow in a debug build.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that callers save no registers: the rest of a lookup is a tail call")]
 pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {
-    if value.len() >= TOO_LONG {
+    if value.len() >= TOO_LONG_FOR_ONE {
         return None;
     }
     let (last, start) = ends_of(value);
@@ -300,7 +301,7 @@ fn differences_from_third(entry: &CacheEntry, at: usize, value: &[u8]) -> u64 {
     })
 }
 
-/// Like [`has`], for a single value with these first and last words, shorter than [`TOO_LONG`].
+/// Like [`has`], for a single value with these first and last words, shorter than [`TOO_LONG_FOR_ONE`].
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as for `find_one`")]
 fn has_one(entry: &CacheEntry, value: &[u8], first: u64, last: u64) -> bool {

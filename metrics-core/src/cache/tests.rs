@@ -1,7 +1,7 @@
 //! Tests of the first level, which run outside of the models that share its file.
 
 use super::set_associative::{
-    CacheEntry, FEW_WORDS, MANY_WORDS, MAX_HANDLES, MAX_VALUES, TOO_LONG, find, find_one, handles,
+    CacheEntry, FEW_WORDS, MANY_WORDS, MAX_HANDLES, MAX_VALUES, TOO_LONG_FOR_ONE, find, find_one, handles,
 };
 use super::{CacheId, set_associative};
 use crate::cell::Handle;
@@ -76,7 +76,7 @@ fn handles_are_found_only_for_the_same_single_value() {
             assert_eq!(found(&words, &id, 1, &[other]), expected, "{other:?} after {value:?}");
         }
         let one = find_one(&words, &id, 1, value.as_bytes());
-        assert_eq!(one.is_some(), value.len() < TOO_LONG, "{value:?}");
+        assert_eq!(one.is_some(), value.len() < TOO_LONG_FOR_ONE, "{value:?}");
     }
 }
 

@@ -21,8 +21,8 @@ impl Site {
         Call::new(self, self.begin())
     }
 
-    // Both functions for tracked calls return the whole guard instead of the series. A caller that moved the series into
-    // a guard would do so with wide loads of words that were just stored one by one, which stalls on store forwarding.
+    // Functions for tracked calls return the whole guard instead of the series. A caller that moved the series into a
+    // guard would do so with wide loads of words that were just stored one by one, which stalls on store forwarding.
 
     /// Like [`Site::start`], for a call that can be canceled or is counted in flight.
     #[inline(never)]
@@ -44,7 +44,7 @@ impl Site {
     pub(super) fn begin_tracked<const N: usize>(&self, labels: &[Label<'_>; N]) -> TrackedCall {
         let found = match labels.as_slice() {
             [label] if label.closed().is_none() => self.find_first_level_one(label.as_str()),
-            _ if is_closed(labels) => None,
+            _ if is_closed(labels) => self.find_closed(labels),
             _ => self.find_first_level(&values_of(labels)),
         };
         match found {
@@ -85,7 +85,16 @@ impl Site {
 
     /// Like [`Site::start_tracked`], for a call that begins later.
     pub fn prepare(&'static self) -> Prepared {
-        Prepared::new(self.known_fixed().unwrap_or_else(|| self.resolve_fixed()))
+        match self.known_fixed() {
+            Some(series) => Prepared::new(series),
+            None => self.prepare_first(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn prepare_first(&self) -> Prepared {
+        Prepared::new(self.resolve_fixed())
     }
 
     #[inline]
@@ -128,7 +137,10 @@ impl Site {
     #[cold]
     #[inline(never)]
     fn find_one_slowly(&self, value: &str) -> Found {
-        Found::from(self.series(&[value]))
+        match self.find_first_level(&[value]) {
+            Some(series) => Found::from(series),
+            None => Found::from(self.series_second_level(&[value])),
+        }
     }
 
     /// Returns all series of a call.
@@ -179,14 +191,18 @@ impl Site {
     /// Like [`Site::series`], for labels that all have closed sets, whose values index the dense cache.
     #[inline(never)]
     fn series_closed(&self, labels: &[Label<'_>]) -> Series {
-        if let Some(families) = self.families.get()
-            && let Some(dense) = families.dense.get()
-            && let Some(fixed) = dense.as_ref().and_then(|dense| dense.find(labels))
-            && let Some(handles) = fixed.get(families.epoch())
-        {
-            return Series { handles, buckets: families.buckets() };
+        match self.find_closed(labels) {
+            Some(series) => series,
+            None => self.series_closed_first(labels),
         }
-        self.series_closed_first(labels)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+    fn find_closed(&self, labels: &[Label<'_>]) -> Option<Series> {
+        let families = self.families.get()?;
+        let fixed = families.dense.get()?.as_ref()?.find(labels)?;
+        Some(Series { handles: fixed.get(families.epoch())?, buckets: families.buckets() })
     }
 
     #[cold]

@@ -169,12 +169,15 @@ impl<const N: usize, F: Named> CallByResult<N, F> {
     fn begin(site: &'static Site, labels: &[Label<'_>; N], named: F) -> Self {
         let state = LateCall { site, labels: [const { LabelText::EMPTY }; N], named, in_flight: Handle::NONE };
         let mut call = Self { start: Moment::PLACEHOLDER, state, progress: Progress::new() };
+        // If the lookup panics, there is nothing to record yet.
+        call.progress.set_recorded();
         let values = values_of(labels);
         call.state.in_flight = site.in_flight_at_beginning(&values, call.state.named.targets().as_ref());
         for (kept, value) in call.state.labels.iter_mut().zip(values) {
             kept.set(value);
         }
         guard::enter(call.state.in_flight);
+        call.progress.set_running(true);
         call.start = Moment::now();
         call
     }

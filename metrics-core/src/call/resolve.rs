@@ -104,7 +104,9 @@ impl Site {
     pub(super) fn resolve_end(&self, values: &LateValues<'_>) -> Series {
         let Some(families) = self.families.get() else { return self.resolve_end_second_level(values) };
         let handles = match &values[..families.given_len()] {
-            [only] => cache::get_one_first_level(&families.cache, families.epoch(), only),
+            [only] if only.len() < cache::TOO_LONG_FOR_ONE => {
+                cache::get_one_first_level(&families.cache, families.epoch(), only)
+            }
             // The most common number of values, for which the loops are unrolled.
             [first, second] => cache::get_first_level(&families.cache, families.epoch(), &[first, second]),
             given => cache::get_first_level(&families.cache, families.epoch(), given),

@@ -47,7 +47,7 @@ impl Site {
     const NO_FAMILIES: ManuallyDrop<ReentrantOnce<Arc<Families>>> = ManuallyDrop::new(ReentrantOnce::new());
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 impl Site {
     /// Creates a site that belongs to another copy of this crate.
     pub(crate) const fn owned_by(

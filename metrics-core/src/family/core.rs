@@ -254,7 +254,7 @@ impl SeriesOwner for FamilyCore {
     }
 
     fn mark_read_early(&self) {
-        // Runs on every call with per-call families, so it must not write once the mark is set.
+        // Some calls with per-call families run this each time, so it must not write once the mark is set.
         self.read_early.get_or_init(|| {
             let mut all = Chunk::default();
             self.read().copy(0, usize::MAX, usize::MAX, &mut all);

@@ -326,6 +326,13 @@ fn handles_that_are_read_together_were_set_together() {
         assert_eq!(found.all(), None);
         found.set(found.epoch(), old);
         assert_eq!(found.all(), Some(old));
+        // Setting the same handles once more causes no miss.
+        let again = {
+            let found = Arc::clone(&found);
+            thread::spawn(move || found.set(1, old))
+        };
+        assert_eq!(found.all(), Some(old));
+        again.join().expect("no panic");
         let replacing = {
             let found = Arc::clone(&found);
             thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! The parts of an attribute from which a function's declaration is built: its labels and options.
 //!
-//! Each annotated function has a list of them in its static. As data, they need neither machine code nor, apart from
-//! their construction, time of the compiler.
+//! Each annotated function has a list of them in its static. They are data, so they add no machine code, and the
+//! compiler spends little time on them.
 
 use std::panic::Location;
 

@@ -123,8 +123,10 @@ impl Families {
     fn mark_read_early(&self) {
         let target = |role: Role| self.targets[role as usize].as_ref().map(|bound| bound.target.as_ref());
         let calls = target(Role::Latency).and_then(TargetRef::name);
+        // Calls may record into a family with any name.
+        let is_unknown = self.declaration.is_per_call(Role::Latency);
         for share in [Role::Exceptions, Role::Cancelled].into_iter().filter_map(target) {
-            if calls.is_some_and(|calls| share.name().is_none_or(|name| name > calls)) {
+            if is_unknown || calls.is_some_and(|calls| share.name().is_none_or(|name| name > calls)) {
                 share.mark_read_early();
             }
         }

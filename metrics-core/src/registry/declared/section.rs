@@ -1,13 +1,14 @@
 //! The lists of declarations in two linker sections, whose bounds the linker defines.
 //!
-//! One section contains the sites of annotated functions, and the other one refers to global structs. `linkme` does the
-//! same, but adds three functions to each element to check its type. These functions account for 0.6 ms of the 2.1 ms
-//! of compile time per annotated function, so `linkme` is not used on Linux. The compiler cannot verify the bounds of a
-//! section, so reading it requires unsafe code, the only unsafe code in the library.
+//! One section contains the sites of annotated functions, and the other one contains references to global structs.
+//! `linkme` does the same, but adds three functions to each element to check its type, which take a noticeable share of
+//! the compile time of an annotated function, so `linkme` is not used on Linux. The compiler cannot verify the bounds
+//! of a section, so reading it requires unsafe code, the only unsafe code in the library.
 //!
 //! A program may contain several copies of this crate, built from different commits of the same version, which share
-//! the sections. Each element therefore begins with an [`Owner`], which identifies the copy that it belongs to. Other
-//! copies must not read beyond it. All copies of a version must have elements of the same size.
+//! the sections. Each element therefore begins with an `Owner`, which identifies the copy that it belongs to. Other
+//! copies must not read beyond it. All copies that share a section must have elements of the same size, so the name of
+//! the section of sites ends with the number of words in a `Site`.
 
 use std::sync::atomic::AtomicU8;
 
@@ -60,9 +61,9 @@ mod bounds {
         pub(super) safe static START: [Element; 0];
         #[link_name = "__stop_metrics_core_0_1"]
         pub(super) safe static STOP: [Element; 0];
-        #[link_name = "__start_metrics_core_sites_0_1"]
+        #[link_name = "__start_metrics_core_sites_0_1_12"]
         pub(super) safe static START_OF_SITES: [Site; 0];
-        #[link_name = "__stop_metrics_core_sites_0_1"]
+        #[link_name = "__stop_metrics_core_sites_0_1_12"]
         pub(super) safe static STOP_OF_SITES: [Site; 0];
     }
 
@@ -75,7 +76,7 @@ mod bounds {
     /// Like [`NOTHING`], for the section of sites.
     // SAFETY: the static adds no bytes to the section.
     #[used]
-    #[unsafe(link_section = "metrics_core_sites_0_1")]
+    #[unsafe(link_section = "metrics_core_sites_0_1_12")]
     pub(super) static NO_SITES: [Site; 0] = [];
 }
 
@@ -100,6 +101,9 @@ impl Section<Site> {
         Self { start: (&raw const bounds::START_OF_SITES).cast(), stop: (&raw const bounds::STOP_OF_SITES).cast() }
     }
 }
+
+// If this fails, rename the section.
+const _: () = assert!(size_of::<Site>() == 12 * size_of::<usize>());
 
 impl<T: Sync + 'static> Section<T> {
     /// Returns the number of elements, including those of other copies.
@@ -149,7 +153,7 @@ macro_rules! __metrics_core_site {
     ($site:ident, $function:literal, $parts:expr) => {
         // SAFETY: the static has the type of the section's elements.
         #[used]
-        #[unsafe(link_section = "metrics_core_sites_0_1")]
+        #[unsafe(link_section = "metrics_core_sites_0_1_12")]
         static $site: $crate::__private::Site = $crate::__private::Site::new(::core::module_path!(), $function, $parts);
     };
 }
@@ -166,8 +170,8 @@ mod tests {
         let attributes = include_str!("section.rs").lines().filter(|line| line.trim_start().starts_with("#["));
         let quoted = attributes.filter_map(|line| line.split('"').nth(1));
         let names: Vec<_> = quoted.filter(|text| text.contains("metrics_core")).collect();
-        for (section, count) in [("metrics_core", 5), ("metrics_core_sites", 5)] {
-            let expected = format!("{section}{version}");
+        for (section, words, count) in [("metrics_core", "", 5), ("metrics_core_sites", "_12", 5)] {
+            let expected = format!("{section}{version}{words}");
             let is_name = |name: &&&str| name.trim_start_matches("__start_").trim_start_matches("__stop_") == expected;
             assert_eq!(names.iter().filter(is_name).count(), count, "{expected}: {names:?}");
         }
@@ -205,7 +209,7 @@ mod tests {
 
         // SAFETY: the static has the type of the section's elements.
         #[used]
-        #[unsafe(link_section = "metrics_core_sites_0_1")]
+        #[unsafe(link_section = "metrics_core_sites_0_1_12")]
         pub(super) static FOREIGN_SITE: Site = Site::owned_by(Owner(&OTHER_COPY), "section", "foreign", &[]);
 
         crate::__private::site!(OWN_SITE, "own", &[Part::Prefix("section_tests")]);
