@@ -126,6 +126,57 @@ fn a_first_call_in_the_middle_of_a_scrape_adds_no_exception_to_it() {
     scrape(2, 3);
 }
 
+struct Depot {
+    calls: Family<Summary, 1>,
+}
+
+impl Depot {
+    // The exceptions have a default family.
+    #[instrument("/depot", latency = self.calls, prefix = "b_depot")]
+    fn fail(&self) -> Result<(), ()> {
+        Err(())
+    }
+}
+
+/// Calls `Depot::fail` once per scrape, after the latency and before the exceptions are visited.
+struct CallInBetween<'d> {
+    depot: &'d Depot,
+    family: String,
+    calls: u64,
+    exceptions: u64,
+}
+
+impl Visitor for CallInBetween<'_> {
+    fn family(&mut self, info: &FamilyInfo<'_>) {
+        info.name.clone_into(&mut self.family);
+    }
+
+    fn series(&mut self, _: Labels<'_>, value: &Value<'_>) {
+        match (self.family.as_str(), value) {
+            ("a_depot_calls_seconds", Value::Summary { count, .. }) => {
+                self.calls = *count;
+                self.depot.fail().expect_err("it fails");
+            }
+            ("b_depot_request_exceptions_total", Value::Counter(Number::Whole(exceptions))) => {
+                self.exceptions = *exceptions;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn default_exceptions_never_exceed_the_calls_in_a_family_of_self() {
+    let calls = Summary::builder("a_depot_calls_seconds", "").labels(["path"]).register();
+    let depot = Depot { calls };
+    depot.fail().expect_err("it fails");
+    for calls in 1..=3 {
+        let mut seen = CallInBetween { depot: &depot, family: String::new(), calls: 0, exceptions: 0 };
+        Registry::global().scrape().visit(&mut seen);
+        assert_eq!((seen.calls, seen.exceptions), (calls, calls));
+    }
+}
+
 #[test]
 fn families_of_the_library_come_last() {
     metrics_core::Counter::builder("zzz_total", "Last by name.").register().inc();
