@@ -11,6 +11,7 @@ use super::run::guard::{Prepared, TrackedCall};
 use super::run::untracked::{Call, Found};
 use super::site::Site;
 use crate::cache;
+use crate::cell::{Buckets, Handle};
 use crate::clock::Moment;
 use crate::label_value::Label;
 
@@ -43,7 +44,9 @@ impl Site {
     #[inline(never)]
     pub(super) fn begin_tracked<const N: usize>(&self, labels: &[Label<'_>; N]) -> TrackedCall {
         let found = match labels.as_slice() {
-            [label] if label.closed().is_none() => self.find_first_level_one(label.as_str()),
+            [label] if label.closed().is_none() => {
+                self.find_first_level_one(label.as_str()).map(|(handles, buckets)| Series { handles, buckets })
+            }
             _ if is_closed(labels) => self.find_closed(labels),
             _ => self.find_first_level(&values_of(labels)),
         };
@@ -123,13 +126,10 @@ impl Site {
     /// callers small.
     #[inline(never)]
     pub(super) fn find_one(&self, value: &str) -> Found {
-        if let Some(families) = self.families.get()
-            && let Some([latency, exceptions]) =
-                cache::get_one_first_level(&families.cache, families.epoch(), value.as_bytes())
-        {
-            return Found { buckets: families.buckets(), latency, exceptions };
+        match self.find_first_level_one(value) {
+            Some(([latency, exceptions], buckets)) => Found { buckets, latency, exceptions },
+            None => self.find_one_slowly(value),
         }
-        self.find_one_slowly(value)
     }
 
     /// Like [`Site::find_one`], for a value that it has not found, such as a long one. A separate function, because the
@@ -170,12 +170,13 @@ impl Site {
         Some(Series { handles, buckets: families.buckets() })
     }
 
+    /// The first `H` handles for a single value, and the buckets of the latency.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
-    fn find_first_level_one(&self, value: &str) -> Option<Series> {
+    fn find_first_level_one<const H: usize>(&self, value: &str) -> Option<([Handle; H], Option<&'static Buckets>)> {
         let families = self.families.get()?;
         let handles = cache::get_one_first_level(&families.cache, families.epoch(), value.as_bytes())?;
-        Some(Series { handles, buckets: families.buckets() })
+        Some((handles, families.buckets()))
     }
 
     #[inline(never)]
