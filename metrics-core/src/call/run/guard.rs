@@ -209,18 +209,20 @@ pub(super) fn record_at(seconds: f64, now: Moment, Series { handles, buckets }: 
     }
 }
 
-// Not inlined, so that calls that need none of these functions do not reserve registers for them.
+/// Inlined, because failed calls should cost hardly more than others.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "saves 16 instructions of a failed call")]
+pub(super) fn count_exception(exceptions: Handle, now: Moment) {
+    cell::counter::add_whole(exceptions, 1);
+    exemplars::counted_in_trace(exceptions, now);
+}
+
+// Not inlined, so that calls that need neither function do not reserve registers for them.
 
 #[inline(never)]
 pub(super) fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, seconds: f64, now: Moment) {
     cell::observe(latency, Some(buckets), seconds);
     exemplars::observed_in_trace(latency, buckets, seconds, now);
-}
-
-#[inline(never)]
-pub(super) fn count_exception(exceptions: Handle, now: Moment) {
-    cell::counter::add_whole(exceptions, 1);
-    exemplars::counted_in_trace(exceptions, now);
 }
 
 #[inline(never)]
