@@ -1,16 +1,18 @@
 //! A thread's first-level cache: 32 or 256 sets of two entries, shared by all families and annotated functions.
 //!
-//! An entry is 16 words: its owner and epoch, the lengths of the values, the key, and the handles. The key consists of
-//! numbers (the identities of families that a call evaluates) and the label values. It is compared word by word, so a
-//! match never depends on a hash. The set is selected by the owner, the numbers, and the lengths, first bytes and last
-//! bytes of the values. The processor cannot predict which of a set's two entries matches, so the
-//! entry is selected without a branch. A misprediction would cost up to half as much as the whole lookup.
+//! An entry is 16 words: its tag and epoch, the shape of its key, the key, and the handles. The key consists of numbers
+//! (the identities of families that a call evaluates), the last words of the label values, and the rest of the longer
+//! values. It is compared word by word, so a match never depends on a hash. The tag combines the owner with a hash of the key, so if shapes, keys and tags are equal, so
+//! are the owners. The low bits of the tag select the set. The processor cannot predict which of a set's two entries
+//! matches, so the entry is selected without a branch. A misprediction would cost up to half as much as the whole
+//! lookup.
 //!
 //! When a thread ends, another thread may take over its cache. The contents remain valid, since handles are the same
 //! for all threads.
 
+use std::hint;
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
-use std::{hint, iter};
 
 use super::CacheId;
 use crate::cell::Handle;
@@ -22,18 +24,18 @@ pub(super) const FEW_WORDS: usize = 64 * ENTRY_WORDS;
 pub(super) const MANY_WORDS: usize = 512 * ENTRY_WORDS;
 const ENTRY_WORDS: usize = 16;
 const SET_WORDS: usize = 2 * ENTRY_WORDS;
-const OWNER_MASK: u64 = u32::MAX as u64;
 
-const OWNER: usize = 0;
+const TAG: usize = 0;
 const EPOCH: usize = 1;
-const LENGTHS: usize = 2;
-const KEY: usize = 3;
-const HANDLES: usize = 12;
-pub(super) const MAX_HANDLES: usize = ENTRY_WORDS - HANDLES;
-/// The maximum number of values: a word holds eight one-byte lengths.
-pub(super) const MAX_VALUES: usize = 8;
+const SHAPE: usize = 2;
+const KEY: Range<usize> = 5..14;
+/// The words of the handles. The two that every call needs are in the first cache line, like most keys.
+const HANDLES: [usize; MAX_HANDLES] = [3, 4, 14, 15];
+pub(super) const MAX_HANDLES: usize = 4;
+/// The maximum number of values: a shape holds seven one-byte lengths.
+pub(super) const MAX_VALUES: usize = 7;
 /// Values of at least this length, in bytes, are not cached here.
-const LONGEST: usize = 255;
+const TOO_LONG: usize = 256;
 /// Values of at least this length, in bytes, are not found by [`find_one`].
 pub(crate) const TOO_LONG_FOR_ONE: usize = 32;
 
@@ -43,8 +45,7 @@ type Set<'w> = [&'w CacheEntry; 2];
 
 /// Returns the entry with the handles for these numbers and values.
 ///
-/// Every lookup with the same id must pass the same number of numbers and values and expect the same number of handles,
-/// because entries record none of these counts.
+/// Every lookup with the same id must expect the same number of handles, because entries do not record it.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -58,13 +59,12 @@ pub(super) fn find<'w, V: AsRef<[u8]>, const P: usize>(
     values: &[V],
 ) -> Option<&'w CacheEntry> {
     let mut last = [0; MAX_VALUES];
-    let (lengths, mixed) = ends(numbers, values, &mut last);
-    let mixed = spread(mixed);
-    let [first, second] = set_of(words, id, mixed)?;
-    let owner = owner(id, mixed);
-    let is_second = first[OWNER].load(Relaxed) != owner;
+    let (shape, mixed) = ends(numbers, values, &mut last)?;
+    let tag = tag(id, mixed);
+    let [first, second] = set_of(words, tag)?;
+    let is_second = first[TAG].load(Relaxed) != tag;
     let entry = hint::select_unpredictable(is_second, second, first);
-    if is_of(entry, owner, epoch, lengths) && has(entry, numbers, values, &last) {
+    if is_of(entry, tag, epoch, shape) && has(entry, numbers, values, &last) {
         Some(entry)
     } else {
         find_in_second(words, id, epoch, numbers, values)
@@ -72,7 +72,7 @@ pub(super) fn find<'w, V: AsRef<[u8]>, const P: usize>(
 }
 
 /// Like [`find`], but searches only the second entry of the set. Called on each miss. Very rarely, it finds the values,
-/// because the first entry has the same tag but different values.
+/// because the first entry has the same tag but a different key.
 ///
 /// A separate function, because the compiler would otherwise branch on the entry that [`find`] has selected.
 #[cold]
@@ -85,10 +85,10 @@ fn find_in_second<'w, V: AsRef<[u8]>, const P: usize>(
     values: &[V],
 ) -> Option<&'w CacheEntry> {
     let mut last = [0; MAX_VALUES];
-    let (lengths, mixed) = ends(numbers, values, &mut last);
-    let mixed = spread(mixed);
-    let [_, second] = set_of(words, id, mixed)?;
-    let is_same = is_of(second, owner(id, mixed), epoch, lengths) && has(second, numbers, values, &last);
+    let (shape, mixed) = ends(numbers, values, &mut last)?;
+    let tag = tag(id, mixed);
+    let [_, second] = set_of(words, tag)?;
+    let is_same = is_of(second, tag, epoch, shape) && has(second, numbers, values, &last);
     is_same.then_some(second)
 }
 
@@ -104,13 +104,12 @@ pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, val
         return None;
     }
     let (last, start) = ends_of(value);
-    let length = value.len() as u64;
-    let mixed = spread(mix(last, start, 0) ^ length);
-    let [first, second] = set_of(words, id, mixed)?;
-    let owner = owner(id, mixed);
-    let is_second = first[OWNER].load(Relaxed) != owner;
+    let shape = with_length(NO_VALUES, value);
+    let tag = tag(id, mix(last, start, 0) ^ shape);
+    let [first, second] = set_of(words, tag)?;
+    let is_second = first[TAG].load(Relaxed) != tag;
     let entry = hint::select_unpredictable(is_second, second, first);
-    if is_of(entry, owner, epoch, length) && has_one(entry, value, start, last) { Some(entry) } else { None }
+    if is_of(entry, tag, epoch, shape) && has_one(entry, value, start, last) { Some(entry) } else { None }
 }
 
 /// Returns the first `N` handles of an entry; `N` is at most [`MAX_HANDLES`]. Uses an index, because iterators are slow
@@ -123,7 +122,7 @@ pub(super) fn handles<const N: usize>(entry: &CacheEntry) -> [Handle; N] {
     while at < N {
         // Load each handle separately: a wide load of words that were just stored one by one stalls on store
         // forwarding. The remainder eliminates the bounds check.
-        handles[at] = Handle::from_word(entry[(HANDLES + at) % ENTRY_WORDS].load(Relaxed));
+        handles[at] = Handle::from_word(entry[HANDLES[at % MAX_HANDLES]].load(Relaxed));
         at += 1;
     }
     handles
@@ -140,17 +139,16 @@ pub(super) fn insert<V: AsRef<[u8]>, const P: usize>(
     turn: usize,
 ) {
     let mut last = [0; MAX_VALUES];
-    let (lengths, mixed) = ends(numbers, values, &mut last);
-    let mixed = spread(mixed);
-    let Some(set) = set_of(words, id, mixed) else { return };
-    let value_words: usize = values.iter().map(|value| words_of(value.as_ref(), 0).count()).sum();
-    let fits = numbers.iter().flatten().count() + value_words <= HANDLES - KEY
-        && handles.len() <= MAX_HANDLES
-        && values.len() <= MAX_VALUES;
-    if !fits || values.iter().any(|value| value.as_ref().len() >= LONGEST) {
+    let Some((shape, mixed)) = ends(numbers, values, &mut last) else { return };
+    let tag = tag(id, mixed);
+    let Some(set) = set_of(words, tag) else { return };
+    let numbers = numbers.iter().flatten().copied();
+    let chunks = values.iter().flat_map(|value| chunks_of(value.as_ref()));
+    let key = numbers.chain(last.into_iter().take(values.len())).chain(chunks);
+    if key.clone().count() > KEY.len() || handles.len() > MAX_HANDLES || values.len() > MAX_VALUES {
         return;
     }
-    let free = set.iter().position(|entry| entry[OWNER].load(Relaxed) == 0 || is_older(entry, id, epoch));
+    let free = set.iter().position(|entry| is_free(entry, tag, epoch));
     // If the cache is too small for the label sets in use, replacing an entry on every miss would not pay off.
     let at = match free {
         Some(at) => at,
@@ -158,31 +156,31 @@ pub(super) fn insert<V: AsRef<[u8]>, const P: usize>(
         None => return,
     };
     let entry = set[at];
-    entry[OWNER].store(owner(id, mixed), Relaxed);
+    entry[TAG].store(tag, Relaxed);
     entry[EPOCH].store(epoch, Relaxed);
-    entry[LENGTHS].store(lengths, Relaxed);
-    let of_values = values.iter().zip(last).flat_map(|(value, last)| words_of(value.as_ref(), last));
-    for (word, part) in entry[KEY..HANDLES].iter().zip(numbers.iter().flatten().copied().chain(of_values)) {
+    entry[SHAPE].store(shape, Relaxed);
+    for (word, part) in entry[KEY].iter().zip(key) {
         word.store(part, Relaxed);
     }
-    for (word, handle) in entry[HANDLES..].iter().zip(handles) {
-        word.store(handle.word(), Relaxed);
+    for (at, handle) in HANDLES.into_iter().zip(handles) {
+        entry[at].store(handle.word(), Relaxed);
     }
 }
 
-/// Stores the last word of each value in `last`. Returns the lengths, one byte each and capped at [`LONGEST`], and a
-/// mixture of the numbers, lengths, first bytes and last bytes.
+/// Stores the last word of each value in `last`. Returns the shape of the key, and a mixture of the shape, the numbers,
+/// and the first and last bytes of the values; `None` if a value is too long.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as for `find`")]
 fn ends<V: AsRef<[u8]>, const P: usize>(
     numbers: &[Option<u64>; P],
     values: &[V],
     last: &mut [u64; MAX_VALUES],
-) -> (u64, u64) {
-    let (mut lengths, mut mixed) = (0, 0_u64);
+) -> Option<(u64, u64)> {
+    let (mut shape, mut mixed, mut all_lengths) = (NO_VALUES, 0_u64, 0);
     let mut nth = 0;
     while nth < P {
         if let Some(number) = numbers[nth] {
+            shape += 1;
             mixed = mix(number, 0, mixed);
         }
         nth += 1;
@@ -191,10 +189,21 @@ fn ends<V: AsRef<[u8]>, const P: usize>(
         let bytes = value.as_ref();
         let first;
         (*last, first) = ends_of(bytes);
-        lengths = lengths << 8 | bytes.len().min(LONGEST) as u64;
+        shape = with_length(shape, bytes);
         mixed = mix(*last, first, mixed);
+        all_lengths |= bytes.len();
     }
-    (lengths, mixed ^ lengths)
+    if all_lengths < TOO_LONG { Some((shape, mixed ^ shape)) } else { None }
+}
+
+/// The shape of a key without numbers and values: the number of numbers plus 1. It is followed by one byte for the
+/// length of each value. Keys have equal shapes only if their words have the same meanings.
+const NO_VALUES: u64 = 1;
+
+/// Adds a value to a shape. The value must be shorter than [`TOO_LONG`].
+#[inline]
+fn with_length(shape: u64, value: &[u8]) -> u64 {
+    shape << 8 | value.len() as u64
 }
 
 /// Returns the last word of a value, and the first word, or 0 if the value has fewer than 8 bytes.
@@ -208,49 +217,43 @@ fn mix(last: u64, first: u64, mixed: u64) -> u64 {
     mixed.rotate_left(23) ^ last ^ first.rotate_left(29)
 }
 
-/// Spreads differences in a few bits over all bits. The low bits select the set.
+/// Combines an owner with a mixture of its key. Spreads differences in a few bits of the mixture over all bits.
 #[inline]
-fn spread(mixed: u64) -> u64 {
+fn tag(id: &CacheId, mixed: u64) -> u64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    mixed.wrapping_mul(SPREAD).rotate_left(8)
+    mixed.wrapping_mul(SPREAD).rotate_left(8) ^ id.index as u64
 }
 
-/// Splits a value into words that, together with its length, identify it: `last`, which holds its last bytes, and all
-/// of its complete 8-byte chunks if the value is longer than 8 bytes.
-#[inline]
-fn words_of(value: &[u8], last: u64) -> impl Iterator<Item = u64> {
+/// The words that, together with its length and its last word, identify a value: all complete 8-byte chunks if it is
+/// longer than 8 bytes.
+fn chunks_of(value: &[u8]) -> impl Iterator<Item = u64> + Clone {
     let chunks = if value.len() > 8 { value.as_chunks::<8>().0 } else { &[] };
-    iter::once(last).chain(chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)))
+    chunks.iter().map(|chunk| u64::from_le_bytes(*chunk))
 }
 
-/// Returns the entries that these values can occupy; `None` if the thread has no cache.
+/// Returns the entries that a key with this tag can occupy; `None` if the thread has no cache.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low bits select the set")]
-fn set_of<'w>(words: &'w [AtomicU64], id: &CacheId, mixed: u64) -> Option<Set<'w>> {
+fn set_of(words: &[AtomicU64], tag: u64) -> Option<Set<'_>> {
     let (sets, _) = words.as_chunks::<SET_WORDS>();
-    let set = sets.get((mixed ^ index(id)) as usize & sets.len().wrapping_sub(1))?;
+    let set = sets.get(tag as usize & sets.len().wrapping_sub(1))?;
     Some([set.first_chunk()?, set.last_chunk()?])
 }
 
-/// The owner word of an entry: the owner's number, and a tag that distinguishes most values in the same set.
+/// Returns true if the entry has this tag, epoch and shape. Unused entries have epoch 0, which no owner has.
 #[inline]
-fn owner(id: &CacheId, mixed: u64) -> u64 {
-    mixed & !OWNER_MASK | index(id)
+fn is_of(entry: &CacheEntry, tag: u64, epoch: u64, shape: u64) -> bool {
+    let (of, at, with) = (entry[TAG].load(Relaxed), entry[EPOCH].load(Relaxed), entry[SHAPE].load(Relaxed));
+    (of ^ tag) | (at ^ epoch) | (with ^ shape) == 0
 }
 
-/// The owner's number, which always fits in [`OWNER_MASK`].
-fn index(id: &CacheId) -> u64 {
-    // 0 marks an unused entry.
-    id.index as u64 + 1
+/// Returns true if the entry is unused, or has the same tag in another epoch: usually, the same key in an earlier one.
+fn is_free(entry: &CacheEntry, tag: u64, epoch: u64) -> bool {
+    let (of, at) = (entry[TAG].load(Relaxed), entry[EPOCH].load(Relaxed));
+    of == 0 || of == tag && at != epoch
 }
 
-#[inline]
-fn is_of(entry: &CacheEntry, owner: u64, epoch: u64, lengths: u64) -> bool {
-    let (of, at, lens) = (entry[OWNER].load(Relaxed), entry[EPOCH].load(Relaxed), entry[LENGTHS].load(Relaxed));
-    (of ^ owner) | (at ^ epoch) | (lens ^ lengths) == 0
-}
-
-/// Returns true if the entry has these numbers and values. The caller has checked that the lengths are equal.
+/// Returns true if the entry has these numbers and values. The caller has checked that the shapes are equal.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as for `find`")]
 fn has<V: AsRef<[u8]>, const P: usize>(
@@ -261,7 +264,7 @@ fn has<V: AsRef<[u8]>, const P: usize>(
 ) -> bool {
     // The remainder eliminates the bounds check.
     let differs = |at: usize, word: u64| entry[at % ENTRY_WORDS].load(Relaxed) ^ word;
-    let (mut at, mut different) = (KEY, 0);
+    let (mut at, mut different) = (KEY.start, 0);
     let mut nth = 0;
     while nth < P {
         if let Some(number) = numbers[nth] {
@@ -270,10 +273,12 @@ fn has<V: AsRef<[u8]>, const P: usize>(
         }
         nth += 1;
     }
-    for (value, last) in values.iter().zip(last) {
-        let value = value.as_ref();
+    for (_, last) in values.iter().zip(last) {
         different |= differs(at, *last);
         at += 1;
+    }
+    for value in values {
+        let value = value.as_ref();
         if value.len() > 8 {
             // Most values have at most 23 bytes, so only longer ones need a loop.
             different |= differs(at, word_at(value, 0));
@@ -305,7 +310,7 @@ fn differences_from_third(entry: &CacheEntry, at: usize, value: &[u8]) -> u64 {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as for `find_one`")]
 fn has_one(entry: &CacheEntry, value: &[u8], first: u64, last: u64) -> bool {
-    let has = |at: usize, word: u64| entry[KEY + at].load(Relaxed) == word;
+    let has = |at: usize, word: u64| entry[KEY.start + at].load(Relaxed) == word;
     if value.len() <= 8 {
         return has(0, last);
     }
@@ -324,11 +329,6 @@ fn word_at(bytes: &[u8], at: usize) -> u64 {
         },
         None => 0,
     }
-}
-
-/// Returns true if the entry belongs to a past epoch of the same owner.
-fn is_older(entry: &CacheEntry, id: &CacheId, epoch: u64) -> bool {
-    entry[OWNER].load(Relaxed) & OWNER_MASK == index(id) && entry[EPOCH].load(Relaxed) != epoch
 }
 
 /// The last 8 bytes, or all bytes if there are fewer.

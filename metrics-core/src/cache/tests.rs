@@ -1,5 +1,7 @@
 //! Tests of the first level, which run outside of the models that share its file.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::set_associative::{
     CacheEntry, FEW_WORDS, MANY_WORDS, MAX_HANDLES, MAX_VALUES, TOO_LONG_FOR_ONE, find, find_one, handles,
 };
@@ -124,6 +126,36 @@ fn handles_are_found_only_for_the_same_owner_and_epoch() {
     insert(&words, &ids[0], 2, &["/foo"], &some_handles(2), 0);
     assert_eq!(found(&words, &ids[0], 2, &["/foo"]), Some(some_handles(2).map(Handle::word)));
     assert!(found(&[], &ids[0], 2, &["/foo"]).is_none());
+}
+
+/// The only entry in use.
+fn used(words: &[AtomicU64]) -> &CacheEntry {
+    let (entries, _) = words.as_chunks();
+    entries.iter().find(|entry: &&CacheEntry| entry[0].load(Relaxed) != 0).expect("an entry is used")
+}
+
+#[test]
+fn keys_of_different_shapes_are_distinguished_even_if_their_tags_are_equal() {
+    // The words of these keys begin alike: 1, then 2.
+    let [one, two] = ["\u{1}\0\0\0\0\0\0\0", "\u{2}\0\0\0\0\0\0\0"];
+    let keys: [(&[Option<u64>; 1], &[&str]); 4] =
+        [(&[Some(1)], &[two]), (&[None], &[one, two]), (&[None], &[one]), (&[Some(1)], &[])];
+    let insert = |(numbers, values): (&[Option<u64>; 1], &[&str]), id| {
+        let words = zeros(FEW_WORDS);
+        set_associative::insert(&words, id, 1, numbers, values, &some_handles(1), 0);
+        words
+    };
+    let ids = [CacheId::new(), CacheId::new()];
+    for (n, key) in keys.into_iter().enumerate() {
+        for (other_n, other) in keys.into_iter().enumerate() {
+            let (words, others) = (insert(key, &ids[0]), insert(other, &ids[1]));
+            for (from, to) in used(&words).iter().zip(used(&others)).skip(1) {
+                to.store(from.load(Relaxed), Relaxed);
+            }
+            let found = find(&others, &ids[1], 1, other.0, other.1);
+            assert_eq!(found.is_some(), n == other_n, "{key:?} {other:?}");
+        }
+    }
 }
 
 #[test]
