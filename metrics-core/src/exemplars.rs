@@ -198,7 +198,16 @@ pub(crate) fn observed_in_trace(handle: Handle, buckets: &Buckets, value: f64, n
 /// Takes an exemplar of an increment by 1 from the current trace if one is due.
 #[inline]
 pub(crate) fn counted_in_trace(handle: Handle, now: Moment) {
-    if has_source() && is_due(handle, OF_COUNTER, now) {
+    if has_source() {
+        take_for_count(handle, now);
+    }
+}
+
+/// Takes an exemplar of an increment by 1 if one is due. Not inlined, so that a program without a source does not
+/// reserve registers for it in each call.
+#[inline(never)]
+fn take_for_count(handle: Handle, now: Moment) {
+    if is_due(handle, OF_COUNTER, now) {
         take(handle, OF_COUNTER, 1.0, now, current_exemplar, &SOURCE_NAME);
     }
 }

@@ -8,7 +8,7 @@ use super::declaration::label_source::MAX_LABELS;
 use super::feed::series::Series;
 use super::feed::target::PerCall;
 use super::run::guard::{Prepared, TrackedCall};
-use super::run::untracked::{Call, Found};
+use super::run::untracked::{Call, CallWithLabels};
 use super::site::Site;
 use crate::cache;
 use crate::cell::{Buckets, Handle};
@@ -22,8 +22,8 @@ impl Site {
         Call::new(self, self.begin())
     }
 
-    // Functions for tracked calls return the whole guard instead of the series. A caller that moved the series into a
-    // guard would do so with wide loads of words that were just stored one by one, which stalls on store forwarding.
+    // The functions below return the whole guard instead of the series. A caller that moved the series into a guard would
+    // do so with wide loads of words that were just stored one by one, which stalls on store forwarding.
 
     /// Like [`Site::start`], for a call that can be canceled or is counted in flight.
     #[inline(never)]
@@ -76,13 +76,57 @@ impl Site {
         }
     }
 
-    /// Returns the series for the latency and the exceptions of a call that has evaluated some of its families.
+    /// Begins a call with a single label that has no closed set. Not inlined, to keep the callers small.
     #[inline(never)]
-    pub(super) fn found_with<const N: usize>(&self, labels: &[Label<'_>; N], per_call: &PerCall<'_>) -> Found {
+    pub(super) fn begin_one(&self, value: &str) -> CallWithLabels {
+        match self.find_first_level_one(value) {
+            Some(([latency, exceptions], buckets)) => CallWithLabels::begin(latency, exceptions, buckets),
+            None => self.begin_one_slowly(value),
+        }
+    }
+
+    /// Like [`Site::begin_one`], for a value that it has not found, such as a long one. A separate function, because the
+    /// array would otherwise be written to the stack in each call.
+    #[cold]
+    #[inline(never)]
+    fn begin_one_slowly(&self, value: &str) -> CallWithLabels {
+        match self.find_first_level(&[value]) {
+            Some(series) => CallWithLabels::begin_in(series),
+            None => CallWithLabels::begin_in(self.series_second_level(&[value])),
+        }
+    }
+
+    /// Begins a call with these values. Compiled for each number of labels, like [`Site::series`].
+    #[inline(never)]
+    pub(super) fn begin_labeled<const N: usize>(&self, values: &[&str; N]) -> CallWithLabels {
+        match self.find_first_level(values) {
+            Some(series) => CallWithLabels::begin_in(series),
+            None => self.begin_labeled_slowly(values),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_labeled_slowly(&self, values: &[&str]) -> CallWithLabels {
+        CallWithLabels::begin_in(self.series_second_level(values))
+    }
+
+    /// Begins a call with labels that all have closed sets.
+    #[inline(never)]
+    pub(super) fn begin_closed(&self, labels: &[Label<'_>]) -> CallWithLabels {
+        match self.find_closed(labels) {
+            Some(series) => CallWithLabels::begin_in(series),
+            None => CallWithLabels::begin_in(self.series_closed_first(labels)),
+        }
+    }
+
+    /// Begins a call that has evaluated some of its families.
+    #[inline(never)]
+    pub(super) fn begin_with<const N: usize>(&self, labels: &[Label<'_>; N], per_call: &PerCall<'_>) -> CallWithLabels {
         let values = values_of(labels);
         match self.find_with(&values, per_call) {
-            Some(series) => Found::from(series),
-            None => Found::from(self.resolve_with(&values, per_call)),
+            Some(series) => CallWithLabels::begin_in(series),
+            None => CallWithLabels::begin_in(self.resolve_with(&values, per_call)),
         }
     }
 
@@ -120,27 +164,6 @@ impl Site {
             None => drop(self.unresolved()),
         }
         Moment::now()
-    }
-
-    /// Returns the series for the latency and the exceptions of a call with a single label. Not inlined, to keep the
-    /// callers small.
-    #[inline(never)]
-    pub(super) fn find_one(&self, value: &str) -> Found {
-        match self.find_first_level_one(value) {
-            Some(([latency, exceptions], buckets)) => Found { buckets, latency, exceptions },
-            None => self.find_one_slowly(value),
-        }
-    }
-
-    /// Like [`Site::find_one`], for a value that it has not found, such as a long one. A separate function, because the
-    /// array would otherwise be written to the stack in each call.
-    #[cold]
-    #[inline(never)]
-    fn find_one_slowly(&self, value: &str) -> Found {
-        match self.find_first_level(&[value]) {
-            Some(series) => Found::from(series),
-            None => Found::from(self.series_second_level(&[value])),
-        }
     }
 
     /// Returns all series of a call.
@@ -236,6 +259,6 @@ pub(super) fn values_of<'a, const N: usize>(labels: &'a [Label<'_>; N]) -> [&'a 
 
 /// Returns true if there are labels and all of them have closed sets.
 #[inline]
-fn is_closed(labels: &[Label<'_>]) -> bool {
+pub(super) fn is_closed(labels: &[Label<'_>]) -> bool {
     !labels.is_empty() && labels.iter().all(|label| label.closed().is_some())
 }

@@ -5,7 +5,7 @@
 
 use std::mem::{self, ManuallyDrop};
 
-use super::beginning::values_of;
+use super::beginning::{is_closed, values_of};
 use super::declaration::label_source::Role;
 use super::feed::series::Series;
 use super::feed::target::{FeedsCount, FeedsLatency, FeedsLevel, PerCall, TargetRef};
@@ -38,10 +38,11 @@ impl Entering {
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallWithLabels {
         let site = self.into_site();
-        CallWithLabels::begin(match &labels[..] {
-            [label] if label.closed().is_none() => site.find_one(label.as_str()),
-            _ => site.series_of(&labels).into(),
-        })
+        match &labels[..] {
+            [label] if label.closed().is_none() => site.begin_one(label.as_str()),
+            labels if is_closed(labels) => site.begin_closed(labels),
+            _ => site.begin_labeled(&values_of(&labels)),
+        }
     }
 
     /// Like [`Entering::start`], for a call that can be canceled or is counted in flight.
@@ -136,7 +137,7 @@ impl<'a> EnteringWith<'a> {
     /// Such a call is not counted in flight and cannot be canceled.
     #[inline]
     pub fn start<const N: usize>(self, labels: [Label<'_>; N]) -> CallWithLabels {
-        let call = CallWithLabels::begin(self.entering.site.found_with(&labels, &self.per_call));
+        let call = self.entering.site.begin_with(&labels, &self.per_call);
         mem::forget(self);
         call
     }

@@ -1,12 +1,12 @@
 //! Calls to functions that are not `async`, are not counted in flight and have no labels from the result. They end by
 //! returning or by a panic, so their guards do not track the progress of a call.
 //!
-//! The guards have no more fields than fit into registers, and ending a call consumes its guard. If all labels are
-//! fixed, the call reads its handles from the site when it ends. Cold paths take handles and numbers instead of
-//! closures, because a closure would be written to the stack in every call.
+//! If all labels are fixed, the guard fits into registers, and the call reads its handles from the site when it ends.
+//! Otherwise, the functions that begin and end a call write and read the guard where the caller keeps it, so that the
+//! caller does not move handles.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 
 use super::guard::{self, CallUntilDropped, Finish};
 use super::lifecycle::Outcome;
@@ -35,19 +35,6 @@ pub struct CallWithLabels {
     exceptions: Handle,
 }
 
-/// The latency and exceptions series of a call, and the buckets of the latency.
-pub(crate) struct Found {
-    pub(crate) buckets: Option<&'static Buckets>,
-    pub(crate) latency: Handle,
-    pub(crate) exceptions: Handle,
-}
-
-impl From<Series> for Found {
-    fn from(Series { handles: [latency, exceptions, ..], buckets }: Series) -> Self {
-        Self { buckets, latency, exceptions }
-    }
-}
-
 impl Call {
     #[inline]
     pub(crate) fn new(site: &'static Site, start: Moment) -> Self {
@@ -70,23 +57,50 @@ impl Drop for Call {
 }
 
 impl CallWithLabels {
-    #[inline]
-    pub(crate) fn begin(Found { buckets, latency, exceptions }: Found) -> Self {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+    pub(crate) fn begin(latency: Handle, exceptions: Handle, buckets: Option<&'static Buckets>) -> Self {
         Self { start: Moment::now(), buckets, latency, exceptions }
     }
 
-    /// Ends a call that has returned.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the handles stay in registers")]
+    pub(crate) fn begin_in(Series { handles: [latency, exceptions, ..], buckets }: Series) -> Self {
+        Self::begin(latency, exceptions, buckets)
+    }
+
+    /// Ends a call that has returned. Not inlined, to keep the callers small.
+    #[inline(never)]
     pub fn finish(self, exception: bool) {
-        let this = ManuallyDrop::new(self);
-        record(this.start, this.buckets, this.latency, this.exceptions, exception);
+        self.record(exception);
+        // Not earlier, because a `ManuallyDrop` would load all fields before the clock is read.
+        mem::forget(self);
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that `finish` reads the guard where the caller keeps it")]
+    fn record(&self, exception: bool) {
+        let (seconds, now) = self.start.seconds_to_now();
+        match self.buckets {
+            None => cell::summary::observe(self.latency, seconds),
+            Some(buckets) => guard::observe_in_buckets(self.latency, buckets, seconds, now),
+        }
+        if exception {
+            guard::count_exception(self.exceptions, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_panic(&self) {
+        self.record(true);
     }
 }
 
 impl Drop for CallWithLabels {
     #[inline]
     fn drop(&mut self) {
-        record_panic(self.start, self.buckets, self.latency, self.exceptions);
+        self.record_panic();
     }
 }
 
@@ -135,25 +149,6 @@ impl Site {
 #[inline(never)]
 fn finish_slowly(families: &Families, seconds: f64, now: Moment, exception: bool) {
     guard::record_at(seconds, now, &families.fixed(), Outcome::returned(exception));
-}
-
-/// Records a call in the series that it has looked up. Not inlined, to keep the callers small.
-#[inline(never)]
-fn record(start: Moment, buckets: Option<&'static Buckets>, latency: Handle, exceptions: Handle, exception: bool) {
-    let (seconds, now) = start.seconds_to_now();
-    match buckets {
-        None => cell::summary::observe(latency, seconds),
-        Some(buckets) => guard::observe_in_buckets(latency, buckets, seconds, now),
-    }
-    if exception {
-        guard::count_exception(exceptions, now);
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn record_panic(start: Moment, buckets: Option<&'static Buckets>, latency: Handle, exceptions: Handle) {
-    record(start, buckets, latency, exceptions, true);
 }
 
 /// Implements the methods and traits that both guards share.
