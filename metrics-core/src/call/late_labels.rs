@@ -223,7 +223,10 @@ impl Site {
     /// Returns the in-flight series of a call that is beginning with these values.
     #[inline]
     fn in_flight_at_beginning(&self, values: &[&str], per_call: Option<&PerCall<'_>>) -> Handle {
-        let in_flight = self.resolve_beginning(values);
+        let in_flight = match self.families.get() {
+            Some(families) if families.begins_without_labels() => Handle::NONE,
+            _ => self.resolve_beginning(values),
+        };
         let Some(per_call) = per_call else { return in_flight };
         let mut series = Series::NONE;
         series.handles[Role::InFlight as usize] = in_flight;

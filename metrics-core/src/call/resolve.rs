@@ -5,7 +5,6 @@
 //! series. If no family is at its cap, the handles are cached under the epoch that was read before the lookup.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::declaration::label_source::{MAX_LABELS, Role};
 use super::declaration::{Declaration, Origin};
@@ -90,7 +89,7 @@ impl Site {
         let Some(families) = self.families() else { return self.unresolved().handles[Role::InFlight as usize] };
         let Some(cache) = &families.beginnings else {
             // All calls begin alike, so only the first one, and the first one after a removal, create known series.
-            if families.known_epoch.load(Ordering::Relaxed) != families.epoch() {
+            if !families.begins_without_labels() {
                 families.create_known_again();
             }
             return Handle::NONE;

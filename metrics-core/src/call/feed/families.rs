@@ -7,7 +7,7 @@
 mod known_series;
 mod lookup;
 
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::known_values::KnownValues;
@@ -184,6 +184,12 @@ impl Families {
     #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.series.epoch()
+    }
+
+    /// Returns true if beginning a call has no effects: it depends on no labels, and the series of known values exist.
+    #[inline]
+    pub(crate) fn begins_without_labels(&self) -> bool {
+        self.beginnings.is_none() && self.known_epoch.load(Ordering::Relaxed) == self.epoch()
     }
 
     /// The buckets of the latency; `None` for a plain summary.
