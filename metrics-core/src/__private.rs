@@ -3,9 +3,9 @@
 pub use std::boxed::Box;
 
 pub use crate::call::{
-    Call, CallByResult, CallWithLabels, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult, Part, Returned, Site,
-    TrackedCall, cancelled, cancelled_with_results, create, exception_if, exceptions, in_flight, kind, kind_of, label,
-    latency, measure, of_result, output, values,
+    AsyncCall, Call, CallByResult, CallWithLabels, Ending, Entering, FeedTarget, KindsOf, NoKinds, NoResult, Part,
+    Returned, Site, TrackedCall, cancelled, cancelled_with_results, create, exception_if, exceptions, in_flight, kind,
+    kind_of, label, latency, measure, of_result, output, values,
 };
 pub use crate::declare::{FieldDeclaration, Global};
 pub use crate::label_value::closed;

@@ -26,7 +26,7 @@ pub use feed::target::{FeedTarget, cancelled, cancelled_with_results, exceptions
 pub use late_labels::{CallByResult, Ending};
 pub use run::error_kind::{KindsOf, NoKinds, kind, kind_of, of_result};
 pub use run::future::{create, measure};
-pub use run::guard::TrackedCall;
+pub use run::guard::{AsyncCall, TrackedCall};
 pub use run::returned::{NoResult, Returned, exception_if, output};
 pub use run::untracked::{Call, CallWithLabels};
 pub use site::Site;

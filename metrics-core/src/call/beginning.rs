@@ -7,7 +7,7 @@
 use super::declaration::label_source::MAX_LABELS;
 use super::feed::series::Series;
 use super::feed::target::PerCall;
-use super::run::guard::{Prepared, TrackedCall};
+use super::run::guard::{AsyncCall, Prepared, TrackedCall};
 use super::run::untracked::{Call, CallWithLabels};
 use super::site::Site;
 use crate::cache;
@@ -22,10 +22,16 @@ impl Site {
         Call::new(self, self.begin())
     }
 
+    /// Like [`Site::start`], for an `async` call that is not counted in flight.
+    #[inline]
+    pub fn start_async(&'static self) -> AsyncCall {
+        AsyncCall::new(self, self.begin())
+    }
+
     // The functions below return the whole guard instead of the series. A caller that moved the series into a guard would
     // do so with wide loads of words that were just stored one by one, which stalls on store forwarding.
 
-    /// Like [`Site::start`], for a call that can be canceled or is counted in flight.
+    /// Like [`Site::start`], for a call that is counted in flight.
     #[inline(never)]
     pub fn start_tracked(&'static self) -> TrackedCall {
         match self.known_fixed() {

@@ -1,4 +1,4 @@
-//! The guard for a call that is `async` or counted in flight. The guard detects how the call ends and records the call.
+//! The guards for calls that are `async` or counted in flight. A guard detects how the call ends and records the call.
 //! Plain calls have the guards in [`super::untracked`], and calls with late labels have
 //! a guard that keeps these labels.
 //!
@@ -21,6 +21,7 @@ use pin_project_lite::pin_project;
 use super::lifecycle::{Outcome, PendingCall, Progress, RunningCall};
 use crate::call::declaration::label_source::Role;
 use crate::call::feed::series::Series;
+use crate::call::site::Site;
 use crate::cell::{self, Buckets, Handle};
 use crate::clock::Moment;
 use crate::exemplars;
@@ -107,6 +108,61 @@ impl TrackedCall {
     #[inline(never)]
     fn record_dropped(&mut self) {
         record(self.start, &self.series, self.progress.dropped());
+    }
+}
+
+/// A running `async` call whose labels are all fixed, and which is not counted in flight. Like [`TrackedCall`], but reads
+/// the handles from the site when it ends, so the future that holds it is smaller.
+#[must_use = "dropping the guard records that the call panicked or was canceled"]
+pub struct AsyncCall {
+    site: &'static Site,
+    start: Moment,
+    progress: Progress,
+}
+
+impl AsyncCall {
+    #[inline]
+    pub(crate) fn new(site: &'static Site, start: Moment) -> Self {
+        Self { site, start, progress: Progress::new() }
+    }
+
+    body_methods!();
+
+    /// Ends a call that has returned. Takes a reference, so that the guard need not be moved out of a future.
+    #[inline]
+    pub fn finish(&self, exception: bool) {
+        self.progress.set_recorded();
+        self.site.finish(self.start, exception);
+    }
+}
+
+impl PendingCall for &'static Site {
+    type Call = AsyncCall;
+
+    #[inline]
+    fn begin(self) -> AsyncCall {
+        self.start_async()
+    }
+}
+
+impl RunningCall<bool> for AsyncCall {
+    #[inline]
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    #[inline]
+    fn finish(&self, exception: bool) {
+        self.finish(exception);
+    }
+}
+
+impl Drop for AsyncCall {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.progress.is_recorded() {
+            self.site.record_dropped(self.start, self.progress.dropped());
+        }
     }
 }
 
@@ -233,6 +289,12 @@ fn change_in_flight(in_flight: Handle, change: f64) {
 impl fmt::Debug for TrackedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrackedCall").field("start", &self.start).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AsyncCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncCall").field("start", &self.start).finish_non_exhaustive()
     }
 }
 

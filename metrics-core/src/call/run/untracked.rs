@@ -107,7 +107,7 @@ impl Drop for CallWithLabels {
 impl Site {
     /// Records a call whose labels are all fixed. Not inlined, to keep the callers small.
     #[inline(never)]
-    fn finish(&'static self, start: Moment, exception: bool) {
+    pub(super) fn finish(&'static self, start: Moment, exception: bool) {
         let (seconds, now) = start.seconds_to_now();
         let Some(families) = self.families.get() else { return self.finish_early(seconds, now, exception) };
         let handle = |role: Role| families.series.handle(role as usize);
@@ -141,6 +141,16 @@ impl Site {
     #[inline(never)]
     fn record_panic(&'static self, start: Moment) {
         self.finish(start, true);
+    }
+
+    /// Records a call that was dropped before it returned.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn record_dropped(&'static self, start: Moment, outcome: Outcome) {
+        let (seconds, now) = start.seconds_to_now();
+        if let Some(families) = self.usable_families() {
+            guard::record_at(seconds, now, &families.fixed(), outcome);
+        }
     }
 }
 

@@ -112,7 +112,11 @@ fn returning_future(
     returned: &syn::Type,
     private: &TokenStream,
 ) -> TokenStream {
-    let prepare = begin(args, &quote! { prepare }, private);
+    let prepare = if has_only_fixed(args) {
+        quote! { &__METRICS_SITE }
+    } else {
+        begin(args, &quote! { prepare }, private)
+    };
     let span = span(function);
     let ending = ending(args, &quote_spanned! {span=> __metrics_out }, span, private);
     let of = match (returned, &future.output) {
@@ -171,15 +175,25 @@ fn span(function: &Function) -> Span {
 /// with late labels are always tracked, and their only method is named `start`.
 fn begin_now(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let is_tracked = function.is_async() || args.in_flight.is_some();
-    let method = if is_tracked && !args.has_late_labels() {
-        quote! { start_tracked }
-    } else {
+    let method = if !is_tracked || args.has_late_labels() {
         quote! { start }
+    } else if has_only_fixed(args) {
+        quote! { start_async }
+    } else {
+        quote! { start_tracked }
     };
     begin(args, &method, private)
 }
 
-/// Emits the expression that begins a call; `method` is `start`, `start_tracked` or `prepare`.
+/// Returns true if all calls have the same labels and families and are not counted in flight. The guard of an `async`
+/// call is then smaller.
+fn has_only_fixed(args: &Args) -> bool {
+    args.labels.iter().all(|label| matches!(label.value, LabelValue::Fixed(_)))
+        && args.in_flight.is_none()
+        && !families(args).any(|(_, family)| family.per_call)
+}
+
+/// Emits the expression that begins a call; `method` is `start`, `start_async`, `start_tracked` or `prepare`.
 fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStream {
     let mut values = Vec::new();
     for label in &args.labels {

@@ -8,7 +8,7 @@ async fn foo(request: Request) -> Result<Response, FooError> {
             ::metrics_core::__private::Part::Prefix("my_service"),
         ],
     );
-    let __metrics_call = __METRICS_SITE.start_tracked();
+    let __metrics_call = __METRICS_SITE.start_async();
     let __metrics_out = __metrics_call
         .run_async(async move {
             if false {
