@@ -12,7 +12,7 @@ use crate::exemplars;
 use crate::internal::InternalError;
 use crate::kind::Kind;
 use crate::label_value::LabelValue;
-use crate::metric::{MetricVTable, OptionalOwner, sealed};
+use crate::metric::{MetricVTable, OptionalOwner, Readings, sealed};
 use crate::sample::{Number, Value};
 
 /// A count that only goes up: requests, errors, bytes sent.
@@ -216,13 +216,19 @@ impl sealed::Metric for Counter {
             exemplars::forget(handle, 1);
         },
         read: |handles, _, readings| cell::read_all(handles, &mut readings.counters),
-        value: |readings, at| Value::Counter(number(readings.counters[at])),
+        value,
         are_live: access::are_live,
     };
 
     fn from_cell(handle: Handle, _: Option<&'static Buckets>, owner: OptionalOwner) -> Self {
         Self { handle, owner }
     }
+}
+
+/// The value of the series at this position in a reading of counters.
+#[inline]
+pub(crate) fn value(readings: &Readings, at: usize) -> Value<'_> {
+    Value::Counter(number(readings.counters[at]))
 }
 
 /// Converts a total to a single number. From 2^53 on, an `f64` cannot represent fractions, so the result is an integer.

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::number::{push_float, push_number, push_timestamp, push_whole};
+use super::number::{SHORT, push_float, push_number, push_short, push_timestamp, push_whole};
 use crate::sample::{Exemplar, Labels, Number};
 
 /// A buffer of sample lines.
@@ -10,8 +10,10 @@ pub(super) struct Lines {
     pub(super) out: Vec<u8>,
     /// The family's name, without sample suffixes.
     name: String,
-    /// The name and an opening brace, with zeros at the end.
+    /// The name of the family's main sample, an opening brace, and zeros at the end.
     opening: Vec<[u8; 32]>,
+    /// The length of this name.
+    main_len: usize,
     /// Writes a bucket bound or a quantile.
     push_bound: fn(&mut Vec<u8>, f64),
     /// The bits and the text of the last bound written at each position. Consecutive series usually have the same
@@ -24,17 +26,19 @@ pub(super) type Bound = (&'static str, f64, usize);
 
 impl Lines {
     pub(super) fn new(push_bound: fn(&mut Vec<u8>, f64)) -> Self {
-        Self { out: Vec::new(), name: String::new(), opening: Vec::new(), push_bound, bounds: Vec::new() }
+        let (out, name, opening, bounds) = (Vec::new(), String::new(), Vec::new(), Vec::new());
+        Self { out, name, opening, main_len: 0, push_bound, bounds }
     }
 
-    /// Sets the family for the samples that follow.
-    pub(super) fn begin(&mut self, name: &str) {
+    /// Sets the family for the samples that follow, and the name of those without a suffix.
+    pub(super) fn begin(&mut self, name: &str, main: &str) {
         self.name.clear();
         self.name.push_str(name);
-        let mut opening = [name.as_bytes(), b"{"].concat();
+        let mut opening = [main.as_bytes(), b"{"].concat();
         opening.resize(opening.len().next_multiple_of(32), 0);
         self.opening.clear();
         self.opening.extend_from_slice(opening.as_chunks().0);
+        self.main_len = main.len();
     }
 
     /// Writes the parts verbatim.
@@ -65,8 +69,19 @@ impl Lines {
     }
 
     #[inline]
-    pub(super) fn number(&mut self, suffix: &str, labels: Labels<'_>, value: Number) {
-        self.sample(suffix, labels, None);
+    pub(super) fn number(&mut self, labels: Labels<'_>, value: Number) {
+        match value {
+            Number::Whole(whole) if !labels.is_empty() && whole < SHORT => {
+                self.sample_to_labels("", labels, None);
+                push_short(&mut self.out, *b"} ", whole, b'\n');
+            }
+            _ => self.any_number(labels, value),
+        }
+    }
+
+    #[inline(never)]
+    fn any_number(&mut self, labels: Labels<'_>, value: Number) {
+        self.sample("", labels, None);
         push_number(&mut self.out, value);
         self.out.push(b'\n');
     }
@@ -115,26 +130,22 @@ impl Lines {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that the checks of the suffix and the bound are compiled away")]
     fn sample(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>) {
-        let Self { out, name, opening, push_bound, bounds } = self;
-        let [constant, own] = labels.parts();
-        if constant.is_empty() && own.is_empty() && bound.is_none() {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(suffix.as_bytes());
-            out.push(b' ');
-            return;
-        }
-        if suffix.is_empty() {
-            // Parts of a fixed length are copied without a function call.
-            let end = out.len() + name.len() + 1;
-            for part in &*opening {
-                out.extend_from_slice(part);
-            }
-            out.truncate(end);
+        if labels.is_empty() && bound.is_none() {
+            self.sample_name(suffix, false);
+            self.out.push(b' ');
         } else {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(suffix.as_bytes());
-            out.push(b'{');
+            self.sample_to_labels(suffix, labels, bound);
+            self.out.extend_from_slice(b"} ");
         }
+    }
+
+    /// Writes the part of a sample line before the closing brace; there must be labels or a bound.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as for `sample`")]
+    fn sample_to_labels(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<Bound>) {
+        let [constant, own] = labels.parts();
+        self.sample_name(suffix, true);
+        let Self { out, push_bound, bounds, .. } = self;
         if !constant.is_empty() {
             out.extend_from_slice(constant.as_bytes());
             if !own.is_empty() || bound.is_some() {
@@ -151,7 +162,27 @@ impl Lines {
             out.extend_from_slice(bound_text(bounds, *push_bound, value, at));
             out.push(b'"');
         }
-        out.extend_from_slice(b"} ");
+    }
+
+    /// Writes the name of a sample, and an opening brace if it has labels.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as for `sample`")]
+    fn sample_name(&mut self, suffix: &str, is_labeled: bool) {
+        let Self { out, name, opening, main_len, .. } = self;
+        if suffix.is_empty() {
+            // Parts of a fixed length are copied without a function call.
+            let end = out.len() + *main_len + usize::from(is_labeled);
+            for part in &*opening {
+                out.extend_from_slice(part);
+            }
+            out.truncate(end);
+        } else {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(suffix.as_bytes());
+            if is_labeled {
+                out.push(b'{');
+            }
+        }
     }
 }
 

@@ -50,17 +50,33 @@ fn whole(value: f64) -> Option<i64> {
 
 #[inline]
 pub(super) fn push_whole(out: &mut Vec<u8>, value: u64) {
-    if value < 100_000_000 {
-        push_digits(out, value);
+    if value < SHORT {
+        let (text, len) = digits(value);
+        let end = out.len() + len;
+        out.extend_from_slice(&text.to_le_bytes());
+        out.truncate(end);
     } else {
         out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 }
 
-/// Appends a number with at most eight digits. All digits are computed and stored at once, because the processor would
-/// stall if it copied digits that had just been stored one by one.
+/// Numbers below this one have at most eight digits.
+pub(super) const SHORT: u64 = 100_000_000;
+
+/// Appends a number below [`SHORT`] with two bytes before and one after it.
 #[inline]
-fn push_digits(out: &mut Vec<u8>, value: u64) {
+pub(super) fn push_short(out: &mut Vec<u8>, before: [u8; 2], value: u64, after: u8) {
+    let (text, len) = digits(value);
+    let text = u128::from(u16::from_le_bytes(before)) | u128::from(text) << 16 | u128::from(after) << (16 + 8 * len);
+    let end = out.len() + len + 3;
+    out.extend_from_slice(&text.to_le_bytes());
+    out.truncate(end);
+}
+
+/// The digits of a number below [`SHORT`], the first one in the lowest byte, and how many there are. All digits are
+/// computed at once, because the processor would stall if it copied digits that had just been stored one by one.
+#[inline]
+fn digits(value: u64) -> (u64, usize) {
     // The quotient and the remainder of a division are stored side by side, so the first digit ends up in the lowest
     // byte. The multiplications divide by 100 and by 10.
     let halves = (value / 10_000) | ((value % 10_000) << 32);
@@ -69,10 +85,7 @@ fn push_digits(out: &mut Vec<u8>, value: u64) {
     let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
     let digits = tens | ((pairs - 10 * tens) << 8);
     let leading_zeros = (digits.trailing_zeros() / 8).min(7);
-    let text = (digits | 0x3030_3030_3030_3030) >> (8 * leading_zeros);
-    let end = out.len() + 8 - leading_zeros as usize;
-    out.extend_from_slice(&text.to_le_bytes());
-    out.truncate(end);
+    ((digits | 0x3030_3030_3030_3030) >> (8 * leading_zeros), 8 - leading_zeros as usize)
 }
 
 pub(crate) fn push_number(out: &mut Vec<u8>, value: Number) {
@@ -116,6 +129,11 @@ mod tests {
             let mut out = b"=".to_vec();
             push_whole(&mut out, value);
             assert_eq!(String::from_utf8(out), Ok(format!("={value}")));
+            if value < SHORT {
+                let mut out = b"=".to_vec();
+                push_short(&mut out, *b"} ", value, b'\n');
+                assert_eq!(String::from_utf8(out), Ok(format!("=}} {value}\n")));
+            }
         }
     }
 

@@ -117,7 +117,7 @@ impl Visitor for Encoder {
             return;
         }
         let Self { lines, .. } = self;
-        lines.begin(name);
+        lines.begin(name, family.name);
         lines.push(&["# TYPE ", name, " ", kind, "\n"]);
         let ends_name = |unit: &&str| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
         let has_unit = !matches!(kind, "info" | "stateset");
@@ -137,7 +137,7 @@ impl Visitor for Encoder {
         match *value {
             _ if self.is_left_out => {}
             Value::Counter(total) if suffix.is_empty() || is_total(total.as_f64()) => {
-                lines.number(suffix, labels, total);
+                lines.number(labels, total);
                 // Samples of type `unknown` must not have exemplars or creation times.
                 if *suffix == TOTAL {
                     if let [exemplar, ..] = details.exemplars {
@@ -148,8 +148,7 @@ impl Visitor for Encoder {
             }
             // Only collectors report negative counters. The format cannot represent them.
             Value::Counter(_) => {}
-            Value::Gauge(value) => lines.float(suffix, labels, None, value),
-            Value::Untyped(value) => lines.float("", labels, None, value),
+            Value::Gauge(value) | Value::Untyped(value) => lines.float("", labels, None, value),
             Value::Summary { count, sum, quantiles } => {
                 for (at, (quantile, value)) in quantiles.iter().enumerate() {
                     // The format requires quantiles between 0 and 1 and nonnegative values.

@@ -21,15 +21,27 @@ impl Encode for Encoder {
 
 impl Visitor for Encoder {
     fn family(&mut self, family: &FamilyInfo<'_>) {
-        self.0.begin(family.name);
+        self.0.begin(family.name, family.name);
         self.0.help(family.help, false);
         self.0.push(&["# TYPE ", family.name, " ", family.kind.as_str(), "\n"]);
     }
 
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the loop over counters does not check the type of each value")]
     fn series(&mut self, labels: Labels<'_>, value: &Value<'_>) {
+        match *value {
+            Value::Counter(total) => self.0.number(labels, total),
+            _ => self.any(labels, value),
+        }
+    }
+}
+
+impl Encoder {
+    /// Writes a series of any type.
+    fn any(&mut self, labels: Labels<'_>, value: &Value<'_>) {
         let lines = &mut self.0;
         match *value {
-            Value::Counter(total) => lines.number("", labels, total),
+            Value::Counter(total) => lines.number(labels, total),
             Value::Gauge(value) | Value::Untyped(value) => lines.float("", labels, None, value),
             Value::Summary { count, sum, quantiles } => {
                 for (at, (quantile, value)) in quantiles.iter().enumerate() {

@@ -4,6 +4,7 @@
 use std::mem;
 
 use super::parts::{Duplicate, OtherParts, with_duplicates};
+use crate::counter;
 use crate::exemplars::{self, KeptExemplar};
 use crate::family::core::{EarlyTotals, Walk};
 use crate::family::table::Chunk;
@@ -33,6 +34,23 @@ fn show_states(family: &FamilyCore, text: &str, current: f64, sorted: bool, visi
         let is_current = (position as f64 - current).abs() < 0.5;
         let value = Value::Gauge(f64::from(u8::from(is_current)));
         visitor.series(Labels::new(&family.const_text, &labels), &value);
+    }
+}
+
+/// Passes the series of a chunk to `visitor`.
+#[inline]
+fn show_plain<'r>(
+    family: &FamilyCore,
+    chunk: &Chunk,
+    is_shown: impl Fn(usize) -> bool,
+    value: impl Fn(usize) -> Value<'r>,
+    visitor: &mut impl Visitor,
+) {
+    for (at, text, _) in chunk.series() {
+        if is_shown(at) {
+            let details = SeriesDetails { exemplars: &[], created: chunk.created(at) };
+            visitor.series_with_details(Labels::new(&family.const_text, text), &value(at), &details);
+        }
     }
 }
 
@@ -94,6 +112,19 @@ impl Reader {
         let has_removals = metric.kind != Kind::Info && walk.has_removals();
         if has_removals {
             (metric.are_live)(handles, live);
+        }
+        if !sorted && others.is_none() && exemplars.is_empty() && metric.states.is_empty() {
+            let is_shown = |at: usize| !has_removals || live[at];
+            if chunk.series().any(|(at, ..)| is_shown(at)) && !mem::replace(begun, true) {
+                visitor.family(&family.declaration.info());
+            }
+            // Counters are the most common type, and `metric.value` is not inlined.
+            if metric.kind == Kind::Counter {
+                show_plain(family, chunk, is_shown, |at| counter::value(readings, at), visitor);
+            } else {
+                show_plain(family, chunk, is_shown, |at| (metric.value)(readings, at), visitor);
+            }
+            return true;
         }
         let order = sorted.then(|| chunk.sorted());
         for position in 0..handles.len() {
