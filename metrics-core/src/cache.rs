@@ -165,7 +165,7 @@ pub(crate) fn get_first_level_with<const N: usize, V: AsRef<[u8]>, const P: usiz
     if !id.searches(1) {
         return None;
     }
-    let entry = set_associative::find(access::cache_words(), id, epoch, numbers, values)?;
+    let entry = set_associative::find(access::cache(), id, epoch, numbers, values)?;
     Some(set_associative::handles(entry))
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn get_one_first_level<const N: usize>(id: &CacheId, epoch: u64, valu
     if !id.searches(1) {
         return None;
     }
-    let entry = set_associative::find_one(access::cache_words(), id, epoch, value)?;
+    let entry = set_associative::find_one(access::cache(), id, epoch, value)?;
     Some(set_associative::handles(entry))
 }
 
@@ -224,8 +224,8 @@ fn insert_new<const N: usize>(id: &CacheId, epoch: u64, values: &[&str], handles
         sets.get()
     });
     let is_many = sets.is_ok_and(|sets| sets > MAX_FEW_SETS);
-    let words = if is_many { set_associative::MANY_WORDS } else { set_associative::FEW_WORDS };
-    match access::make_cache(words, set_associative::FEW_WORDS) {
+    let sets = if is_many { set_associative::MANY_SETS } else { set_associative::FEW_SETS };
+    match access::make_cache(sets, set_associative::FEW_SETS) {
         None => return,
         Some(true) => {}
         Some(false) => {
@@ -265,7 +265,7 @@ pub(crate) fn insert_only_first_level<const N: usize, const P: usize>(
     values: &[&str],
     handles: [Handle; N],
 ) {
-    if access::make_cache(set_associative::FEW_WORDS, set_associative::FEW_WORDS).is_some() {
+    if access::make_cache(set_associative::FEW_SETS, set_associative::FEW_SETS).is_some() {
         insert_first_level(id, epoch, numbers, values, &handles);
     }
 }
@@ -279,7 +279,7 @@ fn insert_first_level<const P: usize>(
 ) {
     let _ = FIRST_LEVEL.try_with(|FirstLevel { turn, .. }| {
         turn.set(turn.get().wrapping_add(1));
-        set_associative::insert(access::cache_words(), id, epoch, numbers, values, handles, turn.get());
+        set_associative::insert(access::cache(), id, epoch, numbers, values, handles, turn.get());
     });
 }
 

@@ -44,6 +44,7 @@ pub(crate) mod window;
 pub(crate) use buckets::Buckets;
 use buckets::{Exponential, Observe};
 pub(crate) use handle::Handle;
+pub(crate) use store::{CACHE_ENTRY_WORDS, CacheSet};
 #[cfg(feature = "testing")]
 pub(crate) use thread_locals::reading_own_block;
 pub(crate) use thread_locals::reads_all_blocks;

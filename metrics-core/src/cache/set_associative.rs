@@ -15,15 +15,13 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::CacheId;
-use crate::cell::Handle;
 use crate::cell::sync::AtomicU64;
+use crate::cell::{CACHE_ENTRY_WORDS as ENTRY_WORDS, CacheSet, Handle};
 
-/// The number of words in a new thread's cache.
-pub(super) const FEW_WORDS: usize = 64 * ENTRY_WORDS;
-/// The number of words in the cache of a thread that needs more.
-pub(super) const MANY_WORDS: usize = 512 * ENTRY_WORDS;
-const ENTRY_WORDS: usize = 16;
-const SET_WORDS: usize = 2 * ENTRY_WORDS;
+/// The number of sets in a new thread's cache.
+pub(super) const FEW_SETS: usize = 32;
+/// The number of sets in the cache of a thread that needs more.
+pub(super) const MANY_SETS: usize = 256;
 
 const TAG: usize = 0;
 const EPOCH: usize = 1;
@@ -40,8 +38,6 @@ const TOO_LONG: usize = 256;
 pub(crate) const TOO_LONG_FOR_ONE: usize = 32;
 
 pub(super) type CacheEntry = [AtomicU64; ENTRY_WORDS];
-/// The two entries that a label set can occupy.
-type Set<'w> = [&'w CacheEntry; 2];
 
 /// Returns the entry with the handles for these numbers and values.
 ///
@@ -52,7 +48,7 @@ type Set<'w> = [&'w CacheEntry; 2];
     reason = "so that the loops over the values are unrolled in callers that know their number"
 )]
 pub(super) fn find<'w, V: AsRef<[u8]>, const P: usize>(
-    words: &'w [AtomicU64],
+    sets: &'w [CacheSet],
     id: &CacheId,
     epoch: u64,
     numbers: &[Option<u64>; P],
@@ -61,13 +57,13 @@ pub(super) fn find<'w, V: AsRef<[u8]>, const P: usize>(
     let mut last = [0; MAX_VALUES];
     let (shape, mixed) = ends(numbers, values, &mut last)?;
     let tag = tag(id, mixed);
-    let [first, second] = set_of(words, tag)?;
+    let [first, second] = set_of(sets, tag)?;
     let is_second = first[TAG].load(Relaxed) != tag;
     let entry = hint::select_unpredictable(is_second, second, first);
     if is_of(entry, tag, epoch, shape) && has(entry, numbers, values, &last) {
         Some(entry)
     } else {
-        find_in_second(words, id, epoch, numbers, values)
+        find_in_second(sets, id, epoch, numbers, values)
     }
 }
 
@@ -78,7 +74,7 @@ pub(super) fn find<'w, V: AsRef<[u8]>, const P: usize>(
 #[cold]
 #[inline(never)]
 fn find_in_second<'w, V: AsRef<[u8]>, const P: usize>(
-    words: &'w [AtomicU64],
+    sets: &'w [CacheSet],
     id: &CacheId,
     epoch: u64,
     numbers: &[Option<u64>; P],
@@ -87,7 +83,7 @@ fn find_in_second<'w, V: AsRef<[u8]>, const P: usize>(
     let mut last = [0; MAX_VALUES];
     let (shape, mixed) = ends(numbers, values, &mut last)?;
     let tag = tag(id, mixed);
-    let [_, second] = set_of(words, tag)?;
+    let [_, second] = set_of(sets, tag)?;
     let is_same = is_of(second, tag, epoch, shape) && has(second, numbers, values, &last);
     is_same.then_some(second)
 }
@@ -99,14 +95,14 @@ fn find_in_second<'w, V: AsRef<[u8]>, const P: usize>(
 /// Uses no iterators, which are slow in a debug build.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "so that callers save no registers: the rest of a lookup is a tail call")]
-pub(super) fn find_one<'w>(words: &'w [AtomicU64], id: &CacheId, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {
+pub(super) fn find_one<'w>(sets: &'w [CacheSet], id: &CacheId, epoch: u64, value: &[u8]) -> Option<&'w CacheEntry> {
     if value.len() >= TOO_LONG_FOR_ONE {
         return None;
     }
     let (last, start) = ends_of(value);
     let shape = with_length(NO_VALUES, value);
     let tag = tag(id, mix(last, start, 0) ^ shape);
-    let [first, second] = set_of(words, tag)?;
+    let [first, second] = set_of(sets, tag)?;
     let is_second = first[TAG].load(Relaxed) != tag;
     let entry = hint::select_unpredictable(is_second, second, first);
     if is_of(entry, tag, epoch, shape) && has_one(entry, value, start, last) { Some(entry) } else { None }
@@ -130,7 +126,7 @@ pub(super) fn handles<const N: usize>(entry: &CacheEntry) -> [Handle; N] {
 
 /// Caches handles. If both entries of the set are in use, `turn` determines which entry is replaced, if any.
 pub(super) fn insert<V: AsRef<[u8]>, const P: usize>(
-    words: &[AtomicU64],
+    sets: &[CacheSet],
     id: &CacheId,
     epoch: u64,
     numbers: &[Option<u64>; P],
@@ -141,7 +137,7 @@ pub(super) fn insert<V: AsRef<[u8]>, const P: usize>(
     let mut last = [0; MAX_VALUES];
     let Some((shape, mixed)) = ends(numbers, values, &mut last) else { return };
     let tag = tag(id, mixed);
-    let Some(set) = set_of(words, tag) else { return };
+    let Some(set) = set_of(sets, tag) else { return };
     let numbers = numbers.iter().flatten().copied();
     let chunks = values.iter().flat_map(|value| chunks_of(value.as_ref()));
     let key = numbers.chain(last.into_iter().take(values.len())).chain(chunks);
@@ -155,7 +151,7 @@ pub(super) fn insert<V: AsRef<[u8]>, const P: usize>(
         None if turn.is_multiple_of(4) => (turn / 4) & 1,
         None => return,
     };
-    let entry = set[at];
+    let entry = &set[at];
     entry[TAG].store(tag, Relaxed);
     entry[EPOCH].store(epoch, Relaxed);
     entry[SHAPE].store(shape, Relaxed);
@@ -234,10 +230,8 @@ fn chunks_of(value: &[u8]) -> impl Iterator<Item = u64> + Clone {
 /// Returns the entries that a key with this tag can occupy; `None` if the thread has no cache.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low bits select the set")]
-fn set_of(words: &[AtomicU64], tag: u64) -> Option<Set<'_>> {
-    let (sets, _) = words.as_chunks::<SET_WORDS>();
-    let set = sets.get(tag as usize & sets.len().wrapping_sub(1))?;
-    Some([set.first_chunk()?, set.last_chunk()?])
+fn set_of(sets: &[CacheSet], tag: u64) -> Option<&CacheSet> {
+    sets.get(tag as usize & sets.len().wrapping_sub(1))
 }
 
 /// Returns true if the entry has this tag, epoch and shape. Unused entries have epoch 0, which no owner has.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::handle::Handle;
-use super::store::PageByPage;
+use super::store::{CacheSet, PageByPage};
 use super::sync::{AtomicU64, fence};
 use super::thread_block;
 #[cfg(test)]
@@ -65,12 +65,12 @@ pub(crate) fn limit_threads(most: usize) {
 
 /// The current thread's first-level lookup cache; empty if the thread has none.
 #[inline]
-pub(crate) fn cache_words() -> &'static [AtomicU64] {
-    super::thread_locals::cache_words()
+pub(crate) fn cache() -> &'static [CacheSet] {
+    super::thread_locals::cache()
 }
 
-/// Gives the thread a first-level lookup cache of at least `dedicated` words if it has dedicated cells, or `shared`
-/// words otherwise. Returns true if the thread has dedicated cells, false if it shares cells, and `None` if it is
+/// Gives the thread a first-level lookup cache of at least `dedicated` sets if it has dedicated cells, or `shared`
+/// sets otherwise. Returns true if the thread has dedicated cells, false if it shares cells, and `None` if it is
 /// ending, the call is re-entrant, or memory is exhausted.
 pub(crate) fn make_cache(dedicated: usize, shared: usize) -> Option<bool> {
     with_block(|pages, block| block.make_cache(store(), pages, dedicated, shared)).flatten()

@@ -49,9 +49,14 @@ pub(super) struct Store {
     blocks: Mutex<Blocks>,
     /// First-level lookup caches that no thread uses. Their contents remain valid, because handles are the same for
     /// all threads.
-    caches: Mutex<Vec<&'static [AtomicU64]>>,
+    caches: Mutex<Vec<&'static [CacheSet]>>,
     slots: Mutex<SlotAllocator>,
 }
+
+/// The two entries of a lookup cache that a key can occupy. An array, because a lookup that divided a slice into entries
+/// would be slow in a debug build.
+pub(crate) type CacheSet = [[AtomicU64; CACHE_ENTRY_WORDS]; 2];
+pub(crate) const CACHE_ENTRY_WORDS: usize = 16;
 
 /// The cells that a thread writes to.
 #[derive(Clone, Copy)]
@@ -232,21 +237,24 @@ impl Store {
         lock(&self.blocks).limit = Some(most);
     }
 
-    /// Returns a lookup cache of `words` words; `None` if memory is exhausted.
-    pub(super) fn take_cache(&self, words: usize) -> Option<&'static [AtomicU64]> {
+    /// Returns a lookup cache with this number of sets; `None` if memory is exhausted.
+    pub(super) fn take_cache(&self, sets: usize) -> Option<&'static [CacheSet]> {
         let free = {
             let mut caches = lock(&self.caches);
-            let at = caches.iter().position(|cache| cache.len() == words);
+            let at = caches.iter().position(|cache| cache.len() == sets);
             at.map(|at| caches.swap_remove(at))
         };
         match free {
             Some(free) => Some(free),
-            None => Some(Box::leak(zeros(words)?)),
+            None => {
+                let words: &'static [AtomicU64] = Box::leak(zeros(sets * 2 * CACHE_ENTRY_WORDS)?);
+                Some(words.as_chunks().0.as_chunks().0)
+            }
         }
     }
 
     /// Returns a lookup cache that a thread no longer needs. Without memory for the list, no thread reuses it.
-    pub(super) fn give_back_cache(&self, cache: &'static [AtomicU64]) {
+    pub(super) fn give_back_cache(&self, cache: &'static [CacheSet]) {
         let mut caches = lock(&self.caches);
         if caches.try_reserve(1).is_ok() {
             caches.push(cache);

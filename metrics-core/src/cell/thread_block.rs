@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::block::{Block, begin};
 use super::handle::Handle;
 use super::shared_blocks::BlockWriter;
-use super::store::{Store, ThreadCells};
+use super::store::{CacheSet, Store, ThreadCells};
 use super::sync::{AtomicU64, PAGES};
 
 /// The pages of the thread's block that the thread has written to.
@@ -15,18 +15,18 @@ use super::sync::{AtomicU64, PAGES};
 /// range. One bounds check sends all three cases to the cold path.
 pub(super) struct Pages {
     pages: [Cell<&'static [AtomicU64]>; PAGES],
-    /// The words of the first-level lookup cache.
-    cache_words: Cell<&'static [AtomicU64]>,
+    /// The first-level lookup cache.
+    cache: Cell<&'static [CacheSet]>,
 }
 
 impl Pages {
     pub(super) const fn new() -> Self {
-        Self { pages: [const { Cell::new([].as_slice()) }; PAGES], cache_words: Cell::new(&[]) }
+        Self { pages: [const { Cell::new([].as_slice()) }; PAGES], cache: Cell::new(&[]) }
     }
 
     #[inline]
-    pub(super) fn cache_words(&self) -> &'static [AtomicU64] {
-        self.cache_words.get()
+    pub(super) fn cache(&self) -> &'static [CacheSet] {
+        self.cache.get()
     }
 
     /// The words from `handle`'s slot onward; empty if they must be accessed through [`write()`].
@@ -47,10 +47,10 @@ impl Pages {
         self.pages[handle.page()].get().get(handle.range(WORDS))?.first_chunk()
     }
 
-    /// Clears the pages, so that all further writes take the cold path. Returns the words of the lookup cache.
-    pub(super) fn forget(&self) -> &'static [AtomicU64] {
+    /// Clears the pages, so that all further writes take the cold path. Returns the lookup cache.
+    pub(super) fn forget(&self) -> &'static [CacheSet] {
         self.pages.iter().for_each(|page| page.set(&[]));
-        self.cache_words.take()
+        self.cache.take()
     }
 }
 
@@ -88,7 +88,7 @@ impl ThreadBlock {
         }
     }
 
-    /// Gives the thread a lookup cache of at least `dedicated` words if it has a dedicated block, or `shared` words
+    /// Gives the thread a lookup cache of at least `dedicated` sets if it has a dedicated block, or `shared` sets
     /// otherwise. Returns true if it has a dedicated block; `None` if the call is re-entrant or memory is exhausted.
     pub(super) fn make_cache(
         &self,
@@ -99,10 +99,10 @@ impl ThreadBlock {
     ) -> Option<bool> {
         self.with_cells(store, |cells| {
             let is_dedicated = matches!(cells, ThreadCells::Dedicated(_));
-            let words = if is_dedicated { dedicated } else { shared };
-            let small = pages.cache_words();
-            if small.len() < words {
-                pages.cache_words.set(store.take_cache(words)?);
+            let sets = if is_dedicated { dedicated } else { shared };
+            let small = pages.cache();
+            if small.len() < sets {
+                pages.cache.set(store.take_cache(sets)?);
                 if !small.is_empty() {
                     store.give_back_cache(small);
                 }

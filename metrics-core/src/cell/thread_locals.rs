@@ -8,7 +8,7 @@ use lazy_static::lazy_static;
 
 use super::chunks::Directory;
 use super::handle::Handle;
-use super::store::{ReadScope, Store};
+use super::store::{CacheSet, ReadScope, Store};
 use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock};
 
@@ -63,8 +63,8 @@ pub(super) fn with_pages<R>(f: impl FnOnce(&Pages) -> R) -> R {
 
 /// The current thread's first-level lookup cache.
 #[inline]
-pub(super) fn cache_words() -> &'static [AtomicU64] {
-    PAGES.with(Pages::cache_words)
+pub(super) fn cache() -> &'static [CacheSet] {
+    PAGES.with(Pages::cache)
 }
 
 /// Runs `f` with the current thread's block. Returns `None` if the thread-locals have been destroyed.

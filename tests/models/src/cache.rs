@@ -1,7 +1,6 @@
 //! The module tree that the lookups of `metrics-core` expect.
 
-use crate::cell::Handle;
-use crate::cell::sync::AtomicU64;
+use crate::cell::{CacheSet, Handle};
 
 #[path = "../../../metrics-core/src/cache/fixed.rs"]
 mod fixed;
@@ -25,13 +24,13 @@ pub(crate) struct CacheId {
 }
 
 /// Returns the handle that a thread's first level holds for this value.
-pub(crate) fn find_one(words: &[AtomicU64], id: &CacheId, epoch: u64, value: &str) -> Option<Handle> {
-    let entry = set_associative::find_one(words, id, epoch, value.as_bytes())?;
+pub(crate) fn find_one(sets: &[CacheSet], id: &CacheId, epoch: u64, value: &str) -> Option<Handle> {
+    let entry = set_associative::find_one(sets, id, epoch, value.as_bytes())?;
     let [handle] = set_associative::handles(entry);
     Some(handle)
 }
 
 /// Caches the handle for this value.
-pub(crate) fn insert_one(words: &[AtomicU64], id: &CacheId, epoch: u64, value: &str, handle: Handle) {
-    set_associative::insert(words, id, epoch, &[], &[value], &[handle], 0);
+pub(crate) fn insert_one(sets: &[CacheSet], id: &CacheId, epoch: u64, value: &str, handle: Handle) {
+    set_associative::insert(sets, id, epoch, &[], &[value], &[handle], 0);
 }

@@ -51,6 +51,7 @@ mod window;
 
 pub(crate) use buckets::Buckets;
 pub(crate) use handle::Handle;
+pub(crate) use store::{CACHE_ENTRY_WORDS, CacheSet};
 
 /// Creates buckets as `metrics-core` does.
 pub(crate) fn new_buckets(bounds: Vec<f64>, exponential: Option<buckets::Exponential>) -> Buckets {

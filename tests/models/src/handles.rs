@@ -9,8 +9,8 @@ use loom::thread;
 
 use crate::cache::{CacheId, FixedSeries, FullFilter};
 use crate::cell::gauge_slot::{self, GaugeSlot};
-use crate::cell::sync::{Mutex, lock, zeros};
-use crate::cell::{Handle, access, counter, summary};
+use crate::cell::sync::{Mutex, lock};
+use crate::cell::{CacheSet, Handle, access, counter, summary};
 use crate::{cache, check};
 
 #[test]
@@ -143,7 +143,7 @@ struct FamilyOfOne {
 
 impl FamilyOfOne {
     /// Looks up the series as `FamilyCore::resolve` does, in a cache that belongs to the thread.
-    fn resolve(&self, cache: &[AtomicU64]) -> Handle {
+    fn resolve(&self, cache: &[CacheSet]) -> Handle {
         let epoch = self.epoch.load(Acquire);
         cache::find_one(cache, &self.id, epoch, "/foo").unwrap_or_else(|| {
             let handle = *lock(&self.table);
@@ -165,15 +165,16 @@ fn a_cache_that_changes_hands_returns_no_removed_series() {
         let (old, new) = (Handle::from_word(1), Handle::from_word(2));
         let id = CacheId { index: 0 };
         let family = Arc::new(FamilyOfOne { id, epoch: AtomicU64::new(1), table: Mutex::new(old) });
-        let pool = Arc::new(Mutex::new(zeros(32)));
+        let zeros = [(); 2].map(|()| std::array::from_fn(|_| AtomicU64::new(0)));
+        let pool = Arc::new(Mutex::new(Some(Box::new([zeros]))));
         let removals = Arc::new(AtomicU64::new(0));
         let look_up_twice = || {
             let (family, pool, removals) = (Arc::clone(&family), Arc::clone(&pool), Arc::clone(&removals));
             thread::spawn(move || {
-                let Some(cache) = lock::<Option<Box<[AtomicU64]>>>(&pool).take() else { return };
+                let Some(cache) = lock::<Option<Box<[CacheSet; 1]>>>(&pool).take() else { return };
                 for _ in 0..2 {
                     let was_removed = removals.load(Acquire) == 1;
-                    let found = family.resolve(&cache);
+                    let found = family.resolve(&*cache);
                     assert!(found == new || found == old && !was_removed);
                 }
                 *lock(&pool) = Some(cache);

@@ -2,7 +2,7 @@
 
 use super::chunks::Directory;
 use super::handle::Handle;
-use super::store::{ReadScope, Store};
+use super::store::{CacheSet, ReadScope, Store};
 use super::sync::AtomicU64;
 use super::thread_block::{Pages, ThreadBlock};
 
@@ -65,8 +65,8 @@ pub(crate) fn unless_allocating<R>(f: impl FnOnce() -> R) -> Option<R> {
     Some(f())
 }
 
-pub(super) fn cache_words() -> &'static [AtomicU64] {
-    LOCALS.try_with(|locals| locals.pages.cache_words()).unwrap_or_default()
+pub(super) fn cache() -> &'static [CacheSet] {
+    LOCALS.try_with(|locals| locals.pages.cache()).unwrap_or_default()
 }
 
 pub(super) fn with_block<R>(f: impl FnOnce(&Pages, &ThreadBlock) -> R) -> Option<R> {
