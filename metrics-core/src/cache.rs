@@ -2,7 +2,7 @@
 //! nor allocates.
 //!
 //! A lookup tries two levels. The first is [`set_associative`]: 64 entries per thread (512 if these are too few),
-//! shared by all families and annotated functions and found without hashing. The second is one hash table per thread
+//! shared by all families and annotated functions and found by a simple hash of a few words. The second is one hash table per thread
 //! and owner (a family or an annotated function). On a miss in both, the family is searched under its lock, and the
 //! result is cached in the second level. A thread that shares its cells with others has only a first level of 64
 //! entries, so that hundreds of threads need little memory.

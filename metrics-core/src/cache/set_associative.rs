@@ -1,11 +1,15 @@
 //! A thread's first-level cache: 32 or 256 sets of two entries, shared by all families and annotated functions.
 //!
-//! An entry is 16 words: its tag and epoch, the shape of its key, the key, and the handles. The key consists of numbers
-//! (the identities of families that a call evaluates), the last words of the label values, and the rest of the longer
-//! values. It is compared word by word, so a match never depends on a hash. The tag combines the owner with a hash of the key, so if shapes, keys and tags are equal, so
-//! are the owners. The low bits of the tag select the set. The processor cannot predict which of a set's two entries
-//! matches, so the entry is selected without a branch. A misprediction would cost up to half as much as the whole
-//! lookup.
+//! An entry is 16 words: its tag and epoch, the shape of its key, the key, and the handles. The key consists of
+//! numbers (the identities of families that a call evaluates), the last word of each label value, and all complete
+//! 8-byte chunks of values longer than 8 bytes. It is compared word by word, so a match never depends on a hash.
+//! The tag is the index of the owner, combined by XOR with a hash of the shape and the key. Entries with equal shapes,
+//! keys and tags therefore have the same owner. The low bits of the tag select the set. The processor cannot
+//! predict which of a set's two entries matches, so the entry is selected without a branch. A misprediction would
+//! cost up to half as much as the whole lookup.
+//!
+//! After a removal, a key has the same tag as before, so it replaces its own entry. The entries of keys that are no
+//! longer used stay until it is their turn to be replaced.
 //!
 //! When a thread ends, another thread may take over its cache. The contents remain valid, since handles are the same
 //! for all threads.
@@ -27,13 +31,15 @@ const TAG: usize = 0;
 const EPOCH: usize = 1;
 const SHAPE: usize = 2;
 const KEY: Range<usize> = 5..14;
-/// The words of the handles. The two that every call needs are in the first cache line, like most keys.
+/// The words of the handles. The two that every call needs are near the tag, usually in the same cache line.
 const HANDLES: [usize; MAX_HANDLES] = [3, 4, 14, 15];
 pub(super) const MAX_HANDLES: usize = 4;
-/// The maximum number of values: a shape holds seven one-byte lengths.
-pub(super) const MAX_VALUES: usize = 7;
+/// The maximum number of values: a shape holds eight lengths.
+pub(super) const MAX_VALUES: usize = 8;
 /// Values of at least this length, in bytes, are not cached here.
-const TOO_LONG: usize = 256;
+const TOO_LONG: usize = 1 << LENGTH_BITS;
+/// The number of bits of a length in a shape. Longer values would not fit into a key.
+const LENGTH_BITS: u32 = 7;
 /// Values of at least this length, in bytes, are not found by [`find_one`].
 pub(crate) const TOO_LONG_FOR_ONE: usize = 32;
 
@@ -41,7 +47,8 @@ pub(super) type CacheEntry = [AtomicU64; ENTRY_WORDS];
 
 /// Returns the entry with the handles for these numbers and values.
 ///
-/// Every lookup with the same id must expect the same number of handles, because entries do not record it.
+/// Every lookup with the same id must pass its numbers at the same positions, and must expect at most as many handles
+/// as were inserted. Entries record neither.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -141,7 +148,7 @@ pub(super) fn insert<V: AsRef<[u8]>, const P: usize>(
     let numbers = numbers.iter().flatten().copied();
     let chunks = values.iter().flat_map(|value| chunks_of(value.as_ref()));
     let key = numbers.chain(last.into_iter().take(values.len())).chain(chunks);
-    if key.clone().count() > KEY.len() || handles.len() > MAX_HANDLES || values.len() > MAX_VALUES {
+    if key.clone().count() > KEY.len() || handles.len() > MAX_HANDLES {
         return;
     }
     let free = set.iter().position(|entry| is_free(entry, tag, epoch));
@@ -164,7 +171,7 @@ pub(super) fn insert<V: AsRef<[u8]>, const P: usize>(
 }
 
 /// Stores the last word of each value in `last`. Returns the shape of the key, and a mixture of the shape, the numbers,
-/// and the first and last bytes of the values; `None` if a value is too long.
+/// and the first and last bytes of the values; `None` if a value is too long, or if there are too many.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as for `find`")]
 fn ends<V: AsRef<[u8]>, const P: usize>(
@@ -172,6 +179,9 @@ fn ends<V: AsRef<[u8]>, const P: usize>(
     values: &[V],
     last: &mut [u64; MAX_VALUES],
 ) -> Option<(u64, u64)> {
+    if values.len() > MAX_VALUES {
+        return None;
+    }
     let (mut shape, mut mixed, mut all_lengths) = (NO_VALUES, 0_u64, 0);
     let mut nth = 0;
     while nth < P {
@@ -192,14 +202,15 @@ fn ends<V: AsRef<[u8]>, const P: usize>(
     if all_lengths < TOO_LONG { Some((shape, mixed ^ shape)) } else { None }
 }
 
-/// The shape of a key without numbers and values: the number of numbers plus 1. It is followed by one byte for the
-/// length of each value. Keys have equal shapes only if their words have the same meanings.
+/// The shape of an empty key. The high bits of a shape hold the number of numbers plus 1. The lengths of the values
+/// follow, in order, [`LENGTH_BITS`] each. Keys with equal shapes have the same number of numbers, and values of the
+/// same lengths.
 const NO_VALUES: u64 = 1;
 
 /// Adds a value to a shape. The value must be shorter than [`TOO_LONG`].
 #[inline]
 fn with_length(shape: u64, value: &[u8]) -> u64 {
-    shape << 8 | value.len() as u64
+    shape << LENGTH_BITS | value.len() as u64
 }
 
 /// Returns the last word of a value, and the first word, or 0 if the value has fewer than 8 bytes.

@@ -179,6 +179,31 @@ fn numbers_are_part_of_the_key() {
 }
 
 #[test]
+fn eight_values_are_cached() {
+    let (sets, id) = (zeros(MANY_SETS), CacheId::new());
+    let values: [String; MAX_VALUES] = std::array::from_fn(|at| "x".repeat(at));
+    for numbers in [[None], [Some(7)]] {
+        set_associative::insert(&sets, &id, 1, &numbers, &values, &some_handles(1), 0);
+        assert!(find(&sets, &id, 1, &numbers, &values).is_some(), "{numbers:?}");
+    }
+    let fewer = &values[..MAX_VALUES - 1];
+    set_associative::insert(&sets, &id, 1, &[], fewer, &some_handles(1), 0);
+    assert!(find(&sets, &id, 1, &[], fewer).is_some());
+    let more: Vec<&str> = values.iter().map(String::as_str).chain(["y"]).collect();
+    assert!(find(&sets, &id, 1, &[], &more).is_none());
+}
+
+#[test]
+fn lengths_do_not_run_into_each_other() {
+    let (sets, id) = (zeros(MANY_SETS), CacheId::new());
+    insert(&sets, &id, 1, &["a", "bbbbb"], &some_handles(1), 0);
+    for len in [5 + 128, 5 + 256] {
+        assert!(found(&sets, &id, 1, &["", &"b".repeat(len)]).is_none());
+        assert!(found(&sets, &id, 1, &["a", &"b".repeat(len)]).is_none());
+    }
+}
+
+#[test]
 fn values_that_do_not_fit_are_not_cached() {
     let (sets, id) = (zeros(MANY_SETS), CacheId::new());
     let many = [""; MAX_VALUES + 1];
