@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe};
 use std::sync::Arc;
 
 use super::declaration::{Declaration, Part};
@@ -59,6 +59,10 @@ impl Site {
         Self { owner, ..Self::new(module, function, parts) }
     }
 }
+
+/// A panic leaves no part of a site in a broken state: families are replaced as a whole, and their expressions are
+/// evaluated again. Guards refer to sites, so futures of annotated functions stay unwind-safe.
+impl RefUnwindSafe for Site {}
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! Checks the metrics recorded for every way to leave a function, for every kind of function.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
@@ -24,6 +25,11 @@ enum How {
     Never,
 }
 
+thread_local! {
+    /// The number of calls on this thread that have begun to wait forever.
+    static WAITING: Cell<usize> = Cell::new(0);
+}
+
 /// The body shared by all forms.
 macro_rules! body {
     ($how:expr) => {
@@ -44,6 +50,7 @@ macro_rules! body_later {
     ($how:expr) => {{
         yielding().await;
         if let How::Never = $how {
+            WAITING.with(|waiting| waiting.set(waiting.get() + 1));
             std::future::pending::<()>().await;
         }
         body!($how)
@@ -73,6 +80,23 @@ fn boxed_otherwise(how: How) -> Pin<Box<dyn Future<Output = Outcome<u32>> + Send
 
 #[instrument("form-impl", in_flight)]
 fn opaque(how: How) -> impl Future<Output = Outcome<u32>> + Send {
+    async move { body_later!(how) }
+}
+
+// These calls are not counted in flight, so their guards hold only the site.
+
+#[instrument("form-async-alone")]
+async fn asynchronous_alone(how: How) -> Outcome<u32> {
+    body_later!(how)
+}
+
+#[instrument("form-boxed-alone")]
+fn boxed_alone(how: How) -> Pin<Box<dyn Future<Output = Outcome<u32>> + Send>> {
+    Box::pin(async move { body_later!(how) })
+}
+
+#[instrument("form-impl-alone")]
+fn opaque_alone(how: How) -> impl Future<Output = Outcome<u32>> + Send {
     async move { body_later!(how) }
 }
 
@@ -199,7 +223,7 @@ fn every_way(path: &str, counts: fn(&str) -> Counts, call: impl Fn(How) -> Boxed
     assert_eq!(added(path, counts, || drop(polled_once(call(How::Tail)))), CANCELLED, "dropped after one poll");
     let in_flight = || {
         let future = polled_once(call(How::Never));
-        assert_eq!(counts(path)[3], 1.0);
+        assert_eq!(counts(path)[3], if path.ends_with("-alone") { 0.0 } else { 1.0 });
         drop(future);
     };
     assert_eq!(added(path, counts, in_flight), CANCELLED);
@@ -214,8 +238,9 @@ fn every_way(path: &str, counts: fn(&str) -> Counts, call: impl Fn(How) -> Boxed
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let aborted = || {
         runtime.block_on(async {
+            let waiting = WAITING.with(Cell::get);
             let task = tokio::spawn(call(How::Never));
-            while counts(path)[3] < 1.0 {
+            while WAITING.with(Cell::get) == waiting {
                 tokio::task::yield_now().await;
             }
             task.abort();
@@ -269,6 +294,36 @@ fn boxed_futures_of_any_making() {
 #[test]
 fn opaque_futures() {
     every_way("form-impl", counts, |how| Box::pin(opaque(how)));
+}
+
+#[test]
+fn futures_of_calls_that_are_not_counted_in_flight() {
+    every_way("form-async-alone", counts, |how| Box::pin(asynchronous_alone(how)));
+    every_way("form-boxed-alone", counts, boxed_alone);
+    every_way("form-impl-alone", counts, |how| Box::pin(opaque_alone(how)));
+}
+
+#[test]
+fn futures_are_unwind_safe() {
+    fn check<T: std::panic::UnwindSafe>(_: T) {}
+    #[instrument("unwind-safe")]
+    async fn fixed() {}
+    #[instrument("unwind-safe-impl")]
+    fn opaque() -> impl Future<Output = ()> + std::panic::UnwindSafe {
+        async {}
+    }
+    #[instrument(path)]
+    async fn labeled(path: &'static str) {
+        let _ = path;
+    }
+    #[instrument(path, ok = |_| true, prefix = "unwind_safe")]
+    async fn late(path: &'static str) {
+        let _ = path;
+    }
+    check(fixed());
+    check(opaque());
+    check(labeled("unwind-safe"));
+    check(late("unwind-safe"));
 }
 
 #[test]
