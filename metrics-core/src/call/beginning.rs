@@ -28,8 +28,18 @@ impl Site {
         AsyncCall::new(self, self.begin())
     }
 
-    // The functions below return the whole guard instead of the series. A caller that moved the series into a guard would
-    // do so with wide loads of words that were just stored one by one, which stalls on store forwarding.
+    // The functions that look up series return the whole guard. A caller that moved the series into a guard would do so
+    // with wide loads of words that were just stored one by one, which stalls on store forwarding.
+
+    /// Prepares an `async` call that begins later and is not counted in flight. Initializes the families.
+    #[inline]
+    #[must_use]
+    pub fn prepare_async(&'static self) -> &'static Self {
+        if self.is_new() {
+            self.begin_first();
+        }
+        self
+    }
 
     /// Like [`Site::start`], for a call that is counted in flight.
     #[inline(never)]
@@ -91,8 +101,8 @@ impl Site {
         }
     }
 
-    /// Like [`Site::begin_one`], for a value that it has not found, such as a long one. A separate function, because the
-    /// array would otherwise be written to the stack in each call.
+    /// Like [`Site::begin_one`], for a value that it has not found, such as a long one. A separate function, because
+    /// the array would otherwise be written to the stack in each call.
     #[cold]
     #[inline(never)]
     fn begin_one_slowly(&self, value: &str) -> CallWithLabels {

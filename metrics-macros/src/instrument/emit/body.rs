@@ -112,11 +112,12 @@ fn returning_future(
     returned: &syn::Type,
     private: &TokenStream,
 ) -> TokenStream {
-    let prepare = if has_only_fixed(args) {
-        quote! { &__METRICS_SITE }
+    let method = if has_only_fixed(args) {
+        quote! { prepare_async }
     } else {
-        begin(args, &quote! { prepare }, private)
+        quote! { prepare }
     };
+    let prepare = begin(args, &method, private);
     let span = span(function);
     let ending = ending(args, &quote_spanned! {span=> __metrics_out }, span, private);
     let of = match (returned, &future.output) {
@@ -171,8 +172,8 @@ fn span(function: &Function) -> Span {
     Span::mixed_site().located_at(function.output_span())
 }
 
-/// Emits the expression that begins a call now. A call is tracked if it can be canceled or is counted in flight. Calls
-/// with late labels are always tracked, and their only method is named `start`.
+/// Emits the expression that begins a call now: `start` for plain calls and calls with late labels, `start_async` for
+/// `async` calls whose labels and families are fixed, and `start_tracked` for all others.
 fn begin_now(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let is_tracked = function.is_async() || args.in_flight.is_some();
     let method = if !is_tracked || args.has_late_labels() {
@@ -186,14 +187,15 @@ fn begin_now(args: &Args, function: &Function, private: &TokenStream) -> TokenSt
 }
 
 /// Returns true if all calls have the same labels and families and are not counted in flight. The guard of an `async`
-/// call is then smaller.
+/// call then needs only the site.
 fn has_only_fixed(args: &Args) -> bool {
     args.labels.iter().all(|label| matches!(label.value, LabelValue::Fixed(_)))
         && args.in_flight.is_none()
         && !families(args).any(|(_, family)| family.per_call)
 }
 
-/// Emits the expression that begins a call; `method` is `start`, `start_async`, `start_tracked` or `prepare`.
+/// Emits the expression that begins a call; `method` is `start`, `start_async`, `start_tracked`, `prepare` or
+/// `prepare_async`.
 fn begin(args: &Args, method: &TokenStream, private: &TokenStream) -> TokenStream {
     let mut values = Vec::new();
     for label in &args.labels {

@@ -7,7 +7,7 @@ fn load(&self, key: u64, then: Callback) -> impl Future<Output = Entry> + use<> 
             ::metrics_core::__private::Part::Cancellable,
         ],
     );
-    let __metrics_call = &__METRICS_SITE;
+    let __metrics_call = __METRICS_SITE.prepare_async();
     ::metrics_core::__private::create(
         __metrics_call,
         move || { self.store.load(key, then) },
