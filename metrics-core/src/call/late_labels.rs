@@ -224,7 +224,7 @@ impl Site {
     #[inline]
     fn in_flight_at_beginning(&self, values: &[&str], per_call: Option<&PerCall<'_>>) -> Handle {
         let in_flight = match self.families.get() {
-            Some(families) if families.begins_without_labels() => Handle::NONE,
+            Some(families) if families.begins_without_effects() => Handle::NONE,
             _ => self.resolve_beginning(values),
         };
         let Some(per_call) = per_call else { return in_flight };

@@ -89,7 +89,7 @@ impl Site {
         let Some(families) = self.families() else { return self.unresolved().handles[Role::InFlight as usize] };
         let Some(cache) = &families.beginnings else {
             // All calls begin alike, so only the first one, and the first one after a removal, create known series.
-            if !families.begins_without_labels() {
+            if !families.begins_without_effects() {
                 families.create_known_again();
             }
             return Handle::NONE;

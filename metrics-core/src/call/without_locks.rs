@@ -44,7 +44,7 @@ fn use_all(metrics: &Metrics) {
         metrics.native[2].observe(1e12);
         LITERAL.start().finish(false);
         LITERAL.start_async().finish(false);
-        drop(LITERAL.start_async());
+        LITERAL.start_async().finish(true);
         LITERAL.start_tracked().finish(true);
         BY_PATH.enter().start([label(path)]).finish(true);
         drop(BY_PATH.enter().start([label(path)]));

@@ -12,7 +12,7 @@ pub(super) struct Lines {
     name: String,
     /// The name of the family's main sample, an opening brace, and zeros at the end.
     opening: Vec<[u8; 32]>,
-    /// The length of this name.
+    /// The length of the main sample's name.
     main_len: usize,
     /// Writes a bucket bound or a quantile.
     push_bound: fn(&mut Vec<u8>, f64),
@@ -79,6 +79,7 @@ impl Lines {
         }
     }
 
+    /// Like [`Lines::number`], for any value. Not inlined, to keep the loop over counters small.
     #[inline(never)]
     fn any_number(&mut self, labels: Labels<'_>, value: Number) {
         self.sample("", labels, None);

@@ -73,8 +73,9 @@ pub(super) fn push_short(out: &mut Vec<u8>, before: [u8; 2], value: u64, after: 
     out.truncate(end);
 }
 
-/// The digits of a number below [`SHORT`], the first one in the lowest byte, and how many there are. All digits are
-/// computed at once, because the processor would stall if it copied digits that had just been stored one by one.
+/// Returns the digits of a number below [`SHORT`], with the first digit in the lowest byte, and the number of digits.
+/// All digits are computed at once, because the processor would stall if it copied digits that had just been stored one
+/// by one.
 #[inline]
 fn digits(value: u64) -> (u64, usize) {
     // The quotient and the remainder of a division are stored side by side, so the first digit ends up in the lowest

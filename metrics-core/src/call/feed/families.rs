@@ -186,9 +186,10 @@ impl Families {
         self.series.epoch()
     }
 
-    /// Returns true if beginning a call has no effects: it depends on no labels, and the series of known values exist.
+    /// Returns true if beginning a call has no effects: nothing depends on its labels, and the series of known values
+    /// exist in this epoch.
     #[inline]
-    pub(crate) fn begins_without_labels(&self) -> bool {
+    pub(crate) fn begins_without_effects(&self) -> bool {
         self.beginnings.is_none() && self.known_epoch.load(Ordering::Relaxed) == self.epoch()
     }
 

@@ -1,6 +1,6 @@
-//! The guards for calls that are `async` or counted in flight. A guard detects how the call ends and records the call.
-//! Plain calls have the guards in [`super::untracked`], and calls with late labels have
-//! a guard that keeps these labels.
+//! The guards for calls that are `async` or counted in flight. A guard detects how the call ends, and records it.
+//! Other calls have the guards in [`super::untracked`], and calls with late labels have a guard that keeps these
+//! labels.
 //!
 //! A call ends in exactly one way. [`TrackedCall::finish`] records a call that has returned. If the guard is dropped
 //! without `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the
@@ -111,7 +111,7 @@ impl TrackedCall {
     }
 }
 
-/// A running `async` call whose labels are all fixed, and which is not counted in flight. Like [`TrackedCall`], but reads
+/// A running `async` call whose labels are all fixed and that is not counted in flight. Like [`TrackedCall`], but reads
 /// the handles from the site when it ends, so the future that holds it is smaller.
 #[must_use = "dropping the guard records that the call panicked or was canceled"]
 pub struct AsyncCall {

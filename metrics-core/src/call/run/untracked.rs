@@ -2,8 +2,8 @@
 //! returning or by a panic, so their guards do not track the progress of a call.
 //!
 //! If all labels are fixed, the guard fits into registers, and the call reads its handles from the site when it ends.
-//! Otherwise, the functions that begin and end a call write and read the guard where the caller keeps it, so that the
-//! caller does not move handles.
+//! [`AsyncCall`](super::guard::AsyncCall) ends in the same way. Otherwise, the function that begins a call writes the
+//! guard where the caller keeps it, and the function that ends the call reads it there, so the caller moves no handles.
 
 use std::fmt;
 use std::mem::{self, ManuallyDrop};
@@ -72,8 +72,9 @@ impl CallWithLabels {
     /// Ends a call that has returned. Not inlined, to keep the callers small.
     #[inline(never)]
     pub fn finish(self, exception: bool) {
+        // Does not unwind: sources of exemplars and loggers are guarded. A `ManuallyDrop` here would load all fields
+        // before the clock is read.
         self.record(exception);
-        // Not earlier, because a `ManuallyDrop` would load all fields before the clock is read.
         mem::forget(self);
     }
 
