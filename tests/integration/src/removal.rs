@@ -1,5 +1,8 @@
 //! Removed series: writes through old handles are dropped, and recreated series start at 0.
 
+use std::future::Future;
+use std::task::{Context, Waker};
+
 use metrics_core::{Counter, Gauge, Histogram, Registry, Summary, instrument};
 
 use crate::sample;
@@ -126,6 +129,21 @@ fn a_series_can_be_removed_while_a_call_is_running() {
     assert_eq!(count("/literal"), Some(1));
     literal(|| ());
     assert_eq!(count("/literal"), Some(2));
+
+    #[instrument("/async", latency = LATENCY)]
+    async fn asynchronous(during: impl FnOnce()) {
+        during();
+        std::future::pending::<()>().await;
+    }
+    let poll = |during: fn()| {
+        let mut future = Box::pin(asynchronous(during));
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    };
+    poll(|| ());
+    assert_eq!(count("/async"), Some(1));
+    // So has a canceled call.
+    poll(|| assert!(LATENCY.remove(["/async"])));
+    assert_eq!(count("/async"), Some(1));
 
     #[instrument(path, latency = LATENCY)]
     fn by_path(path: &str, during: impl FnOnce()) {

@@ -23,6 +23,49 @@ fn families_are_sorted_by_name_and_series_by_creation() {
 }
 
 #[test]
+fn counters_are_written_alike_by_every_kind_of_scrape() {
+    for constant in ["", "zone=\"eu\""] {
+        let registry = match constant {
+            "" => Registry::new(),
+            _ => Registry::with_const_labels([("zone", "eu")]).expect("valid"),
+        };
+        let labeled = Counter::builder("b_total", "").labels(["n"]).register_in(&registry).expect("valid");
+        let plain = Counter::builder("a_total", "").register_in(&registry).expect("valid");
+        plain.inc_by(7);
+        let values = [0, 9, 10, 12_345_678, 99_999_999, 100_000_000, u64::MAX];
+        values.iter().for_each(|value| labeled.labels([&value.to_string()]).inc_by(*value));
+        labeled.labels(["half"]).inc_by(0.5);
+        labeled.labels(["removed"]).inc();
+        assert!(labeled.remove(["removed"]));
+        let removed = Counter::builder("c_total", "").labels(["n"]).register_in(&registry).expect("valid");
+        removed.labels(["1"]).inc();
+        assert!(removed.remove(["1"]));
+
+        let mut expected = vec![match constant {
+            "" => "a_total 7".to_owned(),
+            _ => format!("a_total{{{constant}}} 7"),
+        }];
+        let before = if constant.is_empty() { String::new() } else { format!("{constant},") };
+        let lines = values.iter().map(ToString::to_string).map(|value| (value.clone(), value));
+        let lines = lines.chain([("half".to_owned(), "0.5".to_owned())]);
+        expected.extend(lines.map(|(n, value)| format!("b_total{{{before}n=\"{n}\"}} {value}")));
+        expected.sort();
+        for format in [Format::Text, Format::OpenMetrics] {
+            for is_sorted in [false, true] {
+                let scrape = registry.scrape();
+                let mut out = Vec::new();
+                if is_sorted { scrape.sorted() } else { scrape }.encode(format, &mut out);
+                let text = String::from_utf8(out).expect("UTF-8");
+                let mut samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+                samples.sort_unstable();
+                assert_eq!(samples, expected, "{text}");
+                assert!(!text.contains("c_total") && text.matches("# TYPE b").count() == 1, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn help_and_values_are_escaped() {
     let registry = Registry::new();
     let gauge = Gauge::builder("escaped", "A \"quoted\" \\ back\nslash.").labels(["v"]).register_in(&registry);
