@@ -90,6 +90,12 @@ impl Handle {
         (self.slot() & ((1 << OFFSET_BITS) - 1)) as usize
     }
 
+    /// Returns true if its slot begins where the slot of `other`, which has this many words, ends.
+    #[inline]
+    pub(super) fn follows(self, other: Self, words: usize) -> bool {
+        self.page() == other.page() && self.offset() == other.offset() + words
+    }
+
     #[inline]
     pub(crate) fn range(self, words: usize) -> Range<usize> {
         self.offset()..self.offset() + words

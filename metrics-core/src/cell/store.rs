@@ -53,9 +53,10 @@ pub(super) struct Store {
     slots: Mutex<SlotAllocator>,
 }
 
-/// The two entries of a lookup cache that a key can occupy. An array, because a lookup that divided a slice into entries
-/// would be slow in a debug build.
+/// The two entries of a lookup cache that a key can occupy. An array, because a lookup that divided a slice into
+/// entries would be slow in a debug build.
 pub(crate) type CacheSet = [[AtomicU64; CACHE_ENTRY_WORDS]; 2];
+/// The number of words in an entry of a lookup cache.
 pub(crate) const CACHE_ENTRY_WORDS: usize = 16;
 
 /// The cells that a thread writes to.
@@ -355,10 +356,17 @@ impl PageByPage {
 
     #[inline]
     pub(super) fn cell(&mut self, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
+        Some(self.words(handle, words))
+            .filter(|cell| cell.first().is_some_and(|own| own.load(Acquire) == handle.word()))
+    }
+
+    /// The words from `handle`'s slot onward; empty if the block has no page for them.
+    #[inline]
+    pub(super) fn words(&mut self, handle: Handle, words: usize) -> &'static [AtomicU64] {
         if handle.page() != self.number {
             self.number = handle.page();
             self.page = self.block.pages[self.number].get().map_or(&[], |page| page);
         }
-        self.page.get(handle.range(words)).filter(|cell| cell[0].load(Acquire) == handle.word())
+        self.page.get(handle.range(words)).unwrap_or_default()
     }
 }
