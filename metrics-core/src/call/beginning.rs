@@ -7,7 +7,7 @@
 use super::declaration::label_source::MAX_LABELS;
 use super::feed::series::Series;
 use super::feed::target::PerCall;
-use super::run::guard::{AsyncCall, Prepared, TrackedCall};
+use super::run::guard::{AsyncCall, Prepared, PreparedAsync, TrackedCall};
 use super::run::untracked::{Call, CallWithLabels};
 use super::site::Site;
 use crate::cache;
@@ -33,12 +33,11 @@ impl Site {
 
     /// Prepares an `async` call that begins later and is not counted in flight. Initializes the families.
     #[inline]
-    #[must_use]
-    pub fn prepare_async(&'static self) -> &'static Self {
+    pub fn prepare_async(&'static self) -> PreparedAsync {
         if self.is_new() {
             self.begin_first();
         }
-        self
+        PreparedAsync(self)
     }
 
     /// Like [`Site::start`], for a call that is counted in flight.
@@ -168,7 +167,7 @@ impl Site {
 
     /// Returns the time at which a call begins whose labels are all fixed. The first call initializes the families
     /// first, so the latency excludes this. Not inlined, to keep the callers small.
-    fn begin(&'static self) -> Moment {
+    pub(super) fn begin(&'static self) -> Moment {
         if self.is_new() { self.begin_first() } else { Moment::now() }
     }
 
