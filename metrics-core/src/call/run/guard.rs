@@ -136,6 +136,12 @@ impl AsyncCall {
         self.progress.set_recorded();
         self.site.finish(self.start, exception);
     }
+
+    #[cold]
+    #[inline(never)]
+    fn record_dropped(&mut self) {
+        self.site.record_dropped(self.start, self.progress.dropped());
+    }
 }
 
 /// An `async` call that has not begun. Dropping it records nothing.
@@ -164,6 +170,7 @@ pub(crate) trait AsyncSite: Send + Sync + RefUnwindSafe {
 
     fn finish(&'static self, start: Moment, exception: bool);
 
+    /// Records a call that was dropped before it returned.
     fn record_dropped(&'static self, start: Moment, outcome: Outcome);
 }
 
@@ -177,51 +184,45 @@ impl AsyncSite for Site {
     }
 
     fn record_dropped(&'static self, start: Moment, outcome: Outcome) {
-        self.record_dropped(start, outcome);
-    }
-}
-
-impl RunningCall<bool> for AsyncCall {
-    #[inline]
-    fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    #[inline]
-    fn finish(&self, exception: bool) {
-        self.finish(exception);
-    }
-}
-
-impl Drop for AsyncCall {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.progress.is_recorded() {
-            self.site.record_dropped(self.start, self.progress.dropped());
+        let (seconds, now) = start.seconds_to_now();
+        if let Some(families) = self.usable_families() {
+            record_at(seconds, now, &families.fixed(), outcome);
         }
     }
 }
 
-impl RunningCall<bool> for TrackedCall {
-    #[inline]
-    fn progress(&self) -> &Progress {
-        &self.progress
-    }
+/// Implements the traits that both guards share.
+macro_rules! common_traits {
+    ($($call:ident),*) => {$(
+        impl RunningCall<bool> for $call {
+            #[inline]
+            fn progress(&self) -> &Progress {
+                &self.progress
+            }
 
-    #[inline]
-    fn finish(&self, exception: bool) {
-        self.finish(exception);
-    }
-}
-
-impl Drop for TrackedCall {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.progress.is_recorded() {
-            self.record_dropped();
+            #[inline]
+            fn finish(&self, exception: bool) {
+                self.finish(exception);
+            }
         }
-    }
+
+        impl Drop for $call {
+            #[inline]
+            fn drop(&mut self) {
+                if !self.progress.is_recorded() {
+                    self.record_dropped();
+                }
+            }
+        }
+
+        impl fmt::Debug for $call {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($call)).field("start", &self.start).finish_non_exhaustive()
+            }
+        }
+    )*};
 }
+common_traits!(TrackedCall, AsyncCall);
 
 /// A guard that ends when the call returns. Dropping it instead records a panic.
 pub trait Finish {
@@ -320,18 +321,6 @@ pub(super) fn observe_in_buckets(latency: Handle, buckets: &'static Buckets, sec
 #[inline(never)]
 fn change_in_flight(in_flight: Handle, change: f64) {
     cell::gauge::update(in_flight, |running| running + change);
-}
-
-impl fmt::Debug for TrackedCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrackedCall").field("start", &self.start).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for AsyncCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncCall").field("start", &self.start).finish_non_exhaustive()
-    }
 }
 
 pin_project! {

@@ -143,16 +143,6 @@ impl Site {
     fn record_panic(&'static self, start: Moment) {
         self.finish(start, true);
     }
-
-    /// Records a call that was dropped before it returned.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn record_dropped(&'static self, start: Moment, outcome: Outcome) {
-        let (seconds, now) = start.seconds_to_now();
-        if let Some(families) = self.usable_families() {
-            guard::record_at(seconds, now, &families.fixed(), outcome);
-        }
-    }
 }
 
 /// Records a call whose series this thread has not cached, or that must be looked up.
