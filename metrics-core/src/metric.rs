@@ -1,5 +1,6 @@
 //! The interface through which families and scrapes create, free and read series of any metric type.
 
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
 use crate::cell::distribution_reader::Distribution;
@@ -22,7 +23,7 @@ impl<M: sealed::Metric> Metric for M {}
 pub(crate) type OptionalOwner = Option<Arc<dyn SeriesOwner>>;
 
 /// The family of a standalone metric, as seen by the metric.
-pub trait SeriesOwner: Send + Sync {
+pub trait SeriesOwner: Send + Sync + RefUnwindSafe {
     /// Makes scrapes read this metric before all others, because it counts a subset of another metric's calls.
     fn mark_read_early(&self);
 

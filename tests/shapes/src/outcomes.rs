@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use metrics_core::testing::Snapshot;
-use metrics_core::{Registry, instrument};
+use metrics_core::{Counter, Family, Registry, Summary, instrument};
 
 use super::{Failed, Outcome, now, yielding};
 
@@ -83,7 +83,7 @@ fn opaque(how: How) -> impl Future<Output = Outcome<u32>> + Send {
     async move { body_later!(how) }
 }
 
-// These calls are not counted in flight, so their guards hold only the site.
+// These calls are not counted in flight, so their guards hold the site instead of handles.
 
 #[instrument("form-async-alone")]
 async fn asynchronous_alone(how: How) -> Outcome<u32> {
@@ -320,8 +320,14 @@ fn futures_are_unwind_safe() {
     async fn late(path: &'static str) {
         let _ = path;
     }
+    #[instrument(path, ok = |_| true, latency = latency, prefix = "unwind_safe_per_call")]
+    async fn per_call(path: &'static str, latency: Family<Summary, 2>) {
+        let _ = (path, latency);
+    }
     check(fixed());
     check(opaque());
+    check(per_call("unwind-safe", Summary::builder("unwind_safe_seconds", "").labels(["path", "ok"]).build()));
+    check(Counter::builder("unwind_safe_total", "").build());
     check(labeled("unwind-safe"));
     check(late("unwind-safe"));
 }
