@@ -28,17 +28,17 @@ impl Site {
         AsyncCall::new(self, self.begin())
     }
 
-    // The functions that look up series return the whole guard. A caller that moved the series into a guard would do so
-    // with wide loads of words that were just stored one by one, which stalls on store forwarding.
-
     /// Prepares an `async` call that begins later and is not counted in flight. Initializes the families.
     #[inline]
     pub fn prepare_async(&'static self) -> PreparedAsync {
         if self.is_new() {
-            self.begin_first();
+            self.initialize_fixed();
         }
         PreparedAsync(self)
     }
+
+    // The functions that look up series return the whole guard. A caller that moved the series into a guard would do so
+    // with wide loads of words that were just stored one by one, which stalls on store forwarding.
 
     /// Like [`Site::start`], for a call that is counted in flight.
     #[inline(never)]
@@ -167,18 +167,24 @@ impl Site {
 
     /// Returns the time at which a call begins whose labels are all fixed. The first call initializes the families
     /// first, so the latency excludes this. Not inlined, to keep the callers small.
-    pub(super) fn begin(&'static self) -> Moment {
+    fn begin(&'static self) -> Moment {
         if self.is_new() { self.begin_first() } else { Moment::now() }
     }
 
     #[cold]
     #[inline(never)]
     fn begin_first(&'static self) -> Moment {
+        self.initialize_fixed();
+        Moment::now()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn initialize_fixed(&self) {
         match self.families() {
             Some(families) => families.create_fixed(),
             None => drop(self.unresolved()),
         }
-        Moment::now()
     }
 
     /// Returns all series of a call.

@@ -60,7 +60,7 @@ impl Site {
     }
 }
 
-/// A panic leaves no part of a site in a broken state: families are replaced as a whole, and their expressions are
+/// A panic cannot leave a site in a broken state: families are replaced as a whole, and their expressions are
 /// evaluated again. Guards refer to sites, so futures of annotated functions stay unwind-safe.
 impl RefUnwindSafe for Site {}
 

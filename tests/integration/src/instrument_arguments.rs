@@ -1,5 +1,5 @@
-//! Annotated functions evaluate labels before the body, drop arguments in the same order as plain functions, and return
-//! only slightly larger futures. Their totals are exact, even with several threads.
+//! Annotated functions evaluate labels before the body and families before a future exists, drop arguments in the same
+//! order as plain functions, and return only slightly larger futures. Their totals are exact, even with several threads.
 
 #![allow(
     clippy::large_types_passed_by_value,
@@ -8,13 +8,15 @@
     reason = "the tests are about arguments that are passed by value"
 )]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem::size_of_val;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use metrics_core::instrument;
+use metrics_core::{Family, Histogram, instrument};
 
 use crate::sample;
 
@@ -244,4 +246,35 @@ fn totals_are_exact_where_tasks_migrate() {
     assert_eq!(sample("moving_request_latency_seconds_count{path=\"/x\",status=\"false\"}"), Some(1_000.0));
     assert_eq!(sample("moving_request_exceptions_total{path=\"/x\",status=\"false\"}"), Some(1_000.0));
     assert_eq!(sample("moving_requests_in_flight{path=\"/x\"}"), Some(0.0));
+}
+
+#[test]
+fn polling_a_future_evaluates_no_families() {
+    static READY: OnceLock<Family<Histogram, 1>> = OnceLock::new();
+    // Scrapes of other tests evaluate the expression, too, but in other threads.
+    thread_local!(static EVALUATIONS: Cell<usize> = const { Cell::new(0) });
+    #[instrument("/a", latency = premature(), prefix = "premature_future")]
+    fn load() -> impl Future<Output = ()> {
+        async {}
+    }
+    fn premature() -> Family<Histogram, 1> {
+        EVALUATIONS.with(|evaluations| evaluations.set(evaluations.get() + 1));
+        READY.get().expect("a family").clone()
+    }
+    let poll = |future: Pin<&mut dyn Future<Output = ()>>| {
+        let before = EVALUATIONS.get();
+        assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(EVALUATIONS.get(), before);
+    };
+    // After a panic, the expression is evaluated by later calls, but not by each of them.
+    while EVALUATIONS.get() < 3 {
+        poll(pin!(load()));
+    }
+    let mut early = pin!(load());
+    let latency = Histogram::builder("premature_future_seconds", "").labels(["path"]).build();
+    assert!(READY.set(latency.clone()).is_ok());
+    poll(early.as_mut());
+    while latency.get(["/a"]).is_none_or(|latency| latency.count() == 0) {
+        poll(pin!(load()));
+    }
 }

@@ -1,6 +1,6 @@
 //! The guards for calls that are `async` or counted in flight. A guard detects how the call ends, and records it.
-//! Other calls have the guards in [`super::untracked`], and calls with late labels have a guard that keeps these
-//! labels.
+//! Other calls have the guards in [`super::untracked`]. Calls with late labels have a guard that keeps the values of
+//! their other labels, even if they are `async` or counted in flight.
 //!
 //! A call ends in exactly one way. [`TrackedCall::finish`] records a call that has returned. If the guard is dropped
 //! without `finish` while the body is running, the body panicked. If it is dropped between two polls of a future, the
@@ -112,8 +112,8 @@ impl TrackedCall {
     }
 }
 
-/// A running `async` call whose labels are all fixed and that is not counted in flight. Like [`TrackedCall`], but reads
-/// the handles from the site when it ends, so the future that holds it is smaller.
+/// A running `async` call whose labels and families are all fixed and that is not counted in flight. Like
+/// [`TrackedCall`], but reads the handles from the site when it ends, so the future that holds it is smaller.
 #[must_use = "dropping the guard records that the call panicked or was canceled"]
 pub struct AsyncCall {
     site: &'static dyn AsyncSite,
@@ -153,7 +153,8 @@ impl PendingCall for PreparedAsync {
 
     #[inline]
     fn begin(self) -> AsyncCall {
-        AsyncCall::new(self.0, self.0.begin())
+        // `prepare_async` has initialized the families. The first poll must not evaluate their expressions.
+        AsyncCall::new(self.0, Moment::now())
     }
 }
 
@@ -164,10 +165,8 @@ impl fmt::Debug for PreparedAsync {
 }
 
 /// A site as seen by its `async` calls. A trait object, because the compiler would otherwise examine all fields of
-/// [`Site`] for each future that must be `Send`, which made checking an annotated function take a quarter longer.
+/// [`Site`] for each future that must be `Send`, and checking an annotated function would take about a quarter longer.
 pub(crate) trait AsyncSite: Send + Sync + RefUnwindSafe {
-    fn begin(&'static self) -> Moment;
-
     fn finish(&'static self, start: Moment, exception: bool);
 
     /// Records a call that was dropped before it returned.
@@ -175,10 +174,6 @@ pub(crate) trait AsyncSite: Send + Sync + RefUnwindSafe {
 }
 
 impl AsyncSite for Site {
-    fn begin(&'static self) -> Moment {
-        self.begin()
-    }
-
     fn finish(&'static self, start: Moment, exception: bool) {
         self.finish(start, exception);
     }

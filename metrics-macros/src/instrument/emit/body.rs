@@ -173,7 +173,8 @@ fn span(function: &Function) -> Span {
 }
 
 /// Emits the expression that begins a call now: `start` for plain calls and calls with late labels, `start_async` for
-/// `async` calls whose labels and families are fixed, and `start_tracked` for all others.
+/// `async` calls whose labels and families are fixed and that are not counted in flight, and `start_tracked` for all
+/// others.
 fn begin_now(args: &Args, function: &Function, private: &TokenStream) -> TokenStream {
     let is_tracked = function.is_async() || args.in_flight.is_some();
     let method = if !is_tracked || args.has_late_labels() {
