@@ -2,10 +2,10 @@
 //! nor allocates.
 //!
 //! A lookup tries two levels. The first is [`set_associative`]: 64 entries per thread (512 if these are too few),
-//! shared by all families and annotated functions and found by a simple hash of a few words. The second is one hash table per thread
-//! and owner (a family or an annotated function). On a miss in both, the family is searched under its lock, and the
-//! result is cached in the second level. A thread that shares its cells with others has only a first level of 64
-//! entries, so that hundreds of threads need little memory.
+//! shared by all families and annotated functions and found by a simple hash of a few words. The second is one hash
+//! table per thread and owner (a family or an annotated function). On a miss in both, the family is searched under
+//! its lock, and the result is cached in the second level. A thread that shares its cells with others has only a
+//! first level of 64 entries, so that hundreds of threads need little memory.
 //!
 //! Each owner has an epoch, which changes when one of its series is removed. A table or entry from an older epoch does
 //! not match, so nothing has to be invalidated in other threads. Once any thread with dedicated cells has more than 256

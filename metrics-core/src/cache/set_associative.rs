@@ -38,7 +38,8 @@ pub(super) const MAX_HANDLES: usize = 4;
 pub(super) const MAX_VALUES: usize = 8;
 /// Values of at least this length, in bytes, are not cached here.
 const TOO_LONG: usize = 1 << LENGTH_BITS;
-/// The number of bits of a length in a shape. Longer values would not fit into a key.
+/// The number of bits of a length in a shape. Values of more than 71 bytes do not fit into a key, so seven bits are
+/// enough.
 const LENGTH_BITS: u32 = 7;
 /// Values of at least this length, in bytes, are not found by [`find_one`].
 pub(crate) const TOO_LONG_FOR_ONE: usize = 32;

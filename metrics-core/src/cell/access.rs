@@ -142,22 +142,26 @@ pub(super) fn totals<T: Default, const WORDS: usize>(
 ) {
     totals.clear();
     totals.resize_with(handles.len(), T::default);
-    // Series that were created one after another have adjacent cells.
+    // Series that were created one after another usually have adjacent cells. Removed series, reused slots and page
+    // boundaries interrupt a run.
     let run = handles.first().filter(|_| handles.is_sorted_by(|one, next| next.follows(*one, WORDS)));
     for block in store().blocks(read_scope()) {
         let mut pages = PageByPage::of(block);
-        if let Some(first) = run {
-            let (cells, _) = pages.words(*first, handles.len() * WORDS).as_chunks();
-            for ((total, handle), cell) in totals.iter_mut().zip(handles).zip(cells) {
-                if cell[0].load(Acquire) == handle.word() {
-                    add(total, cell, *handle);
+        match run {
+            Some(first) => {
+                let (cells, _) = pages.words(*first, handles.len() * WORDS).as_chunks();
+                for ((total, handle), cell) in totals.iter_mut().zip(handles).zip(cells) {
+                    if cell[0].load(Acquire) == handle.word() {
+                        add(total, cell, *handle);
+                    }
                 }
             }
-            continue;
-        }
-        for (total, handle) in totals.iter_mut().zip(handles) {
-            if let Some(cell) = pages.cell(*handle, WORDS).and_then(<[AtomicU64]>::first_chunk) {
-                add(total, cell, *handle);
+            None => {
+                for (total, handle) in totals.iter_mut().zip(handles) {
+                    if let Some(cell) = pages.cell(*handle, WORDS).and_then(<[AtomicU64]>::first_chunk) {
+                        add(total, cell, *handle);
+                    }
+                }
             }
         }
     }

@@ -90,7 +90,7 @@ impl Handle {
         (self.slot() & ((1 << OFFSET_BITS) - 1)) as usize
     }
 
-    /// Returns true if its slot begins where the slot of `other`, which has this many words, ends.
+    /// Returns true if this slot begins where the slot of `other` ends. `words` is the length of `other`.
     #[inline]
     pub(super) fn follows(self, other: Self, words: usize) -> bool {
         self.page() == other.page() && self.offset() == other.offset() + words

@@ -356,8 +356,8 @@ impl PageByPage {
 
     #[inline]
     pub(super) fn cell(&mut self, handle: Handle, words: usize) -> Option<&'static [AtomicU64]> {
-        Some(self.words(handle, words))
-            .filter(|cell| cell.first().is_some_and(|own| own.load(Acquire) == handle.word()))
+        let cell = self.words(handle, words);
+        (cell.first()?.load(Acquire) == handle.word()).then_some(cell)
     }
 
     /// The words from `handle`'s slot onward; empty if the block has no page for them.
