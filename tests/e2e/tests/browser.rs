@@ -20,18 +20,9 @@ impl Browser {
 
     /// Like [`Browser::start`], but with additional arguments and preferences.
     pub(crate) fn start_with(width: u32, height: u32, arguments: &[&str], preferences: &Value) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is installed: run ./tests/run");
-        let output = BufReader::new(driver.stdout.take().expect("piped"));
-        let started = output.lines().map_while(Result::ok).find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let url = format!("http://127.0.0.1:{}/session", started.expect("a port"));
+        // The driver exits if the free port that it has found for IPv4 is in use for IPv6.
+        let (driver, port) = (0..10).find_map(|_| start_driver()).expect("chromedriver starts: run ./tests/run");
+        let url = format!("http://127.0.0.1:{port}/session");
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
@@ -100,6 +91,21 @@ impl Browser {
     pub(crate) fn command(&self, method: &str, parameters: &Value) {
         self.post("/goog/cdp/execute", &json!({"cmd": method, "params": parameters}));
     }
+}
+
+/// Starts the driver of the browser. Returns it and its port, or `None` if it exits.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver =
+        Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let output = BufReader::new(driver.stdout.take().expect("piped"));
+    let port = output.lines().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.split_once("started successfully on port ")?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    if port.is_none() {
+        driver.wait().ok();
+    }
+    Some((driver, port?))
 }
 
 impl Drop for Browser {
