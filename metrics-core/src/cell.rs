@@ -85,3 +85,16 @@ pub(crate) fn observe(handle: Handle, buckets: Option<&'static Buckets>, value: 
         Some(buckets) => with_pages(|pages| (buckets.observe)(pages, handle, buckets, value)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_reused_slot_can_be_read_as_buckets() {
+        let cell: [sync::AtomicU64; 6] = std::array::from_fn(|at| sync::AtomicU64::new([0, 0, 0, 0, !0, !0][at]));
+        let mut buckets = [1; 2];
+        assert_eq!(histogram::read_cell(&cell, &mut buckets), 0.0);
+        assert_eq!(buckets, [0, 0], "truncated to the count");
+    }
+}

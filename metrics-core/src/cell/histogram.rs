@@ -75,13 +75,14 @@ pub(super) fn sum_word(count: u64) -> usize {
     2 + usize::from(count % 2 == 1)
 }
 
-fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
+pub(super) fn read_cell(cell: &[AtomicU64], buckets: &mut [u64]) -> f64 {
     let mut n = cell[1].load(Acquire);
     for _ in 0..CONSISTENT_READ_ATTEMPTS {
         let mut total = 0;
         for (bucket, word) in buckets.iter_mut().zip(&cell[HEADER..]) {
             *bucket = word.load(Acquire);
-            total += *bucket;
+            // The slot may already belong to a series whose words are not counts. The caller checks that afterwards.
+            total = bucket.wrapping_add(total);
         }
         let sum = cell[sum_word(total)].load(Acquire);
         // Acquire, because this may also be the first count of the next attempt.
