@@ -42,32 +42,41 @@ const MAX_FIRST_LEVEL_SETS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct CacheId {
     index: usize,
+    /// True if the index must not be given to another owner once it has been used.
+    is_permanent: bool,
     /// The level at which lookups begin: 1 or 2, or 3 for the family itself.
     start_level: AtomicU8,
 }
 
-static IDS: Mutex<Ids> = Mutex::new(Ids { used: 0, free: Vec::new() });
+static IDS: Mutex<Ids> = Mutex::new(Ids { used: 0, free: Vec::new(), unused: Vec::new() });
 
 struct Ids {
+    /// The number of indexes that have been given out.
     used: usize,
+    /// The indexes of dropped owners that take their epochs from [`new_epoch`].
     free: Vec<usize>,
+    /// The indexes of permanent owners that were dropped before they cached anything.
+    unused: Vec<usize>,
 }
 
 impl CacheId {
     pub(crate) fn new() -> Self {
         let mut ids = lock(&IDS);
         let free = ids.free.pop();
-        Self::of(free.unwrap_or_else(|| ids.next()))
+        Self::of(free.unwrap_or_else(|| ids.next()), false)
     }
 
-    /// Returns an id whose index has never been used, for an owner that is never dropped and does not take its epochs
-    /// from [`new_epoch`].
+    /// Returns an id whose index has never been used, for an owner that does not take its epochs from [`new_epoch`].
+    /// Such an owner must not be dropped after it has cached something. An owner is dropped earlier if the expression of
+    /// one of its families panics.
     pub(crate) fn permanent() -> Self {
-        Self::of(lock(&IDS).next())
+        let mut ids = lock(&IDS);
+        let unused = ids.unused.pop();
+        Self::of(unused.unwrap_or_else(|| ids.next()), true)
     }
 
-    fn of(index: usize) -> Self {
-        Self { index, start_level: AtomicU8::new(1) }
+    fn of(index: usize, is_permanent: bool) -> Self {
+        Self { index, is_permanent, start_level: AtomicU8::new(1) }
     }
 
     #[inline]
@@ -90,7 +99,8 @@ impl Ids {
 
 impl Drop for CacheId {
     fn drop(&mut self) {
-        lock(&IDS).free.push(self.index);
+        let mut ids = lock(&IDS);
+        if self.is_permanent { &mut ids.unused } else { &mut ids.free }.push(self.index);
     }
 }
 

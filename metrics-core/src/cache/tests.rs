@@ -1,13 +1,14 @@
-//! Tests of the first level, which run outside of the models that share its file.
+//! Tests of the ids, and of the first level, which run outside of the models that share its file.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::set_associative::{
     CacheEntry, FEW_SETS, MANY_SETS, MAX_HANDLES, MAX_VALUES, TOO_LONG_FOR_ONE, find, find_one, handles,
 };
-use super::{CacheId, set_associative};
+use super::{CacheId, IDS, set_associative};
 use crate::cell::sync::AtomicU64;
 use crate::cell::{CACHE_ENTRY_WORDS, CacheSet, Handle};
+use crate::lock::lock;
 
 fn some_handles(n: u64) -> [Handle; MAX_HANDLES] {
     std::array::from_fn(|at| Handle::from_word(n * 10 + at as u64))
@@ -211,4 +212,25 @@ fn values_that_do_not_fit_are_not_cached() {
         insert(&sets, &id, 1, set, &some_handles(1), 0);
         assert!(found(&sets, &id, 1, set).is_none());
     }
+}
+
+#[test]
+fn indexes_are_reused_once_their_owners_are_dropped() {
+    let next = || {
+        let mut ids = lock(&IDS);
+        ids.used += 1;
+        ids.used
+    };
+    let before = next();
+    // A function whose family panics drops its ids after each attempt.
+    for _ in 0..1_000 {
+        drop([CacheId::permanent(), CacheId::permanent()]);
+        drop(CacheId::new());
+    }
+    // Other tests, which run at the same time, have few owners.
+    assert!(next() - before < 100);
+    let permanent = CacheId::permanent();
+    let index = permanent.index;
+    drop(permanent);
+    assert_ne!(CacheId::new().index, index, "the caches of threads may contain keys of an earlier owner");
 }
