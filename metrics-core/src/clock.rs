@@ -4,8 +4,9 @@
 //! `quanta` calibrates the counter once. Computing a duration takes one subtraction, clamped at 0, and one
 //! multiplication. Reading the counter directly would require `unsafe` and is not measurably faster.
 
+use std::hint;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A point in time on this clock.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +41,36 @@ impl Clock {
         const TICKS: u64 = 1 << 40;
         let ticks = quanta::Clock::new();
         let nanoseconds = ticks.delta_as_nanos(0, TICKS);
-        Self { ticks, seconds_per_tick: nanoseconds as f64 / TICKS as f64 / 1e9 }
+        let seconds_per_tick = checked(&ticks, nanoseconds as f64 / TICKS as f64 / 1e9);
+        Self { ticks, seconds_per_tick }
     }
 }
 
-/// Calibrates this clock against the system clock. This takes 1 ms, or up to 200 ms if the system clock is unsteady.
+/// Returns this length of a tick if it agrees with the system clock, or else a measured one.
+///
+/// `quanta` calibrates for at most 200 ms and does not check the result. If the thread is suspended for longer in the
+/// wrong moment, the length is wrong by orders of magnitude, and so would be all latencies of the process.
+fn checked(ticks: &quanta::Clock, seconds_per_tick: f64) -> f64 {
+    /// The maximum relative difference. Suspensions during a measurement cause larger ones.
+    const TOLERANCE: f64 = 0.01;
+    let mut measured = [0.0; 9];
+    for measured in &mut measured {
+        let (start, first) = (Instant::now(), ticks.raw());
+        while start.elapsed() < Duration::from_millis(1) {
+            hint::spin_loop();
+        }
+        let (elapsed, last) = (start.elapsed(), ticks.raw());
+        *measured = elapsed.as_secs_f64() / last.wrapping_sub(first) as f64;
+        if (*measured / seconds_per_tick - 1.0).abs() < TOLERANCE {
+            return seconds_per_tick;
+        }
+    }
+    // The median, because the thread may be suspended during some of the measurements.
+    measured.sort_by(f64::total_cmp);
+    measured[measured.len() / 2]
+}
+
+/// Calibrates this clock against the system clock. This takes 2 ms, or up to 200 ms if the system clock is unsteady.
 pub(crate) fn init() {
     Clock::get();
 }
@@ -95,21 +121,29 @@ pub(crate) fn duration(seconds: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]
     fn it_agrees_with_the_system_clock() {
         let (outer, moment, inner) = (Instant::now(), Moment::now(), Instant::now());
         while inner.elapsed() < Duration::from_millis(20) {
-            std::hint::spin_loop();
+            hint::spin_loop();
         }
         let least = inner.elapsed().as_secs_f64();
         let measured = moment.seconds();
         let most = outer.elapsed().as_secs_f64();
         // 1 in 1,000 is far more than any calibration error.
         assert!(least * 0.999 <= measured && measured <= most * 1.001, "{least} <= {measured} <= {most}");
+    }
+
+    #[test]
+    fn a_wrong_calibration_is_replaced() {
+        let Clock { ticks, seconds_per_tick } = Clock::get();
+        assert_eq!(checked(ticks, *seconds_per_tick), *seconds_per_tick);
+        for wrong in [0.0, 1e-9 / 3.0 * seconds_per_tick, 1.05 * seconds_per_tick, 1e6 * seconds_per_tick] {
+            let replaced = checked(ticks, wrong) / seconds_per_tick;
+            assert!((0.99..1.01).contains(&replaced), "{wrong}: {replaced} of the right length");
+        }
     }
 
     #[test]
