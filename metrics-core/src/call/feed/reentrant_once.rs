@@ -5,8 +5,9 @@
 //! `None`. Other threads wait for at most one second. A thread whose wait times out runs the initializer itself and
 //! uses that result, so no call is lost.
 
+use std::cell::Cell;
+use std::ptr;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::lock::lock;
@@ -14,6 +15,17 @@ use crate::registry::declared::{Attempts, UserCode};
 
 /// The maximum time that other threads wait for the thread that runs the initializer.
 const MAKER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Identifies a running thread. Unlike [`std::thread::current`], can also be called while the thread ends.
+#[derive(Clone, Copy, PartialEq)]
+struct ThreadMark(usize);
+
+impl ThreadMark {
+    fn current() -> Self {
+        thread_local!(static MARK: Cell<u8> = const { Cell::new(0) });
+        Self(MARK.with(|mark| ptr::from_ref(mark).addr()))
+    }
+}
 
 /// Like a `OnceLock`, but a re-entrant initialization returns `None` instead of deadlocking.
 pub(crate) struct ReentrantOnce<T> {
@@ -25,7 +37,7 @@ pub(crate) struct ReentrantOnce<T> {
 /// The initialization state, used until there is a value.
 struct Making<T> {
     /// The threads that run the initializer: the first caller, and those whose wait has timed out.
-    makers: Mutex<Vec<ThreadId>>,
+    makers: Mutex<Vec<ThreadMark>>,
     made: Condvar,
     /// The value from a thread whose wait timed out.
     fallback: OnceLock<T>,
@@ -90,7 +102,7 @@ impl<T> ReentrantOnce<T> {
     /// miscounted.
     #[cold]
     pub(crate) fn get_or_make(&self, user_code: UserCode, make: impl FnOnce() -> Result<T, T>) -> Option<&T> {
-        let this = thread::current().id();
+        let this = ThreadMark::current();
         let making: &Making<T> = self.making.get_or_init(Box::default);
         let made = || self.value.get().or_else(|| making.fallback.get());
         if let Some(value) = made() {
@@ -113,7 +125,7 @@ impl<T> ReentrantOnce<T> {
         }
         if !makers.is_empty() {
             let usable = || made().or_else(|| making.provisional.get());
-            let waiting = |makers: &mut Vec<ThreadId>| !makers.is_empty() && usable().is_none();
+            let waiting = |makers: &mut Vec<ThreadMark>| !makers.is_empty() && usable().is_none();
             let waited = making.made.wait_timeout_while(makers, MAKER_TIMEOUT, waiting);
             (makers, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if let Some(value) = usable() {
@@ -135,7 +147,7 @@ impl<T> ReentrantOnce<T> {
 }
 
 /// Wakes the waiting threads when an initializer has finished or panicked.
-struct End<'a, T>(&'a Making<T>, ThreadId);
+struct End<'a, T>(&'a Making<T>, ThreadMark);
 
 impl<T> Drop for End<'_, T> {
     fn drop(&mut self) {
@@ -148,6 +160,7 @@ impl<T> Drop for End<'_, T> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
@@ -172,6 +185,13 @@ mod tests {
         assert_eq!(made.load(Ordering::Relaxed), 9);
         assert_eq!(once.get_or_make(UserCode::Now, || Ok(7)), Some(&7));
         assert_eq!((once.get(), once.provisional()), (Some(&7), None));
+    }
+
+    #[test]
+    fn threads_have_different_marks() {
+        let this = ThreadMark::current();
+        assert!(this == ThreadMark::current());
+        assert!(thread::spawn(move || ThreadMark::current() != this).join().expect("no panic"));
     }
 
     #[test]
