@@ -231,7 +231,8 @@ pub(crate) fn value(readings: &Readings, at: usize) -> Value<'_> {
     Value::Counter(number(readings.counters[at]))
 }
 
-/// Converts a total to a single number. From 2^53 on, an `f64` cannot represent fractions, so the result is an integer.
+/// Converts a total to a single number. From 2^53 on, an `f64` cannot represent fractions, so the result is an integer
+/// unless a huge fractional part makes it exceed a `u64`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -239,11 +240,12 @@ pub(crate) fn value(readings: &Readings, at: usize) -> Value<'_> {
 )]
 pub(crate) fn number(total: Total) -> Number {
     let Total { whole, fraction } = total;
+    let sum = whole as f64 + fraction;
     if fraction == 0.0 {
         Number::Whole(whole)
-    } else if whole >= 1 << 53 {
+    } else if whole >= 1 << 53 && sum <= u64::MAX as f64 {
         Number::Whole(whole.saturating_add(fraction as u64))
     } else {
-        Number::Float(whole as f64 + fraction)
+        Number::Float(sum)
     }
 }

@@ -48,6 +48,25 @@ fn a_counter_is_exact_beyond_2_to_the_53() {
 }
 
 #[test]
+fn a_counter_does_not_decrease_if_its_amounts_are_huge() {
+    for amounts in [
+        &[1e20, 2_f64.powi(53)][..],
+        &[f64::MAX, f64::MAX, 2_f64.powi(53)],
+        &[1.844_674_4e19, 0.5, 2_f64.powi(53), 2_f64.powi(62)],
+    ] {
+        let counter = Counter::builder("huge_total", "").build();
+        let mut before = 0.0;
+        for amount in amounts {
+            counter.inc_by(*amount);
+            counter.inc_by((1_u64 << 53) - 1);
+            counter.inc();
+            assert!(counter.value() >= before, "{} after {before}: {amounts:?}", counter.value());
+            before = counter.value();
+        }
+    }
+}
+
+#[test]
 fn observations_must_be_finite() {
     let summary = Summary::builder("finite_seconds", "").build();
     let histogram = Histogram::builder("finite_bytes", "").build();
