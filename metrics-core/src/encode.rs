@@ -69,6 +69,11 @@ trait Encode: Visitor + Send + Sync {
     fn end(&mut self) {}
 }
 
+/// Returns true if the name, without the suffix of its type, ends in this unit.
+fn ends_in_unit(name: &str, unit: &str) -> bool {
+    !unit.is_empty() && name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'))
+}
+
 impl Format {
     /// Returns the `Content-Type` of this format.
     #[must_use]

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::lines::Lines;
 use super::number::push_canonical;
-use super::{About, Encode};
+use super::{About, Encode, ends_in_unit};
 use crate::kind::Kind;
 use crate::registry::scrape::sources::Sources;
 use crate::sample::{FamilyInfo, Labels, SeriesDetails, Value, Visitor};
@@ -119,9 +119,8 @@ impl Visitor for Encoder {
         let Self { lines, .. } = self;
         lines.begin(name, family.name);
         lines.push(&["# TYPE ", name, " ", kind, "\n"]);
-        let ends_name = |unit: &&str| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
         let has_unit = !matches!(kind, "info" | "stateset");
-        if let Some(unit) = family.unit.filter(|unit| has_unit && ends_name(unit)) {
+        if let Some(unit) = family.unit.filter(|unit| has_unit && ends_in_unit(name, unit)) {
             lines.push(&["# UNIT ", name, " ", unit, "\n"]);
         }
         lines.help(family.help, true);

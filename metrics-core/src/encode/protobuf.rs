@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use super::wire::{push_bytes, push_double, push_native_buckets, push_sint, push_tag, push_uint};
-use super::{About, Encode};
+use super::{About, Encode, ends_in_unit};
 use crate::cell::varint;
 use crate::kind::Kind;
 use crate::sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, SeriesDetails, Value, Visitor};
@@ -72,7 +72,9 @@ impl Visitor for Encoder {
             Kind::Histogram => 4,
         };
         push_uint(head, 3, kind);
-        if let Some(unit) = family.unit {
+        // Prometheus rejects the whole scrape if a unit does not end the name.
+        let base = if family.kind == Kind::Counter { family.name.strip_suffix("_total") } else { None };
+        if let Some(unit) = family.unit.filter(|unit| ends_in_unit(base.unwrap_or(family.name), unit)) {
             push_bytes(head, 5, unit.as_bytes());
         }
     }

@@ -113,7 +113,8 @@ impl FamilyDeclaration {
             return Err(Error::TooManySeries { metric: metric(), combinations, max_series });
         }
         if let Some(unit) = &self.unit {
-            let base = self.name.strip_suffix("_total").unwrap_or(&self.name);
+            let total = if self.kind() == Kind::Counter { self.name.strip_suffix("_total") } else { None };
+            let base = total.unwrap_or(&self.name);
             if unit.is_empty() || !base.ends_with(&format!("_{unit}")) {
                 return Err(Error::InvalidUnit { metric: metric(), unit: unit.clone() });
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use messages::exposition::MetricFamily;
-use metrics_core::{Counter, Format, Gauge, Histogram, Kind, Number, Registry, Summary, Value};
+use metrics_core::{Counter, FamilyInfo, Format, Gauge, Histogram, Kind, Labels, Number, Registry, Summary, Value};
 use prost::Message;
 
 use crate::collectors::{register, show};
@@ -304,6 +304,33 @@ fn protobuf_and_text_are_equivalent() {
     assert_eq!(by_name["wait_seconds"].unit.as_deref(), Some("seconds"));
     assert_eq!((by_name["u"].unit.as_deref(), by_name["queue_length"].help.as_deref()), (None, Some("")));
     assert_eq!(decoded(&Registry::new()), []);
+}
+
+#[test]
+fn protobuf_has_only_units_that_end_the_name() {
+    let registry = Registry::new();
+    let odd = [
+        ("pool", Kind::Gauge, "seconds", None),
+        ("pool_seconds", Kind::Gauge, "seconds", Some("seconds")),
+        ("wait_seconds_total", Kind::Gauge, "seconds", None),
+        ("work_seconds_total", Kind::Counter, "seconds", Some("seconds")),
+        ("seconds", Kind::Gauge, "seconds", None),
+        ("empty_", Kind::Gauge, "", None),
+    ];
+    register(&registry, &odd.map(|(name, ..)| name), move |visitor| {
+        for (name, kind, unit, _) in odd {
+            let mut family = FamilyInfo::new(name, "", kind);
+            family.unit = Some(unit);
+            visitor.family(&family);
+            let value = if kind == Kind::Counter { Value::Counter(Number::Whole(1)) } else { Value::Gauge(1.0) };
+            visitor.series(Labels::of(&[]).borrow(), &value);
+        }
+        Ok(())
+    });
+    let units: Vec<_> = decoded(&registry).into_iter().map(|family| (family.name, family.unit)).collect();
+    let mut expected = odd.map(|(name, _, _, unit)| (Some(name.to_owned()), unit.map(str::to_owned)));
+    expected.sort();
+    assert_eq!(units, expected);
 }
 
 #[test]

@@ -119,6 +119,9 @@ fn invalid_declarations_are_typed_errors() {
     let error = Counter::builder("m_total", "").unit("bytes").register_in(&registry).map(drop);
     assert!(matches!(error, Err(Error::InvalidUnit { .. })), "{error:?}");
     assert!(Counter::builder("m_bytes_total", "").unit("bytes").register_in(&registry).is_ok());
+    // Only in the name of a counter does `_total` follow the unit.
+    let error = Gauge::builder("n_bytes_total", "").unit("bytes").register_in(&registry).map(drop);
+    assert!(matches!(error, Err(Error::InvalidUnit { .. })), "{error:?}");
     // A failed registration does not reserve the name.
     Counter::builder("m", "").register_in(&registry).expect("still free").inc();
     assert!(registry.to_text().contains("\nm{zone=\"eu\"} 1\n"), "{}", registry.to_text());
