@@ -65,6 +65,11 @@ trait Encode: Visitor + Send + Sync {
         steps.step(wanted, &mut this)
     }
 
+    /// Ensures that each family has a single message, for a receiver that replaces a message by a later one of the same
+    /// name.
+    #[cfg_attr(not(feature = "pushgateway"), allow(dead_code, reason = "only the Pushgateway is such a receiver"))]
+    fn keep_families_whole(&mut self) {}
+
     /// Writes the end of the exposition.
     fn end(&mut self) {}
 }

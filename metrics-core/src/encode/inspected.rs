@@ -41,6 +41,8 @@ impl Scrape<'_> {
     ) -> Vec<u8> {
         let steps = self.begin();
         let mut encoder = (format.about().encoder)(steps.sources());
+        // The Pushgateway keeps only the last message of a family.
+        encoder.keep_families_whole();
         steps.show_all(&mut Inspected { encoder: &mut *encoder, is_wanted, family: String::new() });
         encoder.end();
         std::mem::take(encoder.out())

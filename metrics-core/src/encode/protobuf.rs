@@ -1,7 +1,7 @@
 //! The delimited protobuf exposition: `io.prometheus.client.MetricFamily` messages, each preceded by its length.
 //!
-//! Because the length comes first, a family is buffered until it is complete. A family larger than 1 MiB is split into
-//! several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
+//! Because the length comes first, a family is buffered until it is complete. In a scrape, a family larger than 1 MiB is
+//! split into several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, SeriesDetails
 pub(super) const ABOUT: About = About {
     name: "protobuf",
     content_type: "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
-    encoder: |_| Box::<Encoder>::default(),
+    encoder: |_| Box::new(Encoder { largest_message: LARGEST_MESSAGE, ..Encoder::default() }),
 };
 
 /// The size in bytes at which a message ends. Larger families are split to bound the buffer; Prometheus merges messages
@@ -24,6 +24,7 @@ const LARGEST_MESSAGE: usize = 1 << 20;
 #[derive(Default)]
 struct Encoder {
     out: Vec<u8>,
+    largest_message: usize,
     /// The encoded name, help, type and unit of the family. Each message of the family begins with them.
     head: Vec<u8>,
     /// The encoded series of the family that are not yet part of a message.
@@ -50,6 +51,10 @@ impl Encoder {
 impl Encode for Encoder {
     fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
+    }
+
+    fn keep_families_whole(&mut self) {
+        self.largest_message = usize::MAX;
     }
 
     fn end(&mut self) {
@@ -142,7 +147,7 @@ impl Visitor for Encoder {
         };
         push_bytes(metric, field, message);
         push_bytes(series, 4, metric);
-        if series.len() >= LARGEST_MESSAGE {
+        if series.len() >= self.largest_message {
             self.end_message();
         }
     }

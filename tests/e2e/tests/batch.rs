@@ -100,6 +100,18 @@ fn a_pushgateway_exposes_every_value_in_every_group() {
 }
 
 #[test]
+fn a_pushgateway_keeps_all_series_of_a_large_family() {
+    let gateway = Server::pushgateway();
+    let registry = Registry::new();
+    let large = Counter::builder("large_total", "Large.").labels(["n"]).max_series(30_000);
+    let large = large.register_in(&registry).expect("valid");
+    (0..30_000).for_each(|n| large.labels([&format!("{n:040}")]).inc());
+    Pushgateway::new(gateway.url(), "batch").registry(&registry).push().expect("it is accepted");
+    let exposed = gateway.metrics().lines().filter(|line| line.starts_with("large_total{")).count();
+    assert_eq!(exposed, 30_000);
+}
+
+#[test]
 fn prometheus_gets_native_histograms_from_a_pushgateway() {
     let gateway = Server::pushgateway();
     Pushgateway::new(gateway.url(), "batch").registry(&everything()).push().expect("it is accepted");
