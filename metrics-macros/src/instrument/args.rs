@@ -7,6 +7,7 @@ mod mistaken;
 mod usage;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::Parse;
 use syn::parse::{ParseStream, Parser};
@@ -14,7 +15,7 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Lit, LitStr, Token, parenthesized};
 
 use super::model::{Args, CallValue, Family, Function, InFlight, Kind, Known, Label, LabelValue, variable};
-use super::scope::CallScope;
+use super::scope::{CallScope, first_await};
 use super::ty;
 use crate::errors::Errors;
 use crate::krate;
@@ -261,8 +262,18 @@ impl Check<'_> {
             self.errors.at(value.span(), message);
             return None;
         }
+        self.not_awaited(&value);
         let per_call = self.scope.first_in(&value).is_some();
         Some(Family { value, per_call })
+    }
+
+    /// Checks that an expression that is evaluated before a call begins does not wait. If the future were dropped
+    /// meanwhile, its call would be neither canceled nor an exception.
+    fn not_awaited(&mut self, value: &Expr) {
+        if let Some(awaited) = first_await(value.to_token_stream()) {
+            let message = "labels and families are evaluated before the call begins: await the value in the caller and pass it as an argument";
+            self.errors.at(awaited.span(), message);
+        }
     }
 
     fn prefix(&mut self, value: &Expr) {
@@ -332,7 +343,10 @@ impl Check<'_> {
             Value::Known(known) => self.variable(ident, Some(known))?,
             Value::Expr { value, known } => match (fixed(&value), known) {
                 (Some(fixed), None) => LabelValue::Fixed(fixed),
-                (_, known) => per_call(value, known),
+                (_, known) => {
+                    self.not_awaited(&value);
+                    per_call(value, known)
+                }
             },
             Value::List(_) => {
                 let message = format!("unknown option `{name}`: options are `{}`", OPTIONS.join("`, `"));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Expr, ExprPath, FnArg, GenericParam};
 
@@ -83,6 +83,24 @@ impl CallScope {
             TokenTree::Punct(_) | TokenTree::Literal(_) => None,
         })
     }
+}
+
+/// Returns the first `await` in the tokens, unless it is in an `async` block.
+pub(super) fn first_await(tokens: TokenStream) -> Option<Ident> {
+    let mut is_async = false;
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Ident(ident) if ident == "await" => Some(ident),
+        TokenTree::Ident(ident) => {
+            is_async |= ident == "async";
+            None
+        }
+        TokenTree::Group(group) if is_async && group.delimiter() == Delimiter::Brace => {
+            is_async = false;
+            None
+        }
+        TokenTree::Group(group) => first_await(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => None,
+    })
 }
 
 /// Adds to `names` the variables that a pattern may bind. Skips uppercase names, such as types and constants.
