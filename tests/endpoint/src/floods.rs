@@ -1,6 +1,6 @@
 //! Scrapes are served during floods of other connections and requests.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -62,6 +62,25 @@ fn idle_connections_of_other_clients_are_closed_before_those_of_scrapers() {
     assert!(ask_again(&mut scraper, "/metrics", "} 1\n"), "the scraper's connection was closed");
     let alive = small.iter_mut().filter_map(|client| ask_again(client, "/else", NOT_FOUND).then_some(())).count();
     assert!((1..63).contains(&alive), "{alive} of the others are left");
+}
+
+#[test]
+fn a_client_of_http_1_0_notices_that_its_response_is_incomplete() {
+    let registry = Registry::new();
+    with_series(&registry, 100_000);
+    let server = HttpServer::builder().registry(&registry).max_scrapes(1).start("127.0.0.1:0").expect("a free port");
+    let addr = server.local_addr();
+    let mut stuck = send(addr, b"GET /metrics HTTP/1.0\r\n\r\n");
+    let mut some = [0; 64];
+    stuck.read_exact(&mut some).expect("the response begins");
+    assert!(some.starts_with(b"HTTP/1.0 200"), "{}", String::from_utf8_lossy(&some));
+    // The client reads nothing more, so another scrape takes over its slot.
+    let other = send(addr, b"GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 60\r\n\r\n");
+    let answer = Answer::read(other);
+    assert!(answer.status() == 200 && answer.body.ends_with(b"\"} 1\n"), "{}", answer.head);
+    let mut rest = Vec::new();
+    let error = stuck.read_to_end(&mut rest).expect_err("the end of the stream is not that of the response");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]

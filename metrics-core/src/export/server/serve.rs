@@ -284,7 +284,7 @@ async fn serve_stream(
             let was_scraped =
                 is_scrape(&request) && request.method() == Method::GET && response.status() == StatusCode::OK;
             let after = if was_scraped { Phase::Scraped } else { Phase::Idle };
-            Ok::<_, Infallible>(response.map(|body| Sent { body, connection, after }))
+            Ok::<_, Infallible>(response.map(|body| Sent { body, connection, after: Some(after) }))
         }
     });
     let stream = Flushed { stream, connection: Arc::clone(connection) };
@@ -311,8 +311,8 @@ fn refusal() -> Response<ExpositionBody> {
 struct Sent {
     body: ExpositionBody,
     connection: Arc<Connection>,
-    /// The phase of the connection once the response has been sent.
-    after: Phase,
+    /// The phase of the connection once the response has been sent; `None` if the body has failed.
+    after: Option<Phase>,
 }
 
 impl Body for Sent {
@@ -320,7 +320,11 @@ impl Body for Sent {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(Some(Err(_)))) {
+            self.after = None;
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -334,6 +338,8 @@ impl Body for Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.connection.has_produced(self.after);
+        if let Some(after) = self.after {
+            self.connection.has_produced(after);
+        }
     }
 }

@@ -7,9 +7,12 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
+use super::connection::Phase;
 use super::connections::Connection;
 
 /// A plain or TLS stream.
@@ -17,15 +20,26 @@ pub(crate) trait IoStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> IoStream for S {}
 
-/// A socket that reports progress whenever the system accepts bytes. Producing a response does not count as progress,
+/// A socket that reports progress whenever the system accepts bytes, and that is reset if it is closed while a response
+/// is being sent. Producing a response does not count as progress,
 /// because the server may produce it far ahead of a slow client.
 ///
 /// Does not forward vectored writes. The standard library implements them with `writev`, which raises `SIGPIPE` if the
 /// client has disconnected. That would terminate a program that does not ignore this signal, such as one whose `main`
 /// function is not written in Rust. Other writes do not raise it.
-pub(super) struct Observed<S> {
-    pub(super) stream: S,
+pub(super) struct Observed {
+    pub(super) stream: TcpStream,
     pub(super) connection: Arc<Connection>,
+}
+
+impl Drop for Observed {
+    #[allow(deprecated, reason = "`set_zero_linger` would require tokio 1.50")]
+    fn drop(&mut self) {
+        // A client that speaks HTTP/1.0, such as a proxy, takes the end of the stream for the end of the response.
+        if self.connection.state().phase == Phase::Sending {
+            self.stream.set_linger(Some(Duration::ZERO)).ok();
+        }
+    }
 }
 
 /// A stream that reports when it has been flushed. hyper flushes it after writing all buffered data.
@@ -34,13 +48,13 @@ pub(super) struct Flushed<S> {
     pub(super) connection: Arc<Connection>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+impl AsyncRead for Observed {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+impl AsyncWrite for Observed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if matches!(written, Poll::Ready(Ok(1..))) {
