@@ -230,7 +230,7 @@ impl Site {
         let Some(per_call) = per_call else { return in_flight };
         let mut series = Series::NONE;
         series.handles[Role::InFlight as usize] = in_flight;
-        self.resolve_per_call(values, per_call, &[Role::InFlight], &mut series);
+        let (series, _) = self.with_per_call(values, per_call, &[Role::InFlight], || (series, true));
         series.handles[Role::InFlight as usize]
     }
 
@@ -253,10 +253,10 @@ impl Site {
         in_flight: Handle,
         outcome: Outcome,
     ) {
-        let mut series = self.resolve_end(values);
-        if let Some(per_call) = per_call {
-            self.resolve_late_per_call(values, per_call, &mut series);
-        }
+        let mut series = match per_call {
+            None => self.resolve_end(values),
+            Some(per_call) => self.resolve_end_with(values, per_call),
+        };
         series.handles[Role::InFlight as usize] = in_flight;
         guard::record(start, &series, outcome);
     }

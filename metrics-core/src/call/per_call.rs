@@ -36,9 +36,9 @@ impl Site {
         let identities = identities(per_call);
         // Not the provisional families of a failed evaluation, whose epochs are independent of those of the real ones.
         let families = self.families.get().map(|families| (families, families.epoch()));
-        let (mut series, is_within_cap) = self.resolve_within_cap(values);
-        if self.resolve_per_call(values, per_call, &Role::ALL, &mut series)
-            && is_within_cap
+        let (series, is_within_cap) =
+            self.with_per_call(values, per_call, &Role::ALL, || self.resolve_within_cap(values));
+        if is_within_cap
             && let Some((families, epoch)) = families
             && let Some(id) = &families.per_call
             // Otherwise, values of closed sets are recorded as `other` for now.
@@ -49,45 +49,52 @@ impl Site {
         series
     }
 
-    /// Replaces the series for these roles with those in the per-call families. Returns true if each of them has its
-    /// own series for these values.
-    pub(super) fn resolve_per_call(
+    /// Returns the series for these roles: those in the per-call families, and otherwise those that `others` returns.
+    /// The flag, also of `others`, is true if each family has its own series for these values. If one of the families
+    /// has no room, all of them use their overflow series, so that they all count the same calls.
+    pub(super) fn with_per_call(
         &self,
         values: &[&str],
         per_call: &PerCall<'_>,
         roles: &[Role],
-        series: &mut Series,
-    ) -> bool {
-        if roles.iter().all(|role| per_call[*role as usize].is_none()) {
-            return true;
+        others: impl FnOnce() -> (Series, bool),
+    ) -> (Series, bool) {
+        let given = || roles.iter().filter_map(|role| Some((*role, per_call[*role as usize]?)));
+        if given().next().is_none() {
+            return others();
         }
-        let Some(families) = self.families() else { return false };
-        let mut is_within_cap = true;
+        let (mut series, mut is_within_cap) = others();
+        let Some(families) = self.families() else { return (series, false) };
         let mut replaced = [""; MAX_LABELS];
         let all = families.all_values(families.within_sets(values, &mut replaced));
-        for role in roles {
-            let Some(target) = per_call[*role as usize] else { continue };
+        if is_within_cap && given().any(|(role, target)| families.is_full(role, target, &all)) {
+            is_within_cap = false;
+            series.handles = families.overflow(roles);
+        }
+        let mut has_own = is_within_cap;
+        for (role, target) in given() {
             if let Role::Exceptions | Role::Cancelled = role {
                 target.mark_read_early();
             }
-            let (handle, is_own) = families.resolve_in(*role, target, &all).unwrap_or_else(|| {
-                note_mismatch(families, *role, target);
+            let (handle, is_own) = families.resolve_in(role, target, &all, !is_within_cap).unwrap_or_else(|| {
+                note_mismatch(families, role, target);
                 (Handle::NONE, false)
             });
-            series.handles[*role as usize] = handle;
-            is_within_cap &= is_own;
-            if *role == Role::Latency {
+            series.handles[role as usize] = handle;
+            has_own &= is_own;
+            if role == Role::Latency {
                 series.buckets = target.buckets();
             }
         }
-        is_within_cap
+        (series, has_own)
     }
 
-    /// Replaces the series of an ended call with those in the per-call families.
-    pub(super) fn resolve_late_per_call(&self, values: &LateValues<'_>, per_call: &PerCall<'_>, series: &mut Series) {
-        let Some(families) = self.families() else { return };
+    /// Returns the series of an ended call with late labels. See [`Site::record_late`] for the values.
+    #[inline(never)]
+    pub(super) fn resolve_end_with(&self, values: &LateValues<'_>, per_call: &PerCall<'_>) -> Series {
+        let Some(families) = self.families() else { return self.unresolved() };
         let values = &texts(values)[..families.given_len()];
-        self.resolve_per_call(values, per_call, families.roles_at_end(values), series);
+        self.with_per_call(values, per_call, families.roles_at_end(values), || families.resolve_at_end(values)).0
     }
 }
 

@@ -119,10 +119,7 @@ impl Site {
     #[inline(never)]
     fn resolve_end_second_level(&self, values: &LateValues<'_>) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
-        let values = &texts(values)[..families.given_len()];
-        let roles = families.roles_at_end(values);
-        let lookup = Lookup { families, cache: &families.cache, roles, completes_later: false };
-        Series { handles: lookup.find(values).0, buckets: families.buckets() }
+        families.resolve_at_end(&texts(values)[..families.given_len()]).0
     }
 
     /// Returns no series and records an error, because a family's expression calls the function that uses the family.
@@ -136,6 +133,16 @@ impl Site {
     pub(super) fn resolve_fixed(&self) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         families.fixed()
+    }
+}
+
+impl Families {
+    /// Returns the series of an ended call with late labels. The flag is false if these are the overflow series.
+    pub(super) fn resolve_at_end(&self, values: &[&str]) -> (Series, bool) {
+        let roles = self.roles_at_end(values);
+        let lookup = Lookup { families: self, cache: &self.cache, roles, completes_later: false };
+        let (handles, is_within_cap) = lookup.find(values);
+        (Series { handles, buckets: self.buckets() }, is_within_cap)
     }
 }
 

@@ -28,6 +28,7 @@ use crate::lock::lock;
 use crate::metric::{Readings, SeriesOwner};
 
 pub(crate) use early::EarlyTotals;
+pub(crate) use lookup::Found;
 pub(crate) use walk::Walk;
 use walk::WalkPosition;
 

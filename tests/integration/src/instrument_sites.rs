@@ -190,11 +190,13 @@ fn each_call_uses_its_own_families_of_self_despite_caching() {
             for _ in 0..times {
                 worker.all("/a").ok();
                 worker.all("/b").ok();
-                // `failures` is at its cap.
+                // `failures` is at its cap, so both families use their overflow series.
                 worker.all("/c").ok();
             }
             let expected = u64::from(round * times);
-            assert_eq!(["/a", "/b", "/c"].map(|path| count(worker, path)), [expected; 3]);
+            let counts = ["/a", "/b", "/c", "__overflow__"].map(|path| count(worker, path));
+            assert_eq!(counts, [expected, expected, 0, expected]);
+            assert!(worker.latency.get(["/c"]).is_none(), "a series that no call uses");
             let expected = f64::from(round * times);
             assert_eq!(["/a", "/c", "__overflow__"].map(|path| failures(worker, path)), [expected, 0.0, expected]);
         }
@@ -215,7 +217,7 @@ fn each_call_uses_its_own_families_of_self_despite_caching() {
     }
     let overflowed = "metrics_core_overflowed_total{family=\"mixed_self_request_exceptions_total\"}";
     assert_eq!(sample(overflowed), Some(3.0));
-    assert_eq!(count(one, "/c"), 14);
+    assert_eq!(["/c", "__overflow__"].map(|path| count(one, path)), [1, 10 + 1 + 3]);
 }
 
 lazy_static::lazy_static! {

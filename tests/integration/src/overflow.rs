@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-use metrics_core::{Counter, OVERFLOW, Registry, Summary, instrument};
+use metrics_core::{Counter, Family, OVERFLOW, Registry, Summary, instrument};
 
 use crate::sample;
 
@@ -168,4 +168,60 @@ fn a_cap_below_the_number_of_known_values_is_one_problem() {
     let narrow = problems.iter().filter(|problem| problem.to_string().contains("narrow_request")).count();
     // Only the exceptions family, which reaches its limit first, is reported, and only once for all functions.
     assert_eq!(narrow, 1, "{problems:?}");
+}
+
+#[test]
+fn a_label_set_without_room_in_one_family_creates_no_series_in_another() {
+    lazy_static::lazy_static! {
+        static ref ROOMY: Family<Summary, 1> =
+            Summary::builder("roomy_seconds", "").labels(["path"]).max_series(100).register();
+        static ref TIGHT: Family<Counter, 1> =
+            Counter::builder("tight_total", "").labels(["path"]).max_series(1).register();
+    }
+    #[instrument(path, latency = ROOMY, exceptions = TIGHT)]
+    fn call(path: &str) -> Result<(), ()> {
+        Err(())
+    }
+    for n in 0..50 {
+        call(&n.to_string()).ok();
+    }
+    assert_eq!((ROOMY.len(), TIGHT.len()), (2, 2));
+    assert_eq!(ROOMY.get(["__overflow__"]).map(|summary| summary.count()), Some(49));
+    assert_eq!(TIGHT.get(["__overflow__"]).map(|counter| counter.value()), Some(49.0));
+}
+
+#[test]
+fn late_labels_and_families_of_self_overflow_together() {
+    struct Worker {
+        latency: Family<Summary, 2>,
+        failures: Family<Counter, 2>,
+    }
+    impl Worker {
+        #[instrument(path, ok = |result: &Result<(), ()>| result.is_ok(), latency = self.latency, exceptions = self.failures)]
+        fn own(&self, path: &str) -> Result<(), ()> {
+            Err(())
+        }
+
+        #[instrument(path, ok = |result: &Result<(), ()>| result.is_ok(), latency = self.latency, prefix = "late_self")]
+        fn mixed(&self, path: &str) -> Result<(), ()> {
+            Err(())
+        }
+    }
+    let worker = Worker {
+        latency: Summary::builder("late_self_seconds", "").labels(["path", "ok"]).max_series(2).build(),
+        failures: Counter::builder("late_self_failures_total", "").labels(["path", "ok"]).max_series(4).build(),
+    };
+    for _ in 0..2 {
+        for path in ["/a", "/b", "/c"] {
+            worker.own(path).ok();
+            worker.mixed(path).ok();
+        }
+    }
+    let failures = |path| worker.failures.get([path, "false"]).map(|counter| counter.value());
+    assert_eq!((failures("/b"), failures("/c")), (Some(2.0), None));
+    let overflow = ["__overflow__"; 2];
+    assert_eq!(worker.failures.get(overflow).map(|counter| counter.value()), Some(2.0));
+    assert_eq!(worker.latency.get(overflow).map(|summary| summary.count()), Some(4));
+    let mixed = "late_self_request_exceptions_total{path=\"__overflow__\",ok=\"__overflow__\"}";
+    assert_eq!(sample(mixed), Some(2.0));
 }

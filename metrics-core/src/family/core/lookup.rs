@@ -12,6 +12,15 @@ use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::OVERFLOW;
 
+/// The result of looking up a label set without creating it.
+pub(crate) enum Found {
+    Series(Handle),
+    /// The label set is new, and the family has room for it.
+    Nothing,
+    /// The label set is new or too long, and the family has no room for it.
+    NoRoom,
+}
+
 impl FamilyCore {
     /// Like [`FamilyCore::resolve`], but needs no lookup if all labels have closed sets of values.
     #[inline]
@@ -93,18 +102,20 @@ impl FamilyCore {
         Some(handle)
     }
 
+    /// Returns true if this thread has cached the series with these values.
+    pub(crate) fn has_cached(&self, values: &[&str]) -> bool {
+        cache::get::<1>(&self.cache, self.epoch(), values).is_some()
+    }
+
     /// Returns the handle for these values, creating the series if the cap allows it.
     #[inline]
     pub(crate) fn within_cap(&self, values: &[&str]) -> Option<Handle> {
-        if is_overlong(values) || self.full.0.excludes(|| table::hash(&self.hasher, values)) {
-            return None;
-        }
         self.find_or_create_up_to(values, true)
     }
 
     /// Like [`FamilyCore::within_cap`], for values that are part of the program and therefore exempt from the cap.
     pub(crate) fn exempt_from_cap(&self, values: &[&str]) -> Option<Handle> {
-        if is_overlong(values) { None } else { self.find_or_create_up_to(values, false) }
+        self.find_or_create_up_to(values, false)
     }
 
     /// Returns the overflow series, and counts one overflowed lookup. Returns [`Handle::NONE`] if no slot or memory is
@@ -133,19 +144,33 @@ impl FamilyCore {
 
     /// Finds the series, or creates it if the cap allows it. Series created without a cap do not count toward the cap.
     #[inline]
-    fn find_or_create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
+    pub(crate) fn find_or_create_up_to(&self, values: &[&str], is_capped: bool) -> Option<Handle> {
+        match self.look_up(values, is_capped) {
+            Found::Series(handle) => Some(handle),
+            Found::Nothing => self.create_up_to(values, is_capped),
+            Found::NoRoom => None,
+        }
+    }
+
+    /// Finds the series, or else whether it can be created.
+    #[inline]
+    pub(crate) fn look_up(&self, values: &[&str], is_capped: bool) -> Found {
+        if is_overlong(values) || is_capped && self.full.0.excludes(|| table::hash(&self.hasher, values)) {
+            return Found::NoRoom;
+        }
         let table = self.read();
         if let Some(handle) = table.find(&self.declaration.label_names, values) {
-            return Some(handle);
+            return Found::Series(handle);
         }
-        let full_len = self.is_full(&table, is_capped).then_some(table.len());
+        if !self.is_full(&table, is_capped) {
+            return Found::Nothing;
+        }
+        let len = table.len();
         drop(table);
-        match full_len {
-            Some(len) if self.full.0.is_due(len) => self.fill_filter(len),
-            Some(_) => {}
-            None => return self.create_up_to(values, is_capped),
+        if self.full.0.is_due(len) {
+            self.fill_filter(len);
         }
-        None
+        Found::NoRoom
     }
 
     /// Returns true if the cap allows no more series.

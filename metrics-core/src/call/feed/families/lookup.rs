@@ -6,6 +6,8 @@ use crate::call::declaration::label_source::{LabelSource, MAX_LABELS, Role};
 use crate::call::feed::series::{Handles, Series, Values};
 use crate::call::feed::target::{OwnedTarget, TargetRef};
 use crate::cell::Handle;
+use crate::family::FamilyCore;
+use crate::family::core::Found;
 use crate::internal::InternalError;
 use crate::label_value::Label;
 use crate::labels::{CANCELLED, OTHER};
@@ -18,6 +20,30 @@ impl Families {
     /// Returns the series for these roles and values, or `None` if a family is at its cap or a value is too long. Label
     /// sets with only fixed values are exempt from the cap.
     pub(crate) fn within_cap(&self, all: &Values<'_>, roles: &[Role]) -> Option<Handles> {
+        let mut is_complete = true;
+        let found = self.each(all, roles, |core, values, is_capped| match core.look_up(values, is_capped) {
+            Found::Series(handle) => Some(handle),
+            Found::Nothing => {
+                is_complete = false;
+                Some(Handle::NONE)
+            }
+            Found::NoRoom => None,
+        })?;
+        if is_complete {
+            return Some(found);
+        }
+        // Only now, because no family should create a series that no call uses.
+        self.each(all, roles, FamilyCore::find_or_create_up_to)
+    }
+
+    /// Calls `find` with each family for these roles, its label values, and whether its cap applies to them. Returns
+    /// `None` if `find` does.
+    fn each(
+        &self,
+        all: &Values<'_>,
+        roles: &[Role],
+        mut find: impl FnMut(&FamilyCore, &[&str], bool) -> Option<Handle>,
+    ) -> Option<Handles> {
         let mut handles = [Handle::NONE; Role::COUNT];
         for role in roles {
             handles[*role as usize] = match &self.targets[*role as usize] {
@@ -28,9 +54,8 @@ impl Families {
                     for (value, at) in values.iter_mut().zip(order) {
                         *value = self.value_for(*role, *at, all);
                     }
-                    let values = &values[..order.len()];
-                    let is_fixed = order.iter().all(|at| self.fixed[*at].is_some());
-                    if is_fixed { core.exempt_from_cap(values)? } else { core.within_cap(values)? }
+                    let is_capped = order.iter().any(|at| self.fixed[*at].is_none());
+                    find(core, &values[..order.len()], is_capped)?
                 }
             };
         }
@@ -134,14 +159,41 @@ impl Families {
         handles
     }
 
-    /// Returns the series for these values in a per-call target, and true unless it is the overflow series. Returns
-    /// `None` if the target's labels do not match.
-    pub(crate) fn resolve_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<(Handle, bool)> {
+    /// Returns the series for these values in a per-call target, and true unless it is the overflow series, which is
+    /// also returned if `is_full` is true. Returns `None` if the target's labels do not match.
+    pub(crate) fn resolve_in(
+        &self,
+        role: Role,
+        target: TargetRef<'_>,
+        all: &Values<'_>,
+        is_full: bool,
+    ) -> Option<(Handle, bool)> {
         let core = match target {
-            TargetRef::Unlabeled { handle, .. } => return Some((handle, true)),
+            TargetRef::Unlabeled { handle, .. } => return Some((handle, !is_full)),
             TargetRef::Family(core) => core,
         };
         let mut values = [""; MAX_LABELS];
+        let values = self.values_in(role, core, all, &mut values)?;
+        let own = if is_full { None } else { core.resolve_within_cap(values) };
+        Some(own.map_or_else(|| (core.overflow(), false), |handle| (handle, true)))
+    }
+
+    /// Returns true if a per-call target has neither a series for these values nor room for one.
+    pub(crate) fn is_full(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> bool {
+        let TargetRef::Family(core) = target else { return false };
+        let mut values = [""; MAX_LABELS];
+        let values = self.values_in(role, core, all, &mut values);
+        values.is_some_and(|values| !core.has_cached(values) && matches!(core.look_up(values, true), Found::NoRoom))
+    }
+
+    /// Returns the values of the labels of a per-call family; `None` if its labels do not match.
+    fn values_in<'a, 'v>(
+        &self,
+        role: Role,
+        core: &FamilyCore,
+        all: &Values<'v>,
+        values: &'a mut Values<'v>,
+    ) -> Option<&'a [&'v str]> {
         let labels = &core.declaration.label_names;
         let needed = self.sources.iter().filter(|source| source.belongs_to(role)).count();
         if labels.len() < needed && !(labels.is_empty() && self.names == [FUNCTION]) {
@@ -154,10 +206,7 @@ impl Families {
             }
             *value = self.value_for(role, at, all);
         }
-        Some(match core.resolve_within_cap(&values[..labels.len()]) {
-            Some(handle) => (handle, true),
-            None => (core.overflow(), false),
-        })
+        values.get(..labels.len())
     }
 
     /// Returns the values of all labels: the fixed values, and the call's values known so far.
