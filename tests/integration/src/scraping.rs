@@ -138,12 +138,13 @@ impl Depot {
     }
 }
 
-/// Calls `Depot::fail` once per scrape, after the latency and before the exceptions are visited.
-struct CallInBetween<'d> {
-    depot: &'d Depot,
+/// Makes a failing call in each scrape, after the latency and before the exceptions are visited.
+struct CallInBetween<'f> {
+    fail: &'f dyn Fn() -> Result<(), ()>,
+    latency: &'f str,
+    exceptions: &'f str,
     family: String,
-    calls: u64,
-    exceptions: u64,
+    seen: (u64, u64),
 }
 
 impl Visitor for CallInBetween<'_> {
@@ -152,16 +153,23 @@ impl Visitor for CallInBetween<'_> {
     }
 
     fn series(&mut self, _: Labels<'_>, value: &Value<'_>) {
-        match (self.family.as_str(), value) {
-            ("a_depot_calls_seconds", Value::Summary { count, .. }) => {
-                self.calls = *count;
-                self.depot.fail().expect_err("it fails");
+        match value {
+            Value::Summary { count, .. } if self.family == self.latency => {
+                self.seen.0 = *count;
+                (self.fail)().expect_err("it fails");
             }
-            ("b_depot_request_exceptions_total", Value::Counter(Number::Whole(exceptions))) => {
-                self.exceptions = *exceptions;
-            }
+            Value::Counter(Number::Whole(exceptions)) if self.family == self.exceptions => self.seen.1 = *exceptions,
             _ => {}
         }
+    }
+}
+
+fn scrapes_see_as_many_exceptions_as_calls(fail: &dyn Fn() -> Result<(), ()>, latency: &str, exceptions: &str) {
+    fail().expect_err("it fails");
+    for calls in 1..=3 {
+        let mut visitor = CallInBetween { fail, latency, exceptions, family: String::new(), seen: (0, 0) };
+        Registry::global().scrape().visit(&mut visitor);
+        assert_eq!(visitor.seen, (calls, calls));
     }
 }
 
@@ -169,12 +177,24 @@ impl Visitor for CallInBetween<'_> {
 fn default_exceptions_never_exceed_the_calls_in_a_family_of_self() {
     let calls = Summary::builder("a_depot_calls_seconds", "").labels(["path"]).register();
     let depot = Depot { calls };
-    depot.fail().expect_err("it fails");
-    for calls in 1..=3 {
-        let mut seen = CallInBetween { depot: &depot, family: String::new(), calls: 0, exceptions: 0 };
-        Registry::global().scrape().visit(&mut seen);
-        assert_eq!((seen.calls, seen.exceptions), (calls, calls));
+    let exceptions = "b_depot_request_exceptions_total";
+    scrapes_see_as_many_exceptions_as_calls(&|| depot.fail(), "a_depot_calls_seconds", exceptions);
+}
+
+#[test]
+fn default_exceptions_never_exceed_the_calls_in_a_single_series() {
+    lazy_static::lazy_static! {
+        static ref JOBS: Family<Summary, 1> = Summary::builder("a_jobs_seconds", "").labels(["job"]).register();
     }
+    #[instrument(latency = JOBS.labels(["load"]), prefix = "b_jobs")]
+    fn load() -> Result<(), ()> {
+        Err(())
+    }
+    scrapes_see_as_many_exceptions_as_calls(&load, "a_jobs_seconds", "b_jobs_function_exceptions_total");
+    let problems = Registry::global().check();
+    let problem = problems.iter().find(|problem| problem.family == "b_jobs_function_latency_seconds");
+    let problem = problem.expect("a problem").to_string();
+    assert!(problem.contains("`latency` is a single series of a family"), "{problem}");
 }
 
 #[test]

@@ -66,6 +66,20 @@ impl Declaration {
             location: Some(self.location),
         });
     }
+
+    /// Reports that a single series of a family was given for this role. It is not created again once it is removed.
+    pub(crate) fn note_single_series(&self, role: Role) {
+        let option = role.option();
+        Registry::global().add_problem(Problem {
+            kind: ProblemKind::Declaration,
+            family: self.default_name(role),
+            message: format!(
+                "`{option}` is a single series of a family: once it is removed, calls are no longer recorded in it; \
+                 name the family instead, and its labels as those of the function"
+            ),
+            location: Some(self.location),
+        });
+    }
 }
 
 /// Creates an unregistered family for `role`.

@@ -122,11 +122,12 @@ impl Families {
     /// Makes scrapes read exception and cancellation counters before the latency, unless name order guarantees this.
     fn mark_read_early(&self) {
         let target = |role: Role| self.targets[role as usize].as_ref().map(|bound| bound.target.as_ref());
+        // A single series of a family does not know the name of the family.
         let calls = target(Role::Latency).and_then(TargetRef::name);
         // Calls may record into a family with any name.
         let is_unknown = self.declaration.is_per_call(Role::Latency);
         for share in [Role::Exceptions, Role::Cancelled].into_iter().filter_map(target) {
-            if is_unknown || calls.is_some_and(|calls| share.name().is_none_or(|name| name > calls)) {
+            if is_unknown || calls.is_none_or(|calls| share.name().is_none_or(|name| name > calls)) {
                 share.mark_read_early();
             }
         }
@@ -141,7 +142,12 @@ impl Families {
         let target = match self.declaration.given(role) {
             None => OwnedTarget::Family(self.default_family(role)),
             Some(expression) => match guarded(expression) {
-                Some(target) => target.0,
+                Some(target) => {
+                    if let OwnedTarget::Unlabeled { owner: None, .. } = target.0 {
+                        self.declaration.note_single_series(role);
+                    }
+                    target.0
+                }
                 None => {
                     InternalError::InstrumentConflict.record(&self.declaration.location);
                     return Err(detached());
