@@ -67,8 +67,8 @@ impl CacheId {
     }
 
     /// Returns an id whose index has never been used, for an owner that does not take its epochs from [`new_epoch`].
-    /// Such an owner must not be dropped after it has cached something. An owner is dropped earlier if the expression of
-    /// one of its families panics.
+    /// Such an owner must not be dropped after it has cached something. It is dropped earlier if the expression of one
+    /// of its families panics.
     pub(crate) fn permanent() -> Self {
         let mut ids = lock(&IDS);
         let unused = ids.unused.pop();

@@ -1,7 +1,7 @@
 //! The delimited protobuf exposition: `io.prometheus.client.MetricFamily` messages, each preceded by its length.
 //!
-//! Because the length comes first, a family is buffered until it is complete. In a scrape, a family larger than 1 MiB is
-//! split into several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
+//! Because the length comes first, a family is buffered until it is complete. In a scrape, a family larger than 1 MiB
+//! is split into several messages with the same name. Field numbers and type codes match Prometheus's `metrics.proto`.
 
 use std::time::SystemTime;
 

@@ -192,18 +192,19 @@ fn a_label_set_without_room_in_one_family_creates_no_series_in_another() {
 
 #[test]
 fn late_labels_and_families_of_self_overflow_together() {
+    type Done = Result<(), ()>;
     struct Worker {
         latency: Family<Summary, 2>,
         failures: Family<Counter, 2>,
     }
     impl Worker {
-        #[instrument(path, ok = |result: &Result<(), ()>| result.is_ok(), latency = self.latency, exceptions = self.failures)]
-        fn own(&self, path: &str) -> Result<(), ()> {
+        #[instrument(path, ok = |done: &Done| done.is_ok(), latency = self.latency, exceptions = self.failures)]
+        fn own(&self, path: &str) -> Done {
             Err(())
         }
 
-        #[instrument(path, ok = |result: &Result<(), ()>| result.is_ok(), latency = self.latency, prefix = "late_self")]
-        fn mixed(&self, path: &str) -> Result<(), ()> {
+        #[instrument(path, ok = |done: &Done| done.is_ok(), latency = self.latency, prefix = "late_self")]
+        fn mixed(&self, path: &str) -> Done {
             Err(())
         }
     }
