@@ -14,7 +14,7 @@ use crate::sample::{Exemplar, FamilyInfo, Labels, NativeHistogram, SeriesDetails
 pub(super) const ABOUT: About = About {
     name: "protobuf",
     content_type: "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
-    encoder: |_| Box::new(Encoder { largest_message: LARGEST_MESSAGE, ..Encoder::default() }),
+    encoder: |_| Box::<Encoder>::default(),
 };
 
 /// The size in bytes at which a message ends. Larger families are split to bound the buffer; Prometheus merges messages
@@ -24,7 +24,8 @@ const LARGEST_MESSAGE: usize = 1 << 20;
 #[derive(Default)]
 struct Encoder {
     out: Vec<u8>,
-    largest_message: usize,
+    /// True if families are not split.
+    keeps_families_whole: bool,
     /// The encoded name, help, type and unit of the family. Each message of the family begins with them.
     head: Vec<u8>,
     /// The encoded series of the family that are not yet part of a message.
@@ -54,7 +55,7 @@ impl Encode for Encoder {
     }
 
     fn keep_families_whole(&mut self) {
-        self.largest_message = usize::MAX;
+        self.keeps_families_whole = true;
     }
 
     fn end(&mut self) {
@@ -147,7 +148,7 @@ impl Visitor for Encoder {
         };
         push_bytes(metric, field, message);
         push_bytes(series, 4, metric);
-        if series.len() >= self.largest_message {
+        if series.len() >= LARGEST_MESSAGE && !self.keeps_families_whole {
             self.end_message();
         }
     }
