@@ -59,7 +59,8 @@ impl Victoria {
         // Samples become visible to queries within a second, or now.
         get(&format!("{}/internal/force_flush", self.url)).expect("an answer");
         let query = crate::prometheus::escape(selector);
-        let (status, body) = get(&format!("{}/api/v1/export?match[]={query}", self.url)).expect("an answer");
+        let url = format!("{}/api/v1/export?match[]={query}&end={}", self.url, now());
+        let (status, body) = get(&url).expect("an answer");
         assert_eq!(status, 200, "{selector}: {body}");
         let lines = body.lines().map(|line| {
             let series: Value = serde_json::from_str(line).expect("JSON");
@@ -75,9 +76,7 @@ impl Victoria {
     pub(crate) fn query(&self, promql: &str) -> Vec<(Value, f64)> {
         get(&format!("{}/internal/force_flush", self.url)).expect("an answer");
         let query = crate::prometheus::escape(promql);
-        // The default time is the beginning of the current second.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
-        let url = format!("{}/api/v1/query?nocache=1&time={now}&query={query}", self.url);
+        let url = format!("{}/api/v1/query?nocache=1&time={}&query={query}", self.url, now());
         let (status, body) = get(&url).expect("an answer");
         assert_eq!(status, 200, "{promql}: {body}");
         let answer: Value = serde_json::from_str(&body).expect("JSON");
@@ -103,6 +102,11 @@ impl Drop for Victoria {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// The current time, in seconds since 1970. Without it, requests end at the beginning of the current second.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }
 
 /// Reads a number, which is text if JSON cannot represent it, or `null` if it is not a number.
