@@ -48,7 +48,7 @@ impl Clock {
 
 /// Returns this length of a tick if it agrees with the system clock, or else a measured one.
 ///
-/// `quanta` calibrates for at most 200 ms and does not check the result. If the thread is suspended for longer in the
+/// `quanta` calibrates for at most 200 ms and does not check the result. If the thread is suspended for longer at the
 /// wrong moment, the length is wrong by orders of magnitude, and so would be all latencies of the process.
 fn checked(ticks: &quanta::Clock, seconds_per_tick: f64) -> f64 {
     /// The maximum relative difference. Suspensions during a measurement cause larger ones.

@@ -75,7 +75,7 @@ impl Declaration {
             family: self.default_name(role),
             message: format!(
                 "`{option}` is a single series of a family: once it is removed, calls are no longer recorded in it; \
-                 name the family instead, and its labels as those of the function"
+                 name the family instead, and give the function its labels"
             ),
             location: Some(self.location),
         });

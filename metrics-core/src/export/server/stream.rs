@@ -21,8 +21,8 @@ pub(crate) trait IoStream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> IoStream for S {}
 
 /// A socket that reports progress whenever the system accepts bytes, and that is reset if it is closed while a response
-/// is being sent. Producing a response does not count as progress,
-/// because the server may produce it far ahead of a slow client.
+/// is being sent. Producing a response does not count as progress, because the server may produce it far ahead of a slow
+/// client.
 ///
 /// Does not forward vectored writes. The standard library implements them with `writev`, which raises `SIGPIPE` if the
 /// client has disconnected. That would terminate a program that does not ignore this signal, such as one whose `main`
