@@ -87,6 +87,11 @@ fn value(source: &mut Source<'_>) -> String {
     }
 }
 
+/// Removes `_total` from the name of a counter.
+fn without_total(name: &str, kind: Kind) -> &str {
+    if kind == Kind::Counter { name.strip_suffix("_total").unwrap_or(name) } else { name }
+}
+
 impl Declared {
     fn of(source: &mut Source<'_>) -> Self {
         let kinds = [Kind::Counter, Kind::Gauge, Kind::Summary, Kind::Histogram, Kind::StateSet];
@@ -126,7 +131,7 @@ impl Declared {
         }
         let distinct: HashSet<&str> = names.iter().copied().collect();
         let unit = self.unit.as_ref().is_none_or(|unit| {
-            let base = self.name.strip_suffix("_total").unwrap_or(&self.name);
+            let base = without_total(&self.name, self.kind);
             !unit.is_empty() && base.strip_suffix(unit.as_str()).is_some_and(|rest| rest.ends_with('_'))
         });
         let bounds = self.kind != Kind::Histogram
@@ -149,7 +154,7 @@ impl Declared {
     /// Returns all names that samples of this metric can have in any format.
     fn sample_names(&self) -> HashSet<String> {
         let name = self.name.as_str();
-        let base = if self.kind == Kind::Counter { name.strip_suffix("_total").unwrap_or(name) } else { name };
+        let base = without_total(name, self.kind);
         let suffixes: &[&str] = match self.kind {
             Kind::Counter => &["", "_total", "_created"],
             Kind::Summary => &["", "_count", "_sum", "_created"],
