@@ -226,3 +226,21 @@ fn late_labels_and_families_of_self_overflow_together() {
     let mixed = "late_self_request_exceptions_total{path=\"__overflow__\",ok=\"__overflow__\"}";
     assert_eq!(sample(mixed), Some(2.0));
 }
+
+#[test]
+fn literal_labels_stay_in_default_families_if_a_family_of_self_is_full() {
+    struct Worker {
+        latency: Family<Summary, 1>,
+    }
+    impl Worker {
+        #[instrument("/refresh", latency = self.latency, prefix = "literal_self")]
+        fn refresh(&self) -> Result<(), ()> {
+            Err(())
+        }
+    }
+    let worker =
+        Worker { latency: Summary::builder("literal_self_seconds", "").labels(["path"]).max_series(1).build() };
+    worker.latency.labels(["/other"]);
+    worker.refresh().ok();
+    assert_eq!(sample("literal_self_request_exceptions_total{path=\"/refresh\"}"), Some(1.0));
+}

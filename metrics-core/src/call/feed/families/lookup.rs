@@ -181,6 +181,10 @@ impl Families {
     /// Returns true if a per-call target has neither a series for these values nor room for one.
     pub(crate) fn is_full(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> bool {
         let TargetRef::Family(core) = target else { return false };
+        // The function's other families are exempt from their caps.
+        if self.given.is_empty() {
+            return false;
+        }
         let mut values = [""; MAX_LABELS];
         let values = self.values_in(role, core, all, &mut values);
         values.is_some_and(|values| !core.has_cached(values) && matches!(core.look_up(values, true), Found::NoRoom))
