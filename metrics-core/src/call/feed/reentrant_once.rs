@@ -6,7 +6,7 @@
 //! uses that result, so no call is lost.
 
 use std::cell::Cell;
-use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,13 +17,18 @@ use crate::registry::declared::{Attempts, UserCode};
 const MAKER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Identifies a running thread. Unlike [`std::thread::current`], can also be called while the thread ends.
+/// Never used twice, because a forked process keeps the marks of threads that it does not have.
 #[derive(Clone, Copy, PartialEq)]
-struct ThreadMark(usize);
+struct ThreadMark(u64);
 
 impl ThreadMark {
     fn current() -> Self {
-        thread_local!(static MARK: Cell<u8> = const { Cell::new(0) });
-        Self(MARK.with(|mark| ptr::from_ref(mark).addr()))
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        thread_local!(static MARK: Cell<u64> = const { Cell::new(0) });
+        if MARK.get() == 0 {
+            MARK.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        Self(MARK.get())
     }
 }
 
@@ -158,7 +163,7 @@ impl<T> Drop for End<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
     use std::thread;
 
