@@ -53,7 +53,7 @@ impl Clock {
 fn checked(ticks: &quanta::Clock, seconds_per_tick: f64) -> f64 {
     /// The maximum relative difference. Suspensions during a measurement cause larger ones.
     const TOLERANCE: f64 = 0.01;
-    // There, the ticks are those of the system clock, and `Instant` may be missing.
+    // On WebAssembly, the ticks are those of the system clock, and `Instant` may be missing.
     if cfg!(target_family = "wasm") {
         return seconds_per_tick;
     }

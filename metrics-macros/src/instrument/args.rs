@@ -268,7 +268,7 @@ impl Check<'_> {
     }
 
     /// Checks that an expression that is evaluated before a call begins does not wait. If the future were dropped
-    /// meanwhile, its call would be neither canceled nor an exception.
+    /// during the wait, the call would be counted as an exception although it was canceled.
     fn not_awaited(&mut self, value: &Expr) {
         if let Some(awaited) = first_await(value.to_token_stream()) {
             let message = "labels and families are evaluated before the call begins: await the value in the caller and pass it as an argument";

@@ -119,7 +119,7 @@ fn invalid_declarations_are_typed_errors() {
     let error = Counter::builder("m_total", "").unit("bytes").register_in(&registry).map(drop);
     assert!(matches!(error, Err(Error::InvalidUnit { .. })), "{error:?}");
     assert!(Counter::builder("m_bytes_total", "").unit("bytes").register_in(&registry).is_ok());
-    // Only in the name of a counter does `_total` follow the unit.
+    // `_total` may follow the unit only in the name of a counter.
     let error = Gauge::builder("n_bytes_total", "").unit("bytes").register_in(&registry).map(drop);
     assert!(matches!(error, Err(Error::InvalidUnit { .. })), "{error:?}");
     // A failed registration does not reserve the name.

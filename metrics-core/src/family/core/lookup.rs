@@ -152,7 +152,7 @@ impl FamilyCore {
         }
     }
 
-    /// Finds the series, or else whether it can be created.
+    /// Finds the series, or determines whether the family has room for it.
     #[inline]
     pub(crate) fn look_up(&self, values: &[&str], is_capped: bool) -> Found {
         if is_overlong(values) || is_capped && self.full.0.excludes(|| table::hash(&self.hasher, values)) {
