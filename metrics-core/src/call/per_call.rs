@@ -50,8 +50,8 @@ impl Site {
     }
 
     /// Returns the series for these roles: those in the per-call families, and otherwise those that `others` returns.
-    /// The flag, like that of `others`, is true if each family has its own series for these values. If one of the families
-    /// has no room, all of them use their overflow series, so that they all count the same calls.
+    /// The flag, like that of `others`, is true if each family has its own series for these values. If one of the
+    /// families has no room, all of them use their overflow series, so that they all count the same calls.
     pub(super) fn with_per_call(
         &self,
         values: &[&str],
