@@ -230,7 +230,7 @@ impl Site {
         let Some(per_call) = per_call else { return in_flight };
         let mut series = Series::NONE;
         series.handles[Role::InFlight as usize] = in_flight;
-        let (series, _) = self.with_per_call(values, per_call, &[Role::InFlight], || (series, true));
+        let (series, _) = self.with_per_call(values, per_call, &[Role::InFlight], |_| (series, true));
         series.handles[Role::InFlight as usize]
     }
 

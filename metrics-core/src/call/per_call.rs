@@ -14,6 +14,7 @@ use super::late_labels::{LateValues, texts};
 use super::site::Site;
 use crate::cache;
 use crate::cell::Handle;
+use crate::family::core::Found;
 use crate::internal::InternalError;
 use crate::registry::{Problem, ProblemKind, Registry};
 
@@ -36,57 +37,76 @@ impl Site {
         let identities = identities(per_call);
         // Not the provisional families of a failed evaluation, whose epochs are independent of those of the real ones.
         let families = self.families.get().map(|families| (families, families.epoch()));
-        let (series, is_within_cap) =
-            self.with_per_call(values, per_call, &Role::ALL, || self.resolve_within_cap(values));
-        if is_within_cap
+        let (series, is_final) =
+            self.with_per_call(values, per_call, &Role::ALL, |values| self.resolve_within_cap(values));
+        if is_final
             && let Some((families, epoch)) = families
             && let Some(id) = &families.per_call
-            // Otherwise, values of closed sets are recorded as `other` for now.
-            && (families.known.get().is_some() || !families.declaration.has_known_values())
         {
             cache::insert_only_first_level(id, epoch, &identities, values, series.handles);
         }
         series
     }
 
-    /// Returns the series for these roles: those in the per-call families, and otherwise those that `others` returns.
-    /// The flag, like that of `others`, is true if each family has its own series for these values. If one of the
-    /// families has no room, all of them use their overflow series, so that they all count the same calls.
+    /// Returns the series for these roles: those in the per-call families, and otherwise those that `others` returns
+    /// for the values, of which those outside a closed set have been replaced. If one of the families has no room, all
+    /// of them use their overflow series, so that they all count the same calls.
+    ///
+    /// The flag is true if later calls with these values have the same series. The flag that `others` returns is false
+    /// for overflow series.
     pub(super) fn with_per_call(
         &self,
         values: &[&str],
         per_call: &PerCall<'_>,
         roles: &[Role],
-        others: impl FnOnce() -> (Series, bool),
+        others: impl FnOnce(&[&str]) -> (Series, bool),
     ) -> (Series, bool) {
         let given = || roles.iter().filter_map(|role| Some((*role, per_call[*role as usize]?)));
         if given().next().is_none() {
-            return others();
+            return others(values);
         }
-        let (mut series, mut is_within_cap) = others();
-        let Some(families) = self.families() else { return (series, false) };
+        let Some(families) = self.families() else { return (others(values).0, false) };
+        // Read before the values are replaced: until the closed sets are known, their values are recorded as `other`.
+        let mut is_final = families.known.get().is_some() || !families.declaration.has_known_values();
         let mut replaced = [""; MAX_LABELS];
-        let all = families.all_values(families.within_sets(values, &mut replaced));
-        if is_within_cap && given().any(|(role, target)| families.is_full(role, target, &all)) {
-            is_within_cap = false;
-            series.handles = families.overflow(roles);
+        let values = families.within_sets(values, &mut replaced);
+        let all = families.all_values(values);
+        let mut found = [const { None }; Role::COUNT];
+        let mut has_room = true;
+        for (role, target) in given() {
+            let result = families.find_in(role, target, &all);
+            // If all labels are fixed, the function's other families are exempt from their caps.
+            has_room &= families.given_len() == 0 || !matches!(result, Some(Found::NoRoom));
+            found[role as usize] = result;
         }
-        let mut has_own = is_within_cap;
+        // Only now, because no family should create a series that no call uses.
+        let (mut series, is_within_cap) = match has_room {
+            true => others(values),
+            false => (Series { handles: families.overflow(roles), buckets: families.buckets() }, false),
+        };
         for (role, target) in given() {
             if let Role::Exceptions | Role::Cancelled = role {
                 target.mark_read_early();
             }
-            let (handle, is_own) = families.resolve_in(role, target, &all, !is_within_cap).unwrap_or_else(|| {
-                note_mismatch(families, role, target);
-                (Handle::NONE, false)
-            });
-            series.handles[role as usize] = handle;
-            has_own &= is_own;
+            let own = match found[role as usize] {
+                None => {
+                    note_mismatch(families, role, target);
+                    series.handles[role as usize] = Handle::NONE;
+                    is_final = false;
+                    continue;
+                }
+                Some(_) if !is_within_cap => None,
+                Some(Found::Series(handle)) => Some(handle),
+                Some(Found::Nothing) => families.create_in(role, target, &all),
+                Some(Found::NoRoom) => None,
+            };
+            is_final &= own.is_some();
+            series.handles[role as usize] = own.unwrap_or_else(|| target.overflow());
             if role == Role::Latency {
                 series.buckets = target.buckets();
             }
         }
-        (series, has_own)
+        (series, is_final)
     }
 
     /// Returns the series of an ended call with late labels. See [`Site::record_late`] for the values.
@@ -94,7 +114,7 @@ impl Site {
     pub(super) fn resolve_end_with(&self, values: &LateValues<'_>, per_call: &PerCall<'_>) -> Series {
         let Some(families) = self.families() else { return self.unresolved() };
         let values = &texts(values)[..families.given_len()];
-        self.with_per_call(values, per_call, families.roles_at_end(values), || families.resolve_at_end(values)).0
+        self.with_per_call(values, per_call, families.roles_at_end(values), |values| families.resolve_at_end(values)).0
     }
 }
 

@@ -287,14 +287,17 @@ fn a_list_that_panicked_does_not_affect_later_calls_with_families_of_self() {
     }
     let service = Service { latency: Summary::builder("later_list_seconds", "").labels(["path"]).build() };
     let counts = || ["other", "/x"].map(|path| service.latency.get([path]).map_or(0, |summary| summary.count()));
+    // The first call also initializes the families, so only the second one could be cached.
     service.route("/x");
-    assert_eq!(counts(), [1, 0]);
+    service.route("/x");
+    assert_eq!(counts(), [2, 0]);
     FAILS.store(false, Ordering::SeqCst);
+    metrics_core::init();
     for _ in 0..3 {
         service.route("/x");
     }
     service.route("/y");
-    assert_eq!(counts(), [2, 3]);
+    assert_eq!(counts(), [3, 3]);
 }
 
 #[test]

@@ -223,8 +223,30 @@ fn late_labels_and_families_of_self_overflow_together() {
     let overflow = ["__overflow__"; 2];
     assert_eq!(worker.failures.get(overflow).map(|counter| counter.value()), Some(2.0));
     assert_eq!(worker.latency.get(overflow).map(|summary| summary.count()), Some(4));
-    let mixed = "late_self_request_exceptions_total{path=\"__overflow__\",ok=\"__overflow__\"}";
-    assert_eq!(sample(mixed), Some(2.0));
+    let mixed =
+        |path: &str, ok: &str| sample(&format!("late_self_request_exceptions_total{{path=\"{path}\",ok=\"{ok}\"}}"));
+    assert_eq!(mixed("__overflow__", "__overflow__"), Some(2.0));
+    assert_eq!((mixed("/b", "false"), mixed("/c", "false")), (Some(2.0), None));
+}
+
+#[test]
+fn a_full_family_of_self_creates_no_series_in_the_default_families() {
+    struct Worker {
+        latency: Family<Summary, 1>,
+    }
+    impl Worker {
+        #[instrument(path, latency = self.latency, prefix = "full_self")]
+        fn run(&self, path: &str) -> Result<(), ()> {
+            Err(())
+        }
+    }
+    let worker = Worker { latency: Summary::builder("full_self_seconds", "").labels(["path"]).max_series(1).build() };
+    for n in 0..3 {
+        worker.run(&n.to_string()).ok();
+    }
+    let exceptions =
+        ["0", "1", "2", OVERFLOW].map(|path| sample(&format!("full_self_request_exceptions_total{{path=\"{path}\"}}")));
+    assert_eq!(exceptions, [Some(1.0), None, None, Some(2.0)]);
 }
 
 #[test]

@@ -89,6 +89,14 @@ impl<'a> TargetRef<'a> {
         }
     }
 
+    /// The series for label sets that the target has no room for.
+    pub(crate) fn overflow(self) -> Handle {
+        match self {
+            Self::Family(core) => core.overflow(),
+            Self::Unlabeled { handle, .. } => handle,
+        }
+    }
+
     /// Converts to an owned target, which may outlive the call's arguments.
     pub(crate) fn to_owned_target(self) -> FeedTarget {
         FeedTarget(match self {

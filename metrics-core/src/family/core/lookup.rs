@@ -93,18 +93,25 @@ impl FamilyCore {
 
     /// Like [`FamilyCore::resolve`], but returns `None` instead of the overflow series.
     pub(crate) fn resolve_within_cap(&self, values: &[&str]) -> Option<Handle> {
-        let epoch = self.epoch();
-        if let Some([handle]) = cache::get(&self.cache, epoch, values) {
-            return Some(handle);
+        match self.look_up_cached(values) {
+            Found::Series(handle) => Some(handle),
+            // Cached by the next lookup.
+            Found::Nothing => self.create_up_to(values, true),
+            Found::NoRoom => None,
         }
-        let handle = self.within_cap(values)?;
-        cache::insert(&self.cache, epoch, values, [handle]);
-        Some(handle)
     }
 
-    /// Returns true if this thread has cached the series with these values.
-    pub(crate) fn has_cached(&self, values: &[&str]) -> bool {
-        cache::get::<1>(&self.cache, self.epoch(), values).is_some()
+    /// Like [`FamilyCore::resolve`], but creates no series.
+    pub(crate) fn look_up_cached(&self, values: &[&str]) -> Found {
+        let epoch = self.epoch();
+        if let Some([handle]) = cache::get(&self.cache, epoch, values) {
+            return Found::Series(handle);
+        }
+        let found = self.look_up(values, true);
+        if let Found::Series(handle) = found {
+            cache::insert(&self.cache, epoch, values, [handle]);
+        }
+        found
     }
 
     /// Returns the handle for these values, creating the series if the cap allows it.

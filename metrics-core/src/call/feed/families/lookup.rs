@@ -159,35 +159,23 @@ impl Families {
         handles
     }
 
-    /// Returns the series for these values in a per-call target, and true unless it is the overflow series, which is
-    /// also returned if `is_full` is true. Returns `None` if the target's labels do not match.
-    pub(crate) fn resolve_in(
-        &self,
-        role: Role,
-        target: TargetRef<'_>,
-        all: &Values<'_>,
-        is_full: bool,
-    ) -> Option<(Handle, bool)> {
+    /// Finds the series for these values in a per-call target, or determines whether the target has room for it. Returns
+    /// `None` if the target's labels do not match.
+    pub(crate) fn find_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Found> {
         let core = match target {
-            TargetRef::Unlabeled { handle, .. } => return Some((handle, !is_full)),
+            TargetRef::Unlabeled { handle, .. } => return Some(Found::Series(handle)),
             TargetRef::Family(core) => core,
         };
         let mut values = [""; MAX_LABELS];
-        let values = self.values_in(role, core, all, &mut values)?;
-        let own = if is_full { None } else { core.resolve_within_cap(values) };
-        Some(own.map_or_else(|| (core.overflow(), false), |handle| (handle, true)))
+        Some(core.look_up_cached(self.values_in(role, core, all, &mut values)?))
     }
 
-    /// Returns true if a per-call target has neither a series for these values nor room for one.
-    pub(crate) fn is_full(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> bool {
-        let TargetRef::Family(core) = target else { return false };
-        // The function's other families are exempt from their caps.
-        if self.given.is_empty() {
-            return false;
-        }
+    /// Creates the series that [`Families::find_in`] has not found. Returns `None` if there is no room left for it.
+    #[cold]
+    pub(crate) fn create_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Handle> {
+        let TargetRef::Family(core) = target else { return None };
         let mut values = [""; MAX_LABELS];
-        let values = self.values_in(role, core, all, &mut values);
-        values.is_some_and(|values| !core.has_cached(values) && matches!(core.look_up(values, true), Found::NoRoom))
+        core.resolve_within_cap(self.values_in(role, core, all, &mut values)?)
     }
 
     /// Returns the values of the labels of a per-call family; `None` if its labels do not match.
