@@ -85,22 +85,31 @@ impl CallScope {
     }
 }
 
-/// Returns the first `await` in the tokens, unless it is in an `async` block.
+/// Returns the first `await` in the tokens that is not in an `async` block or closure.
 pub(super) fn first_await(tokens: TokenStream) -> Option<Ident> {
+    let mut tokens = tokens.into_iter();
     let mut is_async = false;
-    tokens.into_iter().find_map(|token| match token {
-        TokenTree::Ident(ident) if ident == "await" => Some(ident),
-        TokenTree::Ident(ident) => {
-            is_async |= ident == "async";
-            None
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(ident) if ident == "await" => return Some(ident),
+            TokenTree::Ident(ident) if ident == "async" => is_async = true,
+            TokenTree::Ident(ident) if ident == "move" => {}
+            TokenTree::Punct(bar) if is_async && bar.as_char() == '|' => {
+                let is = |token: &TokenTree, ends: &str| matches!(token, TokenTree::Punct(punct) if ends.contains(punct.as_char()));
+                tokens.find(|token| is(token, "|"));
+                tokens.find(|token| is(token, ",;"));
+                is_async = false;
+            }
+            TokenTree::Group(group) if is_async && group.delimiter() == Delimiter::Brace => is_async = false,
+            TokenTree::Group(group) => {
+                if let Some(found) = first_await(group.stream()) {
+                    return Some(found);
+                }
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }
-        TokenTree::Group(group) if is_async && group.delimiter() == Delimiter::Brace => {
-            is_async = false;
-            None
-        }
-        TokenTree::Group(group) => first_await(group.stream()),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => None,
-    })
+    }
+    None
 }
 
 /// Adds to `names` the variables that a pattern may bind. Skips uppercase names, such as types and constants.

@@ -22,6 +22,19 @@ impl Session {
 
     #[instrument(user = block_on(async { self.user().await }))]
     fn read(&self) {}
+
+    #[instrument(user = block_on((async || self.user().await)()))]
+    fn write(&self) {}
+
+    #[instrument(user = later(async move |Self {}: &Self, _: &str| self.user().await, ""))]
+    fn delete(&self) {}
+
+    #[instrument(user = later(async || String::new(), &self.user().await))]
+    async fn rename(&self) {}
+}
+
+fn later<F>(_: F, name: &str) -> String {
+    name.to_owned()
 }
 
 fn block_on(_: impl Future<Output = String>) -> String {
