@@ -228,15 +228,15 @@ fn a_metric_that_is_registered_twice_is_exported_once() {
     Registry::global().unregister_collector(id);
 }
 
-fn in_the_order(names: [&str; 2]) -> Vec<MetricFamily> {
+fn ordered(labels: &[(&str, &str)]) -> Vec<MetricFamily> {
     let mut metric = Metric::default();
     metric.set_label(
-        names
+        labels
             .iter()
-            .map(|name| {
+            .map(|(name, value)| {
                 let mut pair = prometheus::proto::LabelPair::default();
                 pair.set_name((*name).to_owned());
-                pair.set_value("x".to_owned());
+                pair.set_value((*value).to_owned());
                 pair
             })
             .collect(),
@@ -249,10 +249,16 @@ fn in_the_order(names: [&str; 2]) -> Vec<MetricFamily> {
 }
 
 #[test]
-fn a_label_set_in_two_orders_is_exported_once() {
+fn a_label_set_in_two_orders_or_with_an_empty_label_is_exported_once() {
     let registry = Registry::new();
-    registry.register_prometheus_collector(Shows::boxed("one", || in_the_order(["a", "b"]))).expect("valid");
-    registry.register_prometheus_collector(Shows::boxed("other", || in_the_order(["b", "a"]))).expect("valid");
+    let collectors = [
+        Shows::boxed("one", || ordered(&[("a", "x"), ("b", "x")])),
+        Shows::boxed("other", || ordered(&[("b", "x"), ("a", "x")])),
+        Shows::boxed("third", || ordered(&[("b", "x"), ("c", ""), ("a", "x")])),
+    ];
+    for collector in collectors {
+        registry.register_prometheus_collector(collector).expect("valid");
+    }
     assert_eq!(registry.to_text(), "# TYPE ordered gauge\nordered{a=\"x\",b=\"x\"} 0\n");
 }
 

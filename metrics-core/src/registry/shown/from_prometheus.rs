@@ -34,9 +34,14 @@ pub(crate) fn merged(parts: &[MetricFamily], more: &[MetricFamily]) -> Vec<Metri
 /// Returns the labels of a metric, sorted by name.
 fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
     let mut pairs: Vec<_> =
-        metric.get_label().iter().map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
+        present_labels(metric).map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
     pairs.sort_unstable();
     pairs
+}
+
+/// Returns the labels except those with an empty value, which are equivalent to absent labels.
+fn present_labels(metric: &proto::Metric) -> impl Iterator<Item = &LabelPair> {
+    metric.get_label().iter().filter(|pair| !pair.value().is_empty())
 }
 
 /// Returns true if any two metrics of the family have the same labels. For most families, hashes suffice to rule this
@@ -44,7 +49,7 @@ fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
 fn repeats(family: &MetricFamily) -> bool {
     let hasher = foldhash::fast::FixedState::default();
     let hash = |pair: &LabelPair| hasher.hash_one((pair.name(), pair.value()));
-    let of = |metric: &proto::Metric| metric.get_label().iter().map(hash).fold(0, u64::wrapping_add);
+    let of = |metric: &proto::Metric| present_labels(metric).map(hash).fold(0, u64::wrapping_add);
     let metrics = family.get_metric();
     let mut hashes: Vec<u64> = metrics.iter().map(of).collect();
     hashes.sort_unstable();
