@@ -42,7 +42,7 @@ const MAX_FIRST_LEVEL_SETS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct CacheId {
     index: usize,
-    /// True if the index must not be given to another owner once it has been used.
+    /// True if no thread may have cached anything under the index when it is given to another owner.
     is_permanent: bool,
     /// The level at which lookups begin: 1 or 2, or 3 for the family itself.
     start_level: AtomicU8,
@@ -66,9 +66,9 @@ impl CacheId {
         Self::of(free.unwrap_or_else(|| ids.next()), false)
     }
 
-    /// Returns an id whose index has never been used, for an owner that does not take its epochs from [`new_epoch`].
-    /// Such an owner must not be dropped after it has cached something. It is dropped earlier if the expression of one
-    /// of its families panics.
+    /// Returns an id for an owner that does not take its epochs from [`new_epoch`]. No thread has cached anything under
+    /// its index, so the owner must not be dropped once it has cached something. It is dropped before that if the
+    /// expression of one of its families panics.
     pub(crate) fn permanent() -> Self {
         let mut ids = lock(&IDS);
         let unused = ids.unused.pop();

@@ -46,12 +46,13 @@ impl Clock {
     }
 }
 
-/// Returns this length of a tick if it agrees with the system clock, or else a measured one.
+/// Returns this length of a tick if it agrees with the system clock, or else a measured one. This takes 1 ms, or up to
+/// 9 ms if they disagree.
 ///
-/// `quanta` calibrates for at most 200 ms and does not check the result. If the thread is suspended for longer at the
-/// wrong moment, the length is wrong by orders of magnitude, and so would be all latencies of the process.
+/// `quanta` calibrates for at most 200 ms and does not check the result. If the thread is suspended for longer between
+/// the reads of the two clocks, the length is wrong by orders of magnitude, and so would be all latencies of the process.
 fn checked(ticks: &quanta::Clock, seconds_per_tick: f64) -> f64 {
-    /// The maximum relative difference. Suspensions during a measurement cause larger ones.
+    /// The maximum relative difference. A suspension between the reads of the two clocks causes a larger one.
     const TOLERANCE: f64 = 0.01;
     // On WebAssembly, the ticks are those of the system clock, and `Instant` may be missing.
     if cfg!(target_family = "wasm") {
@@ -69,12 +70,13 @@ fn checked(ticks: &quanta::Clock, seconds_per_tick: f64) -> f64 {
             return seconds_per_tick;
         }
     }
-    // The median, because the thread may be suspended during some of the measurements.
+    // The median, because the thread may have been suspended between the reads of the two clocks.
     measured.sort_by(f64::total_cmp);
     measured[measured.len() / 2]
 }
 
-/// Calibrates this clock against the system clock. This takes 2 ms, or up to 200 ms if the system clock is unsteady.
+/// Calibrates this clock against the system clock. This takes 2 ms, or up to 210 ms if the system
+/// clock is unsteady.
 pub(crate) fn init() {
     Clock::get();
 }
