@@ -199,10 +199,7 @@ fn record_panic(site: &'static Site, per_call: &PerCall<'_>) {
         if let Role::Exceptions | Role::Cancelled = role {
             target.mark_read_early();
         }
-        series.handles[role as usize] = match *target {
-            TargetRef::Family(core) => core.overflow(),
-            TargetRef::Unlabeled { handle, .. } => handle,
-        };
+        series.handles[role as usize] = target.overflow();
         if role == Role::Latency {
             series.buckets = target.buckets();
         }

@@ -2,7 +2,7 @@
 //!
 //! The guard keeps the values of the other labels (inline if at most 62 bytes long) and looks up the latency, exception
 //! and cancellation series when the call ends. When the call begins, the series of all label sets known in advance are
-//! created at 0, unless one of the function's families is more than half full. The other half is reserved for label
+//! created at 0, unless one of the families is more than half full. The other half is reserved for label
 //! sets that actually occur. Only the exceptions have the error kind as a label, so that it does not multiply the
 //! latency series. Per-call families are kept alive by reference counting, because their expressions may have returned
 //! temporaries.
@@ -225,7 +225,7 @@ impl Site {
     fn in_flight_at_beginning(&self, values: &[&str], per_call: Option<&PerCall<'_>>) -> Handle {
         let in_flight = match self.families.get() {
             Some(families) if families.begins_without_effects() => Handle::NONE,
-            _ => self.resolve_beginning(values),
+            _ => self.resolve_beginning(values, per_call),
         };
         let Some(per_call) = per_call else { return in_flight };
         let mut series = Series::NONE;

@@ -49,8 +49,8 @@ impl Site {
     }
 
     /// Returns the series for these roles: those in the per-call families, and otherwise those that `others` returns
-    /// for the values, of which those outside a closed set have been replaced. If one of the families has no room, all
-    /// of them use their overflow series, so that they all count the same calls.
+    /// for the values, after values outside a closed set have been replaced. If one of the families has no room, all of
+    /// them use their overflow series, so that they all count the same calls.
     ///
     /// The flag is true if later calls with these values have the same series. The flag that `others` returns is false
     /// for overflow series.
@@ -63,7 +63,7 @@ impl Site {
     ) -> (Series, bool) {
         let given = || roles.iter().filter_map(|role| Some((*role, per_call[*role as usize]?)));
         if given().next().is_none() {
-            return others(values);
+            return (others(values).0, false);
         }
         let Some(families) = self.families() else { return (others(values).0, false) };
         // Read before the values are replaced: until the closed sets are known, their values are recorded as `other`.
@@ -80,9 +80,10 @@ impl Site {
             found[role as usize] = result;
         }
         // Only now, because no family should create a series that no call uses.
-        let (mut series, is_within_cap) = match has_room {
-            true => others(values),
-            false => (Series { handles: families.overflow(roles), buckets: families.buckets() }, false),
+        let (mut series, is_within_cap) = if has_room {
+            others(values)
+        } else {
+            (Series { handles: families.overflow(roles), buckets: families.buckets() }, false)
         };
         for (role, target) in given() {
             if let Role::Exceptions | Role::Cancelled = role {

@@ -10,6 +10,7 @@ use super::declaration::label_source::{MAX_LABELS, Role};
 use super::declaration::{Declaration, Origin};
 use super::feed::families::Families;
 use super::feed::series::{Handles, Series};
+use super::feed::target::PerCall;
 use super::late_labels::{LateValues, texts};
 use super::site::Site;
 use crate::cache::{self, CacheId};
@@ -23,8 +24,8 @@ struct Lookup<'f> {
     families: &'f Families,
     cache: &'f CacheId,
     roles: &'static [Role],
-    /// True if the remaining labels are known only when the call ends.
-    completes_later: bool,
+    /// True if the remaining labels are known only when the call ends, and series may be created for them in advance.
+    creates_known: bool,
 }
 
 impl Site {
@@ -76,7 +77,7 @@ impl Site {
         if !families.feeds_anything() {
             return (Series { buckets: families.buckets(), ..Series::NONE }, true);
         }
-        let lookup = Lookup { families, cache: &families.cache, roles: &Role::ALL, completes_later: false };
+        let lookup = Lookup { families, cache: &families.cache, roles: &Role::ALL, creates_known: false };
         let (handles, is_within_cap) = lookup.find(values);
         (Series { handles, buckets: families.buckets() }, is_within_cap)
     }
@@ -85,7 +86,7 @@ impl Site {
     ///
     /// Also creates the series at 0 for the known values of those labels.
     #[inline(never)]
-    pub(super) fn resolve_beginning(&self, values: &[&str]) -> Handle {
+    pub(super) fn resolve_beginning(&self, values: &[&str], per_call: Option<&PerCall<'_>>) -> Handle {
         let Some(families) = self.families() else { return self.unresolved().handles[Role::InFlight as usize] };
         let Some(cache) = &families.beginnings else {
             // All calls begin alike, so only the first one, and the first one after a removal, create known series.
@@ -94,7 +95,9 @@ impl Site {
             }
             return Handle::NONE;
         };
-        let lookup = Lookup { families, cache, roles: &[Role::InFlight], completes_later: true };
+        let half_empty = |per_call: &PerCall<'_>| per_call.iter().flatten().all(|target| target.is_half_empty());
+        let creates_known = per_call.is_none_or(half_empty);
+        let lookup = Lookup { families, cache, roles: &[Role::InFlight], creates_known };
         lookup.find(values).0[Role::InFlight as usize]
     }
 
@@ -140,7 +143,7 @@ impl Families {
     /// Returns the series of an ended call with late labels. The flag is false if these are the overflow series.
     pub(super) fn resolve_at_end(&self, values: &[&str]) -> (Series, bool) {
         let roles = self.roles_at_end(values);
-        let lookup = Lookup { families: self, cache: &self.cache, roles, completes_later: false };
+        let lookup = Lookup { families: self, cache: &self.cache, roles, creates_known: false };
         let (handles, is_within_cap) = lookup.find(values);
         (Series { handles, buckets: self.buckets() }, is_within_cap)
     }
@@ -159,7 +162,7 @@ impl Lookup<'_> {
 
     #[cold]
     fn find_new(&self, epoch: u64, values: &[&str]) -> (Handles, bool) {
-        let Self { families, cache, roles, completes_later } = *self;
+        let Self { families, cache, roles, creates_known } = *self;
         let mut replaced = [""; MAX_LABELS];
         let values = families.within_sets(values, &mut replaced);
         // The caller has searched the cache for the values as they were given.
@@ -170,7 +173,7 @@ impl Lookup<'_> {
         }
         // Label sets are created in advance only until half of the cap is used, to leave room for those that calls
         // actually use.
-        if completes_later
+        if creates_known
             && let Some(known) = families.known_values()
             && families.is_half_empty()
         {

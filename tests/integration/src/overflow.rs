@@ -239,14 +239,29 @@ fn a_full_family_of_self_creates_no_series_in_the_default_families() {
         fn run(&self, path: &str) -> Result<(), ()> {
             Err(())
         }
+
+        #[instrument(path, kind, latency = self.latency, prefix = "full_late_self")]
+        fn run_late(&self, path: &str) -> Result<(), &'static str> {
+            Err("failed")
+        }
     }
-    let worker = Worker { latency: Summary::builder("full_self_seconds", "").labels(["path"]).max_series(1).build() };
+    let worker = || {
+        let latency = Summary::builder("full_self_seconds", "").labels(["path"]).max_series(1).build();
+        Worker { latency }
+    };
+    let (one, other) = (worker(), worker());
     for n in 0..3 {
-        worker.run(&n.to_string()).ok();
+        one.run(&n.to_string()).ok();
+        other.run_late(&n.to_string()).ok();
     }
-    let exceptions =
-        ["0", "1", "2", OVERFLOW].map(|path| sample(&format!("full_self_request_exceptions_total{{path=\"{path}\"}}")));
+    let paths = ["0", "1", "2", OVERFLOW];
+    let exceptions = paths.map(|path| sample(&format!("full_self_request_exceptions_total{{path=\"{path}\"}}")));
     assert_eq!(exceptions, [Some(1.0), None, None, Some(2.0)]);
+    let text = Registry::global().to_text();
+    let series =
+        |path: &str| text.matches(&format!("full_late_self_request_exceptions_total{{path=\"{path}\",")).count();
+    // The first path has a series for its kind, and one for panics, which is created in advance.
+    assert_eq!(paths.map(series), [2, 0, 0, 1], "{text}");
 }
 
 #[test]

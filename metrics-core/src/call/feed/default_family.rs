@@ -67,8 +67,8 @@ impl Declaration {
         });
     }
 
-    /// Reports that a single series of a family was given for this role. It is not created again once it is removed, and
-    /// it does not know its family, which would have to be read before the latency.
+    /// Reports that a single series of a family was given for this role. It is not created again once it is removed,
+    /// and it does not know its family, which would have to be read before the latency.
     pub(crate) fn note_single_series(&self, role: Role) {
         let option = role.option();
         Registry::global().add_problem(Problem {

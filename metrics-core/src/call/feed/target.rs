@@ -89,6 +89,14 @@ impl<'a> TargetRef<'a> {
         }
     }
 
+    /// Returns true if the target uses at most half of its cap.
+    pub(crate) fn is_half_empty(self) -> bool {
+        match self {
+            Self::Family(core) => core.is_half_empty(),
+            Self::Unlabeled { .. } => true,
+        }
+    }
+
     /// The series for label sets that the target has no room for.
     pub(crate) fn overflow(self) -> Handle {
         match self {

@@ -159,8 +159,8 @@ impl Families {
         handles
     }
 
-    /// Finds the series for these values in a per-call target, or determines whether the target has room for it. Returns
-    /// `None` if the target's labels do not match.
+    /// Finds the series for these values in a per-call target, or determines whether the target has room for it.
+    /// Returns `None` if the target's labels do not match.
     pub(crate) fn find_in(&self, role: Role, target: TargetRef<'_>, all: &Values<'_>) -> Option<Found> {
         let core = match target {
             TargetRef::Unlabeled { handle, .. } => return Some(Found::Series(handle)),
