@@ -20,7 +20,7 @@ use super::ty;
 use crate::errors::Errors;
 use crate::krate;
 use crate::literal::{self, fixed, is_name, plain, string};
-use mistaken::{OPTIONS_OF_TRACING, mistaken_option, of_tracing};
+use mistaken::{OPTIONS_OF_TRACING, is_list_of_tracing, mistaken_option, of_tracing};
 use usage::usage;
 
 const MAX_LABELS: usize = 8;
@@ -137,6 +137,11 @@ impl Arg {
         } else if input.peek(syn::token::Paren) {
             let list;
             parenthesized!(list in input);
+            if is_list_of_tracing(&name) {
+                // Reported by its name; the list need not consist of expressions.
+                list.parse::<TokenStream>()?;
+                return Ok(Self { name, value: Value::List(Vec::new()) });
+            }
             Value::List(list.parse_terminated(Expr::parse, Token![,])?.into_iter().collect())
         } else {
             Known::parse_if_any(input)?.map_or(Value::None, Value::Known)
@@ -263,7 +268,7 @@ impl Check<'_> {
             return None;
         }
         self.not_awaited(&value);
-        let per_call = self.scope.first_in(&value).is_some();
+        let per_call = self.scope.first_in(&value).is_some() || self.scope.may_begin_with_generic(&value);
         Some(Family { value, per_call })
     }
 
@@ -429,9 +434,9 @@ impl Check<'_> {
     /// Checks that the list after `in` uses only statics, because the list is evaluated once, possibly before any call.
     fn known(&mut self, known: &Known) {
         if let Some(name) = self.scope.first_in(&known.values) {
-            let message = format!(
-                "the values after `in` are evaluated before any call, when `{name}` does not exist: use a static list"
-            );
+            let remedy = if name == "Self" { "write the name of the type" } else { "use a static list" };
+            let message =
+                format!("the values after `in` are evaluated before any call, when `{name}` does not exist: {remedy}");
             self.errors.at(name.span(), message);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use quote::ToTokens;
 use syn::{Generics, Signature, Type, TypeParamBound, WherePredicate};
 
+use super::scope::is_short;
 use super::ty;
 
 /// Returns false if the type contains a type parameter without a visible `'static` bound. If only a method is
@@ -15,7 +16,7 @@ pub(super) fn are_static(ty: &Type, sig: &Signature, of_block: Option<&Generics>
     let declared: HashSet<String> =
         visible().flat_map(Generics::type_params).map(|param| param.ident.to_string()).collect();
     let is_static: HashSet<String> = visible().flat_map(static_params).collect();
-    let may_be_generic = |name: &str| declared.contains(name) || of_block.is_none() && ty::is_short(name);
+    let may_be_generic = |name: &str| declared.contains(name) || of_block.is_none() && is_short(name);
     !ty::has_name(ty.to_token_stream(), &|name| may_be_generic(name) && !is_static.contains(name))
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Expr, ExprPath, FnArg, GenericParam};
+use syn::parse::discouraged::Speculative as _;
+use syn::parse::{Parse, ParseStream, Parser as _};
+use syn::{Expr, ExprAsync, ExprClosure, ExprPath, FnArg, GenericParam, Token};
 
 use super::model::Function;
 
@@ -14,6 +16,8 @@ pub(super) struct CallScope {
     variables: HashSet<String>,
     /// `Self` and generic parameters, which can begin a path.
     generics: HashSet<String>,
+    /// `false` if the function may have a block whose generics are unknown, because the attribute is on the method.
+    knows_block: bool,
 }
 
 impl CallScope {
@@ -31,7 +35,7 @@ impl CallScope {
             GenericParam::Const(param) => Some(param.ident.to_string()),
             GenericParam::Lifetime(_) => None,
         }));
-        Self { variables, generics }
+        Self { variables, generics, knows_block: block_generics.is_some() }
     }
 
     /// Returns true if a parameter may bind this variable.
@@ -56,6 +60,22 @@ impl CallScope {
             // The names in a closure may be the closure's own variables. The compiler reports other unknown names.
             Expr::Closure(_) => None,
             _ => self.first_token(expr.to_token_stream(), true),
+        }
+    }
+
+    /// Returns true if `expr` begins with a path whose first part may be a generic parameter of an unknown block, such
+    /// as `B::METRICS`.
+    pub(super) fn may_begin_with_generic(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Path(ExprPath { path, .. }) => {
+                let first = path.segments.first().filter(|_| path.segments.len() > 1);
+                !self.knows_block && first.is_some_and(|first| is_short(&first.ident.to_string()))
+            }
+            Expr::Field(field) => self.may_begin_with_generic(&field.base),
+            Expr::MethodCall(call) => self.may_begin_with_generic(&call.receiver),
+            Expr::Call(call) => self.may_begin_with_generic(&call.func),
+            Expr::Reference(reference) => self.may_begin_with_generic(&reference.expr),
+            _ => false,
         }
     }
 
@@ -85,31 +105,43 @@ impl CallScope {
     }
 }
 
+/// Returns true for short names such as `T` or `E2`, which type parameters commonly have.
+pub(super) fn is_short(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(char::is_uppercase) && chars.all(|rest| rest.is_ascii_digit())
+}
+
 /// Returns the first `await` in the tokens that is not in an `async` block or closure.
 pub(super) fn first_await(tokens: TokenStream) -> Option<Ident> {
-    let mut tokens = tokens.into_iter();
-    let mut is_async = false;
-    while let Some(token) = tokens.next() {
-        match token {
-            TokenTree::Ident(ident) if ident == "await" => return Some(ident),
-            TokenTree::Ident(ident) if ident == "async" => is_async = true,
-            TokenTree::Ident(ident) if ident == "move" => {}
-            TokenTree::Punct(bar) if is_async && bar.as_char() == '|' => {
-                let is = |token: &TokenTree, ends: &str| matches!(token, TokenTree::Punct(punct) if ends.contains(punct.as_char()));
-                tokens.find(|token| is(token, "|"));
-                tokens.find(|token| is(token, ",;"));
-                is_async = false;
-            }
-            TokenTree::Group(group) if is_async && group.delimiter() == Delimiter::Brace => is_async = false,
-            TokenTree::Group(group) => {
-                if let Some(found) = first_await(group.stream()) {
-                    return Some(found);
-                }
-            }
-            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+    first_await_in.parse2(tokens).ok().flatten()
+}
+
+fn first_await_in(input: ParseStream<'_>) -> syn::Result<Option<Ident>> {
+    while !input.is_empty() {
+        if input.peek(Token![async]) && (skip::<ExprAsync>(input) || skip::<ExprClosure>(input)) {
+            continue;
+        }
+        let found = match input.parse()? {
+            TokenTree::Ident(ident) if ident == "await" => Some(ident),
+            TokenTree::Group(group) => first_await(group.stream()),
+            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => None,
+        };
+        if found.is_some() {
+            input.parse::<TokenStream>()?;
+            return Ok(found);
         }
     }
-    None
+    Ok(None)
+}
+
+/// Skips an expression of this type. Returns false, and skips nothing, if another one follows.
+fn skip<E: Parse>(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    let is_next = ahead.parse::<E>().is_ok();
+    if is_next {
+        input.advance_to(&ahead);
+    }
+    is_next
 }
 
 /// Adds to `names` the variables that a pattern may bind. Skips uppercase names, such as types and constants.

@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::{GenericArgument, Path, PathArguments, ReturnType, Type, TypeParamBound};
 
 use super::model::Function;
-use super::scope::CallScope;
+use super::scope::{CallScope, is_short};
 
 /// Returns the return type with `_` in place of each `impl Trait`, which cannot be named, or `None` for `!`.
 pub(super) fn nameable(output: &ReturnType) -> Option<Type> {
@@ -129,12 +129,6 @@ fn with_elided_lifetimes(tokens: TokenStream) -> TokenStream {
 /// attribute on a method cannot see the generics of its `impl` block, so a short name might be one of them.
 fn is_no_type_of_its_own(name: &str, function: &Function) -> bool {
     name == "_" || name == "impl" || is_short(name) && function.block_generics.is_none()
-}
-
-/// Returns true for short names such as `T` or `E2`, which type parameters commonly have.
-pub(super) fn is_short(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(char::is_uppercase) && chars.all(|rest| rest.is_ascii_digit())
 }
 
 /// Returns true if the tokens contain a name that `is_one` accepts. Lifetimes are ignored.

@@ -272,6 +272,56 @@ fn a_list_that_calls_its_own_function_does_not_hang() {
 }
 
 #[test]
+fn a_family_of_a_generic_parameter_of_the_block_is_evaluated_by_each_call() {
+    trait Backend {
+        fn latency() -> &'static Family<Summary, 1>;
+    }
+    lazy_static::lazy_static! {
+        static ref DISK: Family<Summary, 1> = Summary::builder("disk_seconds", "").labels(["path"]).build();
+        static ref MEMORY: Family<Summary, 1> = Summary::builder("memory_seconds", "").labels(["path"]).build();
+    }
+    struct Disk;
+    struct Memory;
+    impl Backend for Disk {
+        fn latency() -> &'static Family<Summary, 1> {
+            &DISK
+        }
+    }
+    impl Backend for Memory {
+        fn latency() -> &'static Family<Summary, 1> {
+            &MEMORY
+        }
+    }
+    struct Store<B>(std::marker::PhantomData<B>);
+    impl<B: Backend> Store<B> {
+        #[instrument("/get", latency = B::latency(), prefix = "backend")]
+        fn get(&self) {}
+    }
+    Store::<Disk>(std::marker::PhantomData).get();
+    (0..2).for_each(|_| Store::<Memory>(std::marker::PhantomData).get());
+    let count = |family: &Family<Summary, 1>| family.get(["/get"]).map(|summary| summary.count());
+    assert_eq!([count(&DISK), count(&MEMORY)], [Some(1), Some(2)]);
+}
+
+#[test]
+fn an_enum_with_the_list_of_its_values_starts_at_0() {
+    #[derive(Clone, Copy, metrics_core::LabelValue)]
+    enum Method {
+        Get,
+        Post,
+    }
+    #[instrument(path in ["/x"], method in Method::VALUES, prefix = "listed_enum")]
+    fn route(path: &str, method: Method) {}
+    metrics_core::init();
+    let counts = || ["get", "post"].map(|method| count("listed_enum", &format!("path=\"/x\",method=\"{method}\"")));
+    assert_eq!(counts(), [Some(0.0), Some(0.0)]);
+    for method in [Method::Get, Method::Post, Method::Post] {
+        route("/x", method);
+    }
+    assert_eq!(counts(), [Some(1.0), Some(2.0)]);
+}
+
+#[test]
 fn a_list_that_panicked_does_not_affect_later_calls_with_families_of_self() {
     static FAILS: AtomicBool = AtomicBool::new(true);
     fn values() -> Vec<&'static str> {

@@ -29,8 +29,18 @@ impl Session {
     #[instrument(user = later(async move |Self {}: &Self, _: &str| self.user().await, ""))]
     fn delete(&self) {}
 
+    #[instrument(user = later(async || -> Result<String, ()> { Ok(self.user().await) }, ""))]
+    fn create(&self) {}
+
+    #[instrument(user = later(async || pair::<String, ()>(self.user().await), ""))]
+    fn update(&self) {}
+
     #[instrument(user = later(async || String::new(), &self.user().await))]
     async fn rename(&self) {}
+}
+
+fn pair<A, B>(first: A) -> (A, Option<B>) {
+    (first, None)
 }
 
 fn later<F>(_: F, name: &str) -> String {

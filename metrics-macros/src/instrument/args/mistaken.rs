@@ -1,10 +1,17 @@
 //! Detects labels that are probably misspelled options, or options of `tracing::instrument`.
 
+use proc_macro2::Ident;
+
 use super::{Arg, OPTIONS, Value};
 
 /// The options of `tracing::instrument`.
 pub(super) const OPTIONS_OF_TRACING: [&str; 9] =
     ["err", "fields", "follows_from", "level", "name", "parent", "ret", "skip_all", "target"];
+
+/// Returns true for an option of `tracing::instrument` that takes a list in parentheses.
+pub(super) fn is_list_of_tracing(name: &Ident) -> bool {
+    name == "fields" || name == "skip"
+}
 
 /// Returns an error message for a label that is probably a misspelled option or an option of `tracing::instrument`. A
 /// raw identifier is always a label.
@@ -20,6 +27,14 @@ pub(super) fn mistaken_option(Arg { name, value }: &Arg) -> Option<String> {
     // `bucket` is more likely an object store's bucket than a misspelled `buckets`.
     if given == "bucket" && matches!(value, Value::Expr { .. }) {
         return None;
+    }
+    if given == "histogram" {
+        return Some(format!(
+            "`histogram` takes no value: write it alone, or `buckets(0.1, 1.0)` for other bounds; {label}"
+        ));
+    }
+    if given == "skip" && matches!(value, Value::List(_)) {
+        return Some(of_tracing(&given));
     }
     if let Some(option) = options.copied().find(|option| distance(&given, option) <= most) {
         return Some(format!("unknown option `{given}`; did you mean `{option}`? {label}"));
