@@ -1,7 +1,7 @@
 //! Adapters for web frameworks: a layer that measures every route, and a service or handler that exposes metrics.
 //!
-//! The adapters use only the public API, the framework-independent exposition (`export::http`) and `label_text`. The
-//! `layers` test checks this.
+//! The adapters use only the public API, the framework-independent exposition (`export::http`), `label_text`, and
+//! `internal` and `logging` to guard user code. The `layers` test checks this.
 
 #[cfg(feature = "actix")]
 pub mod actix;

@@ -44,14 +44,17 @@ pub(crate) enum InternalError {
     ExemplarPanic,
     /// The labels of an exemplar are invalid or too long; the exemplar is skipped.
     InvalidExemplar,
+    /// The `exception_if` of a layer panicked; the request is counted as an exception.
+    ExceptionRulePanic,
 }
 
 impl InternalError {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::CollectorConflict,
         Self::CollectorError,
         Self::CollectorPanic,
         Self::CollectorTimeout,
+        Self::ExceptionRulePanic,
         Self::ExemplarPanic,
         Self::InstrumentConflict,
         Self::InvalidAmount,
@@ -79,6 +82,7 @@ impl InternalError {
             Self::SeriesSlotsExhausted => "series_slots_exhausted",
             Self::ExemplarPanic => "exemplar_panic",
             Self::InvalidExemplar => "invalid_exemplar",
+            Self::ExceptionRulePanic => "exception_rule_panic",
         }
     }
 
@@ -136,6 +140,7 @@ impl InternalError {
                 "the function that returns the labels of an exemplar panicked; the exemplar is skipped"
             }
             Self::InvalidExemplar => "the labels of an exemplar are invalid; the exemplar is skipped",
+            Self::ExceptionRulePanic => "`exception_if` panicked; the request is counted as an exception",
         }
     }
 }

@@ -13,7 +13,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 
-use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead};
+use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead, Verdict};
 use super::recording::RequestOutcome;
 use super::requests::RequestMetrics;
 use crate::export::http::exposition::{Body, ScrapeResponse};
@@ -143,7 +143,8 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let mut measured = begin(&self.metrics, &request);
-        if let Some(mark) = measured.mark() {
+        let mark = measured.mark(request.extensions().get());
+        if let Some(mark) = mark {
             request.extensions_mut().insert(mark);
         }
         let future = measured.before(|| self.service.call(request));
@@ -196,7 +197,7 @@ fn measured<B: MessageBody>(
         is_exposition: response.request().extensions().get::<IsExposition>().is_some(),
         length: if let BodySize::Sized(length) = size { Some(length) } else { None },
         is_end: matches!(size, BodySize::None),
-        is_fault: false,
+        verdict: Verdict::Status,
     });
     response.map_body(|_, body| MeasuredBody { body, bytes })
 }

@@ -86,18 +86,18 @@ impl RequestFamilies {
         let name = |rest: &str| format!("{prefix}_{rest}");
         let (latency, help) = (name("request_latency_seconds"), "Latency of requests, in seconds.");
         let latency = Summary::builder(latency, help).labels(ROUTE).latency_options(buckets, histogram, quantiles);
-        let latency = registered.latency(latency, most)?;
         let counter = |rest, help| Counter::builder(name(rest), help).labels(ROUTE);
         let exceptions = counter("request_exceptions_total", "Requests that ended with an error or a panic.");
         let cancelled = counter("request_cancelled_total", "Requests that were dropped before they ended.");
         let in_flight = Gauge::builder(name("requests_in_flight"), "Requests in flight.").labels(ROUTE);
         let responses = Counter::builder(name("responses_total"), "Requests by the status of their response.");
         Ok(Self {
-            latency,
             exceptions: registered.family(exceptions, most)?,
             cancelled: registered.family(cancelled, most)?,
             in_flight: registered.family(in_flight, most)?,
             responses: registered.family(responses.labels(RESPONSE), most.saturating_mul(STATUSES))?,
+            // Last, because it is never withdrawn.
+            latency: registered.latency(latency, most)?,
         })
     }
 
@@ -147,9 +147,14 @@ impl RequestFamilies {
         }
     }
 
-    /// Returns true if `other` records into the same families.
-    pub(super) fn are(&self, other: &Self) -> bool {
-        self.exceptions.is(&other.exceptions)
+    /// Returns true if `other` records into at least one of these families. The others may not be exported, because
+    /// their names are taken.
+    pub(super) fn overlap(&self, other: &Self) -> bool {
+        self.latency.is(&other.latency)
+            || self.exceptions.is(&other.exceptions)
+            || self.cancelled.is(&other.cancelled)
+            || self.in_flight.is(&other.in_flight)
+            || self.responses.is(&other.responses)
     }
 
     /// Returns the name of the latency family, which identifies the layer in messages.
@@ -194,24 +199,46 @@ impl Register for Globally {
     }
 }
 
-pub(super) struct In<'r>(pub(super) &'r Registry);
+pub(super) struct In<'r> {
+    registry: &'r Registry,
+    /// Unregister the families that were not registered before, except the latency.
+    undo: Vec<Undo>,
+}
+
+type Undo = Box<dyn FnOnce(&Registry)>;
+
+impl<'r> In<'r> {
+    pub(super) fn new(registry: &'r Registry) -> Self {
+        Self { registry, undo: Vec::new() }
+    }
+
+    /// Unregisters the families again, after one of them could not be registered.
+    pub(super) fn withdraw(self) {
+        self.undo.into_iter().for_each(|undo| undo(self.registry));
+    }
+}
 
 impl Register for In<'_> {
     type Error = Error;
 
     fn registry(&self) -> &Registry {
-        self.0
+        self.registry
     }
 
     fn family<M: crate::Metric, const N: usize>(
         &mut self,
         builder: Builder<M, Family<M, N>>,
     ) -> Result<Family<M, N>, Self::Error> {
-        builder.register_variant_in(self.0)
+        let (family, is_new) = builder.register_variant_in(self.registry)?;
+        if is_new {
+            let added = family.clone();
+            self.undo.push(Box::new(move |registry| registry.withdraw(&added)));
+        }
+        Ok(family)
     }
 
     fn latency(&mut self, builder: Builder<Summary, Family<Summary, 2>>) -> Result<Family<Summary, 2>, Self::Error> {
-        builder.register_latency_in(self.0)
+        builder.register_latency_in(self.registry)
     }
 }
 
@@ -259,7 +286,7 @@ mod tests {
             max_series: None,
             location: Location::caller(),
         };
-        RequestFamilies::register(options, &mut In(registry)).expect("an empty registry")
+        RequestFamilies::register(options, &mut In::new(registry)).expect("an empty registry")
     }
 
     #[test]

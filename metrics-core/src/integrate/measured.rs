@@ -4,8 +4,13 @@
 //! module implements the recording.
 //!
 //! A request lasts until the last byte of its response body, so the recording guard moves to the body. If the server
-//! will not poll the body (HEAD requests, status 1xx, 204 or 304, or length 0), the request ends with the head. If the
-//! length is known, the request ends with the last byte, because servers do not poll the body again after that.
+//! will not poll the body (HEAD requests, status 1xx, 204 or 304, status 2xx to CONNECT, or length 0), the request ends
+//! with the head. If the length is known, the request ends with the last byte, because servers do not poll the body
+//! again after that. If trailers may follow that byte and report a failure, the request ends with them, or when the
+//! body is dropped.
+
+use std::iter;
+use std::sync::Arc;
 
 use super::recording::{Recording, RequestOutcome};
 use super::requests::RequestMetrics;
@@ -14,13 +19,42 @@ use super::requests::RequestMetrics;
 pub(super) struct MeasuredRequest {
     /// `None` if the path is excluded, an outer layer measures the request, or the request has ended.
     recording: Option<Recording>,
-    /// `false` for HEAD requests.
-    allows_body: bool,
+    method: RequestMethod,
 }
 
-/// Marks a request that a layer measures, so that another layer with the same families does not count it again.
+/// The methods whose responses can have no body.
+#[derive(Clone, Copy)]
+enum RequestMethod {
+    Head,
+    Connect,
+    Other,
+}
+
+impl RequestMethod {
+    fn of(method: &str) -> Self {
+        match method {
+            "HEAD" => Self::Head,
+            "CONNECT" => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns true if the server polls the body of a response with this status.
+    fn allows_body(self, status: u16) -> bool {
+        match (self, status) {
+            (_, 100..=199 | 204 | 304) | (Self::Head, _) | (Self::Connect, 200..=299) => false,
+            (Self::Connect | Self::Other, _) => true,
+        }
+    }
+}
+
+/// Marks a request that layers measure, so that another layer with the same families does not count it again.
 #[derive(Clone)]
-pub(super) struct MeasuredBy(RequestMetrics);
+pub(super) struct MeasuredBy {
+    metrics: RequestMetrics,
+    /// The mark of the layers around this one, which record into other families.
+    outer: Option<Arc<MeasuredBy>>,
+}
 
 /// The parts of a response head that determine how the request ends.
 pub(super) struct ResponseHead {
@@ -31,8 +65,20 @@ pub(super) struct ResponseHead {
     pub(super) length: Option<u64>,
     /// `true` if there is no body to poll.
     pub(super) is_end: bool,
-    /// `true` if the head reports a failure regardless of the HTTP status, as in a trailers-only gRPC response.
-    pub(super) is_fault: bool,
+    pub(super) verdict: Verdict,
+}
+
+/// The part of a response that, besides the end of the body, determines whether the request has failed.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Verdict {
+    /// The HTTP status.
+    Status,
+    /// The trailers, if any, as in a gRPC response.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "actix-web has no trailers"))]
+    Trailers,
+    /// The head, which reports a failure regardless of the HTTP status, as in a trailers-only gRPC response.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "actix-web does not serve gRPC"))]
+    Fault,
 }
 
 /// A measured response body.
@@ -41,6 +87,8 @@ pub(super) struct MeasuredBytes {
     recording: Option<Recording>,
     /// The number of body bytes not yet read, if the length is known.
     left: Option<u64>,
+    /// `true` if trailers may report a failure after the last byte.
+    awaits_trailers: bool,
 }
 
 impl MeasuredRequest {
@@ -52,14 +100,16 @@ impl MeasuredRequest {
         route: Option<&str>,
         method: &str,
     ) -> Self {
-        let is_repeated = outer.is_some_and(|MeasuredBy(outer)| metrics.repeats(outer));
+        let mut marks = iter::successors(outer, |mark| mark.outer.as_deref());
+        let is_repeated = marks.any(|mark| metrics.repeats(&mark.metrics));
         let recording = if is_repeated { None } else { Recording::begin(metrics, path, route, method) };
-        Self { recording, allows_body: method != "HEAD" }
+        Self { recording, method: RequestMethod::of(method) }
     }
 
-    /// Returns the mark to attach to the request, if this layer measures it.
-    pub(super) fn mark(&self) -> Option<MeasuredBy> {
-        self.recording.as_ref().map(|recording| MeasuredBy(recording.metrics().clone()))
+    /// Returns the mark to attach to the request in place of `outer`, if this layer measures it.
+    pub(super) fn mark(&self, outer: Option<&MeasuredBy>) -> Option<MeasuredBy> {
+        let metrics = self.recording.as_ref()?.metrics().clone();
+        Some(MeasuredBy { metrics, outer: outer.cloned().map(Arc::new) })
     }
 
     /// Returns the layer that measures the request, if any.
@@ -109,15 +159,17 @@ impl MeasuredRequest {
         }
         if let Some(recording) = &mut recording {
             recording.respond(head.status);
-            let has_body = self.allows_body && !matches!(head.status, 100..=199 | 204 | 304);
-            if head.is_fault {
+            if head.verdict == Verdict::Fault {
                 recording.end(RequestOutcome::Failed);
-            } else if !has_body || head.is_end || head.length == Some(0) {
+            } else if !self.method.allows_body(head.status) || head.is_end {
                 // The server will not poll the body.
                 recording.end(RequestOutcome::Done);
             }
         }
-        MeasuredBytes { recording, left: head.length }
+        let awaits_trailers = head.verdict == Verdict::Trailers;
+        let mut bytes = MeasuredBytes { recording, left: head.length, awaits_trailers };
+        bytes.read(0);
+        bytes
     }
 }
 
@@ -127,13 +179,14 @@ impl MeasuredBytes {
         during(&mut self.recording, f)
     }
 
-    /// Records that `len` bytes of the body were read. If the length is known, the last byte ends the request.
+    /// Records that `len` bytes of the body were read. If the length is known, the last byte completes the response.
     pub(super) fn read(&mut self, len: u64) {
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(len);
-            if *left == 0 {
-                self.end(RequestOutcome::Done);
-            }
+        let (Some(left), Some(recording)) = (&mut self.left, &mut self.recording) else { return };
+        *left = left.saturating_sub(len);
+        match (*left, self.awaits_trailers) {
+            (0, true) => recording.complete(),
+            (0, false) => recording.end(RequestOutcome::Done),
+            _ => {}
         }
     }
 

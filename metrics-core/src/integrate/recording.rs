@@ -27,6 +27,8 @@ pub(super) struct Recording {
     in_flight: Option<InFlight>,
     status: Option<u16>,
     stage: RequestStage,
+    /// `true` once the whole response has been sent, except trailers that may report a failure.
+    is_complete: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,6 +71,7 @@ impl Recording {
             route,
             status: None,
             stage: RequestStage::Waiting,
+            is_complete: false,
         })
     }
 
@@ -110,6 +113,11 @@ impl Recording {
         self.route.keep_trace(self.begin, || self.metrics.is_exception(status));
     }
 
+    /// Records that only trailers can follow. If the guard is then dropped, the request was not canceled.
+    pub(super) fn complete(&mut self) {
+        self.is_complete = true;
+    }
+
     /// Records the end of the request. Dropping the guard later records nothing.
     pub(super) fn end(&mut self, outcome: RequestOutcome) {
         if std::mem::replace(&mut self.stage, RequestStage::Over) == RequestStage::Over {
@@ -146,6 +154,7 @@ impl Drop for Recording {
     fn drop(&mut self) {
         match self.stage {
             RequestStage::Running => self.end(RequestOutcome::Panicked),
+            RequestStage::Paused if self.is_complete => self.end(RequestOutcome::Done),
             RequestStage::Paused => self.end(RequestOutcome::Cancelled),
             RequestStage::Waiting | RequestStage::Over => {}
         }

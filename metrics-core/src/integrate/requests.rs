@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::families::{FamilyOptions, Globally, In, Register, RequestFamilies};
 use super::placement::LayerPlacement;
+use crate::internal::InternalError;
+use crate::logging::guarded;
 use crate::{Error, OTHER, Problem, ProblemKind, Registry};
 
 /// The methods that are used as label values. All other methods become `other`.
@@ -138,8 +140,13 @@ impl RequestMetrics {
         if self.inner.paths.contains(path) { path } else { OTHER }
     }
 
+    /// Returns true if a response with this status is an exception, or if the rule that decides this panics. The
+    /// request is then counted, and the host does not notice the panic.
     pub(super) fn is_exception(&self, status: u16) -> bool {
-        (self.inner.is_exception)(status)
+        guarded(|| (self.inner.is_exception)(status)).unwrap_or_else(|| {
+            InternalError::ExceptionRulePanic.record(&self.inner.location);
+            true
+        })
     }
 
     pub(super) fn families(&self) -> &RequestFamilies {
@@ -150,7 +157,7 @@ impl RequestMetrics {
     ///
     /// Also reports the problem the first time.
     pub(super) fn repeats(&self, outer: &Self) -> bool {
-        let is_same = self.inner.families.are(&outer.inner.families);
+        let is_same = self.inner.families.overlap(&outer.inner.families);
         if is_same && !self.inner.is_repeated.swap(true, Ordering::Relaxed) {
             self.report(
                 ProblemKind::RepeatedLayer,
@@ -269,6 +276,8 @@ impl RequestMetricsBuilder {
     }
 
     /// Sets the statuses that count as exceptions. By default, these are 408 and all statuses 500 and above.
+    ///
+    /// If `is_exception` panics, the request counts as an exception.
     pub fn exception_if(mut self, is_exception: impl Fn(u16) -> bool + Send + Sync + 'static) -> Self {
         self.is_exception = Arc::new(is_exception);
         self
@@ -285,9 +294,15 @@ impl RequestMetricsBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if a family cannot be registered because its name is invalid or already used by another family.
+    /// Returns an error, and registers none of the families, if one of them cannot be registered because its name is
+    /// invalid or already used by another family.
     pub fn build_in(self, registry: &Registry) -> Result<RequestMetrics, Error> {
-        self.build_with(&mut In(registry))
+        let mut register = In::new(registry);
+        let built = self.build_with(&mut register);
+        if built.is_err() {
+            register.withdraw();
+        }
+        built
     }
 
     fn build_with<R: Register>(self, register: &mut R) -> Result<RequestMetrics, R::Error> {

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 #[cfg(feature = "axum")]
 use super::axum::{add_service, check_placement, matched_route, sent_path};
-use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead};
+use super::measured::{MeasuredBytes, MeasuredRequest, ResponseHead, Verdict};
 use super::recording::RequestOutcome;
 use super::requests::RequestMetrics;
 use crate::export::http::response::IsExposition;
@@ -74,7 +74,7 @@ where
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let mut measured = begin(&self.metrics, &request);
-        if let Some(mark) = measured.mark() {
+        if let Some(mark) = measured.mark(request.extensions().get()) {
             request.extensions_mut().insert(mark);
         }
         let future = measured.before(|| self.inner.call(request));
@@ -127,7 +127,11 @@ fn measured<B: Body>(response: Response<B>, request: &mut MeasuredRequest) -> Re
         is_exposition: head.extensions.get::<IsExposition>().is_some(),
         length: body.size_hint().exact().or(declared),
         is_end: body.is_end_stream(),
-        is_fault: is_grpc && is_fault(&head.headers),
+        verdict: match is_grpc {
+            true if is_fault(&head.headers) => Verdict::Fault,
+            true => Verdict::Trailers,
+            false => Verdict::Status,
+        },
     });
     Response::from_parts(head, MeasuredBody { body, bytes, is_grpc })
 }

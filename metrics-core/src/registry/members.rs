@@ -126,6 +126,21 @@ impl Members {
         self.variants.entry(core.declaration.name.clone()).or_default().push(core);
     }
 
+    /// Removes this family, unless it is the main one of several with the same name.
+    pub(crate) fn withdraw(&mut self, core: &Arc<FamilyCore>) {
+        let name = &core.declaration.name;
+        if let Some(variants) = self.variants.get_mut(name) {
+            variants.retain(|variant| !Arc::ptr_eq(variant, core));
+            if variants.is_empty() {
+                self.variants.remove(name);
+            }
+        } else if let Some(Member::Family(main)) = self.by_name.get(name)
+            && Arc::ptr_eq(main, core)
+        {
+            self.remove(name);
+        }
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }

@@ -9,7 +9,7 @@ use super::{Registry, RegistryState};
 use crate::builder::{BuildTarget, Builder};
 use crate::counter::Counter;
 use crate::error::{Error, Owner};
-use crate::family::{FamilyCore, FamilyDeclaration};
+use crate::family::{Family, FamilyCore, FamilyDeclaration};
 use crate::gauge::Gauge;
 use crate::metric::Metric;
 use crate::sample::{Number, Value};
@@ -34,10 +34,14 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         T::from_core(global.register_variant(&core).unwrap_or_else(|error| global.detach(core, &error)))
     }
 
-    /// Like [`Builder::register_variant`], but registers in `registry` and returns errors.
+    /// Like [`Builder::register_variant`], but registers in `registry` and returns errors. The flag is true if the family
+    /// was not registered before.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
-    pub(crate) fn register_variant_in(self, registry: &Registry) -> Result<T, Error> {
-        registry.register_variant(&Arc::new(self.within(registry).into_core())).map(T::from_core)
+    pub(crate) fn register_variant_in(self, registry: &Registry) -> Result<(T, bool), Error> {
+        let core = Arc::new(self.within(registry).into_core());
+        let registered = registry.register_variant(&core)?;
+        let is_new = Arc::ptr_eq(&registered, &core);
+        Ok((T::from_core(registered), is_new))
     }
 
     /// Registers the metric or family in `registry`, or returns an equal one that is already registered.
@@ -238,6 +242,12 @@ impl Registry {
             family.adopt(declared);
         }
         Ok(true)
+    }
+
+    /// Unregisters a family again, because another one that belongs to it could not be registered.
+    #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
+    pub(crate) fn withdraw<M: Metric, const N: usize>(&self, family: &Family<M, N>) {
+        self.write().members.withdraw(&family.core);
     }
 
     fn register_callback(&self, callback: Callback) -> Result<(), Error> {

@@ -5,6 +5,7 @@ mod axum;
 mod behavior;
 mod cap;
 mod client;
+mod direct;
 mod exemplars;
 mod hyper;
 mod interop;

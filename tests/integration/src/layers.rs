@@ -318,7 +318,7 @@ fn adapters_use_what_their_module_docs_say() {
         for path in &file.uses {
             // The crate root re-exports only public types.
             let is_public = path[0].starts_with(|c: char| c.is_uppercase());
-            let is_allowed = ["integrate", "label_text"].contains(&path[0].as_str())
+            let is_allowed = ["integrate", "internal", "label_text", "logging"].contains(&path[0].as_str())
                 || path.starts_with(&["export".to_owned(), "http".to_owned()]);
             assert!(is_public || is_allowed, "{} uses {}", name(module), path.join("::"));
         }
