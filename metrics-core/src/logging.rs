@@ -6,7 +6,8 @@
 //! so every message goes through [`log()`].
 //!
 //! A logger blocks if nothing reads its output, for example because the program that collects logs hangs. The server's
-//! thread serves all scrapes, so it hands its warnings over to other threads; see [`hand_over`].
+//! thread serves all scrapes, so it hands its warnings over to other threads; see [`hand_over`]. A thread that holds
+//! the lock of the `prometheus` registry does the same, because a logger may need that lock.
 
 use std::cell::Cell;
 use std::fmt;
@@ -42,6 +43,18 @@ pub(crate) fn log(level: Level, line: fmt::Arguments<'_>) {
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server calls it"))]
 pub(crate) fn hand_over(hands_over: bool) {
     HANDS_OVER.set(hands_over);
+}
+
+/// Runs `f`. Meanwhile, other threads log the warnings and errors of the current thread, as after [`hand_over`].
+pub(crate) fn handing_over<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            HANDS_OVER.set(self.0);
+        }
+    }
+    let _restore = Restore(HANDS_OVER.replace(true));
+    f()
 }
 
 /// Logs a message on another thread. Returns false if no thread can be spawned.

@@ -16,10 +16,11 @@ use log::Level;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
+use super::Registry;
 use super::collect::context::{self, DEFAULT_COLLECT_TIMEOUT, ScrapeContext};
-use super::{Registry, declared};
+use super::declared::{self, Attempts, UserCode};
 use crate::internal::InternalError;
-use crate::logging::log;
+use crate::logging::{handing_over, log};
 
 /// The maximum time that a caller waits for work that may need to lock the `prometheus` registry.
 const ASIDE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -36,12 +37,14 @@ impl Collector for Bridge {
         if context::is_gathering_default() {
             return Vec::new();
         }
-        // The `prometheus` registry is locked here. Initialization may log problems, and the logger is user code that
-        // may need that lock.
-        if !declared::is_ready_for_scrape() {
-            aside("metrics-core-init", || declared::initialize_for_scrape(true));
-        }
-        to_prometheus::own_families(self.0)
+        // The `prometheus` registry is locked here. Initialization and callbacks may log problems, and the logger is
+        // user code that may need that lock.
+        handing_over(|| {
+            if !declared::is_ready_for_scrape() {
+                aside("metrics-core-init", || declared::initialize_for_scrape(true));
+            }
+            to_prometheus::own_families(self.0)
+        })
     }
 }
 
@@ -56,27 +59,32 @@ impl Collector for Registry {
         if outer.as_ref().is_some_and(|outer| outer.is_for(self)) {
             return Vec::new();
         }
-        to_prometheus::all_families(self, outer.map_or(DEFAULT_COLLECT_TIMEOUT, |outer| outer.inner_timeout()))
+        let timeout = outer.map_or(DEFAULT_COLLECT_TIMEOUT, |outer| outer.inner_timeout());
+        // The registry that contains this one may be locked.
+        handing_over(|| to_prometheus::all_families(self, timeout))
     }
 }
 
-/// Registers the bridge on the first call.
+/// Registers the bridge on the first call. If no thread can be spawned, later calls try again.
 pub(crate) fn install(global: &'static Registry) {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::Relaxed) {
+    static ATTEMPTS: Attempts = Attempts::new();
+    if INSTALLED.load(Ordering::Relaxed) || !ATTEMPTS.allow(UserCode::Due) || INSTALLED.swap(true, Ordering::Relaxed) {
         return;
     }
     // The caller may be a collector that runs under the lock that registration needs.
-    aside("metrics-core-init", move || {
+    let is_installed = aside("metrics-core-init", move || {
         if let Err(error) = prometheus::default_registry().register(Box::new(Bridge(global))) {
             let message = "`prometheus::gather` will not include the families of metrics-core";
             log(Level::Error, format_args!("{message}: {error}"));
         }
     });
+    INSTALLED.store(is_installed, Ordering::Relaxed);
 }
 
-/// Runs `f` on a dedicated thread and waits at most [`ASIDE_TIMEOUT`] for it to finish.
-fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
+/// Runs `f` on a dedicated thread and waits at most [`ASIDE_TIMEOUT`] for it to finish. Returns false if no thread can
+/// be spawned.
+fn aside(name: &str, f: impl FnOnce() + Send + 'static) -> bool {
     let (done, wait) = mpsc::channel();
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
         f();
@@ -86,8 +94,12 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) {
     match spawned {
         Ok(_) => {
             let _ = wait.recv_timeout(ASIDE_TIMEOUT);
+            true
         }
-        Err(_) => InternalError::ThreadSpawnFailed.record(&name),
+        Err(_) => {
+            handing_over(|| InternalError::ThreadSpawnFailed.record(&name));
+            false
+        }
     }
 }
 

@@ -4,11 +4,13 @@ use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lazy_static::lazy_static;
 use log::{Log, Metadata, Record};
-use metrics_core::{Collect, Counter, Family, Gauge, PushContext, PushTarget, Pusher, Registry, Summary, Visitor};
+use metrics_core::{Collect, Counter, Family, FamilyInfo, Gauge, Kind, Labels, PushContext, PushTarget, Pusher};
+use metrics_core::{Registry, Summary, Value, Visitor};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -17,7 +19,8 @@ lazy_static! {
         Counter::builder("logged_lines_total", "Lines that were logged.").labels(["level"]).register();
 }
 
-/// Keeps all lines, counts them in one of our metrics, and panics on lines about `panics_total`.
+/// Keeps all lines, counts them in one of our metrics, panics on lines about `panics_total`, and registers a metric of
+/// the `prometheus` crate for lines about a family that needs it.
 struct Logger;
 
 impl Log for Logger {
@@ -29,6 +32,10 @@ impl Log for Logger {
         let line = record.args().to_string();
         LOGGED.labels([record.level().as_str()]).inc();
         let panics = line.contains("panics_total");
+        if line.contains("needs prometheus") {
+            let theirs = prometheus::IntCounter::new("logged_total", "Theirs.").expect("valid");
+            prometheus::register(Box::new(theirs)).expect("free");
+        }
         LINES.lock().expect("no panic").push(line);
         assert!(!panics, "this logger cannot log this line");
     }
@@ -74,6 +81,21 @@ impl PushTarget for FailsInTurn {
 
 fn lines(part: &str) -> usize {
     LINES.lock().expect("no panic").iter().filter(|line| line.contains(part)).count()
+}
+
+/// A collector whose family has an invalid name.
+struct Invalid;
+
+impl Collect for Invalid {
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn collect(&self, visitor: &mut dyn Visitor) -> Result<(), Box<dyn Error + Send + Sync>> {
+        visitor.family(&FamilyInfo::new("needs prometheus", "", Kind::Gauge));
+        visitor.series(Labels::default(), &Value::Gauge(1.0));
+        Ok(())
+    }
 }
 
 /// A push target that skips a sample and then fails.
@@ -148,6 +170,19 @@ fn each_cause_is_logged_once_and_the_logger_may_count() {
         "in_turn: push succeeded after 5 failures",
     ];
     assert_eq!(said, expected);
+
+    // `prometheus::gather` locks its registry, and a logger may need that lock.
+    let gathered = Registry::new();
+    gathered.register_collector(Invalid).expect("valid");
+    prometheus::register(Box::new(gathered)).expect("free");
+    let (over, is_over) = channel();
+    thread::spawn(move || over.send(prometheus::gather()));
+    is_over.recv_timeout(Duration::from_secs(30)).expect("no deadlock");
+    let begin = Instant::now();
+    while lines("needs prometheus") == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", LINES.lock());
+        thread::yield_now();
+    }
 
     // A single push returns its error instead of logging it. Skipped samples are logged only the first time.
     for _ in 0..3 {

@@ -20,7 +20,7 @@ const SERVICE: &str = "service::run";
 /// Begins each reply, to distinguish it from the output of the test harness.
 const REPLY: &str = "reply: ";
 const INTERVAL: Duration = Duration::from_millis(100);
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 /// A running service. Dropping this value kills the process.
 pub(crate) struct Service {
@@ -226,6 +226,7 @@ fn run() {
                 held.streams.clear();
                 Ok("ok".to_owned())
             }
+            "gather" => gather(argument).map(|()| "ok".to_owned()),
             "spawn" => thread::Builder::new().spawn(|| ()).map(|_| "ok".to_owned()).map_err(text),
             _ => panic!("unknown command: {command}"),
         };
@@ -278,6 +279,13 @@ fn push(argument: &str) -> io::Result<Pusher> {
         "text_file" => TextFile::new(addr).start(INTERVAL),
         _ => panic!("unknown target: {kind}"),
     }
+}
+
+/// Checks that the `prometheus` crate gathers a family.
+fn gather(name: &str) -> Result<(), String> {
+    metrics_core::init();
+    let is_there = metrics_core::prometheus::gather().iter().any(|family| family.name() == name);
+    if is_there { Ok(()) } else { Err(format!("{name} is not gathered")) }
 }
 
 fn value(series: &str) -> String {

@@ -5,8 +5,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
-use crate::service::{Service, get, is_root, scrape};
+use crate::service::{LONG, Service, get, is_root, scrape};
 
 /// Returns a command that runs its arguments as a user to whom a limit on threads applies.
 ///
@@ -35,6 +36,23 @@ fn copy_program(directory: &Path) -> PathBuf {
     fs::copy(env::current_exe().expect("known"), &copy).expect("written");
     fs::set_permissions(&copy, Permissions::from_mode(0o755)).expect("changed");
     copy
+}
+
+#[test]
+fn prometheus_gathers_the_families_of_a_service_that_started_without_threads() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).expect("changed");
+    let mut limited = as_user();
+    limited.args(["prlimit", "--nproc=1:"]);
+    let mut service = Service::start_program(limited, copy_program(directory.path()));
+    service.fails("spawn");
+    service.fails("gather events_total");
+    service.limit(as_user(), "nproc", &enough_threads());
+    // The library does not try to spawn the thread each time.
+    let begin = Instant::now();
+    while service.ask("gather events_total") != "ok" {
+        assert!(begin.elapsed() < LONG, "not gathered");
+    }
 }
 
 #[test]
