@@ -92,11 +92,12 @@ impl Collect for Process {
 /// The process metrics are registered once, and the build info is registered once for each calling crate.
 pub fn register(module_path: &str, version: &str, revision: &str) {
     static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| {
-        if let Err(error) = Registry::global().register_collector(Process) {
-            InternalError::CollectorConflict.record_cause(&"process metrics", &error);
-        }
-    });
+    let mut registered = Ok(());
+    REGISTERED.call_once(|| registered = Registry::global().register_collector(Process).map(drop));
+    // Not in `call_once`, because a logger is user code, which may wait for another thread that registers as well.
+    if let Err(error) = registered {
+        InternalError::CollectorConflict.record_cause(&"process metrics", &error);
+    }
     let name = format!("{}_build_info", module_path.split("::").next().unwrap_or_default());
     Info::builder(name, "Always 1; the labels identify the build.")
         .const_label("version", version)

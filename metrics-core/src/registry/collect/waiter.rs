@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::lock::lock;
+use crate::logging::guarded;
 
 /// Counts the results that have yet to arrive, and wakes the scrape once all have arrived.
 pub(crate) struct Waiter {
@@ -38,7 +39,8 @@ impl Waiter {
         };
         self.arrived.notify_all();
         if let Some(waker) = waker {
-            waker.wake();
+            // A waker runs code from an async runtime. If it panics, other scrapes must still be woken.
+            let _ = guarded(|| waker.wake());
         }
     }
 
