@@ -42,7 +42,7 @@ const MAX_FIRST_LEVEL_SETS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct CacheId {
     index: usize,
-    /// True if no thread may have cached anything under the index when it is given to another owner.
+    /// True if the index may be reused only if no thread has cached anything under it.
     is_permanent: bool,
     /// The level at which lookups begin: 1 or 2, or 3 for the family itself.
     start_level: AtomicU8,
@@ -67,8 +67,8 @@ impl CacheId {
     }
 
     /// Returns an id for an owner that does not take its epochs from [`new_epoch`]. No thread has cached anything under
-    /// its index, so the owner must not be dropped once it has cached something. It is dropped before that if the
-    /// expression of one of its families panics.
+    /// the index. This must still be true when the index is reused, so the owner must not be dropped once it has cached
+    /// something. It is dropped before that if the expression of one of its families panics.
     pub(crate) fn permanent() -> Self {
         let mut ids = lock(&IDS);
         let unused = ids.unused.pop();

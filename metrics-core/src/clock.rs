@@ -50,7 +50,8 @@ impl Clock {
 /// 9 ms if they disagree.
 ///
 /// `quanta` calibrates for at most 200 ms and does not check the result. If the thread is suspended for longer between
-/// the reads of the two clocks, the length is wrong by orders of magnitude, and so would be all latencies of the process.
+/// the reads of the two clocks, the length is wrong by orders of magnitude, and so would all latencies of the process
+/// be.
 fn checked(ticks: &quanta::Clock, seconds_per_tick: f64) -> f64 {
     /// The maximum relative difference. A suspension between the reads of the two clocks causes a larger one.
     const TOLERANCE: f64 = 0.01;
@@ -75,8 +76,7 @@ fn checked(ticks: &quanta::Clock, seconds_per_tick: f64) -> f64 {
     measured[measured.len() / 2]
 }
 
-/// Calibrates this clock against the system clock. This takes 2 ms, or up to 210 ms if the system
-/// clock is unsteady.
+/// Calibrates this clock against the system clock. This takes 2 ms, or up to 210 ms if the system clock is unsteady.
 pub(crate) fn init() {
     Clock::get();
 }

@@ -31,7 +31,7 @@ pub(crate) fn merged(parts: &[MetricFamily], more: &[MetricFamily]) -> Vec<Metri
     all
 }
 
-/// Returns the labels of a metric, sorted by name.
+/// Returns the labels of a metric without those that have an empty value, sorted by name.
 fn pairs(metric: &proto::Metric) -> Vec<(String, String)> {
     let mut pairs: Vec<_> =
         present_labels(metric).map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
