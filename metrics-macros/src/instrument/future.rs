@@ -36,8 +36,8 @@ pub(super) fn find(sig: &Signature, of_block: Option<&Generics>, body: &TokenStr
     };
     let must_pin = opaque.as_ref().is_none_or(|bounds| bounds.unpin);
     let (made, pinned) = match tail {
-        Some(Tail { before, pin, keywords, body }) if !may_return(&before) && (pin.is_some() || !must_pin) => {
-            (Made::Block { before, keywords, body }, pin.map_or(Pinned::No, Pinned::By))
+        Some(Tail { before, pin, keywords, block }) if !may_return(&before) && (pin.is_some() || !must_pin) => {
+            (Made::Block { before, keywords, block }, pin.map_or(Pinned::No, Pinned::By))
         }
         // A boxed future that contains a `T` is not `'static` unless `T` is.
         _ if must_pin && is_static(ty) && !generics::are_static(ty, sig, of_block) => return None,
@@ -147,7 +147,7 @@ struct Tail {
     /// The user's path to `Box::pin`.
     pin: Option<TokenStream>,
     keywords: TokenStream,
-    body: TokenStream,
+    block: Group,
 }
 
 impl Tail {
@@ -172,14 +172,14 @@ impl Tail {
             Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Brace,
             Some(_) => false,
         };
-        let AsyncBlock { keywords, body, .. } = block;
-        is_statement.then(|| Self { before: before.iter().cloned().collect(), pin, keywords, body })
+        let AsyncBlock { keywords, block, .. } = block;
+        is_statement.then(|| Self { before: before.iter().cloned().collect(), pin, keywords, block })
     }
 }
 
 struct AsyncBlock {
     keywords: TokenStream,
-    body: TokenStream,
+    block: Group,
     /// The number of tokens, including the keywords.
     len: usize,
 }
@@ -196,7 +196,7 @@ impl AsyncBlock {
         let len = keywords.len() + 1;
         (block.delimiter() == Delimiter::Brace).then(|| Self {
             keywords: keywords.iter().cloned().collect(),
-            body: block.stream(),
+            block: block.clone(),
             len,
         })
     }

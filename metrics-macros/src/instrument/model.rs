@@ -53,7 +53,7 @@ pub(super) struct ReturnedFuture {
 /// The way a function creates its returned future.
 pub(super) enum Made {
     /// An `async` block, preceded only by statements that cannot return early.
-    Block { before: TokenStream, keywords: TokenStream, body: TokenStream },
+    Block { before: TokenStream, keywords: TokenStream, block: Group },
     /// Any other body.
     Body,
 }

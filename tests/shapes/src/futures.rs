@@ -50,6 +50,38 @@ fn functions_that_return_impl_future() {
 }
 
 #[test]
+fn returned_blocks_drop_temporaries_of_the_last_expression_as_their_edition_does() {
+    struct Noted<'a>(&'a RefCell<Vec<&'static str>>, &'static str);
+    impl Noted<'_> {
+        fn len(&self) -> usize {
+            self.1.len()
+        }
+    }
+    impl Drop for Noted<'_> {
+        fn drop(&mut self) {
+            self.0.borrow_mut().push(self.1);
+        }
+    }
+    fn plain<'a>(order: &'a RefCell<Vec<&'static str>>) -> impl Future<Output = usize> + 'a {
+        async move {
+            let _variable = Noted(order, "variable");
+            Noted(order, "temporary").len()
+        }
+    }
+    #[instrument("future-temporaries")]
+    fn annotated<'a>(order: &'a RefCell<Vec<&'static str>>) -> impl Future<Output = usize> + 'a {
+        async move {
+            let _variable = Noted(order, "variable");
+            Noted(order, "temporary").len()
+        }
+    }
+    let [one, other] = [RefCell::default(), RefCell::default()];
+    assert_eq!(now(plain(&one)), now(annotated(&other)));
+    assert_eq!(one, other);
+    assert_eq!(one.take().len(), 2);
+}
+
+#[test]
 fn functions_that_return_boxed_futures() {
     type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -12,6 +12,7 @@
     reason = "the shapes are what users write, in every edition"
 )]
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::future::Future;

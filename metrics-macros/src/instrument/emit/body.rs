@@ -3,6 +3,7 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 
+use super::super::function::with_stream;
 use super::super::model::{Args, Function, LabelValue, Made, Pinned, ReturnedFuture};
 use super::super::ty;
 use super::{at, borrowed, captures, checked, checked_at, families, feed, operand, rebound};
@@ -127,7 +128,7 @@ fn returning_future(
     };
     let ending = quote_spanned! {span=> move |__metrics_out #of| #ending };
     let measured = match &future.made {
-        Made::Block { before, keywords, body } => {
+        Made::Block { before, keywords, block } => {
             let edge = future.output.as_ref().map(|output| {
                 quote_spanned! {span=>
                     if false {
@@ -135,7 +136,10 @@ fn returning_future(
                     }
                 }
             });
-            let block = quote! { #keywords { #edge #body } };
+            // Keeps the span of the braces, whose edition determines when the temporaries of the last expression drop.
+            let stream = block.stream();
+            let block = with_stream(block, quote! { #edge #stream });
+            let block = quote! { #keywords #block };
             let rebound = rebound::statements(function);
             if before.is_empty() {
                 quote_spanned! {span=> #private::measure(__metrics_call, #block, #ending) }
