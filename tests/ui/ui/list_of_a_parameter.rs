@@ -5,6 +5,13 @@ struct Router {
 }
 
 impl Router {
+    const PATHS: [&str; 2] = ["/a", "/b"];
+
+    #[instrument(path in Self::PATHS)]
+    fn route_known(&self, path: &str) {
+        let _ = path;
+    }
+
     #[instrument(path in self.paths)]
     fn route(&self, path: &str) {
         let _ = path;
