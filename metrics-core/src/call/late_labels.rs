@@ -2,10 +2,9 @@
 //!
 //! The guard keeps the values of the other labels (inline if at most 62 bytes long) and looks up the latency, exception
 //! and cancellation series when the call ends. When the call begins, the series of all label sets known in advance are
-//! created at 0, unless one of the families is more than half full. The other half is reserved for label
-//! sets that actually occur. Only the exceptions have the error kind as a label, so that it does not multiply the
-//! latency series. Per-call families are kept alive by reference counting, because their expressions may have returned
-//! temporaries.
+//! created at 0, unless one of the families is more than half full. The other half is reserved for label sets that
+//! actually occur. Only the exceptions have the error kind as a label, so that it does not multiply the latency series.
+//! Per-call families are kept alive by reference counting, because their expressions may have returned temporaries.
 
 use std::fmt;
 

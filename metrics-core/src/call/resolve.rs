@@ -24,8 +24,10 @@ struct Lookup<'f> {
     families: &'f Families,
     cache: &'f CacheId,
     roles: &'static [Role],
-    /// True if the remaining labels are known only when the call ends, and series may be created for them in advance.
-    creates_known: bool,
+    /// True if the remaining labels are known only when the call ends.
+    completes_later: bool,
+    /// The families that the call evaluates, if it begins.
+    per_call: Option<&'f PerCall<'f>>,
 }
 
 impl Site {
@@ -77,7 +79,8 @@ impl Site {
         if !families.feeds_anything() {
             return (Series { buckets: families.buckets(), ..Series::NONE }, true);
         }
-        let lookup = Lookup { families, cache: &families.cache, roles: &Role::ALL, creates_known: false };
+        let lookup =
+            Lookup { families, cache: &families.cache, roles: &Role::ALL, completes_later: false, per_call: None };
         let (handles, is_within_cap) = lookup.find(values);
         (Series { handles, buckets: families.buckets() }, is_within_cap)
     }
@@ -95,9 +98,7 @@ impl Site {
             }
             return Handle::NONE;
         };
-        let half_empty = |per_call: &PerCall<'_>| per_call.iter().flatten().all(|target| target.is_half_empty());
-        let creates_known = per_call.is_none_or(half_empty);
-        let lookup = Lookup { families, cache, roles: &[Role::InFlight], creates_known };
+        let lookup = Lookup { families, cache, roles: &[Role::InFlight], completes_later: true, per_call };
         lookup.find(values).0[Role::InFlight as usize]
     }
 
@@ -143,7 +144,7 @@ impl Families {
     /// Returns the series of an ended call with late labels. The flag is false if these are the overflow series.
     pub(super) fn resolve_at_end(&self, values: &[&str]) -> (Series, bool) {
         let roles = self.roles_at_end(values);
-        let lookup = Lookup { families: self, cache: &self.cache, roles, creates_known: false };
+        let lookup = Lookup { families: self, cache: &self.cache, roles, completes_later: false, per_call: None };
         let (handles, is_within_cap) = lookup.find(values);
         (Series { handles, buckets: self.buckets() }, is_within_cap)
     }
@@ -162,7 +163,7 @@ impl Lookup<'_> {
 
     #[cold]
     fn find_new(&self, epoch: u64, values: &[&str]) -> (Handles, bool) {
-        let Self { families, cache, roles, creates_known } = *self;
+        let Self { families, cache, roles, completes_later, per_call } = *self;
         let mut replaced = [""; MAX_LABELS];
         let values = families.within_sets(values, &mut replaced);
         // The caller has searched the cache for the values as they were given.
@@ -172,10 +173,12 @@ impl Lookup<'_> {
             return (handles, true);
         }
         // Label sets are created in advance only until half of the cap is used, to leave room for those that calls
-        // actually use.
-        if creates_known
+        // actually use. Once the lookup is cached, this is not checked again, even if later calls evaluate other
+        // families.
+        if completes_later
             && let Some(known) = families.known_values()
             && families.is_half_empty()
+            && per_call.into_iter().flatten().flatten().all(|target| target.is_half_empty())
         {
             families.create_known(known, values);
         }

@@ -17,8 +17,14 @@ static BY_PATH: Site =
 static BY_FLAG: Site = Site::new("without_locks", "by_flag", &[Part::Label("flag"), Part::Prefix("locks_by_flag")]);
 static BY_RESULT: Site =
     Site::new("without_locks", "by_result", &[Part::Label("by"), Part::ResultLabel("ok"), Part::Prefix("locks_late")]);
+static OF_SELF: Site = Site::new(
+    "without_locks",
+    "of_self",
+    &[Part::Label("by"), Part::KindLabel("kind"), Part::LatencyPerCall, Part::Prefix("locks_of_self")],
+);
 
 struct Metrics {
+    of_self: Family<Summary, 1>,
     counter: Family<Counter, 2>,
     summary: Family<Summary, 1>,
     histogram: Histogram,
@@ -57,12 +63,19 @@ fn use_all(metrics: &Metrics) {
             .by_result()
             .start([label(path)])
             .finish(super::Ending::new(false, [super::of_result(&true, |ok| *ok)]));
+        OF_SELF
+            .enter_with()
+            .latency::<1, false, _>(&metrics.of_self)
+            .by_result()
+            .start([label(path)])
+            .finish(super::Ending::new(false, []));
     }
 }
 
 #[test]
 fn a_thread_that_has_seen_its_series_takes_no_lock() {
     let metrics = Metrics {
+        of_self: Summary::builder("g_seconds", "").labels(["by"]).build(),
         counter: Counter::builder("a_total", "").labels(["path", "method"]).build(),
         summary: Summary::builder("a_seconds", "").labels(["path"]).build(),
         histogram: Histogram::builder("b_seconds", "").build(),
@@ -91,11 +104,13 @@ fn a_thread_that_has_seen_its_series_takes_no_lock() {
         });
         BY_FLAG.enter().start([label(&false)]).finish(false);
         is_warm.recv().expect("no panic");
-        let cores = [&LITERAL, &BY_PATH, &BY_FLAG, &BY_RESULT]
+        let cores = [&LITERAL, &BY_PATH, &BY_FLAG, &BY_RESULT, &OF_SELF]
             .into_iter()
             .flat_map(|site| site.families().expect("initialized").cores());
-        let tables: Vec<_> =
-            cores.chain([&metrics.counter.core, &metrics.summary.core]).map(|core| core.hold_lock()).collect();
+        let tables: Vec<_> = cores
+            .chain([&metrics.counter.core, &metrics.summary.core, &metrics.of_self.core])
+            .map(|core| core.hold_lock())
+            .collect();
         let others = (access::hold_locks(), gauge::hold_lock(), cache::hold_lock(), Registry::global().hold_lock());
         go.send(()).expect("the thread waits");
         let waited = is_done.recv_timeout(Duration::from_secs(20));
