@@ -27,34 +27,64 @@ const TARGET: &str = "metrics_core";
 /// The maximum number of messages that wait for a logger on other threads. Further messages are dropped.
 const MAX_WAITING: usize = 8;
 
+/// The thread that logs the warnings and errors of the current thread. The current thread logs other messages, because
+/// they may be frequent and occur only if the program requests them.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum LoggingThread {
+    Current,
+    /// Another thread, or the current one if no thread can be spawned.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server uses it"))]
+    Other,
+    /// Another thread. If no thread can be spawned, messages go to stderr, because a logger may need a lock that the
+    /// current thread holds.
+    OnlyOther,
+}
+
 thread_local! {
-    static HANDS_OVER: Cell<bool> = const { Cell::new(false) };
+    static LOGGING_THREAD: Cell<LoggingThread> = const { Cell::new(LoggingThread::Current) };
+}
+
+impl LoggingThread {
+    /// The thread that logs for the current thread.
+    pub(crate) fn get() -> Self {
+        LOGGING_THREAD.get()
+    }
+
+    /// The thread that logs for a thread for which the current one waits.
+    pub(crate) fn of_spawned(self) -> Self {
+        if self == Self::OnlyOther { self } else { Self::Current }
+    }
+
+    /// Lets this thread log for the current thread.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server calls it"))]
+    pub(crate) fn set(self) {
+        LOGGING_THREAD.set(self);
+    }
+
+    /// Lets this thread log for the current thread while `f` runs.
+    pub(crate) fn during<R>(self, f: impl FnOnce() -> R) -> R {
+        struct Restore(LoggingThread);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                LOGGING_THREAD.set(self.0);
+            }
+        }
+        let _restore = Restore(LOGGING_THREAD.replace(self));
+        f()
+    }
 }
 
 /// Logs a message. Warnings and errors go to stderr if logging is off, as in a program without a logger.
 pub(crate) fn log(level: Level, line: fmt::Arguments<'_>) {
-    if !(level <= Level::Warn && HANDS_OVER.get() && log_elsewhere(level, line)) {
+    let thread = LoggingThread::get();
+    if thread == LoggingThread::Current || level > Level::Warn {
         log_here(level, line);
-    }
-}
-
-/// Sets whether the current thread lets other threads log its warnings and errors. Other messages are logged on
-/// the current thread, because they may be frequent and occur only if the program requests them.
-#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server calls it"))]
-pub(crate) fn hand_over(hands_over: bool) {
-    HANDS_OVER.set(hands_over);
-}
-
-/// Runs `f`. Meanwhile, other threads log the warnings and errors of the current thread, as after [`hand_over`].
-pub(crate) fn handing_over<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            HANDS_OVER.set(self.0);
+    } else if !log_elsewhere(level, line) {
+        match thread {
+            LoggingThread::OnlyOther => write_to_stderr(line),
+            LoggingThread::Current | LoggingThread::Other => log_here(level, line),
         }
     }
-    let _restore = Restore(HANDS_OVER.replace(true));
-    f()
 }
 
 /// Logs a message on another thread. Returns false if no thread can be spawned.
@@ -81,12 +111,16 @@ fn log_here(level: Level, line: fmt::Arguments<'_>) {
         if log::max_level() != LevelFilter::Off {
             log::log!(target: TARGET, level, "{line}");
         } else if level <= Level::Warn {
-            // Written in one call, so that lines from different threads do not interleave.
-            let text = format!("metrics-core: {line}\n");
-            // If stderr is closed, the message cannot be reported.
-            let _ = stderr().write_all(text.as_bytes());
+            write_to_stderr(line);
         }
     });
+}
+
+fn write_to_stderr(line: fmt::Arguments<'_>) {
+    // Written in one call, so that lines from different threads do not interleave.
+    let text = format!("metrics-core: {line}\n");
+    // If stderr is closed, the message cannot be reported.
+    let _ = stderr().write_all(text.as_bytes());
 }
 
 /// Runs user code, and returns `None` if it panics.

@@ -92,9 +92,9 @@ impl Collect for Process {
 /// The process metrics are registered once, and the build info is registered once for each calling crate.
 pub fn register(module_path: &str, version: &str, revision: &str) {
     static REGISTERED: Once = Once::new();
-    let mut registered = Ok(());
-    REGISTERED.call_once(|| registered = Registry::global().register_collector(Process).map(drop));
-    // Not in `call_once`, because a logger is user code, which may wait for another thread that registers as well.
+    let (global, mut registered) = (Registry::global(), Ok(()));
+    REGISTERED.call_once(|| registered = global.register_collector(Process).map(drop));
+    // Not in `call_once`, because a logger is user code, which may wait for another thread that is also registering.
     if let Err(error) = registered {
         InternalError::CollectorConflict.record_cause(&"process metrics", &error);
     }

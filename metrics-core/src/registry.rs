@@ -103,7 +103,7 @@ impl Registry {
     #[must_use]
     pub fn global() -> &'static Self {
         let global: &'static Self = &GLOBAL;
-        bridge::install(global);
+        bridge::install(global, UserCode::Due);
         global
     }
 
@@ -250,7 +250,7 @@ impl Registry {
 /// ```
 pub fn init() {
     EXPOSURE.begin();
-    let _ = Registry::global();
+    bridge::install(&GLOBAL, UserCode::Now);
     declared::initialize(true, UserCode::Now);
 }
 

@@ -20,7 +20,7 @@ use super::Registry;
 use super::collect::context::{self, DEFAULT_COLLECT_TIMEOUT, ScrapeContext};
 use super::declared::{self, Attempts, UserCode};
 use crate::internal::InternalError;
-use crate::logging::{handing_over, log};
+use crate::logging::{LoggingThread, log};
 
 /// The maximum time that a caller waits for work that may need to lock the `prometheus` registry.
 const ASIDE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ impl Collector for Bridge {
         }
         // The `prometheus` registry is locked here. Initialization and callbacks may log problems, and the logger is
         // user code that may need that lock.
-        handing_over(|| {
+        LoggingThread::OnlyOther.during(|| {
             if !declared::is_ready_for_scrape() {
                 aside("metrics-core-init", || declared::initialize_for_scrape(true));
             }
@@ -61,15 +61,16 @@ impl Collector for Registry {
         }
         let timeout = outer.map_or(DEFAULT_COLLECT_TIMEOUT, |outer| outer.inner_timeout());
         // The registry that contains this one may be locked.
-        handing_over(|| to_prometheus::all_families(self, timeout))
+        LoggingThread::OnlyOther.during(|| to_prometheus::all_families(self, timeout))
     }
 }
 
-/// Registers the bridge on the first call. If no thread can be spawned, later calls try again.
-pub(crate) fn install(global: &'static Registry) {
+/// Registers the bridge on the first call. If no thread can be spawned, later calls try again. `user_code` determines
+/// whether a later call does so now.
+pub(crate) fn install(global: &'static Registry, user_code: UserCode) {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     static ATTEMPTS: Attempts = Attempts::new();
-    if INSTALLED.load(Ordering::Relaxed) || !ATTEMPTS.allow(UserCode::Due) || INSTALLED.swap(true, Ordering::Relaxed) {
+    if INSTALLED.load(Ordering::Relaxed) || !ATTEMPTS.allow(user_code) || INSTALLED.swap(true, Ordering::Relaxed) {
         return;
     }
     // The caller may be a collector that runs under the lock that registration needs.
@@ -97,7 +98,7 @@ fn aside(name: &str, f: impl FnOnce() + Send + 'static) -> bool {
             true
         }
         Err(_) => {
-            handing_over(|| InternalError::ThreadSpawnFailed.record(&name));
+            LoggingThread::OnlyOther.during(|| InternalError::ThreadSpawnFailed.record(&name));
             false
         }
     }

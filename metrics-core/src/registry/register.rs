@@ -34,8 +34,8 @@ impl<M: Metric, T: BuildTarget> Builder<M, T> {
         T::from_core(global.register_variant(&core).unwrap_or_else(|error| global.detach(core, &error)))
     }
 
-    /// Like [`Builder::register_variant`], but registers in `registry` and returns errors. The flag is true if the family
-    /// was not registered before.
+    /// Like [`Builder::register_variant`], but registers in `registry` and returns errors. The flag is true if the
+    /// family was not registered before.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn register_variant_in(self, registry: &Registry) -> Result<(T, bool), Error> {
         let core = Arc::new(self.within(registry).into_core());
@@ -244,7 +244,7 @@ impl Registry {
         Ok(true)
     }
 
-    /// Unregisters a family again, because another one that belongs to it could not be registered.
+    /// Unregisters a family that was just registered, because another family of the same layer could not be.
     #[cfg_attr(not(any(feature = "tower", feature = "actix")), allow(dead_code, reason = "only layers use it"))]
     pub(crate) fn withdraw<M: Metric, const N: usize>(&self, family: &Family<M, N>) {
         self.write().members.withdraw(&family.core);

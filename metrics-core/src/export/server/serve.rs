@@ -34,7 +34,7 @@ use crate::export::http::exposition::{Exposition, ScrapeResponse};
 use crate::export::http::live::LivePage;
 use crate::export::http::response::ExpositionBody;
 use crate::lock::lock;
-use crate::logging::{hand_over, log};
+use crate::logging::{LoggingThread, log};
 
 const PATH: &str = "/metrics";
 /// The response to a request for the live page that a website may have caused.
@@ -133,7 +133,7 @@ impl Serving {
 
 /// Accepts and serves connections until `stop` is notified.
 pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop: Arc<Notify>) {
-    hand_over(true);
+    LoggingThread::Other.set();
     let requests = GracefulShutdown::new();
     let swept = Arc::clone(&serving);
     tokio::spawn(async move {
@@ -194,7 +194,7 @@ pub(super) async fn serve(mut listener: TcpListener, serving: Arc<Serving>, stop
 /// Closes connections that have not sent a request, and waits for responses in flight.
 async fn finish(serving: &Serving, requests: GracefulShutdown) {
     // The program may exit as soon as the server has shut down, before another thread could log.
-    hand_over(false);
+    LoggingThread::Current.set();
     serving.connections.close_new();
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, requests.shutdown()).await.is_err() {
         log(Level::Warn, format_args!("the metrics server was shut down while scrapes were in flight"));

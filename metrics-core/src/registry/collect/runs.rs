@@ -18,6 +18,7 @@ use super::context::ScrapeContext;
 use super::waiter::Waiter;
 use crate::internal::InternalError;
 use crate::lock::lock;
+use crate::logging::LoggingThread;
 use crate::per_process;
 
 /// The maximum number of concurrent runs of a collector, including runs that scrapes have given up on.
@@ -96,10 +97,12 @@ impl<T: Send + Sync + 'static> Runs<T> {
         // closure is dropped, and the work runs on this thread.
         let work = Arc::new(Mutex::new(Some((context, collect))));
         let (theirs, runs, of_thread) = (Arc::clone(&work), self.clone(), Arc::clone(run));
+        // The scrape waits for this run, and may hold a lock that a logger needs.
+        let logging = LoggingThread::get().of_spawned();
         let perform = move || {
             let end = End { runs: &runs, run: &of_thread };
             let work = lock(&theirs).take();
-            end.with(work.and_then(|(context, collect)| context.during(collect)));
+            end.with(work.and_then(|(context, collect)| logging.during(|| context.during(collect))));
         };
         if thread::Builder::new().name("metrics-collector".to_owned()).spawn(perform).is_ok() {
             return;
