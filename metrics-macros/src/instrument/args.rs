@@ -206,7 +206,7 @@ impl Check<'_> {
         let name = arg.name.unraw().to_string();
         let span = arg.name.span();
         let is_raw = arg.name.to_string().starts_with("r#");
-        // A label may have the name of the flag `histogram`.
+        // A label with a list may have the name of the flag `histogram`; with any other value, it is a mistake.
         let is_flag_as_label = name == "histogram" && !matches!(arg.value, Value::None);
         if is_raw || is_flag_as_label || !OPTIONS.contains(&name.as_str()) {
             if let Some(message) = mistaken_option(&arg) {

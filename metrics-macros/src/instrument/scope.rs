@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::discouraged::Speculative as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
-use syn::{Expr, ExprAsync, ExprClosure, ExprPath, FnArg, GenericParam, Token};
+use syn::{Expr, ExprAsync, ExprClosure, ExprPath, FnArg, GenericParam, ItemFn, Token};
 
 use super::model::Function;
 
@@ -16,8 +16,9 @@ pub(super) struct CallScope {
     variables: HashSet<String>,
     /// `Self` and generic parameters, which can begin a path.
     generics: HashSet<String>,
-    /// `false` if the function may have a block whose generics are unknown, because the attribute is on the method.
-    knows_block: bool,
+    /// `true` if the function is a method of a block whose generics are unknown, because the attribute is on the
+    /// method.
+    has_unknown_block: bool,
 }
 
 impl CallScope {
@@ -35,7 +36,8 @@ impl CallScope {
             GenericParam::Const(param) => Some(param.ident.to_string()),
             GenericParam::Lifetime(_) => None,
         }));
-        Self { variables, generics, knows_block: block_generics.is_some() }
+        let has_unknown_block = sig.receiver().is_some() && block_generics.is_none();
+        Self { variables, generics, has_unknown_block }
     }
 
     /// Returns true if a parameter may bind this variable.
@@ -69,7 +71,7 @@ impl CallScope {
         match expr {
             Expr::Path(ExprPath { path, .. }) => {
                 let first = path.segments.first().filter(|_| path.segments.len() > 1);
-                !self.knows_block && first.is_some_and(|first| is_short(&first.ident.to_string()))
+                self.has_unknown_block && first.is_some_and(|first| is_short(&first.ident.to_string()))
             }
             Expr::Field(field) => self.may_begin_with_generic(&field.base),
             Expr::MethodCall(call) => self.may_begin_with_generic(&call.receiver),
@@ -111,14 +113,16 @@ pub(super) fn is_short(name: &str) -> bool {
     chars.next().is_some_and(char::is_uppercase) && chars.all(|rest| rest.is_ascii_digit())
 }
 
-/// Returns the first `await` in the tokens that is not in an `async` block or closure.
+/// Returns the first `await` in the tokens that is not in an `async` block, closure or function.
 pub(super) fn first_await(tokens: TokenStream) -> Option<Ident> {
     first_await_in.parse2(tokens).ok().flatten()
 }
 
 fn first_await_in(input: ParseStream<'_>) -> syn::Result<Option<Ident>> {
     while !input.is_empty() {
-        if input.peek(Token![async]) && (skip::<ExprAsync>(input) || skip::<ExprClosure>(input)) {
+        if input.peek(Token![async])
+            && (skip::<ExprAsync>(input) || skip::<ExprClosure>(input) || skip::<ItemFn>(input))
+        {
             continue;
         }
         let found = match input.parse()? {
@@ -134,7 +138,7 @@ fn first_await_in(input: ParseStream<'_>) -> syn::Result<Option<Ident>> {
     Ok(None)
 }
 
-/// Skips an expression of this type. Returns false, and skips nothing, if another one follows.
+/// Skips an expression of this type. Returns false, and skips nothing, if something else follows.
 fn skip<E: Parse>(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     let is_next = ahead.parse::<E>().is_ok();

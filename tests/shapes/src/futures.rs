@@ -50,7 +50,7 @@ fn functions_that_return_impl_future() {
 }
 
 #[test]
-fn returned_blocks_drop_temporaries_of_the_last_expression_as_their_edition_does() {
+fn functions_that_return_futures_drop_temporaries_as_their_edition_does() {
     struct Noted<'a>(&'a RefCell<Vec<&'static str>>, &'static str);
     impl Noted<'_> {
         fn len(&self) -> usize {
@@ -75,8 +75,21 @@ fn returned_blocks_drop_temporaries_of_the_last_expression_as_their_edition_does
             Noted(order, "temporary").len()
         }
     }
+    fn plain_other<'a>(order: &'a RefCell<Vec<&'static str>>) -> impl Future<Output = usize> + 'a {
+        let _variable = Noted(order, "variable");
+        std::future::ready(Noted(order, "temporary").len())
+    }
+    #[instrument("future-temporaries")]
+    fn annotated_other<'a>(order: &'a RefCell<Vec<&'static str>>) -> impl Future<Output = usize> + 'a {
+        let _variable = Noted(order, "variable");
+        std::future::ready(Noted(order, "temporary").len())
+    }
     let [one, other] = [RefCell::default(), RefCell::default()];
     assert_eq!(now(plain(&one)), now(annotated(&other)));
+    assert_eq!(one, other);
+    assert_eq!(one.take().len(), 2);
+    other.take();
+    assert_eq!(now(plain_other(&one)), now(annotated_other(&other)));
     assert_eq!(one, other);
     assert_eq!(one.take().len(), 2);
 }

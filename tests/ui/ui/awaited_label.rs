@@ -35,6 +35,9 @@ impl Session {
     #[instrument(user = later(async || pair::<String, ()>(self.user().await), ""))]
     fn update(&self) {}
 
+    #[instrument(user = { async fn none() { std::future::ready(()).await } later(none, "") })]
+    fn count(&self) {}
+
     #[instrument(user = later(async || String::new(), &self.user().await))]
     async fn rename(&self) {}
 }

@@ -136,7 +136,7 @@ fn returning_future(
                     }
                 }
             });
-            // Keeps the span of the braces, whose edition determines when the temporaries of the last expression drop.
+            // Keeps the span of the braces, whose edition determines when temporaries are dropped.
             let stream = block.stream();
             let block = with_stream(block, quote! { #edge #stream });
             let block = quote! { #keywords #block };
@@ -154,8 +154,8 @@ fn returning_future(
                 let returned = ty::restated(returned.to_token_stream());
                 quote_spanned! {span=> -> #returned }
             });
-            let body = &function.body;
-            let make = quote_spanned! {span=> move || #returned { #captures #rebound #body } };
+            let block = block(function, &quote! { #captures #rebound }, span);
+            let make = quote_spanned! {span=> move || #returned #block };
             quote_spanned! {span=> #private::create(__metrics_call, #make, #ending) }
         }
     };
