@@ -155,6 +155,7 @@ where
 fn begin(metrics: &RequestMetrics, request: &ServiceRequest) -> MeasuredRequest {
     let (extensions, route) = (request.extensions(), request.match_pattern());
     MeasuredRequest::begin(metrics, extensions.get(), request.path(), route.as_deref(), request.method().as_str())
+        .reads_connect_bodies()
 }
 
 pin_project! {

@@ -212,7 +212,7 @@ impl<'r> In<'r> {
         Self { registry, undo: Vec::new() }
     }
 
-    /// Unregisters the families again, after one of them could not be registered.
+    /// Unregisters the families that were added, after another one could not be registered.
     pub(super) fn withdraw(self) {
         self.undo.into_iter().for_each(|undo| undo(self.registry));
     }

@@ -4,10 +4,10 @@
 //! module implements the recording.
 //!
 //! A request lasts until the last byte of its response body, so the recording guard moves to the body. If the server
-//! will not poll the body (HEAD requests, status 1xx, 204 or 304, status 2xx to CONNECT, or length 0), the request ends
-//! with the head. If the length is known, the request ends with the last byte, because servers do not poll the body
-//! again after that. If trailers may follow that byte and report a failure, the request ends with them, or when the
-//! body is dropped.
+//! will not poll the body (HEAD requests, status 1xx, 204 or 304, a 2xx response to CONNECT, or length 0), the request
+//! ends with the head. If the length is known, the request ends with the last byte, because servers do not poll the
+//! body again after that. If trailers may follow that byte and report a failure, the request ends with them, or when
+//! the body is dropped.
 
 use std::iter;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) struct MeasuredRequest {
     method: RequestMethod,
 }
 
-/// The methods whose responses can have no body.
+/// The request method, as far as it determines whether the server reads the body of a response.
 #[derive(Clone, Copy)]
 enum RequestMethod {
     Head,
@@ -48,7 +48,8 @@ impl RequestMethod {
     }
 }
 
-/// Marks a request that layers measure, so that another layer with the same families does not count it again.
+/// Marks a request that one or more layers measure, so that another layer with the same families does not count it
+/// again.
 #[derive(Clone)]
 pub(super) struct MeasuredBy {
     metrics: RequestMetrics,
@@ -110,6 +111,15 @@ impl MeasuredRequest {
     pub(super) fn mark(&self, outer: Option<&MeasuredBy>) -> Option<MeasuredBy> {
         let metrics = self.recording.as_ref()?.metrics().clone();
         Some(MeasuredBy { metrics, outer: outer.cloned().map(Arc::new) })
+    }
+
+    /// Measures the body of a response to CONNECT. actix-web sends it, unlike hyper.
+    #[cfg(feature = "actix")]
+    pub(super) fn reads_connect_bodies(mut self) -> Self {
+        if matches!(self.method, RequestMethod::Connect) {
+            self.method = RequestMethod::Other;
+        }
+        self
     }
 
     /// Returns the layer that measures the request, if any.

@@ -141,7 +141,7 @@ impl RequestMetrics {
     }
 
     /// Returns true if a response with this status is an exception, or if the rule that decides this panics. The
-    /// request is then counted, and the host does not notice the panic.
+    /// request is then counted, and the panic does not reach the server.
     pub(super) fn is_exception(&self, status: u16) -> bool {
         guarded(|| (self.inner.is_exception)(status)).unwrap_or_else(|| {
             InternalError::ExceptionRulePanic.record(&self.inner.location);

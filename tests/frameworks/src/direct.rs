@@ -51,7 +51,7 @@ fn one(
 }
 
 #[tokio::test]
-async fn a_layer_inside_another_one_and_itself_counts_once() {
+async fn a_layer_nested_in_itself_through_another_one_counts_once() {
     let (measured, outer) = one(|builder| builder);
     let (within, middle) = one(|builder| builder);
     let answer = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("hello"))));
@@ -90,7 +90,7 @@ async fn a_rule_that_panics_counts_an_exception() {
 }
 
 #[tokio::test]
-async fn a_body_that_answers_a_connect_is_not_read() {
+async fn the_body_of_a_response_to_connect_is_not_read() {
     let (measured, layer) = one(|builder| builder.known_routes([("CONNECT", "/a")]));
     for (status, cancelled) in [(StatusCode::OK, 0.0), (StatusCode::BAD_GATEWAY, 1.0)] {
         let service = layer.layer(service_fn(async |_: Request<Body>| {
