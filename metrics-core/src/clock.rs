@@ -50,8 +50,8 @@ impl Clock {
 /// 9 ms if they disagree.
 ///
 /// `quanta` calibrates for at most 200 ms and does not check the result. If the thread is suspended for longer between
-/// the reads of the two clocks, the length is wrong by orders of magnitude, and so would all latencies of the process
-/// be.
+/// the reads of the two clocks, the length is wrong by orders of magnitude, and all latencies of the process would be
+/// wrong as well.
 fn checked(ticks: &quanta::Clock, seconds_per_tick: f64) -> f64 {
     /// The maximum relative difference. A suspension between the reads of the two clocks causes a larger one.
     const TOLERANCE: f64 = 0.01;
