@@ -6,8 +6,8 @@
 //! so every message goes through [`log()`].
 //!
 //! A logger blocks if nothing reads its output, for example because the program that collects logs hangs. The server's
-//! thread serves all scrapes, so it hands its warnings over to other threads; see [`hand_over`]. A thread that holds
-//! the lock of the `prometheus` registry does the same, because a logger may need that lock.
+//! thread serves all scrapes, so other threads log its warnings; see [`LoggingThread`]. The same applies to a thread
+//! that holds the lock of the `prometheus` registry, because a logger may need that lock.
 
 use std::cell::Cell;
 use std::fmt;
