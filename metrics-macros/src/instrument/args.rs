@@ -3,16 +3,15 @@
 //! Each argument is first parsed by its form alone (`name`, `name = value`, `name in values`, a literal, a list), then
 //! interpreted as an option or a label. A mistake in one argument therefore does not hide mistakes in the others.
 
+mod form;
 mod mistaken;
 mod usage;
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::parse::Parse;
-use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Lit, LitStr, Token, parenthesized};
+use syn::{Expr, ExprLit, Lit};
 
 use super::model::{Args, CallValue, Family, Function, InFlight, Kind, Known, Label, LabelValue, variable};
 use super::scope::{CallScope, first_await};
@@ -20,7 +19,9 @@ use super::ty;
 use crate::errors::Errors;
 use crate::krate;
 use crate::literal::{self, fixed, is_name, plain, string};
-use mistaken::{OPTIONS_OF_TRACING, is_list_of_tracing, mistaken_option, of_tracing};
+use form::Value;
+pub(super) use form::{Arg, split};
+use mistaken::{OPTIONS_OF_TRACING, mistaken_option, of_tracing};
 use usage::usage;
 
 const MAX_LABELS: usize = 8;
@@ -45,30 +46,6 @@ pub(super) fn parse(args: TokenStream, function: &Function, errors: &mut Errors)
     check(split(args, errors), function, errors)
 }
 
-/// Parses the arguments without interpreting them. Skips arguments that do not parse and adds the mistakes to `errors`.
-pub(super) fn split(args: TokenStream, errors: &mut Errors) -> Vec<Arg> {
-    let mut split = Vec::new();
-    let mut found = Vec::new();
-    let parser = |input: ParseStream<'_>| {
-        while !input.is_empty() {
-            match Arg::parse(input).and_then(|arg| end_of_arg(input).map(|()| arg)) {
-                Ok(arg) => split.push(arg),
-                Err(error) => {
-                    found.push(error);
-                    while !input.is_empty() && !input.peek(Token![,]) {
-                        input.parse::<TokenTree>()?;
-                    }
-                }
-            }
-            input.parse::<Option<Token![,]>>()?;
-        }
-        Ok(())
-    };
-    let rest = parser.parse2(args);
-    found.into_iter().chain(rest.err()).for_each(|error| errors.add(error));
-    split
-}
-
 /// Returns the path given by the `crate` option, or else the detected path.
 pub(super) fn krate(args: &[Arg]) -> Option<syn::Path> {
     let given = args.iter().find_map(|arg| match &arg.value {
@@ -77,101 +54,6 @@ pub(super) fn krate(args: &[Arg]) -> Option<syn::Path> {
     });
     // If detection fails, the check of each method's arguments reports the error.
     given.or_else(|| krate::path("instrument").ok().flatten())
-}
-
-fn end_of_arg(input: ParseStream<'_>) -> syn::Result<()> {
-    if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(input.error("expected a comma")) }
-}
-
-/// An argument that has not been interpreted yet.
-#[derive(Clone)]
-pub(super) struct Arg {
-    name: Ident,
-    value: Value,
-}
-
-#[derive(Clone)]
-enum Value {
-    None,
-    /// `name = value`, optionally followed by `in values`.
-    Expr {
-        value: Expr,
-        known: Option<Known>,
-    },
-    /// `name in values`
-    Known(Known),
-    /// `"literal"`
-    Path(LitStr),
-    /// `name(..)`
-    List(Vec<Expr>),
-}
-
-impl Arg {
-    pub(super) fn name(&self) -> String {
-        self.name.unraw().to_string()
-    }
-
-    /// Returns true for `skip`, which excludes a method from an annotated block.
-    pub(super) fn is_skip(&self) -> bool {
-        self.name == "skip" && matches!(self.value, Value::None)
-    }
-
-    /// Returns true if this argument of a block's attribute applies to `method`.
-    pub(super) fn applies_to(&self, method: &Function) -> bool {
-        self.name != "cancelled" || method.is_cancellable()
-    }
-
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        if input.peek(LitStr) {
-            let path: LitStr = input.parse()?;
-            return Ok(Self { name: Ident::new("path", path.span()), value: Value::Path(path) });
-        }
-        if !input.peek(Ident::peek_any) {
-            let message = "expected a label or an option: `path`, `path = expr`, `path in values`, `\"/path\"`, `prefix = \"..\"`";
-            return Err(input.error(message));
-        }
-        let name = input.call(Ident::parse_any)?;
-        let value = if input.parse::<Option<Token![=]>>()?.is_some() {
-            let value = if name == "crate" { path_as_expr(input)? } else { input.parse()? };
-            Value::Expr { value, known: Known::parse_if_any(input)? }
-        } else if input.peek(syn::token::Paren) {
-            let list;
-            parenthesized!(list in input);
-            if is_list_of_tracing(&name) {
-                // Reported by its name; the list need not consist of expressions.
-                list.parse::<TokenStream>()?;
-                return Ok(Self { name, value: Value::List(Vec::new()) });
-            }
-            Value::List(list.parse_terminated(Expr::parse, Token![,])?.into_iter().collect())
-        } else {
-            Known::parse_if_any(input)?.map_or(Value::None, Value::Known)
-        };
-        Ok(Self { name, value })
-    }
-}
-
-fn path_as_expr(input: ParseStream<'_>) -> syn::Result<Expr> {
-    let path = input.call(syn::Path::parse_mod_style)?;
-    Ok(Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path }))
-}
-
-impl Known {
-    /// Parses `in values`, optionally followed by `, open`. Returns `None` if there is no `in`.
-    fn parse_if_any(input: ParseStream<'_>) -> syn::Result<Option<Self>> {
-        if input.parse::<Option<Token![in]>>()?.is_none() {
-            return Ok(None);
-        }
-        let values = input.parse()?;
-        let ahead = input.fork();
-        let open = ahead.parse::<Token![,]>().is_ok()
-            && ahead.parse::<Ident>().is_ok_and(|ident| ident == "open")
-            && (ahead.is_empty() || ahead.peek(Token![,]));
-        if open {
-            input.parse::<Token![,]>()?;
-            input.parse::<Ident>()?;
-        }
-        Ok(Some(Self { values, open }))
-    }
 }
 
 /// Interprets the arguments and adds mistakes to `errors`.

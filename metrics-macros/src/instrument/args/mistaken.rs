@@ -1,17 +1,11 @@
 //! Detects labels that are probably misspelled options, or options of `tracing::instrument`.
 
-use proc_macro2::Ident;
-
-use super::{Arg, OPTIONS, Value};
+use super::OPTIONS;
+use super::form::{Arg, Value};
 
 /// The options of `tracing::instrument`.
 pub(super) const OPTIONS_OF_TRACING: [&str; 9] =
     ["err", "fields", "follows_from", "level", "name", "parent", "ret", "skip_all", "target"];
-
-/// Returns true for an option of `tracing::instrument` that takes a list in parentheses.
-pub(super) fn is_list_of_tracing(name: &Ident) -> bool {
-    name == "fields" || name == "skip"
-}
 
 /// Returns an error message for a label that is probably a misspelled option or an option of `tracing::instrument`. A
 /// raw identifier is always a label.
